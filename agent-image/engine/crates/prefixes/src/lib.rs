@@ -1,0 +1,9 @@
+//! IP prefixes, sets of them, and the space that nobody may probe.
+
+mod prefix;
+mod reserved;
+mod set;
+
+pub use prefix::{Family, Prefix, PrefixError};
+pub use reserved::reserved;
+pub use set::{PrefixSet, Ranges};

@@ -1,0 +1,110 @@
+"""The engine: what Anabranch does per prefix, per probe and per packet."""
+
+from collections.abc import Iterable
+from typing import Final, Protocol, final
+
+MAX_TARGETS: Final[int]
+"""The most targets that one plan may have."""
+
+class _Reads(Protocol):
+    def read(self, size: int, /) -> bytes: ...
+
+class _Writes(Protocol):
+    def write(self, data: bytes, /) -> int: ...
+
+@final
+class PrefixSet:
+    """An immutable set of IPv4 and IPv6 addresses; the families never mix.
+
+    Two sets are equal exactly when they hold the same addresses.
+    """
+
+    def __new__(cls, prefixes: Iterable[str] | None = None) -> PrefixSet:
+        """The addresses of these prefixes or addresses.
+
+        :raises ValueError: for the first that is neither, with the remedy.
+        """
+
+    @staticmethod
+    def reserved() -> PrefixSet:
+        """What is not globally reachable unicast.
+
+        IANA's IPv4 and IPv6 Special-Purpose Address Registries, multicast, and IPv6
+        outside of 2000::/3.
+        """
+
+    def __or__(self, other: PrefixSet, /) -> PrefixSet: ...
+    def __invert__(self) -> PrefixSet: ...
+    def __contains__(self, prefix: str, /) -> bool:
+        """Whether all addresses of a prefix, or an address, are in the set."""
+
+class TargetListError(ValueError):
+    """A target list that can't be used: nothing of it is."""
+
+    problems: list[tuple[int, str]]
+    """The first hundred problems: line number from 1, and reason with remedy."""
+    total: int
+    """How many problems there are."""
+
+@final
+class TargetList:
+    """The distinct entries of a target list, whatever the order of its source."""
+
+    lines: int
+    """The lines read, comments and repetitions included."""
+
+    @staticmethod
+    def read(file: _Reads) -> TargetList:
+        """Reads Iris's CSV, plain or zstd, from a binary file to its end.
+
+        A line is ``target,protocol,min_ttl,max_ttl,n_initial_flows``; ``#`` begins a
+        comment.
+
+        :raises TargetListError: with every bad line.
+        """
+
+    def __len__(self) -> int:
+        """The number of entries."""
+
+    def digest(self) -> str:
+        """``sha256:`` and the SHA-256 of what ``write_csv`` writes, in hexadecimal."""
+
+    def write_csv(self, file: _Writes) -> None:
+        """Writes the entries, a line each, sorted by protocol and prefix."""
+
+    def split(
+        self,
+        prefix_len_v4: int,
+        prefix_len_v6: int,
+        *,
+        forbidden: PrefixSet,
+        limit: int = ...,
+    ) -> Targets:
+        """The targets, split to these prefix lengths: overlaps merged, none forbidden.
+
+        Entries longer than the split stay whole; a bare IPv4 address stands for its
+        /24, or for less where the split is finer. A target is left out when all its
+        addresses are forbidden.
+
+        :raises ValueError: when more than ``limit`` targets are left.
+        """
+
+@final
+class Targets:
+    """What is to be probed: for each protocol disjoint prefixes, sorted.
+
+    An Arrow stream (``pyarrow.table(targets)``, polars, DuckDB, chdb) with the columns
+    prefix (16 bytes, IPv4 as IPv4-mapped), prefix_len, protocol (IP protocol number),
+    min_ttl, max_ttl and n_initial_flows.
+    """
+
+    def __len__(self) -> int: ...
+    @property
+    def excluded(self) -> int:
+        """Targets left out because all their addresses are forbidden."""
+
+    @property
+    def partly_excluded(self) -> int:
+        """Targets of which the engine passes over some forbidden addresses."""
+
+    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object: ...

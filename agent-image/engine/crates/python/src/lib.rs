@@ -1,0 +1,17 @@
+//! The Python module `anabranch_engine`; `anabranch_engine.pyi` documents it.
+
+mod file;
+mod prefixes;
+mod targets;
+
+use pyo3::prelude::*;
+
+#[pymodule]
+mod anabranch_engine {
+    #[pymodule_export]
+    use crate::prefixes::PrefixSet;
+    #[pymodule_export]
+    use crate::targets::{TargetList, TargetListError, Targets};
+    #[pymodule_export]
+    const MAX_TARGETS: u64 = anabranch_targets::MAX_TARGETS;
+}

@@ -1,0 +1,208 @@
+//! Target lists and what they are split into.
+
+use std::ffi::CStr;
+use std::io::{self, BufWriter, Write};
+use std::sync::Arc;
+
+use anabranch_prefixes::PrefixSet as Set;
+use anabranch_targets as core;
+use arrow_array::ffi_stream::FFI_ArrowArrayStream;
+use arrow_array::{FixedSizeBinaryArray, RecordBatch, RecordBatchReader, UInt8Array, UInt16Array};
+use arrow_schema::{ArrowError, DataType, Field, Schema, SchemaRef};
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+use pyo3::types::PyCapsule;
+
+use crate::file::File;
+use crate::prefixes::PrefixSet;
+
+pyo3::create_exception!(
+    anabranch_engine,
+    TargetListError,
+    PyValueError,
+    "A target list that can't be used, with `problems` and `total`."
+);
+
+/// Rows in a batch: some MB, so that a consumer's memory does not depend on the list.
+const BATCH: usize = 1 << 16;
+/// The capsule's name as the Arrow `PyCapsule` interface defines it.
+const STREAM_CAPSULE: &CStr = c"arrow_array_stream";
+
+#[pyclass(frozen, eq, module = "anabranch_engine")]
+#[derive(PartialEq)]
+pub struct TargetList {
+    list: core::TargetList,
+    #[pyo3(get)]
+    lines: u64,
+}
+
+fn refuse(py: Python<'_>, refused: &core::Refused) -> PyErr {
+    let error = TargetListError::new_err(refused.to_string());
+    let problems: Vec<(u64, &str)> = refused
+        .problems
+        .iter()
+        .map(|problem| (problem.line, problem.reason.as_str()))
+        .collect();
+    let told = error.value(py);
+    match told
+        .setattr("problems", problems)
+        .and_then(|()| told.setattr("total", refused.total))
+    {
+        Ok(()) => error,
+        Err(failure) => failure,
+    }
+}
+
+#[pymethods]
+impl TargetList {
+    #[staticmethod]
+    fn read(py: Python<'_>, file: Py<PyAny>) -> PyResult<Self> {
+        match py.detach(|| core::read(File(file))) {
+            Ok((list, lines)) => Ok(Self { list, lines }),
+            Err(core::ReadError::Io(error)) => Err(error.into()),
+            Err(core::ReadError::Refused(refused)) => Err(refuse(py, &refused)),
+        }
+    }
+
+    fn __len__(&self) -> usize {
+        self.list.entries().len()
+    }
+
+    fn digest(&self, py: Python<'_>) -> String {
+        py.detach(|| self.list.digest())
+    }
+
+    fn write_csv(&self, py: Python<'_>, file: Py<PyAny>) -> PyResult<()> {
+        let write = || -> io::Result<()> {
+            let mut out = BufWriter::with_capacity(BATCH, File(file));
+            self.list.write_csv(&mut out)?;
+            out.flush()
+        };
+        Ok(py.detach(write)?)
+    }
+
+    #[pyo3(signature = (prefix_len_v4, prefix_len_v6, *, forbidden, limit = core::MAX_TARGETS))]
+    fn split(
+        &self,
+        py: Python<'_>,
+        prefix_len_v4: u8,
+        prefix_len_v6: u8,
+        forbidden: &PrefixSet,
+        limit: u64,
+    ) -> PyResult<Targets> {
+        if prefix_len_v4 > 32 || prefix_len_v6 > 128 {
+            let reason = "prefix lengths must be at most 32 (IPv4) and 128 (IPv6)";
+            return Err(PyValueError::new_err(reason));
+        }
+        let split = core::Split {
+            v4: prefix_len_v4,
+            v6: prefix_len_v6,
+        };
+        let forbidden: &Set = &forbidden.0;
+        match py.detach(|| self.list.split(split, forbidden, limit)) {
+            Ok(targets) => Ok(Targets(Arc::new(targets))),
+            Err(error) => Err(PyValueError::new_err(error.to_string())),
+        }
+    }
+}
+
+#[pyclass(frozen, module = "anabranch_engine")]
+pub struct Targets(Arc<core::Targets>);
+
+#[pymethods]
+impl Targets {
+    fn __len__(&self) -> usize {
+        self.0.count() as usize
+    }
+
+    #[getter]
+    fn excluded(&self) -> u128 {
+        self.0.excluded()
+    }
+
+    #[getter]
+    fn partly_excluded(&self) -> u128 {
+        self.0.partly_excluded()
+    }
+
+    #[pyo3(signature = (requested_schema = None))]
+    fn __arrow_c_stream__<'py>(
+        &self,
+        py: Python<'py>,
+        requested_schema: Option<Py<PyAny>>,
+    ) -> PyResult<Bound<'py, PyCapsule>> {
+        // A producer may pass over the request; the consumer casts.
+        drop(requested_schema);
+        let batches = Batches {
+            targets: Arc::clone(&self.0),
+            cursor: core::Cursor::default(),
+            schema: schema(),
+        };
+        let stream = FFI_ArrowArrayStream::new(Box::new(batches));
+        PyCapsule::new_with_value(py, stream, STREAM_CAPSULE)
+    }
+}
+
+fn schema() -> SchemaRef {
+    let field = |name, kind| Field::new(name, kind, false);
+    Arc::new(Schema::new(vec![
+        field("prefix", DataType::FixedSizeBinary(16)),
+        field("prefix_len", DataType::UInt8),
+        field("protocol", DataType::UInt8),
+        field("min_ttl", DataType::UInt8),
+        field("max_ttl", DataType::UInt8),
+        field("n_initial_flows", DataType::UInt16),
+    ]))
+}
+
+/// The targets, a batch at a time.
+struct Batches {
+    targets: Arc<core::Targets>,
+    cursor: core::Cursor,
+    schema: SchemaRef,
+}
+
+impl Iterator for Batches {
+    type Item = Result<RecordBatch, ArrowError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let mut prefixes: Vec<u8> = Vec::with_capacity(16 * BATCH);
+        let (mut lens, mut protocols) = (Vec::with_capacity(BATCH), Vec::with_capacity(BATCH));
+        let (mut mins, mut maxs) = (Vec::with_capacity(BATCH), Vec::with_capacity(BATCH));
+        let mut flows = Vec::with_capacity(BATCH);
+        while lens.len() < BATCH {
+            let Some(target) = self.targets.advance(&mut self.cursor) else {
+                break;
+            };
+            prefixes.extend_from_slice(&target.prefix.mapped());
+            lens.push(target.prefix.len());
+            protocols.push(target.protocol.number());
+            mins.push(target.intent.min_ttl);
+            maxs.push(target.intent.max_ttl);
+            flows.push(target.intent.n_initial_flows);
+        }
+        if lens.is_empty() {
+            return None;
+        }
+        let batch = FixedSizeBinaryArray::try_new(16, prefixes.into(), None).and_then(|prefixes| {
+            RecordBatch::try_new(
+                Arc::clone(&self.schema),
+                vec![
+                    Arc::new(prefixes),
+                    Arc::new(UInt8Array::from(lens)),
+                    Arc::new(UInt8Array::from(protocols)),
+                    Arc::new(UInt8Array::from(mins)),
+                    Arc::new(UInt8Array::from(maxs)),
+                    Arc::new(UInt16Array::from(flows)),
+                ],
+            )
+        });
+        Some(batch)
+    }
+}
+
+impl RecordBatchReader for Batches {
+    fn schema(&self) -> SchemaRef {
+        Arc::clone(&self.schema)
+    }
+}

@@ -1,0 +1,334 @@
+//! From bytes to a list.
+
+use std::fmt;
+use std::io::{self, BufRead, BufReader, Read};
+
+use zstd::stream::read::Decoder;
+
+use crate::{Entry, MAX_TARGETS, TargetList};
+
+/// How many problems of a list are told one by one; of the rest just their number.
+pub const REPORTED_PROBLEMS: usize = 100;
+
+/// The longest line that is read, comments included, in bytes.
+const MAX_LINE: u64 = 4096;
+/// The fields as Iris's documentation names them; some exports put them first.
+const HEADER: &str = "target,protocol,min_ttl,max_ttl,n_initial_flows";
+/// How many entries pile up before repetitions are first dropped.
+const FIRST_COMPACTION: usize = 1 << 20;
+const READ_BUFFER: usize = 1 << 18;
+const ZSTD_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
+const BYTE_ORDER_MARK: char = '\u{feff}';
+
+/// What is wrong with a line, and what to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// The line's number, from 1.
+    pub line: u64,
+    /// What is wrong, and the remedy.
+    pub reason: String,
+}
+
+/// Why there is no list.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// The source failed.
+    #[error(transparent)]
+    Io(io::Error),
+    /// The list can't be used: nothing of it is.
+    #[error(transparent)]
+    Refused(Refused),
+}
+
+/// The problems of a list that can't be used.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Refused {
+    /// The first [`REPORTED_PROBLEMS`] problems, by line.
+    pub problems: Vec<Problem>,
+    /// How many problems there are.
+    pub total: u64,
+}
+
+impl Refused {
+    fn add(&mut self, line: u64, reason: impl Into<String>) {
+        self.total += 1;
+        if self.problems.len() < REPORTED_PROBLEMS {
+            let reason = reason.into();
+            self.problems.push(Problem { line, reason });
+        }
+    }
+}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (i, problem) in self.problems.iter().enumerate() {
+            let newline = if i == 0 { "" } else { "\n" };
+            write!(f, "{newline}line {}: {}", problem.line, problem.reason)?;
+        }
+        match self.total - self.problems.len() as u64 {
+            0 => Ok(()),
+            more => write!(f, "\nand {more} more"),
+        }
+    }
+}
+
+impl std::error::Error for Refused {}
+
+/// Reads a list to its end: CSV, plain or compressed with zstd, told by its first bytes.
+///
+/// Gives the list and the number of lines. Blank lines, lines that begin with `#`, a header line
+/// and a byte order mark are passed over.
+///
+/// # Errors
+/// [`ReadError::Refused`] with the problems of all lines; [`ReadError::Io`] when the source fails.
+pub fn read(source: impl Read) -> Result<(TargetList, u64), ReadError> {
+    let mut source = Source {
+        inner: source,
+        failure: None,
+    };
+    let mut lines = Lines::default();
+    let end = lines.read_source(&mut source);
+    if let Some(failure) = source.failure {
+        return Err(ReadError::Io(failure));
+    }
+    if let Err(error) = end {
+        let reason = format!(
+            "the compressed data is damaged or cut short ({error}); compress the list again"
+        );
+        lines.refused.add(lines.read + 1, reason);
+    }
+    lines.finish().map_err(ReadError::Refused)
+}
+
+/// Keeps the source's own failure apart from those of decompression.
+struct Source<R> {
+    inner: R,
+    failure: Option<io::Error>,
+}
+
+impl<R: Read> Read for Source<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.inner.read(buffer).map_err(|error| {
+            if error.kind() == io::ErrorKind::Interrupted {
+                return error;
+            }
+            self.failure = Some(error);
+            io::ErrorKind::Other.into()
+        })
+    }
+}
+
+/// The lines read so far.
+struct Lines {
+    read: u64,
+    entries: Vec<Entry>,
+    /// How many entries may pile up before repetitions are dropped.
+    compact_at: usize,
+    refused: Refused,
+}
+
+impl Default for Lines {
+    fn default() -> Self {
+        Self {
+            read: 0,
+            entries: Vec::new(),
+            compact_at: FIRST_COMPACTION,
+            refused: Refused::default(),
+        }
+    }
+}
+
+impl Lines {
+    fn read_source(&mut self, source: impl Read) -> io::Result<()> {
+        let mut plain = BufReader::with_capacity(READ_BUFFER, source);
+        let mut head = Vec::new();
+        plain
+            .by_ref()
+            .take(ZSTD_MAGIC.len() as u64)
+            .read_to_end(&mut head)?;
+        let whole = head.chain(plain);
+        if head == ZSTD_MAGIC {
+            self.read_lines(BufReader::with_capacity(
+                READ_BUFFER,
+                Decoder::with_buffer(whole)?,
+            ))
+        } else {
+            self.read_lines(whole)
+        }
+    }
+
+    fn read_lines(&mut self, mut source: impl BufRead) -> io::Result<()> {
+        let mut line = Vec::new();
+        loop {
+            line.clear();
+            source
+                .by_ref()
+                .take(MAX_LINE)
+                .read_until(b'\n', &mut line)?;
+            if line.is_empty() {
+                return Ok(());
+            }
+            self.read += 1;
+            if line.len() as u64 == MAX_LINE && line.last() != Some(&b'\n') {
+                let reason = format!("longer than {MAX_LINE} bytes; is this a target list?");
+                self.refused.add(self.read, reason);
+                source.skip_until(b'\n')?;
+            } else {
+                self.take(&line);
+            }
+            if self.entries.len() >= self.compact_at && !self.compact() {
+                return Ok(());
+            }
+        }
+    }
+
+    fn take(&mut self, line: &[u8]) {
+        let Ok(text) = str::from_utf8(line) else {
+            self.refused
+                .add(self.read, "not text in UTF-8; save the list as UTF-8");
+            return;
+        };
+        let text = text.trim_start_matches(BYTE_ORDER_MARK).trim();
+        if text.is_empty() || text.starts_with('#') || (self.read == 1 && text == HEADER) {
+            return;
+        }
+        match Entry::parse(text) {
+            Ok(entry) => self.entries.push(entry),
+            Err(error) => self.refused.add(self.read, error.to_string()),
+        }
+    }
+
+    /// Drops repetitions; false when so many entries are left that the list is refused.
+    fn compact(&mut self) -> bool {
+        self.entries = TargetList::new(std::mem::take(&mut self.entries)).into_entries();
+        self.compact_at = (2 * self.entries.len()).max(FIRST_COMPACTION);
+        let fits = self.entries.len() as u64 <= MAX_TARGETS;
+        if !fits {
+            let reason =
+                format!("more than {MAX_TARGETS} different entries so far; split the list");
+            self.refused.add(self.read, reason);
+        }
+        fits
+    }
+
+    fn finish(mut self) -> Result<(TargetList, u64), Refused> {
+        if self.entries.is_empty() && self.refused.total == 0 {
+            let reason = "the list has no entry; write at least one";
+            self.refused.add(self.read.max(1), reason);
+        }
+        if self.refused.total > 0 || !self.compact() {
+            return Err(self.refused);
+        }
+        Ok((TargetList::new(self.entries), self.read))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LINE: &str = "10.0.0.0/24,udp,2,32,6\n";
+
+    fn problems(source: &[u8]) -> Refused {
+        match read(source) {
+            Err(ReadError::Refused(refused)) => refused,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn compressed(text: &[u8]) -> Vec<u8> {
+        zstd::encode_all(text, 3).unwrap()
+    }
+
+    #[test]
+    fn what_is_no_entry_is_passed_over() {
+        let dressed = format!("\u{feff}{HEADER}\r\n# note\n\n  10.0.0.0/24, udp ,2,32,6\r\n");
+        let (list, lines) = read(dressed.as_bytes()).unwrap();
+        assert_eq!((list, lines), (read(LINE.as_bytes()).unwrap().0, 4));
+    }
+
+    #[test]
+    fn zstd_is_told_by_its_first_bytes_and_may_have_many_frames() {
+        let twice = [
+            compressed(LINE.as_bytes()),
+            compressed(b"10.0.1.0/24,udp,2,32,6"),
+        ]
+        .concat();
+        assert_eq!(read(&twice[..]).unwrap().0.entries().len(), 2);
+    }
+
+    #[test]
+    fn cut_or_damaged_zstd_is_refused_with_the_line_it_reached() {
+        let text = LINE.repeat(50_000);
+        let whole = compressed(text.as_bytes());
+        let cut = problems(&whole[..whole.len() - 1]);
+        assert!(
+            cut.problems[0].reason.contains("damaged or cut short"),
+            "{cut}"
+        );
+        let mut bytes = compressed(LINE.as_bytes());
+        bytes.extend_from_slice(b"garbage behind the frame");
+        assert_eq!(problems(&bytes).problems[0].line, 2);
+    }
+
+    #[test]
+    fn each_bad_line_is_told_by_number() {
+        let refused = problems(b"10.0.0.0/24,udp,2,32,6\nx\n\n10.0.0.1/24,udp,2,32,6\n");
+        let lines: Vec<u64> = refused.problems.iter().map(|p| p.line).collect();
+        assert_eq!((lines, refused.total), (vec![2, 4], 2));
+    }
+
+    #[test]
+    fn the_first_hundred_problems_are_told_and_the_rest_counted() {
+        let refused = problems("x\n".repeat(250).as_bytes());
+        assert_eq!(
+            (refused.problems.len(), refused.total),
+            (REPORTED_PROBLEMS, 250)
+        );
+        assert!(refused.to_string().ends_with("and 150 more"));
+    }
+
+    #[test]
+    fn a_list_without_entries_is_refused() {
+        for nothing in ["", "\n", "# only a note\n"] {
+            assert!(
+                problems(nothing.as_bytes()).problems[0]
+                    .reason
+                    .contains("no entry")
+            );
+        }
+    }
+
+    #[test]
+    fn binary_and_endless_lines_are_refused_where_they_are() {
+        let mut bytes = vec![b'x'; 3 * MAX_LINE as usize];
+        bytes.extend_from_slice(b"\n\xff\xfe\n");
+        let refused = problems(&bytes);
+        assert!(
+            refused.problems[0]
+                .reason
+                .contains("longer than 4096 bytes")
+        );
+        assert_eq!((refused.problems[1].line, refused.total), (2, 2));
+        assert!(refused.problems[1].reason.contains("UTF-8"));
+    }
+
+    #[test]
+    fn a_failing_source_is_not_a_bad_list() {
+        struct Failing;
+        impl Read for Failing {
+            fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+                Err(io::Error::other("the disk is gone"))
+            }
+        }
+        let frame = compressed(LINE.as_bytes());
+        for source in [
+            Box::new(Failing) as Box<dyn Read>,
+            Box::new(frame[..6].chain(Failing)),
+        ] {
+            assert!(
+                matches!(read(source), Err(ReadError::Io(e)) if e.to_string().contains("disk"))
+            );
+        }
+    }
+}

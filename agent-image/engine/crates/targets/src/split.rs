@@ -1,0 +1,357 @@
+//! From a list to the targets of a tool.
+
+use anabranch_prefixes::{Family, Prefix, PrefixSet};
+
+use crate::{Entry, Intent, Protocol, TargetList};
+
+/// The most targets that one plan may have.
+pub const MAX_TARGETS: u64 = 1 << 25;
+
+/// The prefix lengths that a tool splits its targets to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Split {
+    /// For IPv4, 0 to 32.
+    pub v4: u8,
+    /// For IPv6, 0 to 128.
+    pub v6: u8,
+}
+
+impl Split {
+    /// What a bare IPv4 address stands for where tools split no further (Iris's documentation).
+    const BARE_V4: u8 = 24;
+
+    const fn len(self, family: Family) -> u8 {
+        match family {
+            Family::V4 => self.v4,
+            Family::V6 => self.v6,
+        }
+    }
+
+    /// The prefix that an entry stands for: a bare address stands for its /24, or for less where
+    /// the tool splits finer.
+    fn prefix(self, entry: &Entry) -> Prefix {
+        let prefix = entry.prefix;
+        if entry.bare {
+            Prefix::containing(prefix.family(), prefix.first(), self.v4.max(Self::BARE_V4))
+        } else {
+            prefix
+        }
+    }
+}
+
+/// Neighbouring targets that are probed alike.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Run {
+    /// The address family.
+    pub family: Family,
+    /// The first target's first address.
+    pub first: u128,
+    /// The last target's last address.
+    pub last: u128,
+    /// The length of each target's prefix.
+    pub len: u8,
+    /// The probes' protocol.
+    pub protocol: Protocol,
+    /// How to probe each of them.
+    pub intent: Intent,
+}
+
+impl Run {
+    const fn host_bits(&self) -> u32 {
+        (self.family.bits() - self.len) as u32
+    }
+
+    /// The bits of an address that tell the addresses of one target apart.
+    fn host_mask(&self) -> u128 {
+        u128::MAX.checked_shr(128 - self.host_bits()).unwrap_or(0)
+    }
+
+    /// The number of targets; one too few where it would not fit (`::/0` by the address).
+    fn count(&self) -> u128 {
+        let last_index = (self.last - self.first).checked_shr(self.host_bits());
+        last_index.unwrap_or(0).saturating_add(1)
+    }
+
+    fn target(&self, index: u64) -> Target {
+        let offset = u128::from(index).checked_shl(self.host_bits()).unwrap_or(0);
+        Target {
+            prefix: Prefix::containing(self.family, self.first + offset, self.len),
+            protocol: self.protocol,
+            intent: self.intent,
+        }
+    }
+
+    /// The part of this run from one address to another.
+    const fn part(self, first: u128, last: u128) -> Self {
+        Self {
+            first,
+            last,
+            ..self
+        }
+    }
+
+    const fn holds(&self, other: &Self) -> bool {
+        self.protocol as u8 == other.protocol as u8
+            && self.family as u8 == other.family as u8
+            && self.first <= other.first
+            && other.last <= self.last
+    }
+
+    /// Takes in the run that follows, if it is probed alike and nothing lies between.
+    fn joins(&mut self, next: &Self) -> bool {
+        let alike = |run: &Self| (run.protocol, run.family, run.len, run.intent);
+        let joins = alike(self) == alike(next) && self.last.checked_add(1) == Some(next.first);
+        if joins {
+            self.last = next.last;
+        }
+        joins
+    }
+}
+
+/// One prefix to probe.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// The prefix.
+    pub prefix: Prefix,
+    /// The probes' protocol.
+    pub protocol: Protocol,
+    /// How to probe it.
+    pub intent: Intent,
+}
+
+/// The targets of a tool, disjoint for each protocol and sorted by protocol and prefix.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Targets {
+    runs: Vec<Run>,
+    count: u64,
+    excluded: u128,
+    partly_excluded: u128,
+}
+
+/// More targets than there may be.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{count} targets, above the limit of {limit}; list less, or split to shorter prefixes")]
+pub struct SplitError {
+    /// The targets that the list stands for.
+    pub count: u128,
+    /// The most there may be.
+    pub limit: u64,
+}
+
+impl Targets {
+    /// The number of targets.
+    #[must_use]
+    pub const fn count(&self) -> u64 {
+        self.count
+    }
+
+    /// The number of targets left out because all their addresses are forbidden.
+    #[must_use]
+    pub const fn excluded(&self) -> u128 {
+        self.excluded
+    }
+
+    /// The number of targets with some forbidden addresses, which the engine passes over.
+    #[must_use]
+    pub const fn partly_excluded(&self) -> u128 {
+        self.partly_excluded
+    }
+
+    /// The targets as runs of neighbours.
+    #[must_use]
+    pub fn runs(&self) -> &[Run] {
+        &self.runs
+    }
+
+    /// The target at the cursor, which moves on to the next.
+    #[must_use]
+    pub fn advance(&self, cursor: &mut Cursor) -> Option<Target> {
+        let run = self.runs.get(cursor.run)?;
+        let target = run.target(cursor.index);
+        cursor.index += 1;
+        if u128::from(cursor.index) == run.count() {
+            *cursor = Cursor {
+                run: cursor.run + 1,
+                index: 0,
+            };
+        }
+        Some(target)
+    }
+
+    /// All targets, one by one.
+    pub fn iter(&self) -> impl Iterator<Item = Target> + '_ {
+        let mut cursor = Cursor::default();
+        std::iter::from_fn(move || self.advance(&mut cursor))
+    }
+}
+
+/// A place among the targets; at first before all of them.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Cursor {
+    run: usize,
+    index: u64,
+}
+
+impl TargetList {
+    /// The targets of this list: entries split to the tool's prefix lengths, overlaps merged,
+    /// forbidden space left out.
+    ///
+    /// Entries shorter than the split become all the prefixes of its length that they hold; longer
+    /// ones stay whole. Where entries of one protocol overlap, the outermost is the target and
+    /// its intent is the union of theirs. A target is left out when all its addresses are
+    /// forbidden; of one that is forbidden in part, the engine passes over those addresses.
+    ///
+    /// # Errors
+    /// [`SplitError`] when more than `limit` targets are left.
+    pub fn split(
+        &self,
+        split: Split,
+        forbidden: &PrefixSet,
+        limit: u64,
+    ) -> Result<Targets, SplitError> {
+        let mut targets = Targets::default();
+        let mut count = 0u128;
+        for run in merged(raised(self.entries(), split)) {
+            for part in targets.allowed_parts(run, forbidden) {
+                count = count.saturating_add(part.count());
+                targets.runs.push(part);
+            }
+        }
+        targets.count = u64::try_from(count).unwrap_or(u64::MAX);
+        if targets.count > limit {
+            return Err(SplitError { count, limit });
+        }
+        Ok(targets)
+    }
+}
+
+/// The entries as runs at the split's lengths, each before those that lie within it.
+///
+/// An entry longer than the split that lies within another stands for the whole target there: the
+/// prefix of the split's length, or the outermost entry where that is longer still.
+fn raised(entries: &[Entry], split: Split) -> impl Iterator<Item = Run> + '_ {
+    let mut outermost: Option<Run> = None;
+    widened(entries, split).map(move |(protocol, prefix, intent)| {
+        let family = prefix.family();
+        let whole = |prefix: Prefix| Run {
+            family,
+            first: prefix.first(),
+            last: prefix.last(),
+            len: prefix.len().max(split.len(family)),
+            protocol,
+            intent,
+        };
+        let run = whole(prefix);
+        match &outermost {
+            Some(outer) if outer.holds(&run) => {
+                let len = prefix.len().min(outer.len);
+                whole(Prefix::containing(family, prefix.first(), len))
+            }
+            _ => *outermost.insert(run),
+        }
+    })
+}
+
+/// What the entries stand for, in order; nothing is copied, lists can be long.
+fn widened(
+    entries: &[Entry],
+    split: Split,
+) -> impl Iterator<Item = (Protocol, Prefix, Intent)> + '_ {
+    // Widening keeps the order of the bare addresses among themselves, as of the other entries.
+    let of_kind = move |bare| {
+        entries
+            .iter()
+            .filter(move |entry| entry.bare == bare)
+            .map(move |entry| (entry.protocol, split.prefix(entry), entry.intent))
+            .peekable()
+    };
+    let (mut bare, mut others) = (of_kind(true), of_kind(false));
+    std::iter::from_fn(move || match (bare.peek(), others.peek()) {
+        (Some(address), Some(other)) if address < other => bare.next(),
+        (_, Some(_)) => others.next(),
+        _ => bare.next(),
+    })
+}
+
+/// Cuts runs that lie within one another into disjoint ones, each with the union of the intents
+/// that cover it.
+fn merged(nested: impl Iterator<Item = Run>) -> Vec<Run> {
+    fn close(done: &mut Vec<Run>, run: Run) {
+        if !done.last_mut().is_some_and(|last| last.joins(&run)) {
+            done.push(run);
+        }
+    }
+
+    let mut done: Vec<Run> = Vec::new();
+    // What is still to come of the runs around the current place, outermost first.
+    let mut open: Vec<Run> = Vec::new();
+    for mut run in nested {
+        while let Some(ended) = open.pop_if(|around| !around.holds(&run)) {
+            close(&mut done, ended);
+        }
+        if let Some(around) = open.last_mut() {
+            run.intent = run.intent.union(around.intent);
+            if run.intent == around.intent {
+                continue;
+            }
+            if around.first < run.first {
+                close(&mut done, around.part(around.first, run.first - 1));
+            }
+            if around.last == run.last {
+                open.pop();
+            } else {
+                around.first = run.last + 1;
+            }
+        }
+        open.push(run);
+    }
+    while let Some(ended) = open.pop() {
+        close(&mut done, ended);
+    }
+    done
+}
+
+impl Targets {
+    /// The parts of a run that have an address to probe; counts the rest.
+    fn allowed_parts(&mut self, run: Run, forbidden: &PrefixSet) -> Vec<Run> {
+        let host = run.host_mask();
+        let mut parts = Vec::new();
+        let mut rest = Some(run);
+        let mut last_partial = None;
+        for (first, last) in forbidden
+            .family(run.family)
+            .overlapping(run.first, run.last)
+        {
+            let (first, last) = (first.max(run.first), last.min(run.last));
+            let partial_head = (first & host != 0).then_some(first & !host);
+            let partial_tail = (last & host != host).then_some(last & !host);
+            for partial in [partial_head, partial_tail].into_iter().flatten() {
+                // Ranges come in order, so a target met twice is met twice in a row.
+                if last_partial.replace(partial) != Some(partial) {
+                    self.partly_excluded += 1;
+                }
+            }
+            let from = match partial_head {
+                None => Some(first),
+                Some(head) => (head | host).checked_add(1),
+            };
+            let to = match partial_tail {
+                None => Some(last),
+                Some(tail) => tail.checked_sub(1),
+            };
+            let (Some(from), Some(to)) = (from, to) else {
+                continue;
+            };
+            if from > to {
+                continue;
+            }
+            self.excluded = self.excluded.saturating_add(run.part(from, to).count());
+            if let Some(before) = rest.filter(|rest| rest.first < from) {
+                parts.push(before.part(before.first, from - 1));
+            }
+            rest = (to < run.last).then(|| run.part(to + 1, run.last));
+        }
+        parts.extend(rest);
+        parts
+    }
+}

@@ -1,0 +1,1 @@
+"""Anabranch maps the multipath topology of the Internet."""

@@ -1,0 +1,7 @@
+"""``python -m anabranch``."""
+
+import sys
+
+from anabranch.cli import main
+
+sys.exit(main())

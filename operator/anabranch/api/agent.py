@@ -1,0 +1,109 @@
+"""`Agent`: one vantage point."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from anabranch.api.lists import Distinct
+from anabranch.api.model import Model, Rule, Transition
+from anabranch.api.policy import PrefixList
+from anabranch.api.resource import AGE, Column, Resource, Status, condition_column
+from anabranch.api.text import (
+    AddressV4,
+    AddressV6,
+    Count,
+    DnsLabel,
+    DnsSubdomain,
+    Rate,
+    Timestamp,
+    Ttl,
+)
+
+
+class AgentSpec(Model):
+    """Where the agent runs and what it may do."""
+
+    rules = (
+        Rule(
+            lambda spec: spec.min_ttl <= spec.max_ttl,
+            "self.minTtl <= self.maxTtl",
+            "minTtl must not be above maxTtl",
+        ),
+    )
+    transitions = (
+        Transition(
+            lambda old, new: old.node_name == new.node_name,
+            "self.nodeName == oldSelf.nodeName",
+            "nodeName can't change: make another Agent for the other node",
+        ),
+    )
+
+    node_name: DnsSubdomain
+    """The Kubernetes node that it runs on."""
+    max_probing_rate: Rate = 1000
+    """Probes a second that it sends at most, all measurements together."""
+    min_ttl: Ttl = 1
+    """No probe has a TTL below; raise it to spare the site's own routers."""
+    max_ttl: Ttl = 255
+    """No probe has a TTL above."""
+    interface: Annotated[str | None, Field(max_length=15, pattern=r"^[^/\s]+$")] = None
+    """The interface to send from; by default the one that has the route."""
+    source_address_v4: AddressV4 | None = None
+    """The IPv4 source address; by default the interface's."""
+    source_address_v6: AddressV6 | None = None
+    """The IPv6 source address; by default the interface's."""
+    exclusions: PrefixList = ()
+    """Networks that this agent never probes, besides those of the policy."""
+    allow_reserved: bool = False
+    """Whether it may probe space that is not globally reachable, if the policy lets
+    it."""
+    allowed_namespaces: Annotated[
+        tuple[DnsLabel, ...] | None,
+        Field(max_length=1000),
+        Distinct(),
+    ] = None
+    """The namespaces whose measurements it serves; by default all."""
+
+
+class AgentStatus(Status):
+    """How the agent fares."""
+
+    pod_name: str | None = None
+    """The pod that runs it."""
+    version: str | None = None
+    """The version of its program."""
+    active_rounds: Count | None = None
+    """Rounds that it probes now."""
+    last_seen_time: Timestamp | None = None
+    """When it last renewed its lease."""
+
+
+class Agent(Resource):
+    """One vantage point: a node that probes."""
+
+    rules = (
+        Rule(
+            lambda agent: len(agent.metadata.name) <= 63,  # noqa: PLR2004 (a label's)
+            "size(self.metadata.name) <= 63",
+            "an Agent's name must have at most 63 characters: it becomes a label",
+        ),
+    )
+
+    plural = "agents"
+    short_names = ("agt",)
+    columns = (
+        condition_column("Ready"),
+        Column("Node", ".spec.nodeName"),
+        Column("Rate", ".spec.maxProbingRate", "integer"),
+        Column("Rounds", ".status.activeRounds", "integer"),
+        AGE,
+        condition_column("Ready", field="reason", name="Reason"),
+        Column("Version", ".status.version", wide=True),
+    )
+
+    spec: AgentSpec
+    """Where it runs and what it may do."""
+    status: AgentStatus = AgentStatus()
+    """How it fares; written by the operator."""

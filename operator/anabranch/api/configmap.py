@@ -1,0 +1,43 @@
+"""`ConfigMap`, as far as target lists read it."""
+
+from __future__ import annotations
+
+import base64
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator
+
+from anabranch.api.model import Model
+from anabranch.api.resource import ObjectMeta
+
+
+def _decode(text: str) -> bytes:
+    return base64.b64decode(text, validate=True)
+
+
+class ConfigMap(Model):
+    """Kubernetes' ``core/v1`` ``ConfigMap``."""
+
+    api_version: Literal["v1"]
+    """The version of the kind."""
+    kind: Literal["ConfigMap"]
+    """The kind."""
+    metadata: ObjectMeta
+    """Name and namespace."""
+    data: dict[str, str] = {}
+    """Texts by key."""
+    binary_data: dict[str, Annotated[bytes, BeforeValidator(_decode)]] = {}
+    """Bytes by key, in base 64."""
+    immutable: bool = False
+    """Whether it may change."""
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """Namespace and name."""
+        return self.metadata.namespace, self.metadata.name
+
+    def content(self, key: str) -> bytes | None:
+        """What stands under a key, if there is one."""
+        if key in self.data:
+            return self.data[key].encode()
+        return self.binary_data.get(key)

@@ -1,0 +1,354 @@
+"""`Measurement`: a survey, from its first round to its last."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from anabranch.api.lists import Distinct
+from anabranch.api.model import Model, Rule, Transition
+from anabranch.api.resource import (
+    AGE,
+    Column,
+    Resource,
+    Status,
+    condition_column,
+)
+from anabranch.api.text import (
+    Count,
+    Digest,
+    DnsLabel,
+    DnsSubdomain,
+    LabelName,
+    LabelValue,
+    Rate,
+    Seconds,
+    Timestamp,
+)
+from anabranch.api.tool import DiamondMiner, ParameterOverrides, Ping, Yarrp
+
+TOOLS = ("diamondMiner", "yarrp", "ping")
+MAX_NAME = 48
+"""Leaves room for the round and agent that child names end with."""
+
+RunId = Annotated[str, Field(min_length=1, max_length=32, pattern="^[a-z0-9.-]+$")]
+
+
+class LabelRequirement(Model):
+    """One condition on labels (Kubernetes' ``LabelSelectorRequirement``)."""
+
+    rules = (
+        Rule(
+            lambda need: (need.operator in {"In", "NotIn"}) == bool(need.values),
+            "(self.operator in ['In', 'NotIn']) == "
+            "(has(self.values) && self.values.size() > 0)",
+            "operators In and NotIn take values, Exists and DoesNotExist none",
+        ),
+    )
+
+    key: LabelName
+    """The label's name."""
+    operator: Literal["In", "NotIn", "Exists", "DoesNotExist"]
+    """How it is compared."""
+    values: Annotated[tuple[LabelValue, ...], Field(max_length=64)] = ()
+    """With what."""
+
+    def matches(self, labels: dict[str, str]) -> bool:
+        """Whether labels meet it; NotIn is met by labels that lack the key."""
+        value = labels.get(self.key)
+        match self.operator:
+            case "In":
+                return value in self.values
+            case "NotIn":
+                return value not in self.values
+            case "Exists":
+                return value is not None
+            case "DoesNotExist":
+                return value is None
+
+
+class LabelSelector(Model):
+    """Conditions on labels, all of which must hold; none selects everything."""
+
+    match_labels: Annotated[dict[str, LabelValue], Field(max_length=64)] = {}
+    """Labels with their values."""
+    match_expressions: Annotated[
+        tuple[LabelRequirement, ...], Field(max_length=64)
+    ] = ()
+    """Conditions on labels."""
+
+    def matches(self, labels: dict[str, str]) -> bool:
+        """Whether labels meet all conditions."""
+        return self.match_labels.items() <= labels.items() and all(
+            need.matches(labels) for need in self.match_expressions
+        )
+
+
+class MeasurementAgent(Model):
+    """One agent or group of agents, and what they probe (Iris's measurement agent)."""
+
+    name: DnsLabel
+    """The agent's name; with a selector, a name for the group."""
+    selector: LabelSelector | None = None
+    """The agents of the group, by label."""
+    target_list: DnsSubdomain
+    """The TargetList, in the measurement's namespace."""
+    probing_rate: Rate | None = None
+    """Probes a second that each agent sends at most; by default its maxProbingRate."""
+    parameters: ParameterOverrides | None = None
+    """Parameters to take instead of the tool's."""
+
+
+def _reverse_byte_rule(tool: str) -> Rule:
+    """Reversing a byte needs a whole one, as diamond-miner's ReverseByteFlowMapper."""
+    python_name = {"diamondMiner": "diamond_miner"}.get(tool, tool)
+
+    def holds(spec: MeasurementSpec) -> bool:
+        parameters = getattr(spec, python_name)
+        if parameters is None or parameters.prefix_len_v4 == 24:  # noqa: PLR2004
+            return True
+        overrides = (agent.parameters for agent in spec.agents)
+        return all(
+            given is None or given.flow_mapper != "ReverseByteFlowMapper"
+            for given in (parameters, *overrides)
+        )
+
+    reverses = "flowMapper == 'ReverseByteFlowMapper'"
+    return Rule(
+        holds,
+        f"!has(self.{tool}) || self.{tool}.prefixLenV4 == 24 || "
+        f"!(self.{tool}.{reverses} || self.agents.exists(a, has(a.parameters) && "
+        f"has(a.parameters.flowMapper) && a.parameters.{reverses}))",
+        f"flowMapper ReverseByteFlowMapper needs {tool}.prefixLenV4 24",
+    )
+
+
+class MeasurementSpec(Model):
+    """What to measure, from where, and how long.
+
+    Once a run has started, suspend, the deadlines and ttlSecondsAfterFinished may
+    change and rates may be lowered; all else changes only together with runId.
+    """
+
+    rules = (
+        Rule(
+            lambda spec: (
+                [spec.diamond_miner, spec.yarrp, spec.ping].count(None)
+                == len(TOOLS) - 1
+            ),
+            "["
+            + ", ".join(f"has(self.{tool})" for tool in TOOLS)
+            + "].filter(given, given).size() == 1",
+            f"give exactly one tool: {', '.join(TOOLS)}",
+        ),
+        _reverse_byte_rule("diamondMiner"),
+        _reverse_byte_rule("yarrp"),
+    )
+
+    diamond_miner: DiamondMiner | None = None
+    """Multipath discovery."""
+    yarrp: Yarrp | None = None
+    """Single-path discovery."""
+    ping: Ping | None = None
+    """Echo requests."""
+    agents: Annotated[
+        tuple[MeasurementAgent, ...],
+        Field(min_length=1, max_length=64),
+        Distinct(by="name"),
+    ]
+    """Who measures, and what."""
+    max_rounds: Annotated[int, Field(ge=1, le=255)] = 10
+    """Rounds after which a run ends even where load balancers are not mapped yet."""
+    failure_probability: Annotated[float, Field(gt=0, lt=1)] = 0.05
+    """The probability of missing a link of a destination's paths that may remain."""
+    suspend: bool = False
+    """Pauses the measurement as long as it is true."""
+    dry_run: bool = False
+    """Finds agents and targets and counts the probes, and sends none."""
+    start_at: Timestamp | None = None
+    """When all agents begin; by default each as soon as it can."""
+    start_deadline_seconds: Seconds | None = None
+    """Fails the run if it could not start for so long."""
+    active_deadline_seconds: Seconds | None = None
+    """Fails the run if it takes longer; what it found is delivered."""
+    min_agents: Annotated[int, Field(ge=1, le=10_000)] = 1
+    """Agents that must be ready before the run starts."""
+    ttl_seconds_after_finished: Annotated[int | None, Field(ge=0, le=31_536_000)] = None
+    """When to remove the finished run's Rounds and Jobs; the Measurement stays."""
+    run_id: RunId = "1"
+    """Names the run; another one runs the measurement again."""
+
+
+class MeasurementTotals(Model):
+    """Sums over all agents and rounds of the run."""
+
+    probes: Count = 0
+    """Probes sent."""
+    replies: Count = 0
+    """Valid replies received."""
+    nodes: Count = 0
+    """Distinct interfaces discovered."""
+    links: Count = 0
+    """Distinct links discovered."""
+
+
+class AgentCounts(Model):
+    """Agents of the run by state."""
+
+    total: Count = 0
+    """All."""
+    running: Count = 0
+    """With rounds to come."""
+    finished: Count = 0
+    """With all rounds done."""
+    failed: Count = 0
+    """Given up."""
+
+
+class UnhealthyAgent(Model):
+    """An agent that does not do its part."""
+
+    name: DnsLabel
+    """Its name."""
+    reason: Annotated[str, Field(max_length=1024)]
+    """What is wrong."""
+
+
+class PinnedList(Model):
+    """A target list as it was when the run started."""
+
+    name: DnsSubdomain
+    """The TargetList."""
+    digest: Digest
+    """Its content."""
+
+
+class Results(Model):
+    """Where the results are, in the object store."""
+
+    name: Annotated[str, Field(max_length=63)]
+    """What is there, such as links."""
+    uri: Annotated[str, Field(max_length=1024)]
+    """Where."""
+
+
+class MeasurementStatus(Status):
+    """How the run goes."""
+
+    run_id: RunId | None = None
+    """The run that the status speaks of."""
+    start_time: Timestamp | None = None
+    """When it started; from then on its spec is fixed."""
+    completion_time: Timestamp | None = None
+    """When it ended, well or not."""
+    round: Count | None = None
+    """The highest round that an agent is in."""
+    target_lists: Annotated[tuple[PinnedList, ...], Field(max_length=64)] = ()
+    """The target lists, by content."""
+    totals: MeasurementTotals | None = None
+    """Sums so far."""
+    agents: AgentCounts | None = None
+    """Agents by state."""
+    agents_summary: Annotated[str | None, Field(max_length=32)] = None
+    """Agents that run or have finished, of all: 3/3."""
+    unhealthy_agents: Annotated[tuple[UnhealthyAgent, ...], Field(max_length=20)] = ()
+    """Agents that do not do their part; the first twenty."""
+    results: Annotated[tuple[Results, ...], Field(max_length=16)] = ()
+    """Where the results are."""
+
+
+MUTABLE = (
+    "suspend",
+    "start_deadline_seconds",
+    "active_deadline_seconds",
+    "ttl_seconds_after_finished",
+)
+"""Fields of the spec that may change while a run is on."""
+
+
+def _camel(model: type[Model], *, without: tuple[str, ...]) -> list[str]:
+    fields = model.model_fields.items()
+    return [str(field.alias) for name, field in fields if name not in without]
+
+
+def _spec_is_kept(old: Measurement, new: Measurement) -> bool:
+    started = old.status.start_time is not None and old.status.run_id == old.spec.run_id
+    if not started or new.spec.run_id != old.spec.run_id:
+        return True
+    free: dict[str, object] = dict.fromkeys((*MUTABLE, "agents"))
+    if old.spec.model_copy(update=free) != new.spec.model_copy(update=free):
+        return False
+    pairs = zip(old.spec.agents, new.spec.agents, strict=False)
+    return len(old.spec.agents) == len(new.spec.agents) and all(
+        _agent_is_kept(before, after) for before, after in pairs
+    )
+
+
+def _agent_is_kept(old: MeasurementAgent, new: MeasurementAgent) -> bool:
+    rate = {"probing_rate": None}
+    lowered = old.probing_rate is None or (
+        new.probing_rate is not None and new.probing_rate <= old.probing_rate
+    )
+    return lowered and old.model_copy(update=rate) == new.model_copy(update=rate)
+
+
+# The API server refuses rules that could cost too much by its estimate. So agents are
+# compared field by field, in order, and by name only their rates; and optional values
+# (`.?`) stand only where they are estimated by the size of a list.
+_RATES_ARE_LOWERED = (
+    "self.spec.agents.all(a, oldSelf.spec.agents.exists(o, o.name == a.name && "
+    "(!has(o.probingRate) || "
+    "has(a.probingRate) && a.probingRate <= o.probingRate)))"
+)
+_AGENTS_ARE_KEPT = " && ".join(
+    f"self.spec.agents.map(a, a.?{name}) == oldSelf.spec.agents.map(a, a.?{name})"
+    for name in _camel(MeasurementAgent, without=("probing_rate",))
+)
+
+_SPEC_IS_KEPT = Transition(
+    _spec_is_kept,
+    "!has(oldSelf.status) || !has(oldSelf.status.startTime) || "
+    "!has(oldSelf.status.runId) || oldSelf.status.runId != oldSelf.spec.runId || "
+    "self.spec.runId != oldSelf.spec.runId || ("
+    + " && ".join(
+        f"has(self.spec.{name}) == has(oldSelf.spec.{name}) && "
+        f"(!has(self.spec.{name}) || self.spec.{name} == oldSelf.spec.{name})"
+        for name in _camel(MeasurementSpec, without=(*MUTABLE, "agents", "run_id"))
+    )
+    + f" && {_AGENTS_ARE_KEPT} && {_RATES_ARE_LOWERED})",
+    "the run has started: only suspend, deadlines, ttlSecondsAfterFinished and lower "
+    "rates may change; for anything else set a new runId, which runs it again",
+)
+
+
+class Measurement(Resource):
+    """A survey: a tool, the agents that run it, and what they probe."""
+
+    rules = (
+        Rule(
+            lambda measurement: len(measurement.metadata.name) <= MAX_NAME,
+            f"size(self.metadata.name) <= {MAX_NAME}",
+            f"a Measurement's name must have at most {MAX_NAME} characters: rounds and "
+            "jobs are named after it",
+        ),
+    )
+    transitions = (_SPEC_IS_KEPT,)
+
+    plural = "measurements"
+    short_names = ("msm",)
+    columns = (
+        condition_column("Ready"),
+        Column("Round", ".status.round", "integer"),
+        Column("Agents", ".status.agentsSummary"),
+        Column("Suspended", ".spec.suspend", "boolean"),
+        AGE,
+        condition_column("Ready", field="reason", name="Reason"),
+        Column("Probes", ".status.totals.probes", "integer", wide=True),
+        Column("Links", ".status.totals.links", "integer", wide=True),
+    )
+
+    spec: MeasurementSpec
+    """What to measure, from where, and how long."""
+    status: MeasurementStatus = MeasurementStatus()
+    """How the run goes; written by the operator."""

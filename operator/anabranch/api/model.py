@@ -1,0 +1,99 @@
+"""What every kind is made of: frozen models whose rules the cluster keeps too."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic.alias_generators import to_camel
+from pydantic_core import PydanticCustomError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pydantic import GetJsonSchemaHandler
+    from pydantic.json_schema import JsonSchemaValue
+    from pydantic_core import CoreSchema
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A condition on one model's fields together.
+
+    It is written twice, for Python and for the API server (CEL); one table of cases
+    tests both.
+    """
+
+    holds: Callable[[Any], bool]
+    """Whether a model keeps it."""
+    cel: str
+    """The same, as an expression over ``self``."""
+    message: str
+    """What must be, and so what to do."""
+
+
+@dataclass(frozen=True)
+class Transition:
+    """A condition on a change of one model."""
+
+    holds: Callable[[Any, Any], bool]
+    """Whether the step from the first model to the second keeps it."""
+    cel: str
+    """The same, as an expression over ``oldSelf`` and ``self``."""
+    message: str
+    """What must be, and so what to do."""
+
+
+class Model(BaseModel):
+    """A frozen part of a kind, with camelCase names outside.
+
+    Read it from JSON (`model_validate_json`), which is what manifests and the API
+    server speak: types are strict, so ``"5"`` is no number.
+    """
+
+    model_config = ConfigDict(
+        frozen=True,
+        strict=True,
+        extra="forbid",
+        alias_generator=to_camel,
+        validate_by_name=True,
+        validate_by_alias=True,
+        use_attribute_docstrings=True,
+    )
+
+    rules: ClassVar[tuple[Rule, ...]] = ()
+    transitions: ClassVar[tuple[Transition, ...]] = ()
+
+    @model_validator(mode="after")
+    def _keep_rules(self) -> Self:
+        broken = [rule.message for rule in self.rules if not rule.holds(self)]
+        if broken:
+            raise PydanticCustomError("rule", "{broken}", {"broken": "; ".join(broken)})
+        return self
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler, /
+    ) -> JsonSchemaValue:
+        """Adds the rules to the schema, as Kubernetes spells them."""
+        schema = handler.resolve_ref_schema(handler(core_schema))
+        rules: tuple[Rule | Transition, ...] = (*cls.rules, *cls.transitions)
+        if rules:
+            schema["x-kubernetes-validations"] = [
+                {"rule": rule.cel, "message": rule.message} for rule in rules
+            ]
+        return schema
+
+
+def broken_transitions(old: Model, new: Model) -> list[str]:
+    """The messages of the rules that the step from ``old`` to ``new`` breaks.
+
+    Parts that both have are compared too, as the API server does.
+    """
+    broken = [rule.message for rule in new.transitions if not rule.holds(old, new)]
+    for name in type(new).model_fields:
+        before, after = getattr(old, name), getattr(new, name)
+        if isinstance(before, Model) and isinstance(after, Model):
+            broken += broken_transitions(before, after)
+    return broken

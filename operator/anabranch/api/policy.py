@@ -1,0 +1,86 @@
+"""`ProbingPolicy`: what may be probed at all, and how fast."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from anabranch.api.lists import Distinct
+from anabranch.api.model import Model, Rule
+from anabranch.api.resource import AGE, Column, Resource, Status, condition_column
+from anabranch.api.text import Count, Prefix, Rate, Seconds
+
+POLICY_NAME = "default"
+
+PrefixList = Annotated[
+    tuple[Prefix, ...],
+    Field(max_length=10_000),
+    Distinct(),
+]
+
+
+class TenantLimits(Model):
+    """What no measurement may exceed, whoever made it."""
+
+    max_targets: Annotated[int, Field(ge=1, le=1 << 25)] = 1 << 25
+    """Targets of one agent, once its list is split."""
+    max_rounds: Annotated[int, Field(ge=1, le=255)] = 255
+    """Rounds of one run."""
+    max_duration_seconds: Seconds | None = None
+    """How long one run may take; by default as long as it needs."""
+
+
+class ProbingPolicySpec(Model):
+    """What agents obey, whatever a measurement asks for."""
+
+    contact: Annotated[str, Field(min_length=3, max_length=64, pattern="^[ -~]+$")]
+    """Who probes: a URL or mail address, in ASCII; probes carry it where it fits."""
+    exclusions: PrefixList = ()
+    """Networks that are never probed: opt-outs. Running rounds obey within seconds."""
+    allow: PrefixList | None = None
+    """When given, nothing outside of it is probed."""
+    allow_reserved: bool = False
+    """Whether agents that say so too may probe space that is not globally reachable."""
+    max_rate: Rate | None = None
+    """Probes a second that each agent may send at most."""
+    max_rate_per_prefix: Rate = 100
+    """Probes a second that each agent may send to one target at most."""
+    stop: bool = False
+    """Stops all probing, within seconds, as long as it is true."""
+    limits: TenantLimits = TenantLimits()
+    """What no measurement may exceed."""
+
+
+class ProbingPolicyStatus(Status):
+    """How the policy is obeyed."""
+
+    agents: Count | None = None
+    """Agents that obey this generation of the policy."""
+
+
+class ProbingPolicy(Resource):
+    """The rules of good conduct that bind every agent; without one, nothing is sent."""
+
+    rules = (
+        Rule(
+            lambda policy: policy.metadata.name == POLICY_NAME,
+            f"self.metadata.name == '{POLICY_NAME}'",
+            f"the policy's name must be '{POLICY_NAME}': there is just one",
+        ),
+    )
+
+    plural = "probingpolicies"
+    short_names = ("pp",)
+    columns = (
+        condition_column("Ready"),
+        Column("Stop", ".spec.stop", "boolean"),
+        Column("Agents", ".status.agents", "integer"),
+        AGE,
+        Column("Contact", ".spec.contact", wide=True),
+    )
+
+    spec: ProbingPolicySpec
+    """What agents obey."""
+    status: ProbingPolicyStatus = ProbingPolicyStatus()
+    """How it is obeyed; written by the operator."""

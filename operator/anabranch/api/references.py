@@ -1,0 +1,96 @@
+"""What the objects of one set of manifests say of each other."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from anabranch.api import Agent, Measurement, TargetList
+from anabranch.api.configmap import ConfigMap
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from anabranch.api.manifest import Document, Manifests, Path, Problem
+    from anabranch.api.measurement import MeasurementAgent
+
+
+def find_dangling(manifests: Manifests) -> list[Problem]:
+    """Every reference that leads nowhere."""
+    problems: list[Problem] = []
+    for measurement in manifests.of_kind(Measurement):
+        problems += _check_measurement(measurement, manifests)
+    for target_list in manifests.of_kind(TargetList):
+        problems += _check_list(target_list, manifests)
+    return problems
+
+
+def select_agents(wanted: MeasurementAgent, agents: list[Agent]) -> list[Agent]:
+    """The agents that an entry of a measurement names, or selects by label."""
+    if wanted.selector is None:
+        return [agent for agent in agents if agent.metadata.name == wanted.name]
+    return [a for a in agents if wanted.selector.matches(a.metadata.labels)]
+
+
+def _check_measurement(
+    document: Document[Measurement], manifests: Manifests
+) -> Iterator[Problem]:
+    measurement = document.object
+    namespace = measurement.metadata.namespace
+    agents = [each.object for each in manifests.of_kind(Agent)]
+    for index, entry in enumerate(measurement.spec.agents):
+        path: Path = ("spec", "agents", index)
+        known = manifests.find(TargetList, (namespace, entry.target_list))
+        if known is None and not manifests.may_hold(TargetList, entry.target_list):
+            yield document.problem(
+                (*path, "targetList"),
+                f"there is no TargetList {entry.target_list!r} in namespace "
+                f"{namespace!r}; add it or correct the name",
+            )
+        chosen = select_agents(entry, agents)
+        if not chosen and entry.selector is None:
+            if manifests.may_hold(Agent, entry.name):
+                continue
+            yield document.problem(
+                (*path, "name"),
+                f"there is no Agent {entry.name!r}; add it, correct the name or give "
+                "a selector",
+            )
+        elif not chosen:
+            yield document.problem(
+                (*path, "selector"),
+                "no Agent has such labels; label one or correct the selector",
+            )
+        for agent in chosen:
+            allowed = agent.spec.allowed_namespaces
+            if allowed is not None and namespace not in allowed:
+                yield document.problem(
+                    path,
+                    f"Agent {agent.metadata.name!r} does not serve namespace "
+                    f"{namespace!r}; add it to the agent's allowedNamespaces",
+                )
+
+
+def _check_list(
+    document: Document[TargetList], manifests: Manifests
+) -> Iterator[Problem]:
+    target_list = document.object
+    wanted = target_list.spec.config_map
+    if wanted is None:
+        return
+    namespace = target_list.metadata.namespace
+    found = manifests.find(ConfigMap, (namespace, wanted.name))
+    path: Path = ("spec", "configMap")
+    if found is None:
+        if manifests.may_hold(ConfigMap, wanted.name):
+            return
+        yield document.problem(
+            (*path, "name"),
+            f"there is no ConfigMap {wanted.name!r} in namespace {namespace!r}; add it "
+            "or correct the name",
+        )
+    elif found.object.content(wanted.key) is None:
+        keys = ", ".join([*found.object.data, *found.object.binary_data]) or "none"
+        yield document.problem(
+            (*path, "key"),
+            f"ConfigMap {wanted.name!r} has no key {wanted.key!r}; it has {keys}",
+        )

@@ -1,0 +1,156 @@
+"""`Round`: what one agent is to probe next; made by the operator alone."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from anabranch.api.measurement import RunId
+from anabranch.api.model import Model, Transition
+from anabranch.api.resource import AGE, Column, Resource, Status, condition_column
+from anabranch.api.text import (
+    Count,
+    Digest,
+    DnsLabel,
+    DnsSubdomain,
+    ObjectKey,
+    Rate,
+    Seconds,
+    Timestamp,
+)
+
+
+class MeasurementRef(Model):
+    """The measurement that the round belongs to."""
+
+    name: DnsSubdomain
+    """Its name, in the round's namespace."""
+    uid: Annotated[str, Field(min_length=1, max_length=63)]
+    """Its UID."""
+
+
+class PlanRef(Model):
+    """The plan, in the object store."""
+
+    key: ObjectKey
+    """Its key."""
+    digest: Digest
+    """Its content."""
+    blocks: Annotated[int, Field(ge=1)]
+    """Blocks that it is cut into."""
+    probes: Count
+    """Probes that it asks for."""
+
+
+class RoundSpec(Model):
+    """What to probe, and how fast."""
+
+    measurement: MeasurementRef
+    """The measurement that it belongs to."""
+    run_id: RunId
+    """The measurement's run."""
+    agent: DnsLabel
+    """The agent that probes it."""
+    node_name: DnsSubdomain
+    """The agent's node."""
+    round: Annotated[int, Field(ge=1, le=255)]
+    """The round's number; the windows of Diamond-Miner's first round share 1."""
+    window: Annotated[int, Field(ge=0, le=255)] = 0
+    """The window's number within the round."""
+    plan: PlanRef
+    """What to probe."""
+    rate: Rate
+    """Probes a second that are granted."""
+    suspend: bool = False
+    """Pauses the round as long as it is true."""
+    wait_seconds: Seconds = 5
+    """How long replies are waited for."""
+
+
+def _times_are_kept(old: RoundStatus, new: RoundStatus) -> bool:
+    return all(
+        before is None or before == after
+        for before, after in (
+            (old.start_time, new.start_time),
+            (old.completion_time, new.completion_time),
+        )
+    )
+
+
+class RoundStatus(Status):
+    """How far it is; written by the agent alone."""
+
+    transitions = (
+        Transition(
+            _times_are_kept,
+            "(!has(oldSelf.startTime) || self.?startTime == oldSelf.?startTime) && "
+            "(!has(oldSelf.completionTime) || "
+            "self.?completionTime == oldSelf.?completionTime)",
+            "startTime and completionTime are set once",
+        ),
+    )
+
+    start_time: Timestamp | None = None
+    """When its first probe was sent."""
+    completion_time: Timestamp | None = None
+    """When its last reply part was stored."""
+    block: Count | None = None
+    """The block that is probed now."""
+    parts: Count | None = None
+    """Reply parts stored."""
+    probes_sent: Count | None = None
+    """Probes sent."""
+    replies_received: Count | None = None
+    """Valid replies received."""
+    replies_invalid: Count | None = None
+    """Replies that failed validation."""
+    send_errors: Count | None = None
+    """Probes that the kernel refused."""
+    receive_drops: Count | None = None
+    """Packets that the kernel dropped before they were read."""
+
+
+_MUTABLE = ("rate", "suspend")
+
+
+def _spec_is_kept(old: Round, new: Round) -> bool:
+    free: dict[str, object] = dict.fromkeys(_MUTABLE)
+    return old.spec.model_copy(update=free) == new.spec.model_copy(update=free)
+
+
+class Round(Resource):
+    """What one agent is to probe next."""
+
+    transitions = (
+        Transition(
+            _spec_is_kept,
+            " && ".join(
+                f"self.spec.{field.alias} == oldSelf.spec.{field.alias}"
+                for name, field in RoundSpec.model_fields.items()
+                if name not in _MUTABLE
+            ),
+            "a Round is made by the operator and fixed but for rate and suspend; "
+            "change the Measurement instead",
+        ),
+    )
+
+    plural = "rounds"
+    short_names = ("rnd",)
+    columns = (
+        Column("Agent", ".spec.agent"),
+        Column("Round", ".spec.round", "integer"),
+        condition_column("Ready"),
+        condition_column("Complete"),
+        Column("Sent", ".status.probesSent", "integer"),
+        Column("Planned", ".spec.plan.probes", "integer"),
+        Column("Replies", ".status.repliesReceived", "integer"),
+        AGE,
+        condition_column("Ready", field="reason", name="Reason"),
+        Column("Node", ".spec.nodeName", wide=True),
+    )
+
+    spec: RoundSpec
+    """What to probe, and how fast."""
+    status: RoundStatus = RoundStatus()
+    """How far it is."""

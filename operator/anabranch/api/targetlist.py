@@ -1,0 +1,169 @@
+"""`TargetList`: what is to be probed."""
+
+from __future__ import annotations
+
+from ipaddress import ip_network
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from anabranch.api.model import Model, Rule
+from anabranch.api.resource import (
+    AGE,
+    Column,
+    Resource,
+    Status,
+    condition_column,
+)
+from anabranch.api.text import Count, Digest, DnsSubdomain, ObjectKey, Prefix, Ttl
+
+SOURCES = ("entries", "configMap", "object", "file")
+
+
+class TargetEntry(Model):
+    """One prefix to probe; a line of Iris's target lists."""
+
+    rules = (
+        Rule(
+            lambda entry: entry.min_ttl <= entry.max_ttl,
+            "self.minTtl <= self.maxTtl",
+            "minTtl must not be above maxTtl",
+        ),
+        Rule(
+            lambda entry: (
+                entry.protocol == "udp"
+                or ip_network(entry.target).version
+                == (4 if entry.protocol == "icmp" else 6)
+            ),
+            "self.protocol == 'udp' || "
+            "self.target.contains(':') == (self.protocol == 'icmp6')",
+            "protocol icmp goes with IPv4 targets and icmp6 with IPv6 ones",
+        ),
+    )
+
+    target: Prefix
+    """A prefix, or an address: a bare IPv4 address stands for its /24 (for itself where
+    the tool splits to addresses), a bare IPv6 one for itself."""
+    protocol: Literal["icmp", "icmp6", "udp"] = "udp"
+    """What the probes are made of."""
+    min_ttl: Ttl = 2
+    """The first TTL to probe."""
+    max_ttl: Ttl = 32
+    """The last TTL to probe, inclusive."""
+    n_initial_flows: Annotated[int, Field(ge=1, le=65535)] = 6
+    """Flows to send at each TTL in the first round."""
+
+
+class ConfigMapKey(Model):
+    """A key of a ConfigMap in the list's namespace."""
+
+    name: DnsSubdomain
+    """The ConfigMap's name."""
+    key: Annotated[str, Field(max_length=253, pattern="^[-._a-zA-Z0-9]+$")] = (
+        "targets.csv"
+    )
+    """The key that holds the CSV, under `data`, or under `binaryData` for zstd."""
+
+
+class ObjectRef(Model):
+    """An object in the object store."""
+
+    key: ObjectKey
+    """The object's key; its content is CSV, plain or compressed with zstd."""
+
+
+class TargetListSpec(Model):
+    """Where the targets are."""
+
+    rules = (
+        Rule(
+            lambda spec: (
+                sum(
+                    source is not None
+                    for source in (
+                        spec.entries,
+                        spec.config_map,
+                        spec.object,
+                        spec.file,
+                    )
+                )
+                == 1
+            ),
+            "["
+            + ", ".join(f"has(self.{source})" for source in SOURCES)
+            + "].filter(given, given).size() == 1",
+            f"give exactly one of {', '.join(SOURCES)}",
+        ),
+        Rule(
+            lambda _: True,
+            "!has(self.file)",
+            "file is for the local runner: a cluster can't see it; put the list into a "
+            "ConfigMap or the object store",
+        ),
+    )
+
+    entries: Annotated[
+        tuple[TargetEntry, ...] | None, Field(min_length=1, max_length=1000)
+    ] = None
+    """The targets themselves."""
+    config_map: ConfigMapKey | None = None
+    """The targets as CSV in a ConfigMap."""
+    object: ObjectRef | None = None
+    """The targets as CSV in the object store."""
+    file: Annotated[str | None, Field(min_length=1, max_length=4096)] = None
+    """The targets as CSV in a file beside the manifest, for the local runner alone."""
+
+    @property
+    def source(self) -> str:
+        """Which of the sources is given."""
+        fields = type(self).model_fields.items()
+        return next(
+            str(field.alias)
+            for name, field in fields
+            if getattr(self, name) is not None
+        )
+
+
+class ListProblem(Model):
+    """A line that can't be used."""
+
+    line: Annotated[int, Field(ge=1)]
+    """The line's number."""
+    reason: Annotated[str, Field(max_length=1024)]
+    """What is wrong, and the remedy."""
+
+
+class TargetListStatus(Status):
+    """What was found in the list."""
+
+    digest: Digest | None = None
+    """The SHA-256 of the canonical list; measurements pin it."""
+    lines: Count | None = None
+    """Lines read."""
+    entries: Count | None = None
+    """Entries, once repetitions are merged."""
+    prefixes: Count | None = None
+    """Targets when split to /24 (IPv4) and /64 (IPv6), before any exclusion."""
+    problems: Annotated[tuple[ListProblem, ...], Field(max_length=100)] = ()
+    """The first lines that can't be used; as long as there is one, nothing is."""
+    problem_count: Count | None = None
+    """How many lines can't be used."""
+
+
+class TargetList(Resource):
+    """A list of prefixes to probe, and how."""
+
+    plural = "targetlists"
+    short_names = ("tl",)
+    columns = (
+        condition_column("Ready"),
+        Column("Prefixes", ".status.prefixes", "integer"),
+        AGE,
+        condition_column("Ready", field="reason", name="Reason"),
+        Column("Digest", ".status.digest", wide=True),
+    )
+
+    spec: TargetListSpec
+    """Where the targets are."""
+    status: TargetListStatus = TargetListStatus()
+    """What was found there; written by the operator."""

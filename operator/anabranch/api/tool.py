@@ -1,0 +1,102 @@
+"""The tools of a measurement, with the parameters that Iris gives them."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from anabranch.api.model import Model, Rule
+from anabranch.api.text import Port
+
+FlowMapperName = Literal[
+    "SequentialFlowMapper",
+    "IntervalFlowMapper",
+    "ReverseByteFlowMapper",
+    "RandomFlowMapper",
+]
+
+
+class FlowMapperKwargs(Model):
+    """What a flow mapper takes; each mapper only its own."""
+
+    seed: Annotated[int | None, Field(ge=0, le=(1 << 31) - 1)] = None
+    """RandomFlowMapper: the seed of its permutations; by default 42."""
+    step: Annotated[int | None, Field(ge=1, le=255)] = None
+    """IntervalFlowMapper: the distance between two flows' addresses; by default 32."""
+
+
+def _kwargs_fit(parameters: FlowParameters | ParameterOverrides) -> bool:
+    kwargs = parameters.flow_mapper_kwargs or FlowMapperKwargs()
+    mapper = parameters.flow_mapper
+    return (kwargs.seed is None or mapper == "RandomFlowMapper") and (
+        kwargs.step is None or mapper == "IntervalFlowMapper"
+    )
+
+
+_KWARGS_FIT = Rule(
+    _kwargs_fit,
+    "!has(self.flowMapperKwargs) || ("
+    "(!has(self.flowMapperKwargs.seed) || "
+    "has(self.flowMapper) && self.flowMapper == 'RandomFlowMapper') && "
+    "(!has(self.flowMapperKwargs.step) || "
+    "has(self.flowMapper) && self.flowMapper == 'IntervalFlowMapper'))",
+    "flowMapperKwargs: seed goes with flowMapper RandomFlowMapper, step with "
+    "IntervalFlowMapper",
+)
+
+
+class FlowParameters(Model):
+    """How flow numbers become addresses and ports."""
+
+    rules = (_KWARGS_FIT,)
+
+    initial_source_port: Port = 24000
+    """The source port of a prefix's first flows."""
+    destination_port: Port = 33434
+    """The destination port of all flows."""
+    flow_mapper: FlowMapperName = "RandomFlowMapper"
+    """How the flows of a prefix choose its addresses."""
+    flow_mapper_kwargs: FlowMapperKwargs | None = None
+    """What the mapper takes."""
+
+
+class ParameterOverrides(Model):
+    """Parameters that one agent takes instead of the tool's."""
+
+    rules = (_KWARGS_FIT,)
+
+    initial_source_port: Port | None = None
+    """The source port of a prefix's first flows."""
+    destination_port: Port | None = None
+    """The destination port of all flows."""
+    flow_mapper: FlowMapperName | None = None
+    """How the flows of a prefix choose its addresses; its kwargs stand beside it."""
+    flow_mapper_kwargs: FlowMapperKwargs | None = None
+    """What this agent's mapper takes."""
+
+
+class DiamondMiner(FlowParameters):
+    """Multipath discovery (Vermeulen et al., NSDI 2020).
+
+    Rounds go on until every load balancer is mapped with the measurement's failure
+    probability.
+    """
+
+    prefix_len_v4: Annotated[int, Field(ge=8, le=32)] = 24
+    """The length of IPv4 targets."""
+    prefix_len_v6: Annotated[int, Field(ge=16, le=128)] = 64
+    """The length of IPv6 targets."""
+
+
+class Yarrp(FlowParameters):
+    """Single-path discovery in random order (Beverly, IMC 2016)."""
+
+    prefix_len_v4: Literal[24, 32] = 24
+    """The length of IPv4 targets."""
+    prefix_len_v6: Literal[64, 128] = 64
+    """The length of IPv6 targets."""
+
+
+class Ping(FlowParameters):
+    """Echo requests to each address; its target lists name no UDP."""

@@ -1,0 +1,1 @@
+"""What the local runner does in place of the cluster."""

@@ -1,0 +1,61 @@
+"""Target lists where a local run finds them: in manifests and in files."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from anabranch_engine import TargetList, TargetListError
+
+from anabranch.api.configmap import ConfigMap
+from anabranch.api.manifest import ManifestError
+from anabranch.rounds.targets import read_entries
+
+if TYPE_CHECKING:
+    from anabranch.api import TargetList as TargetListObject
+    from anabranch.api.manifest import Document, Manifests
+
+
+def read_target_list(
+    document: Document[TargetListObject], manifests: Manifests
+) -> TargetList | None:
+    """The content of a list; None where neither manifests nor files have it.
+
+    A file's path is relative to the folder of the manifest that names it.
+
+    Raises:
+        ManifestError: With the bad lines, or why the file can't be read.
+    """
+    source = document.object.spec.source
+    try:
+        return _read(document, manifests)
+    except TargetListError as error:
+        problems = [
+            document.problem(("spec", source), f"line {line} of the list: {reason}")
+            for line, reason in error.problems
+        ]
+        if more := error.total - len(problems):
+            problems.append(document.problem(("spec", source), f"and {more} more"))
+        raise ManifestError(problems) from error
+    except OSError as error:
+        message = f"can't read {error.filename}: {error.strerror}; correct the path"
+        raise ManifestError([document.problem(("spec", source), message)]) from error
+
+
+def _read(
+    document: Document[TargetListObject], manifests: Manifests
+) -> TargetList | None:
+    spec = document.object.spec
+    if spec.entries is not None:
+        return read_entries(spec.entries)
+    if spec.config_map is not None:
+        key = (document.object.metadata.namespace, spec.config_map.name)
+        found = manifests.find(ConfigMap, key)
+        content = found.object.content(spec.config_map.key) if found else None
+        return None if content is None else TargetList.read(io.BytesIO(content))
+    if spec.file is not None:
+        folder = Path(document.place.source).parent
+        with (folder / spec.file).open("rb") as file:
+            return TargetList.read(file)
+    return None

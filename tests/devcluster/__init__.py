@@ -1,0 +1,1 @@
+"""Kubernetes on one machine, for tests: built from its Go modules, no container."""
