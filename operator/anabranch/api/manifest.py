@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from anabranch.api import Agent, Measurement, ProbingPolicy, Round, TargetList
 from anabranch.api.configmap import ConfigMap
+from anabranch.api.model import find_errors
 from anabranch.api.resource import API_VERSION
 from anabranch.api.schema import describe
 
@@ -202,7 +203,7 @@ def _read_document(
     except TypeError as error:
         yield Problem(place, (), f"holds what JSON can't: {error}; write it as text")
     except ValidationError as error:
-        for details in error.errors():
+        for details in find_errors(error):
             path = details["loc"]
             line = _find_line(node, path)
             yield Problem(replace(place, line=line), path, _explain(details, model))

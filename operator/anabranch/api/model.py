@@ -12,9 +12,9 @@ from pydantic_core import PydanticCustomError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pydantic import GetJsonSchemaHandler
+    from pydantic import GetJsonSchemaHandler, ValidationError
     from pydantic.json_schema import JsonSchemaValue
-    from pydantic_core import CoreSchema
+    from pydantic_core import CoreSchema, ErrorDetails
 
 
 @dataclass(frozen=True)
@@ -84,6 +84,23 @@ class Model(BaseModel):
                 {"rule": rule.cel, "message": rule.message} for rule in rules
             ]
         return schema
+
+
+def find_errors(error: ValidationError) -> list[ErrorDetails]:
+    """What is wrong, without what is wrong only because of it.
+
+    Where an item of a list is bad, pydantic also misses it in the list's length.
+    """
+    errors = error.errors()
+    places = [details["loc"] for details in errors]
+    return [
+        details
+        for details in errors
+        if details["type"] != "too_short"
+        or not any(
+            details["loc"] == loc[: len(details["loc"])] != loc for loc in places
+        )
+    ]
 
 
 def broken_transitions(old: Model, new: Model) -> list[str]:

@@ -120,6 +120,10 @@ class Resource(Model):
     """The kind."""
     metadata: ObjectMeta
     """Name, namespace, labels."""
+    spec: Model
+    """What is wanted."""
+    status: Status
+    """What is."""
 
     @field_validator("kind")
     @classmethod
