@@ -1,0 +1,230 @@
+"""Reading manifests: every problem of all of them in one report."""
+
+from __future__ import annotations
+
+from textwrap import dedent
+
+import pytest
+
+from anabranch.api import Agent, Measurement
+from anabranch.api.manifest import Manifests, Source, read_manifests
+from anabranch.api.references import find_dangling, select_agents
+
+AGENT = """\
+apiVersion: anabranch.dev/v1alpha1
+kind: Agent
+metadata: {name: paris, labels: {continent: europe}}
+spec: {nodeName: node-7}
+"""
+TARGET_LIST = """\
+apiVersion: anabranch.dev/v1alpha1
+kind: TargetList
+metadata: {name: routed}
+spec:
+  entries: [{target: 240.0.0.0/8}]
+"""
+MEASUREMENT = """\
+apiVersion: anabranch.dev/v1alpha1
+kind: Measurement
+metadata: {name: weekly}
+spec:
+  diamondMiner: {}
+  agents:
+    - name: paris
+      targetList: routed
+"""
+
+
+def read(*texts: str) -> Manifests:
+    """Reads texts as the sources 0.yaml, 1.yaml and so on."""
+    sources = (Source(f"{i}.yaml", text.encode()) for i, text in enumerate(texts))
+    return read_manifests(sources)
+
+
+def broken(*texts: str) -> list[str]:
+    return [str(problem) for problem in read(*texts).broken]
+
+
+def dangling(*texts: str) -> list[str]:
+    manifests = read(*texts)
+    assert manifests.broken == ()
+    return [str(problem) for problem in find_dangling(manifests)]
+
+
+def test_documents_of_several_sources_are_one_set() -> None:
+    """It does not matter which file holds what, nor in which order."""
+    manifests = read(f"---\n{MEASUREMENT}---\n{AGENT}---\n", TARGET_LIST)
+    assert manifests.broken == ()
+    assert [d.place.document for d in manifests.documents] == [1, 2, 1]
+    assert len(manifests.of_kind(Agent)) == 1
+    assert find_dangling(manifests) == []
+
+
+def test_all_problems_of_all_sources_are_in_one_report() -> None:
+    """Each with source, line, document, object, field and remedy."""
+    assert broken(
+        AGENT.replace("nodeName: node-7", "nodeNam: node-7, minTtl: 0"),
+        f"{TARGET_LIST}---\n{MEASUREMENT.replace('diamondMiner', 'diamndMiner')}",
+    ) == [
+        "0.yaml:4: document 1, Agent paris: spec.nodeName: required; add it",
+        "0.yaml:4: document 1, Agent paris: spec.minTtl: must be greater than or equal "
+        "to 1, not 0",
+        "0.yaml:4: document 1, Agent paris: spec.nodeNam: unknown field; did you mean "
+        "nodeName?",
+        "1.yaml:11: document 2, Measurement weekly: spec.diamndMiner: unknown field; "
+        "did you mean diamondMiner?",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    {
+        "kind: Measurment": "unknown kind 'Measurment'; did you mean Measurement?",
+        "kind: Deployment": "unknown kind 'Deployment'; known are Agent, ConfigMap",
+        "name: x": "kind: unknown kind None; known are",
+        AGENT.replace("v1alpha1", "v1"): "kind: apiVersion of a Agent must be",
+        "- a\n- b": "a document must be a mapping with apiVersion and kind",
+        "kind: [": "not YAML: did not find expected node content; mend the text here",
+        "kind: !python/object:os.system x": "could not determine a constructor",
+        "kind: Agent\nspec: {a: !!binary aGk=}\napiVersion: anabranch.dev/v1alpha1": (
+            "holds what JSON can't"
+        ),
+        AGENT + "spec: {}": "spec: the field stands twice; remove one",
+        AGENT.replace(
+            "{nodeName: node-7}", "text"
+        ): "spec: must be an object, not 'text'",
+        AGENT.replace("node-7", "7"): "spec.nodeName: must be a valid string, not 7",
+        AGENT.replace("paris", "Paris"): "metadata.name: must match pattern",
+        AGENT.replace("labels", "lables"): "did you mean labels?",
+    }.items(),
+)
+def test_each_mistake_is_told_with_its_remedy(text: str, problem: str) -> None:
+    """One problem, and what to do about it."""
+    (told,) = broken(text)
+    assert problem in told
+
+
+def test_a_source_that_is_no_text_is_told() -> None:
+    """Whatever its bytes are."""
+    (problem,) = read_manifests([Source("x", b"\xff\xfe\x00\x01\x02")]).broken
+    assert str(problem).startswith("x: not text:")
+    (problem,) = read_manifests([Source("y", b"kind: \x00")]).broken
+    assert "save it as UTF-8" in str(problem)
+
+
+def test_an_unclosed_document_does_not_hide_the_ones_before() -> None:
+    """What was read until there is still reported."""
+    assert len(broken(f"{AGENT.replace('Agent', 'Agnt')}---\nkind: [")) == 2
+
+
+def test_a_time_is_read_as_kubernetes_reads_it() -> None:
+    """Unquoted times are texts in YAML for Kubernetes."""
+    text = f"{MEASUREMENT}  startAt: 2026-12-01T00:00:00Z\n"
+    (document,) = read(text).of_kind(Measurement)
+    assert document.object.spec.start_at is not None
+
+
+def test_an_object_twice_is_told_with_its_first_place() -> None:
+    """Whichever file repeats it."""
+    assert broken(AGENT, AGENT) == [
+        "1.yaml:3: document 1, Agent paris: metadata.name: the same object stands at "
+        "0.yaml:1: document 1, Agent paris; rename or remove one"
+    ]
+    assert broken(AGENT, AGENT.replace("paris,", "paris, namespace: other,")) == []
+
+
+def test_a_missing_target_list_or_agent_is_told() -> None:
+    """Both, and where they are named."""
+    assert dangling(MEASUREMENT) == [
+        "0.yaml:8: document 1, Measurement weekly: spec.agents[0].targetList: there is "
+        "no TargetList 'routed' in namespace 'default'; add it or correct the name",
+        "0.yaml:7: document 1, Measurement weekly: spec.agents[0].name: there is no "
+        "Agent 'paris'; add it, correct the name or give a selector",
+    ]
+
+
+def test_a_broken_object_is_not_missing() -> None:
+    """Its own problem is told, not that others can't find it."""
+    manifests = read(
+        MEASUREMENT,
+        AGENT.replace("node-7", "7"),
+        TARGET_LIST.replace("240.0.0.0/8", "240.0.0.0/99"),
+    )
+    assert len(manifests.broken) == 2
+    assert find_dangling(manifests) == []
+
+
+def test_a_selector_must_select() -> None:
+    """One that no agent meets is told."""
+    chosen = "      selector: {matchLabels: {continent: %s}}\n"
+    assert dangling(MEASUREMENT + chosen % "europe", AGENT, TARGET_LIST) == []
+    (problem,) = dangling(MEASUREMENT + chosen % "asia", AGENT, TARGET_LIST)
+    assert "spec.agents[0].selector: no Agent has such labels" in problem
+
+
+def test_an_agent_must_serve_the_namespace() -> None:
+    """Its allowedNamespaces bind measurements."""
+    closed = AGENT.replace("node-7", "node-7, allowedNamespaces: [research]")
+    (problem,) = dangling(MEASUREMENT, closed, TARGET_LIST)
+    assert "does not serve namespace 'default'" in problem
+    opened = closed.replace("[research]", "[research, default]")
+    assert dangling(MEASUREMENT, opened, TARGET_LIST) == []
+
+
+CONFIG_MAP = """\
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: lists}
+data:
+  targets.csv: 240.0.0.0/8,udp,2,32,6
+binaryData:
+  targets.csv.zst: KLUv/QQA
+"""
+
+
+def test_a_list_must_find_its_config_map_and_key() -> None:
+    """Under data or binaryData."""
+    text = dedent("""\
+        apiVersion: anabranch.dev/v1alpha1
+        kind: TargetList
+        metadata: {name: routed}
+        spec: {configMap: {name: lists}}
+        """)
+    assert dangling(text, CONFIG_MAP) == []
+    zst = text.replace("lists", "lists, key: targets.csv.zst")
+    assert dangling(zst, CONFIG_MAP) == []
+    (problem,) = dangling(text)
+    assert "there is no ConfigMap 'lists' in namespace 'default'" in problem
+    (problem,) = dangling(zst.replace("zst", "gz"), CONFIG_MAP)
+    assert "no key 'targets.csv.gz'; it has targets.csv, targets.csv.zst" in problem
+    (problem,) = broken(CONFIG_MAP.replace("KLUv", "K!"))
+    assert "binaryData.targets.csv.zst" in problem
+
+
+@pytest.mark.parametrize(
+    ("selector", "chosen"),
+    {
+        "{}": ["a", "b"],
+        "{matchLabels: {site: lab}}": ["a"],
+        "{matchExpressions: [{key: site, operator: In, values: [lab, dc]}]}": ["a"],
+        "{matchExpressions: [{key: site, operator: NotIn, values: [lab]}]}": ["b"],
+        "{matchExpressions: [{key: site, operator: Exists}]}": ["a"],
+        "{matchExpressions: [{key: site, operator: DoesNotExist}]}": ["b"],
+        "{matchLabels: {site: lab}, matchExpressions: [{key: x, operator: Exists}]}": (
+            []
+        ),
+    }.items(),
+)
+def test_a_selector_selects_as_kubernetes_does(
+    selector: str, chosen: list[str]
+) -> None:
+    """NotIn is met by agents that lack the label."""
+    manifests = read(
+        AGENT.replace("paris, labels: {continent: europe}", "a, labels: {site: lab}"),
+        AGENT.replace("paris, labels: {continent: europe}", "b"),
+        f"{MEASUREMENT}      selector: {selector}\n",
+    )
+    agents = [each.object for each in manifests.of_kind(Agent)]
+    (measurement,) = manifests.of_kind(Measurement)
+    (entry,) = measurement.object.spec.agents
+    assert [agent.metadata.name for agent in select_agents(entry, agents)] == chosen

@@ -1,0 +1,80 @@
+"""The generated definitions, as files and as promises."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import pytest
+import yaml
+from pydantic import Field
+
+from anabranch.api import KINDS, Resource
+from anabranch.api.manifest import Source, read_manifests
+from anabranch.api.model import Model
+from anabranch.api.schema import build_schema, describe
+
+ROOT = Path(__file__).parents[3]
+EXAMPLES = ROOT / "examples"
+
+
+def find_properties(schema: dict[str, object]) -> set[str]:
+    """The names of all fields in a schema."""
+    names: set[str] = set()
+    for key, value in schema.items():
+        if key == "properties" and isinstance(value, dict):
+            names |= set(value)
+        for part in value.values() if isinstance(value, dict) else ():
+            if isinstance(part, dict):
+                names |= find_properties(part)
+        if isinstance(value, dict):
+            names |= find_properties(value)
+    return names
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
+def test_every_field_is_documented(kind: type[Resource]) -> None:
+    """`kubectl explain` has a word for each."""
+
+    def undocumented(schema: dict[str, object], path: str) -> list[str]:
+        fields = schema.get("properties", {})
+        assert isinstance(fields, dict)
+        missing = [
+            f"{path}.{n}" for n, field in fields.items() if "description" not in field
+        ]
+        for name, field in fields.items():
+            missing += undocumented(field, f"{path}.{name}")
+            missing += undocumented(field.get("items", {}), f"{path}.{name}[]")
+        return missing
+
+    root = build_schema(kind)["properties"]
+    assert undocumented({"properties": {"spec": root["spec"]}}, "") == []
+    assert undocumented({"properties": {"status": root["status"]}}, "") == []
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
+def test_the_example_of_a_kind_shows_every_field_of_its_spec(
+    kind: type[Resource],
+) -> None:
+    """As a value, or in a comment where a choice excludes it."""
+    text = (EXAMPLES / "kinds" / f"{kind.__name__.lower()}.yaml").read_text()
+    fields = find_properties(build_schema(kind)["properties"]["spec"])
+    assert {name for name in fields if f"{name}:" not in text} == set()
+
+
+@pytest.mark.parametrize("file", sorted(EXAMPLES.rglob("*.yaml")), ids=lambda f: f.name)
+def test_examples_are_valid(file: Path) -> None:
+    """Each document of each example is an object."""
+    manifests = read_manifests([Source(str(file), file.read_bytes())])
+    assert manifests.broken == ()
+    assert len(manifests.documents) == len(list(yaml.safe_load_all(file.read_text())))
+
+
+def test_what_openapi_can_not_say_is_no_schema() -> None:
+    """A model that a definition can't express fails when the definition is made."""
+
+    class Loose(Model):
+        value: Annotated[int, Field(multiple_of=2)]
+
+    with pytest.raises(ValueError, match="no structural counterpart"):
+        describe(Loose)
