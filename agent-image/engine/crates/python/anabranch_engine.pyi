@@ -3,6 +3,8 @@
 from collections.abc import Iterable
 from typing import Final, Protocol, final
 
+__all__ = ["MAX_TARGETS", "PrefixSet", "TargetList", "TargetListError", "Targets"]
+
 MAX_TARGETS: Final[int]
 """The most targets that one plan may have."""
 
@@ -34,6 +36,7 @@ class PrefixSet:
         """
 
     def __or__(self, other: PrefixSet, /) -> PrefixSet: ...
+    def __ror__(self, other: PrefixSet, /) -> PrefixSet: ...
     def __invert__(self) -> PrefixSet: ...
     def __contains__(self, prefix: str, /) -> bool:
         """Whether all addresses of a prefix, or an address, are in the set."""

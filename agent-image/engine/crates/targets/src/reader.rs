@@ -15,7 +15,7 @@ const MAX_LINE: u64 = 4096;
 /// The fields as Iris's documentation names them; some exports put them first.
 const HEADER: &str = "target,protocol,min_ttl,max_ttl,n_initial_flows";
 /// How many entries pile up before repetitions are first dropped.
-const FIRST_COMPACTION: usize = 1 << 20;
+const FIRST_COMPACTION: usize = 1 << 23;
 const READ_BUFFER: usize = 1 << 18;
 const ZSTD_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
 const BYTE_ORDER_MARK: char = '\u{feff}';
@@ -176,8 +176,8 @@ impl Lines {
             } else {
                 self.take(&line);
             }
-            if self.entries.len() >= self.compact_at && !self.compact() {
-                return Ok(());
+            if self.entries.len() >= self.compact_at {
+                self.compact();
             }
         }
     }
@@ -193,22 +193,22 @@ impl Lines {
             return;
         }
         match Entry::parse(text) {
-            Ok(entry) => self.entries.push(entry),
+            // Of a list that is refused nothing is used, so nothing is kept.
+            Ok(entry) if self.refused.total == 0 => self.entries.push(entry),
+            Ok(_) => {}
             Err(error) => self.refused.add(self.read, error.to_string()),
         }
     }
 
-    /// Drops repetitions; false when so many entries are left that the list is refused.
-    fn compact(&mut self) -> bool {
-        self.entries = TargetList::new(std::mem::take(&mut self.entries)).into_entries();
+    /// Drops repetitions; refuses the list when too many entries are left.
+    fn compact(&mut self) {
+        let list = TargetList::new(std::mem::take(&mut self.entries));
+        self.entries = list.into_entries();
         self.compact_at = (2 * self.entries.len()).max(FIRST_COMPACTION);
-        let fits = self.entries.len() as u64 <= MAX_TARGETS;
-        if !fits {
-            let reason =
-                format!("more than {MAX_TARGETS} different entries so far; split the list");
+        if self.entries.len() as u64 > MAX_TARGETS {
+            let reason = format!("more than {MAX_TARGETS} different entries; split the list");
             self.refused.add(self.read, reason);
         }
-        fits
     }
 
     fn finish(mut self) -> Result<(TargetList, u64), Refused> {
@@ -216,7 +216,10 @@ impl Lines {
             let reason = "the list has no entry; write at least one";
             self.refused.add(self.read.max(1), reason);
         }
-        if self.refused.total > 0 || !self.compact() {
+        if self.refused.total == 0 {
+            self.compact();
+        }
+        if self.refused.total > 0 {
             return Err(self.refused);
         }
         Ok((TargetList::new(self.entries), self.read))

@@ -1,0 +1,46 @@
+# Each target sets itself up. Programs and packages go to build/, .venv/ and the user's
+# caches; nothing else on the machine changes but system packages that are missing.
+
+ENGINE := agent-image/engine
+CARGO := cargo --quiet
+UV := $(or $(shell command -v uv),build/uv/bin/uv)
+RUN := .venv/bin/
+
+.PHONY: setup lint test demo bench crds
+
+setup: $(filter build/%,$(UV))
+	@mkdir -p build
+	@sh .ci/prerequisites
+	$(UV) sync --quiet --locked --all-extras
+
+build/uv/bin/uv:
+	@sh .ci/prerequisites
+	python3 -m venv build/uv
+	build/uv/bin/pip install --quiet --disable-pip-version-check uv
+
+lint: setup
+	@test ! -e operator/__init__.py || \
+	    { echo "remove operator/__init__.py: it hides the standard library's operator"; exit 1; }
+	$(RUN)ruff check
+	$(RUN)ruff format --check --quiet
+	$(RUN)mypy
+	$(RUN)lint-imports > build/lint-imports.log || { cat build/lint-imports.log; exit 1; }
+	$(RUN)python -m mypy.stubtest --concise --allowlist $(ENGINE)/stubtest.allow anabranch_engine
+	$(RUN)anabranch crds --check --output crds
+	cd $(ENGINE) && cargo fmt --check
+	cd $(ENGINE) && $(CARGO) clippy --locked --all-targets -- --deny warnings
+	cd tests/devcluster/go && test -z "$$(gofmt -l .)"
+
+test: setup
+	cd $(ENGINE) && $(CARGO) test --locked
+	$(RUN)pytest
+
+demo: setup
+	$(RUN)anabranch validate examples/survey.yaml
+	echo 0.0.0.0/0,udp,2,32,6 | $(RUN)anabranch targets -
+
+bench: setup
+	$(RUN)python tests/bench/targetlist.py
+
+crds: setup
+	$(RUN)anabranch crds --output crds
