@@ -33,6 +33,7 @@ lint: setup
 
 test: setup
 	cd $(ENGINE) && $(CARGO) test --locked
+	cd tests && ../$(RUN)python -m devcluster.binaries
 	$(RUN)pytest
 
 demo: setup

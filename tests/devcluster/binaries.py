@@ -76,3 +76,8 @@ def _compile(program: str, binary: Path) -> None:
     except subprocess.CalledProcessError as error:
         raise RuntimeError(f"{program} does not build:\n{error.stderr}") from error
     half_built.rename(binary)
+
+
+if __name__ == "__main__":
+    # Ahead of pytest, which would hide that something is being built.
+    build("apiserver")
