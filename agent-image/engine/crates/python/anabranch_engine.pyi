@@ -3,7 +3,14 @@
 from collections.abc import Iterable
 from typing import Final, Protocol, final
 
-__all__ = ["MAX_TARGETS", "PrefixSet", "TargetList", "TargetListError", "Targets"]
+__all__ = [
+    "MAX_TARGETS",
+    "PrefixSet",
+    "Simulation",
+    "TargetList",
+    "TargetListError",
+    "Targets",
+]
 
 MAX_TARGETS: Final[int]
 """The most targets that one plan may have."""
@@ -60,14 +67,17 @@ class TargetList:
     def read(file: _Reads) -> TargetList:
         """Reads Iris's CSV, plain or zstd, from a binary file to its end.
 
-        A line is ``target,protocol,min_ttl,max_ttl,n_initial_flows``; ``#`` begins a
-        comment.
+        A line is ``target,protocol,min_ttl,max_ttl,n_initial_flows``, or a comment that
+        begins with ``#``.
 
         :raises TargetListError: with every bad line.
         """
 
     def __len__(self) -> int:
         """The number of entries."""
+
+    def protocols(self) -> list[str]:
+        """The names of the protocols that entries have, sorted."""
 
     def digest(self) -> str:
         """``sha256:`` and the SHA-256 of what ``write_csv`` writes, in hexadecimal."""
@@ -89,7 +99,8 @@ class TargetList:
         /24, or for less where the split is finer. A target is left out when all its
         addresses are forbidden.
 
-        :raises ValueError: when more than ``limit`` targets are left.
+        :raises ValueError: when more than ``limit`` targets are left, or more than
+            ``MAX_TARGETS``.
         """
 
 @final
@@ -111,3 +122,29 @@ class Targets:
         """Targets of which the engine passes over some forbidden addresses."""
 
     def __arrow_c_stream__(self, requested_schema: object | None = None) -> object: ...
+
+@final
+class Simulation:
+    """A simulated Internet, the same for the same arguments."""
+
+    def __new__(
+        cls,
+        *,
+        prefixes_v4: int,
+        prefixes_v6: int,
+        vantage_points: int,
+        seed: int,
+        hostile: bool = False,
+    ) -> Simulation:
+        """So many /24s and /64s, seen from so many vantage points.
+
+        :raises ValueError: when there are more of something than fit.
+        """
+
+    def run(self, command: list[str]) -> tuple[int, int, int, int]:
+        """Runs a command at the first vantage point, in namespaces of its own.
+
+        Gives its exit code, and the packets received, replies sent and frames lost.
+
+        :raises OSError: when the kernel does not let it, such as without root.
+        """

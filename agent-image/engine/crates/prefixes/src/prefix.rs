@@ -72,13 +72,13 @@ pub enum PrefixError {
         /// The address as a prefix of full length.
         address: Prefix,
     },
-    /// An IPv4 address in IPv6 notation.
-    #[error("{text} is an IPv4-mapped address; write it as IPv4: {v4}")]
+    /// IPv4 in IPv6 notation.
+    #[error("{text} is IPv4 in IPv6 notation; write it as IPv4: {remedy}")]
     Mapped {
         /// What was read.
         text: String,
-        /// The same address.
-        v4: Ipv4Addr,
+        /// The same in IPv4 notation.
+        remedy: String,
     },
 }
 
@@ -156,10 +156,7 @@ impl Prefix {
         let (family, number) = match address {
             IpAddr::V4(v4) => (Family::V4, u128::from(u32::from(v4))),
             IpAddr::V6(v6) => match v6.to_ipv4_mapped() {
-                Some(v4) => {
-                    let text = text.to_owned();
-                    return Err(PrefixError::Mapped { text, v4 });
-                }
+                Some(v4) => return Err(is_mapped(text, v4, len)),
                 None => (Family::V6, u128::from(v6)),
             },
         };
@@ -180,6 +177,21 @@ impl Prefix {
             });
         }
         Ok((prefix, len.is_none()))
+    }
+}
+
+/// Leading bits that all IPv4-mapped addresses share.
+const MAPPED_LEN: u8 = 96;
+
+fn is_mapped(text: &str, v4: Ipv4Addr, len: Option<&str>) -> PrefixError {
+    let bits = len.and_then(|digits| parse_len(digits, Family::V6.bits()));
+    let remedy = match bits.and_then(|bits| bits.checked_sub(MAPPED_LEN)) {
+        Some(bits) => format!("{v4}/{bits}"),
+        None => v4.to_string(),
+    };
+    PrefixError::Mapped {
+        text: text.to_owned(),
+        remedy,
     }
 }
 
@@ -247,7 +259,8 @@ mod tests {
         assert!(says("8.8.8.0/").contains("from 0 to 32"));
         assert!(says("2001:db8::/129").contains("from 0 to 128"));
         assert!(says("8.8.8.1/24").contains("8.8.8.0/24 for the prefix or 8.8.8.1/32"));
-        assert!(says("::ffff:8.8.8.8").contains("write it as IPv4: 8.8.8.8"));
+        assert!(says("::ffff:8.8.8.8").ends_with("write it as IPv4: 8.8.8.8"));
+        assert!(says("::ffff:8.8.8.0/120").ends_with("write it as IPv4: 8.8.8.0/24"));
     }
 
     #[test]

@@ -4,8 +4,8 @@ use crate::{Family, Prefix, PrefixSet};
 
 /// IPv4 blocks that are not unicast or not globally reachable.
 ///
-/// IANA IPv4 Special-Purpose Address Registry (RFC 6890 and its updates), entries whose "Globally
-/// Reachable" is not True, and the multicast block (RFC 5771).
+/// From the IANA IPv4 Special-Purpose Address Registry (RFC 6890 and its updates), whole blocks
+/// even where a few addresses in them are reachable (192.0.0.9), and multicast (RFC 5771).
 const V4: [&str; 15] = [
     "0.0.0.0/8",       // this network, RFC 791
     "10.0.0.0/8",      // private use, RFC 1918
@@ -29,7 +29,8 @@ const V6_GLOBAL_UNICAST: &str = "2000::/3";
 
 /// IPv6 blocks inside global unicast that are not globally reachable.
 ///
-/// IANA IPv6 Special-Purpose Address Registry.
+/// From the IANA IPv6 Special-Purpose Address Registry, whole blocks even where parts of them are
+/// reachable (`2001:1::1`).
 const V6: [&str; 4] = [
     "2001::/23",     // IETF protocol assignments, Teredo among them, RFC 2928
     "2001:db8::/32", // documentation, RFC 3849

@@ -29,7 +29,11 @@ impl Write for File {
                 .0
                 .bind(py)
                 .call_method1("write", (PyBytes::new(py, bytes),))?;
-            Ok(written.extract()?)
+            let written: usize = written.extract()?;
+            if written > bytes.len() {
+                return Err(io::Error::other("write(bytes) took more than it was given"));
+            }
+            Ok(written)
         })
     }
 

@@ -2,6 +2,7 @@
 
 mod file;
 mod prefixes;
+mod simulation;
 mod targets;
 
 use pyo3::prelude::*;
@@ -10,6 +11,8 @@ use pyo3::prelude::*;
 mod anabranch_engine {
     #[pymodule_export]
     use crate::prefixes::PrefixSet;
+    #[pymodule_export]
+    use crate::simulation::Simulation;
     #[pymodule_export]
     use crate::targets::{TargetList, TargetListError, Targets};
     #[pymodule_export]

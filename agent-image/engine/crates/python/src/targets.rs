@@ -1,5 +1,6 @@
 //! Target lists and what they are split into.
 
+use std::collections::BTreeSet;
 use std::ffi::CStr;
 use std::io::{self, BufWriter, Write};
 use std::sync::Arc;
@@ -66,6 +67,16 @@ impl TargetList {
 
     fn __len__(&self) -> usize {
         self.list.entries().len()
+    }
+
+    fn protocols(&self, py: Python<'_>) -> Vec<&'static str> {
+        let names = py.detach(|| {
+            let entries = self.list.entries().iter();
+            entries
+                .map(|entry| entry.protocol.name())
+                .collect::<BTreeSet<_>>()
+        });
+        names.into_iter().collect()
     }
 
     fn digest(&self, py: Python<'_>) -> String {

@@ -26,7 +26,9 @@ impl Protocol {
         }
     }
 
-    const fn name(self) -> &'static str {
+    /// The name of the protocol in a list.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
         match self {
             Self::Icmp => "icmp",
             Self::Icmp6 => "icmp6",

@@ -17,7 +17,10 @@ const HEADER: &str = "target,protocol,min_ttl,max_ttl,n_initial_flows";
 /// How many entries pile up before repetitions are first dropped.
 const FIRST_COMPACTION: usize = 1 << 23;
 const READ_BUFFER: usize = 1 << 18;
-const ZSTD_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
+/// The frames of zstd: those with data, and those that readers skip (RFC 8878, section 3.1).
+const ZSTD_MAGIC: u32 = 0xfd2f_b528;
+const ZSTD_SKIPPABLE: std::ops::RangeInclusive<u32> = 0x184d_2a50..=0x184d_2a5f;
+const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
 const BYTE_ORDER_MARK: char = '\u{feff}';
 
 /// What is wrong with a line, and what to do.
@@ -93,7 +96,8 @@ pub fn read(source: impl Read) -> Result<(TargetList, u64), ReadError> {
     }
     if let Err(error) = end {
         let reason = format!(
-            "the compressed data is damaged or cut short ({error}); compress the list again"
+            "the compressed data can't be read ({error}): it is damaged, cut short, or made with \
+             a dictionary or --long; compress the list again without"
         );
         lines.refused.add(lines.read + 1, reason);
     }
@@ -121,6 +125,8 @@ impl<R: Read> Read for Source<R> {
 /// The lines read so far.
 struct Lines {
     read: u64,
+    /// Whether there was a line that is neither blank nor a comment.
+    begun: bool,
     entries: Vec<Entry>,
     /// How many entries may pile up before repetitions are dropped.
     compact_at: usize,
@@ -131,6 +137,7 @@ impl Default for Lines {
     fn default() -> Self {
         Self {
             read: 0,
+            begun: false,
             entries: Vec::new(),
             compact_at: FIRST_COMPACTION,
             refused: Refused::default(),
@@ -142,12 +149,17 @@ impl Lines {
     fn read_source(&mut self, source: impl Read) -> io::Result<()> {
         let mut plain = BufReader::with_capacity(READ_BUFFER, source);
         let mut head = Vec::new();
-        plain
-            .by_ref()
-            .take(ZSTD_MAGIC.len() as u64)
-            .read_to_end(&mut head)?;
+        plain.by_ref().take(4).read_to_end(&mut head)?;
+        let magic = head.first_chunk().map(|four| u32::from_le_bytes(*four));
+        if head.starts_with(&GZIP_MAGIC) {
+            self.refused.add(
+                1,
+                "compressed with gzip; compress it with zstd, or not at all",
+            );
+            return Ok(());
+        }
         let whole = head.chain(plain);
-        if head == ZSTD_MAGIC {
+        if magic.is_some_and(|magic| magic == ZSTD_MAGIC || ZSTD_SKIPPABLE.contains(&magic)) {
             self.read_lines(BufReader::with_capacity(
                 READ_BUFFER,
                 Decoder::with_buffer(whole)?,
@@ -189,14 +201,18 @@ impl Lines {
             return;
         };
         let text = text.trim_start_matches(BYTE_ORDER_MARK).trim();
-        if text.is_empty() || text.starts_with('#') || (self.read == 1 && text == HEADER) {
+        if text.is_empty() || text.starts_with('#') {
+            return;
+        }
+        let is_first = !std::mem::replace(&mut self.begun, true);
+        if is_first && text.split(',').map(str::trim).eq(HEADER.split(',')) {
             return;
         }
         match Entry::parse(text) {
             // Of a list that is refused nothing is used, so nothing is kept.
             Ok(entry) if self.refused.total == 0 => self.entries.push(entry),
             Ok(_) => {}
-            Err(error) => self.refused.add(self.read, error.to_string()),
+            Err(error) => self.refused.add(self.read, shorten(error.to_string())),
         }
     }
 
@@ -224,6 +240,18 @@ impl Lines {
         }
         Ok((TargetList::new(self.entries), self.read))
     }
+}
+
+/// A reason without the most of what a line of garbage would put into it.
+fn shorten(reason: String) -> String {
+    const KEPT: usize = 150;
+    let count = reason.chars().count();
+    if count <= 2 * KEPT {
+        return reason;
+    }
+    let head: String = reason.chars().take(KEPT).collect();
+    let tail: String = reason.chars().skip(count - KEPT).collect();
+    format!("{head}…{tail}")
 }
 
 #[cfg(test)]
@@ -261,12 +289,38 @@ mod tests {
     }
 
     #[test]
+    fn a_header_may_have_spaces_and_follow_a_comment() {
+        let text = format!("# mine\n{}\n{LINE}", HEADER.replace(',', ", "));
+        assert_eq!(read(text.as_bytes()).unwrap().0.entries().len(), 1);
+        let late = format!("{LINE}{HEADER}\n");
+        assert_eq!(problems(late.as_bytes()).problems[0].line, 2);
+    }
+
+    #[test]
+    fn a_skippable_frame_is_skipped_and_gzip_is_named() {
+        let mut bytes = vec![0x50, 0x2a, 0x4d, 0x18, 3, 0, 0, 0, 1, 2, 3];
+        bytes.extend(compressed(LINE.as_bytes()));
+        assert_eq!(read(&bytes[..]).unwrap().0.entries().len(), 1);
+        assert!(
+            problems(&[0x1f, 0x8b, 8, 0]).problems[0]
+                .reason
+                .contains("gzip")
+        );
+    }
+
+    #[test]
+    fn a_line_of_garbage_is_not_repeated_whole() {
+        let refused = problems("x".repeat(4_000).as_bytes());
+        assert!(refused.problems[0].reason.len() < 320);
+    }
+
+    #[test]
     fn cut_or_damaged_zstd_is_refused_with_the_line_it_reached() {
         let text = LINE.repeat(50_000);
         let whole = compressed(text.as_bytes());
         let cut = problems(&whole[..whole.len() - 1]);
         assert!(
-            cut.problems[0].reason.contains("damaged or cut short"),
+            cut.problems[0].reason.contains("damaged, cut short"),
             "{cut}"
         );
         let mut bytes = compressed(LINE.as_bytes());

@@ -202,7 +202,7 @@ impl TargetList {
     /// forbidden; of one that is forbidden in part, the engine passes over those addresses.
     ///
     /// # Errors
-    /// [`SplitError`] when more than `limit` targets are left.
+    /// [`SplitError`] when more than `limit` targets are left, or more than [`MAX_TARGETS`].
     pub fn split(
         &self,
         split: Split,
@@ -217,6 +217,7 @@ impl TargetList {
                 targets.runs.push(part);
             }
         }
+        let limit = limit.min(MAX_TARGETS);
         targets.count = u64::try_from(count).unwrap_or(u64::MAX);
         if targets.count > limit {
             return Err(SplitError { count, limit });

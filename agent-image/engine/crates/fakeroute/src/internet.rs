@@ -1,0 +1,372 @@
+//! A procedural Internet of any size: a tree of providers, in no more memory than its shapes take.
+//!
+//! A path leads from a vantage point's home through the core into a region, a provider, an access
+//! network and an edge router to a prefix. Each of these is an instance of a [`Segment`] drawn from
+//! its level's catalogue by a hash of its number, and has a block of addresses of its own, so that
+//! an address tells its interface and an interface its address by arithmetic alone. All vantage points
+//! share the segments from the region on: their paths merge there.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use anabranch_prefixes::Family;
+
+use crate::chance::{Draws, mix, scatter};
+use crate::graph::{Choice, Vertex};
+use crate::segment::{Segment, Shape};
+
+/// The most vantage points.
+pub const MAX_VANTAGE_POINTS: u32 = 16;
+/// The most prefixes of a family: what fits below the routers in 240.0.0.0/4.
+pub const MAX_PREFIXES: u32 = (INTERFACES_V4 - PREFIXES_V4 as u32) >> 8;
+
+const PREFIXES_V4: u128 = 0xf000_0000; // 240.0.0.0
+const INTERFACES_V4: u32 = 0xff80_0000; // 255.128.0.0
+const HOMES_V4: u128 = 0xc612_0000; // 198.18.0.0, a /24 for each vantage point
+const PREFIXES_V6: u128 = 0x3fff << 112; // 3fff::
+const INTERFACES_V6: u128 = PREFIXES_V6 | 0xfff << 96; // 3fff:fff::
+const HOMES_V6: u128 = PREFIXES_V6 | 0xffe << 96; // 3fff:ffe::, a /64 for each vantage point
+/// The last byte of a vantage point's own address; its home routers have 1, 2 and so on.
+const HOST: u32 = 254;
+
+/// The kinds of segments of a path, in their order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Level {
+    /// The vantage point's own network.
+    Home,
+    /// Between a vantage point and a region.
+    Core,
+    /// 1,024 prefixes.
+    Region,
+    /// 64 prefixes.
+    Provider,
+    /// 8 prefixes.
+    Access,
+    /// One prefix.
+    Edge,
+}
+
+/// All levels, in the order of a path.
+pub const LEVELS: [Level; 6] = [
+    Level::Home,
+    Level::Core,
+    Level::Region,
+    Level::Provider,
+    Level::Access,
+    Level::Edge,
+];
+
+/// What a level looks like: the bits of a prefix's number that it leaves out, and its shapes.
+struct Plan {
+    shift: u32,
+    /// Addresses of an instance, at least its shape's vertices.
+    block: u32,
+    shape: Shape,
+}
+
+/// Paths have 0.75 diamonds on average (see [`crate::segment`]): four levels can have one.
+const DIAMOND: f64 = 0.19;
+const fn plan(level: Level) -> Plan {
+    const fn of(shift: u32, block: u32, hops: (u32, u32), diamond: f64) -> Plan {
+        let shape = Shape {
+            hops,
+            diamond,
+            max_vertices: block,
+        };
+        Plan {
+            shift,
+            block,
+            shape,
+        }
+    }
+    match level {
+        Level::Home => of(32, 3, (2, 3), 0.0),
+        Level::Core => of(10, 32, (2, 5), DIAMOND),
+        Level::Region => of(10, 256, (1, 4), DIAMOND),
+        Level::Provider => of(6, 64, (1, 4), DIAMOND),
+        Level::Access => of(3, 32, (1, 3), DIAMOND),
+        Level::Edge => of(0, 2, (1, 2), 0.0),
+    }
+}
+
+/// Segments to choose from at each level: a power of two.
+const CATALOGUE: usize = 512;
+
+/// One Internet of one family.
+pub struct Internet {
+    family: Family,
+    prefixes: u32,
+    vantage_points: u32,
+    catalogues: [Vec<Segment>; 6],
+    /// What tells the levels' and families' hashes apart.
+    seeds: [u64; 6],
+    /// The first address of each level's blocks, counted from the first of all; one more at the end.
+    offsets: [u32; 7],
+}
+
+/// An instance of a segment: a real piece of network.
+#[derive(Clone, Copy)]
+pub struct Instance<'a> {
+    /// Its shape.
+    pub segment: &'a Segment,
+    /// Its level.
+    pub level: Level,
+    /// Its number in its level.
+    pub number: u32,
+    /// What tells it from all others.
+    pub salt: u64,
+}
+
+/// Something with an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// An address of a prefix, by the prefix's number.
+    Host(u32),
+    /// An interface of a router.
+    Interface {
+        /// The level of its segment.
+        level: Level,
+        /// The segment's number in its level.
+        number: u32,
+        /// The interface in the segment.
+        vertex: Vertex,
+    },
+}
+
+impl Internet {
+    /// An Internet with so many prefixes, /24 or /64, seen from so many vantage points.
+    ///
+    /// # Panics
+    /// When there are more of either than fit, [`MAX_PREFIXES`] and [`MAX_VANTAGE_POINTS`].
+    #[must_use]
+    pub fn new(family: Family, prefixes: u32, vantage_points: u32, seed: u64) -> Self {
+        assert!(prefixes <= MAX_PREFIXES && vantage_points <= MAX_VANTAGE_POINTS);
+        let seed_of = |level: Level| {
+            let number = 2 * level as u64 + u64::from(family == Family::V6);
+            mix(scatter(seed), scatter(number))
+        };
+        let mut offsets = [0; 7];
+        for level in LEVELS {
+            let instances = match level {
+                Level::Home => 0,
+                Level::Core => vantage_points * count(prefixes, Level::Region),
+                _ => count(prefixes, level),
+            };
+            let i = level as usize;
+            offsets[i + 1] = offsets[i] + instances * plan(level).block;
+        }
+        Self {
+            family,
+            prefixes,
+            vantage_points,
+            catalogues: LEVELS.map(|level| {
+                let mut draws = Draws::new(seed_of(level));
+                let shape = plan(level).shape;
+                (0..CATALOGUE)
+                    .map(|_| Segment::draw(shape, &mut draws))
+                    .collect()
+            }),
+            seeds: LEVELS.map(seed_of),
+            offsets,
+        }
+    }
+
+    /// The number of prefixes.
+    #[must_use]
+    pub const fn prefixes(&self) -> u32 {
+        self.prefixes
+    }
+
+    /// The number of instances of a level.
+    #[must_use]
+    pub fn instances(&self, level: Level) -> u32 {
+        match level {
+            Level::Home => self.vantage_points,
+            Level::Core => self.vantage_points * count(self.prefixes, Level::Region),
+            _ => count(self.prefixes, level),
+        }
+    }
+
+    /// The number of a level's instance on the way from a vantage point to a prefix.
+    #[inline]
+    #[must_use]
+    pub fn number(&self, level: Level, vantage_point: u32, prefix: u32) -> u32 {
+        match level {
+            Level::Home => vantage_point,
+            // Regions first, so that the vantage points' ways into one are neighbours.
+            Level::Core => (prefix >> plan(level).shift) * self.vantage_points + vantage_point,
+            _ => prefix >> plan(level).shift,
+        }
+    }
+
+    /// An instance of a level, in one of the epochs that a route change divides time into.
+    #[inline]
+    #[must_use]
+    pub fn instance(&self, level: Level, number: u32, epoch: u32) -> Instance<'_> {
+        let i = level as usize;
+        // A route change moves what crosses the core, and leaves the rest.
+        let epoch = if level == Level::Core { epoch } else { 0 };
+        let salt = scatter(self.seeds[i] ^ (u64::from(number) | u64::from(epoch) << 32));
+        Instance {
+            segment: &self.catalogues[i][salt as usize % CATALOGUE],
+            level,
+            number,
+            salt,
+        }
+    }
+
+    /// The address of an interface, as a number of the family.
+    #[must_use]
+    pub fn interface(&self, level: Level, number: u32, vertex: Vertex) -> u128 {
+        if level == Level::Home {
+            return self.home(number) + u128::from(vertex) + 1;
+        }
+        let offset = self.offsets[level as usize] + number * plan(level).block + vertex;
+        u128::from(offset)
+            + match self.family {
+                Family::V4 => u128::from(INTERFACES_V4),
+                Family::V6 => INTERFACES_V6,
+            }
+    }
+
+    /// The first address of a vantage point's own network.
+    #[must_use]
+    pub fn home(&self, vantage_point: u32) -> u128 {
+        match self.family {
+            Family::V4 => HOMES_V4 + (u128::from(vantage_point) << 8),
+            Family::V6 => HOMES_V6 + (u128::from(vantage_point) << 64),
+        }
+    }
+
+    /// The address of a vantage point.
+    #[must_use]
+    pub fn vantage_point(&self, number: u32) -> u128 {
+        self.home(number) + u128::from(HOST)
+    }
+
+    /// The first address of a prefix.
+    #[must_use]
+    pub fn prefix(&self, number: u32) -> u128 {
+        match self.family {
+            Family::V4 => PREFIXES_V4 + (u128::from(number) << 8),
+            Family::V6 => PREFIXES_V6 + (u128::from(number) << 64),
+        }
+    }
+
+    /// What has an address; nothing outside of this Internet, or where no interface is.
+    #[inline]
+    #[must_use]
+    pub fn find(&self, address: u128) -> Option<Place> {
+        let (prefixes, host_bits, interfaces) = match self.family {
+            Family::V4 => (PREFIXES_V4, 8, u128::from(INTERFACES_V4)),
+            Family::V6 => (PREFIXES_V6, 64, INTERFACES_V6),
+        };
+        let number = address
+            .checked_sub(prefixes)
+            .map(|offset| offset >> host_bits);
+        if let Some(number) = number.filter(|number| *number < u128::from(self.prefixes)) {
+            return Some(Place::Host(number as u32));
+        }
+        match address.checked_sub(interfaces) {
+            Some(offset) if offset < u128::from(self.offsets[6]) => {
+                self.find_interface(offset as u32)
+            }
+            _ => self.find_home(address),
+        }
+    }
+
+    fn find_interface(&self, offset: u32) -> Option<Place> {
+        let i = self.offsets.partition_point(|first| *first <= offset) - 1;
+        let level = LEVELS[i];
+        let inside = offset - self.offsets[i];
+        let (number, vertex) = (inside / plan(level).block, inside % plan(level).block);
+        self.existing(level, number, vertex)
+    }
+
+    fn find_home(&self, address: u128) -> Option<Place> {
+        (0..self.vantage_points).find_map(|number| {
+            let offset = address.checked_sub(self.home(number) + 1)?;
+            let vertex = u32::try_from(offset).ok()?;
+            self.existing(Level::Home, number, vertex)
+        })
+    }
+
+    fn existing(&self, level: Level, number: u32, vertex: Vertex) -> Option<Place> {
+        // A route change moves flows to other routers, with addresses of the same blocks.
+        let there = (0..2).any(|epoch| {
+            let instance = self.instance(level, number, epoch);
+            vertex < instance.segment.graph().vertices()
+        });
+        there.then_some(Place::Interface {
+            level,
+            number,
+            vertex,
+        })
+    }
+
+    /// The prefix whose path holds a place, from where a vantage point can reach it.
+    #[must_use]
+    pub fn prefix_behind(&self, vantage_point: u32, place: Place) -> Option<u32> {
+        match place {
+            Place::Host(prefix) => Some(prefix),
+            Place::Interface { level, number, .. } => match level {
+                Level::Home => (number == vantage_point).then_some(0),
+                Level::Core => (number % self.vantage_points == vantage_point)
+                    .then_some((number / self.vantage_points) << plan(level).shift),
+                _ => Some(number << plan(level).shift),
+            },
+        }
+    }
+
+    /// The segments on the way from a vantage point to a prefix.
+    #[inline]
+    pub fn path(
+        &self,
+        vantage_point: u32,
+        prefix: u32,
+        epoch: u32,
+    ) -> impl Iterator<Item = Instance<'_>> {
+        LEVELS.into_iter().map(move |level| {
+            let number = self.number(level, vantage_point, prefix);
+            self.instance(level, number, epoch)
+        })
+    }
+
+    /// An address as others write it.
+    #[must_use]
+    pub fn address(&self, number: u128) -> IpAddr {
+        match self.family {
+            Family::V4 => IpAddr::V4(Ipv4Addr::from(number as u32)),
+            Family::V6 => IpAddr::V6(Ipv6Addr::from(number)),
+        }
+    }
+}
+
+impl Instance<'_> {
+    /// The vertex of a layer that a packet meets.
+    ///
+    /// # Panics
+    /// When there is no such layer.
+    #[inline]
+    #[must_use]
+    pub fn walk(&self, layer: u32, choice: Choice) -> Vertex {
+        let graph = self.segment.graph();
+        let mut vertex = 0;
+        for _ in 0..layer {
+            vertex = graph
+                .next_hop(vertex, choice, self.salt)
+                .expect("a layer leads to the next");
+        }
+        vertex
+    }
+
+    /// What tells the router of a vertex from all others.
+    #[inline]
+    #[must_use]
+    pub fn router(&self, vertex: Vertex) -> u64 {
+        mix(self.salt, u64::from(self.segment.graph().router(vertex)))
+    }
+}
+
+const fn count(prefixes: u32, level: Level) -> u32 {
+    prefixes.div_ceil(1 << plan(level).shift)
+}

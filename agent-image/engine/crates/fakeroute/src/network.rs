@@ -1,0 +1,368 @@
+//! What the network answers to a probe: a function of the probe, the time and the seed.
+
+use anabranch_prefixes::Family;
+
+use crate::behaviour::{Behaviour, Switches};
+use crate::chance::{below, mix, scatter};
+use crate::graph::{Keys, Vertex};
+use crate::internet::{Instance, Internet, Level, Place};
+
+/// A packet that a vantage point sent, as far as the network looks at it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Probe {
+    /// The vantage point's number.
+    pub vantage_point: u32,
+    /// The address family.
+    pub family: Family,
+    /// The source address, as a number of the family.
+    pub source: u128,
+    /// The destination address, as a number of the family.
+    pub destination: u128,
+    /// The protocol's number in the IP header.
+    pub protocol: u8,
+    /// The TTL or hop limit.
+    pub ttl: u8,
+    /// The first four octets behind the IP header: ports, or ICMP type, code and checksum.
+    pub octets: u32,
+    /// The flow label of IPv6; 0 for IPv4.
+    pub flow_label: u32,
+    /// The identification of IPv4; 0 for IPv6.
+    pub identification: u16,
+    /// What a host does with it.
+    pub asks: Asks,
+}
+
+/// What a probe makes a host send.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Asks {
+    /// An echo reply.
+    Echo,
+    /// A port unreachable: UDP to a port where nobody listens.
+    Port,
+    /// Nothing: what hosts drop.
+    Nothing,
+}
+
+/// What kind of reply it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reply {
+    /// The TTL ended on the way.
+    TimeExceeded,
+    /// The destination's answer to an echo request.
+    Echo,
+    /// The destination's answer to UDP.
+    PortUnreachable,
+}
+
+/// A reply, as far as the network decides about it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// The kind.
+    pub reply: Reply,
+    /// The address that it comes from.
+    pub from: u128,
+    /// Hops from the vantage point to where it comes from: 1 for the first router.
+    pub hops: u8,
+    /// The TTL that it arrives with.
+    pub ttl: u8,
+    /// The identification of its IPv4 header.
+    pub identification: u16,
+    /// When it arrives, in microseconds from when the probe was sent.
+    pub delay_us: u32,
+    /// The MPLS label that the probe had on the way.
+    pub label: Option<u32>,
+    /// Whether it quotes no more than the least of the probe.
+    pub short_quote: bool,
+    /// How often it comes.
+    pub copies: u32,
+}
+
+/// Slots for what routers remember; routers may share one, at no harm but an older memory.
+const SLOTS: usize = 1 << 16;
+
+/// The network: an Internet of each family, and what its routers remember.
+pub struct Network {
+    v4: Internet,
+    v6: Internet,
+    seed: u64,
+    switches: Switches,
+    behaviour: Behaviour,
+    /// The behaviour's factor of delays, in parts of 1,024.
+    delay_per_1024: u64,
+    packets: u64,
+    /// Replies sent, which advance the routers' counters.
+    counters: Box<[u16]>,
+    /// When each router may next send an ICMP error, in microseconds.
+    next_error_us: Box<[u64]>,
+}
+
+impl Network {
+    /// A network of two Internets.
+    ///
+    /// # Panics
+    /// When a share of the behaviour is not from 0 to 1.
+    #[must_use]
+    pub fn new(v4: Internet, v6: Internet, behaviour: Behaviour, seed: u64) -> Self {
+        Self {
+            v4,
+            v6,
+            seed: scatter(scatter(seed)),
+            switches: behaviour.compile(),
+            delay_per_1024: delay_per_1024(&behaviour),
+            behaviour,
+            packets: 0,
+            counters: vec![0; SLOTS].into(),
+            next_error_us: vec![0; SLOTS].into(),
+        }
+    }
+
+    /// The Internet of a family.
+    #[must_use]
+    pub const fn internet(&self, family: Family) -> &Internet {
+        match family {
+            Family::V4 => &self.v4,
+            Family::V6 => &self.v6,
+        }
+    }
+
+    /// What comes back to a probe that was sent at a time, in microseconds from the start.
+    #[inline]
+    pub fn answer(&mut self, probe: &Probe, now_us: u64) -> Option<Answer> {
+        self.packets += 1;
+        let packet = scatter(self.seed ^ self.packets);
+        if self.switches.loss.of(packet) || self.switches.loss.of(mix(packet, 2)) {
+            return None;
+        }
+        let stop = self.find_stop(probe, packet, now_us)?;
+        let reply = match (stop.is_destination, probe.asks) {
+            (false, _) => Reply::TimeExceeded,
+            (true, Asks::Echo) => Reply::Echo,
+            (true, Asks::Port) => Reply::PortUnreachable,
+            (true, Asks::Nothing) => return None,
+        };
+        if reply != Reply::Echo && !self.may_send_error(stop.router, now_us) {
+            return None;
+        }
+        let travel_us = u64::from(2 * stop.delay_us + below(mix(packet, 8), JITTER_US));
+        Some(Answer {
+            reply,
+            from: stop.address,
+            hops: stop.hops as u8,
+            ttl: initial_ttl(stop.router, reply).saturating_sub(stop.hops as u8 - 1),
+            identification: self.identify(stop.router, probe, packet, now_us),
+            delay_us: ((travel_us * self.delay_per_1024) >> 10) as u32,
+            label: stop.label,
+            short_quote: self.switches.short_quotes.of(mix(stop.router, 9)),
+            copies: stop.copies,
+        })
+    }
+
+    /// Where a probe ends, if there is somebody who answers.
+    #[inline]
+    fn find_stop(&self, probe: &Probe, packet: u64, now_us: u64) -> Option<Stop> {
+        let internet = self.internet(probe.family);
+        let place = internet.find(probe.destination)?;
+        let prefix = internet.prefix_behind(probe.vantage_point, place)?;
+        let change_us = self.behaviour.route_change_us;
+        let epoch = u32::from(change_us > 0 && now_us >= change_us);
+        let keys = self.keys(probe, packet);
+        // What the TTL leaves for the segment at hand and those behind it.
+        let mut ttl = u32::from(probe.ttl);
+        let mut reached = Reached::default();
+        let mut before: Option<(Instance<'_>, Reached)> = None;
+        for instance in internet.path(probe.vantage_point, prefix, epoch) {
+            let length = instance.segment.length();
+            if let Place::Interface { level, vertex, .. } = place
+                && level == instance.level
+            {
+                let layer = instance.segment.layer_of(vertex)?;
+                if ttl > layer {
+                    let stop = self.stop_at(internet, &instance, vertex, layer, reached);
+                    return stop.map(|stop| Stop {
+                        is_destination: true,
+                        ..stop
+                    });
+                }
+            }
+            if instance.level == Level::Edge && ttl > 1 && self.loops(probe.family, prefix) {
+                let (access, reached_access) = before?;
+                if ttl % 2 == 0 {
+                    let layer = access.segment.length() - 1;
+                    let vertex = access.walk(layer, self.switches.choice(access.salt, &keys));
+                    return self.stop_at(internet, &access, vertex, layer, reached_access);
+                }
+                ttl = 1;
+            }
+            if ttl <= length {
+                let choice = self.switches.choice(instance.salt, &keys);
+                let vertex = instance.walk(ttl - 1, choice);
+                return self.stop_at(internet, &instance, vertex, ttl - 1, reached);
+            }
+            before = Some((instance, reached));
+            ttl -= length;
+            reached.hops += length;
+            reached.delay_us += delay(&instance);
+        }
+        self.stop_at_host(probe, reached)
+    }
+
+    /// A router, unless it is one that never answers.
+    #[inline]
+    fn stop_at(
+        &self,
+        internet: &Internet,
+        instance: &Instance<'_>,
+        vertex: Vertex,
+        layer: u32,
+        reached: Reached,
+    ) -> Option<Stop> {
+        let router = instance.router(vertex);
+        if self.switches.silent_routers.of(mix(router, 6)) {
+            return None;
+        }
+        let shows_labels = layer > 0
+            && matches!(instance.level, Level::Region | Level::Provider)
+            && self.switches.mpls.of(mix(instance.salt, 4));
+        let amplifies =
+            instance.level == Level::Edge && self.switches.amplification.of(mix(instance.salt, 3));
+        Some(Stop {
+            address: internet.interface(instance.level, instance.number, vertex),
+            router,
+            hops: reached.hops + layer + 1,
+            delay_us: reached.delay_us + delay(instance) * (layer + 1) / instance.segment.length(),
+            is_destination: false,
+            label: shows_labels.then(|| FIRST_LABEL + below(mix(router, 5), LABELS)),
+            copies: if amplifies { 3 } else { 1 },
+        })
+    }
+
+    /// A host behind the last router, unless nobody has the address.
+    fn stop_at_host(&self, probe: &Probe, reached: Reached) -> Option<Stop> {
+        let host = self.fold(probe.destination);
+        self.switches.hosts.of(host).then_some(Stop {
+            address: probe.destination,
+            router: host,
+            hops: reached.hops + 1,
+            delay_us: reached.delay_us + LAST_LINK_US,
+            is_destination: true,
+            label: None,
+            copies: 1,
+        })
+    }
+
+    fn loops(&self, family: Family, prefix: u32) -> bool {
+        let number = u64::from(prefix) << 1 | u64::from(family == Family::V6);
+        self.switches.loops.of(scatter(self.seed ^ number))
+    }
+
+    #[inline]
+    fn fold(&self, address: u128) -> u64 {
+        mix(self.seed ^ address as u64, (address >> 64) as u64)
+    }
+
+    /// What routers may look at in a probe.
+    #[inline]
+    fn keys(&self, probe: &Probe, packet: u64) -> Keys {
+        let ends = mix(self.fold(probe.destination), scatter(probe.source as u64));
+        let destination = mix(ends, scatter(u64::from(probe.protocol)));
+        let flow = u64::from(probe.octets) << 20 ^ u64::from(probe.flow_label);
+        Keys {
+            flow: mix(destination, scatter(flow)),
+            destination,
+            packet,
+        }
+    }
+
+    /// Whether a router's limit of ICMP errors lets it send one now: a bucket that fills
+    /// evenly and holds a tenth of a second's errors.
+    #[inline]
+    fn may_send_error(&mut self, router: u64, now_us: u64) -> bool {
+        let rate = u64::from(self.behaviour.icmp_rate);
+        if rate == 0 {
+            return true;
+        }
+        let next = &mut self.next_error_us[router as usize % SLOTS];
+        let earned = (*next).max(now_us) + 1_000_000 / rate;
+        let fits = earned <= now_us + 100_000.max(1_000_000 / rate);
+        if fits {
+            *next = earned;
+        }
+        fits
+    }
+
+    /// The identification of a router's next packet, by the router's habit.
+    #[inline]
+    fn identify(&mut self, router: u64, probe: &Probe, packet: u64, now_us: u64) -> u16 {
+        let counter = &mut self.counters[router as usize % SLOTS];
+        *counter = counter.wrapping_add(1);
+        match below(mix(router, 10), 10) {
+            // A counter that all its packets share, other people's too.
+            0..6 => {
+                let others = now_us * u64::from(1 + below(mix(router, 11), 500)) / 1_000_000;
+                (mix(router, 12) as u16)
+                    .wrapping_add(others as u16)
+                    .wrapping_add(*counter)
+            }
+            6..8 => 0,
+            8 => packet as u16,
+            _ => probe.identification,
+        }
+    }
+}
+
+#[allow(clippy::cast_sign_loss)] // a negative factor becomes 0
+fn delay_per_1024(behaviour: &Behaviour) -> u64 {
+    (behaviour.delay * 1024.0) as u64
+}
+
+const JITTER_US: u32 = 200;
+const LAST_LINK_US: u32 = 300;
+/// Labels below have a meaning of their own (RFC 3032).
+const FIRST_LABEL: u32 = 16;
+const LABELS: u32 = (1 << 20) - FIRST_LABEL;
+
+/// The initial TTL of a router's replies: one for errors and one for echo replies (Vanaubel et al.,
+/// "Network fingerprinting: TTL-based router signatures", IMC 2013).
+#[inline]
+fn initial_ttl(router: u64, reply: Reply) -> u8 {
+    let (error, echo) = match below(mix(router, 7), 20) {
+        0..10 => (255, 255),
+        10..16 => (64, 64),
+        16..19 => (255, 64),
+        _ => (128, 128),
+    };
+    if reply == Reply::Echo { echo } else { error }
+}
+
+/// How long a segment takes in one direction, in microseconds.
+#[inline]
+fn delay(instance: &Instance<'_>) -> u32 {
+    let (least, most) = match instance.level {
+        Level::Home => (100, 500),
+        Level::Core => (1_000, 60_000),
+        Level::Region => (500, 8_000),
+        Level::Provider | Level::Access => (200, 4_000),
+        Level::Edge => (100, 2_000),
+    };
+    least + below(mix(instance.salt, 13), most - least)
+}
+
+/// How far a probe has come.
+#[derive(Clone, Copy, Default)]
+struct Reached {
+    hops: u32,
+    delay_us: u32,
+}
+
+/// Where a probe ends, and who is there.
+struct Stop {
+    address: u128,
+    /// What tells the router or host from all others.
+    router: u64,
+    /// Hops from the vantage point: 1 for the first router.
+    hops: u32,
+    delay_us: u32,
+    is_destination: bool,
+    label: Option<u32>,
+    copies: u32,
+}

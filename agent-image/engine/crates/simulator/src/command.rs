@@ -1,0 +1,150 @@
+//! A command that ends with the simulator, and all that it started with it.
+
+use std::ffi::{CString, OsString};
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::unix::ffi::OsStringExt;
+use std::path::Path;
+use std::process::exit;
+
+use nix::libc;
+use nix::mount::{MsFlags, mount};
+use nix::sched::{CloneFlags, setns};
+use nix::sys::prctl::set_pdeathsig;
+use nix::sys::signal::Signal;
+use nix::sys::wait::{WaitStatus, waitpid};
+use nix::unistd::{ForkResult, Pid, execvp, fork, getppid};
+
+/// Where `ip netns` looks for namespaces by name.
+const NAMES: &str = "/run/netns";
+/// What a shell says when it can't run a command.
+const NOT_RUN: i32 = 127;
+
+/// A namespace that the command can enter by its name.
+pub struct Named<'a> {
+    /// The name.
+    pub name: &'a str,
+    /// The network namespace.
+    pub namespace: BorrowedFd<'a>,
+}
+
+/// A command that runs.
+pub struct Running(Pid);
+
+/// Starts a command in the first of the namespaces.
+///
+/// It runs in a PID and a mount namespace of its own, in which the network namespaces have their
+/// names: the kernel removes all of it when the calling thread ends, whatever ended it.
+///
+/// # Errors
+/// Those of the kernel.
+pub fn start(command: &[OsString], namespaces: &[Named<'_>]) -> io::Result<Running> {
+    // All that needs memory is made before the process splits.
+    let words: Vec<CString> = command
+        .iter()
+        .map(|word| CString::new(word.clone().into_vec()))
+        .collect::<Result<_, _>>()?;
+    let binds: Vec<(CString, CString)> = namespaces
+        .iter()
+        .map(|named| {
+            let from = CString::new(format!("/proc/self/fd/{}", named.namespace.as_raw_fd()))?;
+            Ok((from, CString::new(format!("{NAMES}/{}", named.name))?))
+        })
+        .collect::<io::Result<_>>()?;
+    std::fs::create_dir_all(NAMES)?;
+    let parent = Pid::this();
+    let flags = libc::CLONE_NEWPID | libc::CLONE_NEWNS | libc::SIGCHLD;
+    // SAFETY: without a stack of its own the child goes on with a copy of this one, as after fork;
+    // until it runs the command it makes no more than system calls.
+    let child = unsafe { libc::syscall(libc::SYS_clone, i64::from(flags), 0, 0, 0, 0) };
+    match child {
+        -1 => Err(io::Error::last_os_error()),
+        0 => {
+            let outcome =
+                prepare(parent, namespaces[0].namespace, &binds).and_then(|()| be_init(&words));
+            if let Err(error) = outcome {
+                eprintln!("anabranch: can't prepare {:?}: {error}", words[0]);
+            }
+            exit(NOT_RUN)
+        }
+        pid => Ok(Running(Pid::from_raw(pid as i32))),
+    }
+}
+
+impl Running {
+    /// Waits for the command's end; its exit code, or 128 and the signal that ended it.
+    ///
+    /// # Errors
+    /// Those of the kernel.
+    pub fn wait(&self) -> io::Result<i32> {
+        loop {
+            match waitpid(self.0, None) {
+                Ok(WaitStatus::Exited(_, code)) => return Ok(code),
+                Ok(WaitStatus::Signaled(_, signal, _)) => return Ok(128 + signal as i32),
+                Ok(_) | Err(nix::Error::EINTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+}
+
+/// Enters the vantage point, and makes the mounts that the command sees.
+fn prepare(
+    parent: Pid,
+    namespace: BorrowedFd<'_>,
+    binds: &[(CString, CString)],
+) -> nix::Result<()> {
+    set_pdeathsig(Signal::SIGKILL)?;
+    // The parent's number is 0 here; it is 1 once init has taken over.
+    if getppid() != Pid::from_raw(0) && getppid() != parent {
+        exit(NOT_RUN);
+    }
+    setns(namespace, CloneFlags::CLONE_NEWNET)?;
+    let none: Option<&str> = None;
+    mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none)?;
+    mount(Some("tmpfs"), NAMES, Some("tmpfs"), MsFlags::empty(), none)?;
+    for (from, to) in binds {
+        nix::fcntl::open(
+            to.as_c_str(),
+            nix::fcntl::OFlag::O_CREAT,
+            nix::sys::stat::Mode::S_IRUSR,
+        )?;
+        mount(
+            Some(from.as_c_str()),
+            to.as_c_str(),
+            none,
+            MsFlags::MS_BIND,
+            none,
+        )?;
+    }
+    mount(
+        Some("proc"),
+        Path::new("/proc"),
+        Some("proc"),
+        MsFlags::empty(),
+        none,
+    )
+}
+
+/// Runs the command and waits for it, as the first process of a PID namespace must, reaping what
+/// others leave behind.
+fn be_init(words: &[CString]) -> nix::Result<()> {
+    // SAFETY: this process has one thread.
+    match unsafe { fork()? } {
+        ForkResult::Child => {
+            let error = execvp(&words[0], words).unwrap_err();
+            eprintln!("anabranch: can't run {:?}: {error}", words[0]);
+            exit(NOT_RUN)
+        }
+        ForkResult::Parent { child } => loop {
+            match waitpid(None, None) {
+                Ok(WaitStatus::Exited(pid, code)) if pid == child => exit(code),
+                Ok(WaitStatus::Signaled(pid, signal, _)) if pid == child => {
+                    exit(128 + signal as i32)
+                }
+                Ok(_) | Err(nix::Error::EINTR) => {}
+                Err(error) => return Err(error),
+            }
+        },
+    }
+}

@@ -1,0 +1,49 @@
+//! Network namespaces without a name: the kernel removes them with the last process that has one.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+
+use nix::sched::{CloneFlags, setns, unshare};
+
+/// A network namespace, alive as long as this is.
+pub struct Namespace(File);
+
+impl Namespace {
+    /// Makes a new one, with nothing in it.
+    ///
+    /// # Errors
+    /// Those of the kernel; without the right to, `PermissionDenied`.
+    pub fn create() -> io::Result<Self> {
+        on_thread(|| {
+            unshare(CloneFlags::CLONE_NEWNET)?;
+            File::open("/proc/thread-self/ns/net").map(Self)
+        })
+    }
+
+    /// Does something inside, on a thread of its own, so that the caller stays where it is.
+    ///
+    /// # Errors
+    /// Those of what is done, and of entering.
+    pub fn enter<T: Send>(&self, act: impl FnOnce() -> io::Result<T> + Send) -> io::Result<T> {
+        on_thread(|| {
+            setns(&self.0, CloneFlags::CLONE_NEWNET)?;
+            act()
+        })
+    }
+}
+
+impl AsFd for Namespace {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+fn on_thread<T: Send>(act: impl FnOnce() -> io::Result<T> + Send) -> io::Result<T> {
+    std::thread::scope(|scope| {
+        let thread = scope.spawn(act);
+        thread
+            .join()
+            .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    })
+}

@@ -1,0 +1,140 @@
+//! Who has this address? The answers of a gateway on Ethernet (RFC 826, RFC 4861).
+
+use anabranch_prefixes::Family;
+use anabranch_wire::ip::{HEADER_V6, Header, ICMP6, Packet};
+
+/// An Ethernet address.
+pub type Mac = [u8; 6];
+
+/// The length of an Ethernet header, in bytes.
+pub const ETHERNET: usize = 14;
+/// The type of Ethernet frames with ARP.
+pub const ARP: [u8; 2] = [0x08, 0x06];
+
+const ARP_REQUEST: [u8; 8] = [0, 1, 8, 0, 6, 4, 0, 1];
+const ARP_LEN: usize = 28;
+const NEIGHBOUR_SOLICITATION: u8 = 135;
+const NEIGHBOUR_ADVERTISEMENT: u8 = 136;
+/// From a router, asked for, in place of older knowledge.
+const ADVERTISEMENT_FLAGS: u8 = 0xe0;
+
+/// Appends the ARP answer to a frame that asks for `gateway`; false if it asks something else.
+pub fn answer_arp(out: &mut Vec<u8>, frame: &[u8], gateway: u128, mac: Mac) -> bool {
+    let Some(request) = frame.get(ETHERNET..ETHERNET + ARP_LEN) else {
+        return false;
+    };
+    let wanted = (gateway as u32).to_be_bytes();
+    if request[..8] != ARP_REQUEST || request[24..28] != wanted {
+        return false;
+    }
+    out.extend(&request[8..14]);
+    out.extend(mac);
+    out.extend(ARP);
+    out.extend(&ARP_REQUEST[..7]);
+    out.push(2); // a reply
+    out.extend(mac);
+    out.extend(wanted);
+    out.extend(&request[8..18]);
+    true
+}
+
+/// Appends the neighbour advertisement, as an IPv6 packet, that answers a solicitation for
+/// `gateway`; false if it is something else.
+pub fn answer_solicitation(
+    out: &mut Vec<u8>,
+    packet: &Packet<'_>,
+    gateway: u128,
+    mac: Mac,
+) -> bool {
+    let payload = packet.payload();
+    let asks = packet.family() == Family::V6
+        && packet.protocol() == ICMP6
+        && payload.len() >= 24
+        && payload[0] == NEIGHBOUR_SOLICITATION
+        && payload[8..24] == gateway.to_be_bytes()
+        && packet.source() != 0;
+    if !asks {
+        return false;
+    }
+    let mut body = vec![
+        NEIGHBOUR_ADVERTISEMENT,
+        0,
+        0,
+        0,
+        ADVERTISEMENT_FLAGS,
+        0,
+        0,
+        0,
+    ];
+    body.extend(gateway.to_be_bytes());
+    body.extend([2, 1]); // the target's link-layer address, in units of 8 bytes
+    body.extend(mac);
+    let header = Header {
+        family: Family::V6,
+        source: gateway,
+        destination: packet.source(),
+        protocol: ICMP6,
+        ttl: 255,
+        identification: 0,
+    };
+    let sum = header.start_sum(body.len()).with(&body).finish();
+    body[2..4].copy_from_slice(&sum.to_be_bytes());
+    out.reserve(HEADER_V6 + body.len());
+    header.write(out, body.len());
+    out.extend(body);
+    true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MAC: Mac = [2, 0, 0, 0, 0, 1];
+
+    #[test]
+    fn the_gateway_is_found_by_arp_and_nobody_else() {
+        let mut frame = vec![0xff; 6];
+        frame.extend([2, 0, 0, 0, 0, 9]);
+        frame.extend(ARP);
+        frame.extend(ARP_REQUEST);
+        frame.extend([
+            2, 0, 0, 0, 0, 9, 198, 18, 0, 254, 0, 0, 0, 0, 0, 0, 198, 18, 0, 1,
+        ]);
+        let mut out = Vec::new();
+        assert!(answer_arp(&mut out, &frame, 0xc612_0001, MAC));
+        assert_eq!(out[..6], [2, 0, 0, 0, 0, 9]);
+        assert_eq!(
+            out[ETHERNET + 6..ETHERNET + 18],
+            [0, 2, 2, 0, 0, 0, 0, 1, 198, 18, 0, 1]
+        );
+        assert!(!answer_arp(&mut out, &frame, 0xc612_0002, MAC));
+        assert!(!answer_arp(&mut out, &frame[..30], 0xc612_0001, MAC));
+    }
+
+    #[test]
+    fn the_gateway_is_found_by_neighbour_discovery() {
+        let mut payload = vec![NEIGHBOUR_SOLICITATION, 0, 0, 0, 0, 0, 0, 0];
+        payload.extend(5u128.to_be_bytes());
+        let header = Header {
+            family: Family::V6,
+            source: 9,
+            destination: 1,
+            protocol: ICMP6,
+            ttl: 255,
+            identification: 0,
+        };
+        let mut bytes = Vec::new();
+        header.write(&mut bytes, payload.len());
+        bytes.extend(&payload);
+        let packet = Packet::parse(&bytes).unwrap();
+        let mut out = Vec::new();
+        assert!(answer_solicitation(&mut out, &packet, 5, MAC));
+        let answer = Packet::parse(&out).unwrap();
+        assert!(answer.has_right_checksum());
+        assert_eq!(
+            (answer.source(), answer.destination(), answer.ttl()),
+            (5, 9, 255)
+        );
+        assert!(!answer_solicitation(&mut out, &packet, 6, MAC));
+    }
+}

@@ -1,0 +1,286 @@
+//! From a probe's bytes to its reply's.
+
+use anabranch_fakeroute::network::{Answer, Asks, Probe, Reply};
+use anabranch_prefixes::Family;
+use anabranch_wire::checksum::{Sum, checksum};
+use anabranch_wire::ip::{HEADER_V4, Header, ICMP, ICMP6, Packet, UDP};
+
+/// The least of an IPv4 packet that an error quotes behind its header (RFC 792).
+const LEAST_QUOTED: usize = 8;
+/// The longest error over IPv4 (RFC 1812, section 4.3.2.3), in bytes.
+const LONGEST_V4: usize = 576;
+/// The longest error over IPv6 (RFC 4443, section 2.4).
+const LONGEST_V6: usize = 1280;
+/// A quote that extensions follow is padded to this length (RFC 4884, section 5).
+const QUOTE_BEFORE_EXTENSIONS: usize = 128;
+const ICMP_HEADER: usize = 8;
+
+/// What the network sees of a packet.
+#[must_use]
+pub fn read_probe(packet: &Packet<'_>, vantage_point: u32) -> Probe {
+    let payload = packet.payload();
+    let octets = payload
+        .first_chunk::<4>()
+        .map_or(0, |four| u32::from_be_bytes(*four));
+    Probe {
+        vantage_point,
+        family: packet.family(),
+        source: packet.source(),
+        destination: packet.destination(),
+        protocol: packet.protocol(),
+        ttl: packet.ttl(),
+        octets,
+        flow_label: packet.flow_label(),
+        identification: packet.identification(),
+        asks: read_asks(packet),
+    }
+}
+
+fn read_asks(packet: &Packet<'_>) -> Asks {
+    let payload = packet.payload();
+    let is_whole = !packet.is_fragment() && payload.len() >= ICMP_HEADER;
+    if !is_whole || !packet.has_right_checksum() {
+        return Asks::Nothing;
+    }
+    match (packet.family(), packet.protocol(), payload[0]) {
+        (Family::V4, ICMP, 8) | (Family::V6, ICMP6, 128) => Asks::Echo,
+        (_, UDP, _)
+            if usize::from(u16::from_be_bytes([payload[4], payload[5]])) <= payload.len() =>
+        {
+            Asks::Port
+        }
+        _ => Asks::Nothing,
+    }
+}
+
+/// Appends the reply to a probe, as an IP packet.
+pub fn write_reply(out: &mut Vec<u8>, packet: &Packet<'_>, answer: &Answer) {
+    let (protocol, kind, code) = match (packet.family(), answer.reply) {
+        (Family::V4, Reply::TimeExceeded) => (ICMP, 11, 0),
+        (Family::V4, Reply::PortUnreachable) => (ICMP, 3, 3),
+        (Family::V4, Reply::Echo) => (ICMP, 0, 0),
+        (Family::V6, Reply::TimeExceeded) => (ICMP6, 3, 0),
+        (Family::V6, Reply::PortUnreachable) => (ICMP6, 1, 4),
+        (Family::V6, Reply::Echo) => (ICMP6, 129, 0),
+    };
+    let header = Header {
+        family: packet.family(),
+        source: answer.from,
+        destination: packet.source(),
+        protocol,
+        ttl: answer.ttl,
+        identification: answer.identification,
+    };
+    let start = out.len();
+    // The IP header is written once the payload's length is known.
+    out.resize(start + header.len(), 0);
+    let body = out.len();
+    out.extend([kind, code, 0, 0, 0, 0, 0, 0]);
+    match answer.reply {
+        Reply::Echo => {
+            // Identifier, sequence number and data go back as they came.
+            out.truncate(body + 4);
+            out.extend(&packet.payload()[4..]);
+        }
+        Reply::TimeExceeded | Reply::PortUnreachable => write_quote(out, body, packet, answer),
+    }
+    let payload = out.len() - body;
+    let sum = header.start_sum(payload).with(&out[body..]).finish();
+    out[body + 2..body + 4].copy_from_slice(&sum.to_be_bytes());
+    let mut ip = Vec::with_capacity(header.len());
+    header.write(&mut ip, payload);
+    out[start..body].copy_from_slice(&ip);
+}
+
+/// Appends what an ICMP error quotes of a probe, with the TTL that it had there.
+fn write_quote(out: &mut Vec<u8>, body: usize, packet: &Packet<'_>, answer: &Answer) {
+    let left = packet
+        .ttl()
+        .saturating_sub(answer.hops.saturating_sub(1))
+        .max(1);
+    let longest = match packet.family() {
+        Family::V4 => LONGEST_V4 - HEADER_V4 - ICMP_HEADER,
+        Family::V6 => LONGEST_V6 - anabranch_wire::ip::HEADER_V6 - ICMP_HEADER,
+    };
+    let is_short = answer.short_quote && answer.label.is_none() && packet.family() == Family::V4;
+    let quoted = if is_short {
+        packet.header_len() + LEAST_QUOTED
+    } else if answer.label.is_some() {
+        QUOTE_BEFORE_EXTENSIONS
+    } else {
+        longest
+    };
+    let start = out.len();
+    out.extend(&packet.bytes()[..quoted.min(packet.bytes().len())]);
+    set_ttl(&mut out[start..], packet, left);
+    if let Some(label) = answer.label {
+        out.resize(start + QUOTE_BEFORE_EXTENSIONS, 0);
+        // The quote's length, in words of the family's size (RFC 4884, section 4).
+        match packet.family() {
+            Family::V4 => out[body + 5] = (QUOTE_BEFORE_EXTENSIONS / 4) as u8,
+            Family::V6 => out[body + 4] = (QUOTE_BEFORE_EXTENSIONS / 8) as u8,
+        }
+        write_label(out, label);
+    }
+}
+
+/// Sets the TTL of a quoted packet, and mends an IPv4 header's checksum.
+fn set_ttl(quote: &mut [u8], packet: &Packet<'_>, ttl: u8) {
+    match packet.family() {
+        Family::V4 => {
+            quote[8] = ttl;
+            quote[10..12].fill(0);
+            let sum = checksum(&quote[..packet.header_len()]);
+            quote[10..12].copy_from_slice(&sum.to_be_bytes());
+        }
+        Family::V6 => quote[7] = ttl,
+    }
+}
+
+/// Appends an extension structure with an MPLS label stack of one entry (RFC 4884, RFC 4950).
+fn write_label(out: &mut Vec<u8>, label: u32) {
+    let start = out.len();
+    out.extend([0x20, 0, 0, 0]); // version 2
+    out.extend([0, 8, 1, 1]); // an object of 8 bytes: MPLS label stack, incoming
+    let entry = label << 12 | 1 << 8 | 1; // bottom of the stack, TTL 1
+    out.extend(entry.to_be_bytes());
+    let sum = Sum::default().with(&out[start..]).finish();
+    out[start + 2..start + 4].copy_from_slice(&sum.to_be_bytes());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn udp(family: Family, ttl: u8, data: usize) -> Vec<u8> {
+        let header = Header {
+            family,
+            source: 7,
+            destination: 9,
+            protocol: UDP,
+            ttl,
+            identification: 5,
+        };
+        let mut payload = vec![0x5d, 0xc0, 0x82, 0x9a];
+        payload.extend(((8 + data) as u16).to_be_bytes());
+        payload.resize(8 + data, 0);
+        let sum = header.start_sum(payload.len()).with(&payload).finish();
+        payload[6..8].copy_from_slice(&sum.to_be_bytes());
+        let mut bytes = Vec::new();
+        header.write(&mut bytes, payload.len());
+        bytes.extend(payload);
+        bytes
+    }
+
+    fn answer(reply: Reply) -> Answer {
+        Answer {
+            reply,
+            from: 3,
+            hops: 4,
+            ttl: 252,
+            identification: 1,
+            delay_us: 0,
+            label: None,
+            short_quote: false,
+            copies: 1,
+        }
+    }
+
+    fn reply(probe: &[u8], answer: &Answer) -> Vec<u8> {
+        let mut out = Vec::new();
+        write_reply(&mut out, &Packet::parse(probe).unwrap(), answer);
+        out
+    }
+
+    #[test]
+    fn an_error_comes_from_the_router_and_quotes_the_probe_with_ttl_1() {
+        for family in [Family::V4, Family::V6] {
+            let probe = udp(family, 4, 6);
+            let bytes = reply(&probe, &answer(Reply::TimeExceeded));
+            let packet = Packet::parse(&bytes).unwrap();
+            assert_eq!(
+                (packet.source(), packet.destination(), packet.ttl()),
+                (3, 7, 252)
+            );
+            assert!(packet.has_right_checksum());
+            let quote = Packet::parse(&packet.payload()[8..]).unwrap();
+            assert_eq!((quote.ttl(), quote.destination()), (1, 9));
+            assert_eq!(quote.payload(), Packet::parse(&probe).unwrap().payload());
+        }
+    }
+
+    #[test]
+    fn a_destination_quotes_the_ttl_that_was_left() {
+        let bytes = reply(&udp(Family::V4, 32, 0), &answer(Reply::PortUnreachable));
+        let packet = Packet::parse(&bytes).unwrap();
+        assert_eq!(packet.payload()[..2], [3, 3]);
+        assert_eq!(Packet::parse(&packet.payload()[8..]).unwrap().ttl(), 29);
+    }
+
+    #[test]
+    fn a_short_quote_has_28_bytes() {
+        let short = Answer {
+            short_quote: true,
+            ..answer(Reply::TimeExceeded)
+        };
+        assert_eq!(reply(&udp(Family::V4, 4, 30), &short).len(), 20 + 8 + 28);
+    }
+
+    #[test]
+    fn a_label_follows_a_quote_of_128_bytes() {
+        for (family, field, words) in [(Family::V4, 5, 32), (Family::V6, 4, 16)] {
+            let labelled = Answer {
+                label: Some(300),
+                ..answer(Reply::TimeExceeded)
+            };
+            let bytes = reply(&udp(family, 4, 6), &labelled);
+            let packet = Packet::parse(&bytes).unwrap();
+            assert!(packet.has_right_checksum());
+            assert_eq!(packet.payload()[field], words);
+            let extension = &packet.payload()[8 + 128..];
+            assert_eq!(checksum(extension), 0);
+            assert_eq!(extension[4..8], [0, 8, 1, 1]);
+            let entry = u32::from_be_bytes(extension[8..12].try_into().unwrap());
+            assert_eq!((entry >> 12, entry >> 8 & 1), (300, 1));
+        }
+    }
+
+    #[test]
+    fn an_echo_reply_returns_what_came() {
+        let header = Header {
+            family: Family::V4,
+            source: 7,
+            destination: 9,
+            protocol: ICMP,
+            ttl: 9,
+            identification: 0,
+        };
+        let mut payload = vec![8, 0, 0, 0, 1, 2, 3, 4, 5];
+        let sum = checksum(&payload);
+        payload[2..4].copy_from_slice(&sum.to_be_bytes());
+        let mut bytes = Vec::new();
+        header.write(&mut bytes, payload.len());
+        bytes.extend(&payload);
+        let probe = Packet::parse(&bytes).unwrap();
+        assert_eq!(read_probe(&probe, 0).asks, Asks::Echo);
+        let bytes = reply(&bytes, &answer(Reply::Echo));
+        let packet = Packet::parse(&bytes).unwrap();
+        assert_eq!(packet.payload()[0], 0);
+        assert_eq!(packet.payload()[4..], payload[4..]);
+        assert!(packet.has_right_checksum());
+    }
+
+    #[test]
+    fn a_damaged_packet_asks_for_nothing() {
+        let mut bytes = udp(Family::V4, 9, 4);
+        assert_eq!(
+            read_probe(&Packet::parse(&bytes).unwrap(), 0).asks,
+            Asks::Port
+        );
+        *bytes.last_mut().unwrap() ^= 1;
+        assert_eq!(
+            read_probe(&Packet::parse(&bytes).unwrap(), 0).asks,
+            Asks::Nothing
+        );
+    }
+}

@@ -1,0 +1,86 @@
+//! One simulation from its start to its end: a command in a network of its own.
+
+use std::ffi::OsString;
+use std::io;
+use std::os::fd::AsFd;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use anabranch_fakeroute::behaviour::Behaviour;
+use anabranch_fakeroute::internet::Internet;
+use anabranch_fakeroute::network::Network;
+use anabranch_prefixes::Family;
+
+use crate::command::{self, Named};
+use crate::namespace::Namespace;
+use crate::simulator::{Counts, Simulator, VantagePoint};
+
+/// What to simulate.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Plan {
+    /// IPv4 prefixes, /24s from 240.0.0.0 on.
+    pub prefixes_v4: u32,
+    /// IPv6 prefixes, /64s from `3fff::` on.
+    pub prefixes_v6: u32,
+    /// Vantage points; where there are several, the last is behind 1:1 address translation.
+    pub vantage_points: u32,
+    /// What everything is drawn from.
+    pub seed: u64,
+    /// How the network behaves.
+    pub behaviour: Behaviour,
+}
+
+impl Plan {
+    /// The network of this plan.
+    #[must_use]
+    pub fn build(&self) -> Network {
+        let internet =
+            |family, prefixes| Internet::new(family, prefixes, self.vantage_points, self.seed);
+        let v4 = internet(Family::V4, self.prefixes_v4);
+        let v6 = internet(Family::V6, self.prefixes_v6);
+        Network::new(v4, v6, self.behaviour.clone(), self.seed)
+    }
+
+    /// Runs a command at the first vantage point until it ends; its exit code, and what went
+    /// through. All that was made for it is gone then.
+    ///
+    /// # Errors
+    /// Those of the kernel; without the right to make namespaces, `PermissionDenied`.
+    pub fn run(&self, command: &[OsString]) -> io::Result<(i32, Counts)> {
+        let network = self.build();
+        let inside = Namespace::create()?;
+        let vantage_points = (0..self.vantage_points)
+            .map(|number| {
+                let translated = number > 0 && number + 1 == self.vantage_points;
+                VantagePoint::create(&network, number, &inside, translated)
+            })
+            .collect::<io::Result<Vec<_>>>()?;
+        let mut simulator = Simulator::new(network, vantage_points);
+        let names: Vec<String> = (0..self.vantage_points).map(name_of).collect();
+        let namespaces: Vec<Named<'_>> = names
+            .iter()
+            .zip(simulator.vantage_points())
+            .map(|(name, vantage_point)| Named {
+                name,
+                namespace: vantage_point.namespace.as_fd(),
+            })
+            .collect();
+        // The command starts before any thread does, and ends with this one.
+        let running = command::start(command, &namespaces)?;
+        let stop = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            let simulating = scope.spawn(|| simulator.run(&stop));
+            let ended = running.wait();
+            stop.store(true, Ordering::Relaxed);
+            let counts = simulating
+                .join()
+                .unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+            Ok((ended?, counts))
+        })
+    }
+}
+
+/// The name of a vantage point, for `ip netns`.
+#[must_use]
+pub fn name_of(number: u32) -> String {
+    format!("vp{}", number + 1)
+}

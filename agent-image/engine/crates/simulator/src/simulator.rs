@@ -1,0 +1,321 @@
+//! The simulator: ports on one side, the network on the other, a wheel of delays between them.
+
+use std::io;
+use std::net::IpAddr;
+use std::os::fd::AsFd;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use anabranch_fakeroute::network::Network;
+use anabranch_prefixes::Family;
+use anabranch_wire::ip::Packet;
+use nix::poll::{PollFd, PollFlags, ppoll};
+use nix::sys::signal::SigSet;
+use nix::sys::time::TimeSpec;
+
+use crate::namespace::Namespace;
+use crate::neighbour::{ARP, ETHERNET, Mac, answer_arp, answer_solicitation};
+use crate::netlink::Netlink;
+use crate::port::{Port, index_of, turn_off_offloads};
+use crate::reply::{read_probe, write_reply};
+use crate::wheel::Wheel;
+
+/// The gateways' address on Ethernet. No link has it, so that the kernel on the simulator's side
+/// passes over what comes: to it, the frames are for somebody else.
+const GATEWAY: Mac = [0x02, 0xab, 0x72, 0x61, 0x6e, 0x01];
+const TYPE_V4: [u8; 2] = [0x08, 0x00];
+const TYPE_V6: [u8; 2] = [0x86, 0xdd];
+/// Private space for vantage points behind address translation: 10.18.0.0, a /24 each.
+const PRIVATE_V4: u128 = 0x0a12_0000;
+/// Frames read from a port before the next one's turn.
+const TURN: usize = 256;
+/// The link's name at the vantage point.
+const LINK: &str = "eth0";
+
+/// What a vantage point can send to.
+const ROUTES: [(&str, u8); 3] = [("240.0.0.0", 4), ("198.18.0.0", 15), ("3fff::", 20)];
+
+/// A vantage point: a namespace with one link, whose other end is a port.
+pub struct VantagePoint {
+    /// Its network namespace.
+    pub namespace: Namespace,
+    port: Port,
+    gateways: [u128; 2],
+    /// The address that the network sees, where it is not the vantage point's own.
+    public_v4: Option<u128>,
+}
+
+impl VantagePoint {
+    /// Makes one, with its link into the simulator's namespace; `translated` puts it behind 1:1
+    /// address translation.
+    ///
+    /// # Errors
+    /// Those of the kernel.
+    ///
+    /// # Panics
+    /// Never: the routes are addresses.
+    pub fn create(
+        network: &Network,
+        number: u32,
+        inside: &Namespace,
+        translated: bool,
+    ) -> io::Result<Self> {
+        let (v4, v6) = (network.internet(Family::V4), network.internet(Family::V6));
+        let own_v4 = if translated {
+            PRIVATE_V4 + (u128::from(number) << 8)
+        } else {
+            v4.home(number)
+        };
+        let host = v4.vantage_point(number) - v4.home(number);
+        let gateways = [own_v4 + 1, v6.home(number) + 1];
+        let namespace = Namespace::create()?;
+        let name = format!("vp{}", number + 1);
+        inside.enter(|| {
+            // The simulator answers; the kernel on its side is to keep quiet.
+            std::fs::write("/proc/sys/net/ipv6/conf/default/disable_ipv6", "1")?;
+            let netlink = Netlink::open()?;
+            netlink.add_veth(&name, LINK, namespace.as_fd())?;
+            netlink.set_up(index_of(&name)?)
+        })?;
+        namespace.enter(|| {
+            turn_off_offloads(LINK)?;
+            let netlink = Netlink::open()?;
+            netlink.set_up(index_of("lo")?)?;
+            let index = index_of(LINK)?;
+            std::fs::write("/proc/sys/net/ipv6/conf/default/accept_dad", "0")?;
+            std::fs::write(format!("/proc/sys/net/ipv6/conf/{LINK}/accept_dad"), "0")?;
+            netlink.set_up(index)?;
+            netlink.add_address(index, v4.address(own_v4 + host), 24)?;
+            netlink.add_address(index, v6.address(v6.vantage_point(number)), 64)?;
+            for (prefix, len) in ROUTES {
+                let prefix: IpAddr = prefix.parse().expect("an address");
+                let gateway = match prefix {
+                    IpAddr::V4(_) => v4.address(gateways[0]),
+                    IpAddr::V6(_) => v6.address(gateways[1]),
+                };
+                netlink.add_route(index, (prefix, len), gateway)?;
+            }
+            Ok(())
+        })?;
+        Ok(Self {
+            port: inside.enter(|| Port::open(&name))?,
+            namespace,
+            gateways,
+            public_v4: translated.then(|| v4.vantage_point(number)),
+        })
+    }
+}
+
+/// What went through.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Packets received.
+    pub received: u64,
+    /// Frames that held no packet, or a broken one.
+    pub malformed: u64,
+    /// Replies sent, copies included.
+    pub replies: u64,
+    /// Frames lost because the simulator could not keep up.
+    pub lost: u64,
+}
+
+/// The ports, the network behind them, and the replies on their way.
+pub struct Simulator {
+    network: Network,
+    vantage_points: Vec<VantagePoint>,
+    wheel: Wheel,
+    start: Instant,
+    counts: Counts,
+}
+
+impl Simulator {
+    /// A simulator of a network at its vantage points.
+    #[must_use]
+    pub fn new(network: Network, vantage_points: Vec<VantagePoint>) -> Self {
+        Self {
+            network,
+            vantage_points,
+            wheel: Wheel::new(0),
+            start: Instant::now(),
+            counts: Counts::default(),
+        }
+    }
+
+    /// The vantage points, in their order.
+    #[must_use]
+    pub fn vantage_points(&self) -> &[VantagePoint] {
+        &self.vantage_points
+    }
+
+    /// Answers until it is told to stop; what went through.
+    ///
+    /// # Errors
+    /// Those of the kernel.
+    pub fn run(&mut self, stop: &AtomicBool) -> io::Result<Counts> {
+        while !stop.load(Ordering::Relaxed) {
+            let mut busy = false;
+            for number in 0..self.vantage_points.len() {
+                busy |= self.receive(number);
+            }
+            self.send()?;
+            if !busy {
+                self.rest()?;
+            }
+        }
+        for vantage_point in &self.vantage_points {
+            let (unsent, dropped) = vantage_point.port.lost()?;
+            self.counts.lost += unsent + dropped;
+        }
+        Ok(self.counts)
+    }
+
+    fn now_us(&self) -> u64 {
+        self.start.elapsed().as_micros() as u64
+    }
+
+    /// Reads some frames of a port; whether there were any.
+    fn receive(&mut self, number: usize) -> bool {
+        let now_us = self.now_us();
+        let Self {
+            network,
+            vantage_points,
+            wheel,
+            counts,
+            ..
+        } = self;
+        let VantagePoint {
+            port,
+            gateways,
+            public_v4,
+            ..
+        } = &mut vantage_points[number];
+        let link = Link {
+            number: number as u32,
+            gateways: *gateways,
+            public_v4: *public_v4,
+        };
+        for i in 0..TURN {
+            let taken = port.receive(|frame| {
+                counts.received += 1;
+                link.take(frame, now_us, network, wheel, counts);
+            });
+            if taken.is_none() {
+                return i > 0;
+            }
+        }
+        true
+    }
+
+    /// Sends the replies whose time has come.
+    fn send(&mut self) -> io::Result<()> {
+        let now_us = self.now_us();
+        let Self {
+            vantage_points,
+            wheel,
+            counts,
+            ..
+        } = self;
+        let mut outcome = Ok(());
+        wheel.leave(now_us, |port, frame| {
+            counts.replies += 1;
+            let sent = vantage_points[usize::from(port)].port.send(frame);
+            if outcome.is_ok() {
+                outcome = sent;
+            }
+        });
+        outcome?;
+        for vantage_point in vantage_points {
+            vantage_point.port.flush()?;
+        }
+        Ok(())
+    }
+
+    /// Waits for a frame, or until the next reply may be due.
+    fn rest(&self) -> io::Result<()> {
+        const IDLE: Duration = Duration::from_millis(50);
+        const WAITING: Duration = Duration::from_micros(crate::wheel::SLOT_US);
+        let pause = if self.wheel.waiting() > 0 {
+            WAITING
+        } else {
+            IDLE
+        };
+        let mut ports: Vec<PollFd<'_>> = self
+            .vantage_points
+            .iter()
+            .map(|vantage_point| PollFd::new(vantage_point.port.as_fd(), PollFlags::POLLIN))
+            .collect();
+        match ppoll(
+            &mut ports,
+            Some(TimeSpec::from_duration(pause)),
+            None::<SigSet>,
+        ) {
+            Ok(_) | Err(nix::Error::EINTR) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+/// What the frames of a port are answered by.
+struct Link {
+    number: u32,
+    gateways: [u128; 2],
+    public_v4: Option<u128>,
+}
+
+impl Link {
+    fn take(
+        &self,
+        frame: &[u8],
+        now_us: u64,
+        network: &mut Network,
+        wheel: &mut Wheel,
+        counts: &mut Counts,
+    ) {
+        let port = self.number as u16;
+        let Some((head, bytes)) = frame.split_first_chunk::<ETHERNET>() else {
+            counts.malformed += 1;
+            return;
+        };
+        let kind = [head[12], head[13]];
+        if kind == ARP {
+            let mut answer = Vec::new();
+            if answer_arp(&mut answer, frame, self.gateways[0], GATEWAY) {
+                wheel.add(now_us, port, |out| out.extend(answer));
+            }
+            return;
+        }
+        let Some(packet) = Packet::parse(bytes) else {
+            counts.malformed += 1;
+            return;
+        };
+        let ethernet = |out: &mut Vec<u8>| {
+            out.extend(&head[6..12]);
+            out.extend(GATEWAY);
+            out.extend(match packet.family() {
+                Family::V4 => TYPE_V4,
+                Family::V6 => TYPE_V6,
+            });
+        };
+        let mut advertisement = Vec::new();
+        if answer_solicitation(&mut advertisement, &packet, self.gateways[1], GATEWAY) {
+            wheel.add(now_us, port, |out| {
+                ethernet(out);
+                out.extend(advertisement);
+            });
+            return;
+        }
+        let mut probe = read_probe(&packet, self.number);
+        if let (Family::V4, Some(public)) = (packet.family(), self.public_v4) {
+            probe.source = public;
+        }
+        if let Some(answer) = network.answer(&probe, now_us) {
+            for copy in 0..answer.copies {
+                let at_us = now_us + u64::from(answer.delay_us) + u64::from(copy);
+                wheel.add(at_us, port, |out| {
+                    ethernet(out);
+                    write_reply(out, &packet, &answer);
+                });
+            }
+        }
+    }
+}

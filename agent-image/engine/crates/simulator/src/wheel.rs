@@ -1,0 +1,101 @@
+//! Frames that wait for their time.
+
+/// How long a slot of the wheel is, in microseconds.
+pub const SLOT_US: u64 = 32;
+/// The wheel turns once in 4.2 s; what would wait longer leaves then.
+const SLOTS: u64 = 1 << 17;
+
+/// Frames by the time at which they leave. A slot's frames lie one behind another in one buffer,
+/// so that a million waiting frames are no million allocations.
+pub struct Wheel {
+    slots: Vec<Vec<u8>>,
+    /// The first slot that has not left.
+    next: u64,
+    waiting: u64,
+}
+
+/// What stands before each frame in a slot: its port and length.
+const HEAD: usize = 4;
+
+impl Wheel {
+    /// A wheel that starts at a time.
+    #[must_use]
+    pub fn new(now_us: u64) -> Self {
+        Self {
+            slots: vec![Vec::new(); SLOTS as usize],
+            next: now_us / SLOT_US,
+            waiting: 0,
+        }
+    }
+
+    /// How many frames wait.
+    #[must_use]
+    pub const fn waiting(&self) -> u64 {
+        self.waiting
+    }
+
+    /// Adds a frame for a port; `write` appends it.
+    ///
+    /// # Panics
+    /// When the frame is longer than 65,535 bytes.
+    pub fn add(&mut self, at_us: u64, port: u16, write: impl FnOnce(&mut Vec<u8>)) {
+        let slot = (at_us / SLOT_US).clamp(self.next, self.next + SLOTS - 1);
+        let buffer = &mut self.slots[(slot % SLOTS) as usize];
+        let start = buffer.len();
+        buffer.extend(port.to_ne_bytes());
+        buffer.extend([0, 0]);
+        write(buffer);
+        let len = u16::try_from(buffer.len() - start - HEAD).expect("a frame's length");
+        buffer[start + 2..start + HEAD].copy_from_slice(&len.to_ne_bytes());
+        self.waiting += 1;
+    }
+
+    /// Hands over all frames whose time has come, with their ports.
+    pub fn leave(&mut self, now_us: u64, mut send: impl FnMut(u16, &[u8])) {
+        while self.next <= now_us / SLOT_US {
+            let slot = &mut self.slots[(self.next % SLOTS) as usize];
+            let mut rest = &slot[..];
+            while let Some((head, frames)) = rest.split_first_chunk::<HEAD>() {
+                let port = u16::from_ne_bytes([head[0], head[1]]);
+                let len = usize::from(u16::from_ne_bytes([head[2], head[3]]));
+                send(port, &frames[..len]);
+                rest = &frames[len..];
+                self.waiting -= 1;
+            }
+            slot.clear();
+            self.next += 1;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn leaving(wheel: &mut Wheel, now_us: u64) -> Vec<(u16, Vec<u8>)> {
+        let mut left = Vec::new();
+        wheel.leave(now_us, |port, frame| left.push((port, frame.to_vec())));
+        left
+    }
+
+    #[test]
+    fn a_frame_leaves_in_its_time_and_once() {
+        let mut wheel = Wheel::new(1_000);
+        wheel.add(9_000, 2, |out| out.extend(b"late"));
+        wheel.add(2_000, 1, |out| out.extend(b"soon"));
+        assert_eq!(leaving(&mut wheel, 1_500), []);
+        assert_eq!(leaving(&mut wheel, 2_000), [(1, b"soon".to_vec())]);
+        assert_eq!(wheel.waiting(), 1);
+        assert_eq!(leaving(&mut wheel, 20_000), [(2, b"late".to_vec())]);
+        assert_eq!(leaving(&mut wheel, 30_000), []);
+    }
+
+    #[test]
+    fn what_is_late_leaves_next_and_what_is_too_far_with_the_last() {
+        let mut wheel = Wheel::new(1_000_000);
+        wheel.add(0, 0, |out| out.extend(b"past"));
+        wheel.add(u64::MAX, 0, |out| out.extend(b"never"));
+        assert_eq!(leaving(&mut wheel, 1_000_000).len(), 1);
+        assert_eq!(leaving(&mut wheel, 1_000_000 + SLOT_US * SLOTS).len(), 1);
+    }
+}

@@ -1,0 +1,4 @@
+//! Packets on the wire: typed views that have checked what they show, and checksums.
+
+pub mod checksum;
+pub mod ip;
