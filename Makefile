@@ -19,6 +19,7 @@ build/uv/bin/uv:
 	build/uv/bin/pip install --quiet --disable-pip-version-check uv
 
 lint: setup
+	@sh .ci/prerequisites Go
 	@test ! -e operator/__init__.py || \
 	    { echo "remove operator/__init__.py: it hides the standard library's operator"; exit 1; }
 	$(RUN)ruff check
@@ -26,12 +27,13 @@ lint: setup
 	$(RUN)mypy
 	$(RUN)lint-imports > build/lint-imports.log || { cat build/lint-imports.log; exit 1; }
 	$(RUN)python -m mypy.stubtest --concise --allowlist $(ENGINE)/stubtest.allow anabranch_engine
-	$(RUN)anabranch crds --check --output crds
+	$(RUN)anabranch crds --check crds
 	cd $(ENGINE) && cargo fmt --check
 	cd $(ENGINE) && $(CARGO) clippy --locked --all-targets -- --deny warnings
 	cd tests/devcluster/go && test -z "$$(gofmt -l .)"
 
 test: setup
+	@sh .ci/prerequisites Go
 	cd $(ENGINE) && $(CARGO) test --locked
 	cd tests && ../$(RUN)python -m devcluster.binaries
 	$(RUN)pytest

@@ -107,7 +107,6 @@ def _agents(*agents: Manifest) -> Manifest:
 
 
 _TOOL = {"ping": REMOVED}
-_PREFIX = "must be an IP address or a prefix without host bits"
 _KWARGS = "seed goes with flowMapper RandomFlowMapper"
 _STARTED = {"runId": "1", "startTime": "2026-11-01T00:00:00Z"}
 _FIXED = "the run has started"
@@ -264,7 +263,7 @@ CASES: list[Case] = [
             diamondMiner={"flowMapper": "ReverseByteFlowMapper", "prefixLenV4": 20},
         ),
         "spec",
-        "flowMapper ReverseByteFlowMapper needs diamondMiner.prefixLenV4 24",
+        "flowMapper ReverseByteFlowMapper needs a tool with prefixLenV4 24",
     ),
     Case(
         "Measurement",
@@ -277,7 +276,14 @@ CASES: list[Case] = [
             ),
         ),
         "spec",
-        "flowMapper ReverseByteFlowMapper needs yarrp.prefixLenV4 24",
+        "flowMapper ReverseByteFlowMapper needs a tool with prefixLenV4 24",
+    ),
+    Case(
+        "Measurement",
+        "reversing the byte of an address",
+        _spec(ping={"flowMapper": "ReverseByteFlowMapper"}),
+        "spec",
+        "flowMapper ReverseByteFlowMapper needs a tool with prefixLenV4 24",
     ),
     Case(
         "Measurement",
@@ -326,6 +332,24 @@ CASES: list[Case] = [
         _spec(startAt="2026-12-01T00:00:00"),
         "spec.startAt",
     ),
+    *(
+        Case("Measurement", f"a start {time}", _spec(startAt=time), "spec.startAt")
+        for time in (
+            "1764547200",
+            "2026-12-01 00:00:00Z",
+            "2026-12-01T00:00Z",
+            "2026-12-01T00:00:00+0100",
+            "2026-12-01T00:00:00+24:00",
+        )
+    ),
+    Case(
+        "Measurement", "a start elsewhere", _spec(startAt="2026-12-01T00:00:00.5+23:59")
+    ),
+    Case(
+        "Measurement",
+        "an agent named as its node is",
+        _spec(**_agents({"name": "ip-10-0-0-1.ec2.internal"})),
+    ),
     Case("Measurement", "a run's name", _spec(runId="2026-11.a")),
     Case("Measurement", "a run without a name", _spec(runId=""), "spec.runId"),
     Case("Measurement", "shouting runs", _spec(runId="RUN"), "spec.runId"),
@@ -356,7 +380,10 @@ CASES: list[Case] = [
     ),
     Case("Agent", "a TTL of 256", _spec(maxTtl=256), "spec.maxTtl"),
     Case("Agent", "an interface", _spec(interface="eth0.7")),
-    Case("Agent", "an interface's path", _spec(interface="a/b"), "spec.interface"),
+    *(
+        Case("Agent", f"interface {name!r}", _spec(interface=name), "spec.interface")
+        for name in ("a/b", "a b", "a\u00a0b", "..", ".", "", "\u00e9th0", "a\x00")
+    ),
     Case(
         "Agent",
         "source addresses",
@@ -368,6 +395,13 @@ CASES: list[Case] = [
         _spec(sourceAddressV4="3fff::1"),
         "spec.sourceAddressV4",
         "IPv4 address",
+    ),
+    Case(
+        "Agent",
+        "an IPv4-mapped address for IPv6",
+        _spec(sourceAddressV6="::ffff:198.18.0.1"),
+        "spec.sourceAddressV6",
+        "IPv6 address",
     ),
     Case(
         "Agent",
@@ -453,12 +487,12 @@ CASES: list[Case] = [
             f"target {target!r}",
             _spec(entries=[{"target": target}]),
             "spec.entries[0].target",
+            "IP address or",
         )
         for target in (
             "",
             "example.org",
             "240.0.0",
-            "240.0.0.1/24",
             "240.0.0.0/33",
             "240.0.0.0/08",
             "240.0.0.0/255.0.0.0",
@@ -466,10 +500,19 @@ CASES: list[Case] = [
             "240.0.0.0/",
             "240.0.0.0/\uff18",
             "240.00.0.1",
-            "3fff::1/64",
             "fe80::1%eth0",
             "::ffff:240.0.0.1",
         )
+    ),
+    *(
+        Case(
+            "TargetList",
+            f"target {target} with host bits",
+            _spec(entries=[{"target": target}]),
+            "spec.entries[0].target",
+            "host bits",
+        )
+        for target in ("240.0.0.1/24", "3fff::1/64")
     ),
     Case(
         "TargetList",
@@ -536,6 +579,12 @@ CASES: list[Case] = [
         "spec.limits.maxTargets",
     ),
     # Round
+    Case(
+        "Round",
+        "more probes than JSON counts to",
+        _spec(plan={"probes": 1 << 63}),
+        "spec.plan.probes",
+    ),
     Case("Round", "the least round", {}),
     Case("Round", "a bad digest", _spec(plan={"digest": "md5:0"}), "spec.plan.digest"),
     Case("Round", "round 0", _spec(round=0), "spec.round"),
@@ -601,6 +650,14 @@ STEPS: list[Step] = [
         {"spec": {"maxRounds": 4}},
         before={"spec": {"runId": "2"}},
         status=_STARTED,
+    ),
+    Step(
+        "Measurement",
+        "a run that has been may not come back",
+        {"spec": {"runId": "1", "maxRounds": 3}},
+        before={"spec": {"runId": "2"}},
+        status=_STARTED,
+        message="runId names a run that has been",
     ),
     Step(
         "Measurement",

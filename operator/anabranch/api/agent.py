@@ -11,6 +11,7 @@ from anabranch.api.model import Model, Rule, Transition
 from anabranch.api.policy import PrefixList
 from anabranch.api.resource import AGE, Column, Resource, Status, condition_column
 from anabranch.api.text import (
+    TTLS_IN_ORDER,
     AddressV4,
     AddressV6,
     Count,
@@ -25,13 +26,7 @@ from anabranch.api.text import (
 class AgentSpec(Model):
     """Where the agent runs and what it may do."""
 
-    rules = (
-        Rule(
-            lambda spec: spec.min_ttl <= spec.max_ttl,
-            "self.minTtl <= self.maxTtl",
-            "minTtl must not be above maxTtl",
-        ),
-    )
+    rules = (TTLS_IN_ORDER,)
     transitions = (
         Transition(
             lambda old, new: old.node_name == new.node_name,
@@ -48,7 +43,9 @@ class AgentSpec(Model):
     """No probe has a TTL below; raise it to spare the site's own routers."""
     max_ttl: Ttl = 255
     """No probe has a TTL above."""
-    interface: Annotated[str | None, Field(max_length=15, pattern=r"^[^/\s]+$")] = None
+    interface: Annotated[
+        str | None, Field(max_length=15, pattern="^[!-.0-~]*[!-\\-0-~][!-.0-~]*$")
+    ] = None
     """The interface to send from; by default the one that has the route."""
     source_address_v4: AddressV4 | None = None
     """The IPv4 source address; by default the interface's."""

@@ -5,14 +5,15 @@ from __future__ import annotations
 import base64
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator
+from pydantic import AfterValidator
 
 from anabranch.api.model import Model
 from anabranch.api.resource import ObjectMeta
 
 
-def _decode(text: str) -> bytes:
-    return base64.b64decode(text, validate=True)
+def _read_base64(text: str) -> str:
+    base64.b64decode(text, validate=True)
+    return text
 
 
 class ConfigMap(Model):
@@ -26,7 +27,7 @@ class ConfigMap(Model):
     """Name and namespace."""
     data: dict[str, str] = {}
     """Texts by key."""
-    binary_data: dict[str, Annotated[bytes, BeforeValidator(_decode)]] = {}
+    binary_data: dict[str, Annotated[str, AfterValidator(_read_base64)]] = {}
     """Bytes by key, in base 64."""
     immutable: bool = False
     """Whether it may change."""
@@ -40,4 +41,5 @@ class ConfigMap(Model):
         """What stands under a key, if there is one."""
         if key in self.data:
             return self.data[key].encode()
-        return self.binary_data.get(key)
+        encoded = self.binary_data.get(key)
+        return None if encoded is None else base64.b64decode(encoded)

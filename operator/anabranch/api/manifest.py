@@ -2,38 +2,39 @@
 
 from __future__ import annotations
 
-import json
-import re
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
-import yaml
 from pydantic import ValidationError
 
-from anabranch.api import Agent, Measurement, ProbingPolicy, Round, TargetList
+from anabranch.api import KINDS, Agent, TargetList
 from anabranch.api.configmap import ConfigMap
+from anabranch.api.document import (
+    DocumentError,
+    Path,
+    find_line,
+    find_repeated_fields,
+    read_documents,
+    read_value,
+)
 from anabranch.api.model import find_errors
-from anabranch.api.resource import API_VERSION
-from anabranch.api.schema import describe
+from anabranch.api.report import explain, show_path, show_text, show_value
+from anabranch.api.resource import API_VERSION, Resource
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from pydantic_core import ErrorDetails
+    import yaml
 
 T_co = TypeVar("T_co", covariant=True)
-Object = Agent | ConfigMap | Measurement | ProbingPolicy | Round | TargetList
+Object = Resource | ConfigMap
 ObjectT = TypeVar("ObjectT", bound=Agent | ConfigMap | TargetList)
 Key = tuple[str, str]
 """Namespace and name."""
-Path = tuple[str | int, ...]
-"""Where a value is in a document: names of fields and numbers of items."""
 
-_READ: dict[str, type[Object]] = {
-    kind.__name__: kind
-    for kind in (Agent, ConfigMap, Measurement, ProbingPolicy, Round, TargetList)
-}
+_KINDS: tuple[type[Object], ...] = (*KINDS, ConfigMap)
+_READ = {kind.__name__: kind for kind in _KINDS}
 
 
 @dataclass(frozen=True)
@@ -96,7 +97,7 @@ class Document(Generic[T_co]):
 
     def problem(self, path: Path, message: str) -> Problem:
         """A problem with a field of the object."""
-        place = replace(self.place, line=_find_line(self.node, path))
+        place = replace(self.place, line=find_line(self.node, path))
         return Problem(place, path, message)
 
 
@@ -118,10 +119,14 @@ class Manifests:
         found = (each for each in self.of_kind(kind) if each.object.key == key)
         return next(found, None)
 
-    def may_hold(self, kind: type[ObjectT], name: str) -> bool:
-        """Whether a broken document is about an object of this kind and name."""
-        subject = f"{kind.__name__} {name}"
-        return any(problem.place.subject == subject for problem in self.broken)
+    def may_hold(self, kind: type[Object], name: str = "") -> bool:
+        """Whether a broken document may be about an object of this kind and name."""
+        wanted = f"{kind.__name__} {name}".rstrip()
+        return any(
+            (problem.place.subject if name else problem.place.subject.split(" ")[0])
+            in {wanted, ""}
+            for problem in self.broken
+        )
 
 
 def read_manifests(sources: Iterable[Source]) -> Manifests:
@@ -138,51 +143,30 @@ def read_manifests(sources: Iterable[Source]) -> Manifests:
     return Manifests(tuple(documents), tuple(broken))
 
 
-def show_path(path: Path) -> str:
-    """A path as people write it: ``spec.agents[0].name``."""
-    shown = "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in path)
-    return shown.removeprefix(".")
-
-
-class _Loader(yaml.CSafeLoader):
-    """YAML as Kubernetes reads it: a time is a text."""
-
-
-_Loader.yaml_implicit_resolvers = {
-    first: [(tag, form) for tag, form in forms if tag != "tag:yaml.org,2002:timestamp"]
-    for first, forms in yaml.CSafeLoader.yaml_implicit_resolvers.items()
-}
-
-
 def _read_source(source: Source) -> Iterator[Document[Object] | Problem]:
     number = 0
     try:
-        for node in yaml.compose_all(source.content, _Loader):
+        for node in read_documents(source.content):
             number += 1
             place = Place(source.name, number, node.start_mark.line + 1)
             yield from _read_document(node, place)
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        place = Place(source.name, number + 1, mark.line + 1 if mark else 1)
-        yield Problem(place, (), f"not YAML: {error.problem}; mend the text here")
-    except yaml.YAMLError as error:
-        reason = str(error).splitlines()[0]
-        yield Problem(Place(source.name), (), f"not text: {reason}; save it as UTF-8")
+    except DocumentError as error:
+        yield Problem(Place(source.name, number + 1, error.line), (), str(error))
 
 
 def _read_document(
     node: yaml.Node, place: Place
 ) -> Iterator[Document[Object] | Problem]:
-    repeated = list(_find_repeated_fields(node))
+    repeated = list(find_repeated_fields(node))
     if repeated:
         for path, line in repeated:
             place_there = replace(place, line=line)
             yield Problem(place_there, path, "the field stands twice; remove one")
         return
     try:
-        value = yaml.constructor.SafeConstructor().construct_document(node)
-    except yaml.constructor.ConstructorError as error:
-        yield Problem(place, (), f"{error.problem}; write plain YAML")
+        value = read_value(node)
+    except DocumentError as error:
+        yield Problem(replace(place, line=error.line), (), str(error))
         return
     if value is None:
         return
@@ -191,106 +175,41 @@ def _read_document(
             place, (), "a document must be a mapping with apiVersion and kind"
         )
         return
-    kind = value.get("kind")
     place = replace(place, subject=_name_subject(value))
     if refusal := _refuse_kind(value):
-        yield Problem(place, ("kind",), refusal)
+        yield Problem(place, *refusal)
         return
-    model = _READ[str(kind)]
+    model = _READ[value["kind"]]
     try:
-        text = json.dumps(value)
-        yield Document(place, node, model.model_validate_json(text))
+        yield Document(place, node, model.read(value))
     except TypeError as error:
         yield Problem(place, (), f"holds what JSON can't: {error}; write it as text")
     except ValidationError as error:
         for details in find_errors(error):
             path = details["loc"]
-            line = _find_line(node, path)
-            yield Problem(replace(place, line=line), path, _explain(details, model))
+            line = find_line(node, path)
+            yield Problem(replace(place, line=line), path, explain(details, model))
 
 
 def _name_subject(value: dict[str, Any]) -> str:
     metadata = value.get("metadata")
     name = metadata.get("name") if isinstance(metadata, dict) else None
-    return " ".join(str(part) for part in (value.get("kind"), name) if part)
+    return " ".join(show_text(str(part)) for part in (value.get("kind"), name) if part)
 
 
-def _refuse_kind(value: dict[str, Any]) -> str | None:
+def _refuse_kind(value: dict[str, Any]) -> tuple[Path, str] | None:
     """Why a document's kind is not read, if so."""
     kind, version = value.get("kind"), value.get("apiVersion")
-    if kind not in _READ:
-        near = get_close_matches(str(kind), _READ, n=1)
+    if not isinstance(kind, str) or kind not in _READ:
+        shown = show_value(kind)
+        near = get_close_matches(shown, _READ, n=1)
         known = f"did you mean {near[0]}?" if near else f"known are {', '.join(_READ)}"
-        return f"unknown kind {kind!r}; {known}"
+        return ("kind",), f"unknown kind {shown}; {known}"
     expected = "v1" if kind == ConfigMap.__name__ else API_VERSION
     if version != expected:
-        return f"apiVersion of a {kind} must be {expected}, not {version!r}"
+        shown = show_value(version)
+        return ("apiVersion",), f"of kind {kind} it must be {expected}, not {shown}"
     return None
-
-
-def _explain(details: ErrorDetails, model: type[Object]) -> str:
-    """What is wrong with a value, and what to write instead."""
-    *parents, field = details["loc"] or ("",)
-    match details["type"]:
-        case "extra_forbidden":
-            known = _find_fields(model, tuple(parents))
-            near = get_close_matches(str(field), known, n=1)
-            advice = f"did you mean {near[0]}?" if near else "remove it"
-            return f"unknown field; {advice}"
-        case "missing":
-            return "required; add it"
-        case "rule" | "prefix" | "address" | "duplicate":
-            return details["msg"]
-        case _:
-            message = re.sub("^(Input|String|Value) should", "must", details["msg"])
-            given = details["input"]
-            is_plain = isinstance(given, (str, int, float)) or given is None
-            return f"{message}, not {given!r}" if is_plain else message
-
-
-def _find_fields(model: type[Object], path: Path) -> list[str]:
-    """The names that a mapping at this path may have."""
-    schema = describe(model)
-    for part in path:
-        schema = (
-            schema["items"] if isinstance(part, int) else schema["properties"][part]
-        )
-    return list(schema.get("properties", {}))
-
-
-def _find_line(node: yaml.Node, path: Path) -> int:
-    """The line of a field, or of the nearest that is there around it."""
-    line: int = node.start_mark.line + 1
-    for part in path:
-        if isinstance(node, yaml.MappingNode):
-            pairs = [(key, value) for key, value in node.value if key.value == part]
-        elif isinstance(node, yaml.SequenceNode):
-            index = int(part)
-            pairs = [(item, item) for item in node.value[index : index + 1]]
-        else:
-            pairs = []
-        if not pairs:
-            break
-        [(start, node)] = pairs
-        line = start.start_mark.line + 1
-    return line
-
-
-def _find_repeated_fields(
-    node: yaml.Node, path: Path = ()
-) -> Iterator[tuple[Path, int]]:
-    """Each field that stands twice in its mapping, with its line."""
-    if isinstance(node, yaml.SequenceNode):
-        for index, item in enumerate(node.value):
-            yield from _find_repeated_fields(item, (*path, index))
-    if isinstance(node, yaml.MappingNode):
-        seen: set[str] = set()
-        for key, value in node.value:
-            name = str(key.value)
-            if name in seen:
-                yield (*path, name), key.start_mark.line + 1
-            seen.add(name)
-            yield from _find_repeated_fields(value, (*path, name))
 
 
 def _find_duplicates(documents: list[Document[Object]]) -> Iterator[Problem]:

@@ -16,9 +16,9 @@ from anabranch.api.resource import (
     condition_column,
 )
 from anabranch.api.text import (
+    AgentName,
     Count,
     Digest,
-    DnsLabel,
     DnsSubdomain,
     LabelName,
     LabelValue,
@@ -26,7 +26,7 @@ from anabranch.api.text import (
     Seconds,
     Timestamp,
 )
-from anabranch.api.tool import DiamondMiner, ParameterOverrides, Ping, Yarrp
+from anabranch.api.tool import DiamondMiner, ParameterOverrides, Ping, Tool, Yarrp
 
 TOOLS = ("diamondMiner", "yarrp", "ping")
 MAX_NAME = 48
@@ -88,7 +88,7 @@ class LabelSelector(Model):
 class MeasurementAgent(Model):
     """One agent or group of agents, and what they probe (Iris's measurement agent)."""
 
-    name: DnsLabel
+    name: AgentName
     """The agent's name; with a selector, a name for the group."""
     selector: LabelSelector | None = None
     """The agents of the group, by label."""
@@ -100,27 +100,39 @@ class MeasurementAgent(Model):
     """Parameters to take instead of the tool's."""
 
 
-def _reverse_byte_rule(tool: str) -> Rule:
-    """Reversing a byte needs a whole one, as diamond-miner's ReverseByteFlowMapper."""
-    python_name = {"diamondMiner": "diamond_miner"}.get(tool, tool)
+_REVERSE_BYTE = "ReverseByteFlowMapper"
 
-    def holds(spec: MeasurementSpec) -> bool:
-        parameters = getattr(spec, python_name)
-        if parameters is None or parameters.prefix_len_v4 == 24:  # noqa: PLR2004
-            return True
-        overrides = (agent.parameters for agent in spec.agents)
-        return all(
-            given is None or given.flow_mapper != "ReverseByteFlowMapper"
-            for given in (parameters, *overrides)
-        )
 
-    reverses = "flowMapper == 'ReverseByteFlowMapper'"
+def _reverses_a_whole_byte(spec: MeasurementSpec) -> bool:
+    tools = [tool for tool in spec.tools if tool is not None]
+    overrides = [agent.parameters for agent in spec.agents if agent.parameters]
+    mappers = {given.flow_mapper for given in (*tools, *overrides)}
+    return _REVERSE_BYTE not in mappers or all(
+        not isinstance(tool, Ping) and tool.prefix_len_v4 == 24  # noqa: PLR2004
+        for tool in tools
+    )
+
+
+def _reverse_byte_rule() -> Rule:
+    """Reversing a byte needs a whole one, as diamond-miner's mapper for /24s does."""
+    reverses = f"flowMapper == '{_REVERSE_BYTE}'"
+    by_agent = (
+        "self.agents.exists(a, has(a.parameters) && has(a.parameters.flowMapper) && "
+        f"a.parameters.{reverses})"
+    )
     return Rule(
-        holds,
-        f"!has(self.{tool}) || self.{tool}.prefixLenV4 == 24 || "
-        f"!(self.{tool}.{reverses} || self.agents.exists(a, has(a.parameters) && "
-        f"has(a.parameters.flowMapper) && a.parameters.{reverses}))",
-        f"flowMapper ReverseByteFlowMapper needs {tool}.prefixLenV4 24",
+        _reverses_a_whole_byte,
+        " && ".join(
+            [
+                *(
+                    f"(!has(self.{tool}) || self.{tool}.prefixLenV4 == 24 || "
+                    f"!(self.{tool}.{reverses} || {by_agent}))"
+                    for tool in ("diamondMiner", "yarrp")
+                ),
+                f"(!has(self.ping) || !(self.ping.{reverses} || {by_agent}))",
+            ]
+        ),
+        f"flowMapper {_REVERSE_BYTE} needs a tool with prefixLenV4 24",
     )
 
 
@@ -133,17 +145,13 @@ class MeasurementSpec(Model):
 
     rules = (
         Rule(
-            lambda spec: (
-                [spec.diamond_miner, spec.yarrp, spec.ping].count(None)
-                == len(TOOLS) - 1
-            ),
+            lambda spec: sum(tool is not None for tool in spec.tools) == 1,
             "["
             + ", ".join(f"has(self.{tool})" for tool in TOOLS)
             + "].filter(given, given).size() == 1",
             f"give exactly one tool: {', '.join(TOOLS)}",
         ),
-        _reverse_byte_rule("diamondMiner"),
-        _reverse_byte_rule("yarrp"),
+        _reverse_byte_rule(),
     )
 
     diamond_miner: DiamondMiner | None = None
@@ -179,6 +187,16 @@ class MeasurementSpec(Model):
     run_id: RunId = "1"
     """Names the run; another one runs the measurement again."""
 
+    @property
+    def tools(self) -> tuple[DiamondMiner | None, Yarrp | None, Ping | None]:
+        """All tools, of which one is given."""
+        return self.diamond_miner, self.yarrp, self.ping
+
+    @property
+    def tool(self) -> Tool:
+        """The tool that is given."""
+        return next(tool for tool in self.tools if tool is not None)
+
 
 class MeasurementTotals(Model):
     """Sums over all agents and rounds of the run."""
@@ -209,7 +227,7 @@ class AgentCounts(Model):
 class UnhealthyAgent(Model):
     """An agent that does not do its part."""
 
-    name: DnsLabel
+    name: AgentName
     """Its name."""
     reason: Annotated[str, Field(max_length=1024)]
     """What is wrong."""
@@ -322,6 +340,23 @@ _SPEC_IS_KEPT = Transition(
 )
 
 
+def _run_is_new(old: Measurement, new: Measurement) -> bool:
+    return (
+        old.status.start_time is None
+        or new.spec.run_id == old.spec.run_id
+        or new.spec.run_id != old.status.run_id
+    )
+
+
+_RUN_IS_NEW = Transition(
+    _run_is_new,
+    "!has(oldSelf.status) || !has(oldSelf.status.startTime) || "
+    "!has(oldSelf.status.runId) || self.spec.runId == oldSelf.spec.runId || "
+    "self.spec.runId != oldSelf.status.runId",
+    "runId names a run that has been; choose one that was not used before",
+)
+
+
 class Measurement(Resource):
     """A survey: a tool, the agents that run it, and what they probe."""
 
@@ -333,7 +368,7 @@ class Measurement(Resource):
             "jobs are named after it",
         ),
     )
-    transitions = (_SPEC_IS_KEPT,)
+    transitions = (_SPEC_IS_KEPT, _RUN_IS_NEW)
 
     plural = "measurements"
     short_names = ("msm",)

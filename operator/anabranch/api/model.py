@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -48,8 +49,7 @@ class Transition:
 class Model(BaseModel):
     """A frozen part of a kind, with camelCase names outside.
 
-    Read it from JSON (`model_validate_json`), which is what manifests and the API
-    server speak: types are strict, so ``"5"`` is no number.
+    Types are strict: ``"5"`` is no number.
     """
 
     model_config = ConfigDict(
@@ -64,6 +64,16 @@ class Model(BaseModel):
 
     rules: ClassVar[tuple[Rule, ...]] = ()
     transitions: ClassVar[tuple[Transition, ...]] = ()
+
+    @classmethod
+    def read(cls, value: Any) -> Self:
+        """A model from what JSON or YAML gave.
+
+        Raises:
+            ValidationError: With all that is wrong; see `find_errors`.
+            TypeError: When JSON can't say the value.
+        """
+        return cls.model_validate_json(json.dumps(value), by_alias=True, by_name=False)
 
     @model_validator(mode="after")
     def _keep_rules(self) -> Self:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, field_validator
+from pydantic_core import PydanticCustomError
 
 from anabranch.api.lists import Distinct
 from anabranch.api.model import Model, Rule
@@ -39,7 +40,7 @@ class ProbingPolicySpec(Model):
     exclusions: PrefixList = ()
     """Networks that are never probed: opt-outs. Running rounds obey within seconds."""
     allow: PrefixList | None = None
-    """When given, nothing outside of it is probed."""
+    """When given, nothing outside of it is probed; [] allows nothing."""
     allow_reserved: bool = False
     """Whether agents that say so too may probe space that is not globally reachable."""
     max_rate: Rate | None = None
@@ -50,6 +51,16 @@ class ProbingPolicySpec(Model):
     """Stops all probing, within seconds, as long as it is true."""
     limits: TenantLimits = TenantLimits()
     """What no measurement may exceed."""
+
+    @field_validator("allow")
+    @classmethod
+    def _is_meant(cls, allow: PrefixList | None) -> PrefixList:
+        if allow is None:
+            # Taken for an absent list, it would open everything.
+            raise PydanticCustomError(
+                "rule", "has no value; write [] to allow nothing, or remove the field"
+            )
+        return allow
 
 
 class ProbingPolicyStatus(Status):

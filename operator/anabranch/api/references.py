@@ -10,7 +10,8 @@ from anabranch.api.configmap import ConfigMap
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from anabranch.api.manifest import Document, Manifests, Path, Problem
+    from anabranch.api.document import Path
+    from anabranch.api.manifest import Document, Manifests, Problem
     from anabranch.api.measurement import MeasurementAgent
 
 
@@ -55,7 +56,7 @@ def _check_measurement(
                 f"there is no Agent {entry.name!r}; add it, correct the name or give "
                 "a selector",
             )
-        elif not chosen:
+        elif not chosen and not manifests.may_hold(Agent):
             yield document.problem(
                 (*path, "selector"),
                 "no Agent has such labels; label one or correct the selector",

@@ -9,7 +9,14 @@ from pydantic import Field, field_validator
 
 from anabranch.api.lists import Distinct
 from anabranch.api.model import Model
-from anabranch.api.text import Count, DnsSubdomain, LabelValue, Timestamp
+from anabranch.api.text import (
+    Count,
+    DnsLabel,
+    DnsSubdomain,
+    LabelName,
+    LabelValue,
+    Timestamp,
+)
 
 GROUP = "anabranch.dev"
 VERSION = "v1alpha1"
@@ -22,9 +29,9 @@ class ObjectMeta(Model):
 
     name: DnsSubdomain
     """The object's name, unique among its kind in the namespace."""
-    namespace: DnsSubdomain = "default"
+    namespace: DnsLabel = "default"
     """The namespace."""
-    labels: dict[str, LabelValue] = {}
+    labels: dict[LabelName, LabelValue] = {}
     """Labels that selectors choose by."""
     annotations: dict[str, str] = {}
     """Notes for tools."""
@@ -62,7 +69,8 @@ class Condition(Model):
     last_transition_time: Timestamp
     """When the status last changed."""
     reason: Annotated[
-        str, Field(min_length=1, max_length=1024, pattern="^[A-Z][A-Za-z]*$")
+        str,
+        Field(max_length=1024, pattern="^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$"),
     ]
     """Why, as one word for programs."""
     message: Annotated[str, Field(max_length=32768)]
@@ -80,10 +88,6 @@ class Status(Model):
         Distinct(by="type"),
     ] = ()
     """The state, one aspect each."""
-
-    def condition(self, kind: str) -> Condition | None:
-        """The condition of this type, if there is one."""
-        return next((c for c in self.conditions if c.type == kind), None)
 
 
 @dataclass(frozen=True)

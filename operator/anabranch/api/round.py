@@ -10,9 +10,9 @@ from anabranch.api.measurement import RunId
 from anabranch.api.model import Model, Transition
 from anabranch.api.resource import AGE, Column, Resource, Status, condition_column
 from anabranch.api.text import (
+    AgentName,
     Count,
     Digest,
-    DnsLabel,
     DnsSubdomain,
     ObjectKey,
     Rate,
@@ -37,7 +37,7 @@ class PlanRef(Model):
     """Its key."""
     digest: Digest
     """Its content."""
-    blocks: Annotated[int, Field(ge=1)]
+    blocks: Annotated[int, Field(ge=1, le=1 << 25)]
     """Blocks that it is cut into."""
     probes: Count
     """Probes that it asks for."""
@@ -50,7 +50,7 @@ class RoundSpec(Model):
     """The measurement that it belongs to."""
     run_id: RunId
     """The measurement's run."""
-    agent: DnsLabel
+    agent: AgentName
     """The agent that probes it."""
     node_name: DnsSubdomain
     """The agent's node."""

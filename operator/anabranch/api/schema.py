@@ -39,7 +39,14 @@ _KEPT = {
     "x-kubernetes-list-map-keys",
     "x-kubernetes-validations",
 }
-_LEFT_OUT = {"title", "additionalProperties", "$defs"}
+# Patterns of names stand in metadata alone, which the API server checks by itself.
+_LEFT_OUT = {
+    "title",
+    "additionalProperties",
+    "$defs",
+    "patternProperties",
+    "propertyNames",
+}
 
 
 def build_crd(kind: type[Resource]) -> Schema:

@@ -15,7 +15,15 @@ from anabranch.api.resource import (
     Status,
     condition_column,
 )
-from anabranch.api.text import Count, Digest, DnsSubdomain, ObjectKey, Prefix, Ttl
+from anabranch.api.text import (
+    TTLS_IN_ORDER,
+    Count,
+    Digest,
+    DnsSubdomain,
+    ObjectKey,
+    Prefix,
+    Ttl,
+)
 
 SOURCES = ("entries", "configMap", "object", "file")
 
@@ -24,11 +32,7 @@ class TargetEntry(Model):
     """One prefix to probe; a line of Iris's target lists."""
 
     rules = (
-        Rule(
-            lambda entry: entry.min_ttl <= entry.max_ttl,
-            "self.minTtl <= self.maxTtl",
-            "minTtl must not be above maxTtl",
-        ),
+        TTLS_IN_ORDER,
         Rule(
             lambda entry: (
                 entry.protocol == "udp"
@@ -110,7 +114,7 @@ class TargetListSpec(Model):
     """The targets as CSV in a ConfigMap."""
     object: ObjectRef | None = None
     """The targets as CSV in the object store."""
-    file: Annotated[str | None, Field(min_length=1, max_length=4096)] = None
+    file: Annotated[str | None, Field(max_length=4096, pattern="^[^\\x00]+$")] = None
     """The targets as CSV in a file beside the manifest, for the local runner alone."""
 
     @property

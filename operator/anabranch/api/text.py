@@ -2,17 +2,34 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
-from ipaddress import IPv6Address, ip_address, ip_network
-from typing import TYPE_CHECKING, Annotated
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import AfterValidator, AwareDatetime, Field, PlainSerializer
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BeforeValidator,
+    Field,
+    PlainSerializer,
+)
 from pydantic_core import PydanticCustomError
+
+from anabranch.api.model import Rule
 
 if TYPE_CHECKING:
     from pydantic.config import JsonDict
 
 _LABEL = "[a-z0-9]([-a-z0-9]*[a-z0-9])?"
+_SUBDOMAIN = rf"^{_LABEL}(\.{_LABEL})*$"
+_TIME = (
+    r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?"
+    r"(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])$"
+)
+"""RFC 3339, as Kubernetes writes it."""
+_MAPPED_LEN = 96
+"""Leading bits that all IPv4-mapped addresses share."""
 
 
 def _read_prefix(text: str) -> str:
@@ -28,8 +45,11 @@ def _read_prefix(text: str) -> str:
         ip_network(text, strict=False)
     except ValueError:
         raise _no_prefix(text) from None
-    if isinstance(parsed, IPv6Address) and (parsed.ipv4_mapped or parsed.scope_id):
-        raise _no_prefix(text)
+    if isinstance(parsed, IPv6Address):
+        if parsed.ipv4_mapped:
+            raise _is_mapped(text, parsed.ipv4_mapped, length)
+        if parsed.scope_id:
+            raise _no_prefix(text)
     if slash and (network := ip_network(text, strict=False))[0] != parsed:
         raise PydanticCustomError(
             "prefix",
@@ -50,8 +70,30 @@ def _no_prefix(text: str) -> PydanticCustomError:
         "prefix",
         "'{text}' is not an IP address or prefix; write one such as 192.0.2.0/24 or "
         "2001:db8::/48",
-        {"text": text},
+        {"text": text[:80]},
     )
+
+
+def _is_mapped(text: str, v4: IPv4Address, length: str) -> PydanticCustomError:
+    has_v4_length = length and int(length) >= _MAPPED_LEN
+    remedy = f"{v4}/{int(length) - _MAPPED_LEN}" if has_v4_length else str(v4)
+    return PydanticCustomError(
+        "prefix",
+        "{text} is IPv4 in IPv6 notation, not an IP address or prefix to probe; write "
+        "{remedy}",
+        {"text": text, "remedy": remedy},
+    )
+
+
+def _read_time(value: Any) -> Any:
+    is_time = isinstance(value, datetime) or (
+        isinstance(value, str) and re.fullmatch(_TIME, value)
+    )
+    if not is_time:
+        raise PydanticCustomError(
+            "time", "must be a time with its zone, such as 2026-12-01T00:00:00Z"
+        )
+    return value
 
 
 def _write_time(time: datetime) -> str:
@@ -64,7 +106,10 @@ def _address(bits: int, family: int) -> tuple[object, object]:
             parsed = ip_address(text)
         except ValueError:
             parsed = None
-        if parsed is None or parsed.version != family or "%" in text:
+        is_other = isinstance(parsed, IPv6Address) and (
+            parsed.ipv4_mapped or parsed.scope_id
+        )
+        if parsed is None or parsed.version != family or is_other:
             raise PydanticCustomError(
                 "address",
                 "'{text}' is not an IPv{family} address",
@@ -83,12 +128,19 @@ def _address(bits: int, family: int) -> tuple[object, object]:
 DnsLabel = Annotated[str, Field(max_length=63, pattern=f"^{_LABEL}$")]
 """A name of an object whose name becomes a label, a folder or a host name."""
 
-DnsSubdomain = Annotated[
-    str, Field(max_length=253, pattern=rf"^{_LABEL}(\.{_LABEL})*$")
-]
+DnsSubdomain = Annotated[str, Field(max_length=253, pattern=_SUBDOMAIN)]
 """A name of an object."""
 
-LabelName = Annotated[str, Field(min_length=1, max_length=317)]
+AgentName = Annotated[str, Field(max_length=63, pattern=_SUBDOMAIN)]
+"""A name of an Agent: also a label's value and a folder's name."""
+
+LabelName = Annotated[
+    str,
+    Field(
+        max_length=317,
+        pattern=rf"^({_LABEL}(\.{_LABEL})*/)?[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$",
+    ),
+]
 """The name of a label, with its prefix."""
 
 LabelValue = Annotated[
@@ -135,7 +187,10 @@ ObjectKey = Annotated[
 """A key in the object store, without a slash at its beginning."""
 
 Timestamp = Annotated[
-    AwareDatetime, PlainSerializer(_write_time, return_type=str, when_used="json")
+    AwareDatetime,
+    BeforeValidator(_read_time),
+    PlainSerializer(_write_time, return_type=str, when_used="json"),
+    Field(strict=False, json_schema_extra={"pattern": _TIME}),
 ]
 """A time with its zone; written in UTC by the second."""
 
@@ -151,5 +206,18 @@ Port = Annotated[int, Field(ge=1, le=65535)]
 Seconds = Annotated[int, Field(ge=1, le=31_536_000)]
 """A duration of up to a year."""
 
-Count = Annotated[int, Field(ge=0)]
-"""How many there are."""
+Count = Annotated[int, Field(ge=0, le=1 << 53)]
+"""How many there are; no more than every reader of JSON can count to."""
+
+TTLS_IN_ORDER = Rule(
+    lambda bounds: bounds.min_ttl <= bounds.max_ttl,
+    "self.minTtl <= self.maxTtl",
+    "minTtl must not be above maxTtl",
+)
+"""For models with both."""
+
+FORMS = {
+    f"^{_LABEL}$": "be lower-case letters, digits and inner -",
+    _SUBDOMAIN: "be lower-case letters, digits and inner - and .",
+}
+"""Patterns in words."""

@@ -56,7 +56,8 @@ class FlowParameters(Model):
     destination_port: Port = 33434
     """The destination port of all flows."""
     flow_mapper: FlowMapperName = "RandomFlowMapper"
-    """How the flows of a prefix choose its addresses."""
+    """How the flows of a prefix choose its addresses; ReverseByteFlowMapper leaves IPv6
+    to SequentialFlowMapper."""
     flow_mapper_kwargs: FlowMapperKwargs | None = None
     """What the mapper takes."""
 
@@ -100,3 +101,6 @@ class Yarrp(FlowParameters):
 
 class Ping(FlowParameters):
     """Echo requests to each address; its target lists name no UDP."""
+
+
+Tool = DiamondMiner | Yarrp | Ping

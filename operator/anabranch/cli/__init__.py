@@ -6,13 +6,7 @@ import argparse
 import sys
 
 from anabranch.api.manifest import ManifestError
-
-try:
-    from anabranch.cli import crds, targets, validate
-except ModuleNotFoundError as error:
-    if error.name != "anabranch_engine":
-        raise
-    sys.exit("anabranch: the commands need the engine: install anabranch[engine]")
+from anabranch.cli import crds, targets, validate
 
 COMMANDS = (validate, targets, crds)
 
@@ -28,6 +22,8 @@ def main(arguments: list[str] | None = None) -> int:
     chosen = parser.parse_args(arguments)
     try:
         code: int = chosen.run(chosen)
+        # What can't be written is to be told here, not when the interpreter ends.
+        sys.stdout.flush()
     except ManifestError as error:
         count = len(error.problems)
         print(error, file=sys.stderr)
@@ -35,7 +31,12 @@ def main(arguments: list[str] | None = None) -> int:
         return 1
     except BrokenPipeError:
         # The reader, such as head, has enough; there is nobody to tell.
-        sys.stderr.close()
+        sys.stdout = None
+        return 1
+    except ModuleNotFoundError as error:
+        if error.name != "anabranch_engine":
+            raise
+        print("anabranch: install anabranch[engine] for this command", file=sys.stderr)
         return 1
     except OSError as error:
         what = f"{error.filename}: " if error.filename else ""

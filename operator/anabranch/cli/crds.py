@@ -11,6 +11,7 @@ import yaml
 from anabranch.api import KINDS
 from anabranch.api.resource import GROUP
 from anabranch.api.schema import MAX_BYTES, build_crd
+from anabranch.cli.command import write
 
 if TYPE_CHECKING:
     import argparse
@@ -21,18 +22,20 @@ if TYPE_CHECKING:
 
 def add_parser(commands: Commands) -> None:
     """Adds the command."""
-    summary = "write the CustomResourceDefinitions of all kinds"
+    summary = "write the CustomResourceDefinitions of all kinds to standard output"
     parser = commands.add_parser("crds", help=summary, description=summary)
-    parser.add_argument(
+    instead = parser.add_mutually_exclusive_group()
+    instead.add_argument(
         "--output",
         type=Path,
         metavar="FOLDER",
-        help="where to write a file for each kind; by default standard output",
+        help="write a file for each kind into a folder instead",
     )
-    parser.add_argument(
+    instead.add_argument(
         "--check",
-        action="store_true",
-        help="write nothing; exit with 1 if a file in the folder differs",
+        type=Path,
+        metavar="FOLDER",
+        help="write nothing; exit with 1 if a folder's files are not these",
     )
     parser.set_defaults(run=run)
 
@@ -40,24 +43,28 @@ def add_parser(commands: Commands) -> None:
 def run(chosen: argparse.Namespace) -> int:
     """Writes or compares the definitions."""
     texts = {f"{GROUP}_{kind.plural}.yaml": render_crd(kind) for kind in KINDS}
-    folder: Path | None = chosen.output
-    if folder is None:
-        print("---\n".join(texts.values()), end="")
+    if chosen.check:
+        return check_folder(chosen.check, texts)
+    if not chosen.output:
+        write("---\n".join(texts.values()))
         return 0
-    if not chosen.check:
-        folder.mkdir(parents=True, exist_ok=True)
-        for name, text in texts.items():
-            (folder / name).write_text(text)
-        return 0
-    present = {file.name: file.read_text() for file in folder.glob("*.yaml")}
-    stale = [name for name in texts | present if texts.get(name) != present.get(name)]
+    chosen.output.mkdir(parents=True, exist_ok=True)
+    for name, text in texts.items():
+        (chosen.output / name).write_text(text)
+    return 0
+
+
+def check_folder(folder: Path, texts: dict[str, str]) -> int:
+    """Tells which files of a folder are not the definitions; 1 if there are any."""
+    present = {file.name: file.read_bytes() for file in folder.glob(f"{GROUP}_*.yaml")}
+    stale = [name for name in texts if present.get(name) != texts[name].encode()]
     for name in stale:
-        print(
-            f"{folder / name} is not what the models say; write it anew: anabranch "
-            f"crds --output {folder}",
-            file=sys.stderr,
-        )
-    return 1 if stale else 0
+        remedy = f"write it anew: anabranch crds --output {folder}"
+        print(f"{folder / name} is not what the models say; {remedy}", file=sys.stderr)
+    left_over = sorted(present.keys() - texts.keys())
+    for name in left_over:
+        print(f"{folder / name} is of no kind; remove it", file=sys.stderr)
+    return 1 if stale or left_over else 0
 
 
 def render_crd(kind: type[Resource]) -> str:

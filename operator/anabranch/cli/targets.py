@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from anabranch_engine import PrefixSet, TargetList, TargetListError
+from anabranch.cli.command import open_stdin, open_stdout, write
 
 if TYPE_CHECKING:
     import argparse
@@ -25,8 +25,15 @@ def add_parser(commands: Commands) -> None:
         help="lines of target,protocol,min_ttl,max_ttl,n_initial_flows, plain or zstd; "
         "- for standard input",
     )
-    parser.add_argument("--prefix-len-v4", type=int, default=24, metavar="BITS")
-    parser.add_argument("--prefix-len-v6", type=int, default=64, metavar="BITS")
+    for family, default, longest in (("v4", 24, 32), ("v6", 64, 128)):
+        parser.add_argument(
+            f"--prefix-len-{family}",
+            type=int,
+            choices=range(longest + 1),
+            default=default,
+            metavar="BITS",
+            help=f"what IP{family} prefixes are split to, by default {default}",
+        )
     parser.add_argument(
         "--allow-reserved",
         action="store_true",
@@ -42,9 +49,16 @@ def add_parser(commands: Commands) -> None:
 
 def run(chosen: argparse.Namespace) -> int:
     """Prints the counts, the canonical list, or the bad lines."""
+    from anabranch_engine import (  # noqa: PLC0415 (an extra)
+        PrefixSet,
+        TargetList,
+        TargetListError,
+    )
+
     with contextlib.ExitStack() as stack:
-        file = sys.stdin.buffer
-        if chosen.list != "-":
+        if chosen.list == "-":
+            file = open_stdin()
+        else:
             file = stack.enter_context(Path(chosen.list).open("rb"))
         try:
             targets = TargetList.read(file)
@@ -52,7 +66,7 @@ def run(chosen: argparse.Namespace) -> int:
             print(f"{error}\n{chosen.list}: nothing is used", file=sys.stderr)
             return 1
     if chosen.csv:
-        targets.write_csv(sys.stdout.buffer)
+        targets.write_csv(open_stdout())
         return 0
     forbidden = PrefixSet() if chosen.allow_reserved else PrefixSet.reserved()
     lengths = (chosen.prefix_len_v4, chosen.prefix_len_v6)
@@ -61,13 +75,13 @@ def run(chosen: argparse.Namespace) -> int:
     except ValueError as error:
         print(f"{chosen.list}: {error}", file=sys.stderr)
         return 1
-    for name, value in {
+    counts = {
         "digest": targets.digest(),
         "lines": f"{targets.lines:,}",
         "entries": f"{len(targets):,}",
         "targets": f"{len(split):,} of /{lengths[0]} and /{lengths[1]}",
         "excluded": f"{split.excluded:,}",
         "partly excluded": f"{split.partly_excluded:,}",
-    }.items():
-        print(f"{name:<17}{value}")
+    }
+    write("".join(f"{name:<17}{value}\n" for name, value in counts.items()))
     return 0

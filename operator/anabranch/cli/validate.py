@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import sys
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from anabranch.local.manifest import load_manifests
+from anabranch.cli.command import open_stdin, write
 
 if TYPE_CHECKING:
     import argparse
@@ -16,7 +15,7 @@ if TYPE_CHECKING:
 
 def add_parser(commands: Commands) -> None:
     """Adds the command."""
-    summary = "check manifests, all that they name, and their target lists"
+    summary = "check manifests, all that they name, and what they would probe"
     parser = commands.add_parser("validate", help=summary, description=summary)
     parser.add_argument(
         "files",
@@ -29,8 +28,9 @@ def add_parser(commands: Commands) -> None:
 
 def run(chosen: argparse.Namespace) -> int:
     """Reports every problem of every file, or counts the objects."""
-    manifests = load_manifests(chosen.files, sys.stdin.buffer)
+    from anabranch.local.manifest import load_manifests  # noqa: PLC0415 (the engine)
+
+    manifests = load_manifests(chosen.files, open_stdin)
     counts = Counter(type(each.object).__name__ for each in manifests.documents)
-    for kind, count in sorted(counts.items()):
-        print(f"{kind:<14}{count:>6}  valid")
+    write("".join(f"{kind:<14}{n:>6}  valid\n" for kind, n in sorted(counts.items())))
     return 0

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING
 
 from anabranch.api import TargetList
 from anabranch.api.manifest import (
@@ -16,14 +17,20 @@ from anabranch.api.manifest import (
 )
 from anabranch.api.references import find_dangling
 from anabranch.local.targetlist import read_target_list
+from anabranch.rounds.feasibility import find_infeasible
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+    from typing import BinaryIO
+
+    from anabranch_engine import TargetList as Content
+
+    from anabranch.api.manifest import Key
 
 STDIN = "<stdin>"
 
 
-def load_manifests(names: list[str], stdin: BinaryIO) -> Manifests:
+def load_manifests(names: list[str], open_stdin: Callable[[], BinaryIO]) -> Manifests:
     """The objects of files, of the YAML files of folders, and of ``-``: standard input.
 
     Raises:
@@ -31,18 +38,26 @@ def load_manifests(names: list[str], stdin: BinaryIO) -> Manifests:
     """
     problems: list[Problem] = []
     sources: list[Source] = []
-    for read in _read_sources(names, stdin):
+    for read in _read_sources(names, open_stdin):
         if isinstance(read, Source):
             sources.append(read)
         else:
             problems.append(read)
     manifests = read_manifests(sources)
-    problems += [*manifests.broken, *find_dangling(manifests)]
+    if not problems:
+        # A source that could not be read may hold what would seem to be missing.
+        problems += find_dangling(manifests)
+    problems += manifests.broken
+    lists: dict[Key, Content] = {}
     for document in manifests.of_kind(TargetList):
         try:
-            read_target_list(document, manifests)
+            content = read_target_list(document, manifests)
         except ManifestError as error:
             problems += error.problems
+        else:
+            if content is not None:
+                lists[document.object.key] = content
+    problems += find_infeasible(manifests, lists)
     if not problems and not manifests.documents:
         place = Place(", ".join(names))
         problems.append(Problem(place, (), "no manifest there; name a file with one"))
@@ -51,19 +66,46 @@ def load_manifests(names: list[str], stdin: BinaryIO) -> Manifests:
     return manifests
 
 
-def _read_sources(names: list[str], stdin: BinaryIO) -> Iterator[Source | Problem]:
+def _read_sources(
+    names: list[str], open_stdin: Callable[[], BinaryIO]
+) -> Iterator[Source | Problem]:
+    seen: set[Path] = set()
     for name in names:
         if name == "-":
-            yield Source(STDIN, stdin.read())
+            yield Source(STDIN, open_stdin().read())
             continue
-        path = Path(name)
-        files = [path]
-        if path.is_dir():
-            found = path.rglob("*")
-            files = sorted(file for file in found if file.suffix in {".yaml", ".yml"})
-        for file in files:
-            try:
-                yield Source(str(file), file.read_bytes())
-            except OSError as error:
-                message = f"can't read it: {error.strerror}; correct the path"
-                yield Problem(Place(str(file)), (), message)
+        for file in _find_files(name):
+            if isinstance(file, Problem):
+                yield file
+            elif file.resolve() not in seen:
+                seen.add(file.resolve())
+                yield _read_file(file)
+
+
+def _find_files(name: str) -> Iterator[Path | Problem]:
+    """The file of this name, or the YAML files of the folder of this name."""
+    if not name:
+        yield Problem(Place("''"), (), "is no file's name; name a file or folder")
+        return
+    if not Path(name).is_dir():
+        yield Path(name)
+        return
+    unreadable: list[OSError] = []
+    found: list[Path] = []
+    for folder, _, files in os.walk(name, onerror=unreadable.append):
+        found += (Path(folder, each) for each in files)
+    yield from sorted(file for file in found if file.suffix in {".yaml", ".yml"})
+    for error in unreadable:
+        yield _cant_read(str(error.filename), error)
+
+
+def _read_file(file: Path) -> Source | Problem:
+    try:
+        return Source(str(file), file.read_bytes())
+    except OSError as error:
+        return _cant_read(str(file), error)
+
+
+def _cant_read(name: str, error: OSError) -> Problem:
+    message = f"can't read it: {error.strerror}; correct the path or its rights"
+    return Problem(Place(name), (), message)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -55,7 +56,9 @@ def _read(
         content = found.object.content(spec.config_map.key) if found else None
         return None if content is None else TargetList.read(io.BytesIO(content))
     if spec.file is not None:
-        folder = Path(document.place.source).parent
-        with (folder / spec.file).open("rb") as file:
+        path = Path(document.place.source).parent / spec.file
+        if path.exists() and not path.is_file():
+            raise OSError(errno.EINVAL, "is no regular file", str(path))
+        with path.open("rb") as file:
             return TargetList.read(file)
     return None

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from anabranch_engine import PrefixSet, TargetList
 
-from anabranch.api.tool import DiamondMiner, Ping, Yarrp
+from anabranch.api.tool import DiamondMiner, Ping, Tool, Yarrp
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from anabranch.api.agent import AgentSpec
     from anabranch.api.policy import ProbingPolicySpec
     from anabranch.api.targetlist import TargetEntry
-
-Tool = DiamondMiner | Yarrp | Ping
 
 
 @dataclass(frozen=True)

@@ -35,6 +35,19 @@ spec:
 """
 
 
+HEADER = "apiVersion: anabranch.dev/v1alpha1\nkind: Agent\n"
+POLICY = """\
+apiVersion: anabranch.dev/v1alpha1
+kind: ProbingPolicy
+metadata: {name: default}
+spec: {contact: https://example.org}
+"""
+# Nine lists, each of nine aliases of the one before.
+BOMB = "a0: &a0 [x]\n" + "".join(
+    f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]\n" for i in range(1, 10)
+)
+
+
 def read(*texts: str) -> Manifests:
     """Reads texts as the sources 0.yaml, 1.yaml and so on."""
     sources = (Source(f"{i}.yaml", text.encode()) for i, text in enumerate(texts))
@@ -79,23 +92,43 @@ def test_all_problems_of_all_sources_are_in_one_report() -> None:
 @pytest.mark.parametrize(
     ("text", "problem"),
     {
-        "kind: Measurment": "unknown kind 'Measurment'; did you mean Measurement?",
-        "kind: Deployment": "unknown kind 'Deployment'; known are Agent, ConfigMap",
-        "name: x": "kind: unknown kind None; known are",
-        AGENT.replace("v1alpha1", "v1"): "kind: apiVersion of a Agent must be",
+        "kind: Measurment": 'unknown kind "Measurment"; did you mean Measurement?',
+        "kind: Deployment": 'unknown kind "Deployment"; known are Measurement, Agent',
+        "name: x": "kind: unknown kind null; known are",
+        "kind: [Agent]": 'kind: unknown kind ["Agent"]',
+        AGENT.replace("v1alpha1", "v1"): "apiVersion: of kind Agent it must be",
         "- a\n- b": "a document must be a mapping with apiVersion and kind",
-        "kind: [": "not YAML: did not find expected node content; mend the text here",
+        "kind: [": "not YAML: did not find expected node content; mend it",
         "kind: !python/object:os.system x": "could not determine a constructor",
-        "kind: Agent\nspec: {a: !!binary aGk=}\napiVersion: anabranch.dev/v1alpha1": (
-            "holds what JSON can't"
-        ),
+        "kind: !!int foo": "a value is not what it is tagged as",
+        "kind: !!bool foo": "foo is no boolean",
+        f"kind: {'9' * 5000}": "a value is not what it is tagged as",
+        "kind: !!timestamp foo": "a value is not what it is tagged as",
+        "kind: &a [*a]": "an anchor holds an alias of itself; write it out",
+        "kind: " + "[" * 40_000: "nested more than 64 deep",
+        BOMB: "aliases stand for more than 1000000 values; write them out",
+        f"{HEADER}spec: {{a: !!binary aGk=}}": "holds what JSON can't",
         AGENT + "spec: {}": "spec: the field stands twice; remove one",
         AGENT.replace(
             "{nodeName: node-7}", "text"
-        ): "spec: must be an object, not 'text'",
+        ): 'spec: must be an object, not "text"',
         AGENT.replace("node-7", "7"): "spec.nodeName: must be a valid string, not 7",
-        AGENT.replace("paris", "Paris"): "metadata.name: must match pattern",
+        AGENT.replace(
+            "node-7", "n"
+        ): "spec.nodeName: must be a valid string, not false",
+        AGENT.replace("nodeName", "node_name").replace("node-7", "x, nodeName: x"): (
+            "spec.node_name: unknown field; did you mean nodeName?"
+        ),
+        AGENT.replace("paris", "Paris"): "metadata.name: must be lower-case letters",
+        AGENT.replace("paris,", r'"a\n\e[31mb",'): (
+            r"Agent a\n\x1b[31mb: metadata.name"
+        ),
         AGENT.replace("labels", "lables"): "did you mean labels?",
+        AGENT.replace("node-7", "x" * 300): "spec.nodeName: too long: at most 253",
+        AGENT.replace("node-7", "x, exclusions: ['::ffff:1.2.3.0/120']"): (
+            "write 1.2.3.0/24"
+        ),
+        POLICY.replace("org}", "org, allow: }"): "spec.allow: has no value; write []",
     }.items(),
 )
 def test_each_mistake_is_told_with_its_remedy(text: str, problem: str) -> None:
@@ -107,7 +140,7 @@ def test_each_mistake_is_told_with_its_remedy(text: str, problem: str) -> None:
 def test_a_source_that_is_no_text_is_told() -> None:
     """Whatever its bytes are."""
     (problem,) = read_manifests([Source("x", b"\xff\xfe\x00\x01\x02")]).broken
-    assert str(problem).startswith("x: not text:")
+    assert "not text:" in str(problem)
     (problem,) = read_manifests([Source("y", b"kind: \x00")]).broken
     assert "save it as UTF-8" in str(problem)
 
@@ -122,6 +155,51 @@ def test_a_time_is_read_as_kubernetes_reads_it() -> None:
     text = f"{MEASUREMENT}  startAt: 2026-12-01T00:00:00Z\n"
     (document,) = read(text).of_kind(Measurement)
     assert document.object.spec.start_at is not None
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    {
+        "1e-3": 0.001,
+        "5e-1": 0.5,
+        ".5": 0.5,
+        "0.25": 0.25,
+    }.items(),
+)
+def test_numbers_are_read_as_kubernetes_reads_them(text: str, value: float) -> None:
+    """An exponent needs neither a point nor a sign."""
+    source = f"{MEASUREMENT}  failureProbability: {text}\n"
+    (document,) = read(source).of_kind(Measurement)
+    assert document.object.spec.failure_probability == value
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    {"5.0": 5, "0x10": 16, "0o17": 15, "017": 15, "1e1": 10, "1_0": 10}.items(),
+)
+def test_integers_are_read_as_kubernetes_reads_them(text: str, value: int) -> None:
+    """Hexadecimal, octal, and whole floats."""
+    (document,) = read(f"{MEASUREMENT}  maxRounds: {text}\n").of_kind(Measurement)
+    assert document.object.spec.max_rounds == value
+
+
+def test_base_60_is_text() -> None:
+    """YAML 1.1 would read 1:30 as 90."""
+    (problem,) = broken(f"{MEASUREMENT}  maxRounds: 1:30\n")
+    assert 'spec.maxRounds: must be a valid integer, not "1:30"' in problem
+
+
+def test_a_field_without_a_value_is_absent() -> None:
+    """As in a cluster, where such fields take their defaults."""
+    text = MEASUREMENT.replace("weekly", "weekly, labels: ")
+    (document,) = read(f"{text}  maxRounds:\n").of_kind(Measurement)
+    assert document.object.spec.max_rounds == 10
+
+
+def test_aliases_and_merges_are_read() -> None:
+    """Where they stand for no more than a reader can hold."""
+    text = AGENT.replace("{nodeName: node-7}", "&s {nodeName: node-7}")
+    assert broken(text) == []
 
 
 def test_an_object_twice_is_told_with_its_first_place() -> None:
@@ -141,6 +219,13 @@ def test_a_missing_target_list_or_agent_is_told() -> None:
         "0.yaml:7: document 1, Measurement weekly: spec.agents[0].name: there is no "
         "Agent 'paris'; add it, correct the name or give a selector",
     ]
+
+
+def test_an_unreadable_document_may_be_what_is_missing() -> None:
+    """Whatever it was to be."""
+    manifests = read(f"{MEASUREMENT}---\nkind: [")
+    assert len(manifests.broken) == 1
+    assert find_dangling(manifests) == []
 
 
 def test_a_broken_object_is_not_missing() -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -31,7 +33,7 @@ def test_validate_reports_all_problems_of_all_files(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Broken, dangling, unreadable and bad lists, and then nothing is used."""
+    """Broken and dangling ones, and bad lists; a file named twice is read once."""
     header = "apiVersion: anabranch.dev/v1alpha1\nkind: "
     (tmp_path / "list.yaml").write_text(
         f"{header}TargetList\nmetadata: {{name: a}}\nspec: {{file: a.csv}}\n---\n"
@@ -42,16 +44,43 @@ def test_validate_reports_all_problems_of_all_files(
         monkeypatch,
         f"{header}Measurement\nmetadata: {{name: m}}\n"
         "spec: {ping: {}, agents: [{name: x, targetList: a}]}\n---\n"
-        f"{header}Agent\nmetadata: {{name: y}}\nspec: {{}}\n".encode(),
+        f"{header}Agent\nmetadata: {{name: york}}\nspec: {{}}\n".encode(),
     )
-    assert main(["validate", "-", str(tmp_path), str(tmp_path / "gone.yaml")]) == 1
+    assert main(["validate", "-", str(tmp_path), str(tmp_path / "list.yaml")]) == 1
     told = capsys.readouterr().err
-    assert "Agent y: spec.nodeName: required; add it" in told
+    assert "Agent york: spec.nodeName: required; add it" in told
     assert "spec.agents[0].name: there is no Agent 'x'" in told
     assert "TargetList a: spec.file: line 2 of the list: protocol" in told
     assert "gone.csv: No such file or directory; correct the path" in told
-    assert "gone.yaml: can't read it: No such file" in told
+    assert "there is no ProbingPolicy 'default', and without one nothing" in told
     assert told.endswith("5 problems; nothing is used\n")
+
+
+def test_an_unreadable_file_is_no_missing_object(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """It may hold what the others name."""
+    assert main(["validate", str(ROOT / "examples/survey.yaml"), "gone.yaml", ""]) == 1
+    assert capsys.readouterr().err.splitlines() == [
+        "gone.yaml: can't read it: No such file or directory; correct the path or its "
+        "rights",
+        "'': is no file's name; name a file or folder",
+        "2 problems; nothing is used",
+    ]
+
+
+def test_what_is_no_regular_file_is_no_list(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Reading it might never end."""
+    (tmp_path / "list.yaml").write_text(
+        "apiVersion: anabranch.dev/v1alpha1\nkind: TargetList\n"
+        "metadata: {name: a}\nspec: {file: /dev/zero}\n"
+    )
+    assert main(["validate", str(tmp_path)]) == 1
+    assert (
+        "spec.file: can't read /dev/zero: is no regular file" in capsys.readouterr().err
+    )
 
 
 def test_validate_refuses_nothing_at_all(
@@ -89,7 +118,7 @@ def test_targets_prints_the_canonical_list(
     [
         (b"240.0.0.0/8,udp,2,32\n", "line 1: expected target,protocol"),
         (b"::/0,udp,2,32,6\n", "targets, above the limit"),
-        (zstandard.compress(LIST)[:-2], "damaged or cut short"),
+        (zstandard.compress(LIST)[:-2], "damaged, cut short"),
     ],
 )
 def test_targets_refuses_a_bad_list_in_its_own_words(
@@ -112,7 +141,7 @@ def test_a_missing_file_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_the_definitions_in_the_repository_are_those_of_the_models() -> None:
     """`make crds` was run after the last change."""
-    assert main(["crds", "--check", "--output", str(ROOT / "crds")]) == 0
+    assert main(["crds", "--check", str(ROOT / "crds")]) == 0
 
 
 def test_stale_definitions_are_told(
@@ -120,11 +149,12 @@ def test_stale_definitions_are_told(
 ) -> None:
     """Missing, changed and left-over ones."""
     assert main(["crds", "--output", str(tmp_path)]) == 0
-    assert main(["crds", "--output", str(tmp_path), "--check"]) == 0
+    assert main(["crds", "--check", str(tmp_path)]) == 0
     (tmp_path / "anabranch.dev_agents.yaml").unlink()
     (tmp_path / "anabranch.dev_rounds.yaml").write_text("")
-    (tmp_path / "anabranch.dev_old.yaml").write_text("")
-    assert main(["crds", "--output", str(tmp_path), "--check"]) == 1
+    (tmp_path / "anabranch.dev_old.yaml").write_bytes(b"\xff")
+    (tmp_path / "kustomization.yaml").write_text("not ours")
+    assert main(["crds", "--check", str(tmp_path)]) == 1
     assert len(capsys.readouterr().err.splitlines()) == 3
 
 
@@ -134,3 +164,47 @@ def test_the_definitions_can_be_piped_to_kubectl(
     """All of them in one stream."""
     assert main(["crds"]) == 0
     assert capsys.readouterr().out.count("kind: CustomResourceDefinition") == 5
+
+
+@pytest.mark.parametrize(
+    "command", ["validate {survey}", "targets {list}", "targets {list} --csv", "crds"]
+)
+@pytest.mark.parametrize("redirection", [">&-", ">/dev/full"])
+def test_output_that_can_not_be_written_is_told(
+    command: str, redirection: str, tmp_path: Path
+) -> None:
+    """A closed or full standard output is one line and exit code 1."""
+    (tmp_path / "list.csv").write_bytes(LIST)
+    files = {"survey": ROOT / "examples/survey.yaml", "list": tmp_path / "list.csv"}
+    line = f"{sys.executable} -m anabranch {command.format(**files)} {redirection}"
+    done = subprocess.run(["sh", "-c", line], capture_output=True, check=False)
+    assert done.returncode == 1
+    (told,) = done.stderr.decode().splitlines()
+    assert told.startswith("anabranch: ")
+
+
+def test_a_reader_that_has_enough_is_no_error() -> None:
+    """As with head: nothing is told."""
+    line = f"{sys.executable} -m anabranch crds | true"
+    done = subprocess.run(["sh", "-c", line], capture_output=True, check=True)
+    assert done.stderr == b""
+
+
+def test_a_closed_input_is_told() -> None:
+    """If it is to be read at all."""
+    program = f"{sys.executable} -m anabranch"
+    for command, code in (("targets -", 1), (f"targets {__file__}x", 1), ("crds", 0)):
+        line = f"{program} {command} <&-"
+        done = subprocess.run(["sh", "-c", line], capture_output=True, check=False)
+        assert done.returncode == code
+        assert b"Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("length", ["33", "-1", "300", "x"])
+def test_a_prefix_length_must_exist(
+    length: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The refusal names the option."""
+    with pytest.raises(SystemExit):
+        main(["targets", "-", f"--prefix-len-v4={length}"])
+    assert "argument --prefix-len-v4" in capsys.readouterr().err

@@ -7,10 +7,9 @@ import pytest
 from anabranch.api.agent import AgentSpec
 from anabranch.api.policy import ProbingPolicySpec, TenantLimits
 from anabranch.api.targetlist import TargetEntry
-from anabranch.api.tool import DiamondMiner, Ping, Yarrp
+from anabranch.api.tool import DiamondMiner, Ping, Tool, Yarrp
 from anabranch.rounds.targets import (
     SplitLengths,
-    Tool,
     choose_split,
     choose_targets,
     find_forbidden,

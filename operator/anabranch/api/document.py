@@ -1,0 +1,208 @@
+"""YAML as Kubernetes reads it, within bounds, and where things are in it."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+Path = tuple[str | int, ...]
+"""Where a value is in a document: names of fields and numbers of items."""
+
+MAX_DEPTH = 64
+"""Nested lists and mappings."""
+MAX_VALUES = 1_000_000
+"""Values in a document, each alias counted with all that it stands for."""
+
+
+class DocumentError(Exception):
+    """Text that is no document, or one that nobody can mean."""
+
+    def __init__(self, line: int, message: str) -> None:
+        self.line = line
+        super().__init__(message)
+
+
+def read_documents(content: bytes) -> Iterator[yaml.Node]:
+    """The documents of a YAML text, checked for what would exhaust a reader.
+
+    Raises:
+        DocumentError: When the text is no YAML, or nested too deep.
+    """
+    try:
+        _check_depth(content)
+        for node in yaml.compose_all(content, _Loader):
+            _count_values(node, {})
+            yield node
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        line = mark.line + 1 if mark else 1
+        raise DocumentError(line, f"not YAML: {error.problem}; mend it") from error
+    except yaml.YAMLError as error:
+        reason = str(error).splitlines()[0]
+        raise DocumentError(1, f"not text: {reason}; save it as UTF-8") from error
+
+
+def read_value(node: yaml.Node) -> Any:
+    """The value of a document, as JSON has it: without null fields, as the API server.
+
+    Raises:
+        DocumentError: When a value is not what its tag says.
+    """
+    try:
+        return _drop_nulls(_Constructor().construct_document(node))
+    except yaml.constructor.ConstructorError as error:
+        mark = error.problem_mark
+        line = (mark.line if mark else node.start_mark.line) + 1
+        raise DocumentError(line, f"{error.problem}; write plain YAML") from error
+    except (ValueError, KeyError, AttributeError, TypeError) as error:
+        line = node.start_mark.line + 1
+        message = f"a value is not what it is tagged as ({error}); write plain YAML"
+        raise DocumentError(line, message) from error
+
+
+def find_line(node: yaml.Node, path: Path) -> int:
+    """The line of a field, or of the nearest that is there around it."""
+    line: int = node.start_mark.line + 1
+    for part in path:
+        if isinstance(node, yaml.MappingNode):
+            pairs = [(key, value) for key, value in node.value if key.value == part]
+        elif isinstance(node, yaml.SequenceNode):
+            index = int(part)
+            pairs = [(item, item) for item in node.value[index : index + 1]]
+        else:
+            pairs = []
+        if not pairs:
+            break
+        [(start, node), *_] = pairs
+        line = start.start_mark.line + 1
+    return line
+
+
+def find_repeated_fields(
+    node: yaml.Node, path: Path = ()
+) -> Iterator[tuple[Path, int]]:
+    """Each field that stands twice in its mapping, with its line."""
+    if isinstance(node, yaml.SequenceNode):
+        for index, item in enumerate(node.value):
+            yield from find_repeated_fields(item, (*path, index))
+    if isinstance(node, yaml.MappingNode):
+        seen: set[str] = set()
+        for key, value in node.value:
+            name = str(key.value)
+            if name in seen:
+                yield (*path, name), key.start_mark.line + 1
+            seen.add(name)
+            yield from find_repeated_fields(value, (*path, name))
+
+
+def _check_depth(content: bytes) -> None:
+    """Refuses what the composer, which recurses, would not survive."""
+    depth = 0
+    # Broken text is the composer's to report, behind the documents before it.
+    with contextlib.suppress(yaml.MarkedYAMLError):
+        for event in yaml.parse(content, _Loader):
+            depth += isinstance(event, yaml.CollectionStartEvent)
+            depth -= isinstance(event, yaml.CollectionEndEvent)
+            if depth > MAX_DEPTH:
+                line = event.start_mark.line + 1 if event.start_mark else 1
+                message = f"nested more than {MAX_DEPTH} deep; is this a manifest?"
+                raise DocumentError(line, message)
+
+
+def _count_values(node: yaml.Node, counted: dict[int, int]) -> int:
+    """How many values a node stands for; each is counted once, however often named."""
+    if id(node) in counted:
+        if not (count := counted[id(node)]):
+            message = "an anchor holds an alias of itself; write it out"
+            raise DocumentError(node.start_mark.line + 1, message)
+        return count
+    counted[id(node)] = 0
+    count = 1
+    if isinstance(node, yaml.SequenceNode):
+        count += sum(_count_values(item, counted) for item in node.value)
+    elif isinstance(node, yaml.MappingNode):
+        count += sum(_count_values(value, counted) for _, value in node.value)
+    if count > MAX_VALUES:
+        message = f"aliases stand for more than {MAX_VALUES} values; write them out"
+        raise DocumentError(node.start_mark.line + 1, message)
+    counted[id(node)] = count
+    return count
+
+
+def _drop_nulls(value: Any) -> Any:
+    """Fields without a value are absent, and whole floats are integers."""
+    match value:
+        case dict():
+            kept = {k: v for k, v in value.items() if v is not None or k in _NO_NULL}
+            return {name: _drop_nulls(field) for name, field in kept.items()}
+        case list():
+            return [_drop_nulls(item) for item in value]
+        case float() if value.is_integer():
+            return int(value)
+        case _:
+            return value
+
+
+_NO_NULL = {"allow"}
+"""Fields of which a forgotten value would open what it is there to close."""
+
+
+class _Loader(yaml.CSafeLoader):
+    """Resolves plain scalars as Kubernetes' YAML does: no times, no base 60."""
+
+
+class _Constructor(yaml.constructor.SafeConstructor):
+    """Makes values of them."""
+
+    def construct_yaml_int(self, node: yaml.ScalarNode) -> int:
+        """Decimal, ``0x``, ``0o``, ``0b``, or octal by a leading zero."""
+        text = str(self.construct_scalar(node)).replace("_", "").lower()
+        digits = text.lstrip("+-")
+        base = 8 if digits != "0" and re.fullmatch("0[0-7]+", digits) else 0
+        return int(text, base)
+
+    def construct_yaml_float(self, node: yaml.ScalarNode) -> float:
+        """Decimal with a point or an exponent, ``.inf`` or ``.nan``."""
+        text = str(self.construct_scalar(node)).replace("_", "").lower()
+        return float(re.sub(r"\.(?=inf|nan)", "", text))
+
+    def construct_yaml_bool(self, node: yaml.ScalarNode) -> bool:
+        """As YAML 1.1 has it: yes and on are true."""
+        text = str(self.construct_scalar(node)).lower()
+        if text not in {"y", "yes", "true", "on", "n", "no", "false", "off"}:
+            raise ValueError(f"{text} is no boolean")
+        return text in {"y", "yes", "true", "on"}
+
+
+_FORMS = {
+    "bool": (
+        r"y|Y|yes|Yes|YES|n|N|no|No|NO|true|True|TRUE|false|False|FALSE|"
+        r"on|On|ON|off|Off|OFF",
+        "yYnNtTfFoO",
+    ),
+    "int": (
+        r"[-+]?(0b[01_]+|0o[0-7_]+|0x[0-9a-fA-F_]+|[0-9][0-9_]*)",
+        "-+0123456789",
+    ),
+    "float": (
+        r"[-+]?(\.[0-9]+|[0-9][0-9_]*(\.[0-9_]*)?)([eE][-+]?[0-9]+)?|"
+        r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)",
+        "-+0123456789.",
+    ),
+    "null": (r"~|null|Null|NULL|", ["~", "n", "N", ""]),
+    "merge": (r"<<", "<"),
+}
+_Loader.yaml_implicit_resolvers = {}
+for _name, (_form, _first) in _FORMS.items():
+    _tag = f"tag:yaml.org,2002:{_name}"
+    _Loader.add_implicit_resolver(_tag, re.compile(f"^(?:{_form})$"), list(_first))
+for _name in ("int", "float", "bool"):
+    _Constructor.add_constructor(
+        f"tag:yaml.org,2002:{_name}", getattr(_Constructor, f"construct_yaml_{_name}")
+    )

@@ -1,0 +1,93 @@
+"""Whether measurements can do what they are made for, before anything is sent."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from anabranch.api import Agent, Measurement, ProbingPolicy
+from anabranch.api.policy import POLICY_NAME
+from anabranch.api.references import select_agents
+from anabranch.api.tool import Ping
+from anabranch.rounds.targets import choose_targets
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from anabranch_engine import TargetList
+
+    from anabranch.api.document import Path
+    from anabranch.api.manifest import Document, Key, Manifests, Problem
+    from anabranch.api.measurement import MeasurementAgent
+    from anabranch.api.policy import ProbingPolicySpec
+
+
+def find_infeasible(
+    manifests: Manifests, lists: Mapping[Key, TargetList]
+) -> list[Problem]:
+    """What would keep measurements from probing all that they ask for.
+
+    Target lists whose content is not at hand are passed over.
+    """
+    policies = [
+        each.object.spec
+        for each in manifests.of_kind(ProbingPolicy)
+        if each.object.metadata.name == POLICY_NAME
+    ]
+    problems: list[Problem] = []
+    for document in manifests.of_kind(Measurement):
+        if policies:
+            problems += _check(document, manifests, lists, policies[0])
+        elif not manifests.may_hold(ProbingPolicy):
+            message = f"there is no ProbingPolicy {POLICY_NAME!r}, and without one"
+            problems.append(
+                document.problem(("spec",), f"{message} nothing is sent; add it")
+            )
+    return problems
+
+
+def _check(
+    document: Document[Measurement],
+    manifests: Manifests,
+    lists: Mapping[Key, TargetList],
+    policy: ProbingPolicySpec,
+) -> Iterator[Problem]:
+    measurement = document.object
+    limit = policy.limits.max_rounds
+    if measurement.spec.max_rounds > limit:
+        message = f"the policy allows {limit}; lower it"
+        yield document.problem(("spec", "maxRounds"), message)
+    agents = [each.object for each in manifests.of_kind(Agent)]
+    for index, entry in enumerate(measurement.spec.agents):
+        content = lists.get((measurement.metadata.namespace, entry.target_list))
+        if content is None:
+            continue
+        for complaint in _find_complaints(measurement, entry, agents, content, policy):
+            path: Path = ("spec", "agents", index, "targetList")
+            yield document.problem(path, complaint)
+
+
+def _find_complaints(
+    measurement: Measurement,
+    entry: MeasurementAgent,
+    agents: list[Agent],
+    content: TargetList,
+    policy: ProbingPolicySpec,
+) -> Iterator[str]:
+    tool = measurement.spec.tool
+    if isinstance(tool, Ping) and "udp" in content.protocols():
+        yield "ping sends no UDP; list icmp and icmp6 alone"
+    chosen = select_agents(entry, agents)
+    # Agents that may probe the same space get the same targets.
+    alike = {(a.spec.exclusions, a.spec.allow_reserved): a for a in reversed(chosen)}
+    for agent in reversed(alike.values()):
+        try:
+            targets = choose_targets(content, tool, policy, agent.spec)
+        except ValueError as error:
+            yield str(error)
+        else:
+            if not len(targets):
+                yield (
+                    f"nothing is left for Agent {agent.metadata.name!r} to probe: all "
+                    f"{targets.excluded} targets are excluded, outside of the allow "
+                    "list or reserved (see allowReserved of policy and agent)"
+                )
