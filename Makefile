@@ -19,7 +19,7 @@ build/uv/bin/uv:
 	build/uv/bin/pip install --quiet --disable-pip-version-check uv
 
 lint: setup
-	@sh .ci/prerequisites Go
+	@sh .ci/prerequisites tests
 	@test ! -e operator/__init__.py || \
 	    { echo "remove operator/__init__.py: it hides the standard library's operator"; exit 1; }
 	$(RUN)ruff check
@@ -33,14 +33,16 @@ lint: setup
 	cd tests/devcluster/go && test -z "$$(gofmt -l .)"
 
 test: setup
-	@sh .ci/prerequisites Go
+	@sh .ci/prerequisites tests
 	cd $(ENGINE) && $(CARGO) test --locked
 	cd tests && ../$(RUN)python -m devcluster.binaries
 	$(RUN)pytest
 
 demo: setup
+	@sh .ci/prerequisites demo
 	$(RUN)anabranch validate examples/survey.yaml
 	echo 0.0.0.0/0,udp,2,32,6 | $(RUN)anabranch targets -
+	$(RUN)anabranch simulate --set hosts=1 -- ping -c 3 240.0.1.1
 
 bench: setup
 	$(RUN)python tests/bench/targetlist.py

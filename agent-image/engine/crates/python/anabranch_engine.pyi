@@ -1,6 +1,8 @@
 """The engine: what Anabranch does per prefix, per probe and per packet."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from ipaddress import IPv4Address, IPv6Address
+from os import PathLike
 from typing import Final, Protocol, final
 
 __all__ = [
@@ -134,11 +136,36 @@ class Simulation:
         prefixes_v6: int,
         vantage_points: int,
         seed: int,
-        hostile: bool = False,
+        switches: Mapping[str, float],
     ) -> Simulation:
         """So many /24s and /64s, seen from so many vantage points.
 
-        :raises ValueError: when there are more of something than fit.
+        :raises ValueError: when there are more of something than fit, or a switch has
+            a value that it can't have.
+        """
+
+    @staticmethod
+    def switches() -> list[tuple[str, str, float, float]]:
+        """All switches: name, help, value by default, and where everything is hard."""
+
+    def write_truth(self, folder: PathLike[str]) -> None:
+        """Writes interfaces, links and diamonds to Parquet files in a folder.
+
+        :raises OSError: when they can't be written.
+        """
+
+    def path(
+        self,
+        vantage_point: int,
+        destination: IPv4Address | IPv6Address,
+        protocol: int,
+        octets: int,
+        flow_label: int = 0,
+    ) -> list[tuple[str, bool]]:
+        """The interfaces that a flow's packets meet, and whether they answer.
+
+        ``octets`` are the first four behind the IP header: ports, or ICMP type, code
+        and checksum. Vantage points count from 0.
         """
 
     def run(self, command: list[str]) -> tuple[int, int, int, int]:

@@ -15,7 +15,7 @@ fn main() {
     let start = Instant::now();
     let v4 = Internet::new(Family::V4, PREFIXES, 2, 1);
     let v6 = Internet::new(Family::V6, 0, 2, 1);
-    let mut network = Network::new(v4, v6, Behaviour::default(), 1);
+    let mut network = Network::new(v4, v6, &Behaviour::default(), 1);
     println!(
         "start: {:.3} s for {PREFIXES} prefixes",
         start.elapsed().as_secs_f64()

@@ -3,92 +3,131 @@
 use crate::chance::{Share, mix};
 use crate::graph::{Balancing, Choice, Keys};
 
-/// Shares and limits; the defaults make a demo.
+/// Shares from 0 to 1, rates and times; [`SWITCHES`] documents each.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Behaviour {
-    /// Packets lost, of probes and of replies alike.
-    pub loss: f64,
-    /// Routers that never answer.
-    pub silent_routers: f64,
-    /// Addresses of prefixes that answer.
-    pub hosts: f64,
-    /// Segments whose routers balance by the addresses alone.
-    pub per_destination: f64,
-    /// Segments whose routers balance packet by packet.
-    pub per_packet: f64,
-    /// Segments whose routers prefer some next hops to others.
-    pub weighted: f64,
-    /// Segments whose routers show MPLS labels (RFC 4950).
-    pub mpls: f64,
-    /// Prefixes whose last router answers more than once.
-    pub amplification: f64,
-    /// Prefixes to which packets loop.
-    pub loops: f64,
-    /// ICMP errors that a router sends in a second at most; no limit if 0.
-    pub icmp_rate: u32,
-    /// When routes through the core change, in microseconds from the start; never if 0.
-    pub route_change_us: u64,
-    /// What round-trip times are multiplied by; replies are immediate if 0.
-    pub delay: f64,
-    /// Routers that quote no more than 28 bytes of a probe (RFC 792's least).
-    pub short_quotes: f64,
+pub struct Behaviour([f64; SWITCHES.len()]);
+
+/// A trait of the network.
+#[derive(Debug)]
+pub struct Switch {
+    /// Its name.
+    pub name: &'static str,
+    /// What it does.
+    pub help: &'static str,
+    /// Its value in a demo.
+    pub default: f64,
+    /// Its value where everything is hard.
+    pub hostile: f64,
+    /// Its largest value.
+    pub most: f64,
 }
+
+const fn switch(
+    name: &'static str,
+    help: &'static str,
+    (default, hostile, most): (f64, f64, f64),
+) -> Switch {
+    Switch {
+        name,
+        help,
+        default,
+        hostile,
+        most,
+    }
+}
+
+/// All traits.
+#[rustfmt::skip]
+pub const SWITCHES: [Switch; 13] = [
+    switch("loss", "packets lost, of probes and of replies alike", (0.0, 0.02, 1.0)),
+    switch("silent-routers", "routers that never answer", (0.02, 0.1, 1.0)),
+    switch("hosts", "addresses of prefixes that answer", (0.3, 0.3, 1.0)),
+    switch("per-destination", "segments whose routers balance by the addresses alone", (0.05, 0.1, 1.0)),
+    switch("per-packet", "segments whose routers balance packet by packet", (0.0, 0.05, 1.0)),
+    switch("weighted", "segments whose routers prefer some next hops to others", (0.0, 0.2, 1.0)),
+    switch("mpls", "segments whose routers show MPLS labels (RFC 4950)", (0.1, 0.2, 1.0)),
+    switch("amplification", "prefixes whose last router answers three times", (0.0, 0.02, 1.0)),
+    switch("loops", "prefixes to which packets loop", (0.0, 0.02, 1.0)),
+    switch("short-quotes", "routers that quote 28 bytes of a probe and no more", (0.2, 0.5, 1.0)),
+    switch("icmp-rate", "ICMP errors of a router in a second, without limit if 0", (0.0, 100.0, 1e6)),
+    switch("route-change", "seconds after which routes through the core change, never if 0", (0.0, 0.0, 1e6)),
+    switch("delay", "what round-trip times are multiplied by, at once if 0", (1.0, 1.0, 10.0)),
+];
 
 impl Default for Behaviour {
     fn default() -> Self {
-        Self {
-            loss: 0.0,
-            silent_routers: 0.02,
-            hosts: 0.3,
-            per_destination: 0.05,
-            per_packet: 0.0,
-            weighted: 0.0,
-            mpls: 0.1,
-            amplification: 0.0,
-            loops: 0.0,
-            icmp_rate: 0,
-            route_change_us: 0,
-            delay: 1.0,
-            short_quotes: 0.2,
-        }
+        Self(SWITCHES.each_ref().map(|switch| switch.default))
     }
+}
+
+/// A switch that there is not, or a value that it can't have.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[error("{name} must be {bounds}")]
+pub struct SwitchError {
+    name: String,
+    bounds: String,
 }
 
 impl Behaviour {
     /// Everything that makes measuring hard, at once.
     #[must_use]
     pub fn hostile() -> Self {
-        Self {
-            loss: 0.02,
-            silent_routers: 0.1,
-            hosts: 0.3,
-            per_destination: 0.1,
-            per_packet: 0.05,
-            weighted: 0.2,
-            mpls: 0.2,
-            amplification: 0.02,
-            loops: 0.02,
-            icmp_rate: 100,
-            route_change_us: 0,
-            delay: 1.0,
-            short_quotes: 0.5,
-        }
+        Self(SWITCHES.each_ref().map(|switch| switch.hostile))
     }
 
-    /// The same with hashes in place of probabilities, for many packets.
+    /// Sets a trait.
+    ///
+    /// # Errors
+    /// When there is no such trait, or the value is out of its bounds.
+    pub fn set(&mut self, name: &str, value: f64) -> Result<(), SwitchError> {
+        let refuse = |bounds: String| SwitchError {
+            name: name.to_owned(),
+            bounds,
+        };
+        let Some(place) = SWITCHES.iter().position(|switch| switch.name == name) else {
+            let names = SWITCHES.each_ref().map(|switch| switch.name).join(", ");
+            return Err(refuse(format!("one of {names}")));
+        };
+        let most = SWITCHES[place].most;
+        if !(0.0..=most).contains(&value) {
+            return Err(refuse(format!("from 0 to {most}")));
+        }
+        self.0[place] = value;
+        Ok(())
+    }
+
+    /// The value of a trait.
+    ///
+    /// # Panics
+    /// When there is no such trait.
+    fn get(&self, name: &str) -> f64 {
+        let place = SWITCHES.iter().position(|switch| switch.name == name);
+        self.0[place.expect("a name from the table")]
+    }
+
+    /// The same as hashes and integers, for many packets.
     #[must_use]
+    #[allow(clippy::cast_sign_loss)] // nothing is below 0
     pub(crate) fn compile(&self) -> Switches {
+        let share = |name| Share::new(self.get(name));
+        let balanced_otherwise = self.get("per-destination") + self.get("per-packet");
         Switches {
-            loss: Share::new(self.loss),
-            silent_routers: Share::new(self.silent_routers),
-            hosts: Share::new(self.hosts),
-            per_destination: Share::new(self.per_destination),
-            per_packet: Share::new((self.per_destination + self.per_packet).min(1.0)),
-            weighted: Share::new(self.weighted),
-            mpls: Share::new(self.mpls),
-            amplification: Share::new(self.amplification),
-            loops: Share::new(self.loops),
-            short_quotes: Share::new(self.short_quotes),
+            loss: share("loss"),
+            silent_routers: share("silent-routers"),
+            hosts: share("hosts"),
+            per_destination: share("per-destination"),
+            per_packet: Share::new(balanced_otherwise.min(1.0)),
+            weighted: share("weighted"),
+            mpls: share("mpls"),
+            amplification: share("amplification"),
+            loops: share("loops"),
+            short_quotes: share("short-quotes"),
+            error_interval_us: match self.get("icmp-rate") {
+                0.0 => 0,
+                rate => (1e6 / rate) as u64,
+            },
+            route_change_us: (self.get("route-change") * 1e6) as u64,
+            delay_per_1024: (self.get("delay") * 1024.0) as u64,
         }
     }
 }
@@ -107,6 +146,12 @@ pub(crate) struct Switches {
     pub amplification: Share,
     pub loops: Share,
     pub short_quotes: Share,
+    /// Microseconds between two ICMP errors of a router; 0 if there is no limit.
+    pub error_interval_us: u64,
+    /// When routes change; 0 for never.
+    pub route_change_us: u64,
+    /// The factor of delays, in parts of 1,024.
+    pub delay_per_1024: u64,
 }
 
 impl Switches {

@@ -25,8 +25,13 @@ const HOMES_V4: u128 = 0xc612_0000; // 198.18.0.0, a /24 for each vantage point
 const PREFIXES_V6: u128 = 0x3fff << 112; // 3fff::
 const INTERFACES_V6: u128 = PREFIXES_V6 | 0xfff << 96; // 3fff:fff::
 const HOMES_V6: u128 = PREFIXES_V6 | 0xffe << 96; // 3fff:ffe::, a /64 for each vantage point
-/// The last byte of a vantage point's own address; its home routers have 1, 2 and so on.
-const HOST: u32 = 254;
+/// Addresses from one home router to the next: a vantage point shares its link, and so the
+/// first four addresses, with the first router alone.
+const HOME_STEP: u128 = 4;
+/// The place of a vantage point's own address on that link; routers have the one before.
+const HOST: u128 = 2;
+/// Leading bits that the addresses of a vantage point's link share, less the family's.
+const LINK_HOST_BITS: u8 = 2;
 
 /// The kinds of segments of a path, in their order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -186,6 +191,15 @@ impl Internet {
         }
     }
 
+    /// How many instances of the next level an instance of a tree's level leads to.
+    #[must_use]
+    pub fn fan_out(&self, level: Level) -> u32 {
+        match LEVELS.get(level as usize + 1) {
+            Some(next) => 1 << (plan(level).shift - plan(*next).shift),
+            None => 0,
+        }
+    }
+
     /// The number of a level's instance on the way from a vantage point to a prefix.
     #[inline]
     #[must_use]
@@ -218,7 +232,7 @@ impl Internet {
     #[must_use]
     pub fn interface(&self, level: Level, number: u32, vertex: Vertex) -> u128 {
         if level == Level::Home {
-            return self.home(number) + u128::from(vertex) + 1;
+            return self.home(number) + HOME_STEP * u128::from(vertex) + HOST - 1;
         }
         let offset = self.offsets[level as usize] + number * plan(level).block + vertex;
         u128::from(offset)
@@ -240,7 +254,13 @@ impl Internet {
     /// The address of a vantage point.
     #[must_use]
     pub fn vantage_point(&self, number: u32) -> u128 {
-        self.home(number) + u128::from(HOST)
+        self.home(number) + HOST
+    }
+
+    /// The length of the prefix of a vantage point's link.
+    #[must_use]
+    pub const fn link_len(&self) -> u8 {
+        self.family.bits() - LINK_HOST_BITS
     }
 
     /// The first address of a prefix.
@@ -284,9 +304,10 @@ impl Internet {
 
     fn find_home(&self, address: u128) -> Option<Place> {
         (0..self.vantage_points).find_map(|number| {
-            let offset = address.checked_sub(self.home(number) + 1)?;
-            let vertex = u32::try_from(offset).ok()?;
-            self.existing(Level::Home, number, vertex)
+            let offset = address.checked_sub(self.home(number) + HOST - 1)?;
+            let vertex = u32::try_from(offset / HOME_STEP).ok()?;
+            let is_router = offset % HOME_STEP == 0;
+            is_router.then(|| self.existing(Level::Home, number, vertex))?
         })
     }
 

@@ -6,3 +6,4 @@ pub mod graph;
 pub mod internet;
 pub mod network;
 pub mod segment;
+pub mod truth;

@@ -4,7 +4,7 @@ use anabranch_prefixes::Family;
 
 use crate::behaviour::{Behaviour, Switches};
 use crate::chance::{below, mix, scatter};
-use crate::graph::{Keys, Vertex};
+use crate::graph::{Choice, Keys, Vertex};
 use crate::internet::{Instance, Internet, Level, Place};
 
 /// A packet that a vantage point sent, as far as the network looks at it.
@@ -86,9 +86,6 @@ pub struct Network {
     v6: Internet,
     seed: u64,
     switches: Switches,
-    behaviour: Behaviour,
-    /// The behaviour's factor of delays, in parts of 1,024.
-    delay_per_1024: u64,
     packets: u64,
     /// Replies sent, which advance the routers' counters.
     counters: Box<[u16]>,
@@ -98,18 +95,13 @@ pub struct Network {
 
 impl Network {
     /// A network of two Internets.
-    ///
-    /// # Panics
-    /// When a share of the behaviour is not from 0 to 1.
     #[must_use]
-    pub fn new(v4: Internet, v6: Internet, behaviour: Behaviour, seed: u64) -> Self {
+    pub fn new(v4: Internet, v6: Internet, behaviour: &Behaviour, seed: u64) -> Self {
         Self {
             v4,
             v6,
             seed: scatter(scatter(seed)),
             switches: behaviour.compile(),
-            delay_per_1024: delay_per_1024(&behaviour),
-            behaviour,
             packets: 0,
             counters: vec![0; SLOTS].into(),
             next_error_us: vec![0; SLOTS].into(),
@@ -150,7 +142,7 @@ impl Network {
             hops: stop.hops as u8,
             ttl: initial_ttl(stop.router, reply).saturating_sub(stop.hops as u8 - 1),
             identification: self.identify(stop.router, probe, packet, now_us),
-            delay_us: ((travel_us * self.delay_per_1024) >> 10) as u32,
+            delay_us: ((travel_us * self.switches.delay_per_1024) >> 10) as u32,
             label: stop.label,
             short_quote: self.switches.short_quotes.of(mix(stop.router, 9)),
             copies: stop.copies,
@@ -163,7 +155,7 @@ impl Network {
         let internet = self.internet(probe.family);
         let place = internet.find(probe.destination)?;
         let prefix = internet.prefix_behind(probe.vantage_point, place)?;
-        let change_us = self.behaviour.route_change_us;
+        let change_us = self.switches.route_change_us;
         let epoch = u32::from(change_us > 0 && now_us >= change_us);
         let keys = self.keys(probe, packet);
         // What the TTL leaves for the segment at hand and those behind it.
@@ -217,7 +209,7 @@ impl Network {
         reached: Reached,
     ) -> Option<Stop> {
         let router = instance.router(vertex);
-        if self.switches.silent_routers.of(mix(router, 6)) {
+        if self.is_silent(router) {
             return None;
         }
         let shows_labels = layer > 0
@@ -250,6 +242,18 @@ impl Network {
         })
     }
 
+    /// Whether a router never answers.
+    #[inline]
+    pub(crate) fn is_silent(&self, router: u64) -> bool {
+        self.switches.silent_routers.of(mix(router, 6))
+    }
+
+    /// How the routers of a segment choose for a probe.
+    pub(crate) fn choice(&self, instance: &Instance<'_>, probe: &Probe, packet: u64) -> Choice {
+        self.switches
+            .choice(instance.salt, &self.keys(probe, packet))
+    }
+
     fn loops(&self, family: Family, prefix: u32) -> bool {
         let number = u64::from(prefix) << 1 | u64::from(family == Family::V6);
         self.switches.loops.of(scatter(self.seed ^ number))
@@ -277,13 +281,13 @@ impl Network {
     /// evenly and holds a tenth of a second's errors.
     #[inline]
     fn may_send_error(&mut self, router: u64, now_us: u64) -> bool {
-        let rate = u64::from(self.behaviour.icmp_rate);
-        if rate == 0 {
+        let interval = self.switches.error_interval_us;
+        if interval == 0 {
             return true;
         }
         let next = &mut self.next_error_us[router as usize % SLOTS];
-        let earned = (*next).max(now_us) + 1_000_000 / rate;
-        let fits = earned <= now_us + 100_000.max(1_000_000 / rate);
+        let earned = (*next).max(now_us) + interval;
+        let fits = earned <= now_us + interval.max(100_000);
         if fits {
             *next = earned;
         }
@@ -308,11 +312,6 @@ impl Network {
             _ => probe.identification,
         }
     }
-}
-
-#[allow(clippy::cast_sign_loss)] // a negative factor becomes 0
-fn delay_per_1024(behaviour: &Behaviour) -> u64 {
-    (behaviour.delay * 1024.0) as u64
 }
 
 const JITTER_US: u32 = 200;

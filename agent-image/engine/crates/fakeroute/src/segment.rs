@@ -136,6 +136,15 @@ impl Segment {
         (layer < self.length()).then_some(layer)
     }
 
+    /// The vertices of each layer.
+    #[must_use]
+    pub fn layer_ranges(&self) -> Vec<std::ops::Range<Vertex>> {
+        self.layers
+            .windows(2)
+            .map(|pair| pair[0]..pair[1])
+            .collect()
+    }
+
     /// The vertices of the last layer, from which the next segment is reached.
     #[must_use]
     pub fn exits(&self) -> std::ops::Range<Vertex> {

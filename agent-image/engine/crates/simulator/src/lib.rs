@@ -8,4 +8,5 @@ pub mod port;
 pub mod reply;
 pub mod simulation;
 pub mod simulator;
+pub mod truth;
 pub mod wheel;

@@ -37,7 +37,7 @@ impl Plan {
             |family, prefixes| Internet::new(family, prefixes, self.vantage_points, self.seed);
         let v4 = internet(Family::V4, self.prefixes_v4);
         let v6 = internet(Family::V6, self.prefixes_v6);
-        Network::new(v4, v6, self.behaviour.clone(), self.seed)
+        Network::new(v4, v6, &self.behaviour, self.seed)
     }
 
     /// Runs a command at the first vantage point until it ends; its exit code, and what went

@@ -85,8 +85,8 @@ impl VantagePoint {
             std::fs::write("/proc/sys/net/ipv6/conf/default/accept_dad", "0")?;
             std::fs::write(format!("/proc/sys/net/ipv6/conf/{LINK}/accept_dad"), "0")?;
             netlink.set_up(index)?;
-            netlink.add_address(index, v4.address(own_v4 + host), 24)?;
-            netlink.add_address(index, v6.address(v6.vantage_point(number)), 64)?;
+            netlink.add_address(index, v4.address(own_v4 + host), v4.link_len())?;
+            netlink.add_address(index, v6.address(v6.vantage_point(number)), v6.link_len())?;
             for (prefix, len) in ROUTES {
                 let prefix: IpAddr = prefix.parse().expect("an address");
                 let gateway = match prefix {

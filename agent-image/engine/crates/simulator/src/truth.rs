@@ -1,0 +1,158 @@
+//! The truth about a simulated Internet, in Parquet files.
+
+use std::fs::{File, create_dir_all};
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use anabranch_fakeroute::internet::Internet;
+use anabranch_fakeroute::network::Network;
+use anabranch_prefixes::Family;
+use arrow_array::{ArrayRef, BooleanArray, RecordBatch, StringArray, UInt32Array, UInt64Array};
+use parquet::arrow::ArrowWriter;
+use parquet::basic::{Compression, ZstdLevel};
+use parquet::file::properties::WriterProperties;
+
+/// Rows that are held in memory at once.
+const BATCH: usize = 1 << 16;
+
+/// Writes `interfaces.parquet`, `links.parquet` and `diamonds.parquet` to a folder, of both
+/// families, with addresses as text.
+///
+/// # Errors
+/// Those of writing.
+pub fn write_truth(network: &Network, folder: &Path) -> io::Result<()> {
+    create_dir_all(folder)?;
+    let internets = [Family::V4, Family::V6].map(|family| network.internet(family));
+    let pieces = || {
+        internets
+            .iter()
+            .flat_map(|internet| internet.all(0).map(move |piece| (*internet, piece)))
+    };
+
+    let mut interfaces = Table::create(folder, "interfaces")?;
+    for (internet, piece) in pieces() {
+        for interface in network.interfaces(internet, piece) {
+            let address = text(internet, interface.address);
+            interfaces.push((address, interface.router, interface.answers))?;
+        }
+    }
+    interfaces.finish()?;
+
+    let mut links = Table::create(folder, "links")?;
+    for (internet, piece) in pieces() {
+        let mut outcome = Ok(());
+        internet.links(&piece, |near, far| {
+            if outcome.is_ok() {
+                outcome = links.push((text(internet, near), text(internet, far)));
+            }
+        });
+        outcome?;
+    }
+    links.finish()?;
+
+    let mut diamonds = Table::create(folder, "diamonds")?;
+    for (internet, piece) in pieces() {
+        let mut outcome = Ok(());
+        internet.diamonds(&piece, |diamond| {
+            let ends = [diamond.divergence, diamond.convergence].map(|end| text(internet, end));
+            let [divergence, convergence] = ends;
+            let sizes = (diamond.max_width, diamond.max_length);
+            if outcome.is_ok() {
+                outcome = diamonds.push((divergence, convergence, sizes));
+            }
+        });
+        outcome?;
+    }
+    diamonds.finish()
+}
+
+fn text(internet: &Internet, address: u128) -> String {
+    internet.address(address).to_string()
+}
+
+/// A row of a table.
+trait Row: Sized {
+    /// The columns of rows, with their names.
+    fn columns(rows: &[Self]) -> Vec<(&'static str, ArrayRef)>;
+}
+
+impl Row for (String, u64, bool) {
+    fn columns(rows: &[Self]) -> Vec<(&'static str, ArrayRef)> {
+        let addresses = StringArray::from_iter_values(rows.iter().map(|row| &row.0));
+        let routers = UInt64Array::from_iter_values(rows.iter().map(|row| row.1));
+        let answers: BooleanArray = rows.iter().map(|row| Some(row.2)).collect();
+        vec![
+            ("address", Arc::new(addresses)),
+            ("router", Arc::new(routers)),
+            ("answers", Arc::new(answers)),
+        ]
+    }
+}
+
+impl Row for (String, String) {
+    fn columns(rows: &[Self]) -> Vec<(&'static str, ArrayRef)> {
+        let near = StringArray::from_iter_values(rows.iter().map(|row| &row.0));
+        let far = StringArray::from_iter_values(rows.iter().map(|row| &row.1));
+        vec![("near_addr", Arc::new(near)), ("far_addr", Arc::new(far))]
+    }
+}
+
+impl Row for (String, String, (u32, u32)) {
+    fn columns(rows: &[Self]) -> Vec<(&'static str, ArrayRef)> {
+        let divergence = StringArray::from_iter_values(rows.iter().map(|row| &row.0));
+        let convergence = StringArray::from_iter_values(rows.iter().map(|row| &row.1));
+        let widths = UInt32Array::from_iter_values(rows.iter().map(|row| row.2.0));
+        let lengths = UInt32Array::from_iter_values(rows.iter().map(|row| row.2.1));
+        vec![
+            ("divergence_addr", Arc::new(divergence)),
+            ("convergence_addr", Arc::new(convergence)),
+            ("max_width", Arc::new(widths)),
+            ("max_length", Arc::new(lengths)),
+        ]
+    }
+}
+
+/// A Parquet file that takes rows.
+struct Table<R> {
+    rows: Vec<R>,
+    writer: ArrowWriter<File>,
+}
+
+impl<R: Row> Table<R> {
+    fn create(folder: &Path, name: &str) -> io::Result<Self> {
+        let file = File::create(folder.join(format!("{name}.parquet")))?;
+        let properties = WriterProperties::builder()
+            .set_compression(Compression::ZSTD(ZstdLevel::default()))
+            .build();
+        let writer = ArrowWriter::try_new(file, Self::batch(&[])?.schema(), Some(properties))?;
+        Ok(Self {
+            rows: Vec::with_capacity(BATCH),
+            writer,
+        })
+    }
+
+    fn push(&mut self, row: R) -> io::Result<()> {
+        self.rows.push(row);
+        if self.rows.len() == BATCH {
+            self.flush()?;
+        }
+        Ok(())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        let batch = Self::batch(&self.rows)?;
+        self.rows.clear();
+        Ok(self.writer.write(&batch)?)
+    }
+
+    fn finish(mut self) -> io::Result<()> {
+        self.flush()?;
+        self.writer.close()?;
+        Ok(())
+    }
+
+    fn batch(rows: &[R]) -> io::Result<RecordBatch> {
+        RecordBatch::try_from_iter(R::columns(rows)).map_err(io::Error::other)
+    }
+}

@@ -1,0 +1,107 @@
+"""`anabranch simulate`: a command in a simulated Internet."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from anabranch.cli.command import Commands
+
+
+def add_parser(commands: Commands) -> None:
+    """Adds the command."""
+    parser = commands.add_parser(
+        "simulate",
+        help="run a command in a simulated Internet, in network namespaces of its own",
+        description="Runs a command at a vantage point of a simulated Internet: a "
+        "network namespace that can send to 240.0.0.0/4, 198.18.0.0/15 and 3fff::/20 "
+        "and nowhere else. The other vantage points are for ip netns exec, as vp2, vp3 "
+        "and so on. All is gone when the command ends.",
+    )
+    parser.add_argument(
+        "--prefixes", type=int, default=1000, metavar="N", help="/24s from 240.0.0.0 on"
+    )
+    parser.add_argument(
+        "--prefixes-v6", type=int, default=200, metavar="N", help="/64s from 3fff:: on"
+    )
+    parser.add_argument("--vantage-points", type=int, default=1, metavar="K")
+    parser.add_argument(
+        "--seed", type=int, default=1, metavar="S", help="what everything is drawn from"
+    )
+    parser.add_argument(
+        "--hostile", action="store_true", help="everything that makes measuring hard"
+    )
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        type=_read_switch,
+        metavar="NAME=VALUE",
+        help="a trait of the network; --set help lists them",
+    )
+    parser.add_argument(
+        "--truth",
+        type=Path,
+        metavar="FOLDER",
+        help="write what there is to be found, as Parquet",
+    )
+    parser.add_argument("command", nargs="+", metavar="COMMAND")
+    parser.set_defaults(run=run)
+
+
+def run(chosen: argparse.Namespace) -> int:
+    """Gives the command's exit code."""
+    from anabranch_engine import Simulation  # noqa: PLC0415 (an extra)
+
+    try:
+        simulation = Simulation(
+            prefixes_v4=chosen.prefixes,
+            prefixes_v6=chosen.prefixes_v6,
+            vantage_points=chosen.vantage_points,
+            seed=chosen.seed,
+            switches=_choose_switches(chosen),
+        )
+    except (OverflowError, ValueError) as error:
+        print(f"anabranch: {error}", file=sys.stderr)
+        return 1
+    if chosen.truth:
+        simulation.write_truth(chosen.truth)
+    try:
+        code, received, replies, lost = simulation.run(chosen.command)
+    except PermissionError:
+        print("anabranch: simulate makes namespaces: run it as root", file=sys.stderr)
+        return 1
+    if lost:
+        print(
+            f"anabranch: the simulator could not keep up: it lost {lost:,} frames "
+            f"beside {received:,} packets and {replies:,} replies",
+            file=sys.stderr,
+        )
+    return code
+
+
+def _choose_switches(chosen: argparse.Namespace) -> dict[str, float]:
+    from anabranch_engine import Simulation  # noqa: PLC0415 (an extra)
+
+    hostile = {name: value for name, _, _, value in Simulation.switches()}
+    return (hostile if chosen.hostile else {}) | dict(chosen.set)
+
+
+def _read_switch(text: str) -> tuple[str, float]:
+    if text == "help":
+        from anabranch_engine import Simulation  # noqa: PLC0415 (an extra)
+
+        lines = [
+            f"{name:<16} {value:>5g}, hostile {hard:>5g}: {says}"
+            for name, says, value, hard in Simulation.switches()
+        ]
+        raise argparse.ArgumentTypeError("the switches are\n" + "\n".join(lines))
+    name, _, value = text.partition("=")
+    try:
+        return name, float(value)
+    except ValueError:
+        message = f"{text!r} must be NAME=NUMBER; --set help lists the names"
+        raise argparse.ArgumentTypeError(message) from None

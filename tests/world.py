@@ -1,0 +1,74 @@
+"""Commands in a simulated Internet, and what the truth says of it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from ipaddress import ip_address
+
+from anabranch_engine import Simulation
+
+
+@dataclass(frozen=True)
+class World:
+    """A simulated Internet, to be looked into and to run commands in."""
+
+    prefixes: int = 1000
+    prefixes_v6: int = 200
+    vantage_points: int = 1
+    seed: int = 1
+    switches: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def simulation(self) -> Simulation:
+        """Where the truth comes from."""
+        return Simulation(
+            prefixes_v4=self.prefixes,
+            prefixes_v6=self.prefixes_v6,
+            vantage_points=self.vantage_points,
+            seed=self.seed,
+            switches=self.switches,
+        )
+
+    @property
+    def command(self) -> list[str]:
+        """What runs a command in it, but for the command."""
+        options = {
+            "--prefixes": self.prefixes,
+            "--prefixes-v6": self.prefixes_v6,
+            "--vantage-points": self.vantage_points,
+            "--seed": self.seed,
+        }
+        words = [word for name, value in options.items() for word in (name, str(value))]
+        words += [f"--set={name}={value}" for name, value in self.switches.items()]
+        return [sys.executable, "-m", "anabranch", "simulate", *words, "--"]
+
+    def run(self, *command: str, seconds: float = 120) -> str:
+        """What a command writes, that must succeed in time."""
+        done = subprocess.run(
+            [*self.command, *command],
+            capture_output=True,
+            check=False,
+            text=True,
+            timeout=seconds,
+        )
+        assert done.returncode == 0, f"{command}: {done.stdout}{done.stderr}"
+        return done.stdout
+
+    def path(
+        self,
+        destination: str,
+        protocol: int = 17,
+        octets: int = 0,
+        vantage_point: int = 0,
+    ) -> list[str]:
+        """The addresses that a flow meets, with * for a router that does not answer."""
+        to = ip_address(destination)
+        path = self.simulation.path(vantage_point, to, protocol, octets)
+        return [address if answers else "*" for address, answers in path]
+
+
+def ports(source: int, destination: int) -> int:
+    """The first four octets behind the IP header of UDP and TCP."""
+    return source << 16 | destination
