@@ -46,6 +46,8 @@ demo: setup
 
 bench: setup
 	$(RUN)python tests/bench/targetlist.py
+	cd $(ENGINE) && $(CARGO) bench --locked --package anabranch-fakeroute --bench answer
+	cd $(ENGINE) && $(CARGO) bench --locked --package anabranch-simulator --bench packets
 
 crds: setup
 	$(RUN)anabranch crds --output crds

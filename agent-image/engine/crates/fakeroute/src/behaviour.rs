@@ -1,6 +1,6 @@
 //! How the simulated network behaves; each trait is a switch.
 
-use crate::chance::{Share, mix};
+use crate::chance::Share;
 use crate::graph::{Balancing, Choice, Keys};
 
 /// Shares from 0 to 1, rates and times; [`SWITCHES`] documents each.
@@ -158,17 +158,16 @@ impl Switches {
     /// How the routers of a segment choose for a packet.
     #[inline]
     pub fn choice(&self, salt: u64, keys: &Keys) -> Choice {
-        let hash = mix(salt, 1);
-        let balancing = if self.per_destination.of(hash) {
+        let balancing = if self.per_destination.of_mix(salt, 1) {
             Balancing::Destination
-        } else if self.per_packet.of(hash) {
+        } else if self.per_packet.of_mix(salt, 1) {
             Balancing::Packet
         } else {
             Balancing::Flow
         };
         Choice {
             key: keys.of(balancing),
-            weighted: self.weighted.of(mix(salt, 14)),
+            weighted: self.weighted.of_mix(salt, 14),
         }
     }
 }

@@ -54,6 +54,13 @@ impl Share {
     pub const fn of(self, hash: u64) -> bool {
         hash >> 32 < self.0
     }
+
+    /// The same for the hash of two words, which what never comes to pass does not need.
+    #[inline]
+    #[must_use]
+    pub const fn of_mix(self, a: u64, b: u64) -> bool {
+        self.0 != 0 && self.of(mix(a, b))
+    }
 }
 
 /// A sequence of draws from a seed.

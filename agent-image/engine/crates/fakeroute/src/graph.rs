@@ -68,59 +68,53 @@ impl Choice {
 /// A graph whose edges lead from a vertex to its possible next hops.
 #[derive(Clone, Debug)]
 pub struct Graph {
-    /// Where the next hops of each vertex begin; one more at the end.
-    starts: Vec<u32>,
-    next_hops: Vec<Vertex>,
-    /// The router that each vertex is an interface of.
-    routers: Vec<u32>,
+    vertices: u32,
+    /// All of it in one piece of memory, since walks are as fast as it is near: where the next hops
+    /// of each vertex begin, and where the last ones end; the router of each vertex; the next hops.
+    table: Box<[u32]>,
 }
 
 impl Graph {
-    /// A graph from the next hops of each vertex; each vertex is a router of its own.
+    /// A graph from the next hops of each vertex, and the router that each is an interface of.
+    ///
+    /// # Panics
+    /// When there is not a router for each vertex.
     #[must_use]
-    pub fn new(next_hops: &[Vec<Vertex>]) -> Self {
-        let mut starts = vec![0];
-        let mut all = Vec::new();
+    pub fn new(next_hops: &[Vec<Vertex>], routers: &[u32]) -> Self {
+        assert_eq!(next_hops.len(), routers.len());
+        let mut start = 2 * next_hops.len() as u32 + 1;
+        let mut table = vec![start];
         for some in next_hops {
-            all.extend_from_slice(some);
-            starts.push(all.len() as u32);
+            start += some.len() as u32;
+            table.push(start);
         }
+        table.extend(routers);
+        table.extend(next_hops.iter().flatten());
         Self {
-            starts,
-            next_hops: all,
-            routers: (0..next_hops.len() as u32).collect(),
+            vertices: routers.len() as u32,
+            table: table.into(),
         }
-    }
-
-    /// The same graph with vertices that share routers.
-    #[must_use]
-    pub fn with_routers(mut self, routers: Vec<u32>) -> Self {
-        self.routers = routers;
-        self
     }
 
     /// The number of vertices.
     #[must_use]
     pub const fn vertices(&self) -> u32 {
-        self.routers.len() as u32
+        self.vertices
     }
 
     /// The next hops of a vertex.
     #[inline]
     #[must_use]
     pub fn next_hops(&self, vertex: Vertex) -> &[Vertex] {
-        let (start, end) = (
-            self.starts[vertex as usize],
-            self.starts[vertex as usize + 1],
-        );
-        &self.next_hops[start as usize..end as usize]
+        let place = vertex as usize;
+        &self.table[self.table[place] as usize..self.table[place + 1] as usize]
     }
 
     /// The router that a vertex is an interface of.
     #[inline]
     #[must_use]
     pub fn router(&self, vertex: Vertex) -> u32 {
-        self.routers[vertex as usize]
+        self.table[(self.vertices + 1 + vertex) as usize]
     }
 
     /// Where a packet goes from a vertex; nowhere from a last one.

@@ -122,7 +122,7 @@ impl Network {
     pub fn answer(&mut self, probe: &Probe, now_us: u64) -> Option<Answer> {
         self.packets += 1;
         let packet = scatter(self.seed ^ self.packets);
-        if self.switches.loss.of(packet) || self.switches.loss.of(mix(packet, 2)) {
+        if self.switches.loss.of(packet) || self.switches.loss.of_mix(packet, 2) {
             return None;
         }
         let stop = self.find_stop(probe, packet, now_us)?;
@@ -144,7 +144,7 @@ impl Network {
             identification: self.identify(stop.router, probe, packet, now_us),
             delay_us: ((travel_us * self.switches.delay_per_1024) >> 10) as u32,
             label: stop.label,
-            short_quote: self.switches.short_quotes.of(mix(stop.router, 9)),
+            short_quote: self.switches.short_quotes.of_mix(stop.router, 9),
             copies: stop.copies,
         })
     }
@@ -214,9 +214,9 @@ impl Network {
         }
         let shows_labels = layer > 0
             && matches!(instance.level, Level::Region | Level::Provider)
-            && self.switches.mpls.of(mix(instance.salt, 4));
+            && self.switches.mpls.of_mix(instance.salt, 4);
         let amplifies =
-            instance.level == Level::Edge && self.switches.amplification.of(mix(instance.salt, 3));
+            instance.level == Level::Edge && self.switches.amplification.of_mix(instance.salt, 3);
         Some(Stop {
             address: internet.interface(instance.level, instance.number, vertex),
             router,
@@ -245,7 +245,7 @@ impl Network {
     /// Whether a router never answers.
     #[inline]
     pub(crate) fn is_silent(&self, router: u64) -> bool {
-        self.switches.silent_routers.of(mix(router, 6))
+        self.switches.silent_routers.of_mix(router, 6)
     }
 
     /// How the routers of a segment choose for a probe.
@@ -256,7 +256,7 @@ impl Network {
 
     fn loops(&self, family: Family, prefix: u32) -> bool {
         let number = u64::from(prefix) << 1 | u64::from(family == Family::V6);
-        self.switches.loops.of(scatter(self.seed ^ number))
+        self.switches.loops.of_mix(self.seed, scatter(number))
     }
 
     #[inline]
@@ -343,7 +343,8 @@ fn delay(instance: &Instance<'_>) -> u32 {
         Level::Provider | Level::Access => (200, 4_000),
         Level::Edge => (100, 2_000),
     };
-    least + below(mix(instance.salt, 13), most - least)
+    // The lowest bits have chosen the segment's shape; these are others.
+    least + below(instance.salt << 16, most - least)
 }
 
 /// How far a probe has come.

@@ -28,6 +28,7 @@ pub struct Shape {
 #[derive(Clone, Debug)]
 pub struct Segment {
     graph: Graph,
+    length: u32,
     /// The first vertex of each layer; one more at the end.
     layers: Vec<Vertex>,
 }
@@ -110,7 +111,8 @@ impl Segment {
         next_hops.resize(layers[widths.len()] as usize, Vec::new());
         let routers = group(widths, style, draws);
         Self {
-            graph: Graph::new(&next_hops).with_routers(routers),
+            graph: Graph::new(&next_hops, &routers),
+            length: widths.len() as u32,
             layers,
         }
     }
@@ -124,8 +126,8 @@ impl Segment {
     /// The number of layers: of hops that a walk makes.
     #[inline]
     #[must_use]
-    pub fn length(&self) -> u32 {
-        self.layers.len() as u32 - 1
+    pub const fn length(&self) -> u32 {
+        self.length
     }
 
     /// The layer of a vertex, from 0, if there is such a vertex.

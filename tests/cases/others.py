@@ -1,0 +1,288 @@
+"""Objects of the other kinds, accepted and refused."""
+
+from __future__ import annotations
+
+from cases.case import REMOVED, Case, Step, spec
+
+CASES: list[Case] = [
+    # Agent
+    Case("Agent", "the least agent", {}),
+    Case("Agent", "no node", {"spec": {"nodeName": REMOVED}}, "spec.nodeName"),
+    Case("Agent", "a name of 63", {"metadata": {"name": "a" * 63}}),
+    Case(
+        "Agent",
+        "a name of 64",
+        {"metadata": {"name": "a" * 64}},
+        "",
+        "an Agent's name must have at most 63 characters",
+    ),
+    Case("Agent", "TTLs in order", spec(minTtl=3, maxTtl=3)),
+    Case(
+        "Agent",
+        "TTLs the wrong way round",
+        spec(minTtl=4, maxTtl=3),
+        "spec",
+        "minTtl must not be above maxTtl",
+    ),
+    Case("Agent", "a TTL of 256", spec(maxTtl=256), "spec.maxTtl"),
+    Case("Agent", "an interface", spec(interface="eth0.7")),
+    *(
+        Case("Agent", f"interface {name!r}", spec(interface=name), "spec.interface")
+        for name in ("a/b", "a b", "a\u00a0b", "..", ".", "", "\u00e9th0", "a\x00")
+    ),
+    Case(
+        "Agent",
+        "source addresses",
+        spec(sourceAddressV4="198.18.0.1", sourceAddressV6="3fff::1"),
+    ),
+    Case(
+        "Agent",
+        "an IPv6 address for IPv4",
+        spec(sourceAddressV4="3fff::1"),
+        "spec.sourceAddressV4",
+        "IPv4 address",
+    ),
+    Case(
+        "Agent",
+        "an IPv4-mapped address for IPv6",
+        spec(sourceAddressV6="::ffff:198.18.0.1"),
+        "spec.sourceAddressV6",
+        "IPv6 address",
+    ),
+    Case(
+        "Agent",
+        "a prefix for an IPv6 address",
+        spec(sourceAddressV6="3fff::/64"),
+        "spec.sourceAddressV6",
+        "IPv6 address",
+    ),
+    Case("Agent", "namespaces", spec(allowedNamespaces=["default", "research"])),
+    Case(
+        "Agent",
+        "a namespace twice",
+        spec(allowedNamespaces=["default", "default"]),
+        "spec.allowedNamespaces",
+    ),
+    Case("Agent", "an exclusion", spec(exclusions=["198.18.0.0/24", "3fff::1"])),
+    Case(
+        "Agent",
+        "an exclusion twice",
+        spec(exclusions=["198.18.0.0/24", "198.18.0.0/24"]),
+        "spec.exclusions",
+    ),
+    # TargetList
+    Case("TargetList", "the least list", {}),
+    Case(
+        "TargetList",
+        "no source",
+        {"spec": {"entries": REMOVED}},
+        "spec",
+        "give exactly one of entries",
+    ),
+    Case(
+        "TargetList",
+        "two sources",
+        spec(object={"key": "lists/a.csv"}),
+        "spec",
+        "give exactly one of entries",
+    ),
+    Case(
+        "TargetList",
+        "a stored list",
+        spec(entries=REMOVED, object={"key": "lists/a.csv"}),
+    ),
+    Case(
+        "TargetList",
+        "a ConfigMap's list",
+        spec(entries=REMOVED, configMap={"name": "lists"}),
+    ),
+    Case(
+        "TargetList",
+        "an absolute key",
+        spec(entries=REMOVED, object={"key": "/lists/a.csv"}),
+        "spec.object.key",
+    ),
+    Case("TargetList", "no entries", spec(entries=[]), "spec.entries"),
+    Case(
+        "TargetList",
+        "1,000 entries",
+        spec(
+            entries=[{"target": f"240.{i // 250}.{i % 250}.0/24"} for i in range(1000)]
+        ),
+    ),
+    Case(
+        "TargetList",
+        "1,001 entries",
+        spec(entries=[{"target": "240.0.0.0/8"}] * 1001),
+        "spec.entries",
+    ),
+    *(
+        Case("TargetList", f"target {target}", spec(entries=[{"target": target}]))
+        for target in (
+            "0.0.0.0/0",
+            "240.1.2.3",
+            "::/0",
+            "3fff::1",
+            "3fff::/128",
+            "64:ff9b::1.2.3.4",
+        )
+    ),
+    *(
+        Case(
+            "TargetList",
+            f"target {target!r}",
+            spec(entries=[{"target": target}]),
+            "spec.entries[0].target",
+            "IP address or",
+        )
+        for target in (
+            "",
+            "example.org",
+            "240.0.0",
+            "240.0.0.0/33",
+            "240.0.0.0/08",
+            "240.0.0.0/255.0.0.0",
+            "240.0.0.0/-1",
+            "240.0.0.0/",
+            "240.0.0.0/\uff18",
+            "240.00.0.1",
+            "fe80::1%eth0",
+            "::ffff:240.0.0.1",
+        )
+    ),
+    *(
+        Case(
+            "TargetList",
+            f"target {target} with host bits",
+            spec(entries=[{"target": target}]),
+            "spec.entries[0].target",
+            "host bits",
+        )
+        for target in ("240.0.0.1/24", "3fff::1/64")
+    ),
+    Case(
+        "TargetList",
+        "ICMP to IPv6",
+        spec(entries=[{"target": "3fff::/64", "protocol": "icmp"}]),
+        "spec.entries[0]",
+        "protocol icmp goes with IPv4",
+    ),
+    Case(
+        "TargetList",
+        "ICMPv6 to IPv4",
+        spec(entries=[{"target": "240.0.0.0/8", "protocol": "icmp6"}]),
+        "spec.entries[0]",
+        "protocol icmp goes with IPv4",
+    ),
+    Case(
+        "TargetList",
+        "each ICMP to its family",
+        spec(
+            entries=[
+                {"target": "3fff::/64", "protocol": "icmp6"},
+                {"target": "240.0.0.0/8", "protocol": "icmp"},
+            ]
+        ),
+    ),
+    Case(
+        "TargetList",
+        "TTLs the wrong way round",
+        spec(entries=[{"target": "240.0.0.0/8", "minTtl": 33}]),
+        "spec.entries[0]",
+        "minTtl must not be above maxTtl",
+    ),
+    Case(
+        "TargetList",
+        "no flows",
+        spec(entries=[{"target": "240.0.0.0/8", "nInitialFlows": 0}]),
+        "spec.entries[0].nInitialFlows",
+    ),
+    # ProbingPolicy
+    Case("ProbingPolicy", "the least policy", {}),
+    Case(
+        "ProbingPolicy",
+        "another name",
+        {"metadata": {"name": "mine"}},
+        "",
+        "the policy's name must be 'default'",
+    ),
+    Case("ProbingPolicy", "no contact", {"spec": {"contact": REMOVED}}, "spec.contact"),
+    Case(
+        "ProbingPolicy", "a contact in no ASCII", spec(contact="café"), "spec.contact"
+    ),
+    Case(
+        "ProbingPolicy",
+        "an exclusion with host bits",
+        spec(exclusions=["240.0.0.1/8"]),
+        "spec.exclusions[0]",
+        "host bits",
+    ),
+    Case("ProbingPolicy", "an empty allow list", spec(allow=[])),
+    Case(
+        "ProbingPolicy",
+        "more targets than a plan may have",
+        spec(limits={"maxTargets": (1 << 25) + 1}),
+        "spec.limits.maxTargets",
+    ),
+    # Round
+    Case(
+        "Round",
+        "more probes than JSON counts to",
+        spec(plan={"probes": 1 << 63}),
+        "spec.plan.probes",
+    ),
+    Case("Round", "the least round", {}),
+    Case("Round", "a bad digest", spec(plan={"digest": "md5:0"}), "spec.plan.digest"),
+    Case("Round", "round 0", spec(round=0), "spec.round"),
+]
+
+STEPS: list[Step] = [
+    Step("Agent", "an agent's rate may change", {"spec": {"maxProbingRate": 5}}),
+    Step(
+        "Agent",
+        "an agent may not move to another node",
+        {"spec": {"nodeName": "node-8"}},
+        message="nodeName can't change",
+    ),
+    Step(
+        "TargetList",
+        "a list may change",
+        {"spec": {"entries": [{"target": "241.0.0.0/8"}]}},
+    ),
+    Step("ProbingPolicy", "a policy may change", {"spec": {"stop": True}}),
+    Step("Round", "a round's rate may change", {"spec": {"rate": 9}}),
+    Step("Round", "a round may be suspended", {"spec": {"suspend": True}}),
+    Step(
+        "Round",
+        "a round's plan may not change",
+        {"spec": {"plan": {"key": "shared/b"}}},
+        message="a Round is made by the operator",
+    ),
+    Step(
+        "Round",
+        "a round's agent may not change",
+        {"spec": {"agent": "tokyo"}},
+        message="a Round is made by the operator",
+    ),
+    Step(
+        "Round",
+        "a round's times may be set",
+        {"status": {"startTime": "2026-11-01T00:00:00Z", "parts": 1}},
+        of_status=True,
+    ),
+    Step(
+        "Round",
+        "a round's times may not change",
+        {"status": {"startTime": "2026-11-01T00:00:01Z"}},
+        status={"startTime": "2026-11-01T00:00:00Z"},
+        message="startTime and completionTime are set once",
+        of_status=True,
+    ),
+    Step(
+        "Round",
+        "a round's counters may change",
+        {"status": {"probesSent": 5}},
+        status={"startTime": "2026-11-01T00:00:00Z", "probesSent": 4},
+        of_status=True,
+    ),
+]
