@@ -127,6 +127,9 @@ impl Port {
     /// # Errors
     /// Those of the kernel.
     pub fn flush(&mut self) -> io::Result<()> {
+        if self.lengths.is_empty() {
+            return Ok(());
+        }
         let mut parts: Vec<libc::iovec> = Vec::with_capacity(self.lengths.len());
         let mut start = 0;
         for len in &self.lengths {

@@ -3,7 +3,7 @@
 use anabranch_fakeroute::network::{Answer, Asks, Probe, Reply};
 use anabranch_prefixes::Family;
 use anabranch_wire::checksum::{Sum, checksum};
-use anabranch_wire::ip::{HEADER_V4, Header, ICMP, ICMP6, Packet, UDP};
+use anabranch_wire::ip::{HEADER_V4, HEADER_V6, Header, ICMP, ICMP6, Packet, UDP};
 
 /// The least of an IPv4 packet that an error quotes behind its header (RFC 792).
 const LEAST_QUOTED: usize = 8;
@@ -14,6 +14,8 @@ const LONGEST_V6: usize = 1280;
 /// A quote that extensions follow is padded to this length (RFC 4884, section 5).
 const QUOTE_BEFORE_EXTENSIONS: usize = 128;
 const ICMP_HEADER: usize = 8;
+/// An extension structure with one MPLS label.
+const EXTENSION: usize = 12;
 
 /// What the network sees of a packet.
 #[must_use]
@@ -71,56 +73,81 @@ pub fn write_reply(out: &mut Vec<u8>, packet: &Packet<'_>, answer: &Answer) {
         ttl: answer.ttl,
         identification: answer.identification,
     };
-    let start = out.len();
-    // The IP header is written once the payload's length is known.
-    out.resize(start + header.len(), 0);
+    let quote = Quote::choose(packet, answer);
+    let payload = match answer.reply {
+        Reply::Echo => packet.payload().len(),
+        Reply::TimeExceeded | Reply::PortUnreachable => ICMP_HEADER + quote.size(),
+    };
+    header.write(out, payload);
     let body = out.len();
-    out.extend([kind, code, 0, 0, 0, 0, 0, 0]);
     match answer.reply {
         Reply::Echo => {
             // Identifier, sequence number and data go back as they came.
-            out.truncate(body + 4);
+            out.extend([kind, code, 0, 0]);
             out.extend(&packet.payload()[4..]);
         }
-        Reply::TimeExceeded | Reply::PortUnreachable => write_quote(out, body, packet, answer),
+        Reply::TimeExceeded | Reply::PortUnreachable => {
+            out.extend([kind, code, 0, 0]);
+            out.extend(quote.length_field(packet.family()));
+            quote.write(out, packet);
+        }
     }
-    let payload = out.len() - body;
     let sum = header.start_sum(payload).with(&out[body..]).finish();
     out[body + 2..body + 4].copy_from_slice(&sum.to_be_bytes());
-    let mut ip = Vec::with_capacity(header.len());
-    header.write(&mut ip, payload);
-    out[start..body].copy_from_slice(&ip);
 }
 
-/// Appends what an ICMP error quotes of a probe, with the TTL that it had there.
-fn write_quote(out: &mut Vec<u8>, body: usize, packet: &Packet<'_>, answer: &Answer) {
-    let left = packet
-        .ttl()
-        .saturating_sub(answer.hops.saturating_sub(1))
-        .max(1);
-    let longest = match packet.family() {
-        Family::V4 => LONGEST_V4 - HEADER_V4 - ICMP_HEADER,
-        Family::V6 => LONGEST_V6 - anabranch_wire::ip::HEADER_V6 - ICMP_HEADER,
-    };
-    let is_short = answer.short_quote && answer.label.is_none() && packet.family() == Family::V4;
-    let quoted = if is_short {
-        packet.header_len() + LEAST_QUOTED
-    } else if answer.label.is_some() {
-        QUOTE_BEFORE_EXTENSIONS
-    } else {
-        longest
-    };
-    let start = out.len();
-    out.extend(&packet.bytes()[..quoted.min(packet.bytes().len())]);
-    set_ttl(&mut out[start..], packet, left);
-    if let Some(label) = answer.label {
-        out.resize(start + QUOTE_BEFORE_EXTENSIONS, 0);
-        // The quote's length, in words of the family's size (RFC 4884, section 4).
-        match packet.family() {
-            Family::V4 => out[body + 5] = (QUOTE_BEFORE_EXTENSIONS / 4) as u8,
-            Family::V6 => out[body + 4] = (QUOTE_BEFORE_EXTENSIONS / 8) as u8,
+/// What an ICMP error quotes of a probe.
+struct Quote {
+    /// Bytes of the probe.
+    len: usize,
+    /// The TTL that was left of the probe.
+    ttl: u8,
+    /// The MPLS label that follows.
+    label: Option<u32>,
+}
+
+impl Quote {
+    fn choose(packet: &Packet<'_>, answer: &Answer) -> Self {
+        let most = match (packet.family(), answer.label) {
+            (_, Some(_)) => QUOTE_BEFORE_EXTENSIONS,
+            (Family::V4, None) if answer.short_quote => packet.header_len() + LEAST_QUOTED,
+            (Family::V4, None) => LONGEST_V4 - HEADER_V4 - ICMP_HEADER,
+            (Family::V6, None) => LONGEST_V6 - HEADER_V6 - ICMP_HEADER,
+        };
+        let routers = answer.hops.saturating_sub(1);
+        Self {
+            len: most.min(packet.bytes().len()),
+            ttl: packet.ttl().saturating_sub(routers).max(1),
+            label: answer.label,
         }
-        write_label(out, label);
+    }
+
+    /// Its length with what follows it, in bytes.
+    const fn size(&self) -> usize {
+        match self.label {
+            Some(_) => QUOTE_BEFORE_EXTENSIONS + EXTENSION,
+            None => self.len,
+        }
+    }
+
+    /// The second word of the ICMP header: where extensions follow, the quote's length in words
+    /// of the family's size (RFC 4884, section 4).
+    const fn length_field(&self, family: Family) -> [u8; 4] {
+        match (self.label, family) {
+            (None, _) => [0; 4],
+            (Some(_), Family::V4) => [0, (QUOTE_BEFORE_EXTENSIONS / 4) as u8, 0, 0],
+            (Some(_), Family::V6) => [(QUOTE_BEFORE_EXTENSIONS / 8) as u8, 0, 0, 0],
+        }
+    }
+
+    fn write(&self, out: &mut Vec<u8>, packet: &Packet<'_>) {
+        let start = out.len();
+        out.extend(&packet.bytes()[..self.len]);
+        set_ttl(&mut out[start..], packet, self.ttl);
+        if let Some(label) = self.label {
+            out.resize(start + QUOTE_BEFORE_EXTENSIONS, 0);
+            write_label(out, label);
+        }
     }
 }
 
