@@ -81,18 +81,8 @@ class TargetListSpec(Model):
 
     rules = (
         Rule(
-            lambda spec: (
-                sum(
-                    source is not None
-                    for source in (
-                        spec.entries,
-                        spec.config_map,
-                        spec.object,
-                        spec.file,
-                    )
-                )
-                == 1
-            ),
+            # All fields of the spec are sources.
+            lambda spec: sum(value is not None for _, value in spec) == 1,
             "["
             + ", ".join(f"has(self.{source})" for source in SOURCES)
             + "].filter(given, given).size() == 1",
