@@ -22,14 +22,26 @@ def add_parser(commands: Commands) -> None:
         "and so on. All is gone when the command ends.",
     )
     parser.add_argument(
-        "--prefixes", type=int, default=1000, metavar="N", help="/24s from 240.0.0.0 on"
+        "--prefixes",
+        type=_read_number,
+        default=1000,
+        metavar="N",
+        help="/24s from 240.0.0.0 on",
     )
     parser.add_argument(
-        "--prefixes-v6", type=int, default=200, metavar="N", help="/64s from 3fff:: on"
+        "--prefixes-v6",
+        type=_read_number,
+        default=200,
+        metavar="N",
+        help="/64s from 3fff:: on",
     )
-    parser.add_argument("--vantage-points", type=int, default=1, metavar="K")
+    parser.add_argument("--vantage-points", type=_read_number, default=1, metavar="K")
     parser.add_argument(
-        "--seed", type=int, default=1, metavar="S", help="what everything is drawn from"
+        "--seed",
+        type=_read_number,
+        default=1,
+        metavar="S",
+        help="what everything is drawn from",
     )
     parser.add_argument(
         "--hostile", action="store_true", help="everything that makes measuring hard"
@@ -64,11 +76,15 @@ def run(chosen: argparse.Namespace) -> int:
             seed=chosen.seed,
             switches=_choose_switches(chosen),
         )
-    except (OverflowError, ValueError) as error:
+    except ValueError as error:
         print(f"anabranch: {error}", file=sys.stderr)
         return 1
-    if chosen.truth:
-        simulation.write_truth(chosen.truth)
+    try:
+        if chosen.truth:
+            simulation.write_truth(chosen.truth)
+    except OSError as error:
+        print(f"anabranch: can't write to {chosen.truth}: {error}", file=sys.stderr)
+        return 1
     try:
         code, received, replies, lost = simulation.run(chosen.command)
     except PermissionError:
@@ -88,6 +104,13 @@ def _choose_switches(chosen: argparse.Namespace) -> dict[str, float]:
 
     hostile = {name: value for name, _, _, value in Simulation.switches()}
     return (hostile if chosen.hostile else {}) | dict(chosen.set)
+
+
+def _read_number(text: str) -> int:
+    """A number that every part of a simulation can hold."""
+    if text.isascii() and text.isdecimal() and int(text) < 1 << 32:
+        return int(text)
+    raise argparse.ArgumentTypeError(f"{text!r} must be from 0 to {(1 << 32) - 1}")
 
 
 def _read_switch(text: str) -> tuple[str, float]:

@@ -44,11 +44,27 @@ def load_manifests(names: list[str], open_stdin: Callable[[], BinaryIO]) -> Mani
         else:
             problems.append(read)
     manifests = read_manifests(sources)
-    if not problems:
-        # A source that could not be read may hold what would seem to be missing.
-        problems += find_dangling(manifests)
+    # A source that could not be read may hold what would seem to be missing.
+    is_complete = not problems
     problems += manifests.broken
+    if is_complete:
+        problems += find_dangling(manifests)
+    lists, unreadable = _read_lists(manifests)
+    problems += unreadable
+    if is_complete:
+        problems += find_infeasible(manifests, lists)
+    if not problems and not manifests.documents:
+        place = Place(", ".join(names))
+        problems.append(Problem(place, (), "no manifest there; name a file with one"))
+    if problems:
+        raise ManifestError(problems)
+    return manifests
+
+
+def _read_lists(manifests: Manifests) -> tuple[dict[Key, Content], list[Problem]]:
+    """The target lists whose content is at hand, and what is wrong with the others."""
     lists: dict[Key, Content] = {}
+    problems: list[Problem] = []
     for document in manifests.of_kind(TargetList):
         try:
             content = read_target_list(document, manifests)
@@ -57,13 +73,7 @@ def load_manifests(names: list[str], open_stdin: Callable[[], BinaryIO]) -> Mani
         else:
             if content is not None:
                 lists[document.object.key] = content
-    problems += find_infeasible(manifests, lists)
-    if not problems and not manifests.documents:
-        place = Place(", ".join(names))
-        problems.append(Problem(place, (), "no manifest there; name a file with one"))
-    if problems:
-        raise ManifestError(problems)
-    return manifests
+    return lists, problems
 
 
 def _read_sources(

@@ -57,10 +57,14 @@ def test_validate_reports_all_problems_of_all_files(
 
 
 def test_an_unreadable_file_is_no_missing_object(
+    tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     """It may hold what the others name."""
-    assert main(["validate", str(ROOT / "examples/survey.yaml"), "gone.yaml", ""]) == 1
+    survey = tmp_path / "survey.yaml"
+    _, _, without_policy = (ROOT / "examples/survey.yaml").read_text().partition("---")
+    survey.write_text(without_policy)
+    assert main(["validate", str(survey), "gone.yaml", ""]) == 1
     assert capsys.readouterr().err.splitlines() == [
         "gone.yaml: can't read it: No such file or directory; correct the path or its "
         "rights",
@@ -208,3 +212,39 @@ def test_a_prefix_length_must_exist(
     with pytest.raises(SystemExit):
         main(["targets", "-", f"--prefix-len-v4={length}"])
     assert "argument --prefix-len-v4" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (["--prefixes=-1"], "argument --prefixes: '-1' must be from 0"),
+        (["--seed=9999999999"], "argument --seed: '9999999999' must be from 0"),
+        (["--set=loss"], "'loss' must be NAME=NUMBER; --set help lists the names"),
+        (["--set=help"], "icmp-rate"),
+    ],
+)
+def test_a_simulation_refuses_what_is_no_number(
+    options: list[str], told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The refusal names the option."""
+    with pytest.raises(SystemExit):
+        main(["simulate", *options, "true"])
+    assert told in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (["--vantage-points=0"], "there can be 1 to 16 vantage points"),
+        (["--prefixes=1015809"], "at most 1015808 prefixes of a family fit"),
+        (["--set=loss=nan"], "loss must be from 0 to 1"),
+        (["--set=lost=1"], "lost must be one of loss, silent-routers"),
+        ([f"--truth={__file__}"], f"can't write to {__file__}: "),
+    ],
+)
+def test_a_simulation_refuses_what_does_not_fit(
+    options: list[str], told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Before anything is made."""
+    assert main(["simulate", *options, "true"]) == 1
+    assert told in capsys.readouterr().err

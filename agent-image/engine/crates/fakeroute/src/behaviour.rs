@@ -50,7 +50,7 @@ pub const SWITCHES: [Switch; 13] = [
     switch("loops", "prefixes to which packets loop", (0.0, 0.02, 1.0)),
     switch("short-quotes", "routers that quote 28 bytes of a probe and no more", (0.2, 0.5, 1.0)),
     switch("icmp-rate", "ICMP errors of a router in a second, without limit if 0", (0.0, 100.0, 1e6)),
-    switch("route-change", "seconds after which routes through the core change, never if 0", (0.0, 0.0, 1e6)),
+    switch("route-change", "seconds after which routes through the core change, never if 0", (0.0, 60.0, 1e6)),
     switch("delay", "what round-trip times are multiplied by, at once if 0", (1.0, 1.0, 10.0)),
 ];
 
