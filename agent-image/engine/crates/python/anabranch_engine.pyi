@@ -166,6 +166,8 @@ class Simulation:
 
         ``octets`` are the first four behind the IP header: ports, or ICMP type, code
         and checksum. Vantage points count from 0.
+
+        :raises ValueError: when there is no such vantage point.
         """
 
     def run(self, command: list[str]) -> tuple[int, int, int, int]:

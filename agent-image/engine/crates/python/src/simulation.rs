@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use anabranch_fakeroute::behaviour::{Behaviour, SWITCHES};
 use anabranch_fakeroute::internet::{MAX_PREFIXES, MAX_VANTAGE_POINTS};
-use anabranch_fakeroute::network::{Asks, Probe};
+use anabranch_fakeroute::network::{Asks, Network, Probe};
 use anabranch_prefixes::Family;
 use anabranch_simulator::simulation::Plan;
 use anabranch_simulator::truth::write_truth;
@@ -15,7 +15,11 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
 #[pyclass(frozen, module = "anabranch_engine")]
-pub struct Simulation(Plan);
+pub struct Simulation {
+    plan: Plan,
+    /// What the truth is told of; each run has its own, which it changes.
+    network: Network,
+}
 
 #[pymethods]
 impl Simulation {
@@ -43,13 +47,15 @@ impl Simulation {
                 return refuse(error.to_string());
             }
         }
-        Ok(Self(Plan {
+        let plan = Plan {
             prefixes_v4,
             prefixes_v6,
             vantage_points,
             seed,
             behaviour,
-        }))
+        };
+        let network = plan.build();
+        Ok(Self { plan, network })
     }
 
     /// Name, help, default, hostile value.
@@ -62,7 +68,7 @@ impl Simulation {
 
     #[allow(clippy::needless_pass_by_value)] // what a path becomes
     fn write_truth(&self, py: Python<'_>, folder: PathBuf) -> PyResult<()> {
-        Ok(py.detach(|| write_truth(&self.0.build(), &folder))?)
+        Ok(py.detach(|| write_truth(&self.network, &folder))?)
     }
 
     #[pyo3(signature = (vantage_point, destination, protocol, octets, flow_label = 0))]
@@ -73,13 +79,17 @@ impl Simulation {
         protocol: u8,
         octets: u32,
         flow_label: u32,
-    ) -> Vec<(String, bool)> {
-        let network = self.0.build();
+    ) -> PyResult<Vec<(String, bool)>> {
+        if vantage_point >= self.plan.vantage_points {
+            return Err(PyValueError::new_err(format!(
+                "there is no vantage point {vantage_point}; they count from 0"
+            )));
+        }
         let (family, destination) = match destination {
             IpAddr::V4(v4) => (Family::V4, u128::from(u32::from(v4))),
             IpAddr::V6(v6) => (Family::V6, u128::from(v6)),
         };
-        let internet = network.internet(family);
+        let internet = self.network.internet(family);
         let probe = Probe {
             vantage_point,
             family,
@@ -92,9 +102,10 @@ impl Simulation {
             identification: 0,
             asks: Asks::Nothing,
         };
-        let path = network.path(&probe).into_iter();
-        path.map(|hop| (internet.address(hop.address).to_string(), hop.answers))
-            .collect()
+        let path = self.network.path(&probe).into_iter();
+        Ok(path
+            .map(|hop| (internet.address(hop.address).to_string(), hop.answers))
+            .collect())
     }
 
     #[allow(clippy::needless_pass_by_value)] // what Python's list becomes
@@ -102,7 +113,7 @@ impl Simulation {
         if command.is_empty() {
             return Err(PyValueError::new_err("there must be a command to run"));
         }
-        let (code, counts) = py.detach(|| self.0.run(&command))?;
+        let (code, counts) = py.detach(|| self.plan.run(&command))?;
         Ok((code, counts.received, counts.replies, counts.lost))
     }
 }
