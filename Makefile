@@ -6,7 +6,7 @@ CARGO := cargo --quiet
 UV := $(or $(shell command -v uv),build/uv/bin/uv)
 RUN := .venv/bin/
 
-.PHONY: setup lint test demo bench crds
+.PHONY: setup lint test statistics demo bench crds
 
 setup: $(filter build/%,$(UV))
 	@mkdir -p build
@@ -37,6 +37,10 @@ test: setup
 	cd $(ENGINE) && $(CARGO) test --locked
 	cd tests && ../$(RUN)python -m devcluster.binaries
 	$(RUN)pytest
+
+statistics: setup
+	@sh .ci/prerequisites tests
+	$(RUN)pytest -m statistics --log-cli-level=INFO
 
 demo: setup
 	@sh .ci/prerequisites demo

@@ -6,8 +6,12 @@ import subprocess
 import sys
 from dataclasses import dataclass, field
 from ipaddress import ip_address
+from typing import TYPE_CHECKING
 
 from anabranch_engine import Simulation
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @dataclass(frozen=True)
@@ -19,6 +23,7 @@ class World:
     vantage_points: int = 1
     seed: int = 1
     switches: dict[str, float] = field(default_factory=dict)
+    topologies: tuple[Path, ...] = ()
 
     @property
     def simulation(self) -> Simulation:
@@ -29,6 +34,7 @@ class World:
             vantage_points=self.vantage_points,
             seed=self.seed,
             switches=self.switches,
+            topologies=self.topologies,
         )
 
     @property
@@ -42,6 +48,7 @@ class World:
         }
         words = [word for name, value in options.items() for word in (name, str(value))]
         words += [f"--set={name}={value}" for name, value in self.switches.items()]
+        words += [f"--topology={file}" for file in self.topologies]
         return [sys.executable, "-m", "anabranch", "simulate", *words, "--"]
 
     def run(self, *command: str, seconds: float = 120) -> str:
@@ -67,6 +74,12 @@ class World:
         to = ip_address(destination)
         path = self.simulation.path(vantage_point, to, protocol, octets)
         return [address if answers else "*" for address, answers in path]
+
+    def links(self, destination: str, octets: list[int]) -> set[tuple[str, str]]:
+        """The links that UDP flows with these ports can cross."""
+        to = [ip_address(destination)]
+        links = self.simulation.links_of_flows(0, to, 17, octets)
+        return {(near, far) for near, far, _ in links}
 
 
 def ports(source: int, destination: int) -> int:

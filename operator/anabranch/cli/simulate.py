@@ -17,23 +17,30 @@ def add_parser(commands: Commands) -> None:
         "simulate",
         help="run a command in a simulated Internet, in network namespaces of its own",
         description="Runs a command at a vantage point of a simulated Internet: a "
-        "network namespace that can send to 240.0.0.0/4, 198.18.0.0/15 and 3fff::/20 "
-        "and nowhere else. The other vantage points are for ip netns exec, as vp2, vp3 "
-        "and so on. All is gone when the command ends.",
+        "network namespace that can send to 240.0.0.0/4, 198.18.0.0/15, 3fff::/20 and "
+        "the addresses of topology files, and nowhere else. The other vantage points "
+        "are for ip netns exec, as vp2, vp3 and so on. All is gone when the command "
+        "ends.",
     )
     parser.add_argument(
         "--prefixes",
         type=_read_number,
-        default=1000,
         metavar="N",
-        help="/24s from 240.0.0.0 on",
+        help="/24s from 240.0.0.0 on; 1000, or none beside a topology",
     )
     parser.add_argument(
         "--prefixes-v6",
         type=_read_number,
-        default=200,
         metavar="N",
-        help="/64s from 3fff:: on",
+        help="/64s from 3fff:: on; 200, or none beside a topology",
+    )
+    parser.add_argument(
+        "--topology",
+        action="append",
+        default=[],
+        type=Path,
+        metavar="FILE",
+        help="a list of links from 127.0.0.1 to a destination; can be repeated",
     )
     parser.add_argument("--vantage-points", type=_read_number, default=1, metavar="K")
     parser.add_argument(
@@ -70,13 +77,14 @@ def run(chosen: argparse.Namespace) -> int:
 
     try:
         simulation = Simulation(
-            prefixes_v4=chosen.prefixes,
-            prefixes_v6=chosen.prefixes_v6,
+            prefixes_v4=_choose_number(chosen.prefixes, 1000, chosen.topology),
+            prefixes_v6=_choose_number(chosen.prefixes_v6, 200, chosen.topology),
             vantage_points=chosen.vantage_points,
             seed=chosen.seed,
             switches=_choose_switches(chosen),
+            topologies=chosen.topology,
         )
-    except ValueError as error:
+    except (OSError, ValueError) as error:
         print(f"anabranch: {error}", file=sys.stderr)
         return 1
     try:
@@ -97,6 +105,13 @@ def run(chosen: argparse.Namespace) -> int:
             file=sys.stderr,
         )
     return code
+
+
+def _choose_number(given: int | None, usual: int, topologies: list[Path]) -> int:
+    """Prefixes that nobody asked for are in the way of a topology."""
+    if given is not None:
+        return given
+    return 0 if topologies else usual
 
 
 def _choose_switches(chosen: argparse.Namespace) -> dict[str, float]:

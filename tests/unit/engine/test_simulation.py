@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 from ipaddress import ip_address
+from itertools import pairwise
+from typing import TYPE_CHECKING
 
 import pytest
 from anabranch_engine import Simulation
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
 
-def simulate(**changes: int) -> Simulation:
-    sizes = {"prefixes_v4": 10, "prefixes_v6": 10, "vantage_points": 2, "seed": 1}
-    sizes |= changes
+
+def simulate(topologies: Sequence[Path] = ()) -> Simulation:
     return Simulation(
-        prefixes_v4=sizes["prefixes_v4"],
-        prefixes_v6=sizes["prefixes_v6"],
-        vantage_points=sizes["vantage_points"],
-        seed=sizes["seed"],
+        prefixes_v4=10,
+        prefixes_v6=10,
+        vantage_points=2,
+        seed=1,
         switches={},
+        topologies=topologies,
     )
 
 
@@ -35,3 +40,36 @@ def test_there_is_no_path_to_what_is_not_there() -> None:
     assert simulate().path(0, ip_address("3fff:0:0:a::1"), 17, 5) == []
     with pytest.raises(ValueError, match="there is no vantage point 2"):
         simulate().path(2, ip_address("240.0.3.7"), 17, 5)
+
+
+def test_a_topology_that_is_none_is_refused_by_file_and_line(tmp_path: Path) -> None:
+    """So are two that do not go together, one at home, and one that is not there."""
+
+    def draw(*links: str) -> Simulation:
+        files = [tmp_path / f"{number}.txt" for number in range(len(links))]
+        for file, text in zip(files, links, strict=True):
+            file.write_text(text)
+        return simulate(topologies=files)
+
+    with pytest.raises(ValueError, match=r"/0.txt: line 2: write a link as"):
+        draw("start 240.1.1.1\n240.1.1.1")
+    with pytest.raises(ValueError, match=r"0.txt and .*1.txt: the destination of one"):
+        draw("start 240.1.1.1", "start 240.1.1.1")
+    with pytest.raises(ValueError, match=r"198.18.1.9 of a topology belongs to a"):
+        draw("start 198.18.1.9")
+    with pytest.raises(OSError, match=r"can't read .*/nosuch: No such file"):
+        simulate(topologies=[tmp_path / "nosuch"])
+
+
+def test_the_links_of_a_flow_space_are_those_of_its_flows() -> None:
+    """Each flow adds those of its path, whose ends answer or not."""
+    world = simulate()
+    to = [ip_address("240.0.3.7"), ip_address("240.0.4.8")]
+    links = world.links_of_flows(0, to, 17, range(20))
+    paths = [world.path(0, address, 17, n) for address in to for n in range(20)]
+    assert len(links) == len(set(links))
+    assert {(near, far) for near, far, _ in links} == {
+        (near, far) for path in paths for (near, _), (far, _) in pairwise(path)
+    }
+    with pytest.raises(ValueError, match="there is no vantage point 2"):
+        world.links_of_flows(2, to, 17, [0])

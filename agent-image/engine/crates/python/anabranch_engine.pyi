@@ -1,6 +1,6 @@
 """The engine: what Anabranch does per prefix, per probe and per packet."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from ipaddress import IPv4Address, IPv6Address
 from os import PathLike
 from typing import Final, Protocol, final
@@ -137,11 +137,15 @@ class Simulation:
         vantage_points: int,
         seed: int,
         switches: Mapping[str, float],
+        topologies: Sequence[PathLike[str]] = ...,
     ) -> Simulation:
-        """So many /24s and /64s, seen from so many vantage points.
+        """So many /24s and /64s, and topology files, seen from so many vantage points.
 
-        :raises ValueError: when there are more of something than fit, or a switch has
-            a value that it can't have.
+        Where there are topology files, every switch is off that is not set.
+
+        :raises OSError: when a topology file can't be read.
+        :raises ValueError: when there are more of something than fit, a switch has a
+            value that it can't have, or a topology file is not one, with its line.
         """
 
     @staticmethod
@@ -166,6 +170,23 @@ class Simulation:
 
         ``octets`` are the first four behind the IP header: ports, or ICMP type, code
         and checksum. Vantage points count from 0.
+
+        :raises ValueError: when there is no such vantage point.
+        """
+
+    def links_of_flows(
+        self,
+        vantage_point: int,
+        destinations: Sequence[IPv4Address | IPv6Address],
+        protocol: int,
+        octets: Sequence[int],
+        flow_labels: Sequence[int] = ...,
+    ) -> list[tuple[str, str, bool]]:
+        """The links that a flow space can cross: near and far address, sorted.
+
+        The flows are all combinations of the destinations, the first four octets behind
+        the IP header and the flow labels (by default 0). With each link comes whether
+        both of its ends answer. Links to hosts of prefixes are not among them.
 
         :raises ValueError: when there is no such vantage point.
         """

@@ -2,10 +2,11 @@
 
 use std::time::Instant;
 
+use anabranch_chance::{below, scatter};
 use anabranch_fakeroute::behaviour::Behaviour;
-use anabranch_fakeroute::chance::{below, scatter};
 use anabranch_fakeroute::internet::Internet;
 use anabranch_fakeroute::network::{Asks, Network, Probe};
+use anabranch_fakeroute::topology::Topologies;
 use anabranch_prefixes::Family;
 
 const PREFIXES: u32 = 1_000_000;
@@ -15,7 +16,8 @@ fn main() {
     let start = Instant::now();
     let v4 = Internet::new(Family::V4, PREFIXES, 2, 1);
     let v6 = Internet::new(Family::V6, 0, 2, 1);
-    let mut network = Network::new(v4, v6, &Behaviour::default(), 1);
+    let none = Topologies::default();
+    let mut network = Network::new(v4, v6, none, &Behaviour::default(), 1);
     println!(
         "start: {:.3} s for {PREFIXES} prefixes",
         start.elapsed().as_secs_f64()

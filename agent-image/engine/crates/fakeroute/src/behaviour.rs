@@ -1,7 +1,7 @@
 //! How the simulated network behaves; each trait is a switch.
 
-use crate::chance::Share;
 use crate::graph::{Balancing, Choice, Keys};
+use anabranch_chance::{Share, mix};
 
 /// Shares from 0 to 1, rates and times; [`SWITCHES`] documents each.
 #[derive(Clone, Debug, PartialEq)]
@@ -14,6 +14,8 @@ pub struct Switch {
     pub name: &'static str,
     /// What it does.
     pub help: &'static str,
+    /// Its value where nothing makes measuring hard.
+    pub plain: f64,
     /// Its value in a demo.
     pub default: f64,
     /// Its value where everything is hard.
@@ -25,11 +27,12 @@ pub struct Switch {
 const fn switch(
     name: &'static str,
     help: &'static str,
-    (default, hostile, most): (f64, f64, f64),
+    (plain, default, hostile, most): (f64, f64, f64, f64),
 ) -> Switch {
     Switch {
         name,
         help,
+        plain,
         default,
         hostile,
         most,
@@ -39,19 +42,19 @@ const fn switch(
 /// All traits.
 #[rustfmt::skip]
 pub const SWITCHES: [Switch; 13] = [
-    switch("loss", "packets lost, of probes and of replies alike", (0.0, 0.02, 1.0)),
-    switch("silent-routers", "routers that never answer", (0.02, 0.1, 1.0)),
-    switch("hosts", "addresses of prefixes that answer", (0.3, 0.3, 1.0)),
-    switch("per-destination", "segments whose routers balance by the addresses alone", (0.05, 0.1, 1.0)),
-    switch("per-packet", "segments whose routers balance packet by packet", (0.0, 0.05, 1.0)),
-    switch("weighted", "segments whose routers prefer some next hops to others", (0.0, 0.2, 1.0)),
-    switch("mpls", "segments whose routers show MPLS labels (RFC 4950)", (0.1, 0.2, 1.0)),
-    switch("amplification", "prefixes whose last router answers three times", (0.0, 0.02, 1.0)),
-    switch("loops", "prefixes to which packets loop", (0.0, 0.02, 1.0)),
-    switch("short-quotes", "routers that quote 28 bytes of a probe and no more", (0.2, 0.5, 1.0)),
-    switch("icmp-rate", "ICMP errors of a router in a second, without limit if 0", (0.0, 100.0, 1e6)),
-    switch("route-change", "seconds after which routes through the core change, never if 0", (0.0, 60.0, 1e6)),
-    switch("delay", "what round-trip times are multiplied by, at once if 0", (1.0, 1.0, 10.0)),
+    switch("loss", "packets lost, of probes and of replies alike", (0.0, 0.0, 0.02, 1.0)),
+    switch("silent-routers", "routers that never answer", (0.0, 0.02, 0.1, 1.0)),
+    switch("hosts", "addresses of prefixes that answer", (1.0, 0.3, 0.3, 1.0)),
+    switch("per-destination", "segments whose routers balance by the addresses alone", (0.0, 0.05, 0.1, 1.0)),
+    switch("per-packet", "segments whose routers balance packet by packet", (0.0, 0.0, 0.05, 1.0)),
+    switch("weighted", "segments whose routers prefer some next hops to others", (0.0, 0.0, 0.2, 1.0)),
+    switch("mpls", "segments whose routers show MPLS labels (RFC 4950)", (0.0, 0.1, 0.2, 1.0)),
+    switch("amplification", "prefixes whose last router answers three times", (0.0, 0.0, 0.02, 1.0)),
+    switch("loops", "prefixes to which packets loop", (0.0, 0.0, 0.02, 1.0)),
+    switch("short-quotes", "routers that quote 28 bytes of a probe and no more", (0.0, 0.2, 0.5, 1.0)),
+    switch("icmp-rate", "ICMP errors of a router in a second, without limit if 0", (0.0, 0.0, 100.0, 1e6)),
+    switch("route-change", "seconds after which routes through the core change, never if 0", (0.0, 0.0, 60.0, 1e6)),
+    switch("delay", "what round-trip times are multiplied by, at once if 0", (1.0, 1.0, 1.0, 10.0)),
 ];
 
 impl Default for Behaviour {
@@ -69,6 +72,12 @@ pub struct SwitchError {
 }
 
 impl Behaviour {
+    /// A network that shows all there is: nothing but balancing by flow, and delays.
+    #[must_use]
+    pub fn plain() -> Self {
+        Self(SWITCHES.each_ref().map(|switch| switch.plain))
+    }
+
     /// Everything that makes measuring hard, at once.
     #[must_use]
     pub fn hostile() -> Self {
@@ -155,18 +164,24 @@ pub(crate) struct Switches {
 }
 
 impl Switches {
-    /// How the routers of a segment choose for a packet.
+    /// What the routers of a segment balance by.
     #[inline]
-    pub fn choice(&self, salt: u64, keys: &Keys) -> Choice {
-        let balancing = if self.per_destination.of_mix(salt, 1) {
+    pub fn balancing(&self, salt: u64) -> Balancing {
+        let draw = mix(salt, 1);
+        if self.per_destination.of(draw) {
             Balancing::Destination
-        } else if self.per_packet.of_mix(salt, 1) {
+        } else if self.per_packet.of(draw) {
             Balancing::Packet
         } else {
             Balancing::Flow
-        };
+        }
+    }
+
+    /// How the routers of a segment choose for a packet.
+    #[inline]
+    pub fn choice(&self, salt: u64, keys: &Keys) -> Choice {
         Choice {
-            key: keys.of(balancing),
+            key: keys.of(self.balancing(salt)),
             weighted: self.weighted.of_mix(salt, 14),
         }
     }

@@ -1,6 +1,6 @@
 //! A directed acyclic graph of interfaces, and the walks of flows through it.
 
-use crate::chance::{below, mix};
+use anabranch_chance::{below, mix};
 
 /// A vertex of a graph: an interface.
 pub type Vertex = u32;

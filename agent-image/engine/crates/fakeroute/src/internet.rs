@@ -10,9 +10,9 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use anabranch_prefixes::Family;
 
-use crate::chance::{Draws, mix, scatter};
 use crate::graph::{Choice, Vertex};
 use crate::segment::{Segment, Shape};
+use anabranch_chance::{Draws, mix, scatter};
 
 /// The most vantage points.
 pub const MAX_VANTAGE_POINTS: u32 = 16;
@@ -102,10 +102,27 @@ pub struct Internet {
     prefixes: u32,
     vantage_points: u32,
     catalogues: [Vec<Segment>; 6],
+    outlines: Box<[[Outline; CATALOGUE]; 6]>,
     /// What tells the levels' and families' hashes apart.
     seeds: [u64; 6],
     /// The first address of each level's blocks, counted from the first of all; one more at the end.
     offsets: [u32; 7],
+}
+
+/// What most packets need of a segment, small enough for all of them to stay near the processor.
+#[derive(Clone, Copy, Default)]
+struct Outline {
+    length: u8,
+    branches: bool,
+}
+
+impl Outline {
+    fn of(segment: &Segment) -> Self {
+        Self {
+            length: segment.length() as u8,
+            branches: segment.graph().vertices() > segment.length(),
+        }
+    }
 }
 
 /// An instance of a segment: a real piece of network.
@@ -113,6 +130,7 @@ pub struct Internet {
 pub struct Instance<'a> {
     /// Its shape.
     pub segment: &'a Segment,
+    outline: Outline,
     /// Its level.
     pub level: Level,
     /// Its number in its level.
@@ -159,17 +177,24 @@ impl Internet {
             let i = level as usize;
             offsets[i + 1] = offsets[i] + instances * plan(level).block;
         }
+        let catalogues = LEVELS.map(|level| {
+            let mut draws = Draws::new(seed_of(level));
+            let shape = plan(level).shape;
+            let segments = (0..CATALOGUE).map(|_| Segment::draw(shape, &mut draws));
+            segments.collect::<Vec<_>>()
+        });
+        let mut outlines = Box::new([[Outline::default(); CATALOGUE]; 6]);
+        for (outlines, segments) in outlines.iter_mut().zip(&catalogues) {
+            for (outline, segment) in outlines.iter_mut().zip(segments) {
+                *outline = Outline::of(segment);
+            }
+        }
         Self {
             family,
             prefixes,
             vantage_points,
-            catalogues: LEVELS.map(|level| {
-                let mut draws = Draws::new(seed_of(level));
-                let shape = plan(level).shape;
-                (0..CATALOGUE)
-                    .map(|_| Segment::draw(shape, &mut draws))
-                    .collect()
-            }),
+            catalogues,
+            outlines,
             seeds: LEVELS.map(seed_of),
             offsets,
         }
@@ -185,7 +210,8 @@ impl Internet {
     #[must_use]
     pub fn instances(&self, level: Level) -> u32 {
         match level {
-            Level::Home => self.vantage_points,
+            // Without prefixes nothing leads anywhere.
+            Level::Home => self.vantage_points * self.prefixes.min(1),
             Level::Core => self.vantage_points * count(self.prefixes, Level::Region),
             _ => count(self.prefixes, level),
         }
@@ -200,18 +226,6 @@ impl Internet {
         }
     }
 
-    /// The number of a level's instance on the way from a vantage point to a prefix.
-    #[inline]
-    #[must_use]
-    pub fn number(&self, level: Level, vantage_point: u32, prefix: u32) -> u32 {
-        match level {
-            Level::Home => vantage_point,
-            // Regions first, so that the vantage points' ways into one are neighbours.
-            Level::Core => (prefix >> plan(level).shift) * self.vantage_points + vantage_point,
-            _ => prefix >> plan(level).shift,
-        }
-    }
-
     /// An instance of a level, in one of the epochs that a route change divides time into.
     #[inline]
     #[must_use]
@@ -220,8 +234,10 @@ impl Internet {
         // A route change moves what crosses the core, and leaves the rest.
         let epoch = if level == Level::Core { epoch } else { 0 };
         let salt = scatter(self.seeds[i] ^ (u64::from(number) | u64::from(epoch) << 32));
+        let place = salt as usize % CATALOGUE;
         Instance {
-            segment: &self.catalogues[i][salt as usize % CATALOGUE],
+            segment: &self.catalogues[i][place],
+            outline: self.outlines[i][place],
             level,
             number,
             salt,
@@ -249,6 +265,19 @@ impl Internet {
             Family::V4 => HOMES_V4 + (u128::from(vantage_point) << 8),
             Family::V6 => HOMES_V6 + (u128::from(vantage_point) << 64),
         }
+    }
+
+    /// Whether an address belongs to the network of a vantage point.
+    #[must_use]
+    pub fn is_home(&self, address: u128) -> bool {
+        let bits = match self.family {
+            Family::V4 => 8,
+            Family::V6 => 64,
+        };
+        let homes = (0..self.vantage_points).map(|number| self.home(number));
+        homes
+            .into_iter()
+            .any(|home| home >> bits == address >> bits)
     }
 
     /// The address of a vantage point.
@@ -303,7 +332,7 @@ impl Internet {
     }
 
     fn find_home(&self, address: u128) -> Option<Place> {
-        (0..self.vantage_points).find_map(|number| {
+        (0..self.instances(Level::Home)).find_map(|number| {
             let offset = address.checked_sub(self.home(number) + HOST - 1)?;
             let vertex = u32::try_from(offset / HOME_STEP).ok()?;
             let is_router = offset % HOME_STEP == 0;
@@ -346,10 +375,20 @@ impl Internet {
         prefix: u32,
         epoch: u32,
     ) -> impl Iterator<Item = Instance<'_>> {
-        LEVELS.into_iter().map(move |level| {
-            let number = self.number(level, vantage_point, prefix);
-            self.instance(level, number, epoch)
-        })
+        let region = prefix >> plan(Level::Region).shift;
+        let numbers = [
+            vantage_point,
+            // Regions first, so that the vantage points' ways into one are neighbours.
+            region * self.vantage_points + vantage_point,
+            region,
+            prefix >> plan(Level::Provider).shift,
+            prefix >> plan(Level::Access).shift,
+            prefix,
+        ];
+        LEVELS
+            .into_iter()
+            .zip(numbers)
+            .map(move |(level, number)| self.instance(level, number, epoch))
     }
 
     /// An address as others write it.
@@ -363,6 +402,20 @@ impl Internet {
 }
 
 impl Instance<'_> {
+    /// The number of hops that a walk makes.
+    #[inline]
+    #[must_use]
+    pub const fn length(&self) -> u32 {
+        self.outline.length as u32
+    }
+
+    /// Whether walks differ.
+    #[inline]
+    #[must_use]
+    pub const fn branches(&self) -> bool {
+        self.outline.branches
+    }
+
     /// The vertex of a layer that a packet meets.
     ///
     /// # Panics
@@ -384,7 +437,13 @@ impl Instance<'_> {
     #[inline]
     #[must_use]
     pub fn router(&self, vertex: Vertex) -> u64 {
-        mix(self.salt, u64::from(self.segment.graph().router(vertex)))
+        // Where nothing branches, each interface has a router of its own.
+        let router = if self.branches() {
+            self.segment.graph().router(vertex)
+        } else {
+            vertex
+        };
+        mix(self.salt, u64::from(router))
     }
 }
 

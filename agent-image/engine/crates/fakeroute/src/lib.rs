@@ -1,9 +1,11 @@
 //! A simulated Internet: what it looks like, and what it answers.
 
 pub mod behaviour;
-pub mod chance;
 pub mod graph;
 pub mod internet;
+pub mod laboratory;
 pub mod network;
+mod router;
 pub mod segment;
+pub mod topology;
 pub mod truth;

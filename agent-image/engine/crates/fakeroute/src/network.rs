@@ -3,9 +3,11 @@
 use anabranch_prefixes::Family;
 
 use crate::behaviour::{Behaviour, Switches};
-use crate::chance::{below, mix, scatter};
-use crate::graph::{Choice, Keys, Vertex};
+use crate::graph::{Balancing, Keys, Vertex};
 use crate::internet::{Instance, Internet, Level, Place};
+use crate::router::{Memory, initial_ttl};
+use crate::topology::{Topologies, Topology};
+use anabranch_chance::{below, mix, scatter};
 
 /// A packet that a vantage point sent, as far as the network looks at it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,6 +41,8 @@ pub enum Asks {
     Echo,
     /// A port unreachable: UDP to a port where nobody listens.
     Port,
+    /// A reset: TCP to a port where nobody listens.
+    Reset,
     /// Nothing: what hosts drop.
     Nothing,
 }
@@ -52,6 +56,17 @@ pub enum Reply {
     Echo,
     /// The destination's answer to UDP.
     PortUnreachable,
+    /// The destination's answer to TCP.
+    Reset,
+}
+
+impl Reply {
+    /// Whether it is an ICMP error, which quotes its probe.
+    #[inline]
+    #[must_use]
+    pub const fn is_error(self) -> bool {
+        matches!(self, Self::TimeExceeded | Self::PortUnreachable)
+    }
 }
 
 /// A reply, as far as the network decides about it.
@@ -77,34 +92,36 @@ pub struct Answer {
     pub copies: u32,
 }
 
-/// Slots for what routers remember; routers may share one, at no harm but an older memory.
-const SLOTS: usize = 1 << 16;
-
 /// The network: an Internet of each family, and what its routers remember.
 pub struct Network {
     v4: Internet,
     v6: Internet,
+    topologies: Topologies,
     seed: u64,
     switches: Switches,
     packets: u64,
-    /// Replies sent, which advance the routers' counters.
-    counters: Box<[u16]>,
-    /// When each router may next send an ICMP error, in microseconds.
-    next_error_us: Box<[u64]>,
+    memory: Memory,
 }
 
 impl Network {
-    /// A network of two Internets.
+    /// A network of two Internets, and of topologies beside them. Where both have an address,
+    /// it is the topology's.
     #[must_use]
-    pub fn new(v4: Internet, v6: Internet, behaviour: &Behaviour, seed: u64) -> Self {
+    pub fn new(
+        v4: Internet,
+        v6: Internet,
+        topologies: Topologies,
+        behaviour: &Behaviour,
+        seed: u64,
+    ) -> Self {
         Self {
             v4,
             v6,
+            topologies,
             seed: scatter(scatter(seed)),
             switches: behaviour.compile(),
             packets: 0,
-            counters: vec![0; SLOTS].into(),
-            next_error_us: vec![0; SLOTS].into(),
+            memory: Memory::new(),
         }
     }
 
@@ -117,12 +134,19 @@ impl Network {
         }
     }
 
+    /// The topologies.
+    #[must_use]
+    pub const fn topologies(&self) -> &Topologies {
+        &self.topologies
+    }
+
     /// What comes back to a probe that was sent at a time, in microseconds from the start.
     #[inline]
     pub fn answer(&mut self, probe: &Probe, now_us: u64) -> Option<Answer> {
         self.packets += 1;
         let packet = scatter(self.seed ^ self.packets);
-        if self.switches.loss.of(packet) || self.switches.loss.of_mix(packet, 2) {
+        let lost = self.switches.loss.of(packet) || self.switches.loss.of_mix(packet, 2);
+        if lost || probe.ttl == 0 {
             return None;
         }
         let stop = self.find_stop(probe, packet, now_us)?;
@@ -130,9 +154,12 @@ impl Network {
             (false, _) => Reply::TimeExceeded,
             (true, Asks::Echo) => Reply::Echo,
             (true, Asks::Port) => Reply::PortUnreachable,
+            (true, Asks::Reset) => Reply::Reset,
             (true, Asks::Nothing) => return None,
         };
-        if reply != Reply::Echo && !self.may_send_error(stop.router, now_us) {
+        let interval_us = self.switches.error_interval_us;
+        let router = stop.router;
+        if reply.is_error() && !self.memory.may_send_error(router, interval_us, now_us) {
             return None;
         }
         let travel_us = u64::from(2 * stop.delay_us + below(mix(packet, 8), JITTER_US));
@@ -140,11 +167,11 @@ impl Network {
             reply,
             from: stop.address,
             hops: stop.hops as u8,
-            ttl: initial_ttl(stop.router, reply).saturating_sub(stop.hops as u8 - 1),
-            identification: self.identify(stop.router, probe, packet, now_us),
+            ttl: initial_ttl(router, reply).saturating_sub(stop.hops as u8 - 1),
+            identification: self.memory.identify(router, probe, packet, now_us),
             delay_us: ((travel_us * self.switches.delay_per_1024) >> 10) as u32,
             label: stop.label,
-            short_quote: self.switches.short_quotes.of_mix(stop.router, 9),
+            short_quote: self.switches.short_quotes.of_mix(router, 9),
             copies: stop.copies,
         })
     }
@@ -152,18 +179,20 @@ impl Network {
     /// Where a probe ends, if there is somebody who answers.
     #[inline]
     fn find_stop(&self, probe: &Probe, packet: u64, now_us: u64) -> Option<Stop> {
+        if let Some((topology, place)) = self.topologies.find(probe.family, probe.destination) {
+            return self.find_stop_in(topology, place, probe, packet);
+        }
         let internet = self.internet(probe.family);
         let place = internet.find(probe.destination)?;
         let prefix = internet.prefix_behind(probe.vantage_point, place)?;
         let change_us = self.switches.route_change_us;
         let epoch = u32::from(change_us > 0 && now_us >= change_us);
-        let keys = self.keys(probe, packet);
         // What the TTL leaves for the segment at hand and those behind it.
         let mut ttl = u32::from(probe.ttl);
         let mut reached = Reached::default();
         let mut before: Option<(Instance<'_>, Reached)> = None;
         for instance in internet.path(probe.vantage_point, prefix, epoch) {
-            let length = instance.segment.length();
+            let length = instance.length();
             if let Place::Interface { level, vertex, .. } = place
                 && level == instance.level
             {
@@ -179,15 +208,14 @@ impl Network {
             if instance.level == Level::Edge && ttl > 1 && self.loops(probe.family, prefix) {
                 let (access, reached_access) = before?;
                 if ttl % 2 == 0 {
-                    let layer = access.segment.length() - 1;
-                    let vertex = access.walk(layer, self.switches.choice(access.salt, &keys));
+                    let layer = access.length() - 1;
+                    let vertex = self.walk(&access, layer, probe, packet);
                     return self.stop_at(internet, &access, vertex, layer, reached_access);
                 }
                 ttl = 1;
             }
             if ttl <= length {
-                let choice = self.switches.choice(instance.salt, &keys);
-                let vertex = instance.walk(ttl - 1, choice);
+                let vertex = self.walk(&instance, ttl - 1, probe, packet);
                 return self.stop_at(internet, &instance, vertex, ttl - 1, reached);
             }
             before = Some((instance, reached));
@@ -196,6 +224,67 @@ impl Network {
             reached.delay_us += delay(&instance);
         }
         self.stop_at_host(probe, reached)
+    }
+
+    /// The same in a topology, for a probe to one of its vertices.
+    fn find_stop_in(
+        &self,
+        topology: &Topology,
+        place: Vertex,
+        probe: &Probe,
+        packet: u64,
+    ) -> Option<Stop> {
+        let mut reached = Reached::default();
+        let mut vertex = 0;
+        for next in self
+            .walk_in(topology, place, probe, packet)
+            .take(usize::from(probe.ttl))
+        {
+            vertex = next;
+            reached.hops += 1;
+            let router = self.router_in(topology, vertex);
+            reached.delay_us += LEAST_HOP_US + below(mix(router, 13), MORE_HOP_US);
+        }
+        let router = self.router_in(topology, vertex);
+        if vertex != topology.destination() && self.is_silent(router) {
+            return None;
+        }
+        Some(Stop {
+            address: topology.address(vertex),
+            router,
+            hops: reached.hops,
+            delay_us: reached.delay_us,
+            is_destination: vertex == place,
+            label: self.switches.mpls.of_mix(router, 4).then(|| label(router)),
+            copies: 1,
+        })
+    }
+
+    /// The vertices of a topology that a probe to one of them meets.
+    pub(crate) fn walk_in<'a>(
+        &self,
+        topology: &'a Topology,
+        place: Vertex,
+        probe: &Probe,
+        packet: u64,
+    ) -> impl Iterator<Item = Vertex> + use<'a> {
+        let salt = self.salt_of(topology);
+        let choice = self.switches.choice(salt, &self.keys(probe, packet));
+        let spreads = place == topology.destination();
+        let way = if spreads {
+            Vec::new()
+        } else {
+            topology.way_to(place)
+        };
+        let mut spread = 0;
+        let spreading = std::iter::from_fn(move || {
+            spread = topology
+                .graph()
+                .next_hop(spread, choice, salt)
+                .filter(|_| spreads)?;
+            Some(spread)
+        });
+        way.into_iter().chain(spreading)
     }
 
     /// A router, unless it is one that never answers.
@@ -221,9 +310,9 @@ impl Network {
             address: internet.interface(instance.level, instance.number, vertex),
             router,
             hops: reached.hops + layer + 1,
-            delay_us: reached.delay_us + delay(instance) * (layer + 1) / instance.segment.length(),
+            delay_us: reached.delay_us + delay(instance) * (layer + 1) / instance.length(),
             is_destination: false,
-            label: shows_labels.then(|| FIRST_LABEL + below(mix(router, 5), LABELS)),
+            label: shows_labels.then(|| label(router)),
             copies: if amplifies { 3 } else { 1 },
         })
     }
@@ -248,10 +337,36 @@ impl Network {
         self.switches.silent_routers.of_mix(router, 6)
     }
 
-    /// How the routers of a segment choose for a probe.
-    pub(crate) fn choice(&self, instance: &Instance<'_>, probe: &Probe, packet: u64) -> Choice {
-        self.switches
-            .choice(instance.salt, &self.keys(probe, packet))
+    /// The vertex of a segment's layer that a probe meets.
+    #[inline]
+    pub(crate) fn walk(
+        &self,
+        instance: &Instance<'_>,
+        layer: u32,
+        probe: &Probe,
+        packet: u64,
+    ) -> Vertex {
+        if !instance.branches() {
+            return layer;
+        }
+        let keys = self.keys(probe, packet);
+        instance.walk(layer, self.switches.choice(instance.salt, &keys))
+    }
+
+    /// Whether the routers that a salt stands for balance packet by packet.
+    pub(crate) fn sprays(&self, salt: u64) -> bool {
+        self.switches.balancing(salt) == Balancing::Packet
+    }
+
+    /// What tells a topology's choices from those of others.
+    pub(crate) fn salt_of(&self, topology: &Topology) -> u64 {
+        self.router_in(topology, topology.destination())
+    }
+
+    /// What tells the router at a vertex from all others, in whatever topology it stands.
+    #[inline]
+    pub(crate) fn router_in(&self, topology: &Topology, vertex: Vertex) -> u64 {
+        self.fold(topology.address(vertex))
     }
 
     fn loops(&self, family: Family, prefix: u32) -> bool {
@@ -276,61 +391,21 @@ impl Network {
             packet,
         }
     }
-
-    /// Whether a router's limit of ICMP errors lets it send one now: a bucket that fills
-    /// evenly and holds a tenth of a second's errors.
-    #[inline]
-    fn may_send_error(&mut self, router: u64, now_us: u64) -> bool {
-        let interval = self.switches.error_interval_us;
-        if interval == 0 {
-            return true;
-        }
-        let next = &mut self.next_error_us[router as usize % SLOTS];
-        let earned = (*next).max(now_us) + interval;
-        let fits = earned <= now_us + interval.max(100_000);
-        if fits {
-            *next = earned;
-        }
-        fits
-    }
-
-    /// The identification of a router's next packet, by the router's habit.
-    #[inline]
-    fn identify(&mut self, router: u64, probe: &Probe, packet: u64, now_us: u64) -> u16 {
-        let counter = &mut self.counters[router as usize % SLOTS];
-        *counter = counter.wrapping_add(1);
-        match below(mix(router, 10), 10) {
-            // A counter that all its packets share, other people's too.
-            0..6 => {
-                let others = now_us * u64::from(1 + below(mix(router, 11), 500)) / 1_000_000;
-                (mix(router, 12) as u16)
-                    .wrapping_add(others as u16)
-                    .wrapping_add(*counter)
-            }
-            6..8 => 0,
-            8 => packet as u16,
-            _ => probe.identification,
-        }
-    }
 }
 
 const JITTER_US: u32 = 200;
 const LAST_LINK_US: u32 = 300;
+/// What a link of a topology takes, in microseconds, and what it may take longer.
+const LEAST_HOP_US: u32 = 200;
+const MORE_HOP_US: u32 = 4_000;
 /// Labels below have a meaning of their own (RFC 3032).
 const FIRST_LABEL: u32 = 16;
 const LABELS: u32 = (1 << 20) - FIRST_LABEL;
 
-/// The initial TTL of a router's replies: one for errors and one for echo replies (Vanaubel et al.,
-/// "Network fingerprinting: TTL-based router signatures", IMC 2013).
+/// The MPLS label that a router sees on packets.
 #[inline]
-fn initial_ttl(router: u64, reply: Reply) -> u8 {
-    let (error, echo) = match below(mix(router, 7), 20) {
-        0..10 => (255, 255),
-        10..16 => (64, 64),
-        16..19 => (255, 64),
-        _ => (128, 128),
-    };
-    if reply == Reply::Echo { echo } else { error }
+fn label(router: u64) -> u32 {
+    FIRST_LABEL + below(mix(router, 5), LABELS)
 }
 
 /// How long a segment takes in one direction, in microseconds.

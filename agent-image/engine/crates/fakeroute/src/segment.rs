@@ -10,8 +10,8 @@
 //! asymmetric; 42 % look different once aliases are resolved, 68 % of whose sets have size 2 and 97 %
 //! at most 10. What lies between these figures is interpolated.
 
-use crate::chance::{Draws, Share};
 use crate::graph::{Graph, Vertex};
+use anabranch_chance::{Draws, Share};
 
 /// What a level of the Internet draws its segments by.
 #[derive(Clone, Copy, Debug)]

@@ -1,11 +1,14 @@
 //! What there is to be found.
 
+use std::ops::Range;
+
 use crate::graph::Vertex;
-use crate::internet::{Instance, Internet, LEVELS, Level};
+use crate::internet::{Instance, Internet, LEVELS, Level, Place};
 use crate::network::{Network, Probe};
+use crate::topology::Topology;
 
 /// An interface of a router.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Interface {
     /// Its address, as a number of the family.
     pub address: u128,
@@ -24,13 +27,13 @@ pub struct Diamond {
     pub convergence: u128,
     /// The most interfaces at one hop in between.
     pub max_width: u32,
-    /// Links from one to the other.
+    /// Links from one to the other, on the longest path.
     pub max_length: u32,
 }
 
 impl Internet {
     /// The instances of the next level that traffic through an instance can go on to.
-    fn next_numbers(&self, level: Level, number: u32) -> std::ops::Range<u32> {
+    fn next_numbers(&self, level: Level, number: u32) -> Range<u32> {
         let Some(next) = LEVELS.get(level as usize + 1) else {
             return 0..0;
         };
@@ -119,6 +122,64 @@ impl Internet {
     }
 }
 
+impl Topology {
+    /// The links between interfaces: near and far vertex.
+    pub fn links(&self) -> impl Iterator<Item = (Vertex, Vertex)> {
+        self.interfaces().flat_map(|near| {
+            let mut next = self.graph().next_hops(near).to_vec();
+            next.dedup(); // a weight repeats a link
+            next.into_iter().map(move |far| (near, far))
+        })
+    }
+
+    /// The diamonds, from first to last.
+    #[must_use]
+    pub fn diamonds(&self) -> Vec<Diamond> {
+        let meeting = self.meeting_points();
+        let pairs = meeting.windows(2).map(|pair| (pair[0], pair[1]));
+        pairs
+            .filter_map(|(divergence, convergence)| {
+                let widths = self.widths(divergence, convergence);
+                Some(Diamond {
+                    divergence: self.address(divergence),
+                    convergence: self.address(convergence),
+                    max_width: widths.iter().copied().max()?,
+                    max_length: widths.len() as u32 + 1,
+                })
+            })
+            .collect()
+    }
+
+    /// The vertices that lie on all paths: where no link leads past, once those before are passed.
+    fn meeting_points(&self) -> Vec<Vertex> {
+        let mut last_reached = 0;
+        let passed_by_none = self.interfaces().filter(|vertex| {
+            let meets = last_reached <= *vertex;
+            let next_hops = self.graph().next_hops(*vertex);
+            last_reached = last_reached.max(next_hops.iter().copied().max().unwrap_or(0));
+            meets
+        });
+        passed_by_none.collect()
+    }
+
+    /// The interfaces at each hop between two vertices, on paths of whatever length.
+    fn widths(&self, divergence: Vertex, convergence: Vertex) -> Vec<u32> {
+        let mut widths = Vec::new();
+        let mut layer = vec![divergence];
+        loop {
+            let next = layer.iter().flat_map(|at| self.graph().next_hops(*at));
+            let mut next: Vec<Vertex> = next.copied().filter(|at| *at != convergence).collect();
+            next.sort_unstable();
+            next.dedup();
+            if next.is_empty() {
+                return widths;
+            }
+            widths.push(next.len() as u32);
+            layer = next;
+        }
+    }
+}
+
 impl Network {
     /// The interfaces of a piece.
     pub fn interfaces<'a>(
@@ -126,38 +187,112 @@ impl Network {
         internet: &'a Internet,
         instance: Instance<'a>,
     ) -> impl Iterator<Item = Interface> + 'a {
-        (0..instance.segment.graph().vertices()).map(move |vertex| Interface {
+        let vertices = 0..instance.segment.graph().vertices();
+        vertices.map(move |vertex| self.interface(internet, &instance, vertex))
+    }
+
+    fn interface(&self, internet: &Internet, instance: &Instance<'_>, vertex: Vertex) -> Interface {
+        Interface {
             address: internet.interface(instance.level, instance.number, vertex),
             router: instance.router(vertex),
             answers: !self.is_silent(instance.router(vertex)),
-        })
+        }
     }
 
-    /// The interfaces that the packets of a flow to a prefix meet, first to last, and whether they
-    /// answer; nothing for other destinations. Where routers balance packet by packet, one of
-    /// the flow's paths.
+    /// The interface at a vertex of a topology; the destination always answers.
+    #[must_use]
+    pub fn interface_in(&self, topology: &Topology, vertex: Vertex) -> Interface {
+        let router = self.router_in(topology, vertex);
+        Interface {
+            address: topology.address(vertex),
+            router,
+            answers: vertex == topology.destination() || !self.is_silent(router),
+        }
+    }
+
+    /// The topology that a probe's destination is the end of.
+    fn find_destination(&self, probe: &Probe) -> Option<(&Topology, Vertex)> {
+        let (topology, vertex) = self.topologies().find(probe.family, probe.destination)?;
+        (vertex == topology.destination()).then_some((topology, vertex))
+    }
+
+    /// The segments on the way to a probe's destination, if it lies in a prefix.
+    fn instances_to<'a>(&'a self, probe: &Probe) -> impl Iterator<Item = Instance<'a>> + use<'a> {
+        let internet = self.internet(probe.family);
+        let prefix = match internet.find(probe.destination) {
+            Some(Place::Host(prefix)) => Some(prefix),
+            _ => None,
+        };
+        let vantage_point = probe.vantage_point;
+        prefix
+            .into_iter()
+            .flat_map(move |prefix| internet.path(vantage_point, prefix, 0))
+    }
+
+    /// The interfaces that the packets of a flow to a prefix, or to a topology's destination, meet
+    /// before their destination, first to last; nothing for other destinations. Where routers
+    /// balance packet by packet, one of the flow's paths.
     #[must_use]
     pub fn path(&self, probe: &Probe) -> Vec<Interface> {
+        if let Some((topology, place)) = self.find_destination(probe) {
+            let way = self.walk_in(topology, place, probe, 0);
+            return way
+                .filter(|vertex| *vertex != place)
+                .map(|vertex| self.interface_in(topology, vertex))
+                .collect();
+        }
         let internet = self.internet(probe.family);
-        let Some(crate::internet::Place::Host(prefix)) = internet.find(probe.destination) else {
-            return Vec::new();
-        };
-        internet
-            .path(probe.vantage_point, prefix, 0)
-            .flat_map(|instance| {
-                (0..instance.segment.length()).map(move |layer| {
-                    let vertex = self.choose_vertex(&instance, layer, probe);
-                    Interface {
-                        address: internet.interface(instance.level, instance.number, vertex),
-                        router: instance.router(vertex),
-                        answers: !self.is_silent(instance.router(vertex)),
-                    }
-                })
-            })
-            .collect()
+        let mut path = Vec::new();
+        for instance in self.instances_to(probe) {
+            path.extend((0..instance.length()).map(|layer| {
+                let vertex = self.walk(&instance, layer, probe, 0);
+                self.interface(internet, &instance, vertex)
+            }));
+        }
+        path
     }
 
-    fn choose_vertex(&self, instance: &Instance<'_>, layer: u32, probe: &Probe) -> Vertex {
-        instance.walk(layer, self.choice(instance, probe, 0))
+    /// The links between routers, and to a topology's destination, that the packets of a flow can
+    /// cross: those of its path, and where routers balance packet by packet all that they choose from.
+    pub fn links_of_flow(&self, probe: &Probe, mut take: impl FnMut(Interface, Interface)) {
+        if let Some((topology, place)) = self.find_destination(probe) {
+            let mut link = |near, far| {
+                take(
+                    self.interface_in(topology, near),
+                    self.interface_in(topology, far),
+                );
+            };
+            if self.sprays(self.salt_of(topology)) {
+                topology.links().for_each(|(near, far)| link(near, far));
+            } else {
+                let way: Vec<Vertex> = self.walk_in(topology, place, probe, 0).collect();
+                way.windows(2).for_each(|pair| link(pair[0], pair[1]));
+            }
+            return;
+        }
+        let internet = self.internet(probe.family);
+        let mut last: Vec<Interface> = Vec::new();
+        for instance in self.instances_to(probe) {
+            let at = |vertex| self.interface(internet, &instance, vertex);
+            for exit in &last {
+                take(*exit, at(0));
+            }
+            if instance.branches() && self.sprays(instance.salt) {
+                let graph = instance.segment.graph();
+                for near in 0..graph.vertices() {
+                    graph
+                        .next_hops(near)
+                        .iter()
+                        .for_each(|far| take(at(near), at(*far)));
+                }
+                last = instance.segment.exits().map(at).collect();
+            } else {
+                let walk =
+                    (0..instance.length()).map(|layer| self.walk(&instance, layer, probe, 0));
+                let way: Vec<Interface> = walk.map(at).collect();
+                way.windows(2).for_each(|pair| take(pair[0], pair[1]));
+                last = way[way.len() - 1..].to_vec();
+            }
+        }
     }
 }

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeSet;
 
+use anabranch_chance::scatter;
 use anabranch_fakeroute::behaviour::Behaviour;
-use anabranch_fakeroute::chance::scatter;
 use anabranch_fakeroute::internet::{Internet, Level, Place};
 use anabranch_fakeroute::network::{Asks, Network, Probe, Reply};
+use anabranch_fakeroute::topology::Topologies;
 use anabranch_prefixes::Family;
 
 const PREFIXES: u32 = 3_000;
@@ -17,7 +18,16 @@ fn network(settings: &[(&str, f64)]) -> Network {
         behaviour.set(name, *value).unwrap();
     }
     let internet = |family| Internet::new(family, PREFIXES, VANTAGE_POINTS, 42);
-    Network::new(internet(Family::V4), internet(Family::V6), &behaviour, 42)
+    {
+        let topologies = Topologies::default();
+        Network::new(
+            internet(Family::V4),
+            internet(Family::V6),
+            topologies,
+            &behaviour,
+            42,
+        )
+    }
 }
 
 fn probe(network: &Network, family: Family, draw: u64) -> Probe {

@@ -1,6 +1,6 @@
 //! The simulated Internet.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -8,10 +8,11 @@ use std::path::PathBuf;
 use anabranch_fakeroute::behaviour::{Behaviour, SWITCHES};
 use anabranch_fakeroute::internet::{MAX_PREFIXES, MAX_VANTAGE_POINTS};
 use anabranch_fakeroute::network::{Asks, Network, Probe};
+use anabranch_fakeroute::topology::{Topologies, Topology};
 use anabranch_prefixes::Family;
 use anabranch_simulator::simulation::Plan;
 use anabranch_simulator::truth::write_truth;
-use pyo3::exceptions::PyValueError;
+use pyo3::exceptions::{PyOSError, PyValueError};
 use pyo3::prelude::*;
 
 #[pyclass(frozen, module = "anabranch_engine")]
@@ -24,13 +25,15 @@ pub struct Simulation {
 #[pymethods]
 impl Simulation {
     #[new]
-    #[pyo3(signature = (*, prefixes_v4, prefixes_v6, vantage_points, seed, switches))]
+    #[allow(clippy::needless_pass_by_value)] // what Python's list becomes
+    #[pyo3(signature = (*, prefixes_v4, prefixes_v6, vantage_points, seed, switches, topologies=Vec::new()))]
     fn new(
         prefixes_v4: u32,
         prefixes_v6: u32,
         vantage_points: u32,
         seed: u64,
         switches: BTreeMap<String, f64>,
+        topologies: Vec<PathBuf>,
     ) -> PyResult<Self> {
         let refuse = |reason: String| Err(PyValueError::new_err(reason));
         if prefixes_v4.max(prefixes_v6) > MAX_PREFIXES {
@@ -41,7 +44,12 @@ impl Simulation {
                 "there can be 1 to {MAX_VANTAGE_POINTS} vantage points"
             ));
         }
-        let mut behaviour = Behaviour::default();
+        // Who draws a network wants to see that one.
+        let mut behaviour = if topologies.is_empty() {
+            Behaviour::default()
+        } else {
+            Behaviour::plain()
+        };
         for (name, value) in switches {
             if let Err(error) = behaviour.set(&name, value) {
                 return refuse(error.to_string());
@@ -50,11 +58,21 @@ impl Simulation {
         let plan = Plan {
             prefixes_v4,
             prefixes_v6,
+            topologies: read_topologies(&topologies)?,
             vantage_points,
             seed,
             behaviour,
         };
         let network = plan.build();
+        for (family, address) in plan.topologies.addresses() {
+            let internet = network.internet(family);
+            if internet.is_home(address) {
+                let address = internet.address(address);
+                return refuse(format!(
+                    "{address} of a topology belongs to a vantage point; give it another address"
+                ));
+            }
+        }
         Ok(Self { plan, network })
     }
 
@@ -80,32 +98,48 @@ impl Simulation {
         octets: u32,
         flow_label: u32,
     ) -> PyResult<Vec<(String, bool)>> {
-        if vantage_point >= self.plan.vantage_points {
-            return Err(PyValueError::new_err(format!(
-                "there is no vantage point {vantage_point}; they count from 0"
-            )));
-        }
-        let (family, destination) = match destination {
-            IpAddr::V4(v4) => (Family::V4, u128::from(u32::from(v4))),
-            IpAddr::V6(v6) => (Family::V6, u128::from(v6)),
-        };
-        let internet = self.network.internet(family);
-        let probe = Probe {
-            vantage_point,
-            family,
-            source: internet.vantage_point(vantage_point),
-            destination,
-            protocol,
-            ttl: 1,
-            octets,
-            flow_label,
-            identification: 0,
-            asks: Asks::Nothing,
-        };
+        let probe = self.probe(vantage_point, destination, protocol, octets, flow_label)?;
+        let internet = self.network.internet(probe.family);
         let path = self.network.path(&probe).into_iter();
         Ok(path
             .map(|hop| (internet.address(hop.address).to_string(), hop.answers))
             .collect())
+    }
+
+    #[allow(clippy::needless_pass_by_value)] // what Python's lists become
+    #[pyo3(signature = (vantage_point, destinations, protocol, octets, flow_labels = vec![0]))]
+    fn links_of_flows(
+        &self,
+        py: Python<'_>,
+        vantage_point: u32,
+        destinations: Vec<IpAddr>,
+        protocol: u8,
+        octets: Vec<u32>,
+        flow_labels: Vec<u32>,
+    ) -> PyResult<Vec<(String, String, bool)>> {
+        let mut links = BTreeSet::new();
+        for destination in destinations {
+            let mut probe = self.probe(vantage_point, destination, protocol, 0, 0)?;
+            py.detach(|| {
+                for (octets, flow_label) in octets
+                    .iter()
+                    .flat_map(|octets| flow_labels.iter().map(move |label| (*octets, *label)))
+                {
+                    probe.octets = octets;
+                    probe.flow_label = flow_label;
+                    self.network.links_of_flow(&probe, |near, far| {
+                        let seen = near.answers && far.answers;
+                        links.insert((probe.family, near.address, far.address, seen));
+                    });
+                }
+            });
+        }
+        let named = links.into_iter().map(|(family, near, far, seen)| {
+            let internet = self.network.internet(family);
+            let [near, far] = [near, far].map(|end| internet.address(end).to_string());
+            (near, far, seen)
+        });
+        Ok(named.collect())
     }
 
     #[allow(clippy::needless_pass_by_value)] // what Python's list becomes
@@ -116,4 +150,59 @@ impl Simulation {
         let (code, counts) = py.detach(|| self.plan.run(&command))?;
         Ok((code, counts.received, counts.replies, counts.lost))
     }
+}
+
+impl Simulation {
+    /// A probe of a flow.
+    fn probe(
+        &self,
+        vantage_point: u32,
+        destination: IpAddr,
+        protocol: u8,
+        octets: u32,
+        flow_label: u32,
+    ) -> PyResult<Probe> {
+        if vantage_point >= self.plan.vantage_points {
+            return Err(PyValueError::new_err(format!(
+                "there is no vantage point {vantage_point}; they count from 0"
+            )));
+        }
+        let (family, destination) = match destination {
+            IpAddr::V4(v4) => (Family::V4, u128::from(u32::from(v4))),
+            IpAddr::V6(v6) => (Family::V6, u128::from(v6)),
+        };
+        let internet = self.network.internet(family);
+        Ok(Probe {
+            vantage_point,
+            family,
+            source: internet.vantage_point(vantage_point),
+            destination,
+            protocol,
+            ttl: 1,
+            octets,
+            flow_label,
+            identification: 0,
+            asks: Asks::Nothing,
+        })
+    }
+}
+
+fn read_topologies(files: &[PathBuf]) -> PyResult<Topologies> {
+    let topologies = files
+        .iter()
+        .map(|file| {
+            let text = std::fs::read_to_string(file).map_err(|error| {
+                PyOSError::new_err(format!("can't read {}: {error}", file.display()))
+            })?;
+            Topology::read(&text)
+                .map_err(|error| PyValueError::new_err(format!("{}: {error}", file.display())))
+        })
+        .collect::<PyResult<Vec<_>>>()?;
+    Topologies::new(topologies).map_err(|(one, other)| {
+        PyValueError::new_err(format!(
+            "{} and {}: the destination of one stands in the other too; give each its own",
+            files[one].display(),
+            files[other].display()
+        ))
+    })
 }

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anabranch_fakeroute::behaviour::Behaviour;
+use anabranch_fakeroute::topology::Topologies;
 use anabranch_prefixes::Family;
 use anabranch_simulator::namespace::Namespace;
 use anabranch_simulator::port::Port;
@@ -26,6 +27,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let plan = Plan {
         prefixes_v4: PREFIXES,
         prefixes_v6: 0,
+        topologies: Topologies::default(),
         vantage_points: 1,
         seed: 1,
         behaviour,

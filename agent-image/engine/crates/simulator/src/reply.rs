@@ -3,7 +3,7 @@
 use anabranch_fakeroute::network::{Answer, Asks, Probe, Reply};
 use anabranch_prefixes::Family;
 use anabranch_wire::checksum::{Sum, checksum};
-use anabranch_wire::ip::{HEADER_V4, HEADER_V6, Header, ICMP, ICMP6, Packet, UDP};
+use anabranch_wire::ip::{HEADER_V4, HEADER_V6, Header, ICMP, ICMP6, Packet, TCP, UDP};
 
 /// The least of an IPv4 packet that an error quotes behind its header (RFC 792).
 const LEAST_QUOTED: usize = 8;
@@ -14,6 +14,12 @@ const LONGEST_V6: usize = 1280;
 /// A quote that extensions follow is padded to this length (RFC 4884, section 5).
 const QUOTE_BEFORE_EXTENSIONS: usize = 128;
 const ICMP_HEADER: usize = 8;
+/// A TCP header without options, and flags in it (RFC 9293, section 3.1).
+const TCP_HEADER: usize = 20;
+const FINAL: u8 = 1;
+const SYNCHRONIZES: u8 = 2;
+const RESET: u8 = 4;
+const ACKNOWLEDGES: u8 = 16;
 /// An extension structure with one MPLS label.
 const EXTENSION: usize = 12;
 
@@ -51,13 +57,22 @@ fn read_asks(packet: &Packet<'_>) -> Asks {
         {
             Asks::Port
         }
+        (_, TCP, _) if asks_for_reset(payload) => Asks::Reset,
         _ => Asks::Nothing,
     }
+}
+
+/// Whether a TCP segment to a closed port is whole, and no reset itself.
+fn asks_for_reset(segment: &[u8]) -> bool {
+    segment.len() >= TCP_HEADER
+        && (TCP_HEADER..=segment.len()).contains(&(usize::from(segment[12] >> 4) * 4))
+        && segment[13] & RESET == 0
 }
 
 /// Appends the reply to a probe, as an IP packet.
 pub fn write_reply(out: &mut Vec<u8>, packet: &Packet<'_>, answer: &Answer) {
     let (protocol, kind, code) = match (packet.family(), answer.reply) {
+        (_, Reply::Reset) => return write_reset(out, packet, answer),
         (Family::V4, Reply::TimeExceeded) => (ICMP, 11, 0),
         (Family::V4, Reply::PortUnreachable) => (ICMP, 3, 3),
         (Family::V4, Reply::Echo) => (ICMP, 0, 0),
@@ -65,35 +80,62 @@ pub fn write_reply(out: &mut Vec<u8>, packet: &Packet<'_>, answer: &Answer) {
         (Family::V6, Reply::PortUnreachable) => (ICMP6, 1, 4),
         (Family::V6, Reply::Echo) => (ICMP6, 129, 0),
     };
-    let header = Header {
+    let header = header(packet, answer, protocol);
+    let quote = Quote::choose(packet, answer);
+    let payload = if answer.reply.is_error() {
+        ICMP_HEADER + quote.size()
+    } else {
+        packet.payload().len()
+    };
+    header.write(out, payload);
+    let body = out.len();
+    out.extend([kind, code, 0, 0]);
+    if answer.reply.is_error() {
+        out.extend(quote.length_field(packet.family()));
+        quote.write(out, packet);
+    } else {
+        // Identifier, sequence number and data go back as they came.
+        out.extend(&packet.payload()[4..]);
+    }
+    let sum = header.start_sum(payload).with(&out[body..]).finish();
+    out[body + 2..body + 4].copy_from_slice(&sum.to_be_bytes());
+}
+
+fn header(packet: &Packet<'_>, answer: &Answer, protocol: u8) -> Header {
+    Header {
         family: packet.family(),
         source: answer.from,
         destination: packet.source(),
         protocol,
         ttl: answer.ttl,
         identification: answer.identification,
-    };
-    let quote = Quote::choose(packet, answer);
-    let payload = match answer.reply {
-        Reply::Echo => packet.payload().len(),
-        Reply::TimeExceeded | Reply::PortUnreachable => ICMP_HEADER + quote.size(),
-    };
-    header.write(out, payload);
-    let body = out.len();
-    match answer.reply {
-        Reply::Echo => {
-            // Identifier, sequence number and data go back as they came.
-            out.extend([kind, code, 0, 0]);
-            out.extend(&packet.payload()[4..]);
-        }
-        Reply::TimeExceeded | Reply::PortUnreachable => {
-            out.extend([kind, code, 0, 0]);
-            out.extend(quote.length_field(packet.family()));
-            quote.write(out, packet);
-        }
     }
-    let sum = header.start_sum(payload).with(&out[body..]).finish();
-    out[body + 2..body + 4].copy_from_slice(&sum.to_be_bytes());
+}
+
+/// Appends the reset of a TCP port where nobody listens (RFC 9293, section 3.5.2).
+fn write_reset(out: &mut Vec<u8>, packet: &Packet<'_>, answer: &Answer) {
+    let segment = packet.payload();
+    let flags = segment[13];
+    let data = segment.len() - usize::from(segment[12] >> 4) * 4;
+    let header = header(packet, answer, TCP);
+    header.write(out, TCP_HEADER);
+    let body = out.len();
+    out.extend(&segment[2..4]);
+    out.extend(&segment[..2]);
+    if flags & ACKNOWLEDGES == 0 {
+        let sequence = u32::from_be_bytes([segment[4], segment[5], segment[6], segment[7]]);
+        let octets = data as u32 + u32::from(flags & SYNCHRONIZES != 0) + u32::from(flags & FINAL);
+        out.extend([0; 4]);
+        out.extend(sequence.wrapping_add(octets).to_be_bytes());
+        out.extend([5 << 4, RESET | ACKNOWLEDGES]);
+    } else {
+        out.extend(&segment[8..12]);
+        out.extend([0; 4]);
+        out.extend([5 << 4, RESET]);
+    }
+    out.extend([0; 6]);
+    let sum = header.start_sum(TCP_HEADER).with(&out[body..]).finish();
+    out[body + 16..body + 18].copy_from_slice(&sum.to_be_bytes());
 }
 
 /// What an ICMP error quotes of a probe.
@@ -295,6 +337,39 @@ mod tests {
         assert_eq!(packet.payload()[0], 0);
         assert_eq!(packet.payload()[4..], payload[4..]);
         assert!(packet.has_right_checksum());
+    }
+
+    #[test]
+    fn a_closed_tcp_port_resets_what_comes() {
+        // A SYN with one octet of data, and an ACK.
+        for (flags, expected) in [
+            (2, [0, 0, 0, 0, 0, 0, 1, 2]),
+            (16, [0, 0, 0, 9, 0, 0, 0, 0]),
+        ] {
+            let header = Header {
+                family: Family::V6,
+                source: 7,
+                destination: 9,
+                protocol: TCP,
+                ttl: 9,
+                identification: 0,
+            };
+            let mut segment = vec![1, 2, 0, 80, 0, 0, 1, 0, 0, 0, 0, 9, 0x50, flags, 0, 0];
+            segment.extend([0, 0, 0, 0, 99]);
+            let sum = header.start_sum(segment.len()).with(&segment).finish();
+            segment[16..18].copy_from_slice(&sum.to_be_bytes());
+            let mut bytes = Vec::new();
+            header.write(&mut bytes, segment.len());
+            bytes.extend(&segment);
+            let asks = read_probe(&Packet::parse(&bytes).unwrap(), 0).asks;
+            assert_eq!(asks, Asks::Reset);
+            let bytes = reply(&bytes, &answer(Reply::Reset));
+            let packet = Packet::parse(&bytes).unwrap();
+            assert!(packet.has_right_checksum());
+            assert_eq!(packet.payload()[..4], [0, 80, 1, 2]);
+            assert_eq!(packet.payload()[4..12], expected);
+            assert_eq!(packet.payload()[13] & RESET, RESET);
+        }
     }
 
     #[test]

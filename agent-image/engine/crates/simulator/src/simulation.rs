@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use anabranch_fakeroute::behaviour::Behaviour;
 use anabranch_fakeroute::internet::Internet;
 use anabranch_fakeroute::network::Network;
+use anabranch_fakeroute::topology::Topologies;
 use anabranch_prefixes::Family;
 
 use crate::command::{self, Named};
@@ -15,12 +16,14 @@ use crate::namespace::Namespace;
 use crate::simulator::{Counts, Simulator, VantagePoint};
 
 /// What to simulate.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct Plan {
     /// IPv4 prefixes, /24s from 240.0.0.0 on.
     pub prefixes_v4: u32,
     /// IPv6 prefixes, /64s from `3fff::` on.
     pub prefixes_v6: u32,
+    /// Topologies beside them.
+    pub topologies: Topologies,
     /// Vantage points; where there are several, the last is behind 1:1 address translation.
     pub vantage_points: u32,
     /// What everything is drawn from.
@@ -37,7 +40,8 @@ impl Plan {
             |family, prefixes| Internet::new(family, prefixes, self.vantage_points, self.seed);
         let v4 = internet(Family::V4, self.prefixes_v4);
         let v6 = internet(Family::V6, self.prefixes_v6);
-        Network::new(v4, v6, &self.behaviour, self.seed)
+        let topologies = self.topologies.clone();
+        Network::new(v4, v6, topologies, &self.behaviour, self.seed)
     }
 
     /// Runs a command at the first vantage point until it ends; its exit code, and what went

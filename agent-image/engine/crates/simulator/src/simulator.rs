@@ -32,7 +32,7 @@ const TURN: usize = 256;
 /// The link's name at the vantage point.
 const LINK: &str = "eth0";
 
-/// What a vantage point can send to.
+/// What a vantage point can send to, beside the addresses of topologies.
 const ROUTES: [(&str, u8); 3] = [("240.0.0.0", 4), ("198.18.0.0", 15), ("3fff::", 20)];
 
 /// A vantage point: a namespace with one link, whose other end is a port.
@@ -87,13 +87,17 @@ impl VantagePoint {
             netlink.set_up(index)?;
             netlink.add_address(index, v4.address(own_v4 + host), v4.link_len())?;
             netlink.add_address(index, v6.address(v6.vantage_point(number)), v6.link_len())?;
-            for (prefix, len) in ROUTES {
-                let prefix: IpAddr = prefix.parse().expect("an address");
-                let gateway = match prefix {
+            let fixed = ROUTES.map(|(prefix, len)| (prefix.parse().expect("an address"), len));
+            let topologies = network
+                .topologies()
+                .addresses()
+                .map(|(family, number)| (network.internet(family).address(number), family.bits()));
+            for prefix in fixed.into_iter().chain(topologies) {
+                let gateway = match prefix.0 {
                     IpAddr::V4(_) => v4.address(gateways[0]),
                     IpAddr::V6(_) => v6.address(gateways[1]),
                 };
-                netlink.add_route(index, (prefix, len), gateway)?;
+                netlink.add_route(index, prefix, gateway)?;
             }
             Ok(())
         })?;

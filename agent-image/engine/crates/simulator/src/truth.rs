@@ -1,5 +1,6 @@
 //! The truth about a simulated Internet, in Parquet files.
 
+use std::collections::BTreeSet;
 use std::fs::{File, create_dir_all};
 use std::io;
 use std::path::Path;
@@ -7,6 +8,7 @@ use std::sync::Arc;
 
 use anabranch_fakeroute::internet::Internet;
 use anabranch_fakeroute::network::Network;
+use anabranch_fakeroute::truth::Diamond;
 use anabranch_prefixes::Family;
 use arrow_array::{ArrayRef, BooleanArray, RecordBatch, StringArray, UInt32Array, UInt64Array};
 use parquet::arrow::ArrowWriter;
@@ -23,6 +25,7 @@ const BATCH: usize = 1 << 16;
 /// Those of writing.
 pub fn write_truth(network: &Network, folder: &Path) -> io::Result<()> {
     create_dir_all(folder)?;
+    let topologies = network.topologies().all();
     let internets = [Family::V4, Family::V6].map(|family| network.internet(family));
     let pieces = || {
         internets
@@ -37,6 +40,14 @@ pub fn write_truth(network: &Network, folder: &Path) -> io::Result<()> {
             interfaces.push((address, interface.router, interface.answers))?;
         }
     }
+    interfaces.extend(topologies.iter().flat_map(|topology| {
+        let internet = network.internet(topology.family());
+        topology.interfaces().map(|vertex| {
+            let interface = network.interface_in(topology, vertex);
+            let address = text(internet, interface.address);
+            (address, interface.router, interface.answers)
+        })
+    }))?;
     interfaces.finish()?;
 
     let mut links = Table::create(folder, "links")?;
@@ -49,22 +60,38 @@ pub fn write_truth(network: &Network, folder: &Path) -> io::Result<()> {
         });
         outcome?;
     }
+    links.extend(topologies.iter().flat_map(|topology| {
+        let internet = network.internet(topology.family());
+        let address = |vertex| text(internet, topology.address(vertex));
+        topology
+            .links()
+            .map(move |(near, far)| (address(near), address(far)))
+    }))?;
     links.finish()?;
 
     let mut diamonds = Table::create(folder, "diamonds")?;
     for (internet, piece) in pieces() {
         let mut outcome = Ok(());
         internet.diamonds(&piece, |diamond| {
-            let ends = [diamond.divergence, diamond.convergence].map(|end| text(internet, end));
-            let [divergence, convergence] = ends;
-            let sizes = (diamond.max_width, diamond.max_length);
             if outcome.is_ok() {
-                outcome = diamonds.push((divergence, convergence, sizes));
+                outcome = diamonds.push(row_of(internet, diamond));
             }
         });
         outcome?;
     }
+    diamonds.extend(topologies.iter().flat_map(|topology| {
+        let internet = network.internet(topology.family());
+        let all = topology.diamonds().into_iter();
+        all.map(|diamond| row_of(internet, diamond))
+    }))?;
     diamonds.finish()
+}
+
+fn row_of(internet: &Internet, diamond: Diamond) -> (String, String, (u32, u32)) {
+    let [divergence, convergence] =
+        [diamond.divergence, diamond.convergence].map(|end| text(internet, end));
+    let sizes = (diamond.max_width, diamond.max_length);
+    (divergence, convergence, sizes)
 }
 
 fn text(internet: &Internet, address: u128) -> String {
@@ -72,7 +99,7 @@ fn text(internet: &Internet, address: u128) -> String {
 }
 
 /// A row of a table.
-trait Row: Sized {
+trait Row: Ord + Sized {
     /// The columns of rows, with their names.
     fn columns(rows: &[Self]) -> Vec<(&'static str, ArrayRef)>;
 }
@@ -138,6 +165,13 @@ impl<R: Row> Table<R> {
             self.flush()?;
         }
         Ok(())
+    }
+
+    /// Takes rows, each of them once.
+    fn extend(&mut self, rows: impl Iterator<Item = R>) -> io::Result<()> {
+        rows.collect::<BTreeSet<R>>()
+            .into_iter()
+            .try_for_each(|row| self.push(row))
     }
 
     fn flush(&mut self) -> io::Result<()> {

@@ -1,5 +1,7 @@
 //! Frames that wait for their time.
 
+use std::mem;
+
 /// How long a slot of the wheel is, in microseconds.
 pub const SLOT_US: u64 = 32;
 /// The wheel turns once in 4.2 s; what would wait longer leaves then.
@@ -9,6 +11,8 @@ const SLOTS: u64 = 1 << 17;
 /// so that a million waiting frames are no million allocations.
 pub struct Wheel {
     slots: Vec<Vec<u8>>,
+    /// Buffers of slots that have left: the next to be used are those that are near the processor.
+    spare: Vec<Vec<u8>>,
     /// The first slot that has not left.
     next: u64,
     waiting: u64,
@@ -23,6 +27,7 @@ impl Wheel {
     pub fn new(now_us: u64) -> Self {
         Self {
             slots: vec![Vec::new(); SLOTS as usize],
+            spare: Vec::new(),
             next: now_us / SLOT_US,
             waiting: 0,
         }
@@ -41,6 +46,9 @@ impl Wheel {
     pub fn add(&mut self, at_us: u64, port: u16, write: impl FnOnce(&mut Vec<u8>)) {
         let slot = (at_us / SLOT_US).clamp(self.next, self.next + SLOTS - 1);
         let buffer = &mut self.slots[(slot % SLOTS) as usize];
+        if buffer.capacity() == 0 {
+            *buffer = self.spare.pop().unwrap_or_default();
+        }
         let start = buffer.len();
         buffer.extend(port.to_ne_bytes());
         buffer.extend([0, 0]);
@@ -53,7 +61,7 @@ impl Wheel {
     /// Hands over all frames whose time has come, with their ports.
     pub fn leave(&mut self, now_us: u64, mut send: impl FnMut(u16, &[u8])) {
         while self.next <= now_us / SLOT_US {
-            let slot = &mut self.slots[(self.next % SLOTS) as usize];
+            let mut slot = mem::take(&mut self.slots[(self.next % SLOTS) as usize]);
             let mut rest = &slot[..];
             while let Some((head, frames)) = rest.split_first_chunk::<HEAD>() {
                 let port = u16::from_ne_bytes([head[0], head[1]]);
@@ -62,7 +70,10 @@ impl Wheel {
                 rest = &frames[len..];
                 self.waiting -= 1;
             }
-            slot.clear();
+            if slot.capacity() > 0 {
+                slot.clear();
+                self.spare.push(slot);
+            }
             self.next += 1;
         }
     }
