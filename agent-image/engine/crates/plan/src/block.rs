@@ -1,0 +1,416 @@
+//! The order in which a block's probes are sent.
+//!
+//! It goes in passes: each visits every prefix that has probes left once, in the same order that
+//! looks like chance, so that probes to a prefix are as far apart as they can be. Which of its
+//! probes a prefix gets in a pass is a step through them of a length that has no factor in common
+//! with their number: all of them come, once. Probe `place` of pass `pass` has the *slot* `pass *
+//! prefixes + place`; slots of prefixes that have no probes left stay empty. So a slot follows from
+//! a probe, and a probe from a slot, and a slot is all that it takes to go on.
+
+use anabranch_chance::{Draws, below};
+use anabranch_prefixes::{Family, Prefix};
+
+use crate::mapper::{FlowMapper, Space, invert};
+use crate::row::{Header, Row, RowError, check};
+
+/// A block, ready to be sent.
+pub struct Block {
+    /// In the order of their visits.
+    targets: Vec<Target>,
+    shares: Vec<Share>,
+    /// Where targets are found by their prefix: places in a table of at least twice their number.
+    finder: Finder,
+    mapper: FlowMapper,
+    initial_source_port: u16,
+    destination_port: u16,
+    probes: u64,
+}
+
+/// A prefix with its probes.
+#[derive(Clone, Copy, Debug)]
+struct Target {
+    prefix: Prefix,
+    protocol: u8,
+    space: Space,
+    index: u32,
+    /// Its shares, one after another.
+    first_share: u32,
+    shares: u32,
+    probes: u32,
+    /// The number of its first probe, and from one to the next.
+    start: u32,
+    step: u32,
+}
+
+/// A row, less what its target says.
+#[derive(Clone, Copy, Debug)]
+struct Share {
+    min_ttl: u8,
+    max_ttl: u8,
+    first_flow: u32,
+    flow_count: u32,
+}
+
+impl Share {
+    const fn probes(&self) -> u32 {
+        (self.max_ttl as u32 + 1 - self.min_ttl as u32) * self.flow_count
+    }
+}
+
+/// A probe that is to be sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Draw {
+    /// Its slot.
+    pub slot: u64,
+    /// The place of its prefix, as others of the block have it.
+    pub place: u32,
+    /// Its TTL.
+    pub ttl: u8,
+    /// Its flow.
+    pub flow: u32,
+}
+
+/// Where a probe goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Headed {
+    /// The address family.
+    pub family: Family,
+    /// The destination, as a number of the family.
+    pub destination: u128,
+    /// The protocol's number in the IP header.
+    pub protocol: u8,
+    /// The source port; of ICMP, the checksum and identifier.
+    pub source_port: u16,
+    /// The destination port.
+    pub destination_port: u16,
+}
+
+/// What a probe is of a plan.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// Its slot.
+    pub slot: u64,
+    /// The number of its prefix in the list of targets.
+    pub prefix_index: u32,
+    /// Its flow.
+    pub flow: u32,
+}
+
+impl Block {
+    /// A block of rows; the key decides the order.
+    ///
+    /// # Errors
+    /// For the first row that can't be probed, or that shares a probe with another one.
+    pub fn new(mut rows: Vec<Row>, header: &Header, key: u64) -> Result<Self, RowError> {
+        let mut mapper = FlowMapper::new(header.mapping);
+        rows.sort_unstable_by_key(|row| (row.prefix, row.protocol, row.min_ttl, row.first_flow));
+        check(&rows, header, &mut mapper)?;
+        let mut groups: Vec<&[Row]> = rows
+            .chunk_by(|a, b| (a.prefix, a.protocol) == (b.prefix, b.protocol))
+            .collect();
+        let mut draws = Draws::new(key);
+        // Fisher and Yates: all orders are as likely.
+        for last in (1..groups.len()).rev() {
+            groups.swap(last, below(draws.draw(), last as u32 + 1) as usize);
+        }
+        let mut shares = Vec::with_capacity(rows.len());
+        let mut targets = Vec::with_capacity(groups.len());
+        let mut probes = 0;
+        for group in groups {
+            let target = Target::draw(group, shares.len() as u32, &mut mapper, &mut draws);
+            probes += u64::from(target.probes);
+            targets.push(target);
+            shares.extend(group.iter().map(|row| Share {
+                min_ttl: row.min_ttl,
+                max_ttl: row.max_ttl,
+                first_flow: row.first_flow,
+                flow_count: row.flow_count,
+            }));
+        }
+        Ok(Self {
+            finder: Finder::new(&targets),
+            targets,
+            shares,
+            mapper,
+            initial_source_port: header.initial_source_port,
+            destination_port: header.destination_port,
+            probes,
+        })
+    }
+
+    /// The number of prefixes: slots from one pass to the next.
+    #[must_use]
+    pub fn prefixes(&self) -> u64 {
+        self.targets.len() as u64
+    }
+
+    /// The number of probes.
+    #[must_use]
+    pub const fn probes(&self) -> u64 {
+        self.probes
+    }
+
+    /// The slot behind the last one.
+    #[must_use]
+    pub fn end(&self) -> u64 {
+        let passes = self.targets.iter().map(|target| target.probes).max();
+        u64::from(passes.unwrap_or(0)) * self.prefixes()
+    }
+
+    /// The probes from a slot on.
+    #[must_use]
+    pub fn walk(&self, slot: u64) -> Walk<'_> {
+        Walk::new(self, slot)
+    }
+
+    /// Where a probe goes.
+    #[inline]
+    #[must_use]
+    pub fn head(&self, draw: &Draw) -> Headed {
+        let target = &self.targets[draw.place as usize];
+        let (address, port) = self.mapper.offsets(target.space, draw.flow);
+        Headed {
+            family: target.prefix.family(),
+            destination: target.prefix.first() + u128::from(address),
+            protocol: target.protocol,
+            // Rows that would need a port above 65535 were refused.
+            source_port: self.initial_source_port + port as u16,
+            destination_port: self.destination_port,
+        }
+    }
+
+    /// What a probe with this destination, source port and TTL is, if the block has it.
+    #[must_use]
+    pub fn find(&self, headed: &Headed, ttl: u8) -> Option<Found> {
+        let place = self.finder.find(&self.targets, headed)?;
+        let target = &self.targets[place as usize];
+        let port = headed.source_port.checked_sub(self.initial_source_port)?;
+        let address = u64::try_from(headed.destination - target.prefix.first()).ok()?;
+        let flow = self.mapper.flow(target.space, (address, port.into()))?;
+        let number = self.number(target, ttl, flow)?;
+        let pass = target.pass_of(number);
+        Some(Found {
+            slot: u64::from(pass) * self.prefixes() + u64::from(place),
+            prefix_index: target.index,
+            flow,
+        })
+    }
+
+    /// The TTL and flow of a target's probe.
+    #[inline]
+    fn probe(&self, target: &Target, mut number: u32) -> (u8, u32) {
+        let first = target.first_share as usize;
+        for share in &self.shares[first..first + target.shares as usize] {
+            let probes = share.probes();
+            if number < probes {
+                let ttl = share.min_ttl + (number / share.flow_count) as u8;
+                return (ttl, share.first_flow + number % share.flow_count);
+            }
+            number -= probes;
+        }
+        unreachable!("a target's probes are those of its shares")
+    }
+
+    /// The number of a target's probe.
+    fn number(&self, target: &Target, ttl: u8, flow: u32) -> Option<u32> {
+        let first = target.first_share as usize;
+        let mut before = 0;
+        for share in &self.shares[first..first + target.shares as usize] {
+            let flow = flow.wrapping_sub(share.first_flow);
+            if (share.min_ttl..=share.max_ttl).contains(&ttl) && flow < share.flow_count {
+                return Some(before + u32::from(ttl - share.min_ttl) * share.flow_count + flow);
+            }
+            before += share.probes();
+        }
+        None
+    }
+}
+
+impl Target {
+    fn draw(rows: &[Row], first_share: u32, mapper: &mut FlowMapper, draws: &mut Draws) -> Self {
+        let probes = rows.iter().map(|row| row.probes() as u32).sum();
+        let start = below(draws.draw(), probes);
+        let mut step = 1 + below(draws.draw(), probes);
+        while invert(step.into(), probes.into()).is_none() && probes > 1 {
+            step = step % probes + 1;
+        }
+        Self {
+            prefix: rows[0].prefix,
+            protocol: rows[0].protocol,
+            space: mapper.space(&rows[0].prefix),
+            index: rows[0].prefix_index,
+            first_share,
+            shares: rows.len() as u32,
+            probes,
+            start,
+            step: step % probes,
+        }
+    }
+
+    /// The number of the probe that a pass sends.
+    fn number_in(&self, pass: u32) -> u32 {
+        let steps = u64::from(pass) * u64::from(self.step);
+        ((u64::from(self.start) + steps) % u64::from(self.probes)) as u32
+    }
+
+    /// The pass that sends a probe.
+    fn pass_of(&self, number: u32) -> u32 {
+        let probes = u64::from(self.probes);
+        let inverse = invert(self.step.into(), probes).unwrap_or(0);
+        let steps = u64::from(number) + probes - u64::from(self.start);
+        (steps % probes * inverse % probes) as u32
+    }
+}
+
+/// The probes of a block, in their order.
+pub struct Walk<'a> {
+    block: &'a Block,
+    pass: u32,
+    /// The places of the prefixes that have probes left, in order.
+    alive: Vec<u32>,
+    next: usize,
+    /// The number of each prefix's next probe.
+    numbers: Vec<u32>,
+    /// The passes before which some prefix runs out, latest first.
+    ends: Vec<u32>,
+}
+
+impl<'a> Walk<'a> {
+    fn new(block: &'a Block, slot: u64) -> Self {
+        let prefixes = block.prefixes().max(1);
+        let pass = u32::try_from(slot / prefixes).unwrap_or(u32::MAX);
+        let alive: Vec<u32> = (0..block.targets.len() as u32)
+            .filter(|place| block.targets[*place as usize].probes > pass)
+            .collect();
+        let place = (slot % prefixes) as u32;
+        let mut ends: Vec<u32> = block.targets.iter().map(|target| target.probes).collect();
+        ends.sort_unstable_by(|a, b| b.cmp(a));
+        ends.dedup();
+        let numbers = block.targets.iter().map(|target| target.number_in(pass));
+        let mut walk = Self {
+            block,
+            pass,
+            next: alive.partition_point(|other| *other < place),
+            alive,
+            numbers: numbers.collect(),
+            ends,
+        };
+        // Those before the slot have had this pass's probe.
+        for i in 0..walk.next {
+            walk.advance(walk.alive[i]);
+        }
+        walk
+    }
+
+    /// Prefixes that have probes left in this pass or later.
+    #[must_use]
+    pub fn alive(&self) -> u64 {
+        self.alive.len() as u64
+    }
+
+    /// The number of a prefix's next probe, which is then the one after.
+    #[inline]
+    fn advance(&mut self, place: u32) -> u32 {
+        let target = &self.block.targets[place as usize];
+        let number = self.numbers[place as usize];
+        let after = number + target.step;
+        self.numbers[place as usize] = if after < target.probes {
+            after
+        } else {
+            after - target.probes
+        };
+        number
+    }
+}
+
+impl Iterator for Walk<'_> {
+    type Item = Draw;
+
+    #[inline]
+    fn next(&mut self) -> Option<Draw> {
+        while self.next == self.alive.len() {
+            self.pass = self.pass.checked_add(1)?;
+            self.next = 0;
+            while self.ends.last().is_some_and(|end| *end < self.pass) {
+                self.ends.pop();
+            }
+            if self.ends.last() == Some(&self.pass) {
+                let (targets, pass) = (&self.block.targets, self.pass);
+                self.alive
+                    .retain(|place| targets[*place as usize].probes > pass);
+            }
+            if self.alive.is_empty() {
+                self.pass -= 1;
+                return None;
+            }
+        }
+        let place = self.alive[self.next];
+        self.next += 1;
+        let number = self.advance(place);
+        let (ttl, flow) = self
+            .block
+            .probe(&self.block.targets[place as usize], number);
+        Some(Draw {
+            slot: u64::from(self.pass) * self.block.prefixes() + u64::from(place),
+            place,
+            ttl,
+            flow,
+        })
+    }
+}
+
+/// A hash table of places.
+struct Finder {
+    /// The protocols, families and lengths of prefixes that there are.
+    kinds: Vec<(u8, Family, u8)>,
+    slots: Vec<u32>,
+}
+
+const EMPTY: u32 = u32::MAX;
+
+impl Finder {
+    fn new(targets: &[Target]) -> Self {
+        let mut kinds: Vec<(u8, Family, u8)> = (targets.iter())
+            .map(|target| (target.protocol, target.prefix.family(), target.prefix.len()))
+            .collect();
+        kinds.sort_unstable();
+        kinds.dedup();
+        let size = (2 * targets.len()).next_power_of_two();
+        let mut finder = Self {
+            kinds,
+            slots: vec![EMPTY; size],
+        };
+        for (place, target) in targets.iter().enumerate() {
+            let mut slot = finder.slot(target.prefix.first(), target.protocol);
+            while finder.slots[slot] != EMPTY {
+                slot = (slot + 1) % size;
+            }
+            finder.slots[slot] = place as u32;
+        }
+        finder
+    }
+
+    fn slot(&self, first: u128, protocol: u8) -> usize {
+        let hash = anabranch_chance::scatter(first as u64 ^ u64::from(protocol));
+        anabranch_chance::mix(hash, (first >> 64) as u64) as usize % self.slots.len()
+    }
+
+    fn find(&self, targets: &[Target], headed: &Headed) -> Option<u32> {
+        for (protocol, family, len) in &self.kinds {
+            if *protocol != headed.protocol || *family != headed.family {
+                continue;
+            }
+            let prefix = Prefix::containing(*family, headed.destination, *len);
+            let mut slot = self.slot(prefix.first(), *protocol);
+            while self.slots[slot] != EMPTY {
+                let place = self.slots[slot];
+                let target = &targets[place as usize];
+                if target.prefix == prefix && target.protocol == *protocol {
+                    return Some(place);
+                }
+                slot = (slot + 1) % self.slots.len();
+            }
+        }
+        None
+    }
+}

@@ -1,0 +1,13 @@
+//! Probe plans: rows, blocks, flow mappers, and the order in which probes are sent.
+
+pub mod block;
+mod file;
+mod mapper;
+mod permutation;
+mod row;
+mod twister;
+
+pub use block::{Block, Draw, Walk};
+pub use file::{Plan, PlanError, write_plan};
+pub use mapper::{FlowMapper, Mapping};
+pub use row::{Header, Row, RowError, count_blocks};

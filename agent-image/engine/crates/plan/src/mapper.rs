@@ -1,0 +1,281 @@
+//! Flow mappers: how a prefix's flow number becomes an address and a source port.
+//!
+//! The same as those of diamond-miner 1.1.8, for the same seed. A flow number is spent on the
+//! addresses of the prefix first, and once they are used up on ports, at the last address.
+
+use std::collections::HashMap;
+
+use anabranch_prefixes::Prefix;
+use serde::{Deserialize, Serialize};
+
+use crate::permutation::Permutation;
+use crate::twister::Twister;
+
+/// The kinds of mappers, by diamond-miner's names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "flow_mapper", content = "flow_mapper_kwargs")]
+pub enum Mapping {
+    /// Address by address.
+    #[serde(rename = "SequentialFlowMapper")]
+    Sequential {},
+    /// Every `step`th address, then those between.
+    #[serde(rename = "IntervalFlowMapper")]
+    Interval {
+        /// From one flow's address to the next one's.
+        step: u8,
+    },
+    /// Addresses whose last byte counts up in reversed bits, in prefixes of 256 addresses;
+    /// elsewhere one by one.
+    #[serde(rename = "ReverseByteFlowMapper")]
+    ReverseByte {},
+    /// In an order that looks like chance, another one for (some) other prefixes.
+    #[serde(rename = "RandomFlowMapper")]
+    Random {
+        /// What the orders are drawn from.
+        seed: u64,
+    },
+}
+
+/// Orders that a random mapper chooses from, by the first address modulo this number.
+const ORDERS: u64 = 1024;
+/// Flows of an order that are looked up rather than computed.
+const CACHED: u64 = 1 << 12;
+
+/// A mapper for the prefixes of a block.
+#[derive(Clone, Debug)]
+pub struct FlowMapper {
+    mapping: Mapping,
+    seeds: Vec<u64>,
+    orders: Vec<Order>,
+    /// The order of prefixes with so many host bits, and with one of the seeds.
+    places: HashMap<(u8, u64), u16>,
+}
+
+/// A random order of a prefix's addresses.
+#[derive(Clone, Debug)]
+struct Order {
+    permutation: Permutation,
+    first: Box<[u64]>,
+}
+
+/// What a mapper knows of a prefix.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Space {
+    host_bits: u8,
+    way: Way,
+}
+
+/// How the addresses of a prefix are chosen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    Sequential,
+    Interval(u8),
+    ReverseByte,
+    Random(u16),
+}
+
+impl Space {
+    /// The number of addresses, less one; at most 2^64 - 2, as diamond-miner has it.
+    #[inline]
+    const fn last(self) -> u64 {
+        if self.host_bits < 64 {
+            (1 << self.host_bits) - 1
+        } else {
+            u64::MAX - 1
+        }
+    }
+
+    /// Whether flows come around to the prefix's beginning again.
+    #[inline]
+    const fn wraps(self, step: u8) -> bool {
+        self.last() <= u32::MAX as u64 * step as u64
+    }
+}
+
+impl FlowMapper {
+    /// A mapper.
+    #[must_use]
+    pub fn new(mapping: Mapping) -> Self {
+        let seeds = match mapping {
+            Mapping::Random { seed } => {
+                let mut twister = Twister::new(seed);
+                (0..ORDERS).map(|_| twister.word()).collect()
+            }
+            _ => Vec::new(),
+        };
+        Self {
+            mapping,
+            seeds,
+            orders: Vec::new(),
+            places: HashMap::new(),
+        }
+    }
+
+    /// What it knows of a prefix.
+    pub fn space(&mut self, prefix: &Prefix) -> Space {
+        let host_bits = prefix.family().bits() - prefix.len();
+        let way = match self.mapping {
+            Mapping::Interval { step } => Way::Interval(step),
+            Mapping::ReverseByte {} if host_bits == 8 => Way::ReverseByte,
+            Mapping::Sequential {} | Mapping::ReverseByte {} => Way::Sequential,
+            Mapping::Random { .. } => {
+                let number = prefix.first() as u64 % ORDERS;
+                let orders = &mut self.orders;
+                Way::Random(*self.places.entry((host_bits, number)).or_insert_with(|| {
+                    orders.push(Order::new(host_bits, self.seeds[number as usize]));
+                    (orders.len() - 1) as u16
+                }))
+            }
+        };
+        Space { host_bits, way }
+    }
+
+    /// Whether no two flows of a prefix are the same to the network.
+    #[must_use]
+    pub fn tells_apart(space: Space) -> bool {
+        match space.way {
+            Way::Interval(step) if space.wraps(step) && space.last() > 0 => {
+                invert(u64::from(step), space.last()).is_some()
+            }
+            _ => true,
+        }
+    }
+
+    /// How far a flow's address lies behind the prefix's first one, and its source port behind the
+    /// initial one.
+    #[inline]
+    #[must_use]
+    pub fn offsets(&self, space: Space, flow: u32) -> (u64, u32) {
+        let (number, last) = (u64::from(flow), space.last());
+        if number > last {
+            return (last, (number - last) as u32);
+        }
+        let address = match space.way {
+            Way::Sequential => number,
+            Way::Interval(_) | Way::ReverseByte if number == last => 0,
+            Way::Interval(step) => multiply(number, u64::from(step), last) + 1,
+            Way::ReverseByte => u64::from((flow as u8).reverse_bits()) + 1,
+            Way::Random(order) => {
+                let order = &self.orders[usize::from(order)];
+                match order.first.get(flow as usize) {
+                    Some(address) => *address,
+                    None => order.permutation.place(number),
+                }
+            }
+        };
+        (address, 0)
+    }
+
+    /// The flow that has these offsets, if one has.
+    #[inline]
+    #[must_use]
+    pub fn flow(&self, space: Space, (address, port): (u64, u32)) -> Option<u32> {
+        let last = space.last();
+        if address > last {
+            return None;
+        }
+        let number = match space.way {
+            _ if port > 0 => (address == last).then(|| last.checked_add(u64::from(port)))??,
+            Way::Sequential => address,
+            Way::Interval(_) | Way::ReverseByte if address == 0 => last,
+            Way::Interval(step) if space.wraps(step) => {
+                multiply(address - 1, invert(u64::from(step), last)?, last)
+            }
+            Way::Interval(step) => {
+                let step = u64::from(step);
+                ((address - 1) % step == 0).then(|| (address - 1) / step)?
+            }
+            Way::ReverseByte => u64::from((address as u8 - 1).reverse_bits()),
+            Way::Random(order) => self.orders[usize::from(order)].permutation.number(address),
+        };
+        u32::try_from(number).ok()
+    }
+}
+
+impl Order {
+    fn new(host_bits: u8, seed: u64) -> Self {
+        let way = Way::Sequential;
+        let size = Space { host_bits, way }.last() + 1;
+        let permutation = Permutation::new(size, seed);
+        let first = (0..size.min(CACHED)).map(|number| permutation.place(number));
+        Self {
+            first: first.collect(),
+            permutation,
+        }
+    }
+}
+
+fn multiply(a: u64, b: u64, modulus: u64) -> u64 {
+    (u128::from(a) * u128::from(b) % u128::from(modulus)) as u64
+}
+
+/// The number that a number is multiplied by to give 1, if it shares no factor with the modulus
+/// (Knuth, TAOCP 4.5.2, algorithm X).
+pub(crate) fn invert(number: u64, modulus: u64) -> Option<u64> {
+    let (mut a, mut b) = (i128::from(modulus), i128::from(number % modulus));
+    let (mut x, mut y) = (0, 1);
+    while b != 0 {
+        let quotient = a / b;
+        (a, b) = (b, a - quotient * b);
+        (x, y) = (y, x - quotient * y);
+    }
+    (a == 1).then(|| x.rem_euclid(i128::from(modulus)) as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn mappings() -> impl Strategy<Value = Mapping> {
+        prop_oneof![
+            Just(Mapping::Sequential {}),
+            (0u8..7).prop_map(|bits| Mapping::Interval { step: 1 << bits }),
+            Just(Mapping::ReverseByte {}),
+            any::<u64>().prop_map(|seed| Mapping::Random { seed }),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn each_flow_is_told_by_its_address_and_port(
+            mapping in mappings(), len in 20u8..=32, first in any::<u32>(), start in 0u32..100_000
+        ) {
+            let mut mapper = FlowMapper::new(mapping);
+            let prefix = Prefix::containing(anabranch_prefixes::Family::V4, first.into(), len);
+            let space = mapper.space(&prefix);
+            prop_assert!(FlowMapper::tells_apart(space));
+            for flow in (0..300).chain(start..start + 100) {
+                let offsets = mapper.offsets(space, flow);
+                prop_assert!(offsets.0 < 1 << (32 - len));
+                prop_assert_eq!(mapper.flow(space, offsets), Some(flow));
+            }
+        }
+
+        #[test]
+        fn so_it_is_in_ipv6(mapping in mappings(), len in 48u8..=128, start in any::<u32>()) {
+            let mut mapper = FlowMapper::new(mapping);
+            let prefix = Prefix::containing(anabranch_prefixes::Family::V6, 0x3fff << 112, len);
+            let space = mapper.space(&prefix);
+            for flow in start..start.saturating_add(50) {
+                let offsets = mapper.offsets(space, flow);
+                prop_assert_eq!(mapper.flow(space, offsets), Some(flow));
+            }
+        }
+    }
+
+    #[test]
+    fn a_step_that_shares_a_factor_with_the_round_mixes_flows_up() {
+        let prefix = "240.0.0.0/24".parse().unwrap();
+        for (step, expected) in [(32, true), (3, false), (34, false), (7, true)] {
+            let mut mapper = FlowMapper::new(Mapping::Interval { step });
+            let space = mapper.space(&prefix);
+            let all: BTreeSet<_> = (0..400).map(|flow| mapper.offsets(space, flow)).collect();
+            assert_eq!(FlowMapper::tells_apart(space), expected);
+            assert_eq!(all.len() == 400, expected);
+        }
+    }
+}

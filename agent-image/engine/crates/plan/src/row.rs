@@ -1,0 +1,187 @@
+//! What a plan says: a header, and rows.
+
+use std::collections::BTreeMap;
+
+use anabranch_chance::{below, mix, scatter};
+use anabranch_prefixes::{Family, Prefix};
+use serde::{Deserialize, Serialize};
+
+use crate::mapper::{FlowMapper, Mapping};
+
+/// Prefixes that a block is made for: fewer fit into memory with ease, and more would be drawn
+/// more slowly.
+const BLOCK_PREFIXES: u64 = 1 << 20;
+
+/// The blocks that a run with so many prefixes is cut into.
+#[must_use]
+pub const fn count_blocks(prefixes: u64) -> u32 {
+    let blocks = prefixes.div_ceil(BLOCK_PREFIXES);
+    if blocks == 0 { 1 } else { blocks as u32 }
+}
+
+/// What holds for a whole plan.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Header {
+    /// The blocks that it is cut into: the same in all rounds of a run.
+    pub blocks: u32,
+    /// The source port of a prefix's first flows; of ICMP, the checksum and identifier.
+    pub initial_source_port: u16,
+    /// The destination port of all flows; none of ICMP.
+    pub destination_port: u16,
+    /// What the order of probes is drawn from, with the block and who sends them.
+    pub order_seed: u64,
+    /// How flows become addresses and ports.
+    pub mapping: Mapping,
+}
+
+impl Header {
+    /// The block of a prefix.
+    #[must_use]
+    pub const fn block_of(&self, prefix: &Prefix) -> u32 {
+        let first = prefix.first();
+        below(
+            mix(scatter(first as u64), scatter((first >> 64) as u64 ^ 1)),
+            self.blocks,
+        )
+    }
+}
+
+/// Probes to one prefix: all combinations of some TTLs and some flows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Row {
+    /// The number of the prefix in the list of targets.
+    pub prefix_index: u32,
+    /// The prefix.
+    pub prefix: Prefix,
+    /// The protocol's number in the IP header: 1, 17 or 58.
+    pub protocol: u8,
+    /// The lowest TTL, from 1.
+    pub min_ttl: u8,
+    /// The highest TTL.
+    pub max_ttl: u8,
+    /// The first flow.
+    pub first_flow: u32,
+    /// The number of flows, at least 1.
+    pub flow_count: u32,
+}
+
+/// A row that can't be probed, and what it must be.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{prefix}: {reason}")]
+pub struct RowError {
+    /// The row's prefix.
+    pub prefix: Prefix,
+    /// The reason with the remedy.
+    pub reason: String,
+}
+
+/// Most probes of one prefix in a plan.
+const MAX_PROBES: u64 = 1 << 30;
+
+impl Row {
+    /// The probes that it stands for.
+    #[must_use]
+    pub fn probes(&self) -> u64 {
+        (u64::from(self.max_ttl) + 1).saturating_sub(self.min_ttl.into())
+            * u64::from(self.flow_count)
+    }
+
+    fn check(&self, header: &Header, mapper: &mut FlowMapper) -> Result<(), String> {
+        let fits = match self.prefix.family() {
+            Family::V4 => matches!(self.protocol, 1 | 17),
+            Family::V6 => matches!(self.protocol, 17 | 58),
+        };
+        if !fits {
+            return Err(format!(
+                "the protocol {} must be 17 (UDP), or 1 (ICMP) for IPv4 and 58 (ICMPv6) for IPv6",
+                self.protocol
+            ));
+        }
+        if self.min_ttl == 0 || self.min_ttl > self.max_ttl {
+            return Err(format!(
+                "TTLs {} to {} must begin at 1 or later and not end before they begin",
+                self.min_ttl, self.max_ttl
+            ));
+        }
+        let end = self.first_flow.checked_add(self.flow_count);
+        let Some(last) = end
+            .and_then(|end| end.checked_sub(1))
+            .filter(|_| self.flow_count > 0)
+        else {
+            return Err(format!(
+                "{} flows from {} on are none, or too many; flows count from 0 to {}",
+                self.flow_count,
+                self.first_flow,
+                u32::MAX - 1
+            ));
+        };
+        let space = mapper.space(&self.prefix);
+        if !FlowMapper::tells_apart(space) {
+            return Err(
+                "IntervalFlowMapper sends the same probe for several flows of a prefix of this \
+                 length; its step must share no factor with the prefix's addresses less one: \
+                 powers of 2 never do"
+                    .to_owned(),
+            );
+        }
+        let port = u32::from(header.initial_source_port).checked_add(mapper.offsets(space, last).1);
+        if port.is_none_or(|port| port > u16::MAX.into()) {
+            return Err(format!(
+                "flow {last} would need a source port above 65535; begin at a lower port, or probe \
+                 fewer flows"
+            ));
+        }
+        if self.probes() > MAX_PROBES {
+            return Err(format!(
+                "{} probes are more than {MAX_PROBES}",
+                self.probes()
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// Checks the rows of a block, which must be in order.
+///
+/// # Errors
+/// For the first row that can't be probed, or that shares a probe with another one.
+pub fn check(rows: &[Row], header: &Header, mapper: &mut FlowMapper) -> Result<(), RowError> {
+    let refuse = |row: &Row, reason| {
+        let prefix = row.prefix;
+        Err(RowError { prefix, reason })
+    };
+    for row in rows {
+        if let Err(reason) = row.check(header, mapper) {
+            return refuse(row, reason);
+        }
+    }
+    let mut reached: BTreeMap<(Family, u8), u128> = BTreeMap::new();
+    for same in rows.chunk_by(|a, b| (a.prefix, a.protocol) == (b.prefix, b.protocol)) {
+        let probes: u64 = same.iter().map(Row::probes).sum();
+        if probes > MAX_PROBES {
+            return refuse(
+                &same[0],
+                format!("{probes} probes are more than {MAX_PROBES}"),
+            );
+        }
+        let kind = (same[0].prefix.family(), same[0].protocol);
+        let last = reached.insert(kind, same[0].prefix.last());
+        if last.is_some_and(|last| same[0].prefix.first() <= last) {
+            return refuse(&same[0], "it lies in another prefix of the plan".to_owned());
+        }
+        for (i, row) in same.iter().enumerate() {
+            let twice = same[..i].iter().any(|other| {
+                row.min_ttl <= other.max_ttl
+                    && other.min_ttl <= row.max_ttl
+                    && row.first_flow < other.first_flow + other.flow_count
+                    && other.first_flow < row.first_flow + row.flow_count
+            });
+            if twice || row.prefix_index != same[0].prefix_index {
+                let reason = "two of its rows hold the same probe, or differ in prefix_index";
+                return refuse(row, reason.to_owned());
+            }
+        }
+    }
+    Ok(())
+}

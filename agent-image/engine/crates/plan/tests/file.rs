@@ -1,0 +1,65 @@
+//! A plan reads back from its file as it was written.
+
+use anabranch_plan::{Header, Mapping, Plan, Row, count_blocks, write_plan};
+use anabranch_prefixes::{Family, Prefix};
+
+#[test]
+fn each_block_has_its_rows_and_all_have_all() {
+    let path = std::env::temp_dir().join(format!("anabranch-plan-{}", std::process::id()));
+    let header = Header {
+        blocks: 7,
+        initial_source_port: 24_000,
+        destination_port: 33_434,
+        order_seed: 5,
+        mapping: Mapping::Interval { step: 32 },
+    };
+    let mut rows: Vec<Row> = (0..300_000)
+        .map(|i| {
+            let prefix = if i % 3 == 0 {
+                Prefix::containing(Family::V6, 0x3fff << 112 | u128::from(i) << 64, 64)
+            } else {
+                Prefix::containing(Family::V4, u128::from(i) << 8, 24)
+            };
+            Row {
+                prefix_index: i,
+                prefix,
+                protocol: 17,
+                min_ttl: 2,
+                max_ttl: 32,
+                first_flow: 0,
+                flow_count: 6,
+            }
+        })
+        .collect();
+    write_plan(&path, &header, &mut rows).unwrap();
+    let plan = Plan::open(&path).unwrap();
+    assert_eq!(plan.header(), &header);
+    let mut read = Vec::new();
+    for block in 0..7 {
+        let rows = plan.rows(block).unwrap();
+        assert!((40_000..46_000).contains(&rows.len()));
+        assert!(rows.iter().all(|row| header.block_of(&row.prefix) == block));
+        read.extend(rows);
+    }
+    assert!(plan.rows(7).unwrap().is_empty());
+    rows.sort_unstable();
+    read.sort_unstable();
+    assert!(read == rows);
+    std::fs::write(&path, b"prefix,protocol").unwrap();
+    assert!(
+        Plan::open(&path)
+            .err()
+            .unwrap()
+            .to_string()
+            .starts_with("it is no plan")
+    );
+    std::fs::remove_file(&path).unwrap();
+}
+
+#[test]
+fn a_run_has_a_block_for_each_million_prefixes() {
+    assert_eq!(
+        [0, 1, 1 << 20, (1 << 20) + 1, 1 << 24].map(count_blocks),
+        [1, 1, 1, 2, 16]
+    );
+}
