@@ -71,15 +71,17 @@ def test_scamper_finds_a_graph_as_often_as_its_rule_allows(
     copies: int,
     tmp_path: Path,
 ) -> None:
-    """No link that is not there; the failures lie in the 99 % prediction interval."""
+    """All interfaces are real; the failures lie in the 99 % prediction interval."""
     layers = Layers(widths)
     world = World(0, 0, topologies=write(layers, copies, tmp_path))
     destinations = [layers.destination(copy) for copy in range(copies)]
     found = trace(world, destinations, tmp_path)
     true = {layers.destination(i): set(layers.links(i)) for i in range(copies)}
     assert found.keys() == true.keys()
-    assert all(found[destination] <= links for destination, links in true.items())
-    failures = sum(found[destination] < links for destination, links in true.items())
+    # Where a vertex is missed, its links seem to be its neighbour's; interfaces are real.
+    ends = {end for links in true.values() for link in links for end in link}
+    assert {end for links in found.values() for link in links for end in link} <= ends
+    failures = sum(found[destination] != links for destination, links in true.items())
     probability = layers.failure_probability(0.01)
     allowed = prediction_interval(copies, probability, 0.99)
     log.info(

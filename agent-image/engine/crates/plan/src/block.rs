@@ -13,6 +13,8 @@ use anabranch_prefixes::{Family, Prefix};
 use crate::mapper::{FlowMapper, Space, invert};
 use crate::row::{Header, Row, RowError, check};
 
+const UDP: u8 = 17;
+
 /// A block, ready to be sent.
 pub struct Block {
     /// In the order of their visits.
@@ -81,7 +83,7 @@ pub struct Headed {
     pub protocol: u8,
     /// The source port; of ICMP, the checksum and identifier.
     pub source_port: u16,
-    /// The destination port.
+    /// The destination port; 0 for ICMP.
     pub destination_port: u16,
 }
 
@@ -175,7 +177,15 @@ impl Block {
             protocol: target.protocol,
             // Rows that would need a port above 65535 were refused.
             source_port: self.initial_source_port + port as u16,
-            destination_port: self.destination_port,
+            destination_port: self.destination_port_of(target),
+        }
+    }
+
+    const fn destination_port_of(&self, target: &Target) -> u16 {
+        if target.protocol == UDP {
+            self.destination_port
+        } else {
+            0
         }
     }
 
@@ -184,6 +194,9 @@ impl Block {
     pub fn find(&self, headed: &Headed, ttl: u8) -> Option<Found> {
         let place = self.finder.find(&self.targets, headed)?;
         let target = &self.targets[place as usize];
+        if headed.destination_port != self.destination_port_of(target) {
+            return None;
+        }
         let port = headed.source_port.checked_sub(self.initial_source_port)?;
         let address = u64::try_from(headed.destination - target.prefix.first()).ok()?;
         let flow = self.mapper.flow(target.space, (address, port.into()))?;

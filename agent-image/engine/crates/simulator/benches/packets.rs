@@ -7,9 +7,10 @@ use std::time::{Duration, Instant};
 
 use anabranch_fakeroute::behaviour::Behaviour;
 use anabranch_fakeroute::topology::Topologies;
+use anabranch_link::namespace::Namespace;
+use anabranch_link::receiver::{Filter, Receiver};
+use anabranch_link::sender::Sender;
 use anabranch_prefixes::Family;
-use anabranch_simulator::namespace::Namespace;
-use anabranch_simulator::port::Port;
 use anabranch_simulator::simulation::Plan;
 use anabranch_simulator::simulator::{Simulator, VantagePoint};
 use anabranch_wire::ip::{Header, UDP};
@@ -42,7 +43,9 @@ fn main() -> Result<(), Box<dyn Error>> {
         .collect();
     let inside = Namespace::create()?;
     let vantage_point = VantagePoint::create(&network, 0, &inside, false)?;
-    let mut prober = vantage_point.namespace.enter(|| Port::open("eth0"))?;
+    let namespace = &vantage_point.namespace;
+    let mut sender = namespace.enter(|| Sender::open("eth0"))?;
+    let mut receiver = namespace.enter(|| Receiver::open("eth0", Filter::Icmp))?;
     let mut simulator = Simulator::new(network, vec![vantage_point]);
     let stop = AtomicBool::new(false);
     std::thread::scope(|scope| {
@@ -50,22 +53,23 @@ fn main() -> Result<(), Box<dyn Error>> {
         let start = Instant::now();
         let mut replies = 0u64;
         for i in 0..PROBES {
-            prober.send(&frames[i as usize % frames.len()])?;
-            while prober.receive(|_| ()).is_some() {
+            let frame = &frames[i as usize % frames.len()];
+            sender.send(|out| out.extend_from_slice(frame))?;
+            while receiver.receive(|_| ()).is_some() {
                 replies += 1;
             }
         }
-        prober.flush()?;
+        sender.flush()?;
         let us = start.elapsed().as_micros() as u64;
         let end = Instant::now() + LAST_REPLIES;
         while Instant::now() < end {
-            while prober.receive(|_| ()).is_some() {
+            while receiver.receive(|_| ()).is_some() {
                 replies += 1;
             }
         }
         stop.store(true, Ordering::Relaxed);
         let counts = simulating.join().map_err(|_| "the simulator panicked")??;
-        let (unsent, dropped) = prober.lost()?;
+        let (unsent, dropped) = (sender.unsent(), receiver.lost()?);
         println!("sent {PROBES} in {us} us: {} k/s", PROBES * 1_000 / us);
         println!("simulator: {counts:?}");
         println!("prober: {replies} replies, {unsent} unsent, {dropped} dropped");

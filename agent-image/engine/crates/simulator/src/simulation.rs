@@ -9,10 +9,10 @@ use anabranch_fakeroute::behaviour::Behaviour;
 use anabranch_fakeroute::internet::Internet;
 use anabranch_fakeroute::network::Network;
 use anabranch_fakeroute::topology::Topologies;
+use anabranch_link::namespace::Namespace;
 use anabranch_prefixes::Family;
 
 use crate::command::{self, Named};
-use crate::namespace::Namespace;
 use crate::simulator::{Counts, Simulator, VantagePoint};
 
 /// What to simulate.

@@ -7,16 +7,18 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anabranch_fakeroute::network::Network;
+use anabranch_link::namespace::Namespace;
+use anabranch_link::netlink::Netlink;
+use anabranch_link::receiver::{Filter, Receiver};
+use anabranch_link::sender::Sender;
+use anabranch_link::{index_of, turn_off_offloads};
 use anabranch_prefixes::Family;
 use anabranch_wire::ip::Packet;
 use nix::poll::{PollFd, PollFlags, ppoll};
 use nix::sys::signal::SigSet;
 use nix::sys::time::TimeSpec;
 
-use crate::namespace::Namespace;
 use crate::neighbour::{ARP, ETHERNET, Mac, answer_arp, answer_solicitation};
-use crate::netlink::Netlink;
-use crate::port::{Port, index_of, turn_off_offloads};
 use crate::reply::{read_probe, write_reply};
 use crate::wheel::Wheel;
 
@@ -39,7 +41,8 @@ const ROUTES: [(&str, u8); 3] = [("240.0.0.0", 4), ("198.18.0.0", 15), ("3fff::"
 pub struct VantagePoint {
     /// Its network namespace.
     pub namespace: Namespace,
-    port: Port,
+    receiver: Receiver,
+    sender: Sender,
     gateways: [u128; 2],
     /// The address that the network sees, where it is not the vantage point's own.
     public_v4: Option<u128>,
@@ -102,7 +105,8 @@ impl VantagePoint {
             Ok(())
         })?;
         Ok(Self {
-            port: inside.enter(|| Port::open(&name))?,
+            receiver: inside.enter(|| Receiver::open(&name, Filter::Everything))?,
+            sender: inside.enter(|| Sender::open(&name))?,
             namespace,
             gateways,
             public_v4: translated.then(|| v4.vantage_point(number)),
@@ -167,8 +171,7 @@ impl Simulator {
             }
         }
         for vantage_point in &self.vantage_points {
-            let (unsent, dropped) = vantage_point.port.lost()?;
-            self.counts.lost += unsent + dropped;
+            self.counts.lost += vantage_point.sender.unsent() + vantage_point.receiver.lost()?;
         }
         Ok(self.counts)
     }
@@ -188,7 +191,7 @@ impl Simulator {
             ..
         } = self;
         let VantagePoint {
-            port,
+            receiver,
             gateways,
             public_v4,
             ..
@@ -199,9 +202,9 @@ impl Simulator {
             public_v4: *public_v4,
         };
         for i in 0..TURN {
-            let taken = port.receive(|frame| {
+            let taken = receiver.receive(|frame| {
                 counts.received += 1;
-                link.take(frame, now_us, network, wheel, counts);
+                link.take(frame.bytes, now_us, network, wheel, counts);
             });
             if taken.is_none() {
                 return i > 0;
@@ -222,14 +225,17 @@ impl Simulator {
         let mut outcome = Ok(());
         wheel.leave(now_us, |port, frame| {
             counts.replies += 1;
-            let sent = vantage_points[usize::from(port)].port.send(frame);
+            let sent = {
+                let sender = &mut vantage_points[usize::from(port)].sender;
+                sender.send(|out| out.extend_from_slice(frame))
+            };
             if outcome.is_ok() {
                 outcome = sent;
             }
         });
         outcome?;
         for vantage_point in vantage_points {
-            vantage_point.port.flush()?;
+            vantage_point.sender.flush()?;
         }
         Ok(())
     }
@@ -246,7 +252,7 @@ impl Simulator {
         let mut ports: Vec<PollFd<'_>> = self
             .vantage_points
             .iter()
-            .map(|vantage_point| PollFd::new(vantage_point.port.as_fd(), PollFlags::POLLIN))
+            .map(|vantage_point| PollFd::new(vantage_point.receiver.as_fd(), PollFlags::POLLIN))
             .collect();
         match ppoll(
             &mut ports,

@@ -56,6 +56,35 @@ impl<'a> Packet<'a> {
         }
     }
 
+    /// The head of a packet that may be cut off behind its header; its checksum may be wrong, since
+    /// routers that quote a packet have changed it.
+    #[must_use]
+    pub fn parse_head(bytes: &'a [u8]) -> Option<Self> {
+        let (family, header) = match bytes.first()? >> 4 {
+            4 => (Family::V4, usize::from(bytes[0] & 15) * 4),
+            6 => (Family::V6, HEADER_V6),
+            _ => return None,
+        };
+        let least = if family == Family::V4 {
+            HEADER_V4
+        } else {
+            HEADER_V6
+        };
+        let packet = Self {
+            bytes,
+            family,
+            header,
+        };
+        if header < least || bytes.len() < header {
+            return None;
+        }
+        let end = bytes.len().min(usize::from(packet.length())).max(header);
+        Some(Self {
+            bytes: &bytes[..end],
+            ..packet
+        })
+    }
+
     /// All its bytes, header first.
     #[must_use]
     pub const fn bytes(&self) -> &'a [u8] {
@@ -90,6 +119,26 @@ impl<'a> Packet<'a> {
     #[must_use]
     pub fn ttl(&self) -> u8 {
         self.of_family(8, 7)
+    }
+
+    /// The type of service, or traffic class.
+    #[must_use]
+    pub fn tos(&self) -> u8 {
+        match self.family {
+            Family::V4 => self.bytes[1],
+            Family::V6 => self.bytes[0] << 4 | self.bytes[1] >> 4,
+        }
+    }
+
+    /// The length that the header says, in bytes; longest 65,535.
+    #[must_use]
+    pub fn length(&self) -> u16 {
+        match self.family {
+            Family::V4 => u16::from_be_bytes([self.bytes[2], self.bytes[3]]),
+            Family::V6 => {
+                u16::from_be_bytes([self.bytes[4], self.bytes[5]]).saturating_add(HEADER_V6 as u16)
+            }
+        }
     }
 
     /// The source address, as a number of the family.

@@ -2,3 +2,5 @@
 
 pub mod checksum;
 pub mod ip;
+pub mod probe;
+pub mod reply;

@@ -1,0 +1,9 @@
+//! Links of this machine: namespaces, addresses and routes, and packets in batches.
+
+pub mod namespace;
+pub mod netlink;
+pub mod receiver;
+pub mod sender;
+mod socket;
+
+pub use socket::{index_of, turn_off_offloads};

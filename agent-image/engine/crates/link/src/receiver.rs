@@ -1,0 +1,185 @@
+//! A link's packets, received from a ring that the kernel fills.
+
+use std::io;
+use std::mem;
+use std::num::NonZeroUsize;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::ptr::NonNull;
+use std::sync::atomic::{Ordering, fence};
+
+use nix::libc;
+use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
+
+use crate::socket::{bind, check, open, set_option};
+
+/// Bytes for each received frame with its head: room for any frame of 1,500 bytes.
+const FRAME: usize = 2048;
+const BLOCK: usize = 1 << 20;
+/// Frames that may wait to be read: a tenth of a second at 300,000 a second.
+const FRAMES: usize = 1 << 15;
+
+/// What is received of a link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Filter {
+    /// Every frame.
+    Everything,
+    /// ICMP over IPv4 and `ICMPv6`, without extension headers.
+    Icmp,
+}
+
+/// A link's receiving end, in the namespace in which it was opened.
+pub struct Receiver {
+    socket: OwnedFd,
+    ring: NonNull<u8>,
+    next: usize,
+}
+
+/// A received frame.
+#[derive(Clone, Copy, Debug)]
+pub struct Frame<'a> {
+    /// All of it, with the link's header if it has one.
+    pub bytes: &'a [u8],
+    /// What is behind the link's header.
+    pub packet: &'a [u8],
+    /// When the kernel had it, in microseconds since 1970.
+    pub at_us: u64,
+}
+
+impl Receiver {
+    /// Opens the link of this name in the calling thread's network namespace.
+    ///
+    /// # Errors
+    /// Those of the kernel.
+    ///
+    /// # Panics
+    /// Never: a ring has frames.
+    pub fn open(link: &str, filter: Filter) -> io::Result<Self> {
+        let socket = open()?;
+        let version = libc::tpacket_versions::TPACKET_V2;
+        set_option(&socket, libc::SOL_PACKET, libc::PACKET_VERSION, &version)?;
+        // What is sent here is not to come back.
+        set_option(
+            &socket,
+            libc::SOL_PACKET,
+            libc::PACKET_IGNORE_OUTGOING,
+            &1i32,
+        )?;
+        if filter == Filter::Icmp {
+            attach(&socket)?;
+        }
+        let request = libc::tpacket_req {
+            tp_block_size: BLOCK as u32,
+            tp_block_nr: (FRAMES * FRAME / BLOCK) as u32,
+            tp_frame_size: FRAME as u32,
+            tp_frame_nr: FRAMES as u32,
+        };
+        set_option(&socket, libc::SOL_PACKET, libc::PACKET_RX_RING, &request)?;
+        let length = NonZeroUsize::new(FRAMES * FRAME).expect("a ring has frames");
+        let access = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
+        // SAFETY: a new mapping, which is unmapped when the receiver is dropped.
+        let ring = unsafe { mmap(None, length, access, MapFlags::MAP_SHARED, &socket, 0)? };
+        let receiver = Self {
+            socket,
+            ring: ring.cast(),
+            next: 0,
+        };
+        bind(&receiver.socket, link, libc::ETH_P_ALL as u16)?;
+        Ok(receiver)
+    }
+
+    /// Hands over a received frame, if there is one.
+    pub fn receive<T>(&mut self, take: impl FnOnce(Frame<'_>) -> T) -> Option<T> {
+        // SAFETY: the ring has FRAMES slots of FRAME bytes, each with a head at its beginning; while
+        // the status says so the slot is ours and the kernel leaves it alone.
+        unsafe {
+            let slot = self.ring.add(self.next * FRAME);
+            let status = slot.cast::<u32>();
+            if status.read_volatile() & libc::TP_STATUS_USER == 0 {
+                return None;
+            }
+            fence(Ordering::Acquire);
+            let head = slot.cast::<libc::tpacket2_hdr>().as_ref();
+            let start = slot.add(usize::from(head.tp_mac)).as_ptr();
+            let bytes = std::slice::from_raw_parts(start, head.tp_snaplen as usize);
+            let link = usize::from(head.tp_net.saturating_sub(head.tp_mac)).min(bytes.len());
+            let taken = take(Frame {
+                bytes,
+                packet: &bytes[link..],
+                at_us: u64::from(head.tp_sec) * 1_000_000 + u64::from(head.tp_nsec) / 1_000,
+            });
+            fence(Ordering::Release);
+            status.write_volatile(libc::TP_STATUS_KERNEL);
+            self.next = (self.next + 1) % FRAMES;
+            Some(taken)
+        }
+    }
+
+    /// Frames that were lost because the ring was full, since this was last asked.
+    ///
+    /// # Errors
+    /// Those of the kernel.
+    pub fn lost(&self) -> io::Result<u64> {
+        // SAFETY: the structure is plain data, for which zeros are valid.
+        let mut statistics: libc::tpacket_stats = unsafe { mem::zeroed() };
+        let mut length = mem::size_of_val(&statistics) as u32;
+        // SAFETY: the kernel writes no more than the length says.
+        check(unsafe {
+            libc::getsockopt(
+                self.socket.as_raw_fd(),
+                libc::SOL_PACKET,
+                libc::PACKET_STATISTICS,
+                (&raw mut statistics).cast(),
+                &raw mut length,
+            )
+        })?;
+        Ok(u64::from(statistics.tp_drops))
+    }
+}
+
+impl AsFd for Receiver {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}
+
+impl Drop for Receiver {
+    fn drop(&mut self) {
+        // SAFETY: the mapping is this receiver's, and nothing points into it any more.
+        if let Err(error) = unsafe { munmap(self.ring.cast(), FRAMES * FRAME) } {
+            unreachable!("a mapping of ours can be unmapped: {error}");
+        }
+    }
+}
+
+// SAFETY: the ring belongs to the receiver alone.
+unsafe impl Send for Receiver {}
+
+/// Lets nothing but ICMP and `ICMPv6` through, in the kernel.
+fn attach(socket: &OwnedFd) -> io::Result<()> {
+    const LOAD_BYTE: u16 = (libc::BPF_LD | libc::BPF_B | libc::BPF_ABS) as u16;
+    const AND: u16 = (libc::BPF_ALU | libc::BPF_AND | libc::BPF_K) as u16;
+    const IF_EQUAL: u16 = (libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K) as u16;
+    const RETURN: u16 = (libc::BPF_RET | libc::BPF_K) as u16;
+    // Bytes counted from the network header, whatever the link has before it.
+    const NETWORK: u32 = libc::SKF_NET_OFF.cast_unsigned();
+    const fn step(code: u16, jt: u8, jf: u8, k: u32) -> libc::sock_filter {
+        libc::sock_filter { code, jt, jf, k }
+    }
+    let mut steps = [
+        step(LOAD_BYTE, 0, 0, NETWORK),
+        step(AND, 0, 0, 0xf0),
+        step(IF_EQUAL, 0, 2, 0x40),
+        step(LOAD_BYTE, 0, 0, NETWORK + 9),
+        step(IF_EQUAL, 3, 4, 1),
+        step(IF_EQUAL, 0, 3, 0x60),
+        step(LOAD_BYTE, 0, 0, NETWORK + 6),
+        step(IF_EQUAL, 0, 1, 58),
+        step(RETURN, 0, 0, u32::MAX),
+        step(RETURN, 0, 0, 0),
+    ];
+    let program = libc::sock_fprog {
+        len: steps.len() as u16,
+        filter: steps.as_mut_ptr(),
+    };
+    set_option(socket, libc::SOL_SOCKET, libc::SO_ATTACH_FILTER, &program)
+}

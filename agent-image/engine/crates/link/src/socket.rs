@@ -1,0 +1,110 @@
+//! Sockets for whole frames, and what is asked of links by name.
+
+use std::ffi::CString;
+use std::io;
+use std::mem;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+
+use nix::libc;
+
+/// A socket for whole frames, that receives nothing yet.
+pub(crate) fn open() -> io::Result<OwnedFd> {
+    let kind = libc::SOCK_RAW | libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK;
+    // SAFETY: a plain system call; the descriptor is owned at once.
+    unsafe {
+        Ok(OwnedFd::from_raw_fd(check(libc::socket(
+            libc::AF_PACKET,
+            kind,
+            0,
+        ))?))
+    }
+}
+
+/// Ties a socket to a link; it receives the frames of a protocol, of none if 0.
+pub(crate) fn bind(socket: &OwnedFd, link: &str, protocol: u16) -> io::Result<()> {
+    // SAFETY: the structure is plain data, for which zeros are valid.
+    let mut address: libc::sockaddr_ll = unsafe { mem::zeroed() };
+    address.sll_family = libc::AF_PACKET as u16;
+    address.sll_protocol = protocol.to_be();
+    address.sll_ifindex = index_of(link)?.cast_signed();
+    // SAFETY: the address is a whole sockaddr_ll, as its length says.
+    check(unsafe {
+        libc::bind(
+            socket.as_raw_fd(),
+            (&raw const address).cast(),
+            mem::size_of_val(&address) as u32,
+        )
+    })?;
+    Ok(())
+}
+
+/// Turns off what a link leaves to hardware, so that packets are whole and have their checksums.
+///
+/// # Errors
+/// Those of the kernel.
+pub fn turn_off_offloads(name: &str) -> io::Result<()> {
+    const SIOCETHTOOL: libc::c_ulong = 0x8946;
+    // ETHTOOL_STXCSUM, ETHTOOL_STSO and ETHTOOL_SGSO of linux/ethtool.h.
+    const OFF: [u32; 3] = [0x17, 0x1f, 0x24];
+    #[repr(C)]
+    struct Value {
+        command: u32,
+        data: u32,
+    }
+    let socket = std::net::UdpSocket::bind("0.0.0.0:0")?;
+    for command in OFF {
+        let mut value = Value { command, data: 0 };
+        // SAFETY: the structure is plain data, for which zeros are valid.
+        let mut request: libc::ifreq = unsafe { mem::zeroed() };
+        for (to, from) in request.ifr_name.iter_mut().zip(name.bytes()) {
+            *to = from.cast_signed();
+        }
+        request.ifr_ifru.ifru_data = (&raw mut value).cast();
+        // SAFETY: the request names a link and points to the value that ethtool reads.
+        check(unsafe { libc::ioctl(socket.as_raw_fd(), SIOCETHTOOL, &raw mut request) })?;
+    }
+    Ok(())
+}
+
+/// The index of a link in the calling thread's network namespace.
+///
+/// # Errors
+/// When there is none of this name.
+pub fn index_of(name: &str) -> io::Result<u32> {
+    let name = CString::new(name)?;
+    // SAFETY: the name ends with a zero.
+    match unsafe { libc::if_nametoindex(name.as_ptr()) } {
+        0 => Err(io::Error::last_os_error()),
+        index => Ok(index),
+    }
+}
+
+pub(crate) fn is_full(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::ENOBUFS | libc::EAGAIN))
+}
+
+pub(crate) fn set_option<T>(
+    socket: &OwnedFd,
+    level: i32,
+    option: i32,
+    value: &T,
+) -> io::Result<()> {
+    // SAFETY: the length is the value's.
+    check(unsafe {
+        libc::setsockopt(
+            socket.as_raw_fd(),
+            level,
+            option,
+            (&raw const *value).cast(),
+            mem::size_of::<T>() as u32,
+        )
+    })?;
+    Ok(())
+}
+
+pub(crate) fn check(result: i32) -> io::Result<i32> {
+    if result < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(result)
+}

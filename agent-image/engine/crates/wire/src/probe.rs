@@ -1,0 +1,312 @@
+//! Probes: what they look like, and what a reply must quote of one.
+//!
+//! The encoding is caracal's (<https://github.com/dioptra-io/caracal>) but for the tag: a flow is
+//! the ports, or the ICMP checksum and identifier; the TTL is told by the length; the time of sending
+//! is the UDP checksum, or the ICMP sequence number; two bytes of payload make the checksum come
+//! out. In front of them stands the tag, a keyed hash of all that: 64 bits at the head of the payload,
+//! and the lowest 16 of them in the IPv4 identification, for routers that quote 28 bytes. The source
+//! address is left out of it, since translation changes it.
+
+use std::hash::Hasher;
+
+use anabranch_prefixes::Family;
+use siphasher::sip::SipHasher24;
+
+use crate::checksum::Sum;
+use crate::ip::{Header, ICMP, ICMP6, UDP};
+
+/// The header of UDP, and of an ICMP echo, in bytes.
+const TRANSPORT: usize = 8;
+/// The tag, in bytes.
+pub(crate) const TAG: usize = 8;
+/// The bytes that make the checksum come out.
+const BALANCE: usize = 2;
+/// The longest contact, in bytes.
+pub const MAX_CONTACT: usize = 256;
+
+/// Times of sending that a probe can tell apart, in steps of 100 microseconds: 6.5 seconds.
+pub const TIMES: u16 = u16::MAX;
+
+/// A probe.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Probe {
+    /// The address family.
+    pub family: Family,
+    /// The destination, as a number of the family.
+    pub destination: u128,
+    /// The protocol's number in the IP header: [`UDP`], [`ICMP`] or [`ICMP6`].
+    pub protocol: u8,
+    /// The source port; of ICMP, the checksum and identifier.
+    pub source_port: u16,
+    /// The destination port; 0 for ICMP.
+    pub destination_port: u16,
+    /// The TTL or hop limit.
+    pub ttl: u8,
+    /// When it was sent, from 1 to [`TIMES`].
+    pub sent: u16,
+}
+
+/// The time of sending that a probe carries, from microseconds since any start.
+#[inline]
+#[must_use]
+pub const fn carried_time(at_us: u64) -> u16 {
+    (at_us / 100 % TIMES as u64) as u16 + 1
+}
+
+/// Microseconds from when a probe was sent to a time, in steps of 100.
+#[inline]
+#[must_use]
+pub const fn elapsed_us(sent: u16, at_us: u64) -> u32 {
+    let steps = TIMES as u32 + carried_time(at_us) as u32 - sent as u32;
+    steps % TIMES as u32 * 100
+}
+
+/// What probes have in common: who sends them, and the key of their tags.
+#[derive(Clone, Debug)]
+pub struct Stamp {
+    key: [u64; 2],
+    contact: Vec<u8>,
+}
+
+impl Stamp {
+    /// A stamp; the contact is for people who wonder about a probe.
+    ///
+    /// # Panics
+    /// When the contact is longer than [`MAX_CONTACT`].
+    #[must_use]
+    pub fn new(key: [u64; 2], contact: &str) -> Self {
+        assert!(contact.len() <= MAX_CONTACT);
+        Self {
+            key,
+            contact: contact.as_bytes().to_vec(),
+        }
+    }
+
+    /// The tag of a probe.
+    #[inline]
+    #[must_use]
+    pub fn tag(&self, probe: &Probe) -> u64 {
+        let mut hasher = SipHasher24::new_with_keys(self.key[0], self.key[1]);
+        hasher.write_u128(probe.destination);
+        let ports = u32::from(probe.source_port) << 16 | u32::from(probe.destination_port);
+        let rest =
+            u32::from(probe.protocol) << 24 | u32::from(probe.ttl) << 16 | u32::from(probe.sent);
+        hasher.write_u64(u64::from(ports) << 32 | u64::from(rest));
+        hasher.finish()
+    }
+
+    /// The length of a probe's payload behind UDP's or ICMP's header.
+    const fn payload(&self, ttl: u8) -> usize {
+        TAG + BALANCE + self.contact.len() + ttl as usize
+    }
+
+    /// The TTL that a payload of this length tells.
+    #[must_use]
+    pub fn ttl_of(&self, payload: usize) -> Option<u8> {
+        let ttl = payload.checked_sub(self.payload(0))?;
+        u8::try_from(ttl).ok().filter(|ttl| *ttl > 0)
+    }
+
+    /// Appends a probe as an IP packet.
+    #[inline]
+    pub fn write(&self, out: &mut Vec<u8>, source: u128, probe: &Probe) {
+        let tag = self.tag(probe);
+        let header = Header {
+            family: probe.family,
+            source,
+            destination: probe.destination,
+            protocol: probe.protocol,
+            ttl: probe.ttl,
+            identification: tag as u16,
+        };
+        let length = TRANSPORT + self.payload(probe.ttl);
+        header.write(out, length);
+        let start = out.len();
+        let ports = [probe.source_port, probe.destination_port].map(u16::to_be_bytes);
+        let sent = probe.sent.to_be_bytes();
+        if probe.protocol == UDP {
+            out.extend(ports.as_flattened());
+            out.extend((length as u16).to_be_bytes());
+            out.extend(sent);
+        } else {
+            out.extend([if probe.protocol == ICMP { 8 } else { 128 }, 0]);
+            out.extend(ports[0]);
+            out.extend(ports[0]);
+            out.extend(sent);
+        }
+        out.extend(tag.to_be_bytes());
+        let balance = out.len();
+        out.extend([0; BALANCE]);
+        out.extend(&self.contact);
+        out.resize(start + length, 0);
+        let missing = header.start_sum(length).with(&out[start..]).finish();
+        out[balance..balance + BALANCE].copy_from_slice(&missing.to_be_bytes());
+    }
+
+    /// Whether a reply that claims to quote a probe has seen it.
+    #[must_use]
+    pub fn vouches_for(&self, probe: &Probe, seen: Seen) -> bool {
+        let tag = self.tag(probe);
+        match seen {
+            Seen::Tag(quoted) => quoted == tag,
+            Seen::Identification(quoted) => quoted == tag as u16,
+            Seen::Nothing => false,
+        }
+    }
+}
+
+/// What a reply shows of a probe's tag.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Seen {
+    /// All of it.
+    Tag(u64),
+    /// The part that is the identification of IPv4.
+    Identification(u16),
+    /// None of it.
+    Nothing,
+}
+
+/// The time that a UDP checksum carried before a translator changed the source address from
+/// `own` to `quoted`, and the checksum with it (RFC 1624).
+#[must_use]
+pub(crate) fn restore_time(sent: u16, family: Family, quoted: u128, own: u128) -> u16 {
+    let words = |address: u128| match family {
+        Family::V4 => Sum::default()
+            .with(&(address as u32).to_be_bytes())
+            .finish(),
+        Family::V6 => Sum::default().with(&address.to_be_bytes()).finish(),
+    };
+    // One's complement: a checksum is the inverse of a sum, and so are these.
+    let sum = u32::from(sent) + u32::from(!words(quoted)) + u32::from(words(own));
+    match (sum % u32::from(u16::MAX)) as u16 {
+        0 => u16::MAX,
+        time => time,
+    }
+}
+
+/// The protocol of echo requests.
+#[must_use]
+pub const fn icmp_of(family: Family) -> u8 {
+    match family {
+        Family::V4 => ICMP,
+        Family::V6 => ICMP6,
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::ip::Packet;
+
+    pub(crate) fn probes() -> impl Strategy<Value = Probe> {
+        (
+            any::<bool>(),
+            any::<bool>(),
+            any::<u128>(),
+            any::<[u16; 2]>(),
+            1u8..,
+            1u16..,
+        )
+            .prop_map(|(v6, udp, destination, ports, ttl, sent)| {
+                let family = if v6 { Family::V6 } else { Family::V4 };
+                Probe {
+                    family,
+                    destination: destination & family.last(),
+                    protocol: if udp { UDP } else { icmp_of(family) },
+                    source_port: ports[0],
+                    destination_port: if udp { ports[1] } else { 0 },
+                    ttl,
+                    sent,
+                }
+            })
+    }
+
+    proptest! {
+        #[test]
+        fn a_probe_is_a_right_packet_that_tells_its_flow_ttl_and_time(
+            probe in probes(), source in any::<u32>(), contact in "[a-z@.]{0,60}"
+        ) {
+            let stamp = Stamp::new([1, 2], &contact);
+            let mut bytes = Vec::new();
+            stamp.write(&mut bytes, source.into(), &probe);
+            let packet = Packet::parse(&bytes).unwrap();
+            prop_assert!(packet.has_right_checksum());
+            prop_assert_eq!(packet.bytes().len(), bytes.len());
+            prop_assert_eq!((packet.ttl(), packet.protocol()), (probe.ttl, probe.protocol));
+            prop_assert_eq!(packet.destination(), probe.destination);
+            let payload = packet.payload();
+            prop_assert_eq!(stamp.ttl_of(payload.len() - 8), Some(probe.ttl));
+            let (flow, time) = if probe.protocol == UDP { (0, 6) } else { (2, 6) };
+            prop_assert_eq!(&payload[flow..flow + 2], probe.source_port.to_be_bytes());
+            prop_assert_eq!(&payload[time..time + 2], probe.sent.to_be_bytes());
+        }
+
+        #[test]
+        fn what_routers_look_at_is_the_same_for_all_of_a_flow(
+            probe in probes(), ttl in 1u8.., sent in 1u16..
+        ) {
+            let stamp = Stamp::new([3, 4], "");
+            let octets = |probe: &Probe| {
+                let mut bytes = Vec::new();
+                stamp.write(&mut bytes, 7, probe);
+                let packet = Packet::parse(&bytes).unwrap();
+                (packet.payload()[..4].to_vec(), packet.flow_label())
+            };
+            prop_assert_eq!(octets(&probe), octets(&Probe { ttl, sent, ..probe }));
+        }
+
+        #[test]
+        fn another_key_or_any_other_field_gives_another_tag(probe in probes(), bit in 0u32..16) {
+            let stamp = Stamp::new([5, 6], "");
+            let tag = stamp.tag(&probe);
+            prop_assert!(stamp.vouches_for(&probe, Seen::Tag(tag)));
+            prop_assert!(stamp.vouches_for(&probe, Seen::Identification(tag as u16)));
+            prop_assert!(!stamp.vouches_for(&probe, Seen::Nothing));
+            prop_assert_ne!(tag, Stamp::new([5, 7], "").tag(&probe));
+            let flipped = 1u16 << bit;
+            for other in [
+                Probe { destination: probe.destination ^ u128::from(flipped), ..probe },
+                Probe { source_port: probe.source_port ^ flipped, ..probe },
+                Probe { destination_port: probe.destination_port ^ flipped, ..probe },
+                Probe { ttl: probe.ttl ^ (1 << (bit % 8)), ..probe },
+                Probe { sent: probe.sent ^ flipped, ..probe },
+            ] {
+                prop_assert!(!stamp.vouches_for(&other, Seen::Tag(tag)));
+            }
+        }
+
+        #[test]
+        fn a_translated_checksum_still_tells_the_time(
+            probe in probes(), own in any::<u32>(), public in any::<u32>()
+        ) {
+            let probe = Probe { protocol: UDP, ..probe };
+            let stamp = Stamp::new([5, 6], "");
+            let mut bytes = Vec::new();
+            stamp.write(&mut bytes, own.into(), &probe);
+            // A translator writes its address, and a checksum that is right with it.
+            let payload = bytes.len() - Packet::parse(&bytes).unwrap().payload().len();
+            let mut transport = bytes[payload..].to_vec();
+            transport[6..8].fill(0);
+            let sum = Sum::default().with_pseudo_header(
+                probe.family, public.into(), probe.destination, UDP, transport.len(),
+            );
+            let translated = match sum.with(&transport).finish() {
+                0 => u16::MAX,
+                sum => sum,
+            };
+            let restored = restore_time(translated, probe.family, public.into(), own.into());
+            prop_assert_eq!(restored, probe.sent);
+        }
+    }
+
+    #[test]
+    fn times_come_around_after_six_seconds_and_a_half() {
+        assert_eq!(carried_time(0), 1);
+        assert_eq!(carried_time(6_553_400), u16::MAX);
+        assert_eq!(carried_time(6_553_500), 1);
+        assert_eq!(elapsed_us(carried_time(6_553_000), 6_553_900), 900);
+        assert_eq!(elapsed_us(carried_time(250), 250), 0);
+    }
+}

@@ -1,0 +1,367 @@
+//! Replies: what ICMP errors and echo replies say, and of which probe.
+
+use anabranch_prefixes::Family;
+
+use crate::checksum::checksum;
+use crate::ip::{Packet, UDP};
+use crate::probe::{Probe, Seen, Stamp, TAG, icmp_of, restore_time};
+
+/// MPLS label stack entries that a reply can show.
+pub const MAX_LABELS: usize = 8;
+const ICMP_HEADER: usize = 8;
+/// A quote that extensions follow, at least, in bytes (RFC 4884, section 5).
+const LEAST_BEFORE_EXTENSIONS: usize = 128;
+/// Version 2, in the first half of an extension structure's first byte.
+const EXTENSION_VERSION: u8 = 2;
+
+/// A reply to a probe, or what claims to be one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reply {
+    /// The probe that it claims to answer.
+    pub probe: Probe,
+    /// What it shows of the probe's tag.
+    pub seen: Seen,
+    /// The address that it comes from, as a number of the family.
+    pub from: u128,
+    /// The address that it was sent to.
+    pub to: u128,
+    /// The protocol's number in its IP header.
+    pub protocol: u8,
+    /// The ICMP type.
+    pub kind: u8,
+    /// The ICMP code.
+    pub code: u8,
+    /// The TTL that it arrived with.
+    pub ttl: u8,
+    /// The type of service, or traffic class.
+    pub tos: u8,
+    /// The IPv4 identification; 0 for IPv6.
+    pub identification: u16,
+    /// The length of the packet, in bytes.
+    pub size: u16,
+    /// What an error quotes of the probe's IP header; 0 in echo replies.
+    pub quoted: Quoted,
+    /// The MPLS label stack that the probe had, outermost first.
+    pub labels: Labels,
+}
+
+/// What an error quotes of a probe's IP header.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Quoted {
+    /// The TTL that was left.
+    pub ttl: u8,
+    /// The type of service, or traffic class.
+    pub tos: u8,
+    /// The packet's length as its header has it, in bytes.
+    pub length: u16,
+}
+
+/// Entries of an MPLS label stack (RFC 3032): label, traffic class, bottom of stack, TTL.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Labels {
+    entries: [u32; MAX_LABELS],
+    count: u8,
+}
+
+impl Labels {
+    /// Label, traffic class, bottom of stack and TTL of each entry.
+    pub fn iter(&self) -> impl Iterator<Item = (u32, u8, u8, u8)> + '_ {
+        let entries = self.entries[..usize::from(self.count)].iter();
+        entries.map(|entry| {
+            let class = (entry >> 9 & 7) as u8;
+            (entry >> 12, class, (entry >> 8 & 1) as u8, *entry as u8)
+        })
+    }
+
+    fn push(&mut self, entry: u32) {
+        if let Some(place) = self.entries.get_mut(usize::from(self.count)) {
+            *place = entry;
+            self.count += 1;
+        }
+    }
+}
+
+impl Stamp {
+    /// The reply that a packet is, if it is an echo reply or an error about a packet that could be a
+    /// probe of ours. What it claims is not checked yet: [`Stamp::vouches_for`] does.
+    ///
+    /// `own` is the address that probes of the packet's family are sent from.
+    #[must_use]
+    pub fn read(&self, packet: &Packet<'_>, own: u128) -> Option<Reply> {
+        let (family, message) = (packet.family(), packet.payload());
+        let is_whole = packet.protocol() == icmp_of(family) && message.len() >= ICMP_HEADER;
+        if !is_whole || packet.is_fragment() || !packet.has_right_checksum() {
+            return None;
+        }
+        let (kind, code) = (message[0], message[1]);
+        let (probe, seen, quoted, labels) = match (family, kind) {
+            (Family::V4, 0) | (Family::V6, 129) => {
+                let probe = self.read_echo(family, packet.source(), message)?;
+                (
+                    probe,
+                    see(&message[ICMP_HEADER..], None),
+                    Quoted::default(),
+                    Labels::default(),
+                )
+            }
+            (Family::V4, 3 | 11) | (Family::V6, 1 | 3) => {
+                let (probe, seen, quoted) =
+                    self.read_quote(family, &message[ICMP_HEADER..], own)?;
+                (probe, seen, quoted, read_labels(family, message))
+            }
+            _ => return None,
+        };
+        Some(Reply {
+            probe,
+            seen,
+            from: packet.source(),
+            to: packet.destination(),
+            protocol: packet.protocol(),
+            kind,
+            code,
+            ttl: packet.ttl(),
+            tos: packet.tos(),
+            identification: packet.identification(),
+            size: packet.bytes().len() as u16,
+            quoted,
+            labels,
+        })
+    }
+
+    /// The echo request that a reply with this message answers.
+    fn read_echo(&self, family: Family, from: u128, message: &[u8]) -> Option<Probe> {
+        Some(Probe {
+            family,
+            destination: from,
+            protocol: icmp_of(family),
+            source_port: word(message, 4)?,
+            destination_port: 0,
+            ttl: self.ttl_of(message.len() - ICMP_HEADER)?,
+            sent: word(message, 6)?,
+        })
+    }
+
+    /// The probe that an error quotes, of which it may have cut off the end.
+    fn read_quote(&self, family: Family, quote: &[u8], own: u128) -> Option<(Probe, Seen, Quoted)> {
+        let packet = Packet::parse_head(quote).filter(|packet| packet.family() == family)?;
+        let transport = packet.payload();
+        let length = packet.length();
+        let (protocol, claimed) = (packet.protocol(), word(transport, 6)?);
+        let behind = usize::from(length).checked_sub(packet.header_len() + ICMP_HEADER)?;
+        let mut probe = Probe {
+            family,
+            destination: packet.destination(),
+            protocol,
+            source_port: word(transport, 0)?,
+            destination_port: word(transport, 2)?,
+            ttl: 0,
+            sent: claimed,
+        };
+        if protocol == UDP {
+            let length = usize::from(word(transport, 4)?);
+            probe.ttl = self.ttl_of(length.checked_sub(ICMP_HEADER)?)?;
+            if packet.source() != own {
+                probe.sent = restore_time(claimed, family, packet.source(), own);
+            }
+        } else if protocol == icmp_of(family) {
+            probe.source_port = word(transport, 4)?;
+            probe.destination_port = 0;
+            probe.ttl = self.ttl_of(behind)?;
+        } else {
+            return None;
+        }
+        let identification = (family == Family::V4).then(|| packet.identification());
+        let quoted = Quoted {
+            ttl: packet.ttl(),
+            tos: packet.tos(),
+            length,
+        };
+        Some((
+            probe,
+            see(&transport[ICMP_HEADER..], identification),
+            quoted,
+        ))
+    }
+}
+
+/// What is seen of a tag at the head of a payload, or else in an identification.
+fn see(payload: &[u8], identification: Option<u16>) -> Seen {
+    match (payload.first_chunk::<TAG>(), identification) {
+        (Some(tag), _) => Seen::Tag(u64::from_be_bytes(*tag)),
+        (None, Some(identification)) => Seen::Identification(identification),
+        (None, None) => Seen::Nothing,
+    }
+}
+
+fn word(bytes: &[u8], at: usize) -> Option<u16> {
+    let word = bytes.get(at..)?.first_chunk()?;
+    Some(u16::from_be_bytes(*word))
+}
+
+/// The MPLS label stack behind the quote of an error (RFC 4884, RFC 4950), also where a router does
+/// not say how long the quote is: then it has 128 bytes (RFC 4884, section 5.5).
+fn read_labels(family: Family, message: &[u8]) -> Labels {
+    let mut labels = Labels::default();
+    let (at, unit) = match family {
+        Family::V4 => (5, 4),
+        Family::V6 => (4, 8),
+    };
+    let said = usize::from(message[at]) * unit;
+    let quote = said.max(LEAST_BEFORE_EXTENSIONS);
+    let structure = message.get(ICMP_HEADER + quote..).unwrap_or_default();
+    let is_there =
+        structure.len() >= 4 && structure[0] >> 4 == EXTENSION_VERSION && checksum(structure) == 0;
+    let mut objects = if is_there { &structure[4..] } else { &[] };
+    while let Some(length) = word(objects, 0).map(usize::from)
+        && (4..=objects.len()).contains(&length)
+    {
+        // Class 1, type 1: the label stack of the packet as it came.
+        if objects[2..4] == [1, 1] {
+            let (entries, _) = objects[4..length].as_chunks::<4>();
+            for entry in entries {
+                labels.push(u32::from_be_bytes(*entry));
+            }
+        }
+        objects = &objects[length..];
+    }
+    labels
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::ip::Header;
+    use crate::probe::tests::probes;
+
+    const OWN: u128 = 7;
+
+    /// An error about a probe's packet, as a router of its family sends it.
+    fn error(probe: &[u8], kind: u8, quote: usize, extension: &[u8]) -> Vec<u8> {
+        let family = Packet::parse(probe).unwrap().family();
+        let mut message = vec![kind, 0, 0, 0, 0, 0, 0, 0];
+        message.extend(&probe[..quote.min(probe.len())]);
+        if !extension.is_empty() {
+            message.resize(ICMP_HEADER + LEAST_BEFORE_EXTENSIONS, 0);
+            message.extend(extension);
+        }
+        packet(family, message)
+    }
+
+    fn packet(family: Family, mut message: Vec<u8>) -> Vec<u8> {
+        let header = Header {
+            family,
+            source: 99,
+            destination: OWN,
+            protocol: icmp_of(family),
+            ttl: 250,
+            identification: 5,
+        };
+        message[2..4].fill(0);
+        let sum = header.start_sum(message.len()).with(&message).finish();
+        message[2..4].copy_from_slice(&sum.to_be_bytes());
+        let mut bytes = Vec::new();
+        header.write(&mut bytes, message.len());
+        bytes.extend(message);
+        bytes
+    }
+
+    fn stamp() -> Stamp {
+        Stamp::new([1, 2], "who@example.org")
+    }
+
+    fn sent(probe: &Probe) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        stamp().write(&mut bytes, OWN, probe);
+        bytes
+    }
+
+    fn read(bytes: &[u8]) -> Option<Reply> {
+        stamp().read(&Packet::parse(bytes).unwrap(), OWN)
+    }
+
+    const fn time_exceeded(family: Family) -> u8 {
+        match family {
+            Family::V4 => 11,
+            Family::V6 => 3,
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn an_error_names_its_probe_however_much_it_quotes(probe in probes(), quote in 0usize..400) {
+            let bytes = sent(&probe);
+            let header = bytes.len() - Packet::parse(&bytes).unwrap().payload().len();
+            let reply = read(&error(&bytes, time_exceeded(probe.family), quote, &[]));
+            prop_assert_eq!(reply.is_some(), quote >= header + 8);
+            if let Some(reply) = reply {
+                prop_assert_eq!(reply.probe, probe);
+                let enough = probe.family == Family::V4 || quote >= header + 16;
+                prop_assert_eq!(stamp().vouches_for(&reply.probe, reply.seen), enough);
+                prop_assert_eq!((reply.from, reply.to, reply.ttl), (99, OWN, 250));
+                prop_assert_eq!(reply.quoted.ttl, probe.ttl);
+                prop_assert_eq!(usize::from(reply.quoted.length), bytes.len());
+            }
+        }
+
+        #[test]
+        fn an_echo_reply_names_its_probe(probe in probes()) {
+            let probe = Probe {
+                protocol: icmp_of(probe.family),
+                destination: 99,
+                destination_port: 0,
+                ..probe
+            };
+            let bytes = sent(&probe);
+            let mut message = Packet::parse(&bytes).unwrap().payload().to_vec();
+            message[0] = if probe.family == Family::V4 { 0 } else { 129 };
+            let reply = read(&packet(probe.family, message)).unwrap();
+            prop_assert_eq!(reply.probe, probe);
+            prop_assert!(stamp().vouches_for(&reply.probe, reply.seen));
+        }
+
+        #[test]
+        fn no_packet_makes_it_panic(
+            mut bytes in proptest::collection::vec(any::<u8>(), 8..300),
+            v6 in any::<bool>(), kind in 0usize..6
+        ) {
+            let family = if v6 { Family::V6 } else { Family::V4 };
+            bytes[0] = [0, 1, 3, 11, 129, 128][kind];
+            if let Some(first) = bytes.get_mut(8) {
+                *first = if v6 { 0x60 } else { 0x45 };
+            }
+            let _ = read(&packet(family, bytes));
+        }
+    }
+
+    #[test]
+    fn labels_are_read_whether_the_quotes_length_is_said_or_not() {
+        let probe = Probe {
+            family: Family::V4,
+            destination: 9,
+            protocol: UDP,
+            source_port: 24_000,
+            destination_port: 33_434,
+            ttl: 4,
+            sent: 5,
+        };
+        let mut extension = vec![0x20, 0, 0, 0, 0, 12, 1, 1];
+        for (label, bottom) in [(300u32, 0), (16, 1)] {
+            extension.extend((label << 12 | 3 << 9 | bottom << 8 | 254).to_be_bytes());
+        }
+        let sum = checksum(&extension);
+        extension[2..4].copy_from_slice(&sum.to_be_bytes());
+        for said in [0, 32] {
+            let bytes = error(&sent(&probe), 11, 128, &extension);
+            let mut message = Packet::parse(&bytes).unwrap().payload().to_vec();
+            message[5] = said;
+            let reply = read(&packet(Family::V4, message)).unwrap();
+            let labels: Vec<_> = reply.labels.iter().collect();
+            assert_eq!(labels, [(300, 3, 0, 254), (16, 3, 1, 254)]);
+        }
+        extension[8] ^= 1; // a wrong checksum
+        let reply = read(&error(&sent(&probe), 11, 128, &extension)).unwrap();
+        assert_eq!(reply.labels, Labels::default());
+    }
+}
