@@ -5,5 +5,6 @@ pub mod netlink;
 pub mod receiver;
 pub mod sender;
 mod socket;
+pub mod way;
 
 pub use socket::{index_of, turn_off_offloads};

@@ -10,13 +10,41 @@ use netlink_packet_core::{
 };
 use netlink_packet_route::address::{AddressAttribute, AddressHeaderFlags, AddressMessage};
 use netlink_packet_route::link::{
-    InfoData, InfoKind, InfoVeth, LinkAttribute, LinkFlags, LinkInfo, LinkMessage,
+    InfoData, InfoKind, InfoVeth, LinkAttribute, LinkFlags, LinkInfo, LinkLayerType, LinkMessage,
+};
+use netlink_packet_route::neighbour::{
+    NeighbourAddress, NeighbourAttribute, NeighbourFlags, NeighbourMessage,
 };
 use netlink_packet_route::route::{
     RouteAddress, RouteAttribute, RouteHeader, RouteMessage, RouteProtocol, RouteScope, RouteType,
 };
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
+
+/// An Ethernet address.
+pub type Mac = [u8; 6];
+
+/// The way that packets to a destination take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Route {
+    /// The index of the link.
+    pub index: u32,
+    /// The neighbour that they go to first; none if that is the destination itself.
+    pub gateway: Option<IpAddr>,
+    /// The address that they are sent from.
+    pub source: IpAddr,
+}
+
+/// A link.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Link {
+    /// Its name.
+    pub name: String,
+    /// Its Ethernet address, if it has one.
+    pub mac: Option<Mac>,
+    /// Whether it leads nowhere but here.
+    pub is_loopback: bool,
+}
 
 /// A socket to the kernel's routing tables.
 pub struct Netlink(Socket);
@@ -103,14 +131,126 @@ impl Netlink {
         self.create(RouteNetlinkMessage::NewRoute(message))
     }
 
+    /// The way that packets to a destination take.
+    ///
+    /// # Errors
+    /// Those of the kernel; `NetworkUnreachable` where there is no way.
+    pub fn find_route(&self, destination: IpAddr) -> io::Result<Route> {
+        let mut message = RouteMessage::default();
+        message.header.address_family = family(destination);
+        message.header.destination_prefix_length = if destination.is_ipv4() { 32 } else { 128 };
+        message.attributes = vec![RouteAttribute::Destination(route_address(destination))];
+        let answer = self.ask(RouteNetlinkMessage::GetRoute(message))?;
+        let RouteNetlinkMessage::NewRoute(found) = answer else {
+            return Err(unexpected(&answer));
+        };
+        if found.header.kind != RouteType::Unicast {
+            return Err(io::ErrorKind::NetworkUnreachable.into());
+        }
+        let (mut index, mut gateway, mut source) = (None, None, None);
+        for attribute in found.attributes {
+            match attribute {
+                RouteAttribute::Oif(oif) => index = Some(oif),
+                RouteAttribute::Gateway(address) => gateway = ip_address(&address),
+                RouteAttribute::PrefSource(address) => source = ip_address(&address),
+                _ => {}
+            }
+        }
+        match (index, source) {
+            (Some(index), Some(source)) => Ok(Route {
+                index,
+                gateway,
+                source,
+            }),
+            _ => Err(io::ErrorKind::NetworkUnreachable.into()),
+        }
+    }
+
+    /// A link by its index.
+    ///
+    /// # Errors
+    /// Those of the kernel.
+    pub fn find_link(&self, index: u32) -> io::Result<Link> {
+        let mut message = LinkMessage::default();
+        message.header.index = index;
+        let answer = self.ask(RouteNetlinkMessage::GetLink(message))?;
+        let RouteNetlinkMessage::NewLink(found) = answer else {
+            return Err(unexpected(&answer));
+        };
+        let (mut name, mut mac) = (String::new(), None);
+        let is_ethernet = found.header.link_layer_type == LinkLayerType::Ether;
+        for attribute in found.attributes {
+            match attribute {
+                LinkAttribute::IfName(text) => name = text,
+                LinkAttribute::Address(bytes) if is_ethernet => mac = bytes.try_into().ok(),
+                _ => {}
+            }
+        }
+        Ok(Link {
+            name,
+            mac,
+            is_loopback: found.header.link_layer_type == LinkLayerType::Loopback,
+        })
+    }
+
+    /// The Ethernet address of a neighbour, if it is known.
+    ///
+    /// # Errors
+    /// Those of the kernel.
+    pub fn find_neighbour(&self, index: u32, address: IpAddr) -> io::Result<Option<Mac>> {
+        let answer = self.ask(RouteNetlinkMessage::GetNeighbour(neighbour(index, address)));
+        match answer {
+            Ok(RouteNetlinkMessage::NewNeighbour(found)) => {
+                let known = found
+                    .attributes
+                    .into_iter()
+                    .find_map(|attribute| match attribute {
+                        NeighbourAttribute::LinkLayerAddress(bytes) => bytes.try_into().ok(),
+                        _ => None,
+                    });
+                Ok(known)
+            }
+            Ok(other) => Err(unexpected(&other)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Makes the kernel ask for the Ethernet address of a neighbour.
+    ///
+    /// # Errors
+    /// Those of the kernel.
+    pub fn seek_neighbour(&self, index: u32, address: IpAddr) -> io::Result<()> {
+        let mut message = neighbour(index, address);
+        message.header.flags = NeighbourFlags::Use;
+        self.request(RouteNetlinkMessage::NewNeighbour(message), NLM_F_CREATE)
+    }
+
     fn create(&self, message: RouteNetlinkMessage) -> io::Result<()> {
         self.request(message, NLM_F_CREATE | NLM_F_EXCL)
     }
 
     /// Sends a request and waits for its acknowledgement.
     fn request(&self, message: RouteNetlinkMessage, flags: u16) -> io::Result<()> {
+        match self.exchange(message, NLM_F_ACK | flags)? {
+            None => Ok(()),
+            Some(other) => Err(unexpected(&other)),
+        }
+    }
+
+    /// Sends a question and waits for its answer.
+    fn ask(&self, message: RouteNetlinkMessage) -> io::Result<RouteNetlinkMessage> {
+        let silence = || io::Error::other("the kernel acknowledged a question");
+        self.exchange(message, 0)?.ok_or_else(silence)
+    }
+
+    fn exchange(
+        &self,
+        message: RouteNetlinkMessage,
+        flags: u16,
+    ) -> io::Result<Option<RouteNetlinkMessage>> {
         let mut header = NetlinkHeader::default();
-        header.flags = NLM_F_REQUEST | NLM_F_ACK | flags;
+        header.flags = NLM_F_REQUEST | flags;
         let mut request = NetlinkMessage::new(header, NetlinkPayload::from(message));
         request.finalize();
         let mut bytes = vec![0; request.buffer_len()];
@@ -121,9 +261,33 @@ impl Netlink {
             .map_err(|error| io::Error::other(error.to_string()))?;
         match answer.payload {
             NetlinkPayload::Error(error) if error.code.is_some() => Err(error.to_io()),
-            NetlinkPayload::Error(_) => Ok(()),
+            NetlinkPayload::Error(_) => Ok(None),
+            NetlinkPayload::InnerMessage(message) => Ok(Some(message)),
             other => Err(io::Error::other(format!("unexpected answer {other:?}"))),
         }
+    }
+}
+
+fn unexpected(message: &RouteNetlinkMessage) -> io::Error {
+    io::Error::other(format!("unexpected answer {message:?}"))
+}
+
+fn neighbour(index: u32, address: IpAddr) -> NeighbourMessage {
+    let mut message = NeighbourMessage::default();
+    message.header.family = family(address);
+    message.header.ifindex = index;
+    message.attributes = vec![NeighbourAttribute::Destination(match address {
+        IpAddr::V4(v4) => NeighbourAddress::Inet(v4),
+        IpAddr::V6(v6) => NeighbourAddress::Inet6(v6),
+    })];
+    message
+}
+
+const fn ip_address(address: &RouteAddress) -> Option<IpAddr> {
+    match address {
+        RouteAddress::Inet(v4) => Some(IpAddr::V4(*v4)),
+        RouteAddress::Inet6(v6) => Some(IpAddr::V6(*v6)),
+        _ => None,
     }
 }
 

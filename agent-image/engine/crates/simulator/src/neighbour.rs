@@ -1,10 +1,8 @@
 //! Who has this address? The answers of a gateway on Ethernet (RFC 826, RFC 4861).
 
+use anabranch_link::netlink::Mac;
 use anabranch_prefixes::Family;
 use anabranch_wire::ip::{HEADER_V6, Header, ICMP6, Packet};
-
-/// An Ethernet address.
-pub type Mac = [u8; 6];
 
 /// The length of an Ethernet header, in bytes.
 pub const ETHERNET: usize = 14;

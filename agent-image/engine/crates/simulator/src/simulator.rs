@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use anabranch_fakeroute::network::Network;
 use anabranch_link::namespace::Namespace;
-use anabranch_link::netlink::Netlink;
+use anabranch_link::netlink::{Mac, Netlink};
 use anabranch_link::receiver::{Filter, Receiver};
 use anabranch_link::sender::Sender;
 use anabranch_link::{index_of, turn_off_offloads};
@@ -18,7 +18,7 @@ use nix::poll::{PollFd, PollFlags, ppoll};
 use nix::sys::signal::SigSet;
 use nix::sys::time::TimeSpec;
 
-use crate::neighbour::{ARP, ETHERNET, Mac, answer_arp, answer_solicitation};
+use crate::neighbour::{ARP, ETHERNET, answer_arp, answer_solicitation};
 use crate::reply::{read_probe, write_reply};
 use crate::wheel::Wheel;
 

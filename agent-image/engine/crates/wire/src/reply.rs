@@ -348,7 +348,7 @@ mod tests {
         };
         let mut extension = vec![0x20, 0, 0, 0, 0, 12, 1, 1];
         for (label, bottom) in [(300u32, 0), (16, 1)] {
-            extension.extend((label << 12 | 3 << 9 | bottom << 8 | 254).to_be_bytes());
+            extension.extend((label << 12 | 3 << 9 | bottom << 8 | 0xfe).to_be_bytes());
         }
         let sum = checksum(&extension);
         extension[2..4].copy_from_slice(&sum.to_be_bytes());
