@@ -146,6 +146,28 @@ impl Block {
         self.targets.len() as u64
     }
 
+    /// Where one probe of each family goes.
+    #[must_use]
+    pub fn families(&self) -> Vec<Headed> {
+        let probe_to = |family| {
+            let place = self
+                .targets
+                .iter()
+                .position(|t| t.prefix.family() == family)?;
+            let flow = self.shares[self.targets[place].first_share as usize].first_flow;
+            Some(self.head(&Draw {
+                slot: 0,
+                place: place as u32,
+                ttl: 1,
+                flow,
+            }))
+        };
+        [Family::V4, Family::V6]
+            .into_iter()
+            .filter_map(probe_to)
+            .collect()
+    }
+
     /// The number of probes.
     #[must_use]
     pub const fn probes(&self) -> u64 {

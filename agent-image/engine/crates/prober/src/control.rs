@@ -1,0 +1,187 @@
+//! What may change while probes are sent, and what is counted.
+
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use anabranch_prefixes::{Family, PrefixSet};
+use serde::{Deserialize, Serialize};
+
+/// What is never sent, whatever a plan says.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// Addresses that are not probed.
+    pub forbidden: PrefixSet,
+    /// The lowest TTL.
+    pub min_ttl: u8,
+    /// The highest TTL.
+    pub max_ttl: u8,
+}
+
+impl Limits {
+    /// Whether a probe may be sent.
+    #[inline]
+    #[must_use]
+    pub fn allow(&self, family: Family, destination: u128, ttl: u8) -> bool {
+        let mut ranges = self
+            .forbidden
+            .family(family)
+            .overlapping(destination, destination);
+        (self.min_ttl..=self.max_ttl).contains(&ttl) && ranges.next().is_none()
+    }
+}
+
+/// The reins of a prober that runs.
+#[derive(Debug)]
+pub struct Control {
+    stopped: AtomicBool,
+    rate: AtomicU32,
+    limits: Mutex<Arc<Limits>>,
+    /// How often the limits have changed.
+    changes: AtomicU64,
+    counters: [AtomicU64; COUNTERS],
+}
+
+const COUNTERS: usize = Counter::Stalled as usize + 1;
+
+/// What is counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Counter {
+    /// Probes handed to the kernel and sent.
+    Sent,
+    /// Probes that the kernel did not take.
+    Unsent,
+    /// Probes of the plan that the limits forbid.
+    Forbidden,
+    /// Valid replies.
+    Replies,
+    /// ICMP that is no reply to a probe of this kind.
+    Foreign,
+    /// Replies whose tag is wrong: forged, damaged, or to probes of an earlier start.
+    Forged,
+    /// Replies to probes that the plan does not have, or that were not sent yet.
+    Unplanned,
+    /// Replies that came when their part was closed.
+    Late,
+    /// Packets that the kernel dropped before they were read.
+    Dropped,
+    /// Microseconds by which the sender was held up.
+    Stalled,
+}
+
+/// What was counted: [`Counter`] says what each number is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs)] // the counters' names
+pub struct Counts {
+    pub sent: u64,
+    pub unsent: u64,
+    pub forbidden: u64,
+    pub replies: u64,
+    pub foreign: u64,
+    pub forged: u64,
+    pub unplanned: u64,
+    pub late: u64,
+    pub dropped: u64,
+    pub stalled_us: u64,
+}
+
+impl Control {
+    /// The reins of a prober that is to start.
+    #[must_use]
+    pub fn new(rate: u32, limits: Limits) -> Self {
+        Self {
+            stopped: AtomicBool::new(false),
+            rate: AtomicU32::new(rate),
+            limits: Mutex::new(Arc::new(limits)),
+            changes: AtomicU64::new(0),
+            counters: Default::default(),
+        }
+    }
+
+    /// Stops sending, for good.
+    pub fn stop(&self) {
+        self.stopped.store(true, Ordering::Release);
+    }
+
+    /// Whether sending is to stop.
+    #[must_use]
+    pub fn is_stopped(&self) -> bool {
+        self.stopped.load(Ordering::Acquire)
+    }
+
+    /// Changes the rate, in probes a second; 0 pauses.
+    pub fn set_rate(&self, rate: u32) {
+        self.rate.store(rate, Ordering::Release);
+    }
+
+    /// The rate, in probes a second.
+    #[must_use]
+    pub fn rate(&self) -> u32 {
+        self.rate.load(Ordering::Acquire)
+    }
+
+    /// Changes what is never sent.
+    pub fn set_limits(&self, limits: Limits) {
+        *self.limits.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(limits);
+        self.changes.fetch_add(1, Ordering::Release);
+    }
+
+    /// What is never sent, if it has changed since `changes`, which is brought up to date.
+    #[must_use]
+    pub fn changed_limits(&self, changes: &mut Option<u64>) -> Option<Arc<Limits>> {
+        let now = Some(self.changes.load(Ordering::Acquire));
+        if *changes == now {
+            return None;
+        }
+        *changes = now;
+        let limits = self.limits.lock().unwrap_or_else(PoisonError::into_inner);
+        Some(Arc::clone(&limits))
+    }
+
+    /// Counts.
+    pub fn count(&self, counter: Counter, count: u64) {
+        self.counters[counter as usize].fetch_add(count, Ordering::Relaxed);
+    }
+
+    /// What was counted so far.
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        let of = |counter: Counter| self.counters[counter as usize].load(Ordering::Relaxed);
+        Counts {
+            sent: of(Counter::Sent),
+            unsent: of(Counter::Unsent),
+            forbidden: of(Counter::Forbidden),
+            replies: of(Counter::Replies),
+            foreign: of(Counter::Foreign),
+            forged: of(Counter::Forged),
+            unplanned: of(Counter::Unplanned),
+            late: of(Counter::Late),
+            dropped: of(Counter::Dropped),
+            stalled_us: of(Counter::Stalled),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn limits_hold_for_addresses_and_ttls_and_tell_that_they_changed() {
+        let limits = |text: &str| Limits {
+            forbidden: [text.parse().unwrap()].into_iter().collect(),
+            min_ttl: 2,
+            max_ttl: 30,
+        };
+        let control = Control::new(10, limits("240.0.0.128/25"));
+        let mut changes = None;
+        let first = control.changed_limits(&mut changes).unwrap();
+        assert!(first.allow(Family::V4, 0xf000_0001, 2));
+        assert!(!first.allow(Family::V4, 0xf000_0081, 2));
+        assert!(!first.allow(Family::V4, 0xf000_0001, 1));
+        assert!(first.allow(Family::V6, 0xf000_0081, 2));
+        assert!(control.changed_limits(&mut changes).is_none());
+        control.set_limits(limits("240.0.0.0/24"));
+        let second = control.changed_limits(&mut changes).unwrap();
+        assert!(!second.allow(Family::V4, 0xf000_0001, 2));
+    }
+}

@@ -1,0 +1,283 @@
+//! When probes may be sent: how many in all, and how often to one prefix.
+//!
+//! All times are nanoseconds from any start.
+
+use std::collections::VecDeque;
+
+/// The window in which a rate is never exceeded by more than a probe.
+const WINDOW_NS: u64 = 100_000_000;
+/// Probes that are sent at once are those of this time, at most: half of a hundredth of the window.
+const BATCHES_A_SECOND: u32 = 2_000;
+/// The most probes that are sent at once.
+pub const MAX_BATCH: u32 = 64;
+/// Who is later than this has stalled, and does not catch up.
+const SLACK_PS: u64 = 2_000_000_000;
+const SECOND_NS: u64 = 1_000_000_000;
+const SECOND_PS: u64 = 1_000 * SECOND_NS;
+
+/// A limit of the rate: at most `ceil(rate / 10) + 1` probes in any 100 ms, and never more than
+/// `rate` a second on average.
+///
+/// A probe is due an interval after the one before. Lateness of up to 2 ms is made good; what is
+/// later than that is a stall, after which the schedule begins anew.
+#[derive(Clone, Debug)]
+pub struct Pace {
+    rate: u32,
+    /// When the next probe is due, in picoseconds, which last for 213 days.
+    due_ps: u64,
+    /// When batches of the last window were out, and their probes.
+    recent: VecDeque<(u64, u64)>,
+    in_window: u64,
+    stalled_ns: u64,
+}
+
+impl Pace {
+    /// A limit of so many probes a second, the first of them now.
+    ///
+    /// # Panics
+    /// When the rate is 0.
+    #[must_use]
+    pub fn new(rate: u32, now_ns: u64) -> Self {
+        assert!(rate > 0);
+        Self {
+            rate,
+            due_ps: now_ns * 1_000,
+            recent: VecDeque::new(),
+            in_window: 0,
+            stalled_ns: 0,
+        }
+    }
+
+    /// Changes the rate, from now on.
+    ///
+    /// # Panics
+    /// When the rate is 0.
+    pub fn set_rate(&mut self, rate: u32, now_ns: u64) {
+        assert!(rate > 0);
+        let last_ps = self.due_ps.saturating_sub(self.interval_ps());
+        self.rate = rate;
+        self.due_ps = (last_ps + self.interval_ps()).max(now_ns * 1_000);
+    }
+
+    /// The rate, in probes a second.
+    #[must_use]
+    pub const fn rate(&self) -> u32 {
+        self.rate
+    }
+
+    /// How many probes may be sent now.
+    pub fn grant(&mut self, now_ns: u64) -> usize {
+        let Some(late_ps) = (now_ns * 1_000).checked_sub(self.due_ps) else {
+            return 0;
+        };
+        if late_ps > SLACK_PS + self.batch() * self.interval_ps() {
+            self.stalled_ns += late_ps / 1_000;
+            self.due_ps = now_ns * 1_000;
+        }
+        while let Some((out_ns, count)) = self.recent.front()
+            && out_ns + WINDOW_NS <= now_ns
+        {
+            self.in_window -= count;
+            self.recent.pop_front();
+        }
+        let room = self.window().saturating_sub(self.in_window);
+        let due = (now_ns * 1_000 - self.due_ps) / self.interval_ps() + 1;
+        due.min(room).min(MAX_BATCH.into()) as usize
+    }
+
+    /// Notes that so many probes were sent, and are out by now.
+    pub fn sent(&mut self, count: usize, now_ns: u64) {
+        self.due_ps += count as u64 * self.interval_ps();
+        self.recent.push_back((now_ns, count as u64));
+        self.in_window += count as u64;
+    }
+
+    /// When the next batch may be sent.
+    #[must_use]
+    pub fn next_ns(&self) -> u64 {
+        let due_ns = (self.due_ps + (self.batch() - 1) * self.interval_ps()).div_ceil(1_000);
+        match self.recent.front() {
+            Some((out_ns, _)) if self.in_window >= self.window() => due_ns.max(out_ns + WINDOW_NS),
+            _ => due_ns,
+        }
+    }
+
+    /// How long it has stalled in all.
+    #[must_use]
+    pub const fn stalled_ns(&self) -> u64 {
+        self.stalled_ns
+    }
+
+    /// From one probe to the next.
+    fn interval_ps(&self) -> u64 {
+        SECOND_PS.div_ceil(self.rate.into())
+    }
+
+    /// Probes that are waited for, to be sent together.
+    fn batch(&self) -> u64 {
+        (self.rate / BATCHES_A_SECOND).clamp(1, MAX_BATCH).into()
+    }
+
+    fn window(&self) -> u64 {
+        u64::from(self.rate.div_ceil(10)) + 1
+    }
+}
+
+/// A least time between two probes to the same prefix, which lie one pass apart.
+#[derive(Clone, Debug)]
+pub struct Gaps {
+    least_ns: u64,
+    pass: u64,
+    /// Slots that were sent together, first and last, and when they were out; only those that may
+    /// still be too close.
+    recent: VecDeque<(u64, u64, u64)>,
+}
+
+impl Gaps {
+    /// At most so many probes a second to a prefix, for a block of so many prefixes.
+    ///
+    /// # Panics
+    /// When the rate is 0.
+    #[must_use]
+    pub fn new(rate: u32, prefixes: u64) -> Self {
+        assert!(rate > 0);
+        Self {
+            least_ns: SECOND_NS.div_ceil(rate.into()),
+            pass: prefixes,
+            recent: VecDeque::new(),
+        }
+    }
+
+    /// When a slot may be sent; `first` is the first slot of those that are to be sent with it.
+    pub fn free_ns(&mut self, slot: u64, first: Option<u64>, now_ns: u64) -> u64 {
+        let Some(before) = slot.checked_sub(self.pass) else {
+            return 0;
+        };
+        if first.is_some_and(|first| first <= before) {
+            return now_ns + self.least_ns;
+        }
+        while let Some((_, last, out_ns)) = self.recent.front()
+            && (*last < before || out_ns + self.least_ns <= now_ns)
+        {
+            self.recent.pop_front();
+        }
+        match self.recent.front() {
+            Some((first, _, out_ns)) if *first <= before => out_ns + self.least_ns,
+            _ => 0,
+        }
+    }
+
+    /// Notes that slots were sent, and are out by now.
+    pub fn sent(&mut self, first: u64, last: u64, now_ns: u64) {
+        self.recent.push_back((first, last, now_ns));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const SECOND: u64 = SECOND_NS;
+
+    /// Probes that are sent until a time, when each wait is late by what `late_ns` gives: when each
+    /// is sent.
+    fn send(rate: u32, until_ns: u64, mut late_ns: impl FnMut() -> u64) -> (Vec<u64>, Pace) {
+        let mut pace = Pace::new(rate, 0);
+        let (mut now, mut sent) = (0, Vec::new());
+        while now < until_ns {
+            let count = pace.grant(now);
+            if count == 0 {
+                now = pace.next_ns().max(now) + late_ns();
+                continue;
+            }
+            sent.extend(std::iter::repeat_n(now, count));
+            now += 500 * count as u64; // the system call
+            pace.sent(count, now);
+        }
+        (sent, pace)
+    }
+
+    fn most_in_window(sent: &[u64]) -> usize {
+        let ends = sent.iter().enumerate();
+        ends.map(|(i, time)| i + 1 - sent.partition_point(|other| other + WINDOW_NS <= *time))
+            .max()
+            .unwrap_or(0)
+    }
+
+    proptest! {
+        #[test]
+        fn no_window_holds_too_many_and_the_mean_is_met(
+            rate in 10u32..300_000, lates in proptest::collection::vec(0u64..90_000, 7)
+        ) {
+            let seconds = if rate < 1_000 { 20 } else { 2 };
+            let mut turn = 0;
+            let (sent, _) = send(rate, seconds * SECOND, || {
+                turn += 1;
+                lates[turn % lates.len()]
+            });
+            prop_assert!(most_in_window(&sent) <= rate.div_ceil(10) as usize + 1);
+            let asked = u64::from(rate) * seconds;
+            prop_assert!(sent.len() as u64 <= asked + 1);
+            prop_assert!(sent.len() as u64 + 2 >= asked * 99 / 100, "{} of {asked}", sent.len());
+        }
+
+        #[test]
+        fn a_stall_is_not_made_good(rate in 1_000u32..100_000) {
+            let mut turn = 0;
+            let (sent, pace) = send(rate, 3 * SECOND, || {
+                turn += 1;
+                if turn == 300 { SECOND } else { 0 }
+            });
+            prop_assert!(most_in_window(&sent) <= rate.div_ceil(10) as usize + 1);
+            prop_assert!(pace.stalled_ns() > SECOND * 99 / 100);
+            prop_assert!(sent.len() * 100 <= rate as usize * 201);
+        }
+
+        #[test]
+        fn a_prefix_is_never_probed_sooner_than_its_gap(
+            prefixes in 1u64..500, cap in 1u32..1_000, rate in 10u32..100_000
+        ) {
+            let mut pace = Pace::new(rate, 0);
+            let mut gaps = Gaps::new(cap, prefixes);
+            let mut now = 0;
+            let mut last = vec![None; prefixes as usize];
+            let mut slot = 0;
+            while slot < 4 * prefixes {
+                let mut first = None;
+                let mut wait = pace.next_ns();
+                for _ in 0..pace.grant(now) {
+                    let free = gaps.free_ns(slot, first, now);
+                    if free > now {
+                        wait = free;
+                        break;
+                    }
+                    first = first.or(Some(slot));
+                    let place = (slot % prefixes) as usize;
+                    let gap = SECOND / u64::from(cap);
+                    prop_assert!(last[place].is_none_or(|last| last + gap <= now));
+                    last[place] = Some(now);
+                    slot += 1;
+                }
+                if let Some(first) = first {
+                    pace.sent((slot - first) as usize, now);
+                    gaps.sent(first, slot - 1, now);
+                } else {
+                    now = wait.max(now + 1);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn another_rate_holds_from_then_on() {
+        let mut pace = Pace::new(1_000, 0);
+        assert_eq!(pace.grant(0), 1);
+        pace.sent(1, 0);
+        pace.set_rate(10, 0);
+        assert_eq!(pace.grant(90_000_000), 0);
+        assert_eq!(pace.grant(1_000_000), 0);
+        assert_eq!(pace.grant(101_000_000), 1);
+    }
+}

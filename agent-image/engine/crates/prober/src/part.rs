@@ -1,0 +1,251 @@
+//! Reply parts: the replies to one range of a block's slots, in a Parquet file.
+//!
+//! Parts of a block follow one another without a gap, each named by the slot that it begins with:
+//! so the files say how far a block is, and what is to be sent next.
+
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anabranch_prefixes::{Family, Prefix};
+use anabranch_wire::reply::Reply;
+use arrow_array::builder::{ListBuilder, StructBuilder, UInt8Builder, UInt32Builder};
+use arrow_array::{
+    ArrayRef, FixedSizeBinaryArray, RecordBatch, UInt8Array, UInt16Array, UInt32Array, UInt64Array,
+};
+use arrow_schema::{ArrowError, DataType, Field, Fields};
+use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
+use parquet::arrow::ArrowWriter;
+use parquet::basic::{Compression, ZstdLevel};
+use parquet::errors::ParquetError;
+use parquet::file::metadata::KeyValue;
+use parquet::file::properties::WriterProperties;
+use parquet::file::reader::FileReader;
+use parquet::file::serialized_reader::SerializedFileReader;
+use serde::{Deserialize, Serialize};
+
+use crate::control::Counts;
+
+/// The key of the head in the file's metadata; its value is JSON.
+const HEAD: &str = "anabranch.part";
+
+/// What a part holds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Head {
+    /// The block.
+    pub block: u32,
+    /// The first slot.
+    pub start: u64,
+    /// The slot behind the last one.
+    pub end: u64,
+    /// What was counted up to this part, since the prober started.
+    pub counts: Counts,
+}
+
+/// A valid reply.
+#[derive(Clone, Copy, Debug)]
+pub struct Row {
+    /// What it says.
+    pub reply: Reply,
+    /// When the kernel had it, in microseconds since 1970.
+    pub at_us: u64,
+    /// The round trip time, in microseconds.
+    pub rtt_us: u32,
+    /// The number of its prefix in the list of targets.
+    pub prefix_index: u32,
+    /// Its flow.
+    pub flow: u32,
+}
+
+/// The file of a block's part that begins with a slot.
+#[must_use]
+pub fn path_of(folder: &Path, block: u32, start: u64) -> PathBuf {
+    folder.join(format!("{block:05}/{start:016}.parquet"))
+}
+
+/// The slot that a block's parts in a folder lead to.
+///
+/// # Errors
+/// When a part can't be read.
+pub fn find_cursor(folder: &Path, block: u32) -> io::Result<u64> {
+    let mut slot = 0;
+    loop {
+        let path = path_of(folder, block, slot);
+        match File::open(&path) {
+            Ok(file) => slot = read_head(file, &path)?.end,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(slot),
+            Err(error) => return Err(named(&error, &path)),
+        }
+    }
+}
+
+fn read_head(file: File, path: &Path) -> io::Result<Head> {
+    let refuse = |reason: String| io::Error::new(io::ErrorKind::InvalidData, reason);
+    let broken = |error: &dyn std::fmt::Display| {
+        refuse(format!(
+            "{} is no reply part; move it away: {error}",
+            path.display()
+        ))
+    };
+    let reader = SerializedFileReader::new(file).map_err(|error| broken(&error))?;
+    let pairs = reader.metadata().file_metadata().key_value_metadata();
+    let head = pairs
+        .and_then(|pairs| pairs.iter().find(|pair| pair.key == HEAD))
+        .and_then(|pair| pair.value.as_deref())
+        .ok_or_else(|| broken(&"it has no head"))?;
+    let head: Head = serde_json::from_str(head).map_err(|error| broken(&error))?;
+    if head.end <= head.start {
+        return Err(broken(&"it ends before it begins"));
+    }
+    Ok(head)
+}
+
+/// Writes a part, whole or not at all.
+///
+/// # Errors
+/// When it can't be written.
+pub fn write(folder: &Path, head: &Head, round: u8, rows: &mut [Row]) -> io::Result<()> {
+    rows.sort_unstable_by_key(|row| {
+        let probe = &row.reply.probe;
+        let prefix = (probe.family, probe.destination, probe.protocol);
+        (prefix, probe.source_port, probe.ttl, row.at_us)
+    });
+    let path = path_of(folder, head.block, head.start);
+    let unfinished = path.with_extension("unfinished");
+    let folder = path.parent().unwrap_or(folder);
+    let outcome = fs::create_dir_all(folder)
+        .and_then(|()| write_file(&unfinished, head, round, rows))
+        // Takes no other part's place.
+        .and_then(|()| {
+            let flags = RenameFlags::RENAME_NOREPLACE;
+            Ok(renameat2(AT_FDCWD, &unfinished, AT_FDCWD, &path, flags)?)
+        })
+        .and_then(|()| File::open(folder)?.sync_all());
+    outcome.map_err(|error| named(&error, &path))
+}
+
+fn named(error: &io::Error, path: &Path) -> io::Error {
+    let reason = match error.kind() {
+        io::ErrorKind::StorageFull => "; free some space and go on",
+        io::ErrorKind::AlreadyExists => "; another prober writes there: stop one of them",
+        _ => "",
+    };
+    io::Error::new(error.kind(), format!("{}: {error}{reason}", path.display()))
+}
+
+fn write_file(path: &Path, head: &Head, round: u8, rows: &[Row]) -> io::Result<()> {
+    let json = serde_json::to_string(head)?;
+    let properties = WriterProperties::builder()
+        .set_compression(Compression::ZSTD(ZstdLevel::default()))
+        .set_key_value_metadata(Some(vec![KeyValue::new(HEAD.to_owned(), json)]))
+        .build();
+    let batch = columns(rows, round).map_err(io::Error::other)?;
+    let file = File::create(path)?;
+    let kept = file.try_clone()?;
+    let mut writer = ArrowWriter::try_new(file, batch.schema(), Some(properties))?;
+    writer.write(&batch)?;
+    writer.close().map_err(|error| match error {
+        ParquetError::External(inner) => match inner.downcast::<io::Error>() {
+            Ok(error) => *error,
+            Err(other) => io::Error::other(other),
+        },
+        other => io::Error::other(other),
+    })?;
+    kept.sync_all()
+}
+
+/// The columns of caracal's replies (<https://github.com/dioptra-io/caracal>) by name and unit, and
+/// those that follow them; `docs/formats.md` says what each is.
+fn columns(rows: &[Row], round: u8) -> Result<RecordBatch, ArrowError> {
+    let small = |of: &dyn Fn(&Row) -> u8| -> ArrayRef {
+        Arc::new(rows.iter().map(of).collect::<UInt8Array>())
+    };
+    let medium = |of: &dyn Fn(&Row) -> u16| -> ArrayRef {
+        Arc::new(rows.iter().map(of).collect::<UInt16Array>())
+    };
+    let large = |of: &dyn Fn(&Row) -> u32| -> ArrayRef {
+        Arc::new(rows.iter().map(of).collect::<UInt32Array>())
+    };
+    let address = |of: &dyn Fn(&Reply) -> u128| -> Result<ArrayRef, ArrowError> {
+        let bytes = rows
+            .iter()
+            .flat_map(|row| mapped(row.reply.probe.family, of(&row.reply)));
+        let bytes: Vec<u8> = bytes.collect();
+        Ok(Arc::new(FixedSizeBinaryArray::try_new(
+            16,
+            bytes.into(),
+            None,
+        )?))
+    };
+    let time = |row: &Row| row.at_us;
+    RecordBatch::try_from_iter([
+        (
+            "capture_timestamp",
+            large(&|row| (row.at_us / 1_000_000) as u32),
+        ),
+        ("probe_protocol", small(&|row| row.reply.probe.protocol)),
+        ("probe_src_addr", address(&|reply| reply.to)?),
+        ("probe_dst_addr", address(&|reply| reply.probe.destination)?),
+        ("probe_src_port", medium(&|row| row.reply.probe.source_port)),
+        (
+            "probe_dst_port",
+            medium(&|row| row.reply.probe.destination_port),
+        ),
+        ("probe_ttl", small(&|row| row.reply.probe.ttl)),
+        ("quoted_ttl", small(&|row| row.reply.quoted.ttl)),
+        ("reply_src_addr", address(&|reply| reply.from)?),
+        ("reply_protocol", small(&|row| row.reply.protocol)),
+        ("reply_icmp_type", small(&|row| row.reply.kind)),
+        ("reply_icmp_code", small(&|row| row.reply.code)),
+        ("reply_ttl", small(&|row| row.reply.ttl)),
+        ("reply_size", medium(&|row| row.reply.size)),
+        ("reply_mpls_labels", labels(rows)),
+        ("rtt", medium(&|row| (row.rtt_us / 100) as u16)),
+        ("round", small(&|_| round)),
+        (
+            "capture_time_us",
+            Arc::new(rows.iter().map(time).collect::<UInt64Array>()),
+        ),
+        ("rtt_us", large(&|row| row.rtt_us)),
+        ("reply_id", medium(&|row| row.reply.identification)),
+        ("reply_tos", small(&|row| row.reply.tos)),
+        ("quoted_tos", small(&|row| row.reply.quoted.tos)),
+        ("quoted_length", medium(&|row| row.reply.quoted.length)),
+        ("prefix_index", large(&|row| row.prefix_index)),
+        ("flow", large(&|row| row.flow)),
+    ])
+}
+
+fn mapped(family: Family, address: u128) -> [u8; 16] {
+    Prefix::containing(family, address, family.bits()).mapped()
+}
+
+fn labels(rows: &[Row]) -> ArrayRef {
+    let small = |name: &str| Field::new(name, DataType::UInt8, false);
+    let fields = Fields::from(vec![
+        Field::new("label", DataType::UInt32, false),
+        small("exp"),
+        small("bos"),
+        small("ttl"),
+    ]);
+    let item = Field::new("item", DataType::Struct(fields.clone()), false);
+    let entries = StructBuilder::from_fields(fields, 0);
+    let mut lists = ListBuilder::new(entries).with_field(item);
+    for row in rows {
+        for (label, class, bottom, ttl) in row.reply.labels.iter() {
+            let entry = lists.values();
+            if let Some(builder) = entry.field_builder::<UInt32Builder>(0) {
+                builder.append_value(label);
+            }
+            for (place, value) in [(1, class), (2, bottom), (3, ttl)] {
+                if let Some(builder) = entry.field_builder::<UInt8Builder>(place) {
+                    builder.append_value(value);
+                }
+            }
+            entry.append(true);
+        }
+        lists.append(true);
+    }
+    Arc::new(lists.finish())
+}

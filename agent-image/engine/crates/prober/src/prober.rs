@@ -1,0 +1,236 @@
+//! A prober: a plan in, reply parts out.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::mpsc;
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use anabranch_chance::{mix, scatter};
+use anabranch_plan::{Block, Header, Plan, PlanError};
+use anabranch_wire::probe::{MAX_CONTACT, Stamp};
+
+use crate::control::{Control, Counts};
+use crate::part::find_cursor;
+use crate::receiving::{Receiving, write_parts};
+use crate::sending::Sending;
+
+/// Parts that may wait to be written.
+const PARTS: usize = 2;
+
+/// What a prober is to do.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The plan's file.
+    pub plan: PathBuf,
+    /// The folder that parts go to, and that says how far earlier probers were.
+    pub parts: PathBuf,
+    /// The blocks to probe, in this order; all if there are none.
+    pub blocks: Vec<u32>,
+    /// Who probes, and in which round: what the order of probes depends on beside the plan.
+    pub order: String,
+    /// The number of the round, for the replies.
+    pub round: u8,
+    /// The most probes a second to a prefix.
+    pub max_rate_per_prefix: u32,
+    /// How long replies are waited for.
+    pub wait: Duration,
+    /// The probes of a part, at most.
+    pub part_probes: u64,
+    /// The time in which the probes of a part are sent, at most.
+    pub part_time: Duration,
+    /// Where probes are to leave; by the routes' choice if none.
+    pub interface: Option<String>,
+    /// The addresses to send from, at most one of a family; the routes' choice where there is none.
+    pub sources: Vec<IpAddr>,
+    /// For people who wonder about a probe.
+    pub contact: String,
+}
+
+/// What went wrong, with the remedy.
+#[derive(Debug, thiserror::Error)]
+pub enum ProberError {
+    /// The plan can't be used.
+    #[error("{path}: {error}")]
+    Plan {
+        /// Its file.
+        path: PathBuf,
+        /// What is wrong with it.
+        error: PlanError,
+    },
+    /// An option can't be used.
+    #[error("{0}")]
+    Option(String),
+    /// The kernel does not let it.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}
+
+/// A prober that runs, in threads of its own.
+pub struct Prober {
+    control: Arc<Control>,
+    thread: JoinHandle<Result<(), ProberError>>,
+}
+
+impl Prober {
+    /// Starts to probe, in the network namespace of the calling thread.
+    ///
+    /// # Errors
+    /// When the plan or an option can't be used: nothing is sent then.
+    pub fn start(options: Options, control: Arc<Control>) -> Result<Self, ProberError> {
+        let plan = open(&options)?;
+        check(&options, &plan)?;
+        let stamp = Stamp::new(draw_key()?, &options.contact);
+        let reins = Arc::clone(&control);
+        let thread = thread::spawn(move || {
+            let outcome = probe(&options, &plan, &reins, &stamp);
+            reins.stop();
+            outcome
+        });
+        Ok(Self { control, thread })
+    }
+
+    /// What was counted so far.
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        self.control.counts()
+    }
+
+    /// Whether it has ended, for whatever reason.
+    #[must_use]
+    pub fn has_ended(&self) -> bool {
+        self.thread.is_finished()
+    }
+
+    /// Waits for the end; what was counted.
+    ///
+    /// # Errors
+    /// What ended it, if that was not the end of the plan or a stop.
+    pub fn wait(self) -> Result<Counts, ProberError> {
+        let outcome = self.thread.join();
+        outcome.unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+        Ok(self.control.counts())
+    }
+}
+
+fn open(options: &Options) -> Result<Plan, ProberError> {
+    Plan::open(&options.plan).map_err(|error| ProberError::Plan {
+        path: options.plan.clone(),
+        error,
+    })
+}
+
+fn check(options: &Options, plan: &Plan) -> Result<(), ProberError> {
+    let refuse = |reason| Err(ProberError::Option(reason));
+    let blocks = plan.header().blocks;
+    if let Some(block) = options.blocks.iter().find(|block| **block >= blocks) {
+        return refuse(format!(
+            "the plan has no block {block}; it has {blocks}, from 0 on"
+        ));
+    }
+    if options.contact.len() > MAX_CONTACT {
+        return refuse(format!("the contact must have at most {MAX_CONTACT} bytes"));
+    }
+    if options.max_rate_per_prefix == 0 {
+        return refuse("the rate per prefix must be at least 1 a second".to_owned());
+    }
+    if options.wait > MAX_WAIT {
+        return refuse(format!(
+            "replies can be waited for {} s at most: probes carry no more of their time",
+            MAX_WAIT.as_secs()
+        ));
+    }
+    Ok(())
+}
+
+/// Less than it takes the time that a probe carries to come around.
+const MAX_WAIT: Duration = Duration::from_secs(6);
+
+fn draw_key() -> io::Result<[u64; 2]> {
+    let mut bytes = [0; 16];
+    File::open("/dev/urandom")?.read_exact(&mut bytes)?;
+    let word = |at: usize| {
+        let bytes = bytes[at..].first_chunk().copied().unwrap_or_default();
+        u64::from_ne_bytes(bytes)
+    };
+    Ok([word(0), word(8)])
+}
+
+fn probe(
+    options: &Options,
+    plan: &Plan,
+    control: &Control,
+    stamp: &Stamp,
+) -> Result<(), ProberError> {
+    let (events, heard) = mpsc::channel();
+    let (finished, parts) = mpsc::sync_channel(PARTS);
+    let receiving = Receiving::new(control, stamp, options.wait, heard, finished);
+    thread::scope(|scope| {
+        let receives = scope.spawn(|| receiving.run());
+        let writes = scope.spawn(move || {
+            let outcome = write_parts(&parts, &options.parts, options.round);
+            if outcome.is_err() {
+                control.stop();
+            }
+            outcome
+        });
+        let sent = send(
+            options,
+            plan,
+            control,
+            Sending::new(options, control, stamp, events),
+        );
+        let heard_all = join(receives);
+        join(writes)?;
+        heard_all?;
+        sent
+    })
+}
+
+fn join<T>(thread: thread::ScopedJoinHandle<'_, T>) -> T {
+    thread
+        .join()
+        .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+}
+
+fn send(
+    options: &Options,
+    plan: &Plan,
+    control: &Control,
+    mut sending: Sending<'_>,
+) -> Result<(), ProberError> {
+    let refuse = |error| ProberError::Plan {
+        path: options.plan.clone(),
+        error,
+    };
+    let all: Vec<u32> = (0..plan.header().blocks).collect();
+    let blocks = if options.blocks.is_empty() {
+        &all
+    } else {
+        &options.blocks
+    };
+    for number in blocks {
+        if control.is_stopped() {
+            break;
+        }
+        let rows = plan.rows(*number).map_err(refuse)?;
+        let key = order_key(plan.header(), *number, &options.order);
+        let block = Block::new(rows, plan.header(), key).map_err(|e| refuse(e.into()))?;
+        let cursor = find_cursor(&options.parts, *number)?;
+        if cursor < block.end() {
+            sending.send_block(*number, block, cursor)?;
+        }
+    }
+    Ok(())
+}
+
+/// What the order of a block is drawn from.
+fn order_key(header: &Header, block: u32, order: &str) -> u64 {
+    let seed = mix(scatter(header.order_seed), scatter(block.into()));
+    order
+        .bytes()
+        .fold(seed, |key, byte| mix(key, scatter(byte.into())))
+}

@@ -1,0 +1,304 @@
+//! The sender: draws the probes of a plan, and sends what the limits allow in their time.
+
+use std::collections::HashMap;
+use std::io;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc;
+use std::thread::sleep;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use anabranch_link::receiver::{Filter, Receiver};
+use anabranch_link::sender::Sender;
+use anabranch_link::way::Way;
+use anabranch_plan::block::Headed;
+use anabranch_plan::{Block, Draw};
+use anabranch_prefixes::{Family, Prefix};
+use anabranch_wire::probe::{Probe, Stamp, carried_time};
+
+use crate::control::{Control, Counter, Limits};
+use crate::pace::{Gaps, Pace};
+use crate::prober::Options;
+
+/// The longest sleep: how soon a stop or another rate is obeyed.
+const NAP: Duration = Duration::from_millis(50);
+/// Probes that the limits forbid, passed over before anything else is looked at.
+const PASSED_OVER: u64 = 1 << 16;
+
+/// What the receiver has to know.
+pub(crate) enum Event {
+    /// Replies come by this link too.
+    Link(Receiver),
+    /// Probes of this family are sent from this address.
+    Source(Family, u128),
+    /// A block is to be sent, from a slot on.
+    Block(Arc<Running>, u64),
+    /// The range that is being sent ends before this slot; another one begins there.
+    Range(u32, u64),
+    /// Nothing more is sent.
+    End,
+}
+
+/// A block that is being sent.
+pub(crate) struct Running {
+    /// Its number.
+    pub number: u32,
+    /// Its probes.
+    pub block: Block,
+    /// The slot before which all is sent, or about to be.
+    pub position: AtomicU64,
+}
+
+pub(crate) struct Sending<'a> {
+    options: &'a Options,
+    control: &'a Control,
+    stamp: &'a Stamp,
+    events: mpsc::Sender<Event>,
+    links: Vec<(String, Sender)>,
+    ways: HashMap<Family, Exit>,
+    limits: Option<Arc<Limits>>,
+    changes: Option<u64>,
+    pace: Option<Pace>,
+    start: Instant,
+}
+
+/// The way out for a family.
+struct Exit {
+    link: usize,
+    head: Vec<u8>,
+    source: u128,
+}
+
+/// How far the range that is being sent is.
+struct Range {
+    start: u64,
+    began: Instant,
+    sent: u64,
+}
+
+impl<'a> Sending<'a> {
+    pub fn new(
+        options: &'a Options,
+        control: &'a Control,
+        stamp: &'a Stamp,
+        events: mpsc::Sender<Event>,
+    ) -> Self {
+        Self {
+            options,
+            control,
+            stamp,
+            events,
+            links: Vec::new(),
+            ways: HashMap::new(),
+            limits: None,
+            changes: None,
+            pace: None,
+            start: Instant::now(),
+        }
+    }
+
+    /// Sends a block from a slot on, to its end or until it is told to stop.
+    pub fn send_block(&mut self, number: u32, block: Block, from: u64) -> io::Result<()> {
+        for headed in block.families() {
+            self.find_way(&headed)?;
+        }
+        let running = Arc::new(Running {
+            number,
+            block,
+            position: AtomicU64::new(from),
+        });
+        self.tell(Event::Block(Arc::clone(&running), from));
+        let block = &running.block;
+        let end = block.end();
+        let mut walk = block.walk(from).peekable();
+        let mut gaps = Gaps::new(self.options.max_rate_per_prefix, block.prefixes());
+        let mut range = Range::new(from);
+        let mut slot = from;
+        while slot < end && !self.control.is_stopped() {
+            let now_ns = self.now_ns();
+            let (granted, mut wake_ns) = self.grant(now_ns);
+            let (mut taken, mut passed, mut first) = (0, 0, None);
+            while taken < granted && passed < PASSED_OVER {
+                let Some(draw) = walk.peek().copied() else {
+                    slot = end;
+                    break;
+                };
+                let free_ns = gaps.free_ns(draw.slot, first, now_ns);
+                if free_ns > now_ns {
+                    wake_ns = free_ns;
+                    break;
+                }
+                walk.next();
+                slot = draw.slot + 1;
+                if self.take(&running, &draw)? {
+                    first = first.or(Some(draw.slot));
+                    taken += 1;
+                } else {
+                    passed += 1;
+                }
+            }
+            // Before anything is out, so that no reply is earlier.
+            running.position.store(slot, Ordering::Release);
+            self.control.count(Counter::Forbidden, passed);
+            if let Some(first) = first {
+                self.flush(taken)?;
+                gaps.sent(first, slot - 1, self.now_ns());
+                range.sent += taken as u64;
+            } else if passed == 0 && slot < end {
+                self.rest(wake_ns);
+            }
+            if self.is_full(&range) && range.start < slot && slot < end {
+                self.tell(Event::Range(number, slot));
+                range = Range::new(slot);
+            }
+        }
+        running.position.store(slot, Ordering::Release);
+        if range.start < slot {
+            self.tell(Event::Range(number, slot));
+        }
+        Ok(())
+    }
+
+    /// Probes that may be sent now, and when to look again.
+    fn grant(&mut self, now_ns: u64) -> (usize, u64) {
+        let nap_ns = now_ns + NAP.as_nanos() as u64;
+        let rate = self.control.rate();
+        if rate == 0 {
+            self.pace = None;
+            return (0, nap_ns);
+        }
+        let pace = self.pace.get_or_insert_with(|| Pace::new(rate, now_ns));
+        if pace.rate() != rate {
+            pace.set_rate(rate, now_ns);
+        }
+        let stalled = pace.stalled_ns();
+        let granted = pace.grant(now_ns);
+        self.control
+            .count(Counter::Stalled, (pace.stalled_ns() - stalled) / 1_000);
+        (granted, pace.next_ns())
+    }
+
+    /// Takes a probe for the next batch, unless the limits forbid it.
+    fn take(&mut self, running: &Running, draw: &Draw) -> io::Result<bool> {
+        let headed = running.block.head(draw);
+        if let Some(limits) = self.control.changed_limits(&mut self.changes) {
+            self.limits = Some(limits);
+        }
+        let allowed = self
+            .limits
+            .as_ref()
+            .is_some_and(|limits| limits.allow(headed.family, headed.destination, draw.ttl));
+        if !allowed {
+            return Ok(false);
+        }
+        let exit = &self.ways[&headed.family];
+        let probe = Probe {
+            family: headed.family,
+            destination: headed.destination,
+            protocol: headed.protocol,
+            source_port: headed.source_port,
+            destination_port: headed.destination_port,
+            ttl: draw.ttl,
+            sent: carried_time(unix_us()),
+        };
+        let stamp = self.stamp;
+        self.links[exit.link].1.send(|out| {
+            out.extend_from_slice(&exit.head);
+            stamp.write(out, exit.source, &probe);
+        })?;
+        Ok(true)
+    }
+
+    fn flush(&mut self, taken: usize) -> io::Result<()> {
+        let mut refused = 0;
+        for (_, sender) in &mut self.links {
+            let before = sender.unsent();
+            sender.flush()?;
+            refused += sender.unsent() - before;
+        }
+        self.control.count(Counter::Sent, taken as u64 - refused);
+        self.control.count(Counter::Unsent, refused);
+        let now_ns = self.now_ns();
+        if let Some(pace) = &mut self.pace {
+            pace.sent(taken, now_ns);
+        }
+        Ok(())
+    }
+
+    /// Sleeps until a time, at most for a moment.
+    fn rest(&self, wake_ns: u64) {
+        let wait = Duration::from_nanos(wake_ns.saturating_sub(self.now_ns()));
+        sleep(wait.min(NAP));
+    }
+
+    fn is_full(&self, range: &Range) -> bool {
+        range.sent >= self.options.part_probes || range.began.elapsed() >= self.options.part_time
+    }
+
+    /// Finds the way out for a family, once.
+    fn find_way(&mut self, headed: &Headed) -> io::Result<()> {
+        let family = headed.family;
+        if self.ways.contains_key(&family) {
+            return Ok(());
+        }
+        let destination = Prefix::containing(family, headed.destination, family.bits()).address();
+        let mut way = Way::find(destination, self.options.interface.as_deref())?;
+        if let Some(source) = self
+            .options
+            .sources
+            .iter()
+            .find(|s| s.is_ipv4() == way.source.is_ipv4())
+        {
+            way.source = *source;
+        }
+        let known = self.links.iter().position(|(name, _)| *name == way.link);
+        let link = known.unwrap_or(self.links.len());
+        if known.is_none() {
+            self.tell(Event::Link(Receiver::open(&way.link, Filter::Icmp)?));
+            self.links
+                .push((way.link.clone(), Sender::open(&way.link)?));
+        }
+        let source = match way.source {
+            IpAddr::V4(v4) => u128::from(u32::from(v4)),
+            IpAddr::V6(v6) => u128::from(v6),
+        };
+        self.tell(Event::Source(family, source));
+        let head = way.head;
+        self.ways.insert(family, Exit { link, head, source });
+        Ok(())
+    }
+
+    /// Tells the receiver; if it is gone, it has failed, and the reins say stop.
+    fn tell(&self, event: Event) {
+        if self.events.send(event).is_err() {
+            self.control.stop();
+        }
+    }
+
+    fn now_ns(&self) -> u64 {
+        self.start.elapsed().as_nanos() as u64
+    }
+}
+
+impl Drop for Sending<'_> {
+    fn drop(&mut self) {
+        self.tell(Event::End);
+    }
+}
+
+impl Range {
+    fn new(start: u64) -> Self {
+        Self {
+            start,
+            began: Instant::now(),
+            sent: 0,
+        }
+    }
+}
+
+/// Microseconds since 1970.
+pub(crate) fn unix_us() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.map_or(0, |since| since.as_micros() as u64)
+}
