@@ -78,7 +78,7 @@ def test_scamper_finds_a_graph_as_often_as_its_rule_allows(
     found = trace(world, destinations, tmp_path)
     true = {layers.destination(i): set(layers.links(i)) for i in range(copies)}
     assert found.keys() == true.keys()
-    # Where a vertex is missed, its links seem to be its neighbour's; interfaces are real.
+    # Where a vertex is missed, its links seem to be its neighbour's.
     ends = {end for links in true.values() for link in links for end in link}
     assert {end for links in found.values() for link in links for end in link} <= ends
     failures = sum(found[destination] != links for destination, links in true.items())

@@ -1,14 +1,18 @@
 """The engine: what Anabranch does per prefix, per probe and per packet."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from ipaddress import IPv4Address, IPv6Address
 from os import PathLike
+from pathlib import Path
 from typing import Final, Protocol, final
 
 __all__ = [
     "MAX_TARGETS",
+    "Plan",
     "PrefixSet",
+    "Prober",
     "Simulation",
+    "Statistics",
     "TargetList",
     "TargetListError",
     "Targets",
@@ -174,6 +178,23 @@ class Simulation:
         :raises ValueError: when there is no such vantage point.
         """
 
+    def reply(
+        self,
+        vantage_point: int,
+        destination: IPv4Address | IPv6Address,
+        protocol: int,
+        octets: int,
+        ttl: int,
+        flow_label: int = 0,
+    ) -> tuple[str, str] | None:
+        """What comes back to a probe, and from which address.
+
+        The first is ``time exceeded``, ``echo``, ``port unreachable`` or ``reset``.
+        Nothing is lost here, and no rate limited.
+
+        :raises ValueError: when there is no such vantage point.
+        """
+
     def links_of_flows(
         self,
         vantage_point: int,
@@ -198,3 +219,135 @@ class Simulation:
 
         :raises OSError: when the kernel does not let it, such as without root.
         """
+
+@final
+class Plan:
+    """A probe plan in a Parquet file, cut into blocks."""
+
+    path: Path
+    """Its file."""
+    blocks: int
+    """How many blocks it has; they count from 0."""
+
+    def __new__(cls, path: PathLike[str]) -> Plan:
+        """Opens a plan.
+
+        :raises OSError: when the file can't be read.
+        :raises ValueError: when it is no plan.
+        """
+
+    @staticmethod
+    def write(
+        path: PathLike[str],
+        targets: Targets,
+        *,
+        initial_source_port: int,
+        destination_port: int,
+        flow_mapper: str,
+        order_seed: int,
+        seed: int | None = None,
+        step: int | None = None,
+    ) -> Plan:
+        """Writes the plan of a first round: each target's TTLs and first flows.
+
+        The mapper is one of diamond-miner's by its name: RandomFlowMapper with a seed,
+        IntervalFlowMapper with a step from 1 to 255, ReverseByteFlowMapper or
+        SequentialFlowMapper. It takes 30 bytes of memory a target.
+
+        :raises OSError: when it can't be written.
+        :raises ValueError: when there is no such mapper.
+        """
+
+@final
+class Statistics:
+    """What a prober counted, since it started."""
+
+    sent: int
+    """Probes sent."""
+    unsent: int
+    """Probes that the kernel did not take."""
+    forbidden: int
+    """Probes of the plan that the limits forbid."""
+    replies: int
+    """Valid replies."""
+    foreign: int
+    """ICMP that is no reply to a probe of this kind."""
+    forged: int
+    """Replies whose tag is wrong: forged, damaged, or to probes of an earlier start."""
+    unplanned: int
+    """Replies to probes that the plan does not have, or that were not sent yet."""
+    late: int
+    """Replies that came when their part was closed."""
+    dropped: int
+    """Packets that the kernel dropped before they were read; counted at the end."""
+    stalled_us: int
+    """Microseconds by which sending was held up."""
+
+@final
+class Prober:
+    """Sends the probes of a plan, once, and keeps the replies in parts."""
+
+    def __new__(
+        cls,
+        plan: Plan,
+        parts: PathLike[str],
+        *,
+        order: str,
+        round_number: int,
+        rate: int,
+        max_rate_per_prefix: int,
+        forbidden: PrefixSet,
+        min_ttl: int = 1,
+        max_ttl: int = 255,
+        blocks: Sequence[int] = ...,
+        wait_seconds: float = 5.0,
+        part_probes: int = 524288,
+        part_seconds: float = 60.0,
+        interface: str | None = None,
+        sources: Sequence[IPv4Address | IPv6Address] = ...,
+        contact: str = "",
+    ) -> Prober:
+        """A prober for the blocks of a plan, by default all.
+
+        :param parts: the folder for reply parts; those that are there say where to go
+            on.
+        :param order: who probes, and in which round: what the order of probes depends
+            on beside the plan.
+        :param round_number: the number of the round, 0 to 255, for the replies.
+        :param rate: probes a second; 0 pauses.
+        :param max_rate_per_prefix: the most probes a second to one prefix.
+        :param forbidden: addresses that are not probed, whatever the plan says.
+        :param min_ttl: the lowest TTL that is sent; ``max_ttl`` the highest.
+        :param wait_seconds: how long replies are waited for, at most 6 s.
+        :param part_probes: when a part ends, by probes; ``part_seconds`` by time.
+        :param interface: where probes must leave; by default where the routes lead.
+        :param sources: addresses to send from instead of those that the routes say.
+        :param contact: for people who wonder about a probe: 256 bytes in each.
+        :raises ValueError: when a time is none.
+        """
+
+    def run(
+        self,
+        progress: Callable[[Statistics], object] | None = None,
+        every_seconds: float = 1.0,
+    ) -> Statistics:
+        """Probes until the plan's end or a stop, and waits for the last replies.
+
+        Calls ``progress`` now and then. Signal handlers run meanwhile; when one of them
+        or ``progress`` raises, the part at hand is closed first.
+
+        :raises OSError: when the kernel does not let it, with the remedy.
+        :raises RuntimeError: when it ran before.
+        :raises ValueError: when the plan or an option can't be used.
+        """
+
+    def stop(self) -> None:
+        """Stops sending, within 50 ms; also from other threads and signal handlers."""
+
+    def set_rate(self, rate: int) -> None:
+        """Changes the rate, in probes a second; 0 pauses."""
+
+    def set_limits(
+        self, forbidden: PrefixSet, *, min_ttl: int = 1, max_ttl: int = 255
+    ) -> None:
+        """Changes what is not sent, from the next probe on."""

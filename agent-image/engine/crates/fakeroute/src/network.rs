@@ -150,13 +150,7 @@ impl Network {
             return None;
         }
         let stop = self.find_stop(probe, packet, now_us)?;
-        let reply = match (stop.is_destination, probe.asks) {
-            (false, _) => Reply::TimeExceeded,
-            (true, Asks::Echo) => Reply::Echo,
-            (true, Asks::Port) => Reply::PortUnreachable,
-            (true, Asks::Reset) => Reply::Reset,
-            (true, Asks::Nothing) => return None,
-        };
+        let reply = stop.reply_to(probe)?;
         let interval_us = self.switches.error_interval_us;
         let router = stop.router;
         if reply.is_error() && !self.memory.may_send_error(router, interval_us, now_us) {
@@ -174,6 +168,14 @@ impl Network {
             short_quote: self.switches.short_quotes.of_mix(router, 9),
             copies: stop.copies,
         })
+    }
+
+    /// The reply to a probe where nothing is lost or limited, before any route change, and the
+    /// address that it comes from. Where routers balance packet by packet, one of those possible.
+    #[must_use]
+    pub fn predict(&self, probe: &Probe) -> Option<(Reply, u128)> {
+        let stop = self.find_stop(probe, 0, 0).filter(|_| probe.ttl > 0)?;
+        Some((stop.reply_to(probe)?, stop.address))
     }
 
     /// Where a probe ends, if there is somebody who answers.
@@ -440,4 +442,17 @@ struct Stop {
     is_destination: bool,
     label: Option<u32>,
     copies: u32,
+}
+
+impl Stop {
+    /// What is said there to a probe, if anything.
+    const fn reply_to(&self, probe: &Probe) -> Option<Reply> {
+        match (self.is_destination, probe.asks) {
+            (false, _) => Some(Reply::TimeExceeded),
+            (true, Asks::Echo) => Some(Reply::Echo),
+            (true, Asks::Port) => Some(Reply::PortUnreachable),
+            (true, Asks::Reset) => Some(Reply::Reset),
+            (true, Asks::Nothing) => None,
+        }
+    }
 }

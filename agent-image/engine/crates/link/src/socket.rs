@@ -10,14 +10,19 @@ use nix::libc;
 /// A socket for whole frames, that receives nothing yet.
 pub(crate) fn open() -> io::Result<OwnedFd> {
     let kind = libc::SOCK_RAW | libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK;
-    // SAFETY: a plain system call; the descriptor is owned at once.
-    unsafe {
-        Ok(OwnedFd::from_raw_fd(check(libc::socket(
-            libc::AF_PACKET,
-            kind,
-            0,
-        ))?))
-    }
+    // SAFETY: a plain system call.
+    let socket = check(unsafe { libc::socket(libc::AF_PACKET, kind, 0) }).map_err(|error| {
+        let reason = match error.kind() {
+            io::ErrorKind::PermissionDenied => {
+                "; it takes the capability CAP_NET_RAW: run as root, or grant it"
+            }
+            _ => "",
+        };
+        let reason = format!("can't open a packet socket: {error}{reason}");
+        io::Error::new(error.kind(), reason)
+    })?;
+    // SAFETY: the descriptor is new, and owned by nobody else.
+    Ok(unsafe { OwnedFd::from_raw_fd(socket) })
 }
 
 /// Ties a socket to a link; it receives the frames of a protocol, of none if 0.

@@ -1,7 +1,9 @@
 //! The Python module `anabranch_engine`; `anabranch_engine.pyi` documents it.
 
 mod file;
+mod plan;
 mod prefixes;
+mod prober;
 mod simulation;
 mod targets;
 
@@ -10,7 +12,11 @@ use pyo3::prelude::*;
 #[pymodule]
 mod anabranch_engine {
     #[pymodule_export]
+    use crate::plan::Plan;
+    #[pymodule_export]
     use crate::prefixes::PrefixSet;
+    #[pymodule_export]
+    use crate::prober::{Prober, Statistics};
     #[pymodule_export]
     use crate::simulation::Simulation;
     #[pymodule_export]

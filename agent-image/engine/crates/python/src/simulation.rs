@@ -7,11 +7,12 @@ use std::path::PathBuf;
 
 use anabranch_fakeroute::behaviour::{Behaviour, SWITCHES};
 use anabranch_fakeroute::internet::{MAX_PREFIXES, MAX_VANTAGE_POINTS};
-use anabranch_fakeroute::network::{Asks, Network, Probe};
+use anabranch_fakeroute::network::{Asks, Network, Probe, Reply};
 use anabranch_fakeroute::topology::{Topologies, Topology};
 use anabranch_prefixes::Family;
 use anabranch_simulator::simulation::Plan;
 use anabranch_simulator::truth::write_truth;
+use anabranch_wire::ip::{ICMP, ICMP6, TCP, UDP};
 use pyo3::exceptions::{PyOSError, PyValueError};
 use pyo3::prelude::*;
 
@@ -104,6 +105,36 @@ impl Simulation {
         Ok(path
             .map(|hop| (internet.address(hop.address).to_string(), hop.answers))
             .collect())
+    }
+
+    #[pyo3(signature = (vantage_point, destination, protocol, octets, ttl, flow_label = 0))]
+    fn reply(
+        &self,
+        vantage_point: u32,
+        destination: IpAddr,
+        protocol: u8,
+        octets: u32,
+        ttl: u8,
+        flow_label: u32,
+    ) -> PyResult<Option<(&'static str, String)>> {
+        let probe = self.probe(vantage_point, destination, protocol, octets, flow_label)?;
+        let asks = match protocol {
+            ICMP | ICMP6 => Asks::Echo,
+            UDP => Asks::Port,
+            TCP => Asks::Reset,
+            _ => Asks::Nothing,
+        };
+        let internet = self.network.internet(probe.family);
+        let reply = self.network.predict(&Probe { ttl, asks, ..probe });
+        Ok(reply.map(|(reply, from)| {
+            let kind = match reply {
+                Reply::TimeExceeded => "time exceeded",
+                Reply::Echo => "echo",
+                Reply::PortUnreachable => "port unreachable",
+                Reply::Reset => "reset",
+            };
+            (kind, internet.address(from).to_string())
+        }))
     }
 
     #[allow(clippy::needless_pass_by_value)] // what Python's lists become

@@ -120,6 +120,12 @@ impl TargetList {
 #[pyclass(frozen, module = "anabranch_engine")]
 pub struct Targets(Arc<core::Targets>);
 
+impl Targets {
+    pub fn core(&self) -> &core::Targets {
+        &self.0
+    }
+}
+
 #[pymethods]
 impl Targets {
     fn __len__(&self) -> usize {

@@ -1,0 +1,105 @@
+//! Plans.
+
+use std::path::PathBuf;
+
+use anabranch_plan::{Header, Mapping, Plan as File, PlanError, Row, count_blocks, write_plan};
+use pyo3::exceptions::{PyOSError, PyValueError};
+use pyo3::prelude::*;
+
+use crate::targets::Targets;
+
+pub fn raise(path: &std::path::Path, error: PlanError) -> PyErr {
+    let path = path.display();
+    match error {
+        PlanError::Io(error) => PyOSError::new_err(format!("{path}: {error}")),
+        other => PyValueError::new_err(format!("{path}: {other}")),
+    }
+}
+
+#[pyclass(frozen, module = "anabranch_engine")]
+pub struct Plan {
+    #[pyo3(get)]
+    path: PathBuf,
+    #[pyo3(get)]
+    blocks: u32,
+}
+
+impl Plan {
+    pub const fn path(&self) -> &PathBuf {
+        &self.path
+    }
+}
+
+#[pymethods]
+impl Plan {
+    #[new]
+    fn new(path: PathBuf) -> PyResult<Self> {
+        let plan = File::open(&path).map_err(|error| raise(&path, error))?;
+        let blocks = plan.header().blocks;
+        Ok(Self { path, blocks })
+    }
+
+    #[staticmethod]
+    #[pyo3(signature = (
+        path, targets, *, initial_source_port, destination_port, flow_mapper, order_seed,
+        seed = None, step = None
+    ))]
+    #[allow(clippy::too_many_arguments)] // each is a field of the plan's header
+    fn write(
+        py: Python<'_>,
+        path: PathBuf,
+        targets: &Targets,
+        initial_source_port: u16,
+        destination_port: u16,
+        flow_mapper: &str,
+        order_seed: u64,
+        seed: Option<u64>,
+        step: Option<u8>,
+    ) -> PyResult<Self> {
+        let mapping = match (flow_mapper, seed, step) {
+            ("SequentialFlowMapper", None, None) => Mapping::Sequential {},
+            ("ReverseByteFlowMapper", None, None) => Mapping::ReverseByte {},
+            ("RandomFlowMapper", Some(seed), None) => Mapping::Random { seed },
+            ("IntervalFlowMapper", None, Some(step @ 1..)) => Mapping::Interval { step },
+            _ => {
+                return Err(PyValueError::new_err(format!(
+                    "{flow_mapper:?} must be SequentialFlowMapper, ReverseByteFlowMapper, \
+                     RandomFlowMapper with a seed, or IntervalFlowMapper with a step"
+                )));
+            }
+        };
+        let targets = targets.core();
+        let header = Header {
+            blocks: count_blocks(targets.count()),
+            initial_source_port,
+            destination_port,
+            order_seed,
+            mapping,
+        };
+        let blocks = header.blocks;
+        let written = py.detach(|| {
+            let mut cursor = anabranch_targets::Cursor::default();
+            let targets = std::iter::from_fn(|| targets.advance(&mut cursor));
+            let mut rows: Vec<Row> = (0..)
+                .zip(targets)
+                .map(|(i, target)| row(i, &target))
+                .collect();
+            write_plan(&path, &header, &mut rows)
+        });
+        written.map_err(|error| raise(&path, error))?;
+        Ok(Self { path, blocks })
+    }
+}
+
+/// The first round's probes to a target.
+fn row(prefix_index: u32, target: &anabranch_targets::Target) -> Row {
+    Row {
+        prefix_index,
+        prefix: target.prefix,
+        protocol: target.protocol.number(),
+        min_ttl: target.intent.min_ttl,
+        max_ttl: target.intent.max_ttl,
+        first_flow: 0,
+        flow_count: target.intent.n_initial_flows.into(),
+    }
+}

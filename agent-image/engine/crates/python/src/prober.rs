@@ -1,0 +1,207 @@
+//! Probers.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use anabranch_prober::control::{Control, Counts, Limits};
+use anabranch_prober::prober::{Options, Prober as Core, ProberError};
+use pyo3::exceptions::{PyRuntimeError, PyValueError};
+use pyo3::prelude::*;
+
+use crate::plan::{Plan, raise};
+use crate::prefixes::PrefixSet;
+
+/// How soon a signal is noticed, or the end.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// What was counted.
+#[pyclass(frozen, eq, get_all, module = "anabranch_engine")]
+#[derive(PartialEq)]
+pub struct Statistics {
+    sent: u64,
+    unsent: u64,
+    forbidden: u64,
+    replies: u64,
+    foreign: u64,
+    forged: u64,
+    unplanned: u64,
+    late: u64,
+    dropped: u64,
+    stalled_us: u64,
+}
+
+#[pymethods]
+impl Statistics {
+    fn __repr__(&self) -> String {
+        format!(
+            "Statistics(sent={}, unsent={}, forbidden={}, replies={}, foreign={}, forged={}, \
+             unplanned={}, late={}, dropped={}, stalled_us={})",
+            self.sent,
+            self.unsent,
+            self.forbidden,
+            self.replies,
+            self.foreign,
+            self.forged,
+            self.unplanned,
+            self.late,
+            self.dropped,
+            self.stalled_us
+        )
+    }
+}
+
+impl From<Counts> for Statistics {
+    fn from(counts: Counts) -> Self {
+        Self {
+            sent: counts.sent,
+            unsent: counts.unsent,
+            forbidden: counts.forbidden,
+            replies: counts.replies,
+            foreign: counts.foreign,
+            forged: counts.forged,
+            unplanned: counts.unplanned,
+            late: counts.late,
+            dropped: counts.dropped,
+            stalled_us: counts.stalled_us,
+        }
+    }
+}
+
+#[pyclass(frozen, module = "anabranch_engine")]
+pub struct Prober {
+    control: Arc<Control>,
+    options: Mutex<Option<Options>>,
+}
+
+#[pymethods]
+impl Prober {
+    #[new]
+    #[pyo3(signature = (
+        plan, parts, *, order, round_number, rate, max_rate_per_prefix, forbidden, min_ttl = 1,
+        max_ttl = 255, blocks = Vec::new(), wait_seconds = 5.0, part_probes = 524_288,
+        part_seconds = 60.0, interface = None, sources = Vec::new(), contact = ""
+    ))]
+    #[allow(clippy::too_many_arguments)] // each is an option of its own
+    fn new(
+        plan: &Plan,
+        parts: PathBuf,
+        order: String,
+        round_number: u8,
+        rate: u32,
+        max_rate_per_prefix: u32,
+        forbidden: &PrefixSet,
+        min_ttl: u8,
+        max_ttl: u8,
+        blocks: Vec<u32>,
+        wait_seconds: f64,
+        part_probes: u64,
+        part_seconds: f64,
+        interface: Option<String>,
+        sources: Vec<IpAddr>,
+        contact: &str,
+    ) -> PyResult<Self> {
+        let limits = limits(forbidden, min_ttl, max_ttl);
+        let options = Options {
+            plan: plan.path().clone(),
+            parts,
+            blocks,
+            order,
+            round: round_number,
+            max_rate_per_prefix,
+            wait: seconds("wait_seconds", wait_seconds)?,
+            part_probes,
+            part_time: seconds("part_seconds", part_seconds)?,
+            interface,
+            sources,
+            contact: contact.to_owned(),
+        };
+        Ok(Self {
+            control: Arc::new(Control::new(rate, limits)),
+            options: Mutex::new(Some(options)),
+        })
+    }
+
+    #[pyo3(signature = (progress = None, every_seconds = 1.0))]
+    fn run(
+        &self,
+        py: Python<'_>,
+        progress: Option<&Bound<'_, PyAny>>,
+        every_seconds: f64,
+    ) -> PyResult<Statistics> {
+        let every = seconds("every_seconds", every_seconds)?;
+        let options = self
+            .options
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        let options = options.ok_or_else(|| PyRuntimeError::new_err("a prober runs once"))?;
+        let control = Arc::clone(&self.control);
+        let running = Core::start(options, control).map_err(translate)?;
+        let watched = self.watch(py, &running, progress, every);
+        if watched.is_err() {
+            self.control.stop();
+        }
+        let counts = py.detach(|| running.wait()).map_err(translate);
+        watched?;
+        Ok(counts?.into())
+    }
+
+    fn stop(&self) {
+        self.control.stop();
+    }
+
+    fn set_rate(&self, rate: u32) {
+        self.control.set_rate(rate);
+    }
+
+    #[pyo3(signature = (forbidden, *, min_ttl = 1, max_ttl = 255))]
+    fn set_limits(&self, forbidden: &PrefixSet, min_ttl: u8, max_ttl: u8) {
+        self.control.set_limits(limits(forbidden, min_ttl, max_ttl));
+    }
+}
+
+impl Prober {
+    /// Waits for the end, and tells how far it is; the first error of a callback or signal handler.
+    fn watch(
+        &self,
+        py: Python<'_>,
+        running: &Core,
+        progress: Option<&Bound<'_, PyAny>>,
+        every: Duration,
+    ) -> PyResult<()> {
+        let mut told = Instant::now();
+        while !running.has_ended() {
+            py.detach(|| sleep(LOOK));
+            py.check_signals()?;
+            if let Some(progress) = progress.filter(|_| told.elapsed() >= every) {
+                told = Instant::now();
+                progress.call1((Statistics::from(self.control.counts()),))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn limits(forbidden: &PrefixSet, min_ttl: u8, max_ttl: u8) -> Limits {
+    Limits {
+        forbidden: forbidden.0.clone(),
+        min_ttl,
+        max_ttl,
+    }
+}
+
+fn seconds(name: &str, value: f64) -> PyResult<Duration> {
+    Duration::try_from_secs_f64(value)
+        .map_err(|_| PyValueError::new_err(format!("{name} must be a time, not {value}")))
+}
+
+fn translate(error: ProberError) -> PyErr {
+    match error {
+        ProberError::Plan { path, error } => raise(&path, error),
+        ProberError::Option(reason) => PyValueError::new_err(reason),
+        ProberError::Io(error) => error.into(),
+    }
+}
