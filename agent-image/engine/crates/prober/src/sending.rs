@@ -131,6 +131,8 @@ impl<'a> Sending<'a> {
                 }
                 walk.next();
                 slot = draw.slot + 1;
+                // Before it is out, so that no reply is earlier.
+                running.position.store(slot, Ordering::Release);
                 if self.take(&running, &draw)? {
                     first = first.or(Some(draw.slot));
                     taken += 1;
@@ -138,8 +140,6 @@ impl<'a> Sending<'a> {
                     passed += 1;
                 }
             }
-            // Before anything is out, so that no reply is earlier.
-            running.position.store(slot, Ordering::Release);
             self.control.count(Counter::Forbidden, passed);
             if let Some(first) = first {
                 self.flush(taken)?;
