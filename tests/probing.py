@@ -5,16 +5,11 @@ from __future__ import annotations
 import json
 import signal
 import sys
-from ipaddress import IPv4Address, IPv6Address, ip_address
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
-import pyarrow.parquet as pq
-from anabranch_engine import Plan, PrefixSet, Prober, Simulation, TargetList
-
-Address = IPv4Address | IPv6Address
-"""A probe: protocol, destination, source port and TTL."""
-Probe = tuple[int, Address, int, int]
+from anabranch_engine import Plan, PrefixSet, Prober, Statistics, TargetList
 
 SPORT, DPORT = 24000, 33434
 COUNTERS = (
@@ -40,7 +35,10 @@ def write_plan(path: Path, lines: list[str], **changes: Any) -> Plan:
 
 
 def command(plan: Plan, parts: Path, **options: Any) -> list[str]:
-    """What probes in a simulation: its output is the statistics as JSON."""
+    """What probes in a simulation: its output is the statistics as JSON.
+
+    ``then`` is what is changed after the first second: rate, forbidden or stop.
+    """
     usual = {
         "order": "test",
         "round_number": 1,
@@ -53,62 +51,30 @@ def command(plan: Plan, parts: Path, **options: Any) -> list[str]:
     return [sys.executable, __file__, str(plan.path), str(parts), all_of_it]
 
 
-def read_parts(parts: Path) -> list[dict[str, Any]]:
-    """All replies of all parts."""
-    files = sorted(parts.rglob("*.parquet"))
-    return [row for file in files for row in pq.read_table(file).to_pylist()]
-
-
-def read_address(mapped: bytes) -> Address:
-    """An address from the 16 bytes of a part."""
-    address = IPv6Address(mapped)
-    return address.ipv4_mapped or address
-
-
-def find_replies(rows: list[dict[str, Any]]) -> dict[Probe, tuple[str, str]]:
-    """The reply to each probe, as the truth has it; no probe may have two."""
-    replies: dict[Probe, tuple[str, str]] = {}
-    for row in rows:
-        probe = (
-            row["probe_protocol"],
-            read_address(row["probe_dst_addr"]),
-            row["probe_src_port"],
-            row["probe_ttl"],
-        )
-        kind = KINDS[row["reply_protocol"], row["reply_icmp_type"]]
-        assert probe not in replies, f"{probe} has two replies"
-        replies[probe] = (kind, str(read_address(row["reply_src_addr"])))
-    return replies
-
-
-KINDS = {
-    (1, 0): "echo",
-    (1, 3): "port unreachable",
-    (1, 11): "time exceeded",
-    (58, 1): "port unreachable",
-    (58, 3): "time exceeded",
-    (58, 129): "echo",
-}
-
-
-def predict(
-    simulation: Simulation, probe: Probe, vantage_point: int = 0
-) -> tuple[str, str] | None:
-    """What the truth says comes back to a probe."""
-    protocol, destination, port, ttl = probe
-    octets = {17: port << 16 | DPORT, 1: 8 << 24 | port, 58: 128 << 24 | port}[protocol]
-    return simulation.reply(vantage_point, destination, protocol, octets, ttl)
-
-
 def main() -> None:
     """Probes until the end, or a SIGTERM."""
     plan, parts, options = Plan(Path(sys.argv[1])), Path(sys.argv[2]), sys.argv[3]
     given = json.loads(options)
     given["forbidden"] = PrefixSet(given["forbidden"])
     given["sources"] = [ip_address(source) for source in given.pop("sources", [])]
+    then = given.pop("then", {})
     prober = Prober(plan, parts, **given)
     signal.signal(signal.SIGTERM, lambda *_: prober.stop())
-    statistics = prober.run()
+
+    def change(_: Statistics) -> None:
+        for what, value in then.items():
+            match what:
+                case "rate":
+                    prober.set_rate(value)
+                case "forbidden":
+                    prober.forbid(PrefixSet(value))
+                case "stop":
+                    prober.stop()
+                case _:
+                    raise ValueError(what)
+        then.clear()
+
+    statistics = prober.run(change, 1.0)
     json.dump({name: getattr(statistics, name) for name in COUNTERS}, sys.stdout)
     sys.stdout.write("\n")
 

@@ -236,6 +236,18 @@ class Plan:
         :raises ValueError: when it is no plan.
         """
 
+    def draw(
+        self, block: int, *, order: str, start: int = 0, count: int | None = None
+    ) -> list[tuple[int, IPv4Address | IPv6Address, int, int, int, int, int]]:
+        """The probes of a block from a slot on, in the order that someone sends them.
+
+        Of each the slot, the destination, the protocol's number, the source and
+        destination port, the TTL and the flow.
+
+        :raises OSError: when the file can't be read.
+        :raises ValueError: when it is no plan, or a row can't be probed.
+        """
+
     @staticmethod
     def write(
         path: PathLike[str],
@@ -347,7 +359,5 @@ class Prober:
     def set_rate(self, rate: int) -> None:
         """Changes the rate, in probes a second; 0 pauses."""
 
-    def set_limits(
-        self, forbidden: PrefixSet, *, min_ttl: int = 1, max_ttl: int = 255
-    ) -> None:
-        """Changes what is not sent, from the next probe on."""
+    def forbid(self, forbidden: PrefixSet) -> None:
+        """Changes which addresses are not probed, from the next probe on."""

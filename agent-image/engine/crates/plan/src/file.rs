@@ -19,6 +19,7 @@ use parquet::file::metadata::KeyValue;
 use parquet::file::properties::WriterProperties;
 use parquet::file::statistics::Statistics;
 
+use crate::block::Block;
 use crate::row::{Header, Row, RowError};
 
 /// The key of the header in the file's metadata; its value is JSON.
@@ -82,6 +83,15 @@ impl Plan {
     #[must_use]
     pub const fn header(&self) -> &Header {
         &self.header
+    }
+
+    /// A block, in the order that someone sends it in.
+    ///
+    /// # Errors
+    /// When it can't be read, or a row can't be probed.
+    pub fn block(&self, block: u32, order: &str) -> Result<Block, PlanError> {
+        let key = self.header.order_key(block, order);
+        Ok(Block::new(self.rows(block)?, &self.header, key)?)
     }
 
     /// The rows of a block; of none that the plan has, none.

@@ -45,6 +45,15 @@ impl Header {
             self.blocks,
         )
     }
+
+    /// What the order of a block is drawn from, when someone sends it.
+    #[must_use]
+    pub fn order_key(&self, block: u32, order: &str) -> u64 {
+        let seed = mix(scatter(self.order_seed), scatter(block.into()));
+        order
+            .bytes()
+            .fold(seed, |key, byte| mix(key, scatter(byte.into())))
+    }
 }
 
 /// Probes to one prefix: all combinations of some TTLs and some flows.

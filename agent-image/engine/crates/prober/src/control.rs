@@ -119,9 +119,13 @@ impl Control {
         self.rate.load(Ordering::Acquire)
     }
 
-    /// Changes what is never sent.
-    pub fn set_limits(&self, limits: Limits) {
-        *self.limits.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(limits);
+    /// Changes which addresses are not probed.
+    pub fn forbid(&self, forbidden: PrefixSet) {
+        let mut limits = self.limits.lock().unwrap_or_else(PoisonError::into_inner);
+        *limits = Arc::new(Limits {
+            forbidden,
+            ..**limits
+        });
         self.changes.fetch_add(1, Ordering::Release);
     }
 
@@ -167,12 +171,13 @@ mod tests {
 
     #[test]
     fn limits_hold_for_addresses_and_ttls_and_tell_that_they_changed() {
-        let limits = |text: &str| Limits {
-            forbidden: [text.parse().unwrap()].into_iter().collect(),
+        let set = |text: &str| [text.parse().unwrap()].into_iter().collect();
+        let limits = Limits {
+            forbidden: set("240.0.0.128/25"),
             min_ttl: 2,
             max_ttl: 30,
         };
-        let control = Control::new(10, limits("240.0.0.128/25"));
+        let control = Control::new(10, limits);
         let mut changes = None;
         let first = control.changed_limits(&mut changes).unwrap();
         assert!(first.allow(Family::V4, 0xf000_0001, 2));
@@ -180,8 +185,9 @@ mod tests {
         assert!(!first.allow(Family::V4, 0xf000_0001, 1));
         assert!(first.allow(Family::V6, 0xf000_0081, 2));
         assert!(control.changed_limits(&mut changes).is_none());
-        control.set_limits(limits("240.0.0.0/24"));
+        control.forbid(set("240.0.0.0/24"));
         let second = control.changed_limits(&mut changes).unwrap();
         assert!(!second.allow(Family::V4, 0xf000_0001, 2));
+        assert!(!second.allow(Family::V4, 0xf000_0101, 1));
     }
 }

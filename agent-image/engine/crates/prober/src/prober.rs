@@ -9,8 +9,7 @@ use std::sync::mpsc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use anabranch_chance::{mix, scatter};
-use anabranch_plan::{Block, Header, Plan, PlanError};
+use anabranch_plan::{Plan, PlanError};
 use anabranch_wire::probe::{MAX_CONTACT, Stamp};
 
 use crate::control::{Control, Counts};
@@ -216,21 +215,11 @@ fn send(
         if control.is_stopped() {
             break;
         }
-        let rows = plan.rows(*number).map_err(refuse)?;
-        let key = order_key(plan.header(), *number, &options.order);
-        let block = Block::new(rows, plan.header(), key).map_err(|e| refuse(e.into()))?;
+        let block = plan.block(*number, &options.order).map_err(refuse)?;
         let cursor = find_cursor(&options.parts, *number)?;
         if cursor < block.end() {
             sending.send_block(*number, block, cursor)?;
         }
     }
     Ok(())
-}
-
-/// What the order of a block is drawn from.
-fn order_key(header: &Header, block: u32, order: &str) -> u64 {
-    let seed = mix(scatter(header.order_seed), scatter(block.into()));
-    order
-        .bytes()
-        .fold(seed, |key, byte| mix(key, scatter(byte.into())))
 }

@@ -257,7 +257,7 @@ impl<'a> Sending<'a> {
         if known.is_none() {
             self.tell(Event::Link(Receiver::open(&way.link, Filter::Icmp)?));
             self.links
-                .push((way.link.clone(), Sender::open(&way.link)?));
+                .push((way.link.clone(), Sender::open(&way.link, false)?));
         }
         let source = match way.source {
             IpAddr::V4(v4) => u128::from(u32::from(v4)),

@@ -1,12 +1,17 @@
 //! Plans.
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 use anabranch_plan::{Header, Mapping, Plan as File, PlanError, Row, count_blocks, write_plan};
+use anabranch_prefixes::Prefix;
 use pyo3::exceptions::{PyOSError, PyValueError};
 use pyo3::prelude::*;
 
 use crate::targets::Targets;
+
+/// Slot, destination, protocol, source and destination port, TTL and flow of a probe.
+type Drawn = (u64, IpAddr, u8, u16, u16, u8, u32);
 
 pub fn raise(path: &std::path::Path, error: PlanError) -> PyErr {
     let path = path.display();
@@ -37,6 +42,39 @@ impl Plan {
         let plan = File::open(&path).map_err(|error| raise(&path, error))?;
         let blocks = plan.header().blocks;
         Ok(Self { path, blocks })
+    }
+
+    #[pyo3(signature = (block, *, order, start = 0, count = None))]
+    fn draw(
+        &self,
+        py: Python<'_>,
+        block: u32,
+        order: &str,
+        start: u64,
+        count: Option<usize>,
+    ) -> PyResult<Vec<Drawn>> {
+        let drawn = py.detach(|| {
+            let block = File::open(&self.path)?.block(block, order)?;
+            let probes = block.walk(start).take(count.unwrap_or(usize::MAX));
+            Ok(probes
+                .map(|draw| {
+                    let to = block.head(&draw);
+                    let bits = to.family.bits();
+                    let address = Prefix::containing(to.family, to.destination, bits).address();
+                    let ports = (to.source_port, to.destination_port);
+                    (
+                        draw.slot,
+                        address,
+                        to.protocol,
+                        ports.0,
+                        ports.1,
+                        draw.ttl,
+                        draw.flow,
+                    )
+                })
+                .collect())
+        });
+        drawn.map_err(|error| raise(&self.path, error))
     }
 
     #[staticmethod]

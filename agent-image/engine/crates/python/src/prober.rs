@@ -103,7 +103,11 @@ impl Prober {
         sources: Vec<IpAddr>,
         contact: &str,
     ) -> PyResult<Self> {
-        let limits = limits(forbidden, min_ttl, max_ttl);
+        let limits = Limits {
+            forbidden: forbidden.0.clone(),
+            min_ttl,
+            max_ttl,
+        };
         let options = Options {
             plan: plan.path().clone(),
             parts,
@@ -157,9 +161,8 @@ impl Prober {
         self.control.set_rate(rate);
     }
 
-    #[pyo3(signature = (forbidden, *, min_ttl = 1, max_ttl = 255))]
-    fn set_limits(&self, forbidden: &PrefixSet, min_ttl: u8, max_ttl: u8) {
-        self.control.set_limits(limits(forbidden, min_ttl, max_ttl));
+    fn forbid(&self, forbidden: &PrefixSet) {
+        self.control.forbid(forbidden.0.clone());
     }
 }
 
@@ -182,14 +185,6 @@ impl Prober {
             }
         }
         Ok(())
-    }
-}
-
-fn limits(forbidden: &PrefixSet, min_ttl: u8, max_ttl: u8) -> Limits {
-    Limits {
-        forbidden: forbidden.0.clone(),
-        min_ttl,
-        max_ttl,
     }
 }
 

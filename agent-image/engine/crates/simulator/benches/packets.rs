@@ -44,7 +44,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let inside = Namespace::create()?;
     let vantage_point = VantagePoint::create(&network, 0, &inside, false)?;
     let namespace = &vantage_point.namespace;
-    let mut sender = namespace.enter(|| Sender::open("eth0"))?;
+    let mut sender = namespace.enter(|| Sender::open("eth0", true))?;
     let mut receiver = namespace.enter(|| Receiver::open("eth0", Filter::Icmp))?;
     let mut simulator = Simulator::new(network, vec![vantage_point]);
     let stop = AtomicBool::new(false);

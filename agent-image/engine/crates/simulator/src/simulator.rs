@@ -106,7 +106,7 @@ impl VantagePoint {
         })?;
         Ok(Self {
             receiver: inside.enter(|| Receiver::open(&name, Filter::Everything))?,
-            sender: inside.enter(|| Sender::open(&name))?,
+            sender: inside.enter(|| Sender::open(&name, true))?,
             namespace,
             gateways,
             public_v4: translated.then(|| v4.vantage_point(number)),

@@ -1,0 +1,76 @@
+"""Reply parts, and what the truth says that they hold."""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Address, IPv6Address
+from typing import TYPE_CHECKING, Any
+
+import pyarrow.parquet as pq
+
+from probing import DPORT
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from anabranch_engine import Plan, Simulation
+
+Address = IPv4Address | IPv6Address
+Probe = tuple[int, Address, int, int]
+"""Protocol, destination, source port and TTL."""
+Reply = tuple[str, str]
+"""What it is, and the address that it comes from."""
+
+KINDS = {
+    (1, 0): "echo",
+    (1, 3): "port unreachable",
+    (1, 11): "time exceeded",
+    (58, 1): "port unreachable",
+    (58, 3): "time exceeded",
+    (58, 129): "echo",
+}
+
+
+def read_parts(folder: Path) -> list[dict[str, Any]]:
+    """The rows of all parts."""
+    files = sorted(folder.rglob("*.parquet"))
+    return [row for file in files for row in pq.read_table(file).to_pylist()]
+
+
+def read_address(mapped: bytes) -> Address:
+    """An address from the 16 bytes of a part."""
+    address = IPv6Address(mapped)
+    return address.ipv4_mapped or address
+
+
+def find_replies(folder: Path) -> dict[Probe, Reply]:
+    """The reply to each probe; none may have two."""
+    replies: dict[Probe, Reply] = {}
+    for row in read_parts(folder):
+        probe = (
+            row["probe_protocol"],
+            read_address(row["probe_dst_addr"]),
+            row["probe_src_port"],
+            row["probe_ttl"],
+        )
+        assert probe not in replies, f"{probe} has two replies"
+        kind = KINDS[row["reply_protocol"], row["reply_icmp_type"]]
+        replies[probe] = (kind, str(read_address(row["reply_src_addr"])))
+    return replies
+
+
+def predict_replies(
+    simulation: Simulation, plan: Plan, vantage_point: int = 0
+) -> dict[Probe, Reply]:
+    """What the truth says comes back to the probes of a plan."""
+    replies: dict[Probe, Reply] = {}
+    for block in range(plan.blocks):
+        for _, destination, protocol, port, _, ttl, _ in plan.draw(block, order=""):
+            octets = {
+                17: port << 16 | DPORT,
+                1: 8 << 24 | port,
+                58: 128 << 24 | port,
+            }[protocol]
+            reply = simulation.reply(vantage_point, destination, protocol, octets, ttl)
+            if reply:
+                replies[protocol, destination, port, ttl] = reply
+    return replies
