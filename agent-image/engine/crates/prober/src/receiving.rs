@@ -2,11 +2,11 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::os::fd::AsFd;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc;
+use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use anabranch_link::receiver::{Frame, Receiver};
@@ -15,7 +15,6 @@ use anabranch_prefixes::Family;
 use anabranch_wire::ip::Packet;
 use anabranch_wire::probe::{Stamp, elapsed_us};
 use anabranch_wire::reply::Reply;
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use crate::control::{Control, Counter};
 use crate::part::{self, Head, Row};
@@ -23,8 +22,9 @@ use crate::sending::{Event, Running};
 
 /// Frames that are read before anything else is looked at.
 const TURN: usize = 256;
-/// How long the receiver waits for a frame before it looks at the time, in milliseconds.
-const PAUSE_MS: u16 = 5;
+/// How long the receiver lets frames gather when it has read all: the kernel notes their times, and
+/// to be woken for each would cost more than to read it.
+const PAUSE: Duration = Duration::from_millis(1);
 
 pub(crate) struct Receiving<'a> {
     control: &'a Control,
@@ -82,7 +82,7 @@ impl<'a> Receiving<'a> {
                 return self.count_dropped();
             }
             if !busy {
-                self.rest()?;
+                sleep(PAUSE);
             }
         }
     }
@@ -233,17 +233,6 @@ impl<'a> Receiving<'a> {
             self.control.count(Counter::Dropped, link.lost()?);
         }
         Ok(())
-    }
-
-    fn rest(&self) -> io::Result<()> {
-        let fds = self
-            .links
-            .iter()
-            .map(|link| PollFd::new(link.as_fd(), PollFlags::POLLIN));
-        match poll(&mut fds.collect::<Vec<_>>(), PollTimeout::from(PAUSE_MS)) {
-            Ok(_) | Err(nix::Error::EINTR) => Ok(()),
-            Err(error) => Err(error.into()),
-        }
     }
 }
 
