@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 import subprocess
 from itertools import pairwise
@@ -20,13 +21,13 @@ if TYPE_CHECKING:
 TTLS, FLOWS = 20, 2
 
 
-def lines(prefixes: int, protocol: str = "udp") -> list[str]:
+def lines(prefixes: int, protocol: str = "udp", flows: int = FLOWS) -> list[str]:
     """So many /24s, or /64s for icmp6."""
     if protocol == "icmp6":
         names = [f"3fff:0:0:{i:x}::/64" for i in range(prefixes)]
     else:
         names = [f"240.{i >> 8}.{i & 255}.0/24" for i in range(prefixes)]
-    return [f"{name},{protocol},1,{TTLS},{FLOWS}" for name in names]
+    return [f"{name},{protocol},1,{TTLS},{flows}" for name in names]
 
 
 def probe(world: World, *commands: list[str]) -> list[dict[str, int]]:
@@ -44,8 +45,8 @@ def probe(world: World, *commands: list[str]) -> list[dict[str, int]]:
 def capture(world: World, words: list[str], file: Path) -> dict[str, int]:
     """The same at the first, whose packets are captured to a file."""
     script = (
-        f"tcpdump --immediate-mode -U -B 65536 -i eth0 -w {file} -Q out 2>/dev/null & sleep 1; "
-        f"{shlex.join(words)}; sleep 0.3; kill %1; wait"
+        f"tcpdump --immediate-mode -U -B 65536 -i eth0 -w {file} -Q out 2>/dev/null & "
+        f"sleep 1; {shlex.join(words)}; sleep 0.3; kill %1; wait"
     )
     statistics: dict[str, int] = json.loads(world.run("bash", "-c", script))
     return statistics
@@ -89,6 +90,28 @@ def test_replies_are_exactly_those_that_the_truth_predicts(
     for vantage_point, folder in enumerate(folders):
         predicted = predict_replies(world.simulation, plan, vantage_point)
         assert find_replies(folder) == predicted
+
+
+def test_at_full_speed_each_missing_reply_is_accounted_for(tmp_path: Path) -> None:
+    """By the prober's statistics, or as a loss of the simulator."""
+    world = World(2_000, 0, switches={"hosts": 1.0, "silent-routers": 0.0})
+    plan = write_plan(tmp_path / "plan.parquet", lines(2_000, flows=25))
+    words = command(
+        *(plan, tmp_path / "parts"),
+        rate=10_000_000,
+        max_rate_per_prefix=1_000_000,
+        wait_seconds=1,
+    )
+    done = subprocess.run(
+        [*world.command, *words], capture_output=True, text=True, check=True, timeout=60
+    )
+    statistics = json.loads(done.stdout)
+    lost = re.search(r"it lost ([\d,]+) frames", done.stderr)
+    missing = int(lost[1].replace(",", "")) if lost else 0
+    missing += statistics["dropped"] + statistics["late"]
+    assert statistics["sent"] == 2_000 * TTLS * 25 - statistics["unsent"]
+    assert statistics["replies"] == statistics["sent"] - missing
+    assert len(find_replies(tmp_path / "parts")) == statistics["replies"]
 
 
 KILLER = """
@@ -178,11 +201,7 @@ def test_no_window_holds_more_probes_than_the_rate_allows(
     words = command(plan, tmp_path / "parts", rate=rate, part_seconds=1)
     words = ["timeout", "--signal=TERM", str(seconds), *words]
     file = tmp_path / "sent.pcap"
-    script = (
-        f"tcpdump --immediate-mode -U -B 65536 -i eth0 -w {file} -Q out 2>/dev/null & sleep 1; "
-        f"{shlex.join(words)}; sleep 0.3; kill %1; wait"
-    )
-    statistics = json.loads(world.run("bash", "-c", script))
+    statistics = capture(world, words, file)
     times = [float(time) for (time,) in dissect(file, "udp", "frame.time_epoch")]
     assert len(times) == statistics["sent"]
     most = -(-rate // 10) + 1
