@@ -49,9 +49,12 @@ demo: setup
 	$(RUN)anabranch simulate --set hosts=1 -- ping -c 3 240.0.1.1
 
 bench: setup
+	$(UV) sync --quiet --locked --all-extras --group bench
 	$(RUN)python tests/bench/targetlist.py
+	$(RUN)python tests/bench/prober.py
 	cd $(ENGINE) && $(CARGO) bench --locked --package anabranch-fakeroute --bench answer
 	cd $(ENGINE) && $(CARGO) bench --locked --package anabranch-simulator --bench packets
+	cd $(ENGINE) && $(CARGO) bench --locked --package anabranch-plan --bench draw
 
 crds: setup
 	$(RUN)anabranch crds --output crds
