@@ -75,8 +75,8 @@ def main() -> None:
         then.clear()
 
     statistics = prober.run(change, 1.0)
-    json.dump({name: getattr(statistics, name) for name in COUNTERS}, sys.stdout)
-    sys.stdout.write("\n")
+    told = json.dumps({name: getattr(statistics, name) for name in COUNTERS})
+    sys.stdout.write(f"{told}\n")  # at once: others may write to the same pipe
 
 
 if __name__ == "__main__":

@@ -214,14 +214,16 @@ def test_no_window_holds_more_probes_than_the_rate_allows(
 
 
 def test_a_prefix_is_not_probed_more_often_than_its_cap(tmp_path: Path) -> None:
-    """However high the rate is, and however few prefixes there are."""
+    """However high the rate is, few the prefixes are, and many the protocols."""
     world = World(100, 0)
-    plan = write_plan(tmp_path / "plan.parquet", lines(3))
+    both = [f"240.0.{i}.0/24,icmp,1,{TTLS},{FLOWS}" for i in range(3)]
+    plan = write_plan(tmp_path / "plan.parquet", lines(3) + both)
     words = command(plan, tmp_path / "parts", rate=100_000, max_rate_per_prefix=50)
     file = tmp_path / "sent.pcap"
-    assert capture(world, words, file)["sent"] == 3 * TTLS * FLOWS
+    assert capture(world, words, file)["sent"] == 2 * 3 * TTLS * FLOWS
     times: dict[str, list[float]] = {}
-    for time, destination in dissect(file, "udp", "frame.time_epoch", "ip.dst"):
+    wanted = ("frame.time_epoch", "ip.dst")
+    for time, destination in dissect(file, "udp or icmp.type == 8", *wanted):
         times.setdefault(destination.rpartition(".")[0], []).append(float(time))
     gaps = [b - a for all_of in times.values() for a, b in pairwise(all_of)]
     assert min(gaps) >= 0.0199
@@ -262,7 +264,8 @@ def test_probes_are_well_formed_and_say_who_sends_them(tmp_path: Path) -> None:
     bad = ("ip.checksum.status", "udp.checksum.status", "icmp.checksum.status")
     bad_or_malformed = " or ".join(f'{name} == "Bad"' for name in bad)
     bad_or_malformed += ' or icmpv6.checksum.status == "Bad" or _ws.malformed'
-    assert dissect(file, bad_or_malformed, "frame.number") == []
+    shown = dissect(file, bad_or_malformed, "frame.protocols", "_ws.expert.message")
+    assert shown == []
     for kind in ("icmp.checksum", "icmpv6.checksum"):
         flows = dissect(file, f"{kind} and {probes}", kind)
         assert {int(checksum, 16) for (checksum,) in flows} == {24000}
@@ -299,9 +302,47 @@ def test_what_the_machine_does_not_let_it_do_is_told_with_the_remedy(
     gateway = "ip route add 192.0.2.0/24 via 198.18.0.9 onlink dev eth0"
     told = refusal(world, command(away, tmp_path), gateway)
     assert "the gateway 198.18.0.9 does not answer" in told
-    full = f"mkdir {tmp_path}/parts && mount -t tmpfs -o size=64k none {tmp_path}/parts"
+    full = (
+        f"mkdir -p {tmp_path}/parts && mount -t tmpfs -o size=64k none {tmp_path}/parts"
+    )
     assert "No space left on device" in (told := refusal(world, words, full))
     assert "free some space and go on" in told
+
+
+def test_parts_that_do_not_belong_together_are_refused(tmp_path: Path) -> None:
+    """Of another plan, in another order, with one missing, or with two who write."""
+    world = World(20, 0, switches={"delay": 0.1})
+    plan = write_plan(tmp_path / "plan.parquet", lines(20))
+    folder = tmp_path / "parts"
+    words = command(plan, folder, part_probes=100, wait_seconds=0.1)
+    probe(world, words)
+    another = write_plan(tmp_path / "another.parquet", lines(19))
+    told = refusal(world, command(another, folder))
+    assert f"{folder}/00000/0000000000000000.parquet is a part of another plan" in told
+    assert "of another plan" in refusal(world, command(plan, folder, order="vp9"))
+    assert "named twice" in refusal(world, command(plan, folder, blocks=[0, 0]))
+    (folder / "00000" / "0000000000000000.parquet").unlink()
+    assert "0000000000000000.parquet is missing" in refusal(world, words)
+    slow = command(plan, tmp_path / "shared", rate=10)
+    told = refusal(world, slow, f"{{ {shlex.join(slow)} & sleep 1; }}")
+    assert f"{tmp_path}/shared: another prober writes there" in told
+
+
+def test_shards_are_disjoint_and_make_the_whole(tmp_path: Path) -> None:
+    """Each vantage point probes blocks of its own."""
+    everybody = {"hosts": 1.0, "silent-routers": 0.0}
+    world = World(300, 0, vantage_points=2, switches=everybody)
+    plan = write_plan(tmp_path / "plan.parquet", lines(300), blocks=5)
+    shards = {"one": [0, 3], "other": [1, 2, 4]}
+    commands = [
+        command(plan, tmp_path / name, blocks=blocks, rate=10_000)
+        for name, blocks in shards.items()
+    ]
+    both = probe(world, *commands)
+    assert sum(statistics["sent"] for statistics in both) == 300 * TTLS * FLOWS
+    one, other = (find_replies(tmp_path / name) for name in shards)
+    assert one.keys().isdisjoint(other)
+    assert (one | other).keys() == predict_replies(world.simulation, plan).keys()
 
 
 TUNNEL = """

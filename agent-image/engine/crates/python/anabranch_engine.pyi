@@ -259,12 +259,14 @@ class Plan:
         order_seed: int,
         seed: int | None = None,
         step: int | None = None,
+        blocks: int | None = None,
     ) -> Plan:
         """Writes the plan of a first round: each target's TTLs and first flows.
 
         The mapper is one of diamond-miner's by its name: RandomFlowMapper with a seed,
         IntervalFlowMapper with a step from 1 to 255, ReverseByteFlowMapper or
-        SequentialFlowMapper. It takes 30 bytes of memory a target.
+        SequentialFlowMapper. There is a block for each 2^20 targets unless ``blocks``
+        says how many. It takes 50 bytes of memory a target.
 
         :raises OSError: when it can't be written.
         :raises ValueError: when there is no such mapper.

@@ -118,7 +118,7 @@ impl Receiver {
     ///
     /// # Errors
     /// Those of the kernel.
-    pub fn lost(&self) -> io::Result<u64> {
+    pub fn take_lost(&self) -> io::Result<u64> {
         // SAFETY: the structure is plain data, for which zeros are valid.
         let mut statistics: libc::tpacket_stats = unsafe { mem::zeroed() };
         let mut length = mem::size_of_val(&statistics) as u32;

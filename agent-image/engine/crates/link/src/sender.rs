@@ -105,9 +105,8 @@ impl Sender {
         outcome
     }
 
-    /// Frames that were lost because a queue was full.
-    #[must_use]
-    pub const fn unsent(&self) -> u64 {
-        self.unsent
+    /// Frames that were lost because a queue was full, since this was last asked.
+    pub const fn take_unsent(&mut self) -> u64 {
+        mem::replace(&mut self.unsent, 0)
     }
 }

@@ -7,9 +7,9 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 
 use nix::libc;
 
-/// A socket for whole frames, that receives nothing yet.
+/// A socket for whole frames, that receives nothing yet; who sends waits for room.
 pub(crate) fn open() -> io::Result<OwnedFd> {
-    let kind = libc::SOCK_RAW | libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK;
+    let kind = libc::SOCK_RAW | libc::SOCK_CLOEXEC;
     // SAFETY: a plain system call.
     let socket = check(unsafe { libc::socket(libc::AF_PACKET, kind, 0) }).map_err(|error| {
         let reason = match error.kind() {
@@ -85,7 +85,7 @@ pub fn index_of(name: &str) -> io::Result<u32> {
 }
 
 pub(crate) fn is_full(error: &io::Error) -> bool {
-    matches!(error.raw_os_error(), Some(libc::ENOBUFS | libc::EAGAIN))
+    error.raw_os_error() == Some(libc::ENOBUFS)
 }
 
 pub(crate) fn set_option<T>(

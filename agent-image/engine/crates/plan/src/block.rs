@@ -7,11 +7,11 @@
 //! prefixes + place`; slots of prefixes that have no probes left stay empty. So a slot follows from
 //! a probe, and a probe from a slot, and a slot is all that it takes to go on.
 
-use anabranch_chance::{Draws, below};
+use anabranch_chance::{Draws, below, mix, scatter};
 use anabranch_prefixes::{Family, Prefix};
 
 use crate::mapper::{FlowMapper, Space, invert};
-use crate::row::{Header, Row, RowError, check};
+use crate::row::{Header, Row, RowError, sort_and_check};
 
 const UDP: u8 = 17;
 
@@ -26,15 +26,14 @@ pub struct Block {
     initial_source_port: u16,
     destination_port: u16,
     probes: u64,
+    fingerprint: u64,
 }
 
 /// A prefix with its probes.
 #[derive(Clone, Copy, Debug)]
 struct Target {
     prefix: Prefix,
-    protocol: u8,
     space: Space,
-    index: u32,
     /// Its shares, one after another.
     first_share: u32,
     shares: u32,
@@ -47,6 +46,8 @@ struct Target {
 /// A row, less what its target says.
 #[derive(Clone, Copy, Debug)]
 struct Share {
+    protocol: u8,
+    prefix_index: u32,
     min_ttl: u8,
     max_ttl: u8,
     first_flow: u32,
@@ -66,6 +67,8 @@ pub struct Draw {
     pub slot: u64,
     /// The place of its prefix, as others of the block have it.
     pub place: u32,
+    /// Its protocol's number in the IP header.
+    pub protocol: u8,
     /// Its TTL.
     pub ttl: u8,
     /// Its flow.
@@ -105,11 +108,9 @@ impl Block {
     /// For the first row that can't be probed, or that shares a probe with another one.
     pub fn new(mut rows: Vec<Row>, header: &Header, key: u64) -> Result<Self, RowError> {
         let mut mapper = FlowMapper::new(header.mapping);
-        rows.sort_unstable_by_key(|row| (row.prefix, row.protocol, row.min_ttl, row.first_flow));
-        check(&rows, header, &mut mapper)?;
-        let mut groups: Vec<&[Row]> = rows
-            .chunk_by(|a, b| (a.prefix, a.protocol) == (b.prefix, b.protocol))
-            .collect();
+        sort_and_check(&mut rows, header, &mut mapper)?;
+        // Protocols too share the rate of a prefix.
+        let mut groups: Vec<&[Row]> = rows.chunk_by(|a, b| a.prefix == b.prefix).collect();
         let mut draws = Draws::new(key);
         // Fisher and Yates: all orders are as likely.
         for last in (1..groups.len()).rev() {
@@ -123,6 +124,8 @@ impl Block {
             probes += u64::from(target.probes);
             targets.push(target);
             shares.extend(group.iter().map(|row| Share {
+                protocol: row.protocol,
+                prefix_index: row.prefix_index,
                 min_ttl: row.min_ttl,
                 max_ttl: row.max_ttl,
                 first_flow: row.first_flow,
@@ -137,7 +140,14 @@ impl Block {
             initial_source_port: header.initial_source_port,
             destination_port: header.destination_port,
             probes,
+            fingerprint: fingerprint(&rows, header, key),
         })
+    }
+
+    /// What tells a block, and the order in which it is sent, from others.
+    #[must_use]
+    pub const fn fingerprint(&self) -> u64 {
+        self.fingerprint
     }
 
     /// The number of prefixes: slots from one pass to the next.
@@ -154,12 +164,13 @@ impl Block {
                 .targets
                 .iter()
                 .position(|t| t.prefix.family() == family)?;
-            let flow = self.shares[self.targets[place].first_share as usize].first_flow;
+            let share = &self.shares[self.targets[place].first_share as usize];
             Some(self.head(&Draw {
                 slot: 0,
                 place: place as u32,
+                protocol: share.protocol,
                 ttl: 1,
-                flow,
+                flow: share.first_flow,
             }))
         };
         [Family::V4, Family::V6]
@@ -196,15 +207,15 @@ impl Block {
         Headed {
             family: target.prefix.family(),
             destination: target.prefix.first() + u128::from(address),
-            protocol: target.protocol,
+            protocol: draw.protocol,
             // Rows that would need a port above 65535 were refused.
             source_port: self.initial_source_port + port as u16,
-            destination_port: self.destination_port_of(target),
+            destination_port: self.destination_port_of(draw.protocol),
         }
     }
 
-    const fn destination_port_of(&self, target: &Target) -> u16 {
-        if target.protocol == UDP {
+    const fn destination_port_of(&self, protocol: u8) -> u16 {
+        if protocol == UDP {
             self.destination_port
         } else {
             0
@@ -214,51 +225,82 @@ impl Block {
     /// What a probe with this destination, source port and TTL is, if the block has it.
     #[must_use]
     pub fn find(&self, headed: &Headed, ttl: u8) -> Option<Found> {
-        let place = self.finder.find(&self.targets, headed)?;
+        let kinds = self.finder.kinds.iter();
+        let mut kinds = kinds.filter(|(family, _)| *family == headed.family);
+        kinds.find_map(|(family, len)| {
+            let prefix = Prefix::containing(*family, headed.destination, *len);
+            let place = self.finder.find(&self.targets, &prefix)?;
+            self.find_in(place, headed, ttl)
+        })
+    }
+
+    fn find_in(&self, place: u32, headed: &Headed, ttl: u8) -> Option<Found> {
         let target = &self.targets[place as usize];
-        if headed.destination_port != self.destination_port_of(target) {
+        if headed.destination_port != self.destination_port_of(headed.protocol) {
             return None;
         }
         let port = headed.source_port.checked_sub(self.initial_source_port)?;
         let address = u64::try_from(headed.destination - target.prefix.first()).ok()?;
         let flow = self.mapper.flow(target.space, (address, port.into()))?;
-        let number = self.number(target, ttl, flow)?;
+        let (number, prefix_index) = self.number(target, headed.protocol, ttl, flow)?;
         let pass = target.pass_of(number);
         Some(Found {
             slot: u64::from(pass) * self.prefixes() + u64::from(place),
-            prefix_index: target.index,
+            prefix_index,
             flow,
         })
     }
 
-    /// The TTL and flow of a target's probe.
+    /// The protocol, TTL and flow of a target's probe.
     #[inline]
-    fn probe(&self, target: &Target, mut number: u32) -> (u8, u32) {
+    fn probe(&self, target: &Target, mut number: u32) -> (u8, u8, u32) {
         let first = target.first_share as usize;
         for share in &self.shares[first..first + target.shares as usize] {
             let probes = share.probes();
             if number < probes {
                 let ttl = share.min_ttl + (number / share.flow_count) as u8;
-                return (ttl, share.first_flow + number % share.flow_count);
+                let flow = share.first_flow + number % share.flow_count;
+                return (share.protocol, ttl, flow);
             }
             number -= probes;
         }
         unreachable!("a target's probes are those of its shares")
     }
 
-    /// The number of a target's probe.
-    fn number(&self, target: &Target, ttl: u8, flow: u32) -> Option<u32> {
+    /// The number of a target's probe, and its prefix's number in the list of targets.
+    fn number(&self, target: &Target, protocol: u8, ttl: u8, flow: u32) -> Option<(u32, u32)> {
         let first = target.first_share as usize;
         let mut before = 0;
         for share in &self.shares[first..first + target.shares as usize] {
             let flow = flow.wrapping_sub(share.first_flow);
-            if (share.min_ttl..=share.max_ttl).contains(&ttl) && flow < share.flow_count {
-                return Some(before + u32::from(ttl - share.min_ttl) * share.flow_count + flow);
+            let ttls = share.min_ttl..=share.max_ttl;
+            if share.protocol == protocol && ttls.contains(&ttl) && flow < share.flow_count {
+                let inside = u32::from(ttl - share.min_ttl) * share.flow_count + flow;
+                return Some((before + inside, share.prefix_index));
             }
             before += share.probes();
         }
         None
     }
+}
+
+fn fingerprint(rows: &[Row], header: &Header, key: u64) -> u64 {
+    let ports = u64::from(header.initial_source_port) << 16 | u64::from(header.destination_port);
+    let mapping = format!("{:?}", header.mapping);
+    let seed = mapping
+        .bytes()
+        .fold(mix(key, scatter(ports)), |seed, byte| {
+            mix(seed, scatter(byte.into()))
+        });
+    rows.iter().fold(seed, |seed, row| {
+        let first = row.prefix.first();
+        let shape = [row.prefix.len(), row.protocol, row.min_ttl, row.max_ttl];
+        let shape = u32::from_be_bytes(shape).into();
+        let flows = u64::from(row.first_flow) << 32 | u64::from(row.flow_count);
+        [first as u64, (first >> 64) as u64, shape, flows]
+            .into_iter()
+            .fold(seed, |seed, word| mix(seed, scatter(word)))
+    })
 }
 
 impl Target {
@@ -271,9 +313,7 @@ impl Target {
         }
         Self {
             prefix: rows[0].prefix,
-            protocol: rows[0].protocol,
             space: mapper.space(&rows[0].prefix),
-            index: rows[0].prefix_index,
             first_share,
             shares: rows.len() as u32,
             probes,
@@ -382,12 +422,12 @@ impl Iterator for Walk<'_> {
         let place = self.alive[self.next];
         self.next += 1;
         let number = self.advance(place);
-        let (ttl, flow) = self
-            .block
-            .probe(&self.block.targets[place as usize], number);
+        let target = &self.block.targets[place as usize];
+        let (protocol, ttl, flow) = self.block.probe(target, number);
         Some(Draw {
             slot: u64::from(self.pass) * self.block.prefixes() + u64::from(place),
             place,
+            protocol,
             ttl,
             flow,
         })
@@ -396,8 +436,8 @@ impl Iterator for Walk<'_> {
 
 /// A hash table of places.
 struct Finder {
-    /// The protocols, families and lengths of prefixes that there are.
-    kinds: Vec<(u8, Family, u8)>,
+    /// The families and lengths of prefixes that there are.
+    kinds: Vec<(Family, u8)>,
     slots: Vec<u32>,
 }
 
@@ -405,8 +445,8 @@ const EMPTY: u32 = u32::MAX;
 
 impl Finder {
     fn new(targets: &[Target]) -> Self {
-        let mut kinds: Vec<(u8, Family, u8)> = (targets.iter())
-            .map(|target| (target.protocol, target.prefix.family(), target.prefix.len()))
+        let mut kinds: Vec<(Family, u8)> = (targets.iter())
+            .map(|target| (target.prefix.family(), target.prefix.len()))
             .collect();
         kinds.sort_unstable();
         kinds.dedup();
@@ -416,7 +456,7 @@ impl Finder {
             slots: vec![EMPTY; size],
         };
         for (place, target) in targets.iter().enumerate() {
-            let mut slot = finder.slot(target.prefix.first(), target.protocol);
+            let mut slot = finder.slot(&target.prefix);
             while finder.slots[slot] != EMPTY {
                 slot = (slot + 1) % size;
             }
@@ -425,26 +465,20 @@ impl Finder {
         finder
     }
 
-    fn slot(&self, first: u128, protocol: u8) -> usize {
-        let hash = anabranch_chance::scatter(first as u64 ^ u64::from(protocol));
-        anabranch_chance::mix(hash, (first >> 64) as u64) as usize % self.slots.len()
+    fn slot(&self, prefix: &Prefix) -> usize {
+        let first = prefix.first();
+        let hash = scatter(first as u64 ^ u64::from(prefix.len()));
+        mix(hash, (first >> 64) as u64) as usize % self.slots.len()
     }
 
-    fn find(&self, targets: &[Target], headed: &Headed) -> Option<u32> {
-        for (protocol, family, len) in &self.kinds {
-            if *protocol != headed.protocol || *family != headed.family {
-                continue;
+    fn find(&self, targets: &[Target], prefix: &Prefix) -> Option<u32> {
+        let mut slot = self.slot(prefix);
+        while self.slots[slot] != EMPTY {
+            let place = self.slots[slot];
+            if targets[place as usize].prefix == *prefix {
+                return Some(place);
             }
-            let prefix = Prefix::containing(*family, headed.destination, *len);
-            let mut slot = self.slot(prefix.first(), *protocol);
-            while self.slots[slot] != EMPTY {
-                let place = self.slots[slot];
-                let target = &targets[place as usize];
-                if target.prefix == prefix && target.protocol == *protocol {
-                    return Some(place);
-                }
-                slot = (slot + 1) % self.slots.len();
-            }
+            slot = (slot + 1) % self.slots.len();
         }
         None
     }

@@ -15,12 +15,13 @@ use parquet::arrow::arrow_reader::{
 };
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::errors::ParquetError;
-use parquet::file::metadata::KeyValue;
+use parquet::file::metadata::{KeyValue, RowGroupMetaData};
 use parquet::file::properties::WriterProperties;
 use parquet::file::statistics::Statistics;
 
 use crate::block::Block;
-use crate::row::{Header, Row, RowError};
+use crate::mapper::FlowMapper;
+use crate::row::{Header, Row, RowError, sort_and_check};
 
 /// The key of the header in the file's metadata; its value is JSON.
 const HEADER: &str = "anabranch.plan";
@@ -94,6 +95,19 @@ impl Plan {
         Ok(Block::new(self.rows(block)?, &self.header, key)?)
     }
 
+    /// Checks that a block can be probed.
+    ///
+    /// # Errors
+    /// When it can't be read, or a row can't be probed.
+    pub fn check(&self, block: u32) -> Result<(), PlanError> {
+        let mut rows = self.rows(block)?;
+        Ok(sort_and_check(
+            &mut rows,
+            &self.header,
+            &mut FlowMapper::new(self.header.mapping),
+        )?)
+    }
+
     /// The rows of a block; of none that the plan has, none.
     ///
     /// # Errors
@@ -101,7 +115,7 @@ impl Plan {
     pub fn rows(&self, block: u32) -> Result<Vec<Row>, PlanError> {
         let groups = self.metadata.metadata().row_groups();
         let wanted: Vec<usize> = (0..groups.len())
-            .filter(|group| match groups[*group].column(0).statistics() {
+            .filter(|group| match column_of(&groups[*group], "block") {
                 Some(Statistics::Int32(bounds)) => {
                     let least = bounds
                         .min_opt()
@@ -126,6 +140,14 @@ impl Plan {
         }
         Ok(rows)
     }
+}
+
+/// The bounds of a column in a row group.
+fn column_of<'a>(group: &'a RowGroupMetaData, name: &str) -> Option<&'a Statistics> {
+    let mut columns = group.columns().iter();
+    columns
+        .find(|column| column.column_path().string() == name)?
+        .statistics()
 }
 
 /// Columns: names and types are those of `docs/formats.md`.

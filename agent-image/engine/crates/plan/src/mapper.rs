@@ -4,6 +4,7 @@
 //! addresses of the prefix first, and once they are used up on ports, at the last address.
 
 use std::collections::HashMap;
+use std::num::NonZeroU8;
 
 use anabranch_prefixes::Prefix;
 use serde::{Deserialize, Serialize};
@@ -22,7 +23,7 @@ pub enum Mapping {
     #[serde(rename = "IntervalFlowMapper")]
     Interval {
         /// From one flow's address to the next one's.
-        step: u8,
+        step: NonZeroU8,
     },
     /// Addresses whose last byte counts up in reversed bits, in prefixes of 256 addresses;
     /// elsewhere one by one.
@@ -115,7 +116,7 @@ impl FlowMapper {
     pub fn space(&mut self, prefix: &Prefix) -> Space {
         let host_bits = prefix.family().bits() - prefix.len();
         let way = match self.mapping {
-            Mapping::Interval { step } => Way::Interval(step),
+            Mapping::Interval { step } => Way::Interval(step.get()),
             Mapping::ReverseByte {} if host_bits == 8 => Way::ReverseByte,
             Mapping::Sequential {} | Mapping::ReverseByte {} => Way::Sequential,
             Mapping::Random { .. } => {
@@ -230,10 +231,15 @@ mod tests {
 
     use super::*;
 
+    fn interval(step: u8) -> Mapping {
+        let step = NonZeroU8::new(step).unwrap();
+        Mapping::Interval { step }
+    }
+
     fn mappings() -> impl Strategy<Value = Mapping> {
         prop_oneof![
             Just(Mapping::Sequential {}),
-            (0u8..7).prop_map(|bits| Mapping::Interval { step: 1 << bits }),
+            (0u8..7).prop_map(|bits| interval(1 << bits)),
             Just(Mapping::ReverseByte {}),
             any::<u64>().prop_map(|seed| Mapping::Random { seed }),
         ]
@@ -271,7 +277,7 @@ mod tests {
     fn a_step_that_shares_a_factor_with_the_round_mixes_flows_up() {
         let prefix = "240.0.0.0/24".parse().unwrap();
         for (step, expected) in [(32, true), (3, false), (34, false), (7, true)] {
-            let mut mapper = FlowMapper::new(Mapping::Interval { step });
+            let mut mapper = FlowMapper::new(interval(step));
             let space = mapper.space(&prefix);
             let all: BTreeSet<_> = (0..400).map(|flow| mapper.offsets(space, flow)).collect();
             assert_eq!(FlowMapper::tells_apart(space), expected);

@@ -151,16 +151,21 @@ impl Row {
     }
 }
 
-/// Checks the rows of a block, which must be in order.
+/// Puts the rows of a block in the order of their prefixes, and checks them.
 ///
 /// # Errors
 /// For the first row that can't be probed, or that shares a probe with another one.
-pub fn check(rows: &[Row], header: &Header, mapper: &mut FlowMapper) -> Result<(), RowError> {
+pub fn sort_and_check(
+    rows: &mut [Row],
+    header: &Header,
+    mapper: &mut FlowMapper,
+) -> Result<(), RowError> {
+    rows.sort_unstable_by_key(|row| (row.prefix, row.protocol, row.min_ttl, row.first_flow));
     let refuse = |row: &Row, reason| {
         let prefix = row.prefix;
         Err(RowError { prefix, reason })
     };
-    for row in rows {
+    for row in &*rows {
         if let Err(reason) = row.check(header, mapper) {
             return refuse(row, reason);
         }

@@ -174,7 +174,8 @@ fn rows_that_can_not_be_probed_are_refused() {
         ..good
     };
     assert!(refusal(&[high], mapping).contains("source port above 65535"));
-    let interval = Mapping::Interval { step: 6 };
+    let step = std::num::NonZeroU8::new(6).unwrap();
+    let interval = Mapping::Interval { step };
     assert!(refusal(&[good], interval).contains("powers of 2"));
     assert!(refusal(&[good, good], mapping).contains("hold the same probe"));
     let part = Row {

@@ -1,5 +1,7 @@
 //! A plan reads back from its file as it was written.
 
+use std::num::NonZeroU8;
+
 use anabranch_plan::{Header, Mapping, Plan, Row, count_blocks, write_plan};
 use anabranch_prefixes::{Family, Prefix};
 
@@ -11,7 +13,9 @@ fn each_block_has_its_rows_and_all_have_all() {
         initial_source_port: 24_000,
         destination_port: 33_434,
         order_seed: 5,
-        mapping: Mapping::Interval { step: 32 },
+        mapping: Mapping::Interval {
+            step: NonZeroU8::new(32).unwrap(),
+        },
     };
     let mut rows: Vec<Row> = (0..300_000)
         .map(|i| {

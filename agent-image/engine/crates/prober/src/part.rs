@@ -15,7 +15,7 @@ use arrow_array::{
     ArrayRef, FixedSizeBinaryArray, RecordBatch, UInt8Array, UInt16Array, UInt32Array, UInt64Array,
 };
 use arrow_schema::{ArrowError, DataType, Field, Fields};
-use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
+use nix::fcntl::{AT_FDCWD, Flock, FlockArg, RenameFlags, renameat2};
 use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::errors::ParquetError;
@@ -33,6 +33,8 @@ const HEAD: &str = "anabranch.part";
 /// What a part holds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Head {
+    /// What tells the plan's block, and its order, from others.
+    pub plan: u64,
     /// The block.
     pub block: u32,
     /// The first slot.
@@ -67,17 +69,57 @@ pub fn path_of(folder: &Path, block: u32, start: u64) -> PathBuf {
 /// The slot that a block's parts in a folder lead to.
 ///
 /// # Errors
-/// When a part can't be read.
-pub fn find_cursor(folder: &Path, block: u32) -> io::Result<u64> {
-    let mut slot = 0;
+/// When a part can't be read, is of another plan or order, or is missing between others.
+pub fn find_cursor(folder: &Path, block: u32, plan: u64) -> io::Result<u64> {
+    let refuse = |reason: String| Err(io::Error::new(io::ErrorKind::InvalidData, reason));
+    let (mut slot, mut parts) = (0, 0);
     loop {
         let path = path_of(folder, block, slot);
-        match File::open(&path) {
-            Ok(file) => slot = read_head(file, &path)?.end,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(slot),
+        let head = match File::open(&path) {
+            Ok(file) => read_head(file, &path)?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => break,
             Err(error) => return Err(named(&error, &path)),
+        };
+        if (head.plan, head.block, head.start) != (plan, block, slot) {
+            return refuse(format!(
+                "{} is a part of another plan, or in another order; keep the parts of each in a \
+                 folder of its own",
+                path.display()
+            ));
         }
+        (slot, parts) = (head.end, parts + 1);
     }
+    let path = path_of(folder, block, slot);
+    let there = path.parent().map_or(0, count_parts);
+    if there > parts {
+        return refuse(format!(
+            "{} is missing, and parts behind it are there; put it back, or move those away",
+            path.display()
+        ));
+    }
+    Ok(slot)
+}
+
+fn count_parts(folder: &Path) -> usize {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let is_part = |name: PathBuf| name.extension().is_some_and(|end| end == "parquet");
+    entries.filter(|entry| is_part(entry.path())).count()
+}
+
+/// Takes a folder of parts for this process alone, as long as what is given back lives.
+///
+/// # Errors
+/// When another process has it, or it can't be made.
+pub fn lock(folder: &Path) -> io::Result<Flock<File>> {
+    fs::create_dir_all(folder).map_err(|error| named(&error, folder))?;
+    let file = File::open(folder).map_err(|error| named(&error, folder))?;
+    Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|(_, error)| {
+        let reason = format!(
+            "{}: another prober writes there ({error}); stop it first",
+            folder.display()
+        );
+        io::Error::new(io::ErrorKind::ResourceBusy, reason)
+    })
 }
 
 fn read_head(file: File, path: &Path) -> io::Result<Head> {

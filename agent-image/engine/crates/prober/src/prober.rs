@@ -13,7 +13,7 @@ use anabranch_plan::{Plan, PlanError};
 use anabranch_wire::probe::{MAX_CONTACT, Stamp};
 
 use crate::control::{Control, Counts};
-use crate::part::find_cursor;
+use crate::part::{find_cursor, lock};
 use crate::receiving::{Receiving, write_parts};
 use crate::sending::Sending;
 
@@ -49,6 +49,17 @@ pub struct Options {
     pub contact: String,
 }
 
+impl Options {
+    /// The blocks to probe.
+    fn blocks_of(&self, plan: &Plan) -> Vec<u32> {
+        if self.blocks.is_empty() {
+            (0..plan.header().blocks).collect()
+        } else {
+            self.blocks.clone()
+        }
+    }
+}
+
 /// What went wrong, with the remedy.
 #[derive(Debug, thiserror::Error)]
 pub enum ProberError {
@@ -82,11 +93,13 @@ impl Prober {
     pub fn start(options: Options, control: Arc<Control>) -> Result<Self, ProberError> {
         let plan = open(&options)?;
         check(&options, &plan)?;
+        let lock = lock(&options.parts)?;
         let stamp = Stamp::new(draw_key()?, &options.contact);
         let reins = Arc::clone(&control);
         let thread = thread::spawn(move || {
             let outcome = probe(&options, &plan, &reins, &stamp);
             reins.stop();
+            drop(lock);
             outcome
         });
         Ok(Self { control, thread })
@@ -125,6 +138,11 @@ fn open(options: &Options) -> Result<Plan, ProberError> {
 fn check(options: &Options, plan: &Plan) -> Result<(), ProberError> {
     let refuse = |reason| Err(ProberError::Option(reason));
     let blocks = plan.header().blocks;
+    let mut chosen = options.blocks.clone();
+    chosen.sort_unstable();
+    if chosen.windows(2).any(|pair| pair[0] == pair[1]) {
+        return refuse("blocks are named twice; name each once".to_owned());
+    }
     if let Some(block) = options.blocks.iter().find(|block| **block >= blocks) {
         return refuse(format!(
             "the plan has no block {block}; it has {blocks}, from 0 on"
@@ -135,6 +153,12 @@ fn check(options: &Options, plan: &Plan) -> Result<(), ProberError> {
     }
     if options.max_rate_per_prefix == 0 {
         return refuse("the rate per prefix must be at least 1 a second".to_owned());
+    }
+    for block in options.blocks_of(plan) {
+        plan.check(block).map_err(|error| ProberError::Plan {
+            path: options.plan.clone(),
+            error,
+        })?;
     }
     if options.wait > MAX_WAIT {
         return refuse(format!(
@@ -205,18 +229,13 @@ fn send(
         path: options.plan.clone(),
         error,
     };
-    let all: Vec<u32> = (0..plan.header().blocks).collect();
-    let blocks = if options.blocks.is_empty() {
-        &all
-    } else {
-        &options.blocks
-    };
-    for number in blocks {
+    for number in &options.blocks_of(plan) {
         if control.is_stopped() {
             break;
         }
         let block = plan.block(*number, &options.order).map_err(refuse)?;
-        let cursor = find_cursor(&options.parts, *number)?;
+        let fingerprint = block.fingerprint();
+        let cursor = find_cursor(&options.parts, *number, fingerprint)?;
         if cursor < block.end() {
             sending.send_block(*number, block, cursor)?;
         }

@@ -1,6 +1,6 @@
 //! The receiver: validates replies, finds the probes that they answer, and sorts them into parts.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -34,9 +34,20 @@ pub(crate) struct Receiving<'a> {
     parts: mpsc::SyncSender<(Head, Vec<Row>)>,
     links: Vec<Receiver>,
     sources: HashMap<Family, u128>,
-    /// Blocks that replies may still come to, latest first, each with its ranges.
-    blocks: Vec<(Arc<Running>, Vec<Range>)>,
+    /// Blocks that replies may still come to, latest first.
+    blocks: Vec<Heard>,
     ended: bool,
+}
+
+/// What was heard of a block.
+struct Heard {
+    running: Arc<Running>,
+    ranges: Vec<Range>,
+    /// Slots, and when all before them were out.
+    marks: VecDeque<(u64, Instant)>,
+    /// The slot before which replies are too late: all there was sent a wait time ago, and soon
+    /// the time that a probe carries could be another one.
+    expired: u64,
 }
 
 /// A range of slots, and the replies to it so far.
@@ -72,16 +83,19 @@ impl<'a> Receiving<'a> {
     pub fn run(mut self) -> io::Result<()> {
         loop {
             self.hear();
-            let busy = self.receive();
-            if !self.close_ranges() {
+            let read = self.receive();
+            if read >= TURN {
+                continue; // what waits in the ring came in time
+            }
+            if !self.close_ranges()? {
                 // Nobody writes parts any more: what failed there is told there.
                 self.control.stop();
                 return Ok(());
             }
             if self.ended && self.blocks.is_empty() {
-                return self.count_dropped();
+                return Ok(());
             }
-            if !busy {
+            if read == 0 {
                 sleep(PAUSE);
             }
         }
@@ -96,7 +110,18 @@ impl<'a> Receiving<'a> {
                     self.sources.insert(family, source);
                 }
                 Ok(Event::Block(running, from)) => {
-                    self.blocks.insert(0, (running, vec![Range::new(from)]));
+                    let heard = Heard {
+                        running,
+                        ranges: vec![Range::new(from)],
+                        marks: VecDeque::new(),
+                        expired: 0,
+                    };
+                    self.blocks.insert(0, heard);
+                }
+                Ok(Event::Mark(number, slot)) => {
+                    if let Some(heard) = self.heard(number) {
+                        heard.marks.push_back((slot, Instant::now()));
+                    }
                 }
                 Ok(Event::Range(number, end)) => self.begin_range(number, end),
                 Ok(Event::End) | Err(mpsc::TryRecvError::Disconnected) => {
@@ -108,33 +133,32 @@ impl<'a> Receiving<'a> {
         }
     }
 
+    fn heard(&mut self, number: u32) -> Option<&mut Heard> {
+        let mut blocks = self.blocks.iter_mut();
+        blocks.find(|heard| heard.running.number == number)
+    }
+
     fn begin_range(&mut self, number: u32, end: u64) {
-        let running = self
-            .blocks
-            .iter_mut()
-            .find(|(running, _)| running.number == number);
-        if let Some((_, ranges)) = running
-            && let Some(last) = ranges.last_mut()
+        if let Some(heard) = self.heard(number)
+            && let Some(last) = heard.ranges.last_mut()
         {
             last.closed = Some((end, Instant::now()));
-            ranges.push(Range::new(end));
+            heard.ranges.push(Range::new(end));
         }
     }
 
-    /// Reads some frames; whether there were any.
-    fn receive(&mut self) -> bool {
+    /// Reads some frames; the most that a link had.
+    fn receive(&mut self) -> usize {
         let mut links = std::mem::take(&mut self.links);
-        let mut busy = false;
+        let mut most = 0;
         for link in &mut links {
-            for _ in 0..TURN {
-                if link.receive(|frame| self.take(&frame)).is_none() {
-                    break;
-                }
-                busy = true;
-            }
+            let frames = (0..TURN).map_while(|_| link.receive(|frame| self.take(&frame)));
+            most = most.max(frames.count());
         }
+        // Others may have come meanwhile.
+        links.append(&mut self.links);
         self.links = links;
-        busy
+        most
     }
 
     fn take(&mut self, frame: &Frame<'_>) {
@@ -146,19 +170,13 @@ impl<'a> Receiving<'a> {
             self.control.count(Counter::Forged, 1);
             return;
         }
-        let mut place = self.find(&reply);
-        if place.is_none() {
-            // It may be of a block that the sender has just begun with.
-            self.hear();
-            place = self.find(&reply);
-        }
-        let Some((block, found)) = place else {
+        // Whatever it answers was told of before it was sent.
+        self.hear();
+        let Some((block, found)) = self.find(&reply) else {
             self.control.count(Counter::Unplanned, 1);
             return;
         };
-        let ranges = self.blocks[block].1.iter_mut();
-        let mut ranges = ranges.filter(|range| range.holds(found.slot));
-        let Some(range) = ranges.next() else {
+        let Some(range) = self.blocks[block].range(found.slot) else {
             self.control.count(Counter::Late, 1);
             return;
         };
@@ -193,46 +211,57 @@ impl<'a> Receiving<'a> {
         self.blocks
             .iter()
             .enumerate()
-            .find_map(|(i, (running, _))| {
+            .find_map(|(i, Heard { running, .. })| {
                 let found = running.block.find(&headed, probe.ttl)?;
                 (found.slot < running.position.load(Ordering::Acquire)).then_some((i, found))
             })
     }
 
     /// Hands over the ranges that have had their time; false if nobody takes them.
-    fn close_ranges(&mut self) -> bool {
+    fn close_ranges(&mut self) -> io::Result<bool> {
         let now = Instant::now();
-        for (running, ranges) in &mut self.blocks {
-            while let Some((end, at)) = ranges.first().and_then(|range| range.closed)
+        for heard in &mut self.blocks {
+            while let Some((slot, at)) = heard.marks.front()
+                && *at + self.wait <= now
+            {
+                heard.expired = *slot;
+                heard.marks.pop_front();
+            }
+            while let Some((end, at)) = heard.ranges.first().and_then(|range| range.closed)
                 && at + self.wait <= now
             {
-                let range = ranges.remove(0);
+                let range = heard.ranges.remove(0);
+                for link in &self.links {
+                    self.control.count(Counter::Dropped, link.take_lost()?);
+                }
                 let head = Head {
-                    block: running.number,
+                    plan: heard.running.plan,
+                    block: heard.running.number,
                     start: range.start,
                     end,
                     counts: self.control.counts(),
                 };
                 if self.parts.send((head, range.rows)).is_err() {
-                    return false;
+                    return Ok(false);
                 }
             }
         }
         // The last range of a block is open and empty, once nothing more of it is sent.
         let (ended, mut newest) = (self.ended, true);
-        self.blocks.retain(|(_, ranges)| {
+        self.blocks.retain(|heard| {
             let goes_on = newest && !ended;
             newest = false;
-            goes_on || ranges.iter().any(|range| range.closed.is_some())
+            goes_on || heard.ranges.iter().any(|range| range.closed.is_some())
         });
-        true
+        Ok(true)
     }
+}
 
-    fn count_dropped(&self) -> io::Result<()> {
-        for link in &self.links {
-            self.control.count(Counter::Dropped, link.lost()?);
-        }
-        Ok(())
+impl Heard {
+    /// The range that replies to a slot go to, unless they are too late.
+    fn range(&mut self, slot: u64) -> Option<&mut Range> {
+        let mut ranges = self.ranges.iter_mut();
+        ranges.find(|range| self.expired <= slot && range.holds(slot))
     }
 }
 

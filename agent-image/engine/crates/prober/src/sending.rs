@@ -23,8 +23,12 @@ use crate::prober::Options;
 
 /// The longest sleep: how soon a stop or another rate is obeyed.
 const NAP: Duration = Duration::from_millis(50);
-/// Probes that the limits forbid, passed over before anything else is looked at.
+/// Probes that the limits forbid, passed over before anything else is looked at; fewer where others
+/// wait to be sent.
 const PASSED_OVER: u64 = 1 << 16;
+const PASSED_OVER_WAITING: u64 = 64;
+/// How often the receiver is told how far the sender is.
+const MARK_NS: u64 = 50_000_000;
 
 /// What the receiver has to know.
 pub(crate) enum Event {
@@ -36,12 +40,16 @@ pub(crate) enum Event {
     Block(Arc<Running>, u64),
     /// The range that is being sent ends before this slot; another one begins there.
     Range(u32, u64),
+    /// What comes before this slot of a block is out by now.
+    Mark(u32, u64),
     /// Nothing more is sent.
     End,
 }
 
 /// A block that is being sent.
 pub(crate) struct Running {
+    /// What tells it, and its order, from others.
+    pub plan: u64,
     /// Its number.
     pub number: u32,
     /// Its probes.
@@ -60,6 +68,7 @@ pub(crate) struct Sending<'a> {
     limits: Option<Arc<Limits>>,
     changes: Option<u64>,
     pace: Option<Pace>,
+    paused: bool,
     start: Instant,
 }
 
@@ -94,6 +103,7 @@ impl<'a> Sending<'a> {
             limits: None,
             changes: None,
             pace: None,
+            paused: false,
             start: Instant::now(),
         }
     }
@@ -104,6 +114,7 @@ impl<'a> Sending<'a> {
             self.find_way(&headed)?;
         }
         let running = Arc::new(Running {
+            plan: block.fingerprint(),
             number,
             block,
             position: AtomicU64::new(from),
@@ -115,11 +126,16 @@ impl<'a> Sending<'a> {
         let mut gaps = Gaps::new(self.options.max_rate_per_prefix, block.prefixes());
         let mut range = Range::new(from);
         let mut slot = from;
+        let mut marked_ns = self.now_ns();
         while slot < end && !self.control.is_stopped() {
             let now_ns = self.now_ns();
             let (granted, mut wake_ns) = self.grant(now_ns);
             let (mut taken, mut passed, mut first) = (0, 0, None);
-            while taken < granted && passed < PASSED_OVER {
+            let passable = |first: Option<u64>| match first {
+                Some(_) => PASSED_OVER_WAITING,
+                None => PASSED_OVER,
+            };
+            while taken < granted && passed < passable(first) {
                 let Some(draw) = walk.peek().copied() else {
                     slot = end;
                     break;
@@ -145,6 +161,10 @@ impl<'a> Sending<'a> {
                 self.flush(taken)?;
                 gaps.sent(first, slot - 1, self.now_ns());
                 range.sent += taken as u64;
+                if self.now_ns() >= marked_ns + MARK_NS {
+                    marked_ns = self.now_ns();
+                    self.tell(Event::Mark(number, slot));
+                }
             } else if passed == 0 && slot < end {
                 self.rest(wake_ns);
             }
@@ -165,11 +185,12 @@ impl<'a> Sending<'a> {
         let nap_ns = now_ns + NAP.as_nanos() as u64;
         let rate = self.control.rate();
         if rate == 0 {
-            self.pace = None;
+            self.paused = true;
             return (0, nap_ns);
         }
         let pace = self.pace.get_or_insert_with(|| Pace::new(rate, now_ns));
-        if pace.rate() != rate {
+        if pace.rate() != rate || self.paused {
+            self.paused = false;
             pace.set_rate(rate, now_ns);
         }
         let stalled = pace.stalled_ns();
@@ -213,9 +234,8 @@ impl<'a> Sending<'a> {
     fn flush(&mut self, taken: usize) -> io::Result<()> {
         let mut refused = 0;
         for (_, sender) in &mut self.links {
-            let before = sender.unsent();
             sender.flush()?;
-            refused += sender.unsent() - before;
+            refused += sender.take_unsent();
         }
         self.control.count(Counter::Sent, taken as u64 - refused);
         self.control.count(Counter::Unsent, refused);

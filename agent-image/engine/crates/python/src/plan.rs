@@ -1,6 +1,7 @@
 //! Plans.
 
 use std::net::IpAddr;
+use std::num::{NonZeroU8, NonZeroU32};
 use std::path::PathBuf;
 
 use anabranch_plan::{Header, Mapping, Plan as File, PlanError, Row, count_blocks, write_plan};
@@ -80,7 +81,7 @@ impl Plan {
     #[staticmethod]
     #[pyo3(signature = (
         path, targets, *, initial_source_port, destination_port, flow_mapper, order_seed,
-        seed = None, step = None
+        seed = None, step = None, blocks = None
     ))]
     #[allow(clippy::too_many_arguments)] // each is a field of the plan's header
     fn write(
@@ -93,12 +94,14 @@ impl Plan {
         order_seed: u64,
         seed: Option<u64>,
         step: Option<u8>,
+        blocks: Option<NonZeroU32>,
     ) -> PyResult<Self> {
+        let step = step.map(NonZeroU8::new);
         let mapping = match (flow_mapper, seed, step) {
             ("SequentialFlowMapper", None, None) => Mapping::Sequential {},
             ("ReverseByteFlowMapper", None, None) => Mapping::ReverseByte {},
             ("RandomFlowMapper", Some(seed), None) => Mapping::Random { seed },
-            ("IntervalFlowMapper", None, Some(step @ 1..)) => Mapping::Interval { step },
+            ("IntervalFlowMapper", None, Some(Some(step))) => Mapping::Interval { step },
             _ => {
                 return Err(PyValueError::new_err(format!(
                     "{flow_mapper:?} must be SequentialFlowMapper, ReverseByteFlowMapper, \
@@ -108,7 +111,7 @@ impl Plan {
         };
         let targets = targets.core();
         let header = Header {
-            blocks: count_blocks(targets.count()),
+            blocks: blocks.map_or_else(|| count_blocks(targets.count()), NonZeroU32::get),
             initial_source_port,
             destination_port,
             order_seed,

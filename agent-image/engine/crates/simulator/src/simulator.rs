@@ -172,8 +172,9 @@ impl Simulator {
                 self.rest()?;
             }
         }
-        for vantage_point in &self.vantage_points {
-            self.counts.lost += vantage_point.sender.unsent() + vantage_point.receiver.lost()?;
+        for vantage_point in &mut self.vantage_points {
+            self.counts.lost += vantage_point.sender.take_unsent();
+            self.counts.lost += vantage_point.receiver.take_lost()?;
         }
         Ok(self.counts)
     }

@@ -209,8 +209,9 @@ fn read_labels(family: Family, message: &[u8]) -> Labels {
     let said = usize::from(message[at]) * unit;
     let quote = said.max(LEAST_BEFORE_EXTENSIONS);
     let structure = message.get(ICMP_HEADER + quote..).unwrap_or_default();
-    let is_there =
-        structure.len() >= 4 && structure[0] >> 4 == EXTENSION_VERSION && checksum(structure) == 0;
+    // A checksum of 0 means none; only a router that says how long its quote is, is believed so.
+    let is_right = checksum(structure) == 0 || said > 0 && structure.get(2..4) == Some(&[0, 0]);
+    let is_there = structure.len() >= 4 && structure[0] >> 4 == EXTENSION_VERSION && is_right;
     let mut objects = if is_there { &structure[4..] } else { &[] };
     while let Some(length) = word(objects, 0).map(usize::from)
         && (4..=objects.len()).contains(&length)
