@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from parts import find_replies, predict_replies, read_parts
-from probing import command, write_plan
+from probing import DPORT, command, write_plan
 from world import World
 
 if TYPE_CHECKING:
@@ -57,6 +57,8 @@ def dissect(file: Path, display_filter: str, *fields: str) -> list[list[str]]:
     wanted = [word for field in fields for word in ("-e", field)]
     checks = ("ip", "udp")
     options = [word for c in checks for word in ("-o", f"{c}.check_checksum:TRUE")]
+    # Else it would guess what protocol a payload is, and find it malformed.
+    options += ["-d", f"udp.port=={DPORT},echo"]
     done = subprocess.run(
         [
             *("tshark", "-r", str(file), *options),
