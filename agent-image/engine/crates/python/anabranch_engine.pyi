@@ -266,7 +266,7 @@ class Plan:
         The mapper is one of diamond-miner's by its name: RandomFlowMapper with a seed,
         IntervalFlowMapper with a step from 1 to 255, ReverseByteFlowMapper or
         SequentialFlowMapper. There is a block for each 2^20 targets unless ``blocks``
-        says how many. It takes 50 bytes of memory a target.
+        says how many. It takes 40 bytes of memory a target.
 
         :raises OSError: when it can't be written.
         :raises ValueError: when there is no such mapper.
