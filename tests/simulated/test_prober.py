@@ -309,6 +309,8 @@ def test_what_the_machine_does_not_let_it_do_is_told_with_the_remedy(
     )
     assert "No space left on device" in (told := refusal(world, words, full))
     assert "free some space and go on" in told
+    no_folder = refusal(world, command(plan, plan.path))
+    assert no_folder.endswith("; name a folder for parts")
 
 
 def test_parts_that_do_not_belong_together_are_refused(tmp_path: Path) -> None:

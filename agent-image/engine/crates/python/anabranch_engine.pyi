@@ -291,9 +291,9 @@ class Statistics:
     unplanned: int
     """Replies to probes that the plan does not have, or that were not sent yet."""
     late: int
-    """Replies that came when their part was closed."""
+    """Replies that came after the time that is waited for them."""
     dropped: int
-    """Packets that the kernel dropped before they were read; counted at the end."""
+    """Packets that the kernel dropped unread; counted when a part ends."""
     stalled_us: int
     """Microseconds by which sending was held up."""
 

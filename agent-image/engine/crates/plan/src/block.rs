@@ -10,6 +10,7 @@
 use anabranch_chance::{Draws, below, mix, scatter};
 use anabranch_prefixes::{Family, Prefix};
 
+use crate::finder::Finder;
 use crate::mapper::{FlowMapper, Space, invert};
 use crate::row::{Header, Row, RowError, sort_and_check};
 
@@ -133,7 +134,7 @@ impl Block {
             }));
         }
         Ok(Self {
-            finder: Finder::new(&targets),
+            finder: Finder::new(targets.iter().map(|target| target.prefix)),
             targets,
             shares,
             mapper,
@@ -225,13 +226,13 @@ impl Block {
     /// What a probe with this destination, source port and TTL is, if the block has it.
     #[must_use]
     pub fn find(&self, headed: &Headed, ttl: u8) -> Option<Found> {
-        let kinds = self.finder.kinds.iter();
-        let mut kinds = kinds.filter(|(family, _)| *family == headed.family);
-        kinds.find_map(|(family, len)| {
-            let prefix = Prefix::containing(*family, headed.destination, *len);
-            let place = self.finder.find(&self.targets, &prefix)?;
-            self.find_in(place, headed, ttl)
+        let prefix_at = |place: u32| self.targets[place as usize].prefix;
+        let lens = self.finder.lens(headed.family);
+        lens.filter_map(|len| {
+            let prefix = Prefix::containing(headed.family, headed.destination, len);
+            self.finder.find(&prefix, prefix_at)
         })
+        .find_map(|place| self.find_in(place, headed, ttl))
     }
 
     fn find_in(&self, place: u32, headed: &Headed, ttl: u8) -> Option<Found> {
@@ -431,55 +432,5 @@ impl Iterator for Walk<'_> {
             ttl,
             flow,
         })
-    }
-}
-
-/// A hash table of places.
-struct Finder {
-    /// The families and lengths of prefixes that there are.
-    kinds: Vec<(Family, u8)>,
-    slots: Vec<u32>,
-}
-
-const EMPTY: u32 = u32::MAX;
-
-impl Finder {
-    fn new(targets: &[Target]) -> Self {
-        let mut kinds: Vec<(Family, u8)> = (targets.iter())
-            .map(|target| (target.prefix.family(), target.prefix.len()))
-            .collect();
-        kinds.sort_unstable();
-        kinds.dedup();
-        let size = (2 * targets.len()).next_power_of_two();
-        let mut finder = Self {
-            kinds,
-            slots: vec![EMPTY; size],
-        };
-        for (place, target) in targets.iter().enumerate() {
-            let mut slot = finder.slot(&target.prefix);
-            while finder.slots[slot] != EMPTY {
-                slot = (slot + 1) % size;
-            }
-            finder.slots[slot] = place as u32;
-        }
-        finder
-    }
-
-    fn slot(&self, prefix: &Prefix) -> usize {
-        let first = prefix.first();
-        let hash = scatter(first as u64 ^ u64::from(prefix.len()));
-        mix(hash, (first >> 64) as u64) as usize % self.slots.len()
-    }
-
-    fn find(&self, targets: &[Target], prefix: &Prefix) -> Option<u32> {
-        let mut slot = self.slot(prefix);
-        while self.slots[slot] != EMPTY {
-            let place = self.slots[slot];
-            if targets[place as usize].prefix == *prefix {
-                return Some(place);
-            }
-            slot = (slot + 1) % self.slots.len();
-        }
-        None
     }
 }

@@ -2,6 +2,7 @@
 
 pub mod block;
 mod file;
+mod finder;
 mod mapper;
 mod permutation;
 mod row;

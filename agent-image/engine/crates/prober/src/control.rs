@@ -60,7 +60,7 @@ pub enum Counter {
     Forged,
     /// Replies to probes that the plan does not have, or that were not sent yet.
     Unplanned,
-    /// Replies that came when their part was closed.
+    /// Replies that came after the time that is waited for them.
     Late,
     /// Packets that the kernel dropped before they were read.
     Dropped,

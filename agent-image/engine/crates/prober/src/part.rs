@@ -111,8 +111,11 @@ fn count_parts(folder: &Path) -> usize {
 /// # Errors
 /// When another process has it, or it can't be made.
 pub fn lock(folder: &Path) -> io::Result<Flock<File>> {
-    fs::create_dir_all(folder).map_err(|error| named(&error, folder))?;
-    let file = File::open(folder).map_err(|error| named(&error, folder))?;
+    let open = fs::create_dir_all(folder).and_then(|()| File::open(folder));
+    let file = open.map_err(|error| {
+        let reason = format!("{}: {error}; name a folder for parts", folder.display());
+        io::Error::new(error.kind(), reason)
+    })?;
     Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|(_, error)| {
         let reason = format!(
             "{}: another prober writes there ({error}); stop it first",
