@@ -13,8 +13,8 @@ from anabranch_engine import Plan, PrefixSet, Prober, Statistics, TargetList
 
 SPORT, DPORT = 24000, 33434
 COUNTERS = (
-    *("sent", "unsent", "forbidden", "replies", "foreign"),
-    *("forged", "unplanned", "late", "dropped", "stalled_us"),
+    *("sent", "unsent", "forbidden", "unroutable", "replies", "foreign"),
+    *("forged", "unplanned", "late", "excess", "dropped", "stalled_us"),
 )
 
 

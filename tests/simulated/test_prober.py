@@ -112,7 +112,9 @@ def test_at_full_speed_each_missing_reply_is_accounted_for(tmp_path: Path) -> No
     missing = int(lost[1].replace(",", "")) if lost else 0
     missing += statistics["dropped"] + statistics["late"]
     assert statistics["sent"] == 2_000 * TTLS * 25 - statistics["unsent"]
-    assert statistics["replies"] == statistics["sent"] - missing
+    # What the simulator lost may also have been the kernel's, such as a solicitation.
+    unanswered = statistics["sent"] - statistics["replies"]
+    assert unanswered <= missing <= unanswered + 20
     assert len(find_replies(tmp_path / "parts")) == statistics["replies"]
 
 
@@ -300,10 +302,13 @@ def test_what_the_machine_does_not_let_it_do_is_told_with_the_remedy(
     away = write_plan(tmp_path / "away.parquet", ["192.0.2.0/24,udp,1,20,1"])
     assert "there is no route to 192.0.2." in refusal(world, command(away, tmp_path))
     elsewhere = command(plan, tmp_path / "parts", interface="eth7")
-    assert "leads through eth0, not through eth7" in refusal(world, elsewhere)
+    assert "there is no interface eth7; name another" in refusal(world, elsewhere)
     gateway = "ip route add 192.0.2.0/24 via 198.18.0.9 onlink dev eth0"
     told = refusal(world, command(away, tmp_path), gateway)
     assert "the gateway 198.18.0.9 does not answer" in told
+    neighbour = "ip route add 192.0.2.0/24 dev eth0"
+    told = refusal(world, command(away, tmp_path), neighbour)
+    assert "no gateway leads to 192.0.2." in told
     full = (
         f"mkdir -p {tmp_path}/parts && mount -t tmpfs -o size=64k none {tmp_path}/parts"
     )
@@ -349,6 +354,33 @@ def test_shards_are_disjoint_and_make_the_whole(tmp_path: Path) -> None:
     assert (one | other).keys() == predict_replies(world.simulation, plan).keys()
 
 
+def test_each_prefix_leaves_by_the_way_that_the_kernel_names(tmp_path: Path) -> None:
+    """By another gateway, or not at all, which is counted."""
+    world = World(100, 0)
+    plan = write_plan(tmp_path / "plan.parquet", lines(10))
+    file = tmp_path / "sent.pcap"
+    words = shlex.join(command(plan, tmp_path / "parts"))
+    routes = """
+        ip neighbour add 198.18.0.9 lladdr 02:00:00:00:00:09 dev eth0
+        ip route add 240.0.3.0/24 via 198.18.0.9 dev eth0 onlink
+        ip route add blackhole 240.0.4.0/24
+        ip route add unreachable 240.0.5.0/24
+        ip route add 240.0.6.0/24 dev eth0
+    """
+    statistics = capture(world, ["sh", "-c", f"{routes}{words}"], file)
+    assert statistics["unroutable"] == 3 * TTLS * FLOWS
+    assert statistics["sent"] == 7 * TTLS * FLOWS
+    sent = dissect(file, "udp", "ip.dst", "eth.dst")
+    to = {
+        gateway: {
+            int(destination.split(".")[2]) for destination, to in sent if to == gateway
+        }
+        for gateway in {gateway for _, gateway in sent}
+    }
+    assert to.pop("02:00:00:00:00:09") == {3}
+    assert list(to.values()) == [{0, 1, 2, 7, 8, 9}]
+
+
 TUNNEL = """
 import fcntl, os, select, socket, struct, subprocess, sys, time
 tunnel = os.open("/dev/net/tun", os.O_RDWR | os.O_NONBLOCK)
@@ -376,7 +408,8 @@ while prober.poll() is None:
         total = (total & 0xFFFF) + (total >> 16)
         total = (total & 0xFFFF) + (total >> 16)
         head = head[:10] + struct.pack("!H", 0xFFFF - total) + head[12:]
-        os.write(tunnel, head + error)
+        for _ in range(REPLIES):
+            os.write(tunnel, head + error)
 assert prober.returncode == 0
 assert {ttl for ttl, _, _ in got} == set(range(1, 21)), got
 assert {source for _, source, _ in got} == {bytes([192, 0, 2, 1])}
@@ -388,6 +421,18 @@ def test_a_link_without_ethernet_carries_probes_too(tmp_path: Path) -> None:
     """A tunnel, whose far end quotes no more than 28 bytes."""
     plan = write_plan(tmp_path / "plan.parquet", ["240.9.0.0/24,udp,1,20,2"])
     words = command(plan, tmp_path / "parts")
-    statistics = json.loads(World(10, 0).run("python3", "-c", TUNNEL, *words))
+    script = f"REPLIES = 1{TUNNEL}"
+    statistics = json.loads(World(10, 0).run("python3", "-c", script, *words))
     assert statistics["sent"] == statistics["replies"] == 40
     assert {row["rtt_us"] < 100_000 for row in read_parts(tmp_path / "parts")} == {True}
+
+
+def test_who_repeats_replies_can_not_fill_the_memory(tmp_path: Path) -> None:
+    """A part keeps two replies for each of its probes, and the rest is counted."""
+    plan = write_plan(tmp_path / "plan.parquet", ["240.9.0.0/24,udp,1,20,2"])
+    words = command(plan, tmp_path / "parts", part_probes=20)
+    script = f"REPLIES = 5{TUNNEL}"
+    statistics = json.loads(World(10, 0).run("python3", "-c", script, *words))
+    assert statistics["sent"] == 40
+    assert statistics["replies"] == len(read_parts(tmp_path / "parts")) == 80
+    assert statistics["excess"] == 120

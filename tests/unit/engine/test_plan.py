@@ -129,6 +129,13 @@ def test_a_mapper_that_there_is_not_is_refused(
         write_plan(tmp_path / "plan.parquet", ["240.0.0.0/24,udp,1,1,1"], **options)
 
 
+def test_a_block_that_there_is_not_is_refused(tmp_path: Path) -> None:
+    """With the number of those that there are."""
+    plan = write_plan(tmp_path / "plan.parquet", ["240.0.0.0/24,udp,1,2,1"], blocks=3)
+    with pytest.raises(ValueError, match="no block 3; it has 3, from 0 on"):
+        plan.draw(3, order="")
+
+
 def test_what_can_not_be_probed_is_refused_by_its_prefix(tmp_path: Path) -> None:
     """Before anything is drawn."""
     plan = write_plan(

@@ -245,7 +245,8 @@ class Plan:
         destination port, the TTL and the flow.
 
         :raises OSError: when the file can't be read.
-        :raises ValueError: when it is no plan, or a row can't be probed.
+        :raises ValueError: when it is no plan, has no such block, or a row can't be
+            probed.
         """
 
     @staticmethod
@@ -282,6 +283,8 @@ class Statistics:
     """Probes that the kernel did not take."""
     forbidden: int
     """Probes of the plan that the limits forbid."""
+    unroutable: int
+    """Probes of the plan to prefixes that no route leads to through a gateway."""
     replies: int
     """Valid replies."""
     foreign: int
@@ -292,6 +295,8 @@ class Statistics:
     """Replies to probes that the plan does not have, or that were not sent yet."""
     late: int
     """Replies that came after the time that is waited for them."""
+    excess: int
+    """Replies beyond two for each probe of a part: someone repeats them."""
     dropped: int
     """Packets that the kernel dropped unread; counted when a part ends."""
     stalled_us: int
@@ -334,7 +339,8 @@ class Prober:
         :param min_ttl: the lowest TTL that is sent; ``max_ttl`` the highest.
         :param wait_seconds: how long replies are waited for, at most 6 s.
         :param part_probes: when a part ends, by probes; ``part_seconds`` by time.
-        :param interface: where probes must leave; by default where the routes lead.
+        :param interface: where probes must leave; by default where the routes lead. Of
+            each prefix the kernel is asked the way, once.
         :param sources: addresses to send from instead of those that the routes say.
         :param contact: for people who wonder about a probe: 256 bytes in each.
         :raises ValueError: when a time is none.

@@ -20,12 +20,13 @@ use netlink_packet_route::route::{
 };
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
+use nix::libc;
 
 /// An Ethernet address.
 pub type Mac = [u8; 6];
 
 /// The way that packets to a destination take.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Route {
     /// The index of the link.
     pub index: u32,
@@ -131,16 +132,22 @@ impl Netlink {
         self.create(RouteNetlinkMessage::NewRoute(message))
     }
 
-    /// The way that packets to a destination take.
+    /// The way that packets to a destination take, or would take through a link.
     ///
     /// # Errors
     /// Those of the kernel; `NetworkUnreachable` where there is no way.
-    pub fn find_route(&self, destination: IpAddr) -> io::Result<Route> {
+    pub fn find_route(&self, destination: IpAddr, link: Option<u32>) -> io::Result<Route> {
         let mut message = RouteMessage::default();
         message.header.address_family = family(destination);
         message.header.destination_prefix_length = if destination.is_ipv4() { 32 } else { 128 };
         message.attributes = vec![RouteAttribute::Destination(route_address(destination))];
-        let answer = self.ask(RouteNetlinkMessage::GetRoute(message))?;
+        message.attributes.extend(link.map(RouteAttribute::Oif));
+        let answer = match self.ask(RouteNetlinkMessage::GetRoute(message)) {
+            Err(error) if has_no_route(&error) => {
+                return Err(io::Error::new(io::ErrorKind::NetworkUnreachable, error));
+            }
+            other => other?,
+        };
         let RouteNetlinkMessage::NewRoute(found) = answer else {
             return Err(unexpected(&answer));
         };
@@ -266,6 +273,20 @@ impl Netlink {
             other => Err(io::Error::other(format!("unexpected answer {other:?}"))),
         }
     }
+}
+
+/// Whether a question for a route was answered by none, or by one that lets nothing through:
+/// unreachable, prohibit and blackhole.
+fn has_no_route(error: &io::Error) -> bool {
+    let none = [
+        libc::ENETUNREACH,
+        libc::EHOSTUNREACH,
+        libc::EACCES,
+        libc::EINVAL,
+    ];
+    error
+        .raw_os_error()
+        .is_some_and(|code| none.contains(&code))
 }
 
 fn unexpected(message: &RouteNetlinkMessage) -> io::Error {

@@ -1,17 +1,19 @@
-//! The way that probes leave this machine.
+//! The ways that probes leave this machine.
 
+use std::collections::HashMap;
 use std::io;
 use std::net::IpAddr;
 use std::thread::sleep;
 use std::time::Duration;
 
-use crate::netlink::{Mac, Netlink};
+use crate::netlink::{Mac, Netlink, Route};
+use crate::socket::index_of;
 
 /// How long a gateway may take to tell its Ethernet address.
 const PATIENCE: Duration = Duration::from_secs(3);
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// The way that probes to one family's addresses leave this machine.
+/// A way that probes leave this machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Way {
     /// The name of the link.
@@ -22,40 +24,66 @@ pub struct Way {
     pub head: Vec<u8>,
 }
 
-impl Way {
-    /// Finds the way to a destination in the calling thread's network namespace.
+/// The ways out of a network namespace: few, however many destinations there are.
+pub struct Ways {
+    netlink: Netlink,
+    /// The name and index of the link that they must lead through.
+    wanted: Option<(String, u32)>,
+    known: HashMap<Route, usize>,
+    found: Vec<Way>,
+}
+
+impl Ways {
+    /// Those of the calling thread's network namespace, through a link if one is wanted.
     ///
     /// # Errors
-    /// With the remedy: when there is no route, it does not lead through the link that is wanted,
-    /// it leads nowhere, or the gateway does not tell its address.
-    pub fn find(destination: IpAddr, wanted: Option<&str>) -> io::Result<Self> {
-        let netlink = Netlink::open()?;
-        let route = netlink.find_route(destination).map_err(|error| {
-            let reason = format!("there is no route to {destination}; add one: {error}");
-            io::Error::new(error.kind(), reason)
+    /// Those of the kernel, or when there is no such link.
+    pub fn open(wanted: Option<&str>) -> io::Result<Self> {
+        let wanted = match wanted {
+            None => None,
+            Some(name) => {
+                let index = index_of(name).map_err(|error| {
+                    let reason = format!("there is no interface {name}; name another: {error}");
+                    io::Error::new(error.kind(), reason)
+                })?;
+                Some((name.to_owned(), index))
+            }
+        };
+        Ok(Self {
+            netlink: Netlink::open()?,
+            wanted,
+            known: HashMap::new(),
+            found: Vec::new(),
+        })
+    }
+
+    /// The number of the way to a destination.
+    ///
+    /// # Errors
+    /// With the remedy: `NetworkUnreachable` when no route leads out to this destination, and others
+    /// when a gateway does not tell its address, or the kernel fails.
+    pub fn find(&mut self, destination: IpAddr) -> io::Result<usize> {
+        let unreachable = |reason| io::Error::new(io::ErrorKind::NetworkUnreachable, reason);
+        let through = self.wanted.as_ref().map(|(_, index)| *index);
+        let found = self.netlink.find_route(destination, through);
+        let route = found.map_err(|error| match error.kind() {
+            io::ErrorKind::NetworkUnreachable => unreachable(format!(
+                "there is no route to {destination}; add one: {error}"
+            )),
+            _ => error,
         })?;
-        let link = netlink.find_link(route.index)?;
-        if let Some(wanted) = wanted.filter(|wanted| *wanted != link.name) {
-            return Err(io::Error::new(
-                io::ErrorKind::InvalidInput,
-                format!(
-                    "the route to {destination} leads through {}, not through {wanted}; name that \
-                     interface, or change the route",
-                    link.name
-                ),
-            ));
+        if let Some(number) = self.known.get(&route) {
+            return Ok(*number);
         }
+        let link = self.netlink.find_link(route.index)?;
         if link.is_loopback {
-            return Err(io::Error::new(
-                io::ErrorKind::InvalidInput,
-                format!("{destination} is an address of this machine; probe others"),
-            ));
+            let reason = format!("{destination} is an address of this machine; probe others");
+            return Err(unreachable(reason));
         }
-        let head = match link.mac {
-            None => Vec::new(),
-            Some(own) => {
-                let neighbour = route.gateway.unwrap_or(destination);
-                let mac = resolve(&netlink, route.index, neighbour)?;
+        let head = match (link.mac, route.gateway) {
+            (None, _) => Vec::new(),
+            (Some(own), Some(gateway)) => {
+                let mac = resolve(&self.netlink, route.index, gateway)?;
                 let kind: [u8; 2] = if destination.is_ipv4() {
                     [8, 0]
                 } else {
@@ -63,12 +91,27 @@ impl Way {
                 };
                 [&mac[..], &own, &kind].concat()
             }
+            (Some(_), None) => {
+                return Err(unreachable(format!(
+                    "no gateway leads to {destination}: it is taken for a neighbour on {}; add a \
+                     route through a gateway, or probe others",
+                    link.name
+                )));
+            }
         };
-        Ok(Self {
+        self.found.push(Way {
             link: link.name,
             source: route.source,
             head,
-        })
+        });
+        self.known.insert(route, self.found.len() - 1);
+        Ok(self.found.len() - 1)
+    }
+
+    /// A way by its number.
+    #[must_use]
+    pub fn way(&self, number: usize) -> &Way {
+        &self.found[number]
     }
 }
 

@@ -157,27 +157,9 @@ impl Block {
         self.targets.len() as u64
     }
 
-    /// Where one probe of each family goes.
-    #[must_use]
-    pub fn families(&self) -> Vec<Headed> {
-        let probe_to = |family| {
-            let place = self
-                .targets
-                .iter()
-                .position(|t| t.prefix.family() == family)?;
-            let share = &self.shares[self.targets[place].first_share as usize];
-            Some(self.head(&Draw {
-                slot: 0,
-                place: place as u32,
-                protocol: share.protocol,
-                ttl: 1,
-                flow: share.first_flow,
-            }))
-        };
-        [Family::V4, Family::V6]
-            .into_iter()
-            .filter_map(probe_to)
-            .collect()
+    /// The prefixes, by their places.
+    pub fn places(&self) -> impl Iterator<Item = &Prefix> {
+        self.targets.iter().map(|target| &target.prefix)
     }
 
     /// The number of probes.

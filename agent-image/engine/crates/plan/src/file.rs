@@ -53,6 +53,14 @@ pub enum PlanError {
     /// A row can't be probed.
     #[error(transparent)]
     Row(#[from] RowError),
+    /// There is no such block.
+    #[error("the plan has no block {block}; it has {blocks}, from 0 on")]
+    Block {
+        /// What was asked for.
+        block: u32,
+        /// How many there are.
+        blocks: u32,
+    },
 }
 
 impl Plan {
@@ -108,11 +116,15 @@ impl Plan {
         )?)
     }
 
-    /// The rows of a block; of none that the plan has, none.
+    /// The rows of a block.
     ///
     /// # Errors
-    /// When they can't be read, or a column is not what it is to be.
+    /// When there is no such block, they can't be read, or a column is not what it is to be.
     pub fn rows(&self, block: u32) -> Result<Vec<Row>, PlanError> {
+        let blocks = self.header.blocks;
+        if block >= blocks {
+            return Err(PlanError::Block { block, blocks });
+        }
         let groups = self.metadata.metadata().row_groups();
         let wanted: Vec<usize> = (0..groups.len())
             .filter(|group| match column_of(&groups[*group], "block") {

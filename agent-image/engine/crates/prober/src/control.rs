@@ -52,6 +52,8 @@ pub enum Counter {
     Unsent,
     /// Probes of the plan that the limits forbid.
     Forbidden,
+    /// Probes of the plan to prefixes that no route leads to.
+    Unroutable,
     /// Valid replies.
     Replies,
     /// ICMP that is no reply to a probe of this kind.
@@ -62,6 +64,8 @@ pub enum Counter {
     Unplanned,
     /// Replies that came after the time that is waited for them.
     Late,
+    /// Replies beyond two for each probe of a part: someone repeats them.
+    Excess,
     /// Packets that the kernel dropped before they were read.
     Dropped,
     /// Microseconds by which the sender was held up.
@@ -75,11 +79,13 @@ pub struct Counts {
     pub sent: u64,
     pub unsent: u64,
     pub forbidden: u64,
+    pub unroutable: u64,
     pub replies: u64,
     pub foreign: u64,
     pub forged: u64,
     pub unplanned: u64,
     pub late: u64,
+    pub excess: u64,
     pub dropped: u64,
     pub stalled_us: u64,
 }
@@ -154,11 +160,13 @@ impl Control {
             sent: of(Counter::Sent),
             unsent: of(Counter::Unsent),
             forbidden: of(Counter::Forbidden),
+            unroutable: of(Counter::Unroutable),
             replies: of(Counter::Replies),
             foreign: of(Counter::Foreign),
             forged: of(Counter::Forged),
             unplanned: of(Counter::Unplanned),
             late: of(Counter::Late),
+            excess: of(Counter::Excess),
             dropped: of(Counter::Dropped),
             stalled_us: of(Counter::Stalled),
         }

@@ -137,16 +137,10 @@ fn open(options: &Options) -> Result<Plan, ProberError> {
 
 fn check(options: &Options, plan: &Plan) -> Result<(), ProberError> {
     let refuse = |reason| Err(ProberError::Option(reason));
-    let blocks = plan.header().blocks;
     let mut chosen = options.blocks.clone();
     chosen.sort_unstable();
     if chosen.windows(2).any(|pair| pair[0] == pair[1]) {
         return refuse("blocks are named twice; name each once".to_owned());
-    }
-    if let Some(block) = options.blocks.iter().find(|block| **block >= blocks) {
-        return refuse(format!(
-            "the plan has no block {block}; it has {blocks}, from 0 on"
-        ));
     }
     if options.contact.len() > MAX_CONTACT {
         return refuse(format!("the contact must have at most {MAX_CONTACT} bytes"));
@@ -190,7 +184,7 @@ fn probe(
 ) -> Result<(), ProberError> {
     let (events, heard) = mpsc::channel();
     let (finished, parts) = mpsc::sync_channel(PARTS);
-    let receiving = Receiving::new(control, stamp, options.wait, heard, finished);
+    let receiving = Receiving::new(control, stamp, options, heard, finished);
     thread::scope(|scope| {
         let receives = scope.spawn(|| receiving.run());
         let writes = scope.spawn(move || {
@@ -204,7 +198,7 @@ fn probe(
             options,
             plan,
             control,
-            Sending::new(options, control, stamp, events),
+            Sending::new(options, control, stamp, events)?,
         );
         let heard_all = join(receives);
         join(writes)?;

@@ -1,6 +1,6 @@
 //! The receiver: validates replies, finds the probes that they answer, and sorts them into parts.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashSet, VecDeque};
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -18,6 +18,7 @@ use anabranch_wire::reply::Reply;
 
 use crate::control::{Control, Counter};
 use crate::part::{self, Head, Row};
+use crate::prober::Options;
 use crate::sending::{Event, Running};
 
 /// Frames that are read before anything else is looked at.
@@ -25,6 +26,8 @@ const TURN: usize = 256;
 /// How long the receiver lets frames gather when it has read all: the kernel notes their times, and
 /// to be woken for each would cost more than to read it.
 const PAUSE: Duration = Duration::from_millis(1);
+/// Replies that a part has room for, a probe of it: who repeats replies can't fill the memory.
+const REPLIES_A_PROBE: usize = 2;
 
 pub(crate) struct Receiving<'a> {
     control: &'a Control,
@@ -32,8 +35,11 @@ pub(crate) struct Receiving<'a> {
     wait: Duration,
     events: mpsc::Receiver<Event>,
     parts: mpsc::SyncSender<(Head, Vec<Row>)>,
+    /// The most replies of a part.
+    most: usize,
     links: Vec<Receiver>,
-    sources: HashMap<Family, u128>,
+    /// The addresses that probes are sent from.
+    sources: HashSet<(Family, u128)>,
     /// Blocks that replies may still come to, latest first.
     blocks: Vec<Heard>,
     ended: bool,
@@ -62,18 +68,19 @@ impl<'a> Receiving<'a> {
     pub fn new(
         control: &'a Control,
         stamp: &'a Stamp,
-        wait: Duration,
+        options: &Options,
         events: mpsc::Receiver<Event>,
         parts: mpsc::SyncSender<(Head, Vec<Row>)>,
     ) -> Self {
         Self {
             control,
             stamp,
-            wait,
+            wait: options.wait,
             events,
             parts,
+            most: REPLIES_A_PROBE * options.part_probes as usize,
             links: Vec::new(),
-            sources: HashMap::new(),
+            sources: HashSet::new(),
             blocks: Vec::new(),
             ended: false,
         }
@@ -107,7 +114,7 @@ impl<'a> Receiving<'a> {
             match self.events.try_recv() {
                 Ok(Event::Link(link)) => self.links.push(link),
                 Ok(Event::Source(family, source)) => {
-                    self.sources.insert(family, source);
+                    self.sources.insert((family, source));
                 }
                 Ok(Event::Block(running, from)) => {
                     let heard = Heard {
@@ -180,6 +187,10 @@ impl<'a> Receiving<'a> {
             self.control.count(Counter::Late, 1);
             return;
         };
+        if range.rows.len() == self.most {
+            self.control.count(Counter::Excess, 1);
+            return;
+        }
         range.rows.push(Row {
             reply,
             at_us: frame.at_us,
@@ -192,10 +203,10 @@ impl<'a> Receiving<'a> {
 
     fn read(&self, packet: &[u8]) -> Option<Reply> {
         let packet = Packet::parse(packet)?;
-        let own = *self.sources.get(&packet.family())?;
-        self.stamp
-            .read(&packet, own)
-            .filter(|reply| reply.to == own)
+        let to = (packet.family(), packet.destination());
+        self.sources
+            .contains(&to)
+            .then(|| self.stamp.read(&packet))?
     }
 
     /// The block of the probe that a reply answers, and the probe, if it was sent.

@@ -1,6 +1,5 @@
 //! The sender: draws the probes of a plan, and sends what the limits allow in their time.
 
-use std::collections::HashMap;
 use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -11,10 +10,9 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anabranch_link::receiver::{Filter, Receiver};
 use anabranch_link::sender::Sender;
-use anabranch_link::way::Way;
-use anabranch_plan::block::Headed;
+use anabranch_link::way::Ways;
 use anabranch_plan::{Block, Draw};
-use anabranch_prefixes::{Family, Prefix};
+use anabranch_prefixes::Family;
 use anabranch_wire::probe::{Probe, Stamp, carried_time};
 
 use crate::control::{Control, Counter, Limits};
@@ -23,7 +21,7 @@ use crate::prober::Options;
 
 /// The longest sleep: how soon a stop or another rate is obeyed.
 const NAP: Duration = Duration::from_millis(50);
-/// Probes that the limits forbid, passed over before anything else is looked at; fewer where others
+/// Probes that are not to be sent, passed over before anything else is looked at; fewer where others
 /// wait to be sent.
 const PASSED_OVER: u64 = 1 << 16;
 const PASSED_OVER_WAITING: u64 = 64;
@@ -56,6 +54,8 @@ pub(crate) struct Running {
     pub block: Block,
     /// The slot before which all is sent, or about to be.
     pub position: AtomicU64,
+    /// The number of the way to each prefix, by its place; none where no route leads.
+    exits: Vec<Option<u16>>,
 }
 
 pub(crate) struct Sending<'a> {
@@ -64,7 +64,9 @@ pub(crate) struct Sending<'a> {
     stamp: &'a Stamp,
     events: mpsc::Sender<Event>,
     links: Vec<(String, Sender)>,
-    ways: HashMap<Family, Exit>,
+    ways: Ways,
+    /// What each of the ways is here.
+    exits: Vec<Exit>,
     limits: Option<Arc<Limits>>,
     changes: Option<u64>,
     pace: Option<Pace>,
@@ -72,7 +74,7 @@ pub(crate) struct Sending<'a> {
     start: Instant,
 }
 
-/// The way out for a family.
+/// A way out of this machine.
 struct Exit {
     link: usize,
     head: Vec<u8>,
@@ -92,32 +94,32 @@ impl<'a> Sending<'a> {
         control: &'a Control,
         stamp: &'a Stamp,
         events: mpsc::Sender<Event>,
-    ) -> Self {
-        Self {
+    ) -> io::Result<Self> {
+        Ok(Self {
             options,
             control,
             stamp,
             events,
             links: Vec::new(),
-            ways: HashMap::new(),
+            ways: Ways::open(options.interface.as_deref())?,
+            exits: Vec::new(),
             limits: None,
             changes: None,
             pace: None,
             paused: false,
             start: Instant::now(),
-        }
+        })
     }
 
     /// Sends a block from a slot on, to its end or until it is told to stop.
     pub fn send_block(&mut self, number: u32, block: Block, from: u64) -> io::Result<()> {
-        for headed in block.families() {
-            self.find_way(&headed)?;
-        }
+        let exits = self.find_exits(&block)?;
         let running = Arc::new(Running {
             plan: block.fingerprint(),
             number,
             block,
             position: AtomicU64::new(from),
+            exits,
         });
         self.tell(Event::Block(Arc::clone(&running), from));
         let block = &running.block;
@@ -149,14 +151,14 @@ impl<'a> Sending<'a> {
                 slot = draw.slot + 1;
                 // Before it is out, so that no reply is earlier.
                 running.position.store(slot, Ordering::Release);
-                if self.take(&running, &draw)? {
+                if let Some(reason) = self.take(&running, &draw)? {
+                    self.control.count(reason, 1);
+                    passed += 1;
+                } else {
                     first = first.or(Some(draw.slot));
                     taken += 1;
-                } else {
-                    passed += 1;
                 }
             }
-            self.control.count(Counter::Forbidden, passed);
             if let Some(first) = first {
                 self.flush(taken)?;
                 gaps.sent(first, slot - 1, self.now_ns());
@@ -200,8 +202,8 @@ impl<'a> Sending<'a> {
         (granted, pace.next_ns())
     }
 
-    /// Takes a probe for the next batch, unless the limits forbid it.
-    fn take(&mut self, running: &Running, draw: &Draw) -> io::Result<bool> {
+    /// Takes a probe for the next batch, unless there is a reason not to.
+    fn take(&mut self, running: &Running, draw: &Draw) -> io::Result<Option<Counter>> {
         let headed = running.block.head(draw);
         if let Some(limits) = self.control.changed_limits(&mut self.changes) {
             self.limits = Some(limits);
@@ -211,9 +213,12 @@ impl<'a> Sending<'a> {
             .as_ref()
             .is_some_and(|limits| limits.allow(headed.family, headed.destination, draw.ttl));
         if !allowed {
-            return Ok(false);
+            return Ok(Some(Counter::Forbidden));
         }
-        let exit = &self.ways[&headed.family];
+        let Some(exit) = running.exits[draw.place as usize] else {
+            return Ok(Some(Counter::Unroutable));
+        };
+        let exit = &self.exits[usize::from(exit)];
         let probe = Probe {
             family: headed.family,
             destination: headed.destination,
@@ -228,7 +233,7 @@ impl<'a> Sending<'a> {
             out.extend_from_slice(&exit.head);
             stamp.write(out, exit.source, &probe);
         })?;
-        Ok(true)
+        Ok(None)
     }
 
     fn flush(&mut self, taken: usize) -> io::Result<()> {
@@ -256,22 +261,43 @@ impl<'a> Sending<'a> {
         range.sent >= self.options.part_probes || range.began.elapsed() >= self.options.part_time
     }
 
-    /// Finds the way out for a family, once.
-    fn find_way(&mut self, headed: &Headed) -> io::Result<()> {
-        let family = headed.family;
-        if self.ways.contains_key(&family) {
-            return Ok(());
+    /// The number of the way to each prefix of a block, by its place; none where no route leads.
+    ///
+    /// # Errors
+    /// Those of finding, and when no route leads anywhere.
+    fn find_exits(&mut self, block: &Block) -> io::Result<Vec<Option<u16>>> {
+        let mut exits = Vec::with_capacity(block.prefixes() as usize);
+        let mut reason = None;
+        for prefix in block.places() {
+            match self.ways.find(prefix.address()) {
+                Ok(number) => {
+                    if number == self.exits.len() {
+                        self.open(number)?;
+                    }
+                    exits.push(Some(number as u16));
+                }
+                Err(error) if error.kind() == io::ErrorKind::NetworkUnreachable => {
+                    reason.get_or_insert(error);
+                    exits.push(None);
+                }
+                Err(error) => return Err(error),
+            }
         }
-        let destination = Prefix::containing(family, headed.destination, family.bits()).address();
-        let mut way = Way::find(destination, self.options.interface.as_deref())?;
-        if let Some(source) = self
-            .options
-            .sources
-            .iter()
-            .find(|s| s.is_ipv4() == way.source.is_ipv4())
-        {
-            way.source = *source;
+        match reason {
+            Some(reason) if self.exits.is_empty() => Err(reason),
+            _ => Ok(exits),
         }
+    }
+
+    /// Makes a new way one to send by, and its link and source known to the receiver.
+    fn open(&mut self, number: usize) -> io::Result<()> {
+        let way = self.ways.way(number);
+        let mut sources = self.options.sources.iter();
+        let own = sources.find(|source| source.is_ipv4() == way.source.is_ipv4());
+        let (family, source) = match own.unwrap_or(&way.source) {
+            IpAddr::V4(v4) => (Family::V4, u128::from(u32::from(*v4))),
+            IpAddr::V6(v6) => (Family::V6, u128::from(*v6)),
+        };
         let known = self.links.iter().position(|(name, _)| *name == way.link);
         let link = known.unwrap_or(self.links.len());
         if known.is_none() {
@@ -279,13 +305,9 @@ impl<'a> Sending<'a> {
             self.links
                 .push((way.link.clone(), Sender::open(&way.link, false)?));
         }
-        let source = match way.source {
-            IpAddr::V4(v4) => u128::from(u32::from(v4)),
-            IpAddr::V6(v6) => u128::from(v6),
-        };
         self.tell(Event::Source(family, source));
-        let head = way.head;
-        self.ways.insert(family, Exit { link, head, source });
+        let head = way.head.clone();
+        self.exits.push(Exit { link, head, source });
         Ok(())
     }
 

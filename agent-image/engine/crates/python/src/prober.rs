@@ -24,11 +24,13 @@ pub struct Statistics {
     sent: u64,
     unsent: u64,
     forbidden: u64,
+    unroutable: u64,
     replies: u64,
     foreign: u64,
     forged: u64,
     unplanned: u64,
     late: u64,
+    excess: u64,
     dropped: u64,
     stalled_us: u64,
 }
@@ -37,16 +39,18 @@ pub struct Statistics {
 impl Statistics {
     fn __repr__(&self) -> String {
         format!(
-            "Statistics(sent={}, unsent={}, forbidden={}, replies={}, foreign={}, forged={}, \
-             unplanned={}, late={}, dropped={}, stalled_us={})",
+            "Statistics(sent={}, unsent={}, forbidden={}, unroutable={}, replies={}, foreign={}, \
+             forged={}, unplanned={}, late={}, excess={}, dropped={}, stalled_us={})",
             self.sent,
             self.unsent,
             self.forbidden,
+            self.unroutable,
             self.replies,
             self.foreign,
             self.forged,
             self.unplanned,
             self.late,
+            self.excess,
             self.dropped,
             self.stalled_us
         )
@@ -59,11 +63,13 @@ impl From<Counts> for Statistics {
             sent: counts.sent,
             unsent: counts.unsent,
             forbidden: counts.forbidden,
+            unroutable: counts.unroutable,
             replies: counts.replies,
             foreign: counts.foreign,
             forged: counts.forged,
             unplanned: counts.unplanned,
             late: counts.late,
+            excess: counts.excess,
             dropped: counts.dropped,
             stalled_us: counts.stalled_us,
         }

@@ -84,10 +84,8 @@ impl Labels {
 impl Stamp {
     /// The reply that a packet is, if it is an echo reply or an error about a packet that could be a
     /// probe of ours. What it claims is not checked yet: [`Stamp::vouches_for`] does.
-    ///
-    /// `own` is the address that probes of the packet's family are sent from.
     #[must_use]
-    pub fn read(&self, packet: &Packet<'_>, own: u128) -> Option<Reply> {
+    pub fn read(&self, packet: &Packet<'_>) -> Option<Reply> {
         let (family, message) = (packet.family(), packet.payload());
         let is_whole = packet.protocol() == icmp_of(family) && message.len() >= ICMP_HEADER;
         if !is_whole || packet.is_fragment() || !packet.has_right_checksum() {
@@ -106,7 +104,7 @@ impl Stamp {
             }
             (Family::V4, 3 | 11) | (Family::V6, 1 | 3) => {
                 let (probe, seen, quoted) =
-                    self.read_quote(family, &message[ICMP_HEADER..], own)?;
+                    self.read_quote(family, &message[ICMP_HEADER..], packet.destination())?;
                 (probe, seen, quoted, read_labels(family, message))
             }
             _ => return None,
@@ -141,7 +139,8 @@ impl Stamp {
         })
     }
 
-    /// The probe that an error quotes, of which it may have cut off the end.
+    /// The probe that an error quotes, of which it may have cut off the end; it was sent from `own`,
+    /// whatever a translator made of that.
     fn read_quote(&self, family: Family, quote: &[u8], own: u128) -> Option<(Probe, Seen, Quoted)> {
         let packet = Packet::parse_head(quote).filter(|packet| packet.family() == family)?;
         let transport = packet.payload();
@@ -279,7 +278,7 @@ mod tests {
     }
 
     fn read(bytes: &[u8]) -> Option<Reply> {
-        stamp().read(&Packet::parse(bytes).unwrap(), OWN)
+        stamp().read(&Packet::parse(bytes).unwrap())
     }
 
     const fn time_exceeded(family: Family) -> u8 {
