@@ -24,6 +24,9 @@ MAX_TARGETS: Final[int]
 class _Reads(Protocol):
     def read(self, size: int, /) -> bytes: ...
 
+class _Table(Protocol):
+    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object: ...
+
 class _Writes(Protocol):
     def write(self, data: bytes, /) -> int: ...
 
@@ -228,6 +231,8 @@ class Plan:
     """Its file."""
     blocks: int
     """How many blocks it has; they count from 0."""
+    probes: int
+    """How many probes it asks for."""
 
     def __new__(cls, path: PathLike[str]) -> Plan:
         """Opens a plan.
@@ -273,6 +278,18 @@ class Plan:
         :raises ValueError: when there is no such mapper.
         """
 
+    def ask(self, path: PathLike[str], demands: Iterable[_Table]) -> Plan:
+        """Writes a plan that asks for something else of the same prefixes.
+
+        ``demands`` has a table for each block, with the columns prefix_index (uint32),
+        min_ttl, max_ttl (uint8), first_flow and flow_count (uint32). Flows that no
+        source port is left for are left out.
+
+        :raises OSError: when it can't be written.
+        :raises ValueError: when there is no table for a block, a column is missing, or
+            a prefix is not of this plan's block.
+        """
+
 @final
 class Statistics:
     """What a prober counted, since it started."""
@@ -311,6 +328,7 @@ class Prober:
         plan: Plan,
         parts: PathLike[str],
         *,
+        network: PathLike[str] | None = None,
         order: str,
         round_number: int,
         rate: int,
@@ -330,6 +348,8 @@ class Prober:
 
         :param parts: the folder for reply parts; those that are there say where to go
             on.
+        :param network: the file of the network namespace to probe from; by default the
+            one that ``run`` is called in.
         :param order: who probes, and in which round: what the order of probes depends
             on beside the plan.
         :param round_number: the number of the round, 0 to 255, for the replies.

@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::path::Path;
 
 use nix::sched::{CloneFlags, setns, unshare};
 
@@ -31,6 +32,14 @@ impl Namespace {
             act()
         })
     }
+}
+
+/// Moves the calling thread into the namespace of a file, such as those in `/run/netns`.
+///
+/// # Errors
+/// Those of the kernel.
+pub fn join(file: &Path) -> io::Result<()> {
+    Ok(setns(File::open(file)?, CloneFlags::CLONE_NEWNET)?)
 }
 
 impl AsFd for Namespace {

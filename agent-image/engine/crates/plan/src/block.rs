@@ -96,6 +96,8 @@ pub struct Headed {
 pub struct Found {
     /// Its slot.
     pub slot: u64,
+    /// Its prefix.
+    pub prefix: Prefix,
     /// The number of its prefix in the list of targets.
     pub prefix_index: u32,
     /// Its flow.
@@ -229,6 +231,7 @@ impl Block {
         let pass = target.pass_of(number);
         Some(Found {
             slot: u64::from(pass) * self.prefixes() + u64::from(place),
+            prefix: target.prefix,
             prefix_index,
             flow,
         })

@@ -1,5 +1,6 @@
 //! Plans in Parquet files.
 
+use std::collections::HashMap;
 use std::fs::File;
 use std::io;
 use std::path::Path;
@@ -9,6 +10,7 @@ use anabranch_prefixes::{Family, Prefix};
 use arrow_array::cast::AsArray;
 use arrow_array::types::{UInt8Type, UInt32Type};
 use arrow_array::{ArrayRef, FixedSizeBinaryArray, RecordBatch, UInt8Array, UInt32Array};
+use arrow_schema::ArrowError;
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder,
@@ -25,6 +27,8 @@ use crate::row::{Header, Row, RowError, sort_and_check};
 
 /// The key of the header in the file's metadata; its value is JSON.
 const HEADER: &str = "anabranch.plan";
+/// The key of the number of probes.
+const PROBES: &str = "anabranch.plan.probes";
 /// Rows of a row group: the least that is read for a block.
 const GROUP: usize = 1 << 17;
 
@@ -33,6 +37,50 @@ pub struct Plan {
     file: File,
     metadata: ArrowReaderMetadata,
     header: Header,
+    probes: u64,
+}
+
+/// What is asked of a prefix: all combinations of some TTLs and some flows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Demand {
+    /// The number of the prefix in the list of targets.
+    pub prefix_index: u32,
+    /// The lowest TTL.
+    pub min_ttl: u8,
+    /// The highest TTL.
+    pub max_ttl: u8,
+    /// The first flow.
+    pub first_flow: u32,
+    /// The number of flows.
+    pub flow_count: u32,
+}
+
+impl Demand {
+    /// Those of a table with these fields as columns.
+    ///
+    /// # Errors
+    /// When a column is missing, or not of its type.
+    pub fn read(
+        table: impl Iterator<Item = Result<RecordBatch, ArrowError>>,
+    ) -> Result<Vec<Self>, PlanError> {
+        let mut demands = Vec::new();
+        for batch in table {
+            let batch = batch.map_err(ParquetError::from)?;
+            let columns = Columns(&batch);
+            let prefix_index = columns.large("prefix_index")?;
+            let (min_ttl, max_ttl) = (columns.small("min_ttl")?, columns.small("max_ttl")?);
+            let first_flow = columns.large("first_flow")?;
+            let flow_count = columns.large("flow_count")?;
+            demands.extend((0..batch.num_rows()).map(|i| Self {
+                prefix_index: prefix_index.value(i),
+                min_ttl: min_ttl.value(i),
+                max_ttl: max_ttl.value(i),
+                first_flow: first_flow.value(i),
+                flow_count: flow_count.value(i),
+            }));
+        }
+        Ok(demands)
+    }
 }
 
 /// A plan that can't be used.
@@ -45,7 +93,7 @@ pub enum PlanError {
     #[error("it is no plan: {0}")]
     Parquet(#[from] ParquetError),
     /// It has no header, or another one.
-    #[error("it is no plan: its metadata must have {HEADER}: {0}")]
+    #[error("it is no plan, by its metadata: {0}")]
     Header(String),
     /// A column is not what it is to be.
     #[error("it is no plan: {0}")]
@@ -72,12 +120,16 @@ impl Plan {
         let file = File::open(path)?;
         let metadata = ArrowReaderMetadata::load(&file, ArrowReaderOptions::default())?;
         let pairs = metadata.metadata().file_metadata().key_value_metadata();
-        let header = pairs
-            .and_then(|pairs| pairs.iter().find(|pair| pair.key == HEADER))
-            .and_then(|pair| pair.value.as_deref())
-            .ok_or_else(|| PlanError::Header("there is none".to_owned()))?;
+        let value_of = |key: &'static str| {
+            pairs
+                .and_then(|pairs| pairs.iter().find(|pair| pair.key == key))
+                .and_then(|pair| pair.value.as_deref())
+                .ok_or_else(|| PlanError::Header(format!("{key} is missing")))
+        };
+        let broken = |error: &dyn std::fmt::Display| PlanError::Header(error.to_string());
         let header: Header =
-            serde_json::from_str(header).map_err(|error| PlanError::Header(error.to_string()))?;
+            serde_json::from_str(value_of(HEADER)?).map_err(|error| broken(&error))?;
+        let probes = value_of(PROBES)?.parse().map_err(|error| broken(&error))?;
         if header.blocks == 0 {
             return Err(PlanError::Header("there must be a block".to_owned()));
         }
@@ -85,7 +137,14 @@ impl Plan {
             file,
             metadata,
             header,
+            probes,
         })
+    }
+
+    /// The number of probes that it asks for.
+    #[must_use]
+    pub const fn probes(&self) -> u64 {
+        self.probes
     }
 
     /// Its header.
@@ -114,6 +173,38 @@ impl Plan {
             &self.header,
             &mut FlowMapper::new(self.header.mapping),
         )?)
+    }
+
+    /// The rows of a block that ask for something else of the same prefixes.
+    ///
+    /// Flows that no source port is left for are left out.
+    ///
+    /// # Errors
+    /// When a prefix is not of this plan's block, or the block can't be read.
+    pub fn ask(&self, block: u32, demands: &[Demand]) -> Result<Vec<Row>, PlanError> {
+        let rows = self.rows(block)?;
+        let by_index: HashMap<u32, &Row> = rows.iter().map(|row| (row.prefix_index, row)).collect();
+        let mut mapper = FlowMapper::new(self.header.mapping);
+        let mut asked = Vec::with_capacity(demands.len());
+        for demand in demands {
+            let known = by_index.get(&demand.prefix_index).ok_or_else(|| {
+                let index = demand.prefix_index;
+                PlanError::Column(format!("prefix_index {index} is not in block {block}"))
+            })?;
+            let ports = u32::from(u16::MAX - self.header.initial_source_port);
+            let flows = mapper.space(&known.prefix).flows(ports);
+            let end = demand.first_flow.saturating_add(demand.flow_count);
+            if let Some(flow_count @ 1..) = end.min(flows).checked_sub(demand.first_flow) {
+                asked.push(Row {
+                    min_ttl: demand.min_ttl,
+                    max_ttl: demand.max_ttl,
+                    first_flow: demand.first_flow,
+                    flow_count,
+                    ..**known
+                });
+            }
+        }
+        Ok(asked)
     }
 
     /// The rows of a block.
@@ -162,31 +253,43 @@ fn column_of<'a>(group: &'a RowGroupMetaData, name: &str) -> Option<&'a Statisti
         .statistics()
 }
 
+/// The columns of a batch by name, as what they are to be.
+struct Columns<'a>(&'a RecordBatch);
+
+impl<'a> Columns<'a> {
+    fn column(&self, name: &str) -> Result<&'a ArrayRef, PlanError> {
+        let column = self.0.column_by_name(name);
+        column.ok_or_else(|| PlanError::Column(format!("the column {name} is missing")))
+    }
+
+    fn small(&self, name: &str) -> Result<&'a UInt8Array, PlanError> {
+        let column = self.column(name)?.as_primitive_opt::<UInt8Type>();
+        column.ok_or_else(|| wrong(name, "UInt8"))
+    }
+
+    fn large(&self, name: &str) -> Result<&'a UInt32Array, PlanError> {
+        let column = self.column(name)?.as_primitive_opt::<UInt32Type>();
+        column.ok_or_else(|| wrong(name, "UInt32"))
+    }
+}
+
+fn wrong(name: &str, kind: &str) -> PlanError {
+    PlanError::Column(format!("{name} must be {kind}"))
+}
+
 /// Columns: names and types are those of `docs/formats.md`.
 fn read_rows(batch: &RecordBatch, block: u32, rows: &mut Vec<Row>) -> Result<(), PlanError> {
-    let column = |name: &str| {
-        let column = batch.column_by_name(name);
-        column.ok_or_else(|| PlanError::Column(format!("the column {name} is missing")))
-    };
-    let wrong = |name: &str, kind: &str| PlanError::Column(format!("{name} must be {kind}"));
-    let small = |name: &str| {
-        let column = column(name)?.as_primitive_opt::<UInt8Type>();
-        column.ok_or_else(|| wrong(name, "UInt8"))
-    };
-    let large = |name: &str| {
-        let column = column(name)?.as_primitive_opt::<UInt32Type>();
-        column.ok_or_else(|| wrong(name, "UInt32"))
-    };
-    let blocks = large("block")?;
-    let prefix_index = large("prefix_index")?;
-    let prefixes = column("prefix")?.as_fixed_size_binary_opt();
+    let columns = Columns(batch);
+    let blocks = columns.large("block")?;
+    let prefix_index = columns.large("prefix_index")?;
+    let prefixes = columns.column("prefix")?.as_fixed_size_binary_opt();
     let prefixes = prefixes
         .filter(|prefixes| prefixes.value_length() == 16)
         .ok_or_else(|| wrong("prefix", "FixedSizeBinary(16)"))?;
-    let prefix_len = small("prefix_len")?;
-    let protocol = small("protocol")?;
-    let (min_ttl, max_ttl) = (small("min_ttl")?, small("max_ttl")?);
-    let (first_flow, flow_count) = (large("first_flow")?, large("flow_count")?);
+    let prefix_len = columns.small("prefix_len")?;
+    let protocol = columns.small("protocol")?;
+    let (min_ttl, max_ttl) = (columns.small("min_ttl")?, columns.small("max_ttl")?);
+    let (first_flow, flow_count) = (columns.large("first_flow")?, columns.large("flow_count")?);
     for i in (0..batch.num_rows()).filter(|i| blocks.value(*i) == block) {
         let prefix = read_prefix(prefixes.value(i), prefix_len.value(i))
             .ok_or_else(|| PlanError::Column("a prefix has no such length".to_owned()))?;
@@ -215,26 +318,58 @@ fn read_prefix(bytes: &[u8], len: u8) -> Option<Prefix> {
         .filter(|prefix| prefix.first() == first)
 }
 
-/// Writes a plan, its rows in the order of their blocks.
-///
-/// # Errors
-/// When it can't be written.
-pub fn write_plan(path: &Path, header: &Header, rows: &mut [Row]) -> Result<(), PlanError> {
-    rows.sort_unstable_by_key(|row| (header.block_of(&row.prefix), *row));
-    let json = serde_json::to_string(header).map_err(|e| PlanError::Header(e.to_string()))?;
-    let properties = WriterProperties::builder()
-        .set_compression(Compression::ZSTD(ZstdLevel::default()))
-        .set_max_row_group_row_count(Some(GROUP))
-        .set_key_value_metadata(Some(vec![KeyValue::new(HEADER.to_owned(), json)]))
-        .build();
-    let file = File::create(path)?;
-    let schema = batch(header, &[])?.schema();
-    let mut writer = ArrowWriter::try_new(file, schema, Some(properties))?;
-    for rows in rows.chunks(GROUP) {
-        writer.write(&batch(header, rows)?)?;
+/// Writes a plan, block after block.
+pub struct PlanWriter {
+    header: Header,
+    writer: ArrowWriter<File>,
+    probes: u64,
+}
+
+impl PlanWriter {
+    /// Begins a plan in a file that is new, or written anew.
+    ///
+    /// # Errors
+    /// When it can't be written.
+    pub fn create(path: &Path, header: Header) -> Result<Self, PlanError> {
+        let json = serde_json::to_string(&header).map_err(|e| PlanError::Header(e.to_string()))?;
+        let properties = WriterProperties::builder()
+            .set_compression(Compression::ZSTD(ZstdLevel::default()))
+            .set_max_row_group_row_count(Some(GROUP))
+            .set_key_value_metadata(Some(vec![KeyValue::new(HEADER.to_owned(), json)]))
+            .build();
+        let file = File::create(path)?;
+        let schema = batch(&header, &[])?.schema();
+        Ok(Self {
+            writer: ArrowWriter::try_new(file, schema, Some(properties))?,
+            header,
+            probes: 0,
+        })
     }
-    writer.close()?;
-    Ok(())
+
+    /// Writes rows, in the order of their blocks; blocks must come in order.
+    ///
+    /// # Errors
+    /// When they can't be written.
+    pub fn write(&mut self, rows: &mut [Row]) -> Result<(), PlanError> {
+        rows.sort_unstable_by_key(|row| (self.header.block_of(&row.prefix), *row));
+        for rows in rows.chunks(GROUP) {
+            self.probes += rows.iter().map(Row::probes).sum::<u64>();
+            self.writer.write(&batch(&self.header, rows)?)?;
+        }
+        Ok(())
+    }
+
+    /// Ends the plan; how many probes it asks for.
+    ///
+    /// # Errors
+    /// When it can't be written.
+    pub fn finish(mut self) -> Result<u64, PlanError> {
+        let probes = self.probes.to_string();
+        self.writer
+            .append_key_value_metadata(KeyValue::new(PROBES.to_owned(), probes));
+        self.writer.close()?;
+        Ok(self.probes)
+    }
 }
 
 fn batch(header: &Header, rows: &[Row]) -> Result<RecordBatch, PlanError> {

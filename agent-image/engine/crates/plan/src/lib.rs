@@ -9,6 +9,6 @@ mod row;
 mod twister;
 
 pub use block::{Block, Draw, Walk};
-pub use file::{Plan, PlanError, write_plan};
+pub use file::{Demand, Plan, PlanError, PlanWriter};
 pub use mapper::{FlowMapper, Mapping};
 pub use row::{Header, Row, RowError, count_blocks};

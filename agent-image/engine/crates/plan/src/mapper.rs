@@ -86,6 +86,12 @@ impl Space {
         }
     }
 
+    /// How many flows there are, when so many source ports are left.
+    pub fn flows(self, ports: u32) -> u32 {
+        let most = self.last().saturating_add(u64::from(ports) + 1);
+        most.min(u64::from(u32::MAX)) as u32
+    }
+
     /// Whether flows come around to the prefix's beginning again.
     #[inline]
     const fn wraps(self, step: u8) -> bool {

@@ -2,7 +2,7 @@
 
 use std::num::NonZeroU8;
 
-use anabranch_plan::{Header, Mapping, Plan, Row, count_blocks, write_plan};
+use anabranch_plan::{Demand, Header, Mapping, Plan, PlanWriter, Row, count_blocks};
 use anabranch_prefixes::{Family, Prefix};
 
 #[test]
@@ -35,9 +35,12 @@ fn each_block_has_its_rows_and_all_have_all() {
             }
         })
         .collect();
-    write_plan(&path, &header, &mut rows).unwrap();
+    let mut writer = PlanWriter::create(&path, header.clone()).unwrap();
+    writer.write(&mut rows).unwrap();
+    assert_eq!(writer.finish().unwrap(), 300_000 * 31 * 6);
     let plan = Plan::open(&path).unwrap();
     assert_eq!(plan.header(), &header);
+    assert_eq!(plan.probes(), 300_000 * 31 * 6);
     let mut read = Vec::new();
     for block in 0..7 {
         let rows = plan.rows(block).unwrap();
@@ -49,6 +52,22 @@ fn each_block_has_its_rows_and_all_have_all() {
     rows.sort_unstable();
     read.sort_unstable();
     assert!(read == rows);
+    let known = plan.rows(3).unwrap();
+    let known = known.iter().find(|row| row.prefix.len() == 24).unwrap();
+    let mut demand = Demand {
+        prefix_index: known.prefix_index,
+        min_ttl: 3,
+        max_ttl: 4,
+        first_flow: 6,
+        flow_count: u32::MAX,
+    };
+    let asked = plan.ask(3, &[demand]).unwrap();
+    // As many as there are addresses and source ports.
+    assert_eq!(asked[0].flow_count, 256 + 65_535 - 24_000 - 6);
+    assert_eq!((asked[0].prefix, asked[0].min_ttl), (known.prefix, 3));
+    demand.first_flow = 256 + 65_535 - 24_000;
+    assert!(plan.ask(3, &[demand]).unwrap().is_empty());
+    assert!(plan.ask(4, &[demand]).is_err());
     std::fs::write(&path, b"prefix,protocol").unwrap();
     assert!(
         Plan::open(&path)

@@ -54,6 +54,8 @@ pub struct Row {
     pub at_us: u64,
     /// The round trip time, in microseconds.
     pub rtt_us: u32,
+    /// Whether it comes from the prefix that is probed.
+    pub is_from_prefix: bool,
     /// The number of its prefix in the list of targets.
     pub prefix_index: u32,
     /// Its flow.
@@ -257,6 +259,10 @@ fn columns(rows: &[Row], round: u8) -> Result<RecordBatch, ArrowError> {
         ("reply_tos", small(&|row| row.reply.tos)),
         ("quoted_tos", small(&|row| row.reply.quoted.tos)),
         ("quoted_length", medium(&|row| row.reply.quoted.length)),
+        (
+            "destination_prefix_reply",
+            small(&|row| row.is_from_prefix.into()),
+        ),
         ("prefix_index", large(&|row| row.prefix_index)),
         ("flow", large(&|row| row.flow)),
     ])

@@ -3,12 +3,13 @@
 use std::fs::File;
 use std::io::{self, Read};
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use anabranch_link::namespace;
 use anabranch_plan::{Plan, PlanError};
 use anabranch_wire::probe::{MAX_CONTACT, Stamp};
 
@@ -23,6 +24,8 @@ const PARTS: usize = 2;
 /// What a prober is to do.
 #[derive(Clone, Debug)]
 pub struct Options {
+    /// The network namespace to probe from, by its file; the calling thread's if none.
+    pub network: Option<PathBuf>,
     /// The plan's file.
     pub plan: PathBuf,
     /// The folder that parts go to, and that says how far earlier probers were.
@@ -86,7 +89,7 @@ pub struct Prober {
 }
 
 impl Prober {
-    /// Starts to probe, in the network namespace of the calling thread.
+    /// Starts to probe.
     ///
     /// # Errors
     /// When the plan or an option can't be used: nothing is sent then.
@@ -97,7 +100,8 @@ impl Prober {
         let stamp = Stamp::new(draw_key()?, &options.contact);
         let reins = Arc::clone(&control);
         let thread = thread::spawn(move || {
-            let outcome = probe(&options, &plan, &reins, &stamp);
+            let outcome = enter(options.network.as_deref())
+                .and_then(|()| probe(&options, &plan, &reins, &stamp));
             reins.stop();
             drop(lock);
             outcome
@@ -165,6 +169,17 @@ fn check(options: &Options, plan: &Plan) -> Result<(), ProberError> {
 
 /// Less than it takes the time that a probe carries to come around.
 const MAX_WAIT: Duration = Duration::from_secs(6);
+
+/// Moves the calling thread to where it is to probe from.
+fn enter(network: Option<&Path>) -> Result<(), ProberError> {
+    if let Some(file) = network {
+        namespace::join(file).map_err(|error| {
+            let reason = format!("can't enter the namespace {}: {error}", file.display());
+            io::Error::new(error.kind(), reason)
+        })?;
+    }
+    Ok(())
+}
 
 fn draw_key() -> io::Result<[u64; 2]> {
     let mut bytes = [0; 16];

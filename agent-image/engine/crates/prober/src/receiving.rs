@@ -195,6 +195,7 @@ impl<'a> Receiving<'a> {
             reply,
             at_us: frame.at_us,
             rtt_us: elapsed_us(reply.probe.sent, frame.at_us),
+            is_from_prefix: found.prefix.first() <= reply.from && reply.from <= found.prefix.last(),
             prefix_index: found.prefix_index,
             flow: found.flow,
         });

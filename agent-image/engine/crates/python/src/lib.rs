@@ -5,6 +5,7 @@ mod plan;
 mod prefixes;
 mod prober;
 mod simulation;
+mod stream;
 mod targets;
 
 use pyo3::prelude::*;

@@ -4,11 +4,14 @@ use std::net::IpAddr;
 use std::num::{NonZeroU8, NonZeroU32};
 use std::path::PathBuf;
 
-use anabranch_plan::{Header, Mapping, Plan as File, PlanError, Row, count_blocks, write_plan};
+use anabranch_plan::{
+    Demand, Header, Mapping, Plan as File, PlanError, PlanWriter, Row, count_blocks,
+};
 use anabranch_prefixes::Prefix;
 use pyo3::exceptions::{PyOSError, PyValueError};
 use pyo3::prelude::*;
 
+use crate::stream::import;
 use crate::targets::Targets;
 
 /// Slot, destination, protocol, source and destination port, TTL and flow of a probe.
@@ -28,6 +31,8 @@ pub struct Plan {
     path: PathBuf,
     #[pyo3(get)]
     blocks: u32,
+    #[pyo3(get)]
+    probes: u64,
 }
 
 impl Plan {
@@ -41,8 +46,12 @@ impl Plan {
     #[new]
     fn new(path: PathBuf) -> PyResult<Self> {
         let plan = File::open(&path).map_err(|error| raise(&path, error))?;
-        let blocks = plan.header().blocks;
-        Ok(Self { path, blocks })
+        let (blocks, probes) = (plan.header().blocks, plan.probes());
+        Ok(Self {
+            path,
+            blocks,
+            probes,
+        })
     }
 
     #[pyo3(signature = (block, *, order, start = 0, count = None))]
@@ -125,10 +134,41 @@ impl Plan {
                 .zip(targets)
                 .map(|(i, target)| row(i, &target))
                 .collect();
-            write_plan(&path, &header, &mut rows)
+            let mut writer = PlanWriter::create(&path, header)?;
+            writer.write(&mut rows)?;
+            writer.finish()
         });
-        written.map_err(|error| raise(&path, error))?;
-        Ok(Self { path, blocks })
+        let probes = written.map_err(|error| raise(&path, error))?;
+        Ok(Self {
+            path,
+            blocks,
+            probes,
+        })
+    }
+
+    fn ask(&self, py: Python<'_>, path: PathBuf, demands: &Bound<'_, PyAny>) -> PyResult<Self> {
+        let refuse = |error| raise(&self.path, error);
+        let plan = File::open(&self.path).map_err(refuse)?;
+        let header = plan.header().clone();
+        let writer = PlanWriter::create(&path, header).map_err(|error| raise(&path, error));
+        let (mut writer, mut asked) = (writer?, demands.try_iter()?);
+        for block in 0..self.blocks {
+            let of_block = asked.next().ok_or_else(|| {
+                PyValueError::new_err(format!("there are no demands for block {block}"))
+            })??;
+            let batches = import(&of_block)?;
+            let written = py.detach(|| {
+                let mut rows = plan.ask(block, &Demand::read(batches)?)?;
+                writer.write(&mut rows)
+            });
+            written.map_err(refuse)?;
+        }
+        let probes = py.detach(|| writer.finish());
+        Ok(Self {
+            probes: probes.map_err(|error| raise(&path, error))?,
+            blocks: self.blocks,
+            path,
+        })
     }
 }
 

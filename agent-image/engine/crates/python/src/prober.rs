@@ -86,7 +86,7 @@ pub struct Prober {
 impl Prober {
     #[new]
     #[pyo3(signature = (
-        plan, parts, *, order, round_number, rate, max_rate_per_prefix, forbidden, min_ttl = 1,
+        plan, parts, *, network = None, order, round_number, rate, max_rate_per_prefix, forbidden, min_ttl = 1,
         max_ttl = 255, blocks = Vec::new(), wait_seconds = 5.0, part_probes = 524_288,
         part_seconds = 60.0, interface = None, sources = Vec::new(), contact = ""
     ))]
@@ -94,6 +94,7 @@ impl Prober {
     fn new(
         plan: &Plan,
         parts: PathBuf,
+        network: Option<PathBuf>,
         order: String,
         round_number: u8,
         rate: u32,
@@ -115,6 +116,7 @@ impl Prober {
             max_ttl,
         };
         let options = Options {
+            network,
             plan: plan.path().clone(),
             parts,
             blocks,

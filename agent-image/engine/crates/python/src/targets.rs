@@ -1,7 +1,6 @@
 //! Target lists and what they are split into.
 
 use std::collections::BTreeSet;
-use std::ffi::CStr;
 use std::io::{self, BufWriter, Write};
 use std::sync::Arc;
 
@@ -16,6 +15,7 @@ use pyo3::types::PyCapsule;
 
 use crate::file::File;
 use crate::prefixes::PrefixSet;
+use crate::stream::STREAM_CAPSULE;
 
 pyo3::create_exception!(
     anabranch_engine,
@@ -26,8 +26,6 @@ pyo3::create_exception!(
 
 /// Rows in a batch: some MB, so that a consumer's memory does not depend on the list.
 const BATCH: usize = 1 << 16;
-/// The capsule's name as the Arrow `PyCapsule` interface defines it.
-const STREAM_CAPSULE: &CStr = c"arrow_array_stream";
 
 #[pyclass(frozen, eq, module = "anabranch_engine")]
 #[derive(PartialEq)]
