@@ -6,9 +6,9 @@ import argparse
 import sys
 
 from anabranch.api.manifest import ManifestError
-from anabranch.cli import crds, simulate, targets, validate
+from anabranch.cli import crds, results, run, simulate, targets, validate
 
-COMMANDS = (validate, targets, simulate, crds)
+COMMANDS = (validate, run, results, targets, simulate, crds)
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -41,6 +41,8 @@ pub struct Head {
     pub start: u64,
     /// The slot behind the last one.
     pub end: u64,
+    /// The probes that were sent for it.
+    pub probes: u64,
     /// What was counted up to this part, since the prober started.
     pub counts: Counts,
 }

@@ -59,9 +59,20 @@ struct Heard {
 /// A range of slots, and the replies to it so far.
 struct Range {
     start: u64,
-    /// The slot behind the last one, and when that was sent; none while it is being sent.
-    closed: Option<(u64, Instant)>,
+    /// None while it is being sent.
+    closed: Option<Closed>,
     rows: Vec<Row>,
+}
+
+/// How a range ended.
+#[derive(Clone, Copy)]
+struct Closed {
+    /// The slot behind the last one.
+    end: u64,
+    /// The probes that were sent.
+    probes: u64,
+    /// When the last of them was.
+    at: Instant,
 }
 
 impl<'a> Receiving<'a> {
@@ -130,7 +141,7 @@ impl<'a> Receiving<'a> {
                         heard.marks.push_back((slot, Instant::now()));
                     }
                 }
-                Ok(Event::Range(number, end)) => self.begin_range(number, end),
+                Ok(Event::Range(number, end, probes)) => self.begin_range(number, end, probes),
                 Ok(Event::End) | Err(mpsc::TryRecvError::Disconnected) => {
                     self.ended = true;
                     return;
@@ -145,11 +156,12 @@ impl<'a> Receiving<'a> {
         blocks.find(|heard| heard.running.number == number)
     }
 
-    fn begin_range(&mut self, number: u32, end: u64) {
+    fn begin_range(&mut self, number: u32, end: u64, probes: u64) {
         if let Some(heard) = self.heard(number)
             && let Some(last) = heard.ranges.last_mut()
         {
-            last.closed = Some((end, Instant::now()));
+            let at = Instant::now();
+            last.closed = Some(Closed { end, probes, at });
             heard.ranges.push(Range::new(end));
         }
     }
@@ -239,8 +251,8 @@ impl<'a> Receiving<'a> {
                 heard.expired = *slot;
                 heard.marks.pop_front();
             }
-            while let Some((end, at)) = heard.ranges.first().and_then(|range| range.closed)
-                && at + self.wait <= now
+            while let Some(closed) = heard.ranges.first().and_then(|range| range.closed)
+                && closed.at + self.wait <= now
             {
                 let range = heard.ranges.remove(0);
                 for link in &self.links {
@@ -250,7 +262,8 @@ impl<'a> Receiving<'a> {
                     plan: heard.running.plan,
                     block: heard.running.number,
                     start: range.start,
-                    end,
+                    end: closed.end,
+                    probes: closed.probes,
                     counts: self.control.counts(),
                 };
                 if self.parts.send((head, range.rows)).is_err() {
@@ -287,7 +300,7 @@ impl Range {
     }
 
     fn holds(&self, slot: u64) -> bool {
-        self.start <= slot && self.closed.is_none_or(|(end, _)| slot < end)
+        self.start <= slot && self.closed.is_none_or(|closed| slot < closed.end)
     }
 }
 

@@ -36,8 +36,9 @@ pub(crate) enum Event {
     Source(Family, u128),
     /// A block is to be sent, from a slot on.
     Block(Arc<Running>, u64),
-    /// The range that is being sent ends before this slot; another one begins there.
-    Range(u32, u64),
+    /// The range that is being sent ends before this slot, with so many probes sent; another one
+    /// begins there.
+    Range(u32, u64, u64),
     /// What comes before this slot of a block is out by now.
     Mark(u32, u64),
     /// Nothing more is sent.
@@ -160,9 +161,8 @@ impl<'a> Sending<'a> {
                 }
             }
             if let Some(first) = first {
-                self.flush(taken)?;
+                range.sent += self.flush(taken)?;
                 gaps.sent(first, slot - 1, self.now_ns());
-                range.sent += taken as u64;
                 if self.now_ns() >= marked_ns + MARK_NS {
                     marked_ns = self.now_ns();
                     self.tell(Event::Mark(number, slot));
@@ -171,13 +171,13 @@ impl<'a> Sending<'a> {
                 self.rest(wake_ns);
             }
             if self.is_full(&range) && range.start < slot && slot < end {
-                self.tell(Event::Range(number, slot));
+                self.tell(Event::Range(number, slot, range.sent));
                 range = Range::new(slot);
             }
         }
         running.position.store(slot, Ordering::Release);
         if range.start < slot {
-            self.tell(Event::Range(number, slot));
+            self.tell(Event::Range(number, slot, range.sent));
         }
         Ok(())
     }
@@ -236,19 +236,21 @@ impl<'a> Sending<'a> {
         Ok(None)
     }
 
-    fn flush(&mut self, taken: usize) -> io::Result<()> {
+    /// Sends what was taken; how many of it the kernel took.
+    fn flush(&mut self, taken: usize) -> io::Result<u64> {
         let mut refused = 0;
         for (_, sender) in &mut self.links {
             sender.flush()?;
             refused += sender.take_unsent();
         }
-        self.control.count(Counter::Sent, taken as u64 - refused);
+        let sent = taken as u64 - refused;
+        self.control.count(Counter::Sent, sent);
         self.control.count(Counter::Unsent, refused);
         let now_ns = self.now_ns();
         if let Some(pace) = &mut self.pace {
             pace.sent(taken, now_ns);
         }
-        Ok(())
+        Ok(sent)
     }
 
     /// Sleeps until a time, at most for a moment.

@@ -1,0 +1,82 @@
+"""`anabranch results`: what a run found."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from anabranch.cli.command import open_stdout
+from anabranch.cli.run import DATA
+
+if TYPE_CHECKING:
+    import argparse
+
+    from anabranch.cli.command import Commands
+
+
+def add_parser(commands: Commands) -> None:
+    """Adds the command."""
+    summary = "write what a run found to standard output or a file"
+    parser = commands.add_parser("results", help=summary, description=summary)
+    add_run_arguments(parser)
+    parser.add_argument(
+        "--table",
+        choices=("interfaces", "links", "replies", "diamonds"),
+        default="links",
+        help="what to write, by default links",
+    )
+    parser.add_argument(
+        "--format",
+        choices=("csv", "jsonl", "parquet", "caracal-csv"),
+        default="csv",
+        help="how, by default csv; caracal-csv is for replies",
+    )
+    parser.add_argument(
+        "--output", type=Path, metavar="FILE", help="a new file to write to"
+    )
+    parser.set_defaults(run=run)
+
+
+def add_run_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds what tells a run."""
+    parser.add_argument("measurement", metavar="NAME", help="the measurement's name")
+    parser.add_argument("--namespace", default="default", help="its namespace")
+    parser.add_argument("--run-id", help="the run, where there are several")
+    parser.add_argument(
+        "--data",
+        type=Path,
+        default=DATA,
+        metavar="DIR",
+        help=f"where replies and results are kept, by default {DATA}",
+    )
+
+
+def run(chosen: argparse.Namespace) -> int:
+    """Writes a table."""
+    from anabranch.local.runs import find_runs, open_results  # noqa: PLC0415 (extras)
+
+    if chosen.format == "caracal-csv" and chosen.table != "replies":
+        print("anabranch: caracal-csv is a format of --table replies", file=sys.stderr)
+        return 1
+    try:
+        runs = find_runs(
+            chosen.data, chosen.namespace, chosen.measurement, chosen.run_id
+        )
+        with tempfile.TemporaryDirectory() as folder:
+            file = Path(folder, "table")
+            with open_results(chosen.data, runs) as results:
+                results.write(chosen.table, chosen.format, file)
+            if chosen.output:
+                with chosen.output.open("xb") as out, file.open("rb") as rows:
+                    shutil.copyfileobj(rows, out)
+            else:
+                with file.open("rb") as rows:
+                    shutil.copyfileobj(rows, open_stdout())
+                open_stdout().flush()
+    except LookupError as error:
+        print(f"anabranch: {error.args[0]}", file=sys.stderr)
+        return 1
+    return 0

@@ -1,0 +1,184 @@
+"""One agent's run, step after step."""
+
+from __future__ import annotations
+
+import enum
+import json
+import threading
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import pyarrow.parquet as pq
+from anabranch_engine import Prober
+
+from anabranch.rounds.steps import FIRST, Step
+from anabranch.rounds.targets import find_forbidden
+from anabranch.warehouse.job import RoundJob
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from anabranch_engine import Plan, Statistics
+
+    from anabranch.local.assignment import Assignment
+    from anabranch.store.directory import DirectoryStore
+    from anabranch.store.keys import StepKeys
+    from anabranch.warehouse.engine import Engine
+
+
+class State(enum.Enum):
+    """What an agent does."""
+
+    PLANNING = "planning"
+    PROBING = "probing"
+    DONE = "done"
+    STOPPED = "stopped"
+    FAILED = "failed"
+
+
+@dataclass
+class Progress:
+    """How far an agent is; written by its thread, read by who shows it."""
+
+    name: str
+    state: State = State.PLANNING
+    step: Step = FIRST
+    planned: int = 0
+    """Probes of the step."""
+    step_sent: int = 0
+    """Those of them that are sent."""
+    sent: int = 0
+    """Probes of all steps that are over."""
+    replies: int = 0
+    """Replies of all steps."""
+    links: int = 0
+    """Links of all steps that are over."""
+    rate: float = 0
+    """Probes a second, of late."""
+    unroutable: int = 0
+    """Probes to prefixes that no route leads to."""
+    lost: int = 0
+    """Packets that the kernel dropped unread."""
+    error: BaseException | None = None
+    """Why it failed."""
+
+
+@dataclass
+class AgentRun:
+    """Probes and concludes an agent's steps, until there are none, or a stop."""
+
+    assignment: Assignment
+    store: DirectoryStore
+    engine: Engine
+    scratch: Path
+    progress: Progress
+    wait_seconds: float
+    """How long replies are waited for."""
+    _stop: threading.Event = field(default_factory=threading.Event)
+    _prober: Prober | None = None
+
+    def stop(self) -> None:
+        """Stops sending; parts are closed in the time that replies are waited for."""
+        self._stop.set()
+        if self._prober:
+            self._prober.stop()
+
+    def run(self) -> None:
+        """Goes on from where the store says it is; errors are told by the progress."""
+        try:
+            self._run()
+        except BaseException as error:  # noqa: BLE001 (told by who waits for the thread)
+            self.progress.error = error
+            self.progress.state = State.FAILED
+
+    def _run(self) -> None:
+        progress = self.progress
+        self.assignment.start_or_resume(self.store, self.scratch)
+        keys = self.assignment.keys
+        job = RoundJob(
+            self.store, self.engine, keys, self.assignment.rules, self.scratch
+        )
+        step: Step | None = FIRST
+        for done, outcome in job.read_outcomes().items():
+            self._add_parts(keys.step(done))
+            progress.links += outcome.links
+            step = outcome.next_step
+        if step == FIRST:
+            job.begin()
+        while step:
+            progress.step = step
+            self._probe(step, job.read_plan(step))
+            if self._stop.is_set():
+                progress.state = State.STOPPED
+                return
+            progress.state = State.PLANNING
+            outcome = job.conclude(step)
+            progress.sent += progress.step_sent
+            progress.step_sent = progress.planned = 0
+            progress.links += outcome.links
+            step = outcome.next_step
+        progress.state = State.DONE
+
+    def _probe(self, step: Step, plan: Plan) -> None:
+        assignment, progress = self.assignment, self.progress
+        agent, policy = assignment.agent.spec, assignment.policy
+        keys = assignment.keys.step(step)
+        progress.planned = plan.probes
+        before = progress.replies
+        progress.step_sent, replies = self._read_parts(keys)
+        sources = (agent.source_address_v4, agent.source_address_v6)
+        self._prober = Prober(
+            plan,
+            self.store.path(keys.replies),
+            network=assignment.network,
+            order=f"{assignment.agent.metadata.name}/{step}",
+            round_number=step.round,
+            rate=assignment.rate,
+            max_rate_per_prefix=policy.max_rate_per_prefix,
+            forbidden=find_forbidden(policy, agent),
+            min_ttl=agent.min_ttl,
+            max_ttl=agent.max_ttl,
+            wait_seconds=self.wait_seconds,
+            interface=agent.interface,
+            sources=[source for source in sources if source],
+            contact=policy.contact,
+        )
+        if self._stop.is_set():
+            return
+        progress.state = State.PROBING
+        known, sent = progress.step_sent, 0
+        unroutable, lost = progress.unroutable, progress.lost
+
+        def note(statistics: Statistics) -> None:
+            nonlocal sent
+            progress.rate = (statistics.sent - sent) / _EVERY_SECONDS
+            sent = statistics.sent
+            progress.step_sent = known + sent
+            progress.replies = before + replies + statistics.replies
+            progress.unroutable = unroutable + statistics.unroutable
+            progress.lost = lost + statistics.dropped
+
+        note(self._prober.run(note, _EVERY_SECONDS))
+        progress.rate = 0
+        progress.step_sent, replies = self._read_parts(keys)
+        progress.replies = before + replies
+
+    def _add_parts(self, keys: StepKeys) -> None:
+        sent, replies = self._read_parts(keys)
+        self.progress.sent += sent
+        self.progress.replies += replies
+
+    def _read_parts(self, keys: StepKeys) -> tuple[int, int]:
+        """Probes and replies of a step's parts."""
+        sent = replies = 0
+        for key in self.store.list(keys.replies):
+            if not key.endswith(".parquet"):
+                continue  # the kernel's locks and what a kill left unfinished
+            metadata = pq.read_metadata(self.store.path(key))
+            head = json.loads((metadata.metadata or {})[b"anabranch.part"])
+            sent += head["probes"]
+            replies += metadata.num_rows
+        return sent, replies
+
+
+_EVERY_SECONDS = 0.5

@@ -1,0 +1,122 @@
+"""How far a survey is: a table that changes in a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Protocol
+
+from rich.console import Console
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+
+from anabranch.local.agentrun import State
+
+if TYPE_CHECKING:
+    from typing import TextIO
+
+    from anabranch.local.agentrun import Progress
+
+_LINE_SECONDS = 10
+_COLUMNS = ("agent", "round", "state", "sent", "rate", "replies", "links", "left")
+
+
+class Display(Protocol):
+    """Shows progress; to be called as often as one likes."""
+
+    def __enter__(self) -> Display: ...
+    def __exit__(self, *error: object) -> None: ...
+    def show(self, agents: list[Progress]) -> None:
+        """Shows how far the agents are now."""
+
+
+def open_display(out: TextIO) -> Display:
+    """The display that suits an output."""
+    console = Console(file=out)
+    return _Table(console) if console.is_terminal else _Lines(out)
+
+
+def estimate_seconds(agent: Progress) -> float | None:
+    """The time until the step is sent, if that can be said."""
+    if agent.state != State.PROBING or agent.rate <= 0:
+        return None
+    return max(agent.planned - agent.step_sent, 0) / agent.rate
+
+
+def describe_seconds(seconds: float | None) -> str:
+    """A time for people."""
+    if seconds is None:
+        return ""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes:02} min"
+    return f"{minutes} min {rest:02} s" if minutes else f"{rest} s"
+
+
+def describe_step(agent: Progress) -> str:
+    """The round, with the window of the first one."""
+    step = agent.step
+    return f"{step.round}.{step.window + 1}" if step.round == 1 else str(step.round)
+
+
+class _Table:
+    def __init__(self, console: Console) -> None:
+        self._live = Live(console=console, auto_refresh=False)
+
+    def __enter__(self) -> _Table:
+        self._live.__enter__()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._live.__exit__(None, None, None)
+
+    def show(self, agents: list[Progress]) -> None:
+        table = Table(box=None, pad_edge=False)
+        for column in _COLUMNS:
+            right = column in {"sent", "rate", "replies", "links", "left"}
+            table.add_column(column, justify="right" if right else "left")
+        table.add_column("", width=20)
+        for agent in agents:
+            share = agent.step_sent / agent.planned if agent.planned else 0
+            table.add_row(
+                agent.name,
+                describe_step(agent),
+                agent.state.value,
+                f"{agent.sent + agent.step_sent:,}",
+                f"{agent.rate:,.0f}/s",
+                f"{agent.replies:,}",
+                f"{agent.links:,}",
+                describe_seconds(estimate_seconds(agent)),
+                ProgressBar(total=1, completed=share),
+            )
+        self._live.update(table, refresh=True)
+
+
+class _Lines:
+    def __init__(self, out: TextIO) -> None:
+        self._out = out
+        self._told: dict[str, tuple[object, float]] = {}
+
+    def __enter__(self) -> _Lines:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._out.flush()
+
+    def show(self, agents: list[Progress]) -> None:
+        now = time.monotonic()
+        for agent in agents:
+            state = (agent.step, agent.state)
+            before, at = self._told.get(agent.name, (None, 0))
+            if state == before and now < at + _LINE_SECONDS:
+                continue
+            self._told[agent.name] = (state, now)
+            left = describe_seconds(estimate_seconds(agent))
+            print(
+                f"{agent.name}: round {describe_step(agent)} {agent.state.value}, "
+                f"{agent.sent + agent.step_sent:,} probes, {agent.replies:,} replies, "
+                f"{agent.links:,} links{left and f', {left} left'}",
+                file=self._out,
+                flush=True,
+            )

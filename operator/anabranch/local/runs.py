@@ -1,0 +1,56 @@
+"""Runs that are kept on this machine."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from anabranch.store.directory import DirectoryStore
+from anabranch.store.keys import RunKeys
+from anabranch.warehouse.engine import Engine
+from anabranch.warehouse.results import Results
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+def find_runs(
+    data: Path, namespace: str, measurement: str, run_id: str | None
+) -> list[RunKeys]:
+    """The agents' parts of a measurement's run.
+
+    Raises:
+        LookupError: When there is none, or more than one and none is named.
+    """
+    uid = f"{namespace}.{measurement}"
+    found = sorted(data.glob(f"agents/*/{uid}/*/run.json"))
+    runs = [
+        RunKeys(uid, file.parent.name, file.parents[2].name)
+        for file in found
+        if run_id in {None, file.parent.name}
+    ]
+    ids = sorted({run.run_id for run in runs})
+    if not runs:
+        known = sorted({file.parents[1].name for file in data.glob("agents/*/*/*/run.json")})
+        raise LookupError(
+            f"there is no run of {uid} in {data}; there are: {', '.join(known) or 'none'}"
+        )
+    if len(ids) > 1:
+        raise LookupError(f"{uid} has the runs {', '.join(ids)}; choose with --run-id")
+    return runs
+
+
+def open_engine() -> Engine:
+    """An engine that leaves half of the machine's memory to others."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return Engine(max_memory_bytes=memory // 2, max_threads=os.cpu_count() or 1)
+
+
+@contextmanager
+def open_results(data: Path, runs: list[RunKeys]) -> Iterator[Results]:
+    """The results of a run."""
+    with tempfile.TemporaryDirectory() as scratch:
+        yield Results(DirectoryStore(data), open_engine(), runs, Path(scratch))

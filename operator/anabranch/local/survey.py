@@ -1,0 +1,100 @@
+"""A measurement's run on this machine: all of its agents, each at its own pace."""
+
+from __future__ import annotations
+
+import fcntl
+import tempfile
+import threading
+import time
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from anabranch.local.agentrun import AgentRun, Progress, State
+from anabranch.local.assignment import RunError
+from anabranch.local.runs import open_engine
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from anabranch.local.assignment import Assignment
+    from anabranch.store.directory import DirectoryStore
+
+_LOOK_SECONDS = 0.1
+
+
+@dataclass(frozen=True)
+class Report:
+    """How a run ended."""
+
+    agents: list[Progress]
+    seconds: float
+
+    @property
+    def failed(self) -> list[Progress]:
+        """The agents that did not get to the end because of an error."""
+        return [agent for agent in self.agents if agent.state == State.FAILED]
+
+    @property
+    def stopped(self) -> bool:
+        """Whether it was told to stop before it was through."""
+        return any(agent.state == State.STOPPED for agent in self.agents)
+
+
+def run_survey(
+    assignments: list[Assignment],
+    store: DirectoryStore,
+    show: Callable[[list[Progress]], None],
+    stopped: threading.Event,
+    wait_seconds: float = 5,
+) -> Report:
+    """Runs all agents to the end, or until ``stopped`` is set; failures are reported.
+
+    ``show`` is called some times a second.
+
+    Raises:
+        RunError: When another process runs the measurement on the same data.
+    """
+    start = time.monotonic()
+    with ExitStack() as stack:
+        stack.enter_context(_lock(store.root, assignments[0].keys.measurement))
+        folder = tempfile.TemporaryDirectory(dir=store.root, prefix=".scratch-")
+        scratch = Path(stack.enter_context(folder))
+        engine = open_engine()
+        runs = []
+        for assignment in assignments:
+            name = assignment.agent.metadata.name
+            own = scratch / name
+            own.mkdir()
+            progress = Progress(name)
+            run = AgentRun(assignment, store, engine, own, progress, wait_seconds)
+            runs.append(run)
+        threads = [threading.Thread(target=run.run) for run in runs]
+        for thread in threads:
+            thread.start()
+        agents = [run.progress for run in runs]
+        while any(thread.is_alive() for thread in threads):
+            if stopped.wait(_LOOK_SECONDS):
+                for run in runs:
+                    run.stop()
+                time.sleep(_LOOK_SECONDS)
+            show(agents)
+        for thread in threads:
+            thread.join()
+        show(agents)
+    return Report(agents, time.monotonic() - start)
+
+
+@contextmanager
+def _lock(root: Path, measurement: str) -> Iterator[None]:
+    root.mkdir(parents=True, exist_ok=True)
+    with (root / f".{measurement}.lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise RunError(
+                f"another process runs it with the data in {root}; stop that one, or "
+                "name another folder with --data"
+            ) from None
+        yield

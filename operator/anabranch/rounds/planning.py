@@ -1,0 +1,140 @@
+"""What a step asks of each prefix.
+
+Tables in, tables out, all of one block. *Prefixes* have the columns prefix_index, min_ttl,
+max_ttl and flow_count: what the targets ask for. *Demands* have prefix_index, min_ttl,
+max_ttl, first_flow and flow_count, as ``Plan.ask`` takes them.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+
+from anabranch.rounds.stopping import count_flows, share_failure
+
+if TYPE_CHECKING:
+    from typing import Any
+
+    from numpy.typing import NDArray
+
+    from anabranch.rounds.steps import Step
+
+    Numbers = NDArray[np.int64]
+
+_DEMAND = pa.schema(
+    [
+        ("prefix_index", pa.uint32()),
+        ("min_ttl", pa.uint8()),
+        ("max_ttl", pa.uint8()),
+        ("first_flow", pa.uint32()),
+        ("flow_count", pa.uint32()),
+    ]
+)
+
+
+def ask_ttls(prefixes: pa.Table, min_ttl: int, max_ttl: int) -> pa.Table:
+    """The first flows at those of the targets' TTLs that lie in these bounds."""
+    low = np.maximum(_numbers(prefixes, "min_ttl"), min_ttl)
+    high = np.minimum(_numbers(prefixes, "max_ttl"), max_ttl)
+    inside = low <= high
+    flows = _numbers(prefixes, "flow_count")
+    index = _numbers(prefixes, "prefix_index")
+    return _demands(
+        *(column[inside] for column in (index, low, high, np.zeros_like(low), flows))
+    )
+
+
+def ask_last_ttl(prefixes: pa.Table, max_ttl: int) -> pa.Table:
+    """The first flows at the targets' highest TTL within this bound: echo requests."""
+    high = np.minimum(_numbers(prefixes, "max_ttl"), max_ttl)
+    flows = _numbers(prefixes, "flow_count")
+    index = _numbers(prefixes, "prefix_index")
+    return _demands(index, high, high, np.zeros_like(high), flows)
+
+
+def ask_window(
+    prefixes: pa.Table, continuing: pa.Table, step: Step, bounds: tuple[int, int]
+) -> pa.Table:
+    """The first flows in a window, for paths that begin in it or go on in it.
+
+    ``continuing`` has the prefix_index of those that replied from the end of the window
+    before.
+    """
+    begins = _numbers(prefixes, "min_ttl") >= step.first_window_ttl
+    begins |= bounds[0] >= step.first_window_ttl
+    goes_on = np.isin(
+        _numbers(prefixes, "prefix_index"), _numbers(continuing, "prefix_index")
+    )
+    low = max(step.first_window_ttl, bounds[0])
+    high = min(step.last_window_ttl, bounds[1])
+    return ask_ttls(prefixes.filter(pa.array(begins | goes_on)), low, high)
+
+
+def ask_flows(counts: pa.Table, failure_probability: float) -> pa.Table:
+    """The flows that a round of Diamond-Miner sends beyond those of earlier rounds.
+
+    ``counts`` has a row for each prefix and near TTL that has links, in this order:
+    prefix_index, ttl, flow_count (the flows of the first round), links known now, and
+    earlier_links, those that were known when the round before was planned. A hop is
+    probed with as many flows as it, or the hop before, takes: a link has two ends.
+    """
+    if not counts.num_rows:
+        return _DEMAND.empty_table()
+    index, ttl = _numbers(counts, "prefix_index"), _numbers(counts, "ttl")
+    starts = np.flatnonzero(np.r_[True, index[1:] != index[:-1]])
+    ends = np.r_[starts[1:], len(index)]
+    # Each prefix's hops, without gaps: from its first near TTL to its last far TTL.
+    first = ttl[starts]
+    lengths = ttl[ends - 1] - first + 2
+    offsets = np.cumsum(lengths) - lengths
+    prefix = np.repeat(np.arange(len(starts)), lengths)
+    hops = np.arange(lengths.sum()) - offsets[prefix] + first[prefix]
+    places = np.repeat(offsets - first, ends - starts) + ttl
+
+    def total(known: str) -> Numbers:
+        links = np.zeros(len(hops), dtype=np.int64)
+        links[places] = _numbers(counts, known)
+        most = np.maximum.reduceat(links, offsets)
+        flows = count_flows(links, share_failure(failure_probability, most)[prefix])
+        before = np.r_[0, flows[:-1]]
+        before[offsets] = 0
+        return np.maximum(flows, before)
+
+    initial = _numbers(counts, "flow_count")[starts][prefix]
+    sent = np.maximum(total("earlier_links"), initial)
+    more = total("links") - sent
+    asked = more > 0
+    rows = _join_ttls(index[starts][prefix][asked], hops[asked], sent[asked], more[asked])
+    return _demands(*rows)
+
+
+def _join_ttls(
+    index: Numbers, ttl: Numbers, first: Numbers, count: Numbers
+) -> tuple[Numbers, Numbers, Numbers, Numbers, Numbers]:
+    """Makes one row of neighbouring TTLs that ask for the same flows."""
+    if not len(index):
+        return index, ttl, ttl, first, count
+    same = (
+        (index[1:] == index[:-1])
+        & (ttl[1:] == ttl[:-1] + 1)
+        & (first[1:] == first[:-1])
+        & (count[1:] == count[:-1])
+    )
+    starts = np.flatnonzero(np.r_[True, ~same])
+    ends = np.r_[starts[1:], len(index)] - 1
+    return index[starts], ttl[starts], ttl[ends], first[starts], count[starts]
+
+
+def _numbers(table: pa.Table, name: str) -> Numbers:
+    numbers: Numbers = table.column(name).to_numpy().astype(np.int64)
+    return numbers
+
+
+def _demands(*columns: Any) -> pa.Table:
+    arrays = [
+        pa.array(column, kind)
+        for column, kind in zip(columns, _DEMAND.types, strict=True)
+    ]
+    return pa.table(arrays, schema=_DEMAND)

@@ -1,0 +1,74 @@
+"""Where things are in the store."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from anabranch.rounds.steps import Step
+
+
+@dataclass(frozen=True)
+class StepKeys:
+    """What one step of an agent's run leaves."""
+
+    root: str
+
+    @property
+    def plan(self) -> str:
+        """What it probes."""
+        return f"{self.root}/plan.parquet"
+
+    @property
+    def replies(self) -> str:
+        """The folder of its reply parts."""
+        return f"{self.root}/replies"
+
+    def parts(self, block: int) -> str:
+        """The folder of a block's reply parts."""
+        return f"{self.replies}/{block:05}"
+
+    def prefixes(self, block: int) -> str:
+        """What is to be known of the prefixes that replied."""
+        return f"{self.root}/prefixes/{block:05}.parquet"
+
+    def links(self, block: int) -> str:
+        """The links that it found."""
+        return f"{self.root}/links/{block:05}.parquet"
+
+    @property
+    def outcome(self) -> str:
+        """How it ended, and what comes next."""
+        return f"{self.root}/outcome.json"
+
+
+@dataclass(frozen=True)
+class RunKeys:
+    """What one agent's run of a measurement leaves.
+
+    ``measurement`` is the UID that tells it from all others in the store.
+    """
+
+    measurement: str
+    run_id: str
+    agent: str
+
+    @property
+    def root(self) -> str:
+        """The folder of all of it."""
+        return f"agents/{self.agent}/{self.measurement}/{self.run_id}"
+
+    @property
+    def run(self) -> str:
+        """What the run was started with."""
+        return f"{self.root}/run.json"
+
+    @property
+    def targets(self) -> str:
+        """All targets with what they ask for, as a plan."""
+        return f"{self.root}/targets.parquet"
+
+    def step(self, step: Step) -> StepKeys:
+        """What a step leaves."""
+        return StepKeys(f"{self.root}/{step}")

@@ -1,0 +1,1 @@
+"""SQL over reply parts, and the engine that runs it."""

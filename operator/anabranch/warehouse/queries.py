@@ -1,0 +1,160 @@
+"""The queries of a round job; each gives the text of a SELECT.
+
+Sources are what ClickHouse reads rows from: reply parts, or what these queries gave
+before. A *flow* is told by prefix_index and flow, of which the first stands for prefix
+and protocol. Addresses are 16 bytes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+PRIVATE = (
+    ("00000000", "00ffffff"),
+    ("0a000000", "0affffff"),
+    ("64400000", "647fffff"),
+    ("7f000000", "7fffffff"),
+    ("ac100000", "ac1fffff"),
+    ("c0000000", "c00000ff"),
+    ("c0000200", "c00002ff"),
+    ("c0586300", "c05863ff"),
+    ("c0a80000", "c0a8ffff"),
+    ("c6120000", "c613ffff"),
+    ("c6336400", "c63364ff"),
+    ("cb007100", "cb0071ff"),
+    ("e0000000", "ffffffff"),
+)
+"""IPv4 ranges that diamond-miner takes for private, in hexadecimal."""
+
+
+@dataclass(frozen=True)
+class Replies:
+    """Which replies count, as diamond-miner has it by default.
+
+    Only time exceeded, not from the prefix that is probed, and with ``drop_private`` not
+    from private addresses, which are others' in other places.
+    """
+
+    drop_private: bool
+
+    def choose(self, source: str) -> str:
+        """The rows of a source that count: prefix_index, flow, ttl, round and addr."""
+        conditions = [
+            "(reply_protocol = 1 AND reply_icmp_type = 11 "
+            "OR reply_protocol = 58 AND reply_icmp_type = 3)",
+            "destination_prefix_reply = 0",
+        ]
+        if self.drop_private:
+            conditions += (
+                f"NOT reply_src_addr BETWEEN {_mapped(first)} AND {_mapped(last)}"
+                for first, last in PRIVATE
+            )
+            unique_local = [f"unhex('fd{end * 15}')" for end in ("00", "ff")]
+            conditions.append(f"NOT reply_src_addr BETWEEN {' AND '.join(unique_local)}")
+        return (
+            "SELECT prefix_index, flow, probe_ttl AS ttl, round, reply_src_addr AS addr "
+            f"FROM {source} WHERE {' AND '.join(conditions)}"
+        )
+
+
+def _mapped(address: str) -> str:
+    return f"unhex('{'0' * 20}ffff{address}')"
+
+
+def find_prefixes(replies: str) -> str:
+    """What is to be known of the prefixes that replied.
+
+    A prefix has *amplification* when a probe had two replies, and *loops* when a flow met
+    an interface twice.
+    """
+    return f"""
+        SELECT prefix_index, sum(heard) AS replies,
+            max(heard > ttls) AS has_amplification, max(addrs < heard) AS has_loops
+        FROM (
+            SELECT prefix_index, count() AS heard, arrayUniq(groupArray(ttl)) AS ttls,
+                arrayUniq(groupArray(cityHash64(addr))) AS addrs
+            FROM ({replies})
+            GROUP BY prefix_index, flow
+        )
+        GROUP BY prefix_index
+        ORDER BY prefix_index
+    """
+
+
+def find_links(replies: str, earlier: str | None, prefixes: str) -> str:
+    """The links of a step's flows, with both ends' rounds and how many flows crossed them.
+
+    A link lies between replies to the same flow at neighbouring TTLs, of which at least
+    one is this step's. Prefixes with amplification have none: which reply is to be
+    believed?
+    """
+    amplified = f"SELECT prefix_index FROM {prefixes} WHERE has_amplification"
+    rows = f"SELECT *, 1 AS is_new FROM ({replies})"
+    if earlier:
+        flows = f"SELECT prefix_index, flow FROM ({replies})"
+        rows += (
+            f" UNION ALL SELECT *, 0 AS is_new FROM ({earlier}) "
+            f"WHERE (prefix_index, flow) IN ({flows})"
+        )
+    return f"""
+        SELECT prefix_index, toUInt8(hop % 256) AS near_ttl, round AS near_round,
+            far_round, toFixedString(addr, 16) AS near_addr,
+            toFixedString(next_addr, 16) AS far_addr, toUInt32(count()) AS flows
+        FROM (
+            SELECT prefix_index, hop, round, addr, is_new,
+                leadInFrame(hop) OVER w AS next_hop,
+                leadInFrame(round) OVER w AS far_round,
+                leadInFrame(addr) OVER w AS next_addr,
+                leadInFrame(is_new) OVER w AS next_is_new
+            FROM (
+                SELECT prefix_index, flow::UInt64 * 256 + ttl AS hop, round, addr, is_new
+                FROM ({rows})
+                WHERE prefix_index NOT IN ({amplified})
+            )
+            WINDOW w AS (
+                PARTITION BY prefix_index ORDER BY hop
+                ROWS BETWEEN CURRENT ROW AND 1 FOLLOWING
+            )
+        )
+        WHERE next_hop = hop + 1 AND (is_new OR next_is_new)
+        GROUP BY ALL
+        ORDER BY prefix_index, near_ttl
+    """
+
+
+def find_continuing(replies: str, least_ttl: int) -> str:
+    """The prefixes whose paths go on behind a window: prefix_index."""
+    return f"SELECT DISTINCT prefix_index FROM ({replies}) WHERE ttl >= {least_ttl}"
+
+
+def count_links(links: str, prefixes: str, targets: str, block: int, round_: int) -> str:
+    """The links of each prefix and near TTL, now and when this round was planned.
+
+    Links whose ends were seen in different rounds do not count: the path may have
+    changed in between.
+    """
+    amplified = f"SELECT prefix_index FROM {prefixes} WHERE has_amplification"
+    return f"""
+        SELECT prefix_index, ttl, flow_count, links, earlier_links
+        FROM (
+            SELECT prefix_index, near_ttl AS ttl,
+                uniqExact(cityHash64(near_addr, far_addr)) AS links,
+                uniqExactIf(cityHash64(near_addr, far_addr), near_round < {round_})
+                    AS earlier_links
+            FROM {links}
+            WHERE near_round = far_round AND prefix_index NOT IN ({amplified})
+            GROUP BY prefix_index, near_ttl
+        ) AS known
+        INNER JOIN (
+            SELECT prefix_index, flow_count FROM {targets} WHERE block = {block}
+        ) AS asked USING (prefix_index)
+        ORDER BY prefix_index, ttl
+    """
+
+
+def read_prefixes(targets: str, block: int) -> str:
+    """What the targets of a block ask for."""
+    return (
+        "SELECT prefix_index, min_ttl, max_ttl, flow_count "
+        f"FROM {targets} WHERE block = {block} ORDER BY prefix_index"
+    )

@@ -1,0 +1,211 @@
+"""The results of a run, as tables for people and other programs."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pyarrow.parquet as pq
+
+from anabranch.rounds.diamonds import find_diamonds
+from anabranch.warehouse.queries import Replies
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from anabranch.store.keys import RunKeys
+    from anabranch.store.store import Store
+    from anabranch.warehouse.engine import Engine
+
+TABLES = ("interfaces", "links", "replies", "diamonds")
+FORMATS = {
+    "csv": "CSVWithNames",
+    "jsonl": "JSONEachRow",
+    "parquet": "Parquet",
+    "caracal-csv": "CSVWithNames",
+}
+"""Names of formats, and what ClickHouse calls them."""
+
+
+@dataclass(frozen=True)
+class AgentResults:
+    """What one agent found in a run; each property is the text of a SELECT."""
+
+    store: Store
+    engine: Engine
+    keys: RunKeys
+
+    @property
+    def kinds(self) -> set[str]:
+        """What there is: replies, links, prefixes."""
+        depth = self.keys.root.count("/") + 2
+        keys = (key.split("/") for key in self.store.list(self.keys.root))
+        return {parts[depth] for parts in keys if len(parts) > depth + 1}
+
+    @property
+    def _targets(self) -> str:
+        targets = self.store.read_sql(self.keys.targets)
+        name = f"concat({_text('prefix')}, '/', toString(prefix_len)) AS prefix"
+        return f"(SELECT prefix_index, protocol, {name} FROM {targets})"
+
+    @property
+    def _parts(self) -> str:
+        return self.store.read_sql(f"{self.keys.root}/*/replies/*/*.parquet")
+
+    def _links(self, block: str = "*") -> str:
+        """Links of prefixes without amplification."""
+        root = self.keys.root
+        links = self.store.read_sql(f"{root}/*/links/{block}.parquet")
+        prefixes = self.store.read_sql(f"{root}/*/prefixes/{block}.parquet")
+        amplified = f"SELECT prefix_index FROM {prefixes} WHERE has_amplification"
+        return f"(SELECT * FROM {links} WHERE prefix_index NOT IN ({amplified}))"
+
+    @property
+    def caracal(self) -> str:
+        """Replies with the columns of caracal's, in their order."""
+        # The columns that begin a part are caracal's.
+        text = {f"{_text(name, plain=False)} AS {name}" for name in _ADDRESSES}
+        labels = (
+            "concat('[', arrayStringConcat(arrayMap(l -> concat('(', "
+            "arrayStringConcat([toString(l.1), toString(l.2), toString(l.3), "
+            "toString(l.4)], ','), ')'), reply_mpls_labels), ','), ']') "
+            "AS reply_mpls_labels"
+        )
+        return (
+            f"SELECT {', '.join(_CARACAL)} FROM (SELECT * EXCEPT "
+            f"({', '.join(_ADDRESSES)}, reply_mpls_labels), {', '.join(sorted(text))}, "
+            f"{labels} FROM {self._parts})"
+        )
+
+    @property
+    def replies(self) -> str:
+        """Replies with all that is known of them, and the targets that they are to."""
+        text = ", ".join(f"{_text(name)} AS {name}" for name in _ADDRESSES)
+        return (
+            f"SELECT '{self.keys.agent}' AS agent, prefix, * EXCEPT (prefix, protocol) "
+            f"FROM (SELECT * EXCEPT ({', '.join(_ADDRESSES)}), {text} "
+            f"FROM {self._parts}) AS replies INNER JOIN {self._targets} AS targets "
+            "USING (prefix_index)"
+        )
+
+    @property
+    def interfaces(self) -> str:
+        """Interfaces of routers: who sent time exceeded."""
+        run = json.loads(self.store.get(self.keys.run))
+        replies = Replies(drop_private=run["dropPrivate"]).choose(self._parts)
+        return (
+            f"SELECT '{self.keys.agent}' AS agent, {_text('addr')} AS address, "
+            "min(ttl) AS min_ttl, max(ttl) AS max_ttl, count() AS replies, "
+            f"uniqExact(prefix_index) AS prefixes FROM ({replies}) GROUP BY addr"
+        )
+
+    @property
+    def links(self) -> str:
+        """Links, each once."""
+        return (
+            f"SELECT '{self.keys.agent}' AS agent, {_text('near_addr')} AS near_address, "
+            f"{_text('far_addr')} AS far_address, min(near_ttl) AS min_near_ttl, "
+            "max(near_ttl) AS max_near_ttl, uniqExact(prefix_index) AS prefixes, "
+            "sum(flows) AS flows, min(greatest(near_round, far_round)) AS first_round, "
+            f"min(near_round != far_round) AS is_inter_round FROM {self._links()} "
+            "GROUP BY near_addr, far_addr"
+        )
+
+    def write_diamonds(self, folder: Path) -> None:
+        """Writes files with the diamonds of each block to a folder."""
+        links = f"{self.keys.root}/"
+        keys = (key for key in self.store.list(links) if "/links/" in key)
+        for block in sorted({key[-len("00000.parquet") :][:5] for key in keys}):
+            found = self._links(block)
+            hops = self.engine.read(
+                "SELECT prefix_index, ttl, uniqExact(node) AS width, any(node) AS addr "
+                "FROM (SELECT prefix_index, near_ttl AS ttl, near_addr AS node "
+                f"FROM {found} UNION ALL SELECT prefix_index, toUInt8(near_ttl + 1), "
+                f"far_addr FROM {found}) GROUP BY prefix_index, ttl "
+                "ORDER BY prefix_index, ttl"
+            )
+            pq.write_table(find_diamonds(hops), folder / f"{block}.parquet")
+
+    def diamonds(self, folder: Path) -> str:
+        """Diamonds from the files of ``write_diamonds``."""
+        ends = ", ".join(
+            f"{end}_ttl, {_text(f'{end}_addr')} AS {end}_address"
+            for end in ("divergence", "convergence")
+        )
+        return (
+            f"SELECT '{self.keys.agent}' AS agent, prefix, protocol, {ends}, "
+            f"max_length, max_width FROM file('{folder}/*.parquet', 'Parquet') AS found "
+            f"INNER JOIN {self._targets} AS targets USING (prefix_index)"
+        )
+
+
+@dataclass(frozen=True)
+class Results:
+    """What the agents of a run found."""
+
+    store: Store
+    engine: Engine
+    runs: list[RunKeys]
+    scratch: Path
+
+    def write(self, table: str, output_format: str, file: Path) -> None:
+        """Writes a table to a new file.
+
+        Raises:
+            LookupError: When there is nothing yet to make it of.
+            QueryError: When ClickHouse can't.
+        """
+        query = self._select(table, output_format == "caracal-csv")
+        self.engine.write(query, file, FORMATS[output_format])
+
+    def count(self) -> dict[str, int]:
+        """How many interfaces and links there are, each once."""
+        interfaces, links = (
+            self._select(table, is_caracal=False) for table in ("interfaces", "links")
+        )
+        counted = self.engine.read(
+            f"SELECT (SELECT uniqExact(address) FROM ({interfaces})) AS interfaces, "
+            f"uniqExact(near_address, far_address) AS links FROM ({links})"
+        )
+        counts: dict[str, int] = counted.to_pylist()[0]
+        return counts
+
+    def _select(self, table: str, is_caracal: bool) -> str:  # noqa: FBT001
+        needed = "replies" if table in {"replies", "interfaces"} else "links"
+        selects = []
+        for keys in self.runs:
+            agent = AgentResults(self.store, self.engine, keys)
+            if needed not in agent.kinds:
+                continue
+            match table:
+                case "diamonds":
+                    folder = self.scratch / keys.agent
+                    folder.mkdir()
+                    agent.write_diamonds(folder)
+                    selects.append(agent.diamonds(folder))
+                case "replies":
+                    selects.append(agent.caracal if is_caracal else agent.replies)
+                case "interfaces":
+                    selects.append(agent.interfaces)
+                case _:
+                    selects.append(agent.links)
+        if not selects:
+            raise LookupError(f"there are no {table} yet; let it run for a while")
+        return f"SELECT * FROM ({' UNION ALL '.join(selects)})"
+
+
+_CARACAL = (
+    *("capture_timestamp", "probe_protocol", "probe_src_addr", "probe_dst_addr"),
+    *("probe_src_port", "probe_dst_port", "probe_ttl", "quoted_ttl", "reply_src_addr"),
+    *("reply_protocol", "reply_icmp_type", "reply_icmp_code", "reply_ttl", "reply_size"),
+    *("reply_mpls_labels", "rtt", "round"),
+)
+"""The columns of caracal's replies, in their order."""
+_ADDRESSES = ("probe_src_addr", "probe_dst_addr", "reply_src_addr")
+
+
+def _text(column: str, *, plain: bool = True) -> str:
+    """An address as text, plain or as caracal has it: IPv4 as IPv4-mapped."""
+    text = f"IPv6NumToString(toFixedString({column}, 16))"
+    return f"replaceOne({text}, '::ffff:', '')" if plain else text

@@ -1,0 +1,79 @@
+"""diamond-miner's own queries, on our replies."""
+
+from __future__ import annotations
+
+import json
+from ipaddress import ip_network
+from typing import TYPE_CHECKING, Any
+
+import chdb.session
+from diamond_miner.defaults import UNIVERSE_SUBSET
+from diamond_miner.queries import (
+    CreateTables,
+    GetProbesDiff,
+    InsertLinks,
+    InsertMDAProbes,
+    InsertPrefixes,
+)
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from diamond_miner.queries.query import Query
+
+ID = "ours"
+
+
+class DiamondMiner:
+    """A database of diamond-miner's, with the replies of a file as caracal writes them."""
+
+    def __init__(self, replies: Path) -> None:
+        self._session = chdb.session.Session()
+        settings = "allow_suspicious_ttl_expressions = 1"
+        self._session.query(f"SET {settings}")
+        for statement in CreateTables().statements(ID):
+            self._session.query(statement)
+        self._session.query(
+            f"INSERT INTO results__{ID} SELECT * FROM file('{replies}', 'CSVWithNames')"
+        )
+
+    def run(self, query: Query) -> list[dict[str, Any]]:
+        """The rows of a query."""
+        rows = []
+        for statement in query.statements(ID, UNIVERSE_SUBSET):
+            answer = str(self._session.query(statement, "JSONEachRow"))
+            rows += [json.loads(line) for line in answer.splitlines()]
+        return rows
+
+    def select(self, query: str) -> list[tuple[Any, ...]]:
+        """The rows of an SQL query."""
+        answer = str(self._session.query(query, "JSONCompactEachRow"))
+        return [tuple(json.loads(line)) for line in answer.splitlines()]
+
+    def find_links(self) -> None:
+        """Fills the tables of prefixes and links."""
+        self.run(InsertPrefixes(filter_private=False))
+        self.run(InsertLinks(filter_private=False))
+
+    def plan(self, previous_round: int, epsilon: float) -> None:
+        """Plans a round as Iris does."""
+        self.run(
+            InsertMDAProbes(
+                adaptive_eps=True,
+                round_leq=previous_round,
+                filter_partial=True,
+                filter_virtual=True,
+                filter_inter_round=True,
+                target_epsilon=epsilon,
+            )
+        )
+
+    def read_plan(self, round_: int) -> list[dict[str, Any]]:
+        """What a round sends beyond the one before."""
+        return self.run(GetProbesDiff(round_eq=round_))
+
+
+def mapped(prefix: str) -> str:
+    """A prefix's first address as diamond-miner has it."""
+    first = ip_network(prefix).network_address
+    return f"::ffff:{first}" if first.version == 4 else str(first)
