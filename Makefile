@@ -43,10 +43,15 @@ statistics: setup
 	$(RUN)pytest -m statistics --log-cli-level=INFO
 
 demo: setup
-	@sh .ci/prerequisites demo
+	@rm -rf build/demo
 	$(RUN)anabranch validate examples/survey.yaml
-	echo 0.0.0.0/0,udp,2,32,6 | $(RUN)anabranch targets -
-	$(RUN)anabranch simulate --set hosts=1 -- ping -c 3 240.0.1.1
+	$(RUN)anabranch simulate --vantage-points 2 -- \
+	    $(RUN)anabranch run examples/survey.yaml --data build/demo
+	$(RUN)anabranch score examples/survey.yaml --data build/demo --vantage-points 2 \
+	    --expected examples/survey.expected.json
+	$(RUN)anabranch plot demo --data build/demo --output build/demo/demo.svg
+	$(RUN)anabranch plot demo --data build/demo --target largest --output build/demo/paths.svg
+	$(RUN)anabranch results demo --data build/demo --table links --output build/demo/links.csv
 
 bench: setup
 	$(UV) sync --quiet --locked --all-extras --group bench

@@ -25,30 +25,31 @@ ID = "ours"
 
 
 class DiamondMiner:
-    """A database of diamond-miner's, with the replies of a file as caracal writes them."""
+    """A database of diamond-miner's, with replies from a file of caracal's format."""
 
     def __init__(self, replies: Path) -> None:
-        self._session = chdb.session.Session()
-        settings = "allow_suspicious_ttl_expressions = 1"
-        self._session.query(f"SET {settings}")
+        self._session = chdb.session.Session()  # type: ignore[no-untyped-call]
+        self._query("SET allow_suspicious_ttl_expressions = 1")
         for statement in CreateTables().statements(ID):
-            self._session.query(statement)
-        self._session.query(
+            self._query(statement)
+        self._query(
             f"INSERT INTO results__{ID} SELECT * FROM file('{replies}', 'CSVWithNames')"
         )
+
+    def _query(self, query: str, output_format: str = "Null") -> list[Any]:
+        answer = self._session.query(query, output_format)  # type: ignore[no-untyped-call]
+        return [json.loads(line) for line in str(answer).splitlines()]
 
     def run(self, query: Query) -> list[dict[str, Any]]:
         """The rows of a query."""
         rows = []
         for statement in query.statements(ID, UNIVERSE_SUBSET):
-            answer = str(self._session.query(statement, "JSONEachRow"))
-            rows += [json.loads(line) for line in answer.splitlines()]
+            rows += self._query(statement, "JSONEachRow")
         return rows
 
     def select(self, query: str) -> list[tuple[Any, ...]]:
         """The rows of an SQL query."""
-        answer = str(self._session.query(query, "JSONCompactEachRow"))
-        return [tuple(json.loads(line)) for line in answer.splitlines()]
+        return [tuple(row) for row in self._query(query, "JSONCompactEachRow")]
 
     def find_links(self) -> None:
         """Fills the tables of prefixes and links."""

@@ -6,9 +6,18 @@ import argparse
 import sys
 
 from anabranch.api.manifest import ManifestError
-from anabranch.cli import crds, results, run, simulate, targets, validate
+from anabranch.cli import (
+    crds,
+    plot,
+    results,
+    run,
+    score,
+    simulate,
+    targets,
+    validate,
+)
 
-COMMANDS = (validate, run, results, targets, simulate, crds)
+COMMANDS = (validate, run, results, plot, targets, simulate, score, crds)
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import signal
 import sys
+import tempfile
 import threading
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from anabranch.api import Measurement
+from anabranch.api.tool import DiamondMiner
 from anabranch.cli.command import open_stdin, write
 
 if TYPE_CHECKING:
@@ -18,7 +20,6 @@ if TYPE_CHECKING:
     from anabranch.cli.command import Commands
     from anabranch.local.assignment import Assignment
     from anabranch.local.survey import Report
-    from anabranch.store.directory import DirectoryStore
 
 DATA = Path("anabranch-data")
 """Where results go when nobody says where."""
@@ -31,10 +32,11 @@ def add_parser(commands: Commands) -> None:
     parser = commands.add_parser(
         "run",
         help="run the measurements of manifests from this machine",
-        description="Runs measurements from this machine, each agent where its nodeName "
-        "says: in the network namespace of that name, or right here on localhost. What "
-        "was interrupted goes on when it is started again. Exits with 0 when all is "
-        "mapped, 1 when something is refused or fails, 130 when it was interrupted.",
+        description="Runs measurements from this machine, each agent where its "
+        "nodeName says: in the network namespace of that name, or right here on "
+        "localhost. What was interrupted goes on when it is started again. Exits with "
+        "0 when it is through, 1 when something is refused or fails, and 130 when it "
+        "was interrupted.",
     )
     parser.add_argument(
         "files",
@@ -59,28 +61,31 @@ def add_parser(commands: Commands) -> None:
 
 def run(chosen: argparse.Namespace) -> int:
     """Runs all measurements, one after another."""
-    from anabranch.local.assignment import RunError, assign  # noqa: PLC0415 (extras)
-    from anabranch.local.manifest import load_manifests  # noqa: PLC0415 (extras)
+    # Extras, which other commands do without.
+    from anabranch.local.assignment import RunError, assign  # noqa: PLC0415
+    from anabranch.local.manifest import load_manifests  # noqa: PLC0415
 
     manifests = load_manifests(chosen.files, open_stdin)
     documents = manifests.of_kind(Measurement)
     if not documents:
         print("anabranch: there is no Measurement to run; add one", file=sys.stderr)
         return 1
-    assigned = [(each.object, list(assign(manifests, each))) for each in documents]
+    assigned = [list(assign(manifests, each)) for each in documents]
     stopped = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stopped.set())
     code = 0
-    for measurement, assignments in assigned:
+    for document, assignments in zip(documents, assigned, strict=True):
+        spec = document.object.spec
         try:
-            if chosen.dry_run or measurement.spec.dry_run:
+            if chosen.dry_run or spec.dry_run:
                 describe(assignments)
             else:
-                check(measurement, assignments)
+                check(document.object, assignments)
                 code = max(code, survey(assignments, chosen.data, stopped))
         except RunError as error:
-            print(f"anabranch: {measurement.metadata.name}: {error}", file=sys.stderr)
+            name = document.object.metadata.name
+            print(f"anabranch: {name}: {error}", file=sys.stderr)
             code = max(code, 1)
     return code
 
@@ -91,15 +96,16 @@ def check(measurement: Measurement, assignments: list[Assignment]) -> None:
     Raises:
         RunError: When it is not, with the remedy.
     """
-    from anabranch.local.assignment import RunError  # noqa: PLC0415 (extras)
+    from anabranch.local.assignment import RunError  # noqa: PLC0415 (an extra)
 
-    spec = measurement.spec
+    for assignment in assignments:
+        assignment.find_network()
+    spec, count = measurement.spec, len(assignments)
     if spec.suspend:
         raise RunError("it is suspended; remove suspend to run it")
     if any(assignment.policy.stop for assignment in assignments):
         raise RunError("the ProbingPolicy stops all probing; set its stop to false")
-    if len(assignments) < spec.min_agents:
-        count = len(assignments)
+    if count < spec.min_agents:
         raise RunError(
             f"minAgents is {spec.min_agents}, but only {count} are selected; lower it, "
             "or select more"
@@ -108,71 +114,80 @@ def check(measurement: Measurement, assignments: list[Assignment]) -> None:
 
 def describe(assignments: list[Assignment]) -> None:
     """Says what would be sent, and how long it would take."""
-    import tempfile  # noqa: PLC0415 (as the function's other needs)
-
-    from anabranch.api.tool import DiamondMiner  # noqa: PLC0415 (with them)
-    from anabranch.local.display import describe_seconds  # noqa: PLC0415 (extras)
+    from anabranch.local.display import describe_seconds  # noqa: PLC0415 (an extra)
 
     for assignment in assignments:
         with tempfile.TemporaryDirectory() as folder:
             probes = assignment.write_targets(Path(folder, "targets.parquet")).probes
-        name, run = assignment.agent.metadata.name, assignment.keys.measurement
-        more = ""
-        if isinstance(assignment.measurement.spec.tool, DiamondMiner):
-            more = "; less where paths end before, then what load balancers take"
-        write(
-            f"{run}: {name} would send {probes:,} probes to {len(assignment.targets):,} "
-            f"targets at {assignment.rate:,}/s: "
-            f"{describe_seconds(probes / assignment.rate)} for the first round{more}\n"
+        line = (
+            f"{assignment.measurement.metadata.name}: {assignment.agent.metadata.name} "
+            f"would send {probes:,} probes to {len(assignment.targets):,} targets at "
+            f"{assignment.rate:,}/s, in {describe_seconds(probes / assignment.rate)}"
         )
+        if isinstance(assignment.measurement.spec.tool, DiamondMiner):
+            line += (
+                " at most for the first round; later rounds send what load balancers "
+                "take"
+            )
+        write(f"{line}\n")
 
 
-def survey(
-    assignments: list[Assignment], data: Path, stopped: threading.Event
-) -> int:
+def survey(assignments: list[Assignment], data: Path, stopped: threading.Event) -> int:
     """Runs a measurement, shows how far it is, and sums it up; the exit code."""
-    from anabranch.local.display import open_display  # noqa: PLC0415 (extras)
-    from anabranch.local.survey import run_survey  # noqa: PLC0415 (extras)
-    from anabranch.store.directory import DirectoryStore  # noqa: PLC0415 (extras)
+    # Extras, which other commands do without.
+    from anabranch.local.display import open_display  # noqa: PLC0415
+    from anabranch.local.survey import run_survey  # noqa: PLC0415
+    from anabranch.store.directory import DirectoryStore  # noqa: PLC0415
 
-    start_at = assignments[0].measurement.spec.start_at
-    if start_at:
-        stopped.wait(max((start_at - datetime.now(UTC)).total_seconds(), 0))
-    store = DirectoryStore(data)
+    spec = assignments[0].measurement.spec
+    if spec.start_at:
+        stopped.wait(max((spec.start_at - datetime.now(UTC)).total_seconds(), 0))
     with open_display(sys.stderr) as display:
+        store = DirectoryStore(data)
         report = run_survey(assignments, store, display.show, stopped)
-    sum_up(assignments, report, store)
+    sum_up(assignments, report, data)
     for agent in report.failed:
         if not isinstance(agent.error, (OSError, ValueError, RuntimeError)):
             raise agent.error or AssertionError
         print(f"anabranch: {agent.name}: {agent.error}", file=sys.stderr)
-    if report.failed:
+    if report.is_overdue:
+        message = "it took longer than it may: see activeDeadlineSeconds"
+        print(f"anabranch: {message}; what it found is kept", file=sys.stderr)
+    if report.failed or report.is_overdue:
         return 1
     return INTERRUPTED if report.stopped else 0
 
 
-def sum_up(
-    assignments: list[Assignment], report: Report, store: DirectoryStore
-) -> None:
+def sum_up(assignments: list[Assignment], report: Report, data: Path) -> None:
     """Says what was sent and found, and where it is."""
-    from anabranch.local.display import describe_seconds  # noqa: PLC0415 (extras)
+    # Extras, which other commands do without.
+    from anabranch.local.display import describe_seconds  # noqa: PLC0415
+    from anabranch.local.runs import open_results  # noqa: PLC0415
 
-    for assignment, agent in zip(assignments, report.agents, strict=True):
-        extra = [
-            f"{count:,} {what}"
-            for count, what in (
-                (agent.unroutable, "probes had no route"),
-                (agent.lost, "packets were lost before they were read"),
-            )
-            if count
-        ]
-        line = (
-            f"{agent.name}: {agent.state.value} in round {agent.step.round}: "
-            f"{agent.sent + agent.step_sent:,} probes, {agent.replies:,} replies, "
-            f"{agent.links:,} links"
-        )
-        folder = store.path(assignment.keys.root)
-        write(f"{', '.join([line, *extra])}: {folder}\n")
-    write(f"{describe_seconds(report.seconds)} in all\n")
+    for agent in report.agents:
+        counts = {
+            "probes": agent.sent + agent.step_sent,
+            "replies": agent.replies,
+            "links": agent.links,
+            "probes without a route": agent.unroutable,
+            "packets lost unread": agent.lost,
+        }
+        needed = {"probes", "replies", "links"}
+        told = [f"{n:,} {what}" for what, n in counts.items() if n or what in needed]
+        where = f"{agent.state.value} in round {agent.step.round}"
+        write(f"{agent.name}: {where}: {', '.join(told)}\n")
+        if agent.probes_left:
+            left = f"{agent.probes_left:,} more probes would go on"
+            write(f"{agent.name}: maxRounds ended it: {left}\n")
+    name = assignments[0].measurement.metadata.name
+    with open_results(data, [each.keys for each in assignments]) as results:
+        try:
+            found = results.count()
+        except LookupError:
+            found = {"interfaces": 0, "links": 0}
+    write(
+        f"{name}: {found['interfaces']:,} interfaces and {found['links']:,} links in "
+        f"{describe_seconds(report.seconds)}, in {data}\n"
+    )
     if report.stopped:
-        write("interrupted: run it again to go on\n")
+        write("it was stopped; run it again to go on\n")

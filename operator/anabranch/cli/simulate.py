@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from anabranch_engine import Simulation
+
     from anabranch.cli.command import Commands
 
 
@@ -22,6 +24,19 @@ def add_parser(commands: Commands) -> None:
         "are for ip netns exec, as vp2, vp3 and so on. All is gone when the command "
         "ends.",
     )
+    add_simulation_arguments(parser)
+    parser.add_argument(
+        "--truth",
+        type=Path,
+        metavar="FOLDER",
+        help="write what there is to be found, as Parquet",
+    )
+    parser.add_argument("command", nargs="+", metavar="COMMAND")
+    parser.set_defaults(run=run)
+
+
+def add_simulation_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds what tells a simulated Internet."""
     parser.add_argument(
         "--prefixes",
         type=_read_number,
@@ -61,29 +76,31 @@ def add_parser(commands: Commands) -> None:
         metavar="NAME=VALUE",
         help="a trait of the network; --set help lists them",
     )
-    parser.add_argument(
-        "--truth",
-        type=Path,
-        metavar="FOLDER",
-        help="write what there is to be found, as Parquet",
+
+
+def open_simulation(chosen: argparse.Namespace) -> Simulation:
+    """The simulated Internet that arguments tell.
+
+    Raises:
+        OSError: When a topology file can't be read.
+        ValueError: When there is no such Internet.
+    """
+    from anabranch_engine import Simulation  # noqa: PLC0415 (an extra)
+
+    return Simulation(
+        prefixes_v4=_choose_number(chosen.prefixes, 1000, chosen.topology),
+        prefixes_v6=_choose_number(chosen.prefixes_v6, 200, chosen.topology),
+        vantage_points=chosen.vantage_points,
+        seed=chosen.seed,
+        switches=_choose_switches(chosen),
+        topologies=chosen.topology,
     )
-    parser.add_argument("command", nargs="+", metavar="COMMAND")
-    parser.set_defaults(run=run)
 
 
 def run(chosen: argparse.Namespace) -> int:
     """Gives the command's exit code."""
-    from anabranch_engine import Simulation  # noqa: PLC0415 (an extra)
-
     try:
-        simulation = Simulation(
-            prefixes_v4=_choose_number(chosen.prefixes, 1000, chosen.topology),
-            prefixes_v6=_choose_number(chosen.prefixes_v6, 200, chosen.topology),
-            vantage_points=chosen.vantage_points,
-            seed=chosen.seed,
-            switches=_choose_switches(chosen),
-            topologies=chosen.topology,
-        )
+        simulation = open_simulation(chosen)
     except (OSError, ValueError) as error:
         print(f"anabranch: {error}", file=sys.stderr)
         return 1

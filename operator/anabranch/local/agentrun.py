@@ -6,6 +6,7 @@ import enum
 import json
 import threading
 from dataclasses import dataclass, field
+from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
 import pyarrow.parquet as pq
@@ -52,13 +53,15 @@ class Progress:
     replies: int = 0
     """Replies of all steps."""
     links: int = 0
-    """Links of all steps that are over."""
+    """Links that were found in the steps that are over, each once."""
     rate: float = 0
     """Probes a second, of late."""
     unroutable: int = 0
     """Probes to prefixes that no route leads to."""
     lost: int = 0
     """Packets that the kernel dropped unread."""
+    probes_left: int = 0
+    """Probes that a further round would have sent, had maxRounds allowed it."""
     error: BaseException | None = None
     """Why it failed."""
 
@@ -101,7 +104,8 @@ class AgentRun:
         step: Step | None = FIRST
         for done, outcome in job.read_outcomes().items():
             self._add_parts(keys.step(done))
-            progress.links += outcome.links
+            progress.links = outcome.links
+            progress.probes_left = outcome.probes_left
             step = outcome.next_step
         if step == FIRST:
             job.begin()
@@ -115,7 +119,8 @@ class AgentRun:
             outcome = job.conclude(step)
             progress.sent += progress.step_sent
             progress.step_sent = progress.planned = 0
-            progress.links += outcome.links
+            progress.links = outcome.links
+            progress.probes_left = outcome.probes_left
             step = outcome.next_step
         progress.state = State.DONE
 
@@ -130,7 +135,7 @@ class AgentRun:
         self._prober = Prober(
             plan,
             self.store.path(keys.replies),
-            network=assignment.network,
+            network=assignment.find_network(),
             order=f"{assignment.agent.metadata.name}/{step}",
             round_number=step.round,
             rate=assignment.rate,
@@ -140,7 +145,7 @@ class AgentRun:
             max_ttl=agent.max_ttl,
             wait_seconds=self.wait_seconds,
             interface=agent.interface,
-            sources=[source for source in sources if source],
+            sources=[ip_address(source) for source in sources if source],
             contact=policy.contact,
         )
         if self._stop.is_set():

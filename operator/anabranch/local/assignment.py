@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from anabranch_engine import Targets
 
+    from anabranch.api.document import Path as FieldPath
     from anabranch.api.manifest import Document, Manifests, Problem
     from anabranch.api.measurement import MeasurementAgent
     from anabranch.api.policy import ProbingPolicySpec
@@ -51,8 +52,6 @@ class Assignment:
     """The tool's, with what the agent takes instead."""
     rate: int
     """Probes a second."""
-    network: Path | None
-    """The network namespace to probe from; none for the one that this runs in."""
 
     @property
     def keys(self) -> RunKeys:
@@ -74,7 +73,25 @@ class Assignment:
             drop_private=not (agent.allow_reserved and self.policy.allow_reserved),
         )
 
-    def write_targets(self, file: Path) -> Plan:
+    def find_network(self) -> Path | None:
+        """The network namespace of the agent's node; none for this machine's own.
+
+        Raises:
+            RunError: When its node is neither.
+        """
+        node = self.agent.spec.node_name
+        if node in {LOCALHOST, socket.gethostname()}:
+            return None
+        network = NETWORKS / node
+        if network.exists():
+            return network
+        raise RunError(
+            f"Agent {self.agent.metadata.name!r} is on node {node!r}, which is neither "
+            f"this machine nor a network namespace of it; let nodeName be "
+            f"{LOCALHOST!r} to probe from here, or make one: ip netns add {node}"
+        )
+
+    def write_targets(self, file: Path, blocks: int | None = None) -> Plan:
         """Writes all targets, with the parameters of flows, as a plan."""
         given = self.parameters
         kwargs = given.flow_mapper_kwargs
@@ -89,6 +106,7 @@ class Assignment:
             order_seed=int.from_bytes(hashlib.sha256(run).digest()[:8]),
             seed=_choose(given.flow_mapper, "RandomFlowMapper", seed, 42),
             step=_choose(given.flow_mapper, "IntervalFlowMapper", step, 32),
+            blocks=blocks,
         )
 
     def start_or_resume(self, store: DirectoryStore, scratch: Path) -> None:
@@ -103,6 +121,7 @@ class Assignment:
             ),
             "targetList": self.digest,
             "dropPrivate": self.rules.drop_private,
+            "agent": self.agent.spec.model_dump(mode="json", by_alias=True),
         }
         text = json.dumps(ours, indent=1)
         if not store.put(self.keys.run, text.encode()):
@@ -159,21 +178,15 @@ def assign(
     agents = [each.object for each in manifests.of_kind(Agent)]
     problems: list[Problem] = []
     for index, entry in enumerate(measurement.spec.agents):
+        at: FieldPath = ("spec", "agents", index)
         key = (measurement.metadata.namespace, entry.target_list)
         found = manifests.find(TargetList, key)
         content = read_target_list(found, manifests) if found else None
         if content is None:
             message = "its content is not here: a local run takes entries or a file"
-            path = ("spec", "agents", index, "targetList")
-            problems.append(document.problem(path, message))
+            problems.append(document.problem((*at, "targetList"), message))
             continue
         for agent in select_agents(entry, agents):
-            try:
-                network = find_network(agent)
-            except RunError as error:
-                path = ("spec", "agents", index)
-                problems.append(document.problem(path, str(error)))
-                continue
             yield Assignment(
                 agent=agent,
                 measurement=measurement,
@@ -184,29 +197,9 @@ def assign(
                 digest=content.digest(),
                 parameters=_merge(measurement, entry),
                 rate=_choose_rate(agent, entry, policy),
-                network=network,
             )
     if problems:
         raise ManifestError(problems)
-
-
-def find_network(agent: Agent) -> Path | None:
-    """The network namespace that stands for an agent's node; none for this machine.
-
-    Raises:
-        RunError: When its node is neither.
-    """
-    node = agent.spec.node_name
-    if node in {LOCALHOST, socket.gethostname()}:
-        return None
-    network = NETWORKS / node
-    if network.exists():
-        return network
-    raise RunError(
-        f"Agent {agent.metadata.name!r} is on node {node!r}, which is neither this "
-        f"machine nor a network namespace of it; let nodeName be {LOCALHOST!r} to probe "
-        f"from here, or make the namespace: ip netns add {node}"
-    )
 
 
 def _merge(measurement: Measurement, entry: MeasurementAgent) -> FlowParameters:
@@ -222,6 +215,8 @@ def _merge(measurement: Measurement, entry: MeasurementAgent) -> FlowParameters:
     return tool.model_copy(update=given)
 
 
-def _choose_rate(agent: Agent, entry: MeasurementAgent, policy: ProbingPolicySpec) -> int:
+def _choose_rate(
+    agent: Agent, entry: MeasurementAgent, policy: ProbingPolicySpec
+) -> int:
     limits = (agent.spec.max_probing_rate, entry.probing_rate, policy.max_rate)
     return min(limit for limit in limits if limit is not None)

@@ -13,7 +13,7 @@ from rich.table import Table
 from anabranch.local.agentrun import State
 
 if TYPE_CHECKING:
-    from typing import TextIO
+    from typing import Self, TextIO
 
     from anabranch.local.agentrun import Progress
 
@@ -24,7 +24,7 @@ _COLUMNS = ("agent", "round", "state", "sent", "rate", "replies", "links", "left
 class Display(Protocol):
     """Shows progress; to be called as often as one likes."""
 
-    def __enter__(self) -> Display: ...
+    def __enter__(self) -> Self: ...
     def __exit__(self, *error: object) -> None: ...
     def show(self, agents: list[Progress]) -> None:
         """Shows how far the agents are now."""
@@ -64,7 +64,7 @@ class _Table:
     def __init__(self, console: Console) -> None:
         self._live = Live(console=console, auto_refresh=False)
 
-    def __enter__(self) -> _Table:
+    def __enter__(self) -> Self:
         self._live.__enter__()
         return self
 
@@ -98,7 +98,7 @@ class _Lines:
         self._out = out
         self._told: dict[str, tuple[object, float]] = {}
 
-    def __enter__(self) -> _Lines:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

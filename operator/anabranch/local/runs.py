@@ -34,9 +34,11 @@ def find_runs(
     ]
     ids = sorted({run.run_id for run in runs})
     if not runs:
-        known = sorted({file.parents[1].name for file in data.glob("agents/*/*/*/run.json")})
+        known = sorted(
+            {file.parents[1].name for file in data.glob("agents/*/*/*/run.json")}
+        )
         raise LookupError(
-            f"there is no run of {uid} in {data}; there are: {', '.join(known) or 'none'}"
+            f"there is no run of {uid} in {data}, only of: {', '.join(known) or 'none'}"
         )
     if len(ids) > 1:
         raise LookupError(f"{uid} has the runs {', '.join(ids)}; choose with --run-id")

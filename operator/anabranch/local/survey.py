@@ -30,6 +30,8 @@ class Report:
 
     agents: list[Progress]
     seconds: float
+    is_overdue: bool
+    """Whether it was stopped because it took longer than it may."""
 
     @property
     def failed(self) -> list[Progress]:
@@ -51,6 +53,7 @@ def run_survey(
 ) -> Report:
     """Runs all agents to the end, or until ``stopped`` is set; failures are reported.
 
+    It is stopped too when it takes longer than the measurement and the policy let it.
     ``show`` is called some times a second.
 
     Raises:
@@ -74,16 +77,26 @@ def run_survey(
         for thread in threads:
             thread.start()
         agents = [run.progress for run in runs]
+        deadline = start + _find_limit(assignments[0])
         while any(thread.is_alive() for thread in threads):
-            if stopped.wait(_LOOK_SECONDS):
+            if stopped.is_set() or time.monotonic() > deadline:
                 for run in runs:
                     run.stop()
-                time.sleep(_LOOK_SECONDS)
+            time.sleep(_LOOK_SECONDS)
             show(agents)
         for thread in threads:
             thread.join()
         show(agents)
-    return Report(agents, time.monotonic() - start)
+    end = time.monotonic()
+    is_overdue = end > deadline and any(each.state == State.STOPPED for each in agents)
+    return Report(agents, end - start, is_overdue)
+
+
+def _find_limit(assignment: Assignment) -> float:
+    """How long a run may take, in seconds."""
+    spec, limits = assignment.measurement.spec, assignment.policy.limits
+    given = (spec.active_deadline_seconds, limits.max_duration_seconds)
+    return min((limit for limit in given if limit), default=float("inf"))
 
 
 @contextmanager

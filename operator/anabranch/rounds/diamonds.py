@@ -9,13 +9,13 @@ import pyarrow as pa
 def find_diamonds(hops: pa.Table) -> pa.Table:
     """The diamonds of some prefixes.
 
-    ``hops`` has the columns prefix_index, ttl, width (the interfaces at that hop) and addr
-    (one of them), sorted by the first two. A diamond begins at a hop of one interface
-    that is followed by a hop of more, its divergence point, and ends at the next hop of
-    one, its convergence point (Augustin et al., IMC 2007); without one, or with a hop in
-    between that nobody answered from, it is none. The columns of the outcome are
-    prefix_index, divergence_ttl, divergence_addr, convergence_ttl, convergence_addr,
-    max_length (in hops from end to end) and max_width.
+    ``hops`` has the columns prefix_index, ttl, width (the interfaces at that hop) and
+    addr (one of them), sorted by the first two. A diamond begins at a hop of one
+    interface that is followed by a hop of more, its divergence point, and ends at the
+    next hop of one, its convergence point (Augustin et al., IMC 2007); without one, or
+    with a hop in between that nobody answered from, it is none. The columns of the
+    outcome are prefix_index, divergence_ttl, divergence_addr, convergence_ttl,
+    convergence_addr, max_length (in hops from end to end) and max_width.
     """
     index = hops.column("prefix_index").to_numpy().astype(np.int64)
     ttl = hops.column("ttl").to_numpy().astype(np.int64)

@@ -1,8 +1,8 @@
 """What a step asks of each prefix.
 
-Tables in, tables out, all of one block. *Prefixes* have the columns prefix_index, min_ttl,
-max_ttl and flow_count: what the targets ask for. *Demands* have prefix_index, min_ttl,
-max_ttl, first_flow and flow_count, as ``Plan.ask`` takes them.
+Tables in, tables out, all of one block. *Prefixes* have the columns prefix_index,
+min_ttl, max_ttl and flow_count: what the targets ask for. *Demands* have prefix_index,
+min_ttl, max_ttl, first_flow and flow_count, as ``Plan.ask`` takes them.
 """
 
 from __future__ import annotations
@@ -52,6 +52,13 @@ def ask_last_ttl(prefixes: pa.Table, max_ttl: int) -> pa.Table:
     flows = _numbers(prefixes, "flow_count")
     index = _numbers(prefixes, "prefix_index")
     return _demands(index, high, high, np.zeros_like(high), flows)
+
+
+def ask_flow_space(prefixes: pa.Table, flows: int) -> pa.Table:
+    """So many flows of each prefix, at one TTL."""
+    index = _numbers(prefixes, "prefix_index")
+    ones = np.ones_like(index)
+    return _demands(index, ones, ones, ones - 1, ones * flows)
 
 
 def ask_window(
@@ -106,7 +113,9 @@ def ask_flows(counts: pa.Table, failure_probability: float) -> pa.Table:
     sent = np.maximum(total("earlier_links"), initial)
     more = total("links") - sent
     asked = more > 0
-    rows = _join_ttls(index[starts][prefix][asked], hops[asked], sent[asked], more[asked])
+    rows = _join_ttls(
+        index[starts][prefix][asked], hops[asked], sent[asked], more[asked]
+    )
     return _demands(*rows)
 
 

@@ -15,8 +15,8 @@ def share_failure(
 ) -> NDArray[np.float64]:
     """The failure probability that each TTL of a prefix may have.
 
-    Where a prefix has up to K links at a TTL, as many load balancers may be nested: each
-    gets 1 - (1 - epsilon)^(1/K), as diamond-miner's ``adaptive_eps`` has it.
+    Where a prefix has up to K links at a TTL, as many load balancers may be nested:
+    each gets 1 - (1 - epsilon)^(1/K), as diamond-miner's ``adaptive_eps`` has it.
     """
     links = np.maximum(most_links, 1)
     shared: NDArray[np.float64] = 1 - np.exp(np.log1p(-failure_probability) / links)
@@ -29,9 +29,9 @@ def count_flows(
     """The flows after which no link is likely to be missing, where so many are known.
 
     If there were k + 1 links, n flows would miss one of them with a probability of at
-    most (k + 1) (k / (k + 1))^n. The n that makes it epsilon is Diamond-Miner's stopping
-    point (Vermeulen et al., NSDI 2020), ceil(ln(epsilon / (k + 1)) / ln(k / (k + 1))).
-    Where no link is known, none is looked for.
+    most (k + 1) (k / (k + 1))^n. The n that makes it epsilon is Diamond-Miner's
+    stopping point (Vermeulen et al., NSDI 2020), ceil(ln(epsilon / (k + 1)) /
+    ln(k / (k + 1))). Where no link is known, none is looked for.
     """
     k = np.maximum(links, 1).astype(np.float64)
     flows = np.ceil(np.log(failure_probability / (k + 1)) / np.log(k / (k + 1)))

@@ -9,11 +9,12 @@ import chdb
 
 if TYPE_CHECKING:
     from pathlib import Path
+    from typing import Any
 
     import pyarrow as pa
 
 
-class QueryError(Exception):
+class QueryError(RuntimeError):
     """A query that ClickHouse refused or could not finish."""
 
 
@@ -46,9 +47,9 @@ class Engine:
         outfile = f"INTO OUTFILE '{name}' FORMAT {output_format}"
         self._run(f"{query} {outfile} SETTINGS {self._settings}", "Null")
 
-    def _run(self, query: str, output_format: str) -> pa.Table:
+    def _run(self, query: str, output_format: str) -> Any:
         with self._lock:
             try:
-                return chdb.query(query, output_format)
+                return chdb.query(query, output_format)  # type: ignore[no-untyped-call]
             except RuntimeError as error:
                 raise QueryError(str(error)) from error

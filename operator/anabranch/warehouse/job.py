@@ -56,7 +56,7 @@ class Outcome:
 
     step: str
     links: int
-    """Links found, each once a prefix and TTL."""
+    """Links found so far, each once."""
     prefixes: int
     """Prefixes that replied."""
     amplified: int
@@ -118,18 +118,12 @@ class RoundJob:
     def conclude(self, step: Step) -> Outcome:
         """Finds the links of a step that is all probed, and plans the next one."""
         done = [*self.read_outcomes(), step]
-        totals = [0, 0, 0, 0]
         for block in self._blocks_with_parts(step):
-            found = self._reduce(block, done)
-            totals = [total + more for total, more in zip(totals, found, strict=True)]
-        links, prefixes, amplified, looping = totals
+            self._reduce(block, done)
         following, probes_left = self._plan_next(step)
         outcome = Outcome(
             step=str(step),
-            links=links,
-            prefixes=prefixes,
-            amplified=amplified,
-            looping=looping,
+            **self._count(step),
             next=str(following) if following else None,
             probes_left=probes_left,
         )
@@ -165,33 +159,35 @@ class RoundJob:
             return sources[0]
         return f"({' UNION ALL '.join(f'SELECT * FROM {each}' for each in sources)})"
 
-    def _reduce(self, block: int, steps: list[Step]) -> tuple[int, int, int, int]:
-        """Finds links and prefixes of a block; how many there are of what."""
+    def _reduce(self, block: int, steps: list[Step]) -> None:
+        """Finds links and prefixes of a block that has parts in the last step."""
         *earlier, step = steps
         keys = self._keys.step(step)
         replies = self._read_parts(block, [step])
         if replies is None:
-            return 0, 0, 0, 0
+            raise FileNotFoundError(keys.parts(block))
         self._put(keys.prefixes(block), find_prefixes(replies))
         prefixes = self._read_all(block, "prefixes")
         if prefixes is None:
             raise FileNotFoundError(keys.prefixes(block))
         before = self._read_parts(block, earlier)
         self._put(keys.links(block), find_links(replies, before, prefixes))
-        links = self._store.read_sql(keys.links(block))
-        prefixes = self._store.read_sql(keys.prefixes(block))
+
+    def _count(self, step: Step) -> dict[str, int]:
+        """How much was found: links so far, prefixes in this step."""
+        keys = self._keys.step(step)
+        prefixes = self._store.read_sql(f"{keys.root}/prefixes/*.parquet")
+        links = self._store.read_sql(f"{self._keys.root}/*/links/*.parquet")
+        if not self._blocks_with_parts(step):
+            return dict.fromkeys(("links", "prefixes", "amplified", "looping"), 0)
         counted = self._engine.read(
-            f"SELECT (SELECT count() FROM {links}) AS links, count() AS prefixes, "
+            "SELECT (SELECT uniqExact(cityHash64(near_addr, far_addr)) "
+            f"FROM {links}) AS links, count() AS prefixes, "
             "countIf(has_amplification) AS amplified, countIf(has_loops) AS looping "
             f"FROM {prefixes}"
         )
-        numbers = counted.to_pylist()[0]
-        return (
-            numbers["links"],
-            numbers["prefixes"],
-            numbers["amplified"],
-            numbers["looping"],
-        )
+        counts: dict[str, int] = counted.to_pylist()[0]
+        return counts
 
     def _put(self, key: str, query: str) -> None:
         draft = self._scratch / "rows.parquet"
@@ -228,7 +224,8 @@ class RoundJob:
         """The highest TTL that a target begins with."""
         targets = self._store.read_sql(self._keys.targets)
         found = self._engine.read(f"SELECT max(min_ttl) AS ttl FROM {targets}")
-        return max(found.to_pylist()[0]["ttl"], self._rules.min_ttl)
+        latest: int = found.to_pylist()[0]["ttl"]
+        return max(latest, self._rules.min_ttl)
 
     def _demand(self, step: Step) -> Iterator[pa.Table]:
         """What a step asks of each block."""

@@ -31,8 +31,8 @@ PRIVATE = (
 class Replies:
     """Which replies count, as diamond-miner has it by default.
 
-    Only time exceeded, not from the prefix that is probed, and with ``drop_private`` not
-    from private addresses, which are others' in other places.
+    Only time exceeded, not from the prefix that is probed, and with ``drop_private``
+    not from private addresses, which are others' in other places.
     """
 
     drop_private: bool
@@ -50,10 +50,12 @@ class Replies:
                 for first, last in PRIVATE
             )
             unique_local = [f"unhex('fd{end * 15}')" for end in ("00", "ff")]
-            conditions.append(f"NOT reply_src_addr BETWEEN {' AND '.join(unique_local)}")
+            conditions.append(
+                f"NOT reply_src_addr BETWEEN {' AND '.join(unique_local)}"
+            )
         return (
-            "SELECT prefix_index, flow, probe_ttl AS ttl, round, reply_src_addr AS addr "
-            f"FROM {source} WHERE {' AND '.join(conditions)}"
+            "SELECT prefix_index, flow, probe_ttl AS ttl, round, "
+            f"reply_src_addr AS addr FROM {source} WHERE {' AND '.join(conditions)}"
         )
 
 
@@ -64,8 +66,8 @@ def _mapped(address: str) -> str:
 def find_prefixes(replies: str) -> str:
     """What is to be known of the prefixes that replied.
 
-    A prefix has *amplification* when a probe had two replies, and *loops* when a flow met
-    an interface twice.
+    A prefix has *amplification* when a probe had two replies, and *loops* when a flow
+    met an interface twice.
     """
     return f"""
         SELECT prefix_index, sum(heard) AS replies,
@@ -82,7 +84,7 @@ def find_prefixes(replies: str) -> str:
 
 
 def find_links(replies: str, earlier: str | None, prefixes: str) -> str:
-    """The links of a step's flows, with both ends' rounds and how many flows crossed them.
+    """The links of a step's flows: both ends' rounds, and how many flows crossed them.
 
     A link lies between replies to the same flow at neighbouring TTLs, of which at least
     one is this step's. Prefixes with amplification have none: which reply is to be
@@ -107,7 +109,8 @@ def find_links(replies: str, earlier: str | None, prefixes: str) -> str:
                 leadInFrame(addr) OVER w AS next_addr,
                 leadInFrame(is_new) OVER w AS next_is_new
             FROM (
-                SELECT prefix_index, flow::UInt64 * 256 + ttl AS hop, round, addr, is_new
+                SELECT prefix_index, flow::UInt64 * 256 + ttl AS hop, round, addr,
+                    is_new
                 FROM ({rows})
                 WHERE prefix_index NOT IN ({amplified})
             )
@@ -127,7 +130,9 @@ def find_continuing(replies: str, least_ttl: int) -> str:
     return f"SELECT DISTINCT prefix_index FROM ({replies}) WHERE ttl >= {least_ttl}"
 
 
-def count_links(links: str, prefixes: str, targets: str, block: int, round_: int) -> str:
+def count_links(
+    links: str, prefixes: str, targets: str, block: int, round_: int
+) -> str:
     """The links of each prefix and near TTL, now and when this round was planned.
 
     Links whose ends were seen in different rounds do not count: the path may have

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from ipaddress import ip_network
 from typing import TYPE_CHECKING
 
 import pyarrow.parquet as pq
@@ -104,12 +105,22 @@ class AgentResults:
     def links(self) -> str:
         """Links, each once."""
         return (
-            f"SELECT '{self.keys.agent}' AS agent, {_text('near_addr')} AS near_address, "
+            f"SELECT '{self.keys.agent}' AS agent, "
+            f"{_text('near_addr')} AS near_address, "
             f"{_text('far_addr')} AS far_address, min(near_ttl) AS min_near_ttl, "
             "max(near_ttl) AS max_near_ttl, uniqExact(prefix_index) AS prefixes, "
             "sum(flows) AS flows, min(greatest(near_round, far_round)) AS first_round, "
             f"min(near_round != far_round) AS is_inter_round FROM {self._links()} "
             "GROUP BY near_addr, far_addr"
+        )
+
+    @property
+    def paths(self) -> str:
+        """Links of each target: prefix, ttl, near, far and flows."""
+        return (
+            f"SELECT prefix, near_ttl AS ttl, {_text('near_addr')} AS near, "
+            f"{_text('far_addr')} AS far, flows FROM {self._links()} AS links "
+            f"INNER JOIN {self._targets} AS targets USING (prefix_index)"
         )
 
     def write_diamonds(self, folder: Path) -> None:
@@ -135,7 +146,8 @@ class AgentResults:
         )
         return (
             f"SELECT '{self.keys.agent}' AS agent, prefix, protocol, {ends}, "
-            f"max_length, max_width FROM file('{folder}/*.parquet', 'Parquet') AS found "
+            "max_length, max_width "
+            f"FROM file('{folder}/*.parquet', 'Parquet') AS found "
             f"INNER JOIN {self._targets} AS targets USING (prefix_index)"
         )
 
@@ -171,6 +183,64 @@ class Results:
         counts: dict[str, int] = counted.to_pylist()[0]
         return counts
 
+    def read_diamonds(self) -> list[tuple[int, int]]:
+        """The max_width and max_length of each diamond.
+
+        Raises:
+            LookupError: When there are no links yet.
+        """
+        query = self._select("diamonds", is_caracal=False)
+        rows = self.engine.read(f"SELECT max_width, max_length FROM ({query})")
+        return [(row["max_width"], row["max_length"]) for row in rows.to_pylist()]
+
+    def count_links_by_round(self) -> list[tuple[int, int]]:
+        """Rounds, and how many links each was the first to find.
+
+        Raises:
+            LookupError: When there are no links yet.
+        """
+        query = self._select("links", is_caracal=False)
+        rows = self.engine.read(
+            "SELECT round, count() AS links FROM (SELECT min(first_round) AS round "
+            f"FROM ({query}) GROUP BY near_address, far_address) "
+            "GROUP BY round ORDER BY round"
+        )
+        return [(row["round"], row["links"]) for row in rows.to_pylist()]
+
+    def read_paths(
+        self, target: str
+    ) -> tuple[str, list[tuple[tuple[int, str], tuple[int, str], int]]]:
+        """The links to a target, or to the one that has the most: ``largest``.
+
+        Near and far TTL and address, and how many flows were seen to pass.
+
+        Raises:
+            LookupError: When there are none.
+            ValueError: When the target is neither a prefix nor ``largest``.
+        """
+        if target != "largest":
+            target = str(ip_network(target))
+        agents = [AgentResults(self.store, self.engine, keys) for keys in self.runs]
+        selects = [agent.paths for agent in agents if "links" in agent.kinds]
+        if not selects:
+            raise LookupError("there are no links yet; let it run for a while")
+        paths = f"({' UNION ALL '.join(selects)})"
+        if target == "largest":
+            most = f"SELECT prefix FROM {paths} GROUP BY prefix ORDER BY uniqExact"
+            found = self.engine.read(f"{most}(ttl, near, far) DESC, prefix LIMIT 1")
+            target = found.to_pylist()[0]["prefix"] if len(found) else target
+        rows = self.engine.read(
+            f"SELECT ttl, near, far, sum(flows) AS flows FROM {paths} "
+            f"WHERE prefix = '{target}' GROUP BY ttl, near, far ORDER BY ttl, near, far"
+        )
+        edges = [
+            ((row["ttl"], row["near"]), (row["ttl"] + 1, row["far"]), row["flows"])
+            for row in rows.to_pylist()
+        ]
+        if not edges:
+            raise LookupError(f"no links are known on the way to {target}")
+        return target, edges
+
     def _select(self, table: str, is_caracal: bool) -> str:  # noqa: FBT001
         needed = "replies" if table in {"replies", "interfaces"} else "links"
         selects = []
@@ -198,7 +268,13 @@ class Results:
 _CARACAL = (
     *("capture_timestamp", "probe_protocol", "probe_src_addr", "probe_dst_addr"),
     *("probe_src_port", "probe_dst_port", "probe_ttl", "quoted_ttl", "reply_src_addr"),
-    *("reply_protocol", "reply_icmp_type", "reply_icmp_code", "reply_ttl", "reply_size"),
+    *(
+        "reply_protocol",
+        "reply_icmp_type",
+        "reply_icmp_code",
+        "reply_ttl",
+        "reply_size",
+    ),
     *("reply_mpls_labels", "rtt", "round"),
 )
 """The columns of caracal's replies, in their order."""

@@ -13,6 +13,7 @@ __all__ = [
     "Prober",
     "Simulation",
     "Statistics",
+    "Table",
     "TargetList",
     "TargetListError",
     "Targets",
@@ -24,7 +25,7 @@ MAX_TARGETS: Final[int]
 class _Reads(Protocol):
     def read(self, size: int, /) -> bytes: ...
 
-class _Table(Protocol):
+class _Arrow(Protocol):
     def __arrow_c_stream__(self, requested_schema: object | None = None) -> object: ...
 
 class _Writes(Protocol):
@@ -133,6 +134,12 @@ class Targets:
     def __arrow_c_stream__(self, requested_schema: object | None = None) -> object: ...
 
 @final
+class Table:
+    """A table for whoever reads Arrow streams, such as ``pyarrow.table``."""
+
+    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object: ...
+
+@final
 class Simulation:
     """A simulated Internet, the same for the same arguments."""
 
@@ -215,6 +222,27 @@ class Simulation:
         :raises ValueError: when there is no such vantage point.
         """
 
+    def links_of_plan(
+        self, vantage_point: int, plan: Plan
+    ) -> list[tuple[str, str, bool]]:
+        """The same of the flows of a plan, whatever its TTLs.
+
+        :raises OSError: when the plan can't be read.
+        :raises ValueError: when there is no such vantage point, or the plan is none.
+        """
+
+    def time_exceeded(self, vantage_point: int, plan: Plan) -> Table:
+        """The time exceeded that come back to the probes of a plan, in no order.
+
+        Those from a probed prefix itself are left out. The columns are prefix_index and
+        flow (uint32), ttl (uint8) and address (uint64): an IPv4 address as it is, and
+        of an IPv6 one the higher half times 0x9e3779b97f4a7c15, modulo 2^64, xor the
+        lower half. Nothing is lost here, and no rate limited.
+
+        :raises OSError: when the plan can't be read.
+        :raises ValueError: when there is no such vantage point, or the plan is none.
+        """
+
     def run(self, command: list[str]) -> tuple[int, int, int, int]:
         """Runs a command at the first vantage point, in namespaces of its own.
 
@@ -278,7 +306,7 @@ class Plan:
         :raises ValueError: when there is no such mapper.
         """
 
-    def ask(self, path: PathLike[str], demands: Iterable[_Table]) -> Plan:
+    def ask(self, path: PathLike[str], demands: Iterable[_Arrow]) -> Plan:
         """Writes a plan that asks for something else of the same prefixes.
 
         ``demands`` has a table for each block, with the columns prefix_index (uint32),

@@ -21,6 +21,8 @@ mod anabranch_engine {
     #[pymodule_export]
     use crate::simulation::Simulation;
     #[pymodule_export]
+    use crate::stream::Table;
+    #[pymodule_export]
     use crate::targets::{TargetList, TargetListError, Targets};
     #[pymodule_export]
     const MAX_TARGETS: u64 = anabranch_targets::MAX_TARGETS;

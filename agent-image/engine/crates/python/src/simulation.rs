@@ -2,19 +2,25 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use anabranch_fakeroute::behaviour::{Behaviour, SWITCHES};
 use anabranch_fakeroute::internet::{MAX_PREFIXES, MAX_VANTAGE_POINTS};
 use anabranch_fakeroute::network::{Asks, Network, Probe, Reply};
 use anabranch_fakeroute::topology::{Topologies, Topology};
+use anabranch_plan::{FlowMapper, Row};
 use anabranch_prefixes::Family;
 use anabranch_simulator::simulation::Plan;
 use anabranch_simulator::truth::write_truth;
 use anabranch_wire::ip::{ICMP, ICMP6, TCP, UDP};
+use arrow_array::{ArrayRef, UInt8Array, UInt32Array, UInt64Array};
 use pyo3::exceptions::{PyOSError, PyValueError};
 use pyo3::prelude::*;
+
+use crate::plan::{Plan as FilePlan, raise};
+use crate::stream::Table;
 
 #[pyclass(frozen, module = "anabranch_engine")]
 pub struct Simulation {
@@ -165,12 +171,55 @@ impl Simulation {
                 }
             });
         }
-        let named = links.into_iter().map(|(family, near, far, seen)| {
-            let internet = self.network.internet(family);
-            let [near, far] = [near, far].map(|end| internet.address(end).to_string());
-            (near, far, seen)
-        });
-        Ok(named.collect())
+        Ok(self.name_links(links))
+    }
+
+    fn links_of_plan(
+        &self,
+        py: Python<'_>,
+        vantage_point: u32,
+        plan: &FilePlan,
+    ) -> PyResult<Vec<(String, String, bool)>> {
+        let mut links = BTreeSet::new();
+        self.each_flow(py, vantage_point, plan, |_, _, probe| {
+            self.network.links_of_flow(&probe, |near, far| {
+                let seen = near.answers && far.answers;
+                links.insert((probe.family, near.address, far.address, seen));
+            });
+        })?;
+        Ok(self.name_links(links))
+    }
+
+    fn time_exceeded(
+        &self,
+        py: Python<'_>,
+        vantage_point: u32,
+        plan: &FilePlan,
+    ) -> PyResult<Table> {
+        let (mut prefixes, mut flows) = (Vec::new(), Vec::new());
+        let (mut ttls, mut addresses) = (Vec::new(), Vec::new());
+        self.each_flow(py, vantage_point, plan, |row, flow, probe| {
+            for ttl in row.min_ttl..=row.max_ttl {
+                let reply = self.network.predict(&Probe { ttl, ..probe });
+                let Some((Reply::TimeExceeded, from)) = reply else {
+                    continue;
+                };
+                if (row.prefix.first()..=row.prefix.last()).contains(&from) {
+                    continue;
+                }
+                prefixes.push(row.prefix_index);
+                flows.push(flow);
+                ttls.push(ttl);
+                addresses.push(tell(from));
+            }
+        })?;
+        let columns: [(&str, ArrayRef); 4] = [
+            ("prefix_index", Arc::new(UInt32Array::from(prefixes))),
+            ("flow", Arc::new(UInt32Array::from(flows))),
+            ("ttl", Arc::new(UInt8Array::from(ttls))),
+            ("address", Arc::new(UInt64Array::from(addresses))),
+        ];
+        Table::new(columns)
     }
 
     #[allow(clippy::needless_pass_by_value)] // what Python's list becomes
@@ -183,7 +232,69 @@ impl Simulation {
     }
 }
 
+/// 64 bits that tell an interface of the simulation from all others, of both families: IPv4
+/// addresses are themselves.
+const fn tell(address: u128) -> u64 {
+    ((address >> 64) as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ address as u64
+}
+
+/// A link: the family, its near and far address, and whether both ends answer.
+type Link = (Family, u128, u128, bool);
+
 impl Simulation {
+    /// Links with addresses as text.
+    fn name_links(&self, links: BTreeSet<Link>) -> Vec<(String, String, bool)> {
+        let named = links.into_iter().map(|(family, near, far, seen)| {
+            let internet = self.network.internet(family);
+            let [near, far] = [near, far].map(|end| internet.address(end).to_string());
+            (near, far, seen)
+        });
+        named.collect()
+    }
+
+    /// Takes each flow of a plan, as the prober sends it: its row, its number, and a probe of it.
+    fn each_flow(
+        &self,
+        py: Python<'_>,
+        vantage_point: u32,
+        plan: &FilePlan,
+        mut take: impl FnMut(&Row, u32, Probe) + Send,
+    ) -> PyResult<()> {
+        // Whether there is such a vantage point does not depend on the flow.
+        let model = self.probe(vantage_point, IpAddr::V4(Ipv4Addr::UNSPECIFIED), UDP, 0, 0)?;
+        let refuse = |error| raise(plan.path(), error);
+        let file = anabranch_plan::Plan::open(plan.path()).map_err(refuse)?;
+        let header = file.header();
+        let mut mapper = FlowMapper::new(header.mapping);
+        for block in 0..header.blocks {
+            let rows = file.rows(block).map_err(refuse)?;
+            py.detach(|| {
+                for row in rows {
+                    let family = row.prefix.family();
+                    let space = mapper.space(&row.prefix);
+                    for flow in row.first_flow..row.first_flow + row.flow_count {
+                        let (address, port) = mapper.offsets(space, flow);
+                        let port = u32::from(header.initial_source_port) + port;
+                        let probe = Probe {
+                            family,
+                            source: self.network.internet(family).vantage_point(vantage_point),
+                            destination: row.prefix.first() + u128::from(address),
+                            protocol: row.protocol,
+                            octets: match row.protocol {
+                                UDP => port << 16 | u32::from(header.destination_port),
+                                ICMP => 8 << 24 | port,
+                                _ => 128 << 24 | port,
+                            },
+                            ..model
+                        };
+                        take(&row, flow, probe);
+                    }
+                }
+            });
+        }
+        Ok(())
+    }
+
     /// A probe of a flow.
     fn probe(
         &self,

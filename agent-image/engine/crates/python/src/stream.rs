@@ -1,8 +1,9 @@
-//! Tables that Python hands over, by the Arrow `PyCapsule` interface.
+//! Tables that go to and come from Python, by the Arrow `PyCapsule` interface.
 
 use std::ffi::CStr;
 
 use arrow_array::ffi_stream::{FFI_ArrowArrayStream, RecordBatchStreamReader};
+use arrow_array::{ArrayRef, RecordBatch, RecordBatchIterator};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyCapsule;
@@ -20,4 +21,34 @@ pub fn import(table: &Bound<'_, PyAny>) -> PyResult<RecordBatchStreamReader> {
     let stream = unsafe { FFI_ArrowArrayStream::from_raw(stream.cast().as_ptr()) };
     RecordBatchStreamReader::try_new(stream)
         .map_err(|error| PyValueError::new_err(error.to_string()))
+}
+
+/// A table for whoever reads Arrow.
+#[pyclass(frozen, module = "anabranch_engine")]
+pub struct Table(RecordBatch);
+
+impl Table {
+    /// A table of columns of one length.
+    pub fn new<const N: usize>(columns: [(&str, ArrayRef); N]) -> PyResult<Self> {
+        let batch = RecordBatch::try_from_iter(columns);
+        batch
+            .map(Self)
+            .map_err(|error| PyValueError::new_err(error.to_string()))
+    }
+}
+
+#[pymethods]
+impl Table {
+    #[pyo3(signature = (requested_schema = None))]
+    fn __arrow_c_stream__<'py>(
+        &self,
+        py: Python<'py>,
+        requested_schema: Option<Py<PyAny>>,
+    ) -> PyResult<Bound<'py, PyCapsule>> {
+        // A producer may pass over the request; the consumer casts.
+        drop(requested_schema);
+        let batches = RecordBatchIterator::new([Ok(self.0.clone())], self.0.schema());
+        let stream = FFI_ArrowArrayStream::new(Box::new(batches));
+        PyCapsule::new_with_value(py, stream, STREAM_CAPSULE)
+    }
 }

@@ -1,0 +1,66 @@
+"""`anabranch plot`: pictures of what a run found."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from anabranch.cli.command import write
+from anabranch.cli.results import add_run_arguments
+
+if TYPE_CHECKING:
+    import argparse
+
+    from anabranch.cli.command import Commands
+
+
+def add_parser(commands: Commands) -> None:
+    """Adds the command."""
+    parser = commands.add_parser(
+        "plot",
+        help="draw what a run found",
+        description="Draws how wide and long diamonds are and in which rounds links "
+        "were found, or the paths to one target.",
+    )
+    add_run_arguments(parser)
+    parser.add_argument(
+        "--target",
+        metavar="PREFIX",
+        help="draw the paths to this target instead, or to the one with the "
+        "most links: largest",
+    )
+    parser.add_argument(
+        "--output",
+        type=Path,
+        metavar="FILE",
+        help="where to, as SVG, PNG or PDF by the name's end; by default NAME.svg",
+    )
+    parser.set_defaults(run=run)
+
+
+def run(chosen: argparse.Namespace) -> int:
+    """Draws to a file."""
+    # Extras, which other commands do without.
+    from anabranch.local.plot import draw_overview, draw_paths  # noqa: PLC0415
+    from anabranch.local.runs import find_runs, open_results  # noqa: PLC0415
+
+    file = chosen.output or Path(f"{chosen.measurement}.svg")
+    try:
+        runs = find_runs(
+            chosen.data, chosen.namespace, chosen.measurement, chosen.run_id
+        )
+        with open_results(chosen.data, runs) as results:
+            if chosen.target:
+                target, edges = results.read_paths(chosen.target)
+                title = f"{chosen.measurement}: paths to {target}"
+                draw_paths(title, edges, file)
+            else:
+                diamonds = results.read_diamonds()
+                links = results.count_links_by_round()
+                draw_overview(chosen.measurement, diamonds, links, file)
+    except (LookupError, ValueError) as error:
+        print(f"anabranch: {error.args[0]}", file=sys.stderr)
+        return 1
+    write(f"{file}\n")
+    return 0

@@ -1,0 +1,139 @@
+"""`anabranch score`: how much of a simulated Internet a survey finds."""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+import tempfile
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from anabranch.api import Measurement
+from anabranch.cli.command import open_stdin, write
+from anabranch.cli.run import DATA
+from anabranch.cli.simulate import add_simulation_arguments, open_simulation
+
+if TYPE_CHECKING:
+    import argparse
+
+    from anabranch.cli.command import Commands
+    from anabranch.local.assignment import Assignment
+
+
+def add_parser(commands: Commands) -> None:
+    """Adds the command."""
+    parser = commands.add_parser(
+        "score",
+        help="compare what a survey found with the simulated Internet that it was in",
+        description="Says how many of the links that a run found there are "
+        "(precision), and how many it found of those that the first flows of all "
+        "prefixes cross (recall); beside it, what to expect. The arguments of the "
+        "simulation must be those that the survey ran in.",
+    )
+    parser.add_argument("files", nargs="+", metavar="FILE", help="the manifests")
+    parser.add_argument(
+        "--data",
+        type=Path,
+        default=DATA,
+        metavar="DIR",
+        help=f"where the results are, by default {DATA}",
+    )
+    parser.add_argument(
+        "--flows",
+        type=int,
+        default=256,
+        metavar="F",
+        help="flows of each prefix that recall refers to, by default 256",
+    )
+    parser.add_argument(
+        "--expected",
+        type=Path,
+        metavar="FILE",
+        help="what to expect, as --rehearse wrote it",
+    )
+    parser.add_argument(
+        "--rehearse",
+        type=int,
+        metavar="RUNS",
+        help="find out what to expect from so many runs without packets, of other "
+        "flows each; write it to the file of --expected, and look at no results",
+    )
+    add_simulation_arguments(parser)
+    parser.set_defaults(run=run)
+
+
+def run(chosen: argparse.Namespace) -> int:
+    """Prints precision and recall, or what to expect."""
+    # Extras, which other commands do without.
+    from anabranch.local.assignment import assign  # noqa: PLC0415
+    from anabranch.local.manifest import load_manifests  # noqa: PLC0415
+    from anabranch.local.score import Judge  # noqa: PLC0415
+
+    manifests = load_manifests(chosen.files, open_stdin)
+    try:
+        simulation = open_simulation(chosen)
+        for document in manifests.of_kind(Measurement):
+            assignments = list(assign(manifests, document))
+            name = document.object.metadata.name
+            judge = Judge(simulation, assignments, chosen.flows)
+            if chosen.rehearse:
+                found = asdict(judge.rehearse(range(chosen.rehearse)))
+                text = json.dumps({"flows": chosen.flows} | found, indent=1)
+                if chosen.expected:
+                    chosen.expected.write_text(f"{text}\n")
+                write(f"{text}\n")
+                continue
+            score = judge.judge(read_links(chosen.data, assignments))
+            write(
+                f"{name}: precision {score.precision:.4f}: "
+                f"{score.real:,} of {score.found:,} links are there\n"
+                f"{name}: recall {score.recall:.4f}: {score.known_found:,} of the "
+                f"{score.known:,} links that flows 0 to {chosen.flows - 1} cross"
+                f"{describe_expected(chosen)}\n"
+            )
+    except (LookupError, ValueError, RuntimeError) as error:
+        print(f"anabranch: {error.args[0]}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def describe_expected(chosen: argparse.Namespace) -> str:
+    """What recall is to be expected.
+
+    Raises:
+        ValueError: When what is expected is of other flows.
+    """
+    if not chosen.expected:
+        return ""
+    expected = json.loads(chosen.expected.read_text())
+    if expected["flows"] != chosen.flows:
+        raise ValueError(f"{chosen.expected} is of {expected['flows']} flows: say so")
+    return (
+        f"; expected {expected['mean']:.4f}, in 99 of 100 runs "
+        f"{expected['low']:.4f} to {expected['high']:.4f}"
+    )
+
+
+def read_links(data: Path, assignments: list[Assignment]) -> set[tuple[int, int]]:
+    """The links that a run found.
+
+    Raises:
+        LookupError: When there are none.
+    """
+    # Extras, which other commands do without.
+    from anabranch.local.runs import open_results  # noqa: PLC0415
+    from anabranch.local.score import tell  # noqa: PLC0415
+
+    with (
+        open_results(data, [each.keys for each in assignments]) as results,
+        tempfile.TemporaryDirectory() as folder,
+    ):
+        file = Path(folder, "links.csv")
+        results.write("links", "csv", file)
+        with file.open(newline="") as rows:
+            ends = ("near_address", "far_address")
+            return {
+                (tell(row[ends[0]]), tell(row[ends[1]])) for row in csv.DictReader(rows)
+            }
