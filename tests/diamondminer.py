@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from ipaddress import ip_network
+from ipaddress import IPv6Address
 from typing import TYPE_CHECKING, Any
 
 import chdb.session
@@ -74,7 +74,7 @@ class DiamondMiner:
         return self.run(GetProbesDiff(round_eq=round_))
 
 
-def mapped(prefix: str) -> str:
-    """A prefix's first address as diamond-miner has it."""
-    first = ip_network(prefix).network_address
-    return f"::ffff:{first}" if first.version == 4 else str(first)
+def name_prefix(first: bytes) -> str:
+    """A prefix's first address, of 16 bytes, as diamond-miner has it."""
+    address = IPv6Address(first)
+    return f"::ffff:{address.ipv4_mapped}" if address.ipv4_mapped else str(address)

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import secrets
-import signal
-import socket
-import subprocess
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -16,14 +13,15 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from kubernetes import client
 from urllib3.exceptions import HTTPError
 
-from devcluster.binaries import build
+from devcluster.binaries import APISERVER, build
+from devcluster.process import find_free_ports, run_program
 
 if TYPE_CHECKING:
+    import subprocess
     from collections.abc import Iterator
     from pathlib import Path
 
 START_SECONDS = 60.0
-STOP_SECONDS = 10.0
 _POLL_SECONDS = 0.1
 
 
@@ -47,8 +45,8 @@ class ApiServer:
 @contextlib.contextmanager
 def run_apiserver(folder: Path) -> Iterator[ApiServer]:
     """Runs etcd and kube-apiserver with their data and logs in an empty folder."""
-    binary = build("apiserver")
-    etcd_port, peer_port, port = _free_ports(3)
+    binary = build(APISERVER)
+    etcd_port, peer_port, port = find_free_ports(3)
     token = secrets.token_hex(16)
     (folder / "tokens.csv").write_text(f"{token},admin,admin,system:masters\n")
     key = _write_key(folder / "service-accounts.pem")
@@ -84,30 +82,15 @@ def run_apiserver(folder: Path) -> Iterator[ApiServer]:
         "--disable-admission-plugins=ServiceAccount",
     ]
     with (
-        _running(etcd_command, folder / "etcd.log") as etcd_process,
-        _running(apiserver_command, folder / "kube-apiserver.log") as apiserver_process,
+        run_program(etcd_command, folder / "etcd.log") as etcd_process,
+        run_program(
+            apiserver_command, folder / "kube-apiserver.log"
+        ) as apiserver_process,
     ):
         certificate = folder / "certificates" / "apiserver.crt"
         server = ApiServer(f"https://127.0.0.1:{port}", certificate, token)
         _wait_ready(server, (etcd_process, apiserver_process), folder)
         yield server
-
-
-@contextlib.contextmanager
-def _running(command: list[str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
-    # The kernel ends the program even where this process is killed.
-    bound = ["setpriv", "--pdeathsig", "KILL", "--", *command]
-    with log.open("wb") as out:
-        process = subprocess.Popen(bound, stdout=out, stderr=out)
-    try:
-        yield process
-    finally:
-        process.send_signal(signal.SIGTERM)
-        try:
-            process.wait(STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
 
 
 def _wait_ready(
@@ -130,14 +113,6 @@ def _is_ready(server: ApiServer) -> bool:
     except (client.ApiException, HTTPError):
         return False
     return True
-
-
-def _free_ports(count: int) -> list[int]:
-    with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in sockets]
 
 
 def _write_key(path: Path) -> Path:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import fcntl
-import tempfile
+import shutil
 import threading
 import time
 from contextlib import ExitStack, contextmanager
@@ -61,9 +61,9 @@ def run_survey(
     """
     start = time.monotonic()
     with ExitStack() as stack:
-        stack.enter_context(_lock(store.root, assignments[0].keys.measurement))
-        folder = tempfile.TemporaryDirectory(dir=store.root, prefix=".scratch-")
-        scratch = Path(stack.enter_context(folder))
+        measurement = assignments[0].keys.measurement
+        stack.enter_context(_lock(store.root, measurement))
+        scratch = stack.enter_context(_make_scratch(store.root, measurement))
         engine = open_engine()
         runs = []
         for assignment in assignments:
@@ -97,6 +97,18 @@ def _find_limit(assignment: Assignment) -> float:
     spec, limits = assignment.measurement.spec, assignment.policy.limits
     given = (spec.active_deadline_seconds, limits.max_duration_seconds)
     return min((limit for limit in given if limit), default=float("inf"))
+
+
+@contextmanager
+def _make_scratch(root: Path, measurement: str) -> Iterator[Path]:
+    """A folder for files on their way; what a killed process left there is gone."""
+    scratch = root / f".{measurement}.scratch"
+    shutil.rmtree(scratch, ignore_errors=True)
+    scratch.mkdir()
+    try:
+        yield scratch
+    finally:
+        shutil.rmtree(scratch)
 
 
 @contextmanager

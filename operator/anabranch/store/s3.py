@@ -1,0 +1,112 @@
+"""A store in a bucket of S3."""
+
+from __future__ import annotations
+
+import hashlib
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+_MISSING = {"NoSuchKey", "404"}
+_THERE = {"PreconditionFailed", "412"}
+_BUSY = {"ConditionalRequestConflict", "409"}
+"""Two put the same key at once; who asks again finds out how it ended."""
+_ATTEMPTS = 5
+
+
+class S3Store:
+    """Objects are those of a bucket; see ``anabranch.store.store.Store``.
+
+    Credentials are found as boto3 finds them: in the environment, files, or from the
+    machine.
+    """
+
+    def __init__(self, bucket: str, *, endpoint_url: str | None = None) -> None:
+        session = boto3.Session()
+        config = Config(
+            retries={"mode": "standard", "total_max_attempts": _ATTEMPTS},
+            s3={"addressing_style": "path"} if endpoint_url else {},
+        )
+        self._client = session.client("s3", endpoint_url=endpoint_url, config=config)
+        self._session = session
+        self._bucket = bucket
+
+    def put(self, key: str, content: bytes) -> bool:
+        """Puts an object there, whole; False if there is one, which stays."""
+        for attempt in range(_ATTEMPTS):
+            with _as_os_errors(key):
+                try:
+                    self._client.put_object(
+                        Bucket=self._bucket, Key=key, Body=content, IfNoneMatch="*"
+                    )
+                except ClientError as error:
+                    code = error.response["Error"]["Code"]
+                    if code in _THERE:
+                        return False
+                    if code not in _BUSY or attempt + 1 == _ATTEMPTS:
+                        raise
+                else:
+                    return True
+        raise AssertionError  # the last attempt raises
+
+    def put_file(self, key: str, file: Path) -> bool:
+        """The same with a file's content."""
+        return self.put(key, file.read_bytes())
+
+    def get(self, key: str) -> bytes:
+        """An object's content."""
+        with _as_os_errors(key):
+            answer = self._client.get_object(Bucket=self._bucket, Key=key)
+            return answer["Body"].read()
+
+    def fetch(self, key: str, folder: Path) -> Path:
+        """A copy of an object."""
+        file = folder / hashlib.sha256(key.encode()).hexdigest()
+        if not file.exists():
+            draft = file.with_suffix(".draft")
+            draft.write_bytes(self.get(key))
+            draft.rename(file)
+        return file
+
+    def list(self, prefix: str) -> Iterator[str]:
+        """The keys below a folder, in order."""
+        with _as_os_errors(prefix):
+            pages = self._client.get_paginator("list_objects_v2").paginate(
+                Bucket=self._bucket, Prefix=f"{prefix.rstrip('/')}/"
+            )
+            for page in pages:
+                yield from (found["Key"] for found in page.get("Contents", []))
+
+    def read_sql(self, pattern: str) -> str:
+        """ClickHouse's ``s3``; it has the credentials in it, and is not to be shown."""
+        url = f"{self._client.meta.endpoint_url}/{self._bucket}/{quote(pattern, '/*')}"
+        credentials = self._session.get_credentials()
+        if credentials is None:
+            return f"s3('{url}', NOSIGN, 'Parquet')"
+        keys = credentials.get_frozen_credentials()
+        words = [url, keys.access_key or "", keys.secret_key or ""]
+        words += [keys.token] if keys.token else []
+        quoted = ", ".join("'{}'".format(word.replace("'", "\\'")) for word in words)
+        return f"s3({quoted}, 'Parquet')"
+
+
+@contextmanager
+def _as_os_errors(key: str) -> Iterator[None]:
+    """Tells what S3 refuses as the system's errors."""
+    try:
+        yield
+    except ClientError as error:
+        code = error.response["Error"]["Code"]
+        if code in _MISSING:
+            raise FileNotFoundError(2, "there is no such object", key) from error
+        raise OSError(f"{key}: S3 says {code}: {error}") from error
+    except BotoCoreError as error:
+        raise OSError(f"{key}: S3 can't be reached: {error}") from error

@@ -1,0 +1,39 @@
+"""The steps of a run."""
+
+from __future__ import annotations
+
+import pytest
+
+from anabranch.api.tool import DiamondMiner, Ping, Tool, Yarrp
+from anabranch.rounds.steps import FIRST, Step, next_steps
+
+
+def test_windows_of_the_first_round_come_before_the_second() -> None:
+    """Ten TTLs each, to the highest that there is."""
+    following = next_steps(DiamondMiner(), FIRST, 10)
+    assert following[:2] == [Step(1, 1), Step(1, 2)]
+    assert following[-2:] == [Step(1, 25), Step(2)]
+    bounds = [(step.first_window_ttl, step.last_window_ttl) for step in following]
+    assert bounds[0] == (11, 20)
+    assert bounds[-2] == (251, 260)
+
+
+def test_later_rounds_have_no_windows_and_end() -> None:
+    """After as many as there may be."""
+    assert next_steps(DiamondMiner(), Step(2), 3) == [Step(3)]
+    assert next_steps(DiamondMiner(), Step(3), 3) == []
+    assert next_steps(DiamondMiner(), Step(1, 25), 1) == []
+
+
+@pytest.mark.parametrize("tool", [Yarrp(), Ping()])
+def test_yarrp_and_ping_have_one_step(tool: Tool) -> None:
+    """However many rounds they may have."""
+    assert next_steps(tool, FIRST, 10) == []
+
+
+def test_steps_sort_by_their_names() -> None:
+    """And are read back from them."""
+    steps = [Step(1), Step(1, 2), Step(1, 11), Step(2), Step(10), Step(200)]
+    names = [str(step) for step in steps]
+    assert names == sorted(names)
+    assert [Step.parse(name) for name in names] == steps

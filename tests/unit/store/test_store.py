@@ -1,0 +1,120 @@
+"""Stores: a directory and a bucket can do the same."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from anabranch.store.directory import DirectoryStore
+from anabranch.store.s3 import S3Store
+from anabranch.warehouse.engine import Engine
+from devcluster.s3 import KEY, REGION, S3, SECRET, run_s3
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from anabranch.store.store import Store
+
+
+@pytest.fixture(scope="session")
+def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3]:
+    """A real S3 gateway."""
+    with run_s3(tmp_path_factory.mktemp("s3")) as server:
+        yield server
+
+
+@pytest.fixture(params=["directory", "s3"])
+def store(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Store:
+    """An empty store; in the bucket all tests share, under a key of the test's own."""
+    if request.param == "directory":
+        return DirectoryStore(tmp_path / "it's a store")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", KEY)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
+    monkeypatch.setenv("AWS_DEFAULT_REGION", REGION)
+    server: S3 = request.getfixturevalue("s3")
+    return S3Store(server.bucket, endpoint_url=server.url)
+
+
+@pytest.fixture
+def root(request: pytest.FixtureRequest) -> str:
+    """Where the test's keys are."""
+    return f"tests/{request.node.name.partition('[')[0]}"
+
+
+def test_what_is_put_is_there_and_stays(
+    store: Store, root: str, tmp_path: Path
+) -> None:
+    """A second writer of a key is told so, and changes nothing."""
+    key = f"{root}/a/b.json"
+    assert store.put(key, b"first")
+    assert not store.put(key, b"second")
+    file = tmp_path / "file"
+    file.write_bytes(b"third")
+    assert not store.put_file(key, file)
+    assert store.get(key) == b"first"
+    assert store.put_file(f"{root}/a/c.json", file)
+    assert store.fetch(f"{root}/a/c.json", tmp_path).read_bytes() == b"third"
+    assert list(store.list(f"{root}/a")) == [f"{root}/a/b.json", f"{root}/a/c.json"]
+    assert list(store.list(f"{root}/nothing")) == []
+
+
+def test_what_is_not_there_is_told_by_its_key(
+    store: Store, root: str, tmp_path: Path
+) -> None:
+    """As for files."""
+    with pytest.raises(FileNotFoundError, match="nothing"):
+        store.get(f"{root}/nothing")
+    with pytest.raises(FileNotFoundError, match="nothing"):
+        store.fetch(f"{root}/nothing", tmp_path)
+
+
+def test_of_many_who_put_the_same_key_one_does(store: Store, root: str) -> None:
+    """At the same time; what is there is what that one put."""
+    outcomes: dict[int, bool] = {}
+
+    def put(number: int) -> None:
+        outcomes[number] = store.put(f"{root}/key", b"%d" % number * 100_000)
+
+    threads = [threading.Thread(target=put, args=(n,)) for n in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    (winner,) = [number for number, won in outcomes.items() if won]
+    assert store.get(f"{root}/key") == b"%d" % winner * 100_000
+
+
+def test_parquet_objects_are_rows_for_sql(
+    store: Store, root: str, tmp_path: Path
+) -> None:
+    """One of them, or those of some folders."""
+    for number in range(3):
+        file = tmp_path / f"{number}.parquet"
+        pq.write_table(pa.table({"number": [number, 10 * number]}), file)
+        store.put_file(f"{root}/folder{number}/rows.parquet", file)
+    engine = Engine(max_memory_bytes=1 << 30, max_threads=1)
+    one = store.read_sql(f"{root}/folder2/rows.parquet")
+    rows = engine.read(f"SELECT sum(number) AS total FROM {one}")
+    assert rows.to_pylist() == [{"total": 22}]
+    every = store.read_sql(f"{root}/*/rows.parquet")
+    rows = engine.read(f"SELECT sum(number) AS total FROM {every}")
+    assert rows.to_pylist() == [{"total": 33}]
+
+
+def test_a_gateway_that_is_away_is_an_error_of_the_system(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """With the key and the reason."""
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", KEY)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
+    monkeypatch.setenv("AWS_DEFAULT_REGION", REGION)
+    away = S3Store("bucket", endpoint_url="http://127.0.0.1:9")
+    with pytest.raises(OSError, match=r"some/key: S3 can't be reached"):
+        away.get("some/key")
