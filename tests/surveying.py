@@ -1,26 +1,17 @@
-"""Surveys of simulated worlds, with less waiting for replies than people want."""
+"""Surveys of simulated worlds."""
 
 from __future__ import annotations
 
 import sys
-import threading
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import yaml
 
-from anabranch.api import Measurement
-from anabranch.local.assignment import assign
-from anabranch.local.manifest import load_manifests
-from anabranch.local.survey import run_survey
-from anabranch.store.directory import DirectoryStore
-
 if TYPE_CHECKING:
+    from pathlib import Path
     from typing import Any
 
     from world import World
-
-WAIT_SECONDS = 0.6
 
 
 def write_manifests(
@@ -58,6 +49,7 @@ def write_manifests(
         usual = {
             "nodeName": f"vp{number}",
             "maxProbingRate": 100_000,
+            "waitSeconds": 1,
             "allowReserved": True,
         }
         kinds.append(("Agent", f"agent{number}", usual | (agent or {})))
@@ -77,26 +69,12 @@ def write_manifests(
     return file
 
 
+def command(manifests: Path, data: Path, *options: str) -> list[str]:
+    """What runs a survey."""
+    words = [sys.executable, "-m", "anabranch", "run", str(manifests)]
+    return [*words, "--data", str(data), *options]
+
+
 def survey(world: World, manifests: Path, data: Path) -> None:
     """Runs a survey to its end."""
-    words = [sys.executable, __file__, str(manifests), str(data)]
-    world.run(*words, seconds=300)
-
-
-def main() -> None:
-    """Inside of the simulation: runs the measurements of a file."""
-    manifests = load_manifests([sys.argv[1]], lambda: sys.stdin.buffer)
-    for document in manifests.of_kind(Measurement):
-        report = run_survey(
-            list(assign(manifests, document)),
-            DirectoryStore(Path(sys.argv[2])),
-            lambda _: None,
-            threading.Event(),
-            WAIT_SECONDS,
-        )
-        for agent in report.failed:
-            raise agent.error or AssertionError
-
-
-if __name__ == "__main__":
-    main()
+    world.run(*command(manifests, data), seconds=300)

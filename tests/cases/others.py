@@ -25,6 +25,9 @@ CASES: list[Case] = [
         "minTtl must not be above maxTtl",
     ),
     Case("Agent", "a TTL of 256", spec(maxTtl=256), "spec.maxTtl"),
+    Case("Agent", "the longest wait", spec(waitSeconds=6)),
+    Case("Agent", "too long a wait", spec(waitSeconds=7), "spec.waitSeconds"),
+    Case("Agent", "no wait", spec(waitSeconds=0), "spec.waitSeconds"),
     Case("Agent", "an interface", spec(interface="eth0.7")),
     *(
         Case("Agent", f"interface {name!r}", spec(interface=name), "spec.interface")

@@ -13,7 +13,6 @@ import pyarrow.parquet as pq
 import pytest
 from anabranch_engine import Plan
 
-import surveying
 from anabranch.api import Measurement
 from anabranch.local.assignment import assign
 from anabranch.local.manifest import load_manifests
@@ -21,7 +20,7 @@ from anabranch.local.runs import find_runs, open_engine, open_results
 from anabranch.local.score import Judge, tell
 from anabranch.store.directory import DirectoryStore
 from diamondminer import DiamondMiner, name_prefix
-from surveying import survey, write_manifests
+from surveying import command, survey, write_manifests
 from world import World
 
 if TYPE_CHECKING:
@@ -198,7 +197,7 @@ def test_a_survey_that_is_killed_again_and_again_ends_with_the_same_result(
     manifests = write_manifests(
         tmp_path / "manifests", TARGETS, agent={"maxProbingRate": 5_000}
     )
-    words = [sys.executable, surveying.__file__, str(manifests), str(tmp_path / "data")]
+    words = command(manifests, tmp_path / "data")
     world.run("python3", "-c", KILLER, *words, seconds=300)
     found = read_links(tmp_path / "data", tmp_path / "links.csv")
     expected = rehearse(world, manifests, tmp_path)
@@ -236,8 +235,7 @@ def run_command(
     world: World, manifests: Path, data: Path, before: str = "true", *options: str
 ) -> tuple[int, str, str]:
     """`anabranch run` in a simulation: its exit code, output and last error."""
-    words = [sys.executable, "-m", "anabranch", "run", str(manifests)]
-    words += ["--data", str(data), *options]
+    words = command(manifests, data, *options)
     done = subprocess.run(
         [*world.command, "sh", "-c", f"{before} && exec {shlex.join(words)}"],
         capture_output=True,

@@ -20,6 +20,7 @@ from anabranch.api.text import (
     Rate,
     Timestamp,
     Ttl,
+    WaitSeconds,
 )
 
 
@@ -51,6 +52,8 @@ class AgentSpec(Model):
     """The IPv4 source address; by default the interface's."""
     source_address_v6: AddressV6 | None = None
     """The IPv6 source address; by default the interface's."""
+    wait_seconds: WaitSeconds = 5
+    """How long it waits for replies behind the last probe of a round."""
     exclusions: PrefixList = ()
     """Networks that this agent never probes, besides those of the policy."""
     allow_reserved: bool = False

@@ -16,8 +16,8 @@ from anabranch.api.text import (
     DnsSubdomain,
     ObjectKey,
     Rate,
-    Seconds,
     Timestamp,
+    WaitSeconds,
 )
 
 
@@ -64,7 +64,7 @@ class RoundSpec(Model):
     """Probes a second that are granted."""
     suspend: bool = False
     """Pauses the round as long as it is true."""
-    wait_seconds: Seconds = 5
+    wait_seconds: WaitSeconds = 5
     """How long replies are waited for."""
 
 

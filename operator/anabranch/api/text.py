@@ -204,6 +204,8 @@ Port = Annotated[int, Field(ge=1, le=65535)]
 """A UDP port."""
 
 Seconds = Annotated[int, Field(ge=1, le=31_536_000)]
+WaitSeconds = Annotated[int, Field(ge=1, le=6)]
+"""Probes carry their time of sending for 6.5 s."""
 """A duration of up to a year."""
 
 Count = Annotated[int, Field(ge=0, le=1 << 53)]

@@ -75,8 +75,6 @@ class AgentRun:
     engine: Engine
     scratch: Path
     progress: Progress
-    wait_seconds: float
-    """How long replies are waited for."""
     _stop: threading.Event = field(default_factory=threading.Event)
     _prober: Prober | None = None
 
@@ -143,7 +141,7 @@ class AgentRun:
             forbidden=find_forbidden(policy, agent),
             min_ttl=agent.min_ttl,
             max_ttl=agent.max_ttl,
-            wait_seconds=self.wait_seconds,
+            wait_seconds=agent.wait_seconds,
             interface=agent.interface,
             sources=[ip_address(source) for source in sources if source],
             contact=policy.contact,

@@ -8,7 +8,6 @@ import threading
 import time
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from anabranch.local.agentrun import AgentRun, Progress, State
@@ -17,6 +16,7 @@ from anabranch.local.runs import open_engine
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from anabranch.local.assignment import Assignment
     from anabranch.store.directory import DirectoryStore
@@ -49,7 +49,6 @@ def run_survey(
     store: DirectoryStore,
     show: Callable[[list[Progress]], None],
     stopped: threading.Event,
-    wait_seconds: float = 5,
 ) -> Report:
     """Runs all agents to the end, or until ``stopped`` is set; failures are reported.
 
@@ -71,7 +70,7 @@ def run_survey(
             own = scratch / name
             own.mkdir()
             progress = Progress(name)
-            run = AgentRun(assignment, store, engine, own, progress, wait_seconds)
+            run = AgentRun(assignment, store, engine, own, progress)
             runs.append(run)
         threads = [threading.Thread(target=run.run) for run in runs]
         for thread in threads:
