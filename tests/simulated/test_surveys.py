@@ -5,8 +5,11 @@ from __future__ import annotations
 import csv
 import json
 import shlex
+import shutil
 import subprocess
 import sys
+import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pyarrow.parquet as pq
@@ -18,14 +21,14 @@ from anabranch.local.assignment import assign
 from anabranch.local.manifest import load_manifests
 from anabranch.local.runs import find_runs, open_engine, open_results
 from anabranch.local.score import Judge, tell
+from anabranch.rounds.steps import FIRST, Step
 from anabranch.store.directory import DirectoryStore
+from anabranch.warehouse.job import RoundJob
 from diamondminer import DiamondMiner, name_prefix
 from surveying import command, survey, write_manifests
 from world import World
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from anabranch.store.keys import RunKeys
 
 TARGETS = [
@@ -177,6 +180,34 @@ def test_a_survey_finds_exactly_what_its_rule_finds_in_process(tmp_path: Path) -
     assert 0.95 < score.recall < 1
 
 
+def test_what_does_not_fit_into_memory_is_looked_at_in_pieces(tmp_path: Path) -> None:
+    """With the same links, and the same plans."""
+    world = World(96, 48, switches={"loss": 0.05, "amplification": 0.05})
+    data = tmp_path / "data"
+    survey(world, write_manifests(tmp_path / "manifests", TARGETS), data)
+    keys, whole, again = open_run(data), DirectoryStore(data), tmp_path / "again"
+    found = ("prefixes", "links", "outcome.json")
+    shutil.copytree(data, again, ignore=shutil.ignore_patterns(*found))
+    rules = judge(world, tmp_path / "manifests" / "survey.yaml").assignments[0].rules
+    pieces, scratch = DirectoryStore(again), tmp_path / "scratch"
+    scratch.mkdir()
+    job = RoundJob(pieces, open_engine(), keys, rules, scratch, piece_rows=1_000)
+    step: Step | None = FIRST
+    while step:
+        plan = pq.read_table(pieces.path(keys.step(step).plan))
+        assert plan == pq.read_table(whole.path(keys.step(step).plan))
+        step = job.conclude(step).next_step
+    assert len(list(again.rglob("links/*.parquet"))) > 10
+    engine = open_engine()
+    rows = [
+        engine.read(
+            f"SELECT * FROM {store.read_sql(f'{keys.root}/*/links/*')} ORDER BY ALL"
+        )
+        for store in (whole, pieces)
+    ]
+    assert rows[0] == rows[1]
+
+
 KILLER = """
 import random, subprocess, sys, time
 chance, command = random.Random(5), sys.argv[1:]
@@ -311,3 +342,43 @@ def test_a_dry_run_says_what_would_be_sent(tmp_path: Path) -> None:
     assert code == 0
     assert "agent1 would send 3,072 probes to 16 targets at 100,000/s" in output
     assert not (tmp_path / "data").exists()
+
+
+def test_a_network_that_goes_away_loses_nothing(tmp_path: Path) -> None:
+    """A link that goes down is one clear line; run again, it goes on."""
+    world = World(96, 48)
+    agent = {"maxProbingRate": 2_000}
+    manifests = write_manifests(tmp_path / "m", TARGETS, agent=agent)
+    data = tmp_path / "data"
+    down = "{ sleep 4; ip link set eth0 down; } &"
+    code, _, error = run_command(world, manifests, data, f"{down} true")
+    assert code == 1
+    told = "can't send on eth0: Network is down (os error 100); see that it is up"
+    assert error.splitlines()[0] == f"anabranch: agent1: {told}"
+    code, _, error = run_command(world, manifests, data)
+    assert (code, error) == (0, "")
+    found = {(tell(near), tell(far)) for near, far in read_links(data, tmp_path / "l")}
+    assert found == rehearse(world, manifests, tmp_path)
+
+
+def test_a_simulator_that_dies_takes_the_survey_along_and_loses_nothing(
+    tmp_path: Path,
+) -> None:
+    """Nothing of it goes on running; started again, it ends as if nothing had been."""
+    world = World(96, 48)
+    agent = {"maxProbingRate": 2_000}
+    manifests = write_manifests(tmp_path / "m", TARGETS, agent=agent)
+    data = tmp_path / "data"
+    words = command(manifests, data)
+    with subprocess.Popen([*world.command, *words], stderr=subprocess.DEVNULL) as died:
+        deadline = time.monotonic() + 60
+        while not list(data.glob("agents/agent1/*/1/001-00/outcome.json")):
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        time.sleep(1)
+        died.kill()
+    commands = (file.read_bytes() for file in Path("/proc").glob("[0-9]*/cmdline"))
+    assert not any(str(data).encode() in words for words in commands)
+    survey(world, manifests, data)
+    found = {(tell(near), tell(far)) for near, far in read_links(data, tmp_path / "l")}
+    assert found == rehearse(world, manifests, tmp_path)

@@ -96,9 +96,8 @@ class AgentRun:
         progress = self.progress
         self.assignment.start_or_resume(self.store, self.scratch)
         keys = self.assignment.keys
-        job = RoundJob(
-            self.store, self.engine, keys, self.assignment.rules, self.scratch
-        )
+        rules = self.assignment.rules
+        job = RoundJob(self.store, self.engine, keys, rules, self.scratch)
         step: Step | None = FIRST
         for done, outcome in job.read_outcomes().items():
             self._add_parts(keys.step(done))

@@ -34,6 +34,10 @@ _DEMAND = pa.schema(
 )
 
 
+NOTHING = _DEMAND.empty_table()
+"""No demands."""
+
+
 def ask_ttls(prefixes: pa.Table, min_ttl: int, max_ttl: int) -> pa.Table:
     """The first flows at those of the targets' TTLs that lie in these bounds."""
     low = np.maximum(_numbers(prefixes, "min_ttl"), min_ttl)
@@ -88,7 +92,7 @@ def ask_flows(counts: pa.Table, failure_probability: float) -> pa.Table:
     probed with as many flows as it, or the hop before, takes: a link has two ends.
     """
     if not counts.num_rows:
-        return _DEMAND.empty_table()
+        return NOTHING
     index, ttl = _numbers(counts, "prefix_index"), _numbers(counts, "ttl")
     starts = np.flatnonzero(np.r_[True, index[1:] != index[:-1]])
     ends = np.r_[starts[1:], len(index)]

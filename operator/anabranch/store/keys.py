@@ -29,13 +29,13 @@ class StepKeys:
         """The folder of a block's reply parts."""
         return f"{self.replies}/{block:05}"
 
-    def prefixes(self, block: int) -> str:
-        """What is to be known of the prefixes that replied."""
-        return f"{self.root}/prefixes/{block:05}.parquet"
+    def prefixes(self, block: int, piece: int) -> str:
+        """What is to be known of the prefixes that replied, of a piece of a block."""
+        return f"{self.root}/prefixes/{block:05}-{piece:03}.parquet"
 
-    def links(self, block: int) -> str:
-        """The links that it found."""
-        return f"{self.root}/links/{block:05}.parquet"
+    def links(self, block: int, piece: int) -> str:
+        """The links that it found, of a piece of a block."""
+        return f"{self.root}/links/{block:05}-{piece:03}.parquet"
 
     @property
     def outcome(self) -> str:

@@ -28,6 +28,24 @@ PRIVATE = (
 
 
 @dataclass(frozen=True)
+class Piece:
+    """A share of a block's prefixes, so small that its replies fit into memory."""
+
+    number: int
+    of: int
+
+    @property
+    def condition(self) -> str:
+        """What its rows meet."""
+        if self.of == 1:
+            return "1"
+        return f"prefix_index % {self.of} = {self.number}"
+
+
+WHOLE = Piece(0, 1)
+
+
+@dataclass(frozen=True)
 class Replies:
     """Which replies count, as diamond-miner has it by default.
 
@@ -37,9 +55,10 @@ class Replies:
 
     drop_private: bool
 
-    def choose(self, source: str) -> str:
+    def choose(self, source: str, piece: Piece = WHOLE) -> str:
         """The rows of a source that count: prefix_index, flow, ttl, round and addr."""
         conditions = [
+            piece.condition,
             "(reply_protocol = 1 AND reply_icmp_type = 11 "
             "OR reply_protocol = 58 AND reply_icmp_type = 3)",
             "destination_prefix_reply = 0",
@@ -131,7 +150,7 @@ def find_continuing(replies: str, least_ttl: int) -> str:
 
 
 def count_links(
-    links: str, prefixes: str, targets: str, block: int, round_: int
+    links: str, prefixes: str, asked: str, piece: Piece, round_: int
 ) -> str:
     """The links of each prefix and near TTL, now and when this round was planned.
 
@@ -147,12 +166,11 @@ def count_links(
                 uniqExactIf(cityHash64(near_addr, far_addr), near_round < {round_})
                     AS earlier_links
             FROM {links}
-            WHERE near_round = far_round AND prefix_index NOT IN ({amplified})
+            WHERE near_round = far_round AND {piece.condition}
+                AND prefix_index NOT IN ({amplified})
             GROUP BY prefix_index, near_ttl
         ) AS known
-        INNER JOIN (
-            SELECT prefix_index, flow_count FROM {targets} WHERE block = {block}
-        ) AS asked USING (prefix_index)
+        INNER JOIN ({asked}) AS asked USING (prefix_index)
         ORDER BY prefix_index, ttl
     """
 

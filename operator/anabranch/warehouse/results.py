@@ -127,8 +127,8 @@ class AgentResults:
         """Writes files with the diamonds of each block to a folder."""
         links = f"{self.keys.root}/"
         keys = (key for key in self.store.list(links) if "/links/" in key)
-        for block in sorted({key[-len("00000.parquet") :][:5] for key in keys}):
-            found = self._links(block)
+        for block in sorted({key.rpartition("/")[2][:5] for key in keys}):
+            found = self._links(f"{block}-*")
             hops = self.engine.read(
                 "SELECT prefix_index, ttl, uniqExact(node) AS width, any(node) AS addr "
                 "FROM (SELECT prefix_index, near_ttl AS ttl, near_addr AS node "

@@ -15,6 +15,7 @@ pub const BATCH: usize = 64;
 /// A link's sending end, in the namespace in which it was opened.
 pub struct Sender {
     socket: OwnedFd,
+    link: String,
     /// Frames that wait for the batch to be full, one behind another.
     queue: Vec<u8>,
     /// Where each of them ends.
@@ -40,6 +41,7 @@ impl Sender {
         bind(&socket, link, 0)?;
         Ok(Self {
             socket,
+            link: link.to_owned(),
             queue: Vec::new(),
             ends: Vec::with_capacity(BATCH),
             unsent: 0,
@@ -95,7 +97,8 @@ impl Sender {
                     sent += 1;
                 }
                 Err(error) => {
-                    outcome = Err(error);
+                    let reason = format!("can't send on {}: {error}; see that it is up", self.link);
+                    outcome = Err(io::Error::new(error.kind(), reason));
                     break;
                 }
             }
