@@ -18,6 +18,15 @@ from anabranch.cli import (
 )
 
 COMMANDS = (validate, run, results, plot, targets, simulate, score, crds)
+EXTRAS = {
+    "anabranch_engine": "engine",
+    "chdb": "warehouse",
+    "matplotlib": "local",
+    "numpy": "warehouse",
+    "pyarrow": "warehouse",
+    "rich": "local",
+}
+"""The extra that a module comes with."""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -43,9 +52,10 @@ def main(arguments: list[str] | None = None) -> int:
         sys.stdout = None
         return 1
     except ModuleNotFoundError as error:
-        if error.name != "anabranch_engine":
+        extra = EXTRAS.get((error.name or "").partition(".")[0])
+        if extra is None:
             raise
-        print("anabranch: install anabranch[engine] for this command", file=sys.stderr)
+        print(f"anabranch: this needs anabranch[{extra}]; install it", file=sys.stderr)
         return 1
     except OSError as error:
         what = f"{error.filename}: " if error.filename else ""
