@@ -17,12 +17,13 @@ if TYPE_CHECKING:
 def write_manifests(
     folder: Path,
     targets: list[str],
-    agents: int = 1,
+    points: int = 1,
     tool: dict[str, Any] | None = None,
     agent: dict[str, Any] | None = None,
     **spec: Any,
 ) -> Path:
-    """A survey of the lines of a target list from the first vantage points."""
+    """A survey of the lines of a target list from the first so many vantage points."""
+    everyone = {"name": "all", "selector": {}, "targetList": "list"}
     kinds: list[tuple[str, str, dict[str, Any]]] = [
         (
             "ProbingPolicy",
@@ -40,12 +41,12 @@ def write_manifests(
             "survey",
             {
                 **(tool or {"diamondMiner": {}}),
-                "agents": [{"name": "all", "selector": {}, "targetList": "list"}],
+                "agents": [everyone],
                 **spec,
             },
         ),
     ]
-    for number in range(1, agents + 1):
+    for number in range(1, points + 1):
         usual = {
             "nodeName": f"vp{number}",
             "maxProbingRate": 100_000,

@@ -37,7 +37,7 @@ def test_recall_lies_in_its_interval(tmp_path: Path) -> None:
     """That of 99 in 100 runs, in all but two of twenty surveys; precision is 1."""
     world = World(32, 16, vantage_points=2)
     recalls = []
-    spec: dict[str, Any] = {"agents": 2, "failureProbability": 0.5}
+    spec: dict[str, Any] = {"points": 2, "failureProbability": 0.5}
     manifests = write_manifests(tmp_path / "any", TARGETS, **spec)
     expected = make_judge(world, manifests).rehearse(range(RUNS))
     for seed in SEEDS:

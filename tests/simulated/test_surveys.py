@@ -163,7 +163,7 @@ def test_a_survey_finds_exactly_what_its_rule_finds_in_process(tmp_path: Path) -
     """From two vantage points, of which one is behind translation; and no more."""
     world = World(96, 48, vantage_points=2)
     manifests = write_manifests(
-        tmp_path / "manifests", TARGETS, agents=2, failureProbability=0.3
+        tmp_path / "manifests", TARGETS, points=2, failureProbability=0.3
     )
     survey(world, manifests, tmp_path / "data")
     found = {
@@ -332,6 +332,24 @@ def test_a_run_goes_on_only_as_what_it_was(tmp_path: Path) -> None:
     )
     assert (code, error) == (0, "")
     assert "done in round" in output
+
+
+def test_an_interrupted_survey_says_so_and_goes_on(tmp_path: Path) -> None:
+    """The running part is closed; the exit code is a shell's for SIGINT."""
+    world = World(96, 48)
+    agent = {"maxProbingRate": 2_000}
+    manifests = write_manifests(tmp_path / "m", TARGETS, agent=agent)
+    data = tmp_path / "data"
+    words = shlex.join(command(manifests, data))
+    script = f"{words} & sleep 5; kill -INT $!; wait $!; echo code $?"
+    output = world.run("bash", "-c", f"set -m; {script}")
+    assert "agent1: stopped in round 1: " in output
+    assert "it was stopped; run it again to go on" in output
+    assert output.endswith("code 130\n")
+    assert list(data.rglob("replies/*/*.parquet"))
+    survey(world, manifests, data)
+    found = {(tell(near), tell(far)) for near, far in read_links(data, tmp_path / "l")}
+    assert found == rehearse(world, manifests, tmp_path)
 
 
 def test_a_dry_run_says_what_would_be_sent(tmp_path: Path) -> None:

@@ -57,6 +57,7 @@ def _check(
         message = f"the policy allows {limit}; lower it"
         yield document.problem(("spec", "maxRounds"), message)
     agents = [each.object for each in manifests.of_kind(Agent)]
+    yield from _find_shared(document, agents)
     for index, entry in enumerate(measurement.spec.agents):
         content = lists.get((measurement.metadata.namespace, entry.target_list))
         if content is None:
@@ -64,6 +65,20 @@ def _check(
         for complaint in _find_complaints(measurement, entry, agents, content, policy):
             path: Path = ("spec", "agents", index, "targetList")
             yield document.problem(path, complaint)
+
+
+def _find_shared(
+    document: Document[Measurement], agents: list[Agent]
+) -> Iterator[Problem]:
+    """Agents that two entries choose: which list would they probe?"""
+    chosen: dict[str, str] = {}
+    for index, entry in enumerate(document.object.spec.agents):
+        for agent in select_agents(entry, agents):
+            name = agent.metadata.name
+            other = chosen.setdefault(name, entry.name)
+            if other != entry.name:
+                message = f"Agent {name!r} is of {other!r} too; let one alone choose it"
+                yield document.problem(("spec", "agents", index), message)
 
 
 def _find_complaints(

@@ -73,6 +73,13 @@ def test_a_limit_of_targets_is_told_with_their_number() -> None:
     assert "spec.agents[0].targetList: 256 targets, above the limit of 255" in told
 
 
+def test_an_agent_is_of_one_entry_alone() -> None:
+    """By name or by selector."""
+    twice = SURVEY + "    - {name: tokyo, targetList: simulated}\n"
+    (told,) = complaints(twice)
+    assert "spec.agents[1]: Agent 'tokyo' is of 'everyone' too; let one alone" in told
+
+
 def test_ping_sends_no_udp() -> None:
     """Its list says so before anything is sent."""
     ping = SURVEY.replace("diamondMiner", "ping")

@@ -1,0 +1,160 @@
+"""What a survey found, as tables and pictures."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+import subprocess
+import sys
+from collections import Counter
+from ipaddress import ip_address, ip_network
+from typing import TYPE_CHECKING, Any
+
+import pyarrow.parquet as pq
+import pytest
+
+from surveying import command, write_manifests
+from world import World
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+WORLD = World(32, 16, vantage_points=2, switches={"mpls": 0.5})
+SIMULATION = ["--prefixes", "32", "--prefixes-v6", "16", "--vantage-points", "2"]
+SIMULATION += ["--set", "mpls=0.5"]
+TARGETS = ["240.0.0.0/19,udp,1,32,6", "3fff::/60,icmp6,1,32,6"]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished survey: its manifests in m, its data in data."""
+    folder = tmp_path_factory.mktemp("survey")
+    manifests = write_manifests(folder / "m", TARGETS, points=2)
+    WORLD.run(*command(manifests, folder / "data"))
+    return folder
+
+
+def run(*words: str, code: int = 0) -> str:
+    """What `anabranch` says; errors where it is to fail."""
+    done = subprocess.run(
+        [sys.executable, "-m", "anabranch", *words],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert done.returncode == code, done.stderr
+    assert "Traceback" not in done.stderr
+    return done.stderr if code else done.stdout
+
+
+def read(folder: Path, table: str) -> list[dict[str, Any]]:
+    """The rows of a table."""
+    words = ("results", "survey", "--data", str(folder / "data"), "--table", table)
+    lines = run(*words, "--format", "jsonl").splitlines()
+    return [json.loads(line) for line in lines]
+
+
+def test_interfaces_are_those_of_routers_with_their_ttls(folder: Path) -> None:
+    """Each once an agent, and none of a target."""
+    interfaces = read(folder, "interfaces")
+    assert len({(row["agent"], row["address"]) for row in interfaces}) == len(
+        interfaces
+    )
+    assert {row["agent"] for row in interfaces} == {"agent1", "agent2"}
+    routers = [ip_network("255.128.0.0/9"), ip_network("3fff:fff::/32")]
+    homes = [ip_network("198.18.0.0/15"), ip_network("10.18.0.0/16")]
+    homes.append(ip_network("3fff:ffe::/32"))
+    for row in interfaces:
+        address = ip_address(row["address"])
+        assert any(address in network for network in routers + homes)
+        assert 1 <= row["min_ttl"] <= row["max_ttl"] <= 32
+        assert row["prefixes"] <= row["replies"]
+
+
+def test_links_lead_from_one_interface_to_the_next(folder: Path) -> None:
+    """Each once an agent; the ends of all are interfaces."""
+    links = read(folder, "links")
+    ends = [(row["agent"], row["near_address"], row["far_address"]) for row in links]
+    assert len(set(ends)) == len(ends) > 100
+    known = {(row["agent"], row["address"]) for row in read(folder, "interfaces")}
+    assert {(agent, end) for agent, *pair in ends for end in pair} <= known
+    assert {row["first_round"] for row in links} >= {1, 2}
+
+
+def test_diamonds_are_as_wide_as_the_links_between_say(folder: Path) -> None:
+    """Between one divergence and one convergence point."""
+    diamonds = read(folder, "diamonds")
+    assert len(diamonds) > 10
+    for row in diamonds:
+        length = row["convergence_ttl"] - row["divergence_ttl"]
+        assert row["max_length"] == length >= 2
+        assert row["max_width"] >= 2
+        assert ip_network(row["prefix"]).prefixlen in {24, 64}
+    assert {row["protocol"] for row in diamonds} <= {17, 58}
+
+
+def test_replies_have_their_targets_and_caracal_reads_them(folder: Path) -> None:
+    """In all formats alike."""
+    replies = read(folder, "replies")
+    for row in replies:
+        assert ip_address(row["probe_dst_addr"]) in ip_network(row["prefix"])
+    words = ["results", "survey", "--data", str(folder / "data"), "--table", "replies"]
+    file = folder / "replies.parquet"
+    run(*words, "--format", "parquet", "--output", str(file))
+    assert pq.read_table(file).num_rows == len(replies)
+    rows = list(csv.DictReader(run(*words).splitlines()))
+    assert Counter(row["agent"] for row in rows) == Counter(
+        row["agent"] for row in replies
+    )
+    caracal = list(csv.DictReader(run(*words, "--format", "caracal-csv").splitlines()))
+    assert len(caracal) == len(replies)
+    assert len(caracal[0]) == 17
+    assert caracal[0]["probe_dst_addr"].startswith(("::ffff:240.0.", "3fff:"))
+    labels = {row["reply_mpls_labels"] for row in caracal}
+    assert "[]" in labels
+    assert any(re.fullmatch(r"\[\(\d+,\d,1,\d+\)\]", text) for text in labels)
+    assert "File exists" in run(*words, "--output", str(file), code=1)
+
+
+def test_pictures_are_drawn(folder: Path) -> None:
+    """As SVG or PNG: of all diamonds, or of the paths to a target."""
+    words = ("plot", "survey", "--data", str(folder / "data"))
+    file = folder / "all.svg"
+    assert run(*words, "--output", str(file)) == f"{file}\n"
+    assert "<svg" in file.read_text()
+    file = folder / "paths.png"
+    run(*words, "--output", str(file), "--target", "240.0.3.0/24")
+    assert file.read_bytes().startswith(b"\x89PNG")
+    file = folder / "largest.svg"
+    run(*words, "--output", str(file), "--target", "largest")
+    assert "<svg" in file.read_text()
+    assert "no links are known" in run(*words, "--target", "192.0.2.0/24", code=1)
+    assert "does not appear to be" in run(*words, "--target", "there", code=1)
+    assert "not supported" in run(*words, "--output", "all.xyz", code=1)
+
+
+def test_a_survey_is_scored_by_the_network_that_it_was_in(folder: Path) -> None:
+    """All links are there; what to expect comes from runs without packets."""
+    words = ["score", str(folder / "m" / "survey.yaml"), *SIMULATION]
+    file = folder / "expected.json"
+    run(*words, "--rehearse", "10", "--expected", str(file))
+    expected = json.loads(file.read_text())
+    assert expected["runs"] == 10
+    assert 0.9 < expected["low"] <= expected["mean"] <= expected["high"] <= 1
+    data = ["--data", str(folder / "data"), "--expected", str(file)]
+    told = run(*words, *data)
+    assert "survey: precision 1.0000: " in told
+    assert "links that flows 0 to 255 cross; expected 0.9" in told
+    assert "is of 256 flows" in run(*words, *data, "--flows", "9", code=1)
+
+
+def test_a_run_that_is_not_there_is_told_with_those_that_are(folder: Path) -> None:
+    """For results and pictures alike."""
+    data = ("--data", str(folder / "data"))
+    told = run("results", "other", *data, code=1)
+    assert f"no run of default.other in {folder}/data, only of: default.survey" in told
+    assert "no run of" in run("plot", "survey", *data, "--run-id", "2", code=1)
+    told = run("results", "survey", *data, "--format", "caracal-csv", code=1)
+    assert "caracal-csv is a format of --table replies" in told
