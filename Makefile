@@ -57,6 +57,7 @@ bench: setup
 	$(UV) sync --quiet --locked --all-extras --group bench
 	$(RUN)python tests/bench/targetlist.py
 	$(RUN)python tests/bench/prober.py
+	$(RUN)python tests/bench/rounds.py
 	cd $(ENGINE) && $(CARGO) bench --locked --package anabranch-fakeroute --bench answer
 	cd $(ENGINE) && $(CARGO) bench --locked --package anabranch-simulator --bench packets
 	cd $(ENGINE) && $(CARGO) bench --locked --package anabranch-plan --bench draw

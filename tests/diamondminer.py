@@ -25,16 +25,19 @@ ID = "ours"
 
 
 class DiamondMiner:
-    """A database of diamond-miner's, with replies from a file of caracal's format."""
+    """A database of diamond-miner's, with replies from a file of caracal's format.
 
-    def __init__(self, replies: Path) -> None:
+    Without a file it is empty.
+    """
+
+    def __init__(self, replies: Path | None) -> None:
         self._session = chdb.session.Session()  # type: ignore[no-untyped-call]
         self._query("SET allow_suspicious_ttl_expressions = 1")
         for statement in CreateTables().statements(ID):
             self._query(statement)
-        self._query(
-            f"INSERT INTO results__{ID} SELECT * FROM file('{replies}', 'CSVWithNames')"
-        )
+        if replies:
+            rows = f"SELECT * FROM file('{replies}', 'CSVWithNames')"
+            self._query(f"INSERT INTO results__{ID} {rows}")
 
     def _query(self, query: str, output_format: str = "Null") -> list[Any]:
         answer = self._session.query(query, output_format)  # type: ignore[no-untyped-call]
