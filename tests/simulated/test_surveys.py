@@ -6,7 +6,6 @@ import contextlib
 import csv
 import json
 import shlex
-import shutil
 import subprocess
 import sys
 import time
@@ -24,13 +23,16 @@ from anabranch.local.runs import find_runs, open_engine, open_results
 from anabranch.local.score import Judge, tell
 from anabranch.rounds.steps import FIRST, Step
 from anabranch.store.directory import DirectoryStore
-from anabranch.warehouse.job import RoundJob
+from anabranch.store.s3 import S3Store
+from anabranch.warehouse.job import PIECE_ROWS, RoundJob
 from diamondminer import DiamondMiner, name_prefix
 from surveying import command, survey, write_manifests
 from world import World
 
 if TYPE_CHECKING:
     from anabranch.store.keys import RunKeys
+    from anabranch.store.store import Store
+    from devcluster.s3 import S3
 
 TARGETS = [
     "240.0.0.0/18,udp,1,32,6",
@@ -72,7 +74,7 @@ def judge(world: World, manifests: Path, flows: int = 256) -> Judge:
 def rehearse(world: World, manifests: Path, folder: Path) -> set[tuple[int, int]]:
     """The links that the first agent finds in process."""
     its = judge(world, manifests)
-    links, _ = its._rehearse(its.assignments[0], folder)  # noqa: SLF001
+    links, _ = its.rehearse_one(its.assignments[0], folder)
     return links
 
 
@@ -173,7 +175,7 @@ def test_a_survey_finds_exactly_what_its_rule_finds_in_process(tmp_path: Path) -
     its = judge(world, manifests)
     expected = set()
     for assignment in its.assignments:
-        links, _ = its._rehearse(assignment, tmp_path)  # noqa: SLF001
+        links, _ = its.rehearse_one(assignment, tmp_path)
         expected |= links
     assert found == expected
     score = its.judge(found)
@@ -181,30 +183,41 @@ def test_a_survey_finds_exactly_what_its_rule_finds_in_process(tmp_path: Path) -
     assert 0.95 < score.recall < 1
 
 
-def test_what_does_not_fit_into_memory_is_looked_at_in_pieces(tmp_path: Path) -> None:
-    """With the same links, and the same plans."""
+@pytest.fixture(params=["pieces", "s3"])
+def elsewhere(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Store, int]:
+    """An empty store, and how many rows a round job over it looks at together."""
+    if request.param == "pieces":
+        return DirectoryStore(tmp_path / "elsewhere"), 1_000
+    server: S3 = request.getfixturevalue("s3")
+    return S3Store(server.bucket, endpoint_url=server.url), PIECE_ROWS
+
+
+def test_round_jobs_do_the_same_in_pieces_and_over_s3(
+    elsewhere: tuple[Store, int], tmp_path: Path
+) -> None:
+    """The same links and plans, where memory is short and where parts are far away."""
     world = World(96, 48, switches={"loss": 0.05, "amplification": 0.05})
     data = tmp_path / "data"
     survey(world, write_manifests(tmp_path / "manifests", TARGETS), data)
-    keys, whole, again = open_run(data), DirectoryStore(data), tmp_path / "again"
-    found = ("prefixes", "links", "outcome.json")
-    shutil.copytree(data, again, ignore=shutil.ignore_patterns(*found))
+    keys, here, (there, piece_rows) = open_run(data), DirectoryStore(data), elsewhere
+    for key in here.list(keys.root):
+        if "/replies/" in key or key == keys.targets:
+            there.put(key, here.get(key))
     rules = judge(world, tmp_path / "manifests" / "survey.yaml").assignments[0].rules
-    pieces, scratch = DirectoryStore(again), tmp_path / "scratch"
+    scratch = tmp_path / "scratch"
     scratch.mkdir()
-    job = RoundJob(pieces, open_engine(), keys, rules, scratch, piece_rows=1_000)
+    engine = open_engine()
+    job = RoundJob(there, engine, keys, rules, scratch, piece_rows)
+    job.begin()
     step: Step | None = FIRST
     while step:
-        plan = pq.read_table(pieces.path(keys.step(step).plan))
-        assert plan == pq.read_table(whole.path(keys.step(step).plan))
+        plan = pq.read_table(there.fetch(keys.step(step).plan, scratch))
+        assert plan == pq.read_table(here.path(keys.step(step).plan))
         step = job.conclude(step).next_step
-    assert len(list(again.rglob("links/*.parquet"))) > 10
-    engine = open_engine()
+    links = f"{keys.root}/*/links/*.parquet"
     rows = [
-        engine.read(
-            f"SELECT * FROM {store.read_sql(f'{keys.root}/*/links/*')} ORDER BY ALL"
-        )
-        for store in (whole, pieces)
+        engine.read(f"SELECT * FROM {store.read_sql(links)} ORDER BY ALL")
+        for store in (here, there)
     ]
     assert rows[0] == rows[1]
 

@@ -171,6 +171,7 @@ def sum_up(assignments: list[Assignment], report: Report, data: Path) -> None:
             "links": agent.links,
             "probes without a route": agent.unroutable,
             "packets lost unread": agent.lost,
+            "prefixes with amplification, mapped no further": agent.amplified,
         }
         needed = {"probes", "replies", "links"}
         told = [f"{n:,} {what}" for what, n in counts.items() if n or what in needed]

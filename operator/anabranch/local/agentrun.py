@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from anabranch.store.directory import DirectoryStore
     from anabranch.store.keys import StepKeys
     from anabranch.warehouse.engine import Engine
+    from anabranch.warehouse.job import Outcome
 
 
 class State(enum.Enum):
@@ -60,6 +61,8 @@ class Progress:
     """Probes to prefixes that no route leads to."""
     lost: int = 0
     """Packets that the kernel dropped unread."""
+    amplified: int = 0
+    """Prefixes with more than one reply to a probe, that were mapped no further."""
     probes_left: int = 0
     """Probes that a further round would have sent, had maxRounds allowed it."""
     error: BaseException | None = None
@@ -100,10 +103,11 @@ class AgentRun:
         job = RoundJob(self.store, self.engine, keys, rules, self.scratch)
         step: Step | None = FIRST
         for done, outcome in job.read_outcomes().items():
-            self._add_parts(keys.step(done))
-            progress.links = outcome.links
-            progress.probes_left = outcome.probes_left
-            step = outcome.next_step
+            progress.step = done
+            sent, replies = self._read_parts(keys.step(done))
+            progress.sent += sent
+            progress.replies += replies
+            step = self._note(outcome)
         if step == FIRST:
             job.begin()
         while step:
@@ -116,10 +120,15 @@ class AgentRun:
             outcome = job.conclude(step)
             progress.sent += progress.step_sent
             progress.step_sent = progress.planned = 0
-            progress.links = outcome.links
-            progress.probes_left = outcome.probes_left
-            step = outcome.next_step
+            step = self._note(outcome)
         progress.state = State.DONE
+
+    def _note(self, outcome: Outcome) -> Step | None:
+        """Shows what a step found; the next one."""
+        self.progress.links = outcome.links
+        self.progress.amplified += outcome.amplified
+        self.progress.probes_left = outcome.probes_left
+        return outcome.next_step
 
     def _probe(self, step: Step, plan: Plan) -> None:
         assignment, progress = self.assignment, self.progress
@@ -164,11 +173,6 @@ class AgentRun:
         progress.rate = 0
         progress.step_sent, replies = self._read_parts(keys)
         progress.replies = before + replies
-
-    def _add_parts(self, keys: StepKeys) -> None:
-        sent, replies = self._read_parts(keys)
-        self.progress.sent += sent
-        self.progress.replies += replies
 
     def _read_parts(self, keys: StepKeys) -> tuple[int, int]:
         """Probes and replies of a step's parts."""

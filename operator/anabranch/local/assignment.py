@@ -150,7 +150,7 @@ class Assignment:
             raise RunError(f"Agent {name!r}: {'; '.join(broken)}")
 
 
-class RunError(Exception):
+class RunError(RuntimeError):
     """Why a run can't begin or go on, with the remedy."""
 
 

@@ -74,7 +74,7 @@ class Judge:
     assignments: list[Assignment]
     flows: int
 
-    def judge(self, found: Links, assignments: list[Assignment] | None = None) -> Score:
+    def judge(self, found: Links) -> Score:
         """How good links are that were found."""
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
@@ -83,7 +83,7 @@ class Judge:
             columns = (every.column(end).to_pylist() for end in every.column_names)
             real = {(tell(near), tell(far)) for near, far in zip(*columns, strict=True)}
             known: Links = set()
-            for assignment in assignments or self.assignments:
+            for assignment in self.assignments:
                 known |= self._cross(assignment, folder)
         return Score(len(found), len(found & real), len(known), len(found & known))
 
@@ -98,7 +98,7 @@ class Judge:
             with tempfile.TemporaryDirectory() as name:
                 folder = Path(name)
                 for assignment in seeded:
-                    links, count = self._rehearse(assignment, folder)
+                    links, count = self.rehearse_one(assignment, folder)
                     found |= links
                     sent += count
                     known |= self._cross(assignment, folder)
@@ -113,7 +113,8 @@ class Judge:
             probes=float(np.mean(probes)),
         )
 
-    def _rehearse(self, assignment: Assignment, folder: Path) -> tuple[Links, int]:
+    def rehearse_one(self, assignment: Assignment, folder: Path) -> tuple[Links, int]:
+        """The links that one agent finds in process, and the probes that it takes."""
         targets = assignment.write_targets(folder / "targets.parquet", blocks=1)
         point = find_vantage_point(assignment)
         return rehearse(self.simulation, point, targets, assignment.rules, folder)

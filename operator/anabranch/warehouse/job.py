@@ -119,7 +119,8 @@ class RoundJob:
     def begin(self) -> Plan:
         """The plan of the first step, which is written if it is not there yet."""
         key = self.keys.step(FIRST).plan
-        draft = self._targets.ask(self.scratch / "plan.parquet", self._demand(FIRST))
+        demands = self._demand(FIRST, [])
+        draft = self._targets.ask(self.scratch / "plan.parquet", demands)
         self.store.put_file(key, draft.path)
         draft.path.unlink()
         return self.read_plan(FIRST)
@@ -135,10 +136,10 @@ class RoundJob:
             replies = self._read_parts(block, WHOLE, done)
             for piece in self._cut(f"({replies})"):
                 self._reduce(block, piece, done)
-        following, probes_left = self._plan_next(step)
+        following, probes_left = self._plan_next(done)
         outcome = Outcome(
             step=str(step),
-            **self._count(step),
+            **self._count(done),
             next=str(following) if following else None,
             probes_left=probes_left,
         )
@@ -166,11 +167,15 @@ class RoundJob:
         source = self._read_sql([f"{folder}/*.parquet" for folder in there])
         return Replies(self.rules.drop_private).choose(source, piece)
 
-    def _read_all(self, block: int, what: str) -> str | None:
-        """What all steps so far found of a block: prefixes or links."""
-        root = self.keys.root
-        name = f"/{what}/{block:05}-"
-        found = [key for key in self.store.list(root) if name in key]
+    def _read_all(self, block: int, what: str, steps: list[Step]) -> str | None:
+        """What some steps found of a block: prefixes or links."""
+        folders = [f"{self.keys.step(step).root}/{what}" for step in steps]
+        found = [
+            key
+            for folder in folders
+            for key in self.store.list(folder)
+            if key.startswith(f"{folder}/{block:05}-")
+        ]
         return self._read_sql(found) if found else None
 
     def _read_sql(self, patterns: list[str]) -> str:
@@ -188,7 +193,7 @@ class RoundJob:
         if replies is None:
             raise FileNotFoundError(keys.parts(block))
         self._put(keys.prefixes(block, piece.number), find_prefixes(replies))
-        prefixes = self._read_all(block, "prefixes")
+        prefixes = self._read_all(block, "prefixes", steps)
         if prefixes is None:
             raise FileNotFoundError(keys.prefixes(block, piece.number))
         before = self._read_parts(block, piece, earlier)
@@ -196,17 +201,17 @@ class RoundJob:
             keys.links(block, piece.number), find_links(replies, before, prefixes)
         )
 
-    def _count(self, step: Step) -> dict[str, int]:
-        """How much was found: links so far, prefixes in this step."""
+    def _count(self, steps: list[Step]) -> dict[str, int]:
+        """How much was found: links so far, prefixes in the last step."""
         counts = dict.fromkeys(("links", "prefixes", "amplified", "looping"), 0)
-        root, step_root = self.keys.root, self.keys.step(step).root
-        if any("/links/" in key for key in self.store.list(root)):
-            links = self.store.read_sql(f"{root}/*/links/*.parquet")
+        roots = [self.keys.step(step).root for step in steps]
+        if any(any(self.store.list(f"{root}/links")) for root in roots):
+            links = self.store.read_sql(f"{self.keys.root}/*/links/*.parquet")
             distinct = "uniqExact(cityHash64(near_addr, far_addr)) AS links"
             found = self.engine.read(f"SELECT {distinct} FROM {links}")
             counts |= found.to_pylist()[0]
-        if any(self.store.list(f"{step_root}/prefixes")):
-            prefixes = self.store.read_sql(f"{step_root}/prefixes/*.parquet")
+        if any(self.store.list(f"{roots[-1]}/prefixes")):
+            prefixes = self.store.read_sql(f"{roots[-1]}/prefixes/*.parquet")
             found = self.engine.read(
                 "SELECT count() AS prefixes, countIf(has_amplification) AS amplified, "
                 f"countIf(has_loops) AS looping FROM {prefixes}"
@@ -221,20 +226,23 @@ class RoundJob:
         self.store.put_file(key, draft)
         draft.unlink()
 
-    def _plan_next(self, step: Step) -> tuple[Step | None, int]:
+    def _plan_next(self, steps: list[Step]) -> tuple[Step | None, int]:
         """The next step, with its plan in the store; else what a further round asks."""
         rules = self.rules
-        latest = self._latest_begin()
-        candidates = [
-            each
-            for each in next_steps(rules.tool, step, rules.max_rounds + 1)
-            if each.round > 1
-            or each.window == step.window + 1
-            or each.first_window_ttl <= latest
-        ]
+        candidates = next_steps(rules.tool, steps[-1], rules.max_rounds + 1)
+        if candidates and candidates[0].round == 1:
+            # Paths go on in the next window alone; in others some may begin.
+            latest = self._latest_begin()
+            candidates = [
+                each
+                for each in candidates
+                if each.round > 1
+                or each == candidates[0]
+                or each.first_window_ttl <= latest
+            ]
         for candidate in candidates:
             draft = self.scratch / "plan.parquet"
-            plan = self._targets.ask(draft, self._demand(candidate))
+            plan = self._targets.ask(draft, self._demand(candidate, steps))
             if plan.probes and candidate.round > rules.max_rounds:
                 draft.unlink()
                 return None, plan.probes
@@ -252,13 +260,13 @@ class RoundJob:
         latest: int = found.to_pylist()[0]["ttl"]
         return max(latest, self.rules.min_ttl)
 
-    def _demand(self, step: Step) -> Iterator[pa.Table]:
-        """What a step asks of each block."""
+    def _demand(self, step: Step, before: list[Step]) -> Iterator[pa.Table]:
+        """What a step asks of each block, with these steps before it."""
         rules = self.rules
         targets = self.store.read_sql(self.keys.targets)
         for block in range(self._targets.blocks):
             if step.round > 1:
-                yield self._demand_flows(step, block)
+                yield self._demand_flows(block, before)
                 continue
             prefixes = self.engine.read(read_prefixes(targets, block))
             bounds = (rules.min_ttl, rules.max_ttl)
@@ -266,28 +274,32 @@ class RoundJob:
                 case Ping():
                     yield ask_last_ttl(prefixes, rules.max_ttl)
                 case tool if next_steps(tool, FIRST, 1):
-                    continuing = self._find_continuing(step, block)
+                    continuing = self._find_continuing(step, block, before)
                     yield ask_window(prefixes, continuing, step, bounds)
                 case _:
                     yield ask_ttls(prefixes, *bounds)
 
-    def _find_continuing(self, step: Step, block: int) -> pa.Table:
+    def _find_continuing(self, step: Step, block: int, before: list[Step]) -> pa.Table:
+        """The prefixes of a block whose paths go on in a window: prefix_index."""
         nothing = "SELECT toUInt32(0) AS prefix_index WHERE 0"
-        before = Step(step.round, step.window - 1)
-        replies = self._read_parts(block, WHOLE, [before]) if step.window else None
-        least_ttl = before.last_window_ttl - WINDOW_STARS
+        previous = Step(step.round, step.window - 1)
+        replies = None
+        if previous in before:
+            replies = self._read_parts(block, WHOLE, [previous])
+        least_ttl = previous.last_window_ttl - WINDOW_STARS
         query = find_continuing(replies, least_ttl) if replies else nothing
         return self.engine.read(query)
 
-    def _demand_flows(self, step: Step, block: int) -> pa.Table:
-        links = self._read_all(block, "links")
-        prefixes = self._read_all(block, "prefixes")
+    def _demand_flows(self, block: int, before: list[Step]) -> pa.Table:
+        """What the round behind these steps asks of a block."""
+        links = self._read_all(block, "links", before)
+        prefixes = self._read_all(block, "prefixes", before)
         asked = read_prefixes(self.store.read_sql(self.keys.targets), block)
         if links is None or prefixes is None:
             return NOTHING
         demands = []
         for piece in self._cut(links):
-            counts = count_links(links, prefixes, asked, piece, step.round - 1)
+            counts = count_links(links, prefixes, asked, piece, before[-1].round)
             share = self.rules.failure_probability
             demands.append(ask_flows(self.engine.read(counts), share))
         return pa.concat_tables(demands)

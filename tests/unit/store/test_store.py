@@ -12,32 +12,20 @@ import pytest
 from anabranch.store.directory import DirectoryStore
 from anabranch.store.s3 import S3Store
 from anabranch.warehouse.engine import Engine
-from devcluster.s3 import KEY, REGION, S3, SECRET, run_s3
+from devcluster.s3 import S3
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from anabranch.store.store import Store
-
-
-@pytest.fixture(scope="session")
-def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3]:
-    """A real S3 gateway."""
-    with run_s3(tmp_path_factory.mktemp("s3")) as server:
-        yield server
+    from devcluster.s3 import S3
 
 
 @pytest.fixture(params=["directory", "s3"])
-def store(
-    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Store:
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
     """An empty store; in the bucket all tests share, under a key of the test's own."""
     if request.param == "directory":
         return DirectoryStore(tmp_path / "it's a store")
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", KEY)
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
-    monkeypatch.setenv("AWS_DEFAULT_REGION", REGION)
     server: S3 = request.getfixturevalue("s3")
     return S3Store(server.bucket, endpoint_url=server.url)
 
@@ -108,13 +96,9 @@ def test_parquet_objects_are_rows_for_sql(
     assert rows.to_pylist() == [{"total": 33}]
 
 
-def test_a_gateway_that_is_away_is_an_error_of_the_system(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+@pytest.mark.usefixtures("s3_credentials")
+def test_a_gateway_that_is_away_is_an_error_of_the_system() -> None:
     """With the key and the reason."""
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", KEY)
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
-    monkeypatch.setenv("AWS_DEFAULT_REGION", REGION)
     away = S3Store("bucket", endpoint_url="http://127.0.0.1:9")
     with pytest.raises(OSError, match=r"some/key: S3 can't be reached"):
         away.get("some/key")
