@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import re
+import shutil
 import subprocess
 import sys
 from collections import Counter
@@ -148,6 +149,9 @@ def test_a_survey_is_scored_by_the_network_that_it_was_in(folder: Path) -> None:
     assert "survey: precision 1.0000: " in told
     assert "links that flows 0 to 255 cross; expected 0.9" in told
     assert "is of 256 flows" in run(*words, *data, "--flows", "9", code=1)
+    assert "must be a number from 1 on" in run(*words, "--rehearse", "0", code=2)
+    silent = run(*words, "--set", "silent-routers=1", "--rehearse", "1", "--flows", "1")
+    assert json.loads(silent)["mean"] == 1
 
 
 def test_a_run_that_is_not_there_is_told_with_those_that_are(folder: Path) -> None:
@@ -155,6 +159,24 @@ def test_a_run_that_is_not_there_is_told_with_those_that_are(folder: Path) -> No
     data = ("--data", str(folder / "data"))
     told = run("results", "other", *data, code=1)
     assert f"no run of default.other in {folder}/data, only of: default.survey" in told
-    assert "no run of" in run("plot", "survey", *data, "--run-id", "2", code=1)
+    told = run("plot", "survey", *data, "--run-id", "2", code=1)
+    assert "default.survey has no run '2'" in told
+    assert told.endswith("only 1\n")
     told = run("results", "survey", *data, "--format", "caracal-csv", code=1)
     assert "caracal-csv is a format of --table replies" in told
+
+
+def test_what_is_broken_or_not_there_yet_is_one_clear_line(
+    folder: Path, tmp_path: Path
+) -> None:
+    """Parts that nobody finished are none."""
+    data = tmp_path / "data"
+    shutil.copytree(folder / "data", data)
+    words = ("results", "survey", "--data", str(data), "--table")
+    for links in data.rglob("links/*.parquet"):
+        links.write_bytes(b"not parquet")
+    assert len(run(*words, "links", code=1).splitlines()) == 1
+    for part in data.rglob("replies/*/*.parquet"):
+        part.rename(part.with_suffix(".unfinished"))
+    told = run(*words, "interfaces", code=1)
+    assert "there are no interfaces yet; let it run for a while" in told

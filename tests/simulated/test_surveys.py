@@ -9,8 +9,10 @@ import shlex
 import subprocess
 import sys
 import time
+from collections import Counter
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 import pyarrow.parquet as pq
 import pytest
@@ -24,12 +26,15 @@ from anabranch.local.score import Judge, tell
 from anabranch.rounds.steps import FIRST, Step
 from anabranch.store.directory import DirectoryStore
 from anabranch.store.s3 import S3Store
-from anabranch.warehouse.job import PIECE_ROWS, RoundJob
+from anabranch.warehouse.job import RoundJob
+from anabranch.warehouse.pieces import PIECE_ROWS
 from diamondminer import DiamondMiner, name_prefix
 from surveying import command, survey, write_manifests
 from world import World
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from anabranch.store.keys import RunKeys
     from anabranch.store.store import Store
     from devcluster.s3 import S3
@@ -218,6 +223,77 @@ def test_round_jobs_do_the_same_in_pieces_and_over_s3(
     rows = [
         engine.read(f"SELECT * FROM {store.read_sql(links)} ORDER BY ALL")
         for store in (here, there)
+    ]
+    assert rows[0] == rows[1]
+
+
+class CrashError(Exception):
+    """What ends a process."""
+
+
+@dataclass
+class CrashingStore:
+    """A store of which each put ends the process twice: before, and then after it."""
+
+    store: DirectoryStore
+    tries: Counter[str] = field(default_factory=Counter)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.store, name)
+
+    def _crash(self, key: str, put: Callable[[], bool]) -> bool:
+        self.tries[key] += 1
+        if self.tries[key] == 1:
+            raise CrashError(key)
+        done = put()
+        if self.tries[key] == 2:
+            raise CrashError(key)
+        return done
+
+    def put(self, key: str, content: bytes) -> bool:
+        """Puts an object there, perhaps."""
+        return self._crash(key, lambda: self.store.put(key, content))
+
+    def put_file(self, key: str, file: Path) -> bool:
+        """The same with a file's content."""
+        return self._crash(key, lambda: self.store.put_file(key, file))
+
+
+def test_a_round_job_may_end_before_and_after_each_thing_that_it_puts(
+    tmp_path: Path,
+) -> None:
+    """What it leaves is what one leaves that nothing has stopped."""
+    world = World(32, 16)
+    targets = ["240.0.0.0/19,udp,1,32,6", "3fff::/60,icmp6,1,32,6"]
+    data, again = tmp_path / "data", DirectoryStore(tmp_path / "again")
+    survey(world, write_manifests(tmp_path / "manifests", targets), data)
+    keys, whole, engine = open_run(data), DirectoryStore(data), open_engine()
+    for key in whole.list(keys.root):
+        if "/replies/" in key or key == keys.targets:
+            again.put(key, whole.get(key))
+    rules = judge(world, tmp_path / "manifests" / "survey.yaml").assignments[0].rules
+    crashing, step, crashes = CrashingStore(again), cast("Step | None", FIRST), 0
+    while step:
+        scratch = tmp_path / f"scratch-{crashes}"
+        scratch.mkdir()
+        job = RoundJob(cast("Store", crashing), engine, keys, rules, scratch)
+        try:
+            outcomes = job.read_outcomes()
+            step = outcomes[max(outcomes)].next_step if outcomes else FIRST
+            if step == FIRST:
+                job.begin()
+            while step:
+                step = job.conclude(step).next_step
+        except CrashError:
+            crashes += 1
+    assert crashes == 2 * len(crashing.tries) > 40
+    for key in whole.list(keys.root):
+        if key.endswith("plan.parquet"):
+            assert pq.read_table(again.path(key)) == pq.read_table(whole.path(key))
+    links = f"{keys.root}/*/links/*.parquet"
+    rows = [
+        engine.read(f"SELECT * FROM {store.read_sql(links)} ORDER BY ALL")
+        for store in (whole, again)
     ]
     assert rows[0] == rows[1]
 

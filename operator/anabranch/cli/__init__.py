@@ -57,6 +57,12 @@ def main(arguments: list[str] | None = None) -> int:
             raise
         print(f"anabranch: this needs anabranch[{extra}]; install it", file=sys.stderr)
         return 1
+    except RuntimeError as error:
+        if not error.args or type(error).__module__.partition(".")[0] != "anabranch":
+            raise
+        # Of a run, or a query: they say what to do.
+        print(f"anabranch: {error}", file=sys.stderr)
+        return 1
     except OSError as error:
         what = f"{error.filename}: " if error.filename else ""
         print(f"anabranch: {what}{error.strerror or error}", file=sys.stderr)

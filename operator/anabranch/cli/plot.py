@@ -56,10 +56,10 @@ def run(chosen: argparse.Namespace) -> int:
                 title = f"{chosen.measurement}: paths to {target}"
                 draw_paths(title, edges, file)
             else:
-                diamonds = results.read_diamonds()
+                diamonds = results.count_diamonds()
                 links = results.count_links_by_round()
                 draw_overview(chosen.measurement, diamonds, links, file)
-    except (LookupError, ValueError) as error:
+    except (LookupError, RuntimeError, ValueError) as error:
         print(f"anabranch: {error.args[0]}", file=sys.stderr)
         return 1
     write(f"{file}\n")

@@ -72,11 +72,19 @@ def run(chosen: argparse.Namespace) -> int:
         return 1
     assigned = [list(assign(manifests, each)) for each in documents]
     stopped = threading.Event()
+
+    def stop(number: int, _: object) -> None:
+        stopped.set()
+        # Who asks again does not want to wait.
+        signal.signal(number, signal.SIG_DFL)
+
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stopped.set())
+        signal.signal(number, stop)
     code = 0
     for document, assignments in zip(documents, assigned, strict=True):
         spec = document.object.spec
+        if stopped.is_set():
+            return INTERRUPTED
         try:
             if chosen.dry_run or spec.dry_run:
                 describe(assignments)
@@ -118,7 +126,7 @@ def describe(assignments: list[Assignment]) -> None:
 
     for assignment in assignments:
         with tempfile.TemporaryDirectory() as folder:
-            probes = assignment.write_targets(Path(folder, "targets.parquet")).probes
+            probes = assignment.count_probes(Path(folder, "targets.parquet"))
         line = (
             f"{assignment.measurement.metadata.name}: {assignment.agent.metadata.name} "
             f"would send {probes:,} probes to {len(assignment.targets):,} targets at "
@@ -141,7 +149,9 @@ def survey(assignments: list[Assignment], data: Path, stopped: threading.Event) 
 
     spec = assignments[0].measurement.spec
     if spec.start_at:
-        stopped.wait(max((spec.start_at - datetime.now(UTC)).total_seconds(), 0))
+        left = (spec.start_at - datetime.now(UTC)).total_seconds()
+        if stopped.wait(max(left, 0)):
+            return INTERRUPTED
     with open_display(sys.stderr) as display:
         store = DirectoryStore(data)
         report = run_survey(assignments, store, display.show, stopped)
@@ -171,7 +181,7 @@ def sum_up(assignments: list[Assignment], report: Report, data: Path) -> None:
             "links": agent.links,
             "probes without a route": agent.unroutable,
             "packets lost unread": agent.lost,
-            "prefixes with amplification, mapped no further": agent.amplified,
+            "prefixes with amplification, left out": agent.amplified,
         }
         needed = {"probes", "replies", "links"}
         told = [f"{n:,} {what}" for what, n in counts.items() if n or what in needed]
@@ -182,10 +192,7 @@ def sum_up(assignments: list[Assignment], report: Report, data: Path) -> None:
             write(f"{agent.name}: maxRounds ended it: {left}\n")
     name = assignments[0].measurement.metadata.name
     with open_results(data, [each.keys for each in assignments]) as results:
-        try:
-            found = results.count()
-        except LookupError:
-            found = {"interfaces": 0, "links": 0}
+        found = results.count()
     write(
         f"{name}: {found['interfaces']:,} interfaces and {found['links']:,} links in "
         f"{describe_seconds(report.seconds)}, in {data}\n"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import csv
 import json
 import sys
@@ -16,8 +17,6 @@ from anabranch.cli.run import DATA
 from anabranch.cli.simulate import add_simulation_arguments, open_simulation
 
 if TYPE_CHECKING:
-    import argparse
-
     from anabranch.cli.command import Commands
     from anabranch.local.assignment import Assignment
 
@@ -42,7 +41,7 @@ def add_parser(commands: Commands) -> None:
     )
     parser.add_argument(
         "--flows",
-        type=int,
+        type=read_count,
         default=256,
         metavar="F",
         help="flows of each prefix that recall refers to, by default 256",
@@ -55,13 +54,20 @@ def add_parser(commands: Commands) -> None:
     )
     parser.add_argument(
         "--rehearse",
-        type=int,
+        type=read_count,
         metavar="RUNS",
         help="find out what to expect from so many runs without packets, of other "
         "flows each; write it to the file of --expected, and look at no results",
     )
     add_simulation_arguments(parser)
     parser.set_defaults(run=run)
+
+
+def read_count(text: str) -> int:
+    """A number from 1 on."""
+    if text.isascii() and text.isdecimal() and 0 < int(text) < 1 << 31:
+        return int(text)
+    raise argparse.ArgumentTypeError(f"{text!r} must be a number from 1 on")
 
 
 def run(chosen: argparse.Namespace) -> int:

@@ -62,7 +62,7 @@ class Progress:
     lost: int = 0
     """Packets that the kernel dropped unread."""
     amplified: int = 0
-    """Prefixes with more than one reply to a probe, that were mapped no further."""
+    """Prefixes with more than one reply to a probe, of which no links are told."""
     probes_left: int = 0
     """Probes that a further round would have sent, had maxRounds allowed it."""
     error: BaseException | None = None
@@ -126,7 +126,7 @@ class AgentRun:
     def _note(self, outcome: Outcome) -> Step | None:
         """Shows what a step found; the next one."""
         self.progress.links = outcome.links
-        self.progress.amplified += outcome.amplified
+        self.progress.amplified = outcome.amplified
         self.progress.probes_left = outcome.probes_left
         return outcome.next_step
 

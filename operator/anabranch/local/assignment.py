@@ -9,20 +9,25 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pyarrow.parquet as pq
 from anabranch_engine import Plan
 
 from anabranch.api import Agent, Measurement, ProbingPolicy, TargetList
+from anabranch.api.agent import AgentSpec
 from anabranch.api.manifest import ManifestError
 from anabranch.api.model import broken_transitions
 from anabranch.api.policy import POLICY_NAME
 from anabranch.api.references import select_agents
+from anabranch.api.tool import DiamondMiner
 from anabranch.local.targetlist import read_target_list
+from anabranch.rounds.planning import ask_first, ask_ttls
 from anabranch.rounds.targets import choose_targets
 from anabranch.store.keys import RunKeys
 from anabranch.warehouse.job import Rules
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import Any
 
     from anabranch_engine import Targets
 
@@ -109,6 +114,20 @@ class Assignment:
             blocks=blocks,
         )
 
+    def count_probes(self, file: Path) -> int:
+        """The probes that a run begins with; Diamond-Miner's, in all of its windows.
+
+        ``file`` is where the targets may be written to.
+        """
+        targets = self.write_targets(file, blocks=1)
+        prefixes, rules = pq.read_table(targets.path), self.rules
+        bounds = (rules.min_ttl, rules.max_ttl)
+        if isinstance(rules.tool, DiamondMiner):
+            demands = ask_ttls(prefixes, *bounds)
+        else:
+            demands = ask_first(rules.tool, prefixes, bounds)
+        return targets.ask(file.with_suffix(".asked"), [demands]).probes
+
     def start_or_resume(self, store: DirectoryStore, scratch: Path) -> None:
         """Notes what the run is, the first time; later, that it is still the same.
 
@@ -121,7 +140,9 @@ class Assignment:
             ),
             "targetList": self.digest,
             "dropPrivate": self.rules.drop_private,
-            "agent": self.agent.spec.model_dump(mode="json", by_alias=True),
+            "agent": self.agent.spec.model_dump(
+                mode="json", by_alias=True, exclude_none=True
+            ),
         }
         text = json.dumps(ours, indent=1)
         if not store.put(self.keys.run, text.encode()):
@@ -131,23 +152,40 @@ class Assignment:
             store.put_file(self.keys.targets, draft.path)
             draft.path.unlink()
 
-    def _compare(self, theirs: dict[str, object]) -> None:
+    def _compare(self, theirs: dict[str, Any]) -> None:
         name = self.agent.metadata.name
         status = {
             "runId": self.measurement.spec.run_id,
             "startTime": "2000-01-01T00:00:00Z",
         }
-        recorded = theirs["measurement"]
-        if not isinstance(recorded, dict):
-            raise TypeError(recorded)
-        before = Measurement.read(recorded | {"status": status})
+        before = Measurement.read(theirs["measurement"] | {"status": status})
         broken = broken_transitions(before, self.measurement)
         if theirs["targetList"] != self.digest:
             broken.append(
                 "the run has started with another target list; set a new runId"
             )
+        was = AgentSpec.read(theirs["agent"])
+        changed = [
+            field
+            for field in _VANTAGE
+            if getattr(was, field) != getattr(self.agent.spec, field)
+        ]
+        if theirs["dropPrivate"] != self.rules.drop_private:
+            changed.append("allow_reserved")
+        if changed:
+            broken.append(
+                f"the run has started with another {', '.join(changed)} of the agent; "
+                "set a new runId"
+            )
         if broken:
             raise RunError(f"Agent {name!r}: {'; '.join(broken)}")
+
+
+_VANTAGE = (
+    *("node_name", "interface", "source_address_v4", "source_address_v6"),
+    *("min_ttl", "max_ttl"),
+)
+"""What paths depend on: replies of before and after a change are not of the same."""
 
 
 class RunError(RuntimeError):

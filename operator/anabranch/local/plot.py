@@ -26,20 +26,25 @@ _LABELLED = 80
 
 def draw_overview(
     name: str,
-    diamonds: list[tuple[int, int]],
+    diamonds: list[tuple[int, int, int]],
     links: list[tuple[int, int]],
     file: Path,
 ) -> None:
     """Draws how wide and long diamonds are, and in which rounds links were found.
 
-    ``diamonds`` are max_width and max_length of each, ``links`` rounds with the number
-    of links that they were the first to find.
+    ``diamonds`` are each max_width and max_length with their number, ``links`` rounds
+    with the number of links that they were the first to find.
     """
     figure = Figure(figsize=(11, 3.6), layout="constrained")
     widths, lengths, rounds = figure.subplots(1, 3)
     figure.suptitle(name)
-    _draw_shares(widths, Counter(width for width, _ in diamonds), "width")
-    _draw_shares(lengths, Counter(length for _, length in diamonds), "length")
+    by_width: Counter[int] = Counter()
+    by_length: Counter[int] = Counter()
+    for width, length, count in diamonds:
+        by_width[width] += count
+        by_length[length] += count
+    _draw_shares(widths, by_width, "width")
+    _draw_shares(lengths, by_length, "length")
     rounds.bar([str(number) for number, _ in links], [count for _, count in links])
     rounds.set(title="links", xlabel="round", ylabel="found first")
     figure.savefig(file)

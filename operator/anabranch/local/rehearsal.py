@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from anabranch.rounds.planning import ask_flows, ask_window
+from anabranch.rounds.planning import ask_first, ask_flows, ask_window
 from anabranch.rounds.steps import FIRST, WINDOW_STARS, Step, next_steps
 
 if TYPE_CHECKING:
@@ -36,16 +36,14 @@ def rehearse(
     rules: Rules,
     scratch: Path,
 ) -> tuple[Links, int]:
-    """The links that Diamond-Miner finds, as pairs of ``time_exceeded``'s addresses.
+    """The links that a run finds, as pairs of ``time_exceeded``'s addresses.
 
     With them comes how many probes it takes. The plan of all targets has one block.
     """
     prefixes = pq.read_table(targets.path).sort_by("prefix_index")
     heard: list[Columns] = []
     step: Step | None = FIRST
-    demands = ask_window(
-        prefixes, prefixes.slice(0, 0), FIRST, (rules.min_ttl, rules.max_ttl)
-    )
+    demands = ask_first(rules.tool, prefixes, (rules.min_ttl, rules.max_ttl))
     probes = 0
     while step:
         plan = targets.ask(scratch / f"{step}.parquet", [demands])

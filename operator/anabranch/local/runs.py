@@ -33,6 +33,9 @@ def find_runs(
         if run_id in {None, file.parent.name}
     ]
     ids = sorted({run.run_id for run in runs})
+    if not runs and found:
+        there = ", ".join(sorted({file.parent.name for file in found}))
+        raise LookupError(f"{uid} has no run {run_id!r} in {data}, only {there}")
     if not runs:
         known = sorted(
             {file.parents[1].name for file in data.glob("agents/*/*/*/run.json")}

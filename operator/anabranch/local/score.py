@@ -102,7 +102,7 @@ class Judge:
                     found |= links
                     sent += count
                     known |= self._cross(assignment, folder)
-            recalls.append(len(found & known) / len(known))
+            recalls.append(len(found & known) / len(known) if known else 1.0)
             probes.append(sent)
         low, high = np.quantile(recalls, [0.005, 0.995])
         return Expectation(
@@ -150,7 +150,7 @@ def find_vantage_point(assignment: Assignment) -> int:
     if node == LOCALHOST:
         return 0
     number = node.removeprefix("vp")
-    if number == node or not number.isdecimal():
+    if number == node or not number.isdecimal() or int(number) < 1:
         raise RunError(
             f"Agent {assignment.agent.metadata.name!r} is on node {node!r}, which is "
             "no vantage point of a simulation; they are called vp1, vp2 and so on"

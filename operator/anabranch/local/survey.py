@@ -72,19 +72,15 @@ def run_survey(
             progress = Progress(name)
             run = AgentRun(assignment, store, engine, own, progress)
             runs.append(run)
-        threads = [threading.Thread(target=run.run) for run in runs]
-        for thread in threads:
-            thread.start()
         agents = [run.progress for run in runs]
         deadline = start + _find_limit(assignments[0])
-        while any(thread.is_alive() for thread in threads):
-            if stopped.is_set() or time.monotonic() > deadline:
-                for run in runs:
-                    run.stop()
-            time.sleep(_LOOK_SECONDS)
-            show(agents)
-        for thread in threads:
-            thread.join()
+        with _running(runs) as threads:
+            while any(thread.is_alive() for thread in threads):
+                if stopped.is_set() or time.monotonic() > deadline:
+                    for run in runs:
+                        run.stop()
+                time.sleep(_LOOK_SECONDS)
+                show(agents)
         show(agents)
     end = time.monotonic()
     is_overdue = end > deadline and any(each.state == State.STOPPED for each in agents)
@@ -96,6 +92,21 @@ def _find_limit(assignment: Assignment) -> float:
     spec, limits = assignment.measurement.spec, assignment.policy.limits
     given = (spec.active_deadline_seconds, limits.max_duration_seconds)
     return min((limit for limit in given if limit), default=float("inf"))
+
+
+@contextmanager
+def _running(runs: list[AgentRun]) -> Iterator[list[threading.Thread]]:
+    """Runs all agents, each in a thread; whatever happens, none is left behind."""
+    threads = [threading.Thread(target=run.run) for run in runs]
+    for thread in threads:
+        thread.start()
+    try:
+        yield threads
+    finally:
+        for run, thread in zip(runs, threads, strict=True):
+            # All have ended where nothing went wrong.
+            run.stop()
+            thread.join()
 
 
 @contextmanager

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
+from anabranch.api.tool import DiamondMiner, Ping
+from anabranch.rounds.steps import FIRST, WINDOW_STARS
 from anabranch.rounds.stopping import count_flows, share_failure
 
 if TYPE_CHECKING:
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from anabranch.api.tool import Tool
     from anabranch.rounds.steps import Step
 
     Numbers = NDArray[np.int64]
@@ -36,6 +39,17 @@ _DEMAND = pa.schema(
 
 NOTHING = _DEMAND.empty_table()
 """No demands."""
+
+
+def ask_first(tool: Tool, prefixes: pa.Table, bounds: tuple[int, int]) -> pa.Table:
+    """What a run begins with, within an agent's lowest and highest TTL."""
+    match tool:
+        case DiamondMiner():
+            return ask_window(prefixes, prefixes.slice(0, 0), FIRST, bounds)
+        case Ping():
+            return ask_last_ttl(prefixes, bounds[1])
+        case _:
+            return ask_ttls(prefixes, *bounds)
 
 
 def ask_ttls(prefixes: pa.Table, min_ttl: int, max_ttl: int) -> pa.Table:
@@ -68,19 +82,20 @@ def ask_flow_space(prefixes: pa.Table, flows: int) -> pa.Table:
 def ask_window(
     prefixes: pa.Table, continuing: pa.Table, step: Step, bounds: tuple[int, int]
 ) -> pa.Table:
-    """The first flows in a window, for paths that begin in it or go on in it.
+    """The first flows in a window, for paths that begin about there or go on in it.
 
     ``continuing`` has the prefix_index of those that replied from the end of the window
     before.
     """
-    begins = _numbers(prefixes, "min_ttl") >= step.first_window_ttl
-    begins |= bounds[0] >= step.first_window_ttl
+    begins = np.maximum(_numbers(prefixes, "min_ttl"), bounds[0])
+    # Where it is the end of the window before, all that it has there may be silent.
+    is_new = begins >= step.first_window_ttl - WINDOW_STARS
     goes_on = np.isin(
         _numbers(prefixes, "prefix_index"), _numbers(continuing, "prefix_index")
     )
     low = max(step.first_window_ttl, bounds[0])
     high = min(step.last_window_ttl, bounds[1])
-    return ask_ttls(prefixes.filter(pa.array(begins | goes_on)), low, high)
+    return ask_ttls(prefixes.filter(pa.array(is_new | goes_on)), low, high)
 
 
 def ask_flows(counts: pa.Table, failure_probability: float) -> pa.Table:

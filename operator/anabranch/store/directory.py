@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import tempfile
 from contextlib import contextmanager
@@ -12,6 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _UNFINISHED = ".unfinished-"
+_GLOB = frozenset("*?{}")
+_READABLE = 0o644
 
 
 class DirectoryStore:
@@ -19,6 +22,10 @@ class DirectoryStore:
 
     def __init__(self, root: Path) -> None:
         self.root = root.absolute()
+        if odd := _GLOB.intersection(str(self.root)):
+            wrong = " and ".join(sorted(odd))
+            message = f"has {wrong} in its name, which mean more; choose another folder"
+            raise OSError(errno.EINVAL, message, str(self.root))
 
     def path(self, key: str) -> Path:
         """Where an object is, or would be."""
@@ -49,7 +56,7 @@ class DirectoryStore:
     def list(self, prefix: str) -> Iterator[str]:
         """The keys below a folder, in order."""
         found: list[str] = []
-        for folder, _, files in os.walk(self.path(prefix)):
+        for folder, _, files in os.walk(self.path(prefix), onerror=_refuse):
             here = Path(folder).relative_to(self.root)
             whole = (name for name in files if not name.startswith(_UNFINISHED))
             found += (str(here / name) for name in whole)
@@ -69,6 +76,7 @@ class DirectoryStore:
     def _draft(self, key: str) -> Iterator[Path]:
         """A file that is gone afterwards."""
         number, name = tempfile.mkstemp(prefix=_UNFINISHED, dir=self._folder(key))
+        os.fchmod(number, _READABLE)
         os.close(number)
         try:
             yield Path(name)
@@ -91,3 +99,9 @@ class DirectoryStore:
         finally:
             os.close(folder)
         return True
+
+
+def _refuse(error: OSError) -> None:
+    """What can't be listed is not taken for empty; what is not there is."""
+    if not isinstance(error, FileNotFoundError):
+        raise error

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 import threading
 from typing import TYPE_CHECKING
 
 import chdb
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
     from typing import Any
-
-    import pyarrow as pa
 
 
 class QueryError(RuntimeError):
@@ -27,6 +29,7 @@ class Engine:
             "output_format_parquet_compression_method = 'zstd'"
         )
         self._lock = threading.Lock()
+        self._connection = chdb.connect(":memory:")
 
     def read(self, query: str) -> pa.Table:
         """The rows of a SELECT.
@@ -37,19 +40,45 @@ class Engine:
         table: pa.Table = self._run(f"{query} SETTINGS {self._settings}", "ArrowTable")
         return table
 
-    def write(self, query: str, file: Path, output_format: str = "Parquet") -> None:
-        """Writes the rows of a SELECT to a new file.
+    def write(self, query: str, file: Path) -> None:
+        """Writes the rows of a SELECT to a new Parquet file.
+
+        Raises:
+            OSError: When not all of it could be written.
+            QueryError: With what ClickHouse says.
+        """
+        name = str(file).replace("\\", "\\\\").replace("'", "\\'")
+        outfile = f"INTO OUTFILE '{name}' FORMAT Parquet"
+        self._run(f"{query} {outfile} SETTINGS {self._settings}", "Null")
+        try:
+            pq.read_metadata(file)
+        except pa.ArrowInvalid as error:
+            # ClickHouse itself does not tell that a disk is full.
+            reason = "No space left on device: free some, and start again"
+            raise OSError(errno.ENOSPC, reason, str(file)) from error
+
+    def stream(self, query: str, output_format: str) -> Iterator[bytes]:
+        """The rows of a SELECT in a format of ClickHouse's that has no header.
 
         Raises:
             QueryError: With what ClickHouse says.
         """
-        name = str(file).replace("\\", "\\\\").replace("'", "\\'")
-        outfile = f"INTO OUTFILE '{name}' FORMAT {output_format}"
-        self._run(f"{query} {outfile} SETTINGS {self._settings}", "Null")
+        with self._lock:
+            try:
+                settings = f"{query} SETTINGS {self._settings}"
+                for chunk in self._connection.send_query(settings, output_format):
+                    yield chunk.bytes()
+            except RuntimeError as error:
+                raise QueryError(_shorten(error)) from error
 
     def _run(self, query: str, output_format: str) -> Any:
         with self._lock:
             try:
-                return chdb.query(query, output_format)  # type: ignore[no-untyped-call]
+                return self._connection.query(query, output_format)
             except RuntimeError as error:
-                raise QueryError(str(error)) from error
+                raise QueryError(_shorten(error)) from error
+
+
+def _shorten(error: RuntimeError) -> str:
+    """The first line of what ClickHouse says; more is for its own developers."""
+    return str(error).partition("\n")[0].partition(": In scope ")[0]

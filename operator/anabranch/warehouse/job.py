@@ -7,21 +7,21 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
+from fnmatch import fnmatchcase
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
 from anabranch_engine import Plan
 
-from anabranch.api.tool import Ping
 from anabranch.rounds.planning import (
     NOTHING,
+    ask_first,
     ask_flows,
-    ask_last_ttl,
-    ask_ttls,
     ask_window,
 )
 from anabranch.rounds.steps import FIRST, WINDOW_STARS, Step, next_steps
+from anabranch.warehouse.pieces import PIECE_ROWS, cut
 from anabranch.warehouse.queries import (
     WHOLE,
     Piece,
@@ -41,10 +41,6 @@ if TYPE_CHECKING:
     from anabranch.store.keys import RunKeys
     from anabranch.store.store import Store
     from anabranch.warehouse.engine import Engine
-
-
-PIECE_ROWS = 1 << 23
-"""ClickHouse takes some 200 bytes for each."""
 
 
 @dataclass(frozen=True)
@@ -70,11 +66,11 @@ class Outcome:
     links: int
     """Links found so far, each once."""
     prefixes: int
-    """Prefixes that replied."""
+    """Prefixes that replied so far."""
     amplified: int
-    """Prefixes with more than one reply to a probe: not mapped any further."""
+    """Those of them with more than one reply to a probe: no links are looked for."""
     looping: int
-    """Prefixes with a flow that met an interface twice."""
+    """Those of them with a flow that met an interface twice."""
     next: str | None
     """The next step, whose plan is there; none when the run has ended."""
     probes_left: int
@@ -134,7 +130,7 @@ class RoundJob:
         done = [*self.read_outcomes(), step]
         for block in self._blocks_with_parts(step):
             replies = self._read_parts(block, WHOLE, done)
-            for piece in self._cut(f"({replies})"):
+            for piece in cut(self.engine, f"({replies})", self.piece_rows):
                 self._reduce(block, piece, done)
         following, probes_left = self._plan_next(done)
         outcome = Outcome(
@@ -149,41 +145,29 @@ class RoundJob:
 
     def _blocks_with_parts(self, step: Step) -> list[int]:
         replies = self.keys.step(step).replies
-        keys = self.store.list(replies)
-        return sorted({int(key.removeprefix(f"{replies}/")[:5]) for key in keys})
-
-    def _cut(self, rows: str) -> list[Piece]:
-        """Pieces of a block of which so many rows fit into memory."""
-        counted = self.engine.read(f"SELECT count() AS rows FROM {rows}")
-        pieces = max(-(-counted.to_pylist()[0]["rows"] // self.piece_rows), 1)
-        return [Piece(number, pieces) for number in range(pieces)]
+        whole = (k for k in self.store.list(replies) if k.endswith(".parquet"))
+        return sorted({int(key.removeprefix(f"{replies}/")[:5]) for key in whole})
 
     def _read_parts(self, block: int, piece: Piece, steps: list[Step]) -> str | None:
         """The replies to a piece in some steps; none if there are no parts."""
-        folders = [self.keys.step(step).parts(block) for step in steps]
-        there = [folder for folder in folders if any(self.store.list(folder))]
+        found = self._read_all(f"replies/{block:05}/*.parquet", steps)
+        if found is None:
+            return None
+        return Replies(self.rules.drop_private).choose(found, piece)
+
+    def _read_all(self, pattern: str, steps: list[Step]) -> str | None:
+        """The rows of what some steps have of a kind; none if there is nothing."""
+        folder, _, name = pattern.rpartition("/")
+        there = [
+            str(step)
+            for step in steps
+            for key in self.store.list(f"{self.keys.step(step).root}/{folder}")
+            if fnmatchcase(key.rpartition("/")[2], name)
+        ]
         if not there:
             return None
-        source = self._read_sql([f"{folder}/*.parquet" for folder in there])
-        return Replies(self.rules.drop_private).choose(source, piece)
-
-    def _read_all(self, block: int, what: str, steps: list[Step]) -> str | None:
-        """What some steps found of a block: prefixes or links."""
-        folders = [f"{self.keys.step(step).root}/{what}" for step in steps]
-        found = [
-            key
-            for folder in folders
-            for key in self.store.list(folder)
-            if key.startswith(f"{folder}/{block:05}-")
-        ]
-        return self._read_sql(found) if found else None
-
-    def _read_sql(self, patterns: list[str]) -> str:
-        """The rows of all of these objects."""
-        sources = [self.store.read_sql(pattern) for pattern in patterns]
-        if len(sources) == 1:
-            return sources[0]
-        return f"({' UNION ALL '.join(f'SELECT * FROM {each}' for each in sources)})"
+        steps_there = ",".join(dict.fromkeys(there))
+        return self.store.read_sql(f"{self.keys.root}/{{{steps_there}}}/{pattern}")
 
     def _reduce(self, block: int, piece: Piece, steps: list[Step]) -> None:
         """Finds links and prefixes of a piece of a block in the last step."""
@@ -193,7 +177,7 @@ class RoundJob:
         if replies is None:
             raise FileNotFoundError(keys.parts(block))
         self._put(keys.prefixes(block, piece.number), find_prefixes(replies))
-        prefixes = self._read_all(block, "prefixes", steps)
+        prefixes = self._read_all(f"prefixes/{block:05}-*.parquet", steps)
         if prefixes is None:
             raise FileNotFoundError(keys.prefixes(block, piece.number))
         before = self._read_parts(block, piece, earlier)
@@ -202,22 +186,24 @@ class RoundJob:
         )
 
     def _count(self, steps: list[Step]) -> dict[str, int]:
-        """How much was found: links so far, prefixes in the last step."""
+        """How much was found so far."""
         counts = dict.fromkeys(("links", "prefixes", "amplified", "looping"), 0)
-        roots = [self.keys.step(step).root for step in steps]
-        if any(any(self.store.list(f"{root}/links")) for root in roots):
-            links = self.store.read_sql(f"{self.keys.root}/*/links/*.parquet")
-            distinct = "uniqExact(cityHash64(near_addr, far_addr)) AS links"
-            found = self.engine.read(f"SELECT {distinct} FROM {links}")
-            counts |= found.to_pylist()[0]
-        if any(self.store.list(f"{roots[-1]}/prefixes")):
-            prefixes = self.store.read_sql(f"{roots[-1]}/prefixes/*.parquet")
-            found = self.engine.read(
-                "SELECT count() AS prefixes, countIf(has_amplification) AS amplified, "
-                f"countIf(has_loops) AS looping FROM {prefixes}"
-            )
-            counts |= found.to_pylist()[0]
-        return counts
+        links = self._read_all("links/*.parquet", steps)
+        prefixes = self._read_all("prefixes/*.parquet", steps)
+        if links is None or prefixes is None:
+            return counts
+        amplified = f"SELECT prefix_index FROM {prefixes} WHERE has_amplification"
+        found = self.engine.read(
+            "SELECT uniqExact(cityHash64(near_addr, far_addr)) AS links "
+            f"FROM {links} WHERE prefix_index NOT IN ({amplified})"
+        )
+        known = self.engine.read(
+            "SELECT count() AS prefixes, countIf(amplified) AS amplified, "
+            "countIf(looping) AS looping FROM (SELECT max(has_amplification) AS "
+            f"amplified, max(has_loops) AS looping FROM {prefixes} "
+            "GROUP BY prefix_index)"
+        )
+        return counts | found.to_pylist()[0] | known.to_pylist()[0]
 
     def _put(self, key: str, query: str) -> None:
         draft = self.scratch / "rows.parquet"
@@ -238,7 +224,7 @@ class RoundJob:
                 for each in candidates
                 if each.round > 1
                 or each == candidates[0]
-                or each.first_window_ttl <= latest
+                or each.first_window_ttl <= latest + WINDOW_STARS
             ]
         for candidate in candidates:
             draft = self.scratch / "plan.parquet"
@@ -263,21 +249,18 @@ class RoundJob:
     def _demand(self, step: Step, before: list[Step]) -> Iterator[pa.Table]:
         """What a step asks of each block, with these steps before it."""
         rules = self.rules
+        bounds = (rules.min_ttl, rules.max_ttl)
         targets = self.store.read_sql(self.keys.targets)
         for block in range(self._targets.blocks):
             if step.round > 1:
                 yield self._demand_flows(block, before)
                 continue
             prefixes = self.engine.read(read_prefixes(targets, block))
-            bounds = (rules.min_ttl, rules.max_ttl)
-            match rules.tool:
-                case Ping():
-                    yield ask_last_ttl(prefixes, rules.max_ttl)
-                case tool if next_steps(tool, FIRST, 1):
-                    continuing = self._find_continuing(step, block, before)
-                    yield ask_window(prefixes, continuing, step, bounds)
-                case _:
-                    yield ask_ttls(prefixes, *bounds)
+            if step == FIRST:
+                yield ask_first(rules.tool, prefixes, bounds)
+            else:
+                continuing = self._find_continuing(step, block, before)
+                yield ask_window(prefixes, continuing, step, bounds)
 
     def _find_continuing(self, step: Step, block: int, before: list[Step]) -> pa.Table:
         """The prefixes of a block whose paths go on in a window: prefix_index."""
@@ -292,13 +275,13 @@ class RoundJob:
 
     def _demand_flows(self, block: int, before: list[Step]) -> pa.Table:
         """What the round behind these steps asks of a block."""
-        links = self._read_all(block, "links", before)
-        prefixes = self._read_all(block, "prefixes", before)
+        links = self._read_all(f"links/{block:05}-*.parquet", before)
+        prefixes = self._read_all(f"prefixes/{block:05}-*.parquet", before)
         asked = read_prefixes(self.store.read_sql(self.keys.targets), block)
         if links is None or prefixes is None:
             return NOTHING
         demands = []
-        for piece in self._cut(links):
+        for piece in cut(self.engine, links, self.piece_rows):
             counts = count_links(links, prefixes, asked, piece, before[-1].round)
             share = self.rules.failure_probability
             demands.append(ask_flows(self.engine.read(counts), share))

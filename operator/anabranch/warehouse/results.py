@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from dataclasses import dataclass
 from ipaddress import ip_network
@@ -10,7 +11,9 @@ from typing import TYPE_CHECKING
 import pyarrow.parquet as pq
 
 from anabranch.rounds.diamonds import find_diamonds
-from anabranch.warehouse.queries import Replies
+from anabranch.store.directory import DirectoryStore
+from anabranch.warehouse.pieces import PIECE_ROWS, cut
+from anabranch.warehouse.queries import WHOLE, Piece, Replies
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,13 +23,7 @@ if TYPE_CHECKING:
     from anabranch.warehouse.engine import Engine
 
 TABLES = ("interfaces", "links", "replies", "diamonds")
-FORMATS = {
-    "csv": "CSVWithNames",
-    "jsonl": "JSONEachRow",
-    "parquet": "Parquet",
-    "caracal-csv": "CSVWithNames",
-}
-"""Names of formats, and what ClickHouse calls them."""
+FORMATS = ("csv", "jsonl", "parquet", "caracal-csv")
 
 
 @dataclass(frozen=True)
@@ -41,7 +38,8 @@ class AgentResults:
     def kinds(self) -> set[str]:
         """What there is: replies, links, prefixes."""
         depth = self.keys.root.count("/") + 2
-        keys = (key.split("/") for key in self.store.list(self.keys.root))
+        whole = (k for k in self.store.list(self.keys.root) if k.endswith(".parquet"))
+        keys = (key.split("/") for key in whole)
         return {parts[depth] for parts in keys if len(parts) > depth + 1}
 
     @property
@@ -54,13 +52,16 @@ class AgentResults:
     def _parts(self) -> str:
         return self.store.read_sql(f"{self.keys.root}/*/replies/*/*.parquet")
 
-    def _links(self, block: str = "*") -> str:
+    def _links(self, block: str = "*", piece: Piece = WHOLE) -> str:
         """Links of prefixes without amplification."""
         root = self.keys.root
         links = self.store.read_sql(f"{root}/*/links/{block}.parquet")
         prefixes = self.store.read_sql(f"{root}/*/prefixes/{block}.parquet")
         amplified = f"SELECT prefix_index FROM {prefixes} WHERE has_amplification"
-        return f"(SELECT * FROM {links} WHERE prefix_index NOT IN ({amplified}))"
+        return (
+            f"(SELECT * FROM {links} WHERE {piece.condition} "
+            f"AND prefix_index NOT IN ({amplified}))"
+        )
 
     @property
     def caracal(self) -> str:
@@ -124,19 +125,20 @@ class AgentResults:
         )
 
     def write_diamonds(self, folder: Path) -> None:
-        """Writes files with the diamonds of each block to a folder."""
-        links = f"{self.keys.root}/"
-        keys = (key for key in self.store.list(links) if "/links/" in key)
+        """Writes files with the diamonds of each block to a folder, in pieces."""
+        keys = (key for key in self.store.list(self.keys.root) if "/links/" in key)
         for block in sorted({key.rpartition("/")[2][:5] for key in keys}):
-            found = self._links(f"{block}-*")
-            hops = self.engine.read(
-                "SELECT prefix_index, ttl, uniqExact(node) AS width, any(node) AS addr "
-                "FROM (SELECT prefix_index, near_ttl AS ttl, near_addr AS node "
-                f"FROM {found} UNION ALL SELECT prefix_index, toUInt8(near_ttl + 1), "
-                f"far_addr FROM {found}) GROUP BY prefix_index, ttl "
-                "ORDER BY prefix_index, ttl"
-            )
-            pq.write_table(find_diamonds(hops), folder / f"{block}.parquet")
+            for piece in cut(self.engine, self._links(f"{block}-*"), PIECE_ROWS):
+                found = self._links(f"{block}-*", piece)
+                hops = self.engine.read(
+                    "SELECT prefix_index, ttl, uniqExact(node) AS width, "
+                    "any(node) AS addr FROM (SELECT prefix_index, near_ttl AS ttl, "
+                    f"near_addr AS node FROM {found} UNION ALL SELECT prefix_index, "
+                    f"toUInt8(near_ttl + 1), far_addr FROM {found}) "
+                    "GROUP BY prefix_index, ttl ORDER BY prefix_index, ttl"
+                )
+                file = folder / f"{block}-{piece.number}.parquet"
+                pq.write_table(find_diamonds(hops), file)
 
     def diamonds(self, folder: Path) -> str:
         """Diamonds from the files of ``write_diamonds``."""
@@ -147,7 +149,7 @@ class AgentResults:
         return (
             f"SELECT '{self.keys.agent}' AS agent, prefix, protocol, {ends}, "
             "max_length, max_width "
-            f"FROM file('{folder}/*.parquet', 'Parquet') AS found "
+            f"FROM {DirectoryStore(folder).read_sql('*.parquet')} AS found "
             f"INNER JOIN {self._targets} AS targets USING (prefix_index)"
         )
 
@@ -166,32 +168,44 @@ class Results:
 
         Raises:
             LookupError: When there is nothing yet to make it of.
+            OSError: When it can't be written.
             QueryError: When ClickHouse can't.
         """
         query = self._select(table, output_format == "caracal-csv")
-        self.engine.write(query, file, FORMATS[output_format])
+        if output_format == "parquet":
+            self.engine.write(query, file)
+            return
+        with file.open("xb") as out:
+            if output_format == "jsonl":
+                out.writelines(self.engine.stream(query, "JSONEachRow"))
+                return
+            names = self.engine.read(f"SELECT * FROM ({query}) LIMIT 0").column_names
+            out.write((",".join(f'"{name}"' for name in names) + "\n").encode())
+            out.writelines(self.engine.stream(query, "CSV"))
 
     def count(self) -> dict[str, int]:
         """How many interfaces and links there are, each once."""
-        interfaces, links = (
-            self._select(table, is_caracal=False) for table in ("interfaces", "links")
-        )
-        counted = self.engine.read(
-            f"SELECT (SELECT uniqExact(address) FROM ({interfaces})) AS interfaces, "
-            f"uniqExact(near_address, far_address) AS links FROM ({links})"
-        )
-        counts: dict[str, int] = counted.to_pylist()[0]
+        distinct = {"interfaces": "address", "links": "near_address, far_address"}
+        counts = dict.fromkeys(distinct, 0)
+        for table, columns in distinct.items():
+            with contextlib.suppress(LookupError):
+                query = self._select(table, is_caracal=False)
+                found = f"SELECT uniqExact({columns}) AS found FROM ({query})"
+                counts[table] = self.engine.read(found).to_pylist()[0]["found"]
         return counts
 
-    def read_diamonds(self) -> list[tuple[int, int]]:
-        """The max_width and max_length of each diamond.
+    def count_diamonds(self) -> list[tuple[int, int, int]]:
+        """Each max_width and max_length that diamonds have, and how many have them.
 
         Raises:
             LookupError: When there are no links yet.
         """
         query = self._select("diamonds", is_caracal=False)
-        rows = self.engine.read(f"SELECT max_width, max_length FROM ({query})")
-        return [(row["max_width"], row["max_length"]) for row in rows.to_pylist()]
+        rows = self.engine.read(
+            "SELECT max_width, max_length, count() AS diamonds "
+            f"FROM ({query}) GROUP BY max_width, max_length"
+        )
+        return [tuple(row.values()) for row in rows.to_pylist()]
 
     def count_links_by_round(self) -> list[tuple[int, int]]:
         """Rounds, and how many links each was the first to find.
@@ -284,4 +298,4 @@ _ADDRESSES = ("probe_src_addr", "probe_dst_addr", "reply_src_addr")
 def _text(column: str, *, plain: bool = True) -> str:
     """An address as text, plain or as caracal has it: IPv4 as IPv4-mapped."""
     text = f"IPv6NumToString(toFixedString({column}, 16))"
-    return f"replaceOne({text}, '::ffff:', '')" if plain else text
+    return f"replaceRegexpOne({text}, '^::ffff:', '')" if plain else text

@@ -76,6 +76,19 @@ def test_an_agent_takes_its_own_parameters_instead_of_the_tools(tmp_path: Path) 
     assert plan.probes == 16 * 32 * 6
 
 
+@pytest.mark.parametrize(
+    ("tool", "probes"),
+    [("diamondMiner", 16 * 28 * 6), ("yarrp", 16 * 28 * 6), ("ping", 4096 * 6)],
+)
+def test_what_a_run_begins_with_is_counted(
+    tool: str, probes: int, tmp_path: Path
+) -> None:
+    """Within the agent's TTLs; ping's at one TTL to each address."""
+    targets = [f"240.0.0.0/20,{'icmp' if tool == 'ping' else 'udp'},1,32,6"]
+    file = write_manifests(tmp_path, targets, tool={tool: {}}, agent={"minTtl": 5})
+    assert load(file)[0].count_probes(tmp_path / "targets.parquet") == probes
+
+
 def test_private_addresses_count_where_reserved_space_may_be_probed(
     tmp_path: Path,
 ) -> None:
@@ -118,6 +131,10 @@ def test_a_run_is_what_it_was_started_as(tmp_path: Path) -> None:
     (other,) = load(change(file, "Measurement", maxRounds=3))
     with pytest.raises(RunError, match=r"Agent 'agent1': .*set a new runId"):
         other.start_or_resume(store, scratch)
+    change(file, "Measurement", maxRounds=10)
+    (moved,) = load(change(file, "Agent", nodeName="elsewhere", minTtl=3))
+    with pytest.raises(RunError, match="another node_name, min_ttl of the agent; set"):
+        moved.start_or_resume(store, scratch)
     (again,) = load(change(file, "Measurement", runId="2"))
     again.start_or_resume(store, scratch)
     assert list(scratch.iterdir()) == []

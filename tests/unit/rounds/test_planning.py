@@ -9,7 +9,14 @@ import pyarrow as pa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from anabranch.rounds.planning import ask_flows, ask_last_ttl, ask_ttls, ask_window
+from anabranch.api.tool import DiamondMiner, Ping, Yarrp
+from anabranch.rounds.planning import (
+    ask_first,
+    ask_flows,
+    ask_last_ttl,
+    ask_ttls,
+    ask_window,
+)
 from anabranch.rounds.steps import FIRST, Step
 
 Rows = list[tuple[int, ...]]
@@ -40,6 +47,22 @@ def test_a_later_window_is_for_paths_that_go_on_or_begin() -> None:
     going_on = prefixes((0, 0, 0, 0), (3, 0, 0, 0))
     demands = ask_window(targets, going_on, Step(1, 1), (1, 255))
     assert read(demands) == [(0, 11, 15, 0, 6), (2, 12, 20, 0, 6), (3, 11, 20, 0, 6)]
+
+
+def test_what_begins_at_a_windows_end_is_asked_for_in_the_next_one_too() -> None:
+    """All that it has in the first may be silent, as up to three TTLs may be."""
+    targets = prefixes((0, 7, 32, 6), (1, 8, 32, 6), (2, 10, 32, 6))
+    demands = ask_window(targets, prefixes(), Step(1, 1), (1, 255))
+    assert read(demands) == [(1, 11, 20, 0, 6), (2, 11, 20, 0, 6)]
+    assert len(read(ask_window(targets, prefixes(), Step(1, 1), (8, 255)))) == 3
+
+
+def test_each_tool_begins_in_its_own_way() -> None:
+    """Within the agent's bounds."""
+    targets = prefixes((0, 1, 32, 6))
+    assert read(ask_first(DiamondMiner(), targets, (3, 255))) == [(0, 3, 10, 0, 6)]
+    assert read(ask_first(Yarrp(), targets, (3, 30))) == [(0, 3, 30, 0, 6)]
+    assert read(ask_first(Ping(), targets, (3, 30))) == [(0, 30, 30, 0, 6)]
 
 
 def test_an_agents_lowest_ttl_is_where_its_paths_begin() -> None:

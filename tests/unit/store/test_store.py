@@ -96,6 +96,28 @@ def test_parquet_objects_are_rows_for_sql(
     assert rows.to_pylist() == [{"total": 33}]
 
 
+def test_a_folder_whose_name_means_more_in_queries_is_refused(tmp_path: Path) -> None:
+    """With what is wrong with it."""
+    with pytest.raises(OSError, match=r"has \* and \{ in its name"):
+        DirectoryStore(tmp_path / "a{b*")
+
+
+def test_what_can_not_be_listed_is_not_taken_for_empty(tmp_path: Path) -> None:
+    """Else a survey could end before its time."""
+    store = DirectoryStore(tmp_path)
+    store.put("a/b", b"")
+    assert list(store.list("a/c")) == []
+    with pytest.raises(NotADirectoryError):
+        list(store.list("a/b"))
+
+
+def test_others_may_read_what_is_put(tmp_path: Path) -> None:
+    """As they may read files that other programs make."""
+    store = DirectoryStore(tmp_path)
+    store.put("key", b"")
+    assert store.path("key").stat().st_mode & 0o777 == 0o644
+
+
 @pytest.mark.usefixtures("s3_credentials")
 def test_a_gateway_that_is_away_is_an_error_of_the_system() -> None:
     """With the key and the reason."""

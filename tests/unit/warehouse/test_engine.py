@@ -1,0 +1,62 @@
+"""The engine inside of this process."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from ipaddress import IPv6Address
+from typing import TYPE_CHECKING
+
+import pytest
+
+from anabranch.local.runs import open_engine
+from anabranch.warehouse import results
+from anabranch.warehouse.engine import QueryError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+FILL = """
+import sys
+from pathlib import Path
+from anabranch.local.runs import open_engine
+try:
+    open_engine().write("SELECT rand64() FROM numbers(300000)", Path(sys.argv[1]))
+except OSError as error:
+    print(error.strerror)
+"""
+
+
+def test_a_full_disk_is_told(tmp_path: Path) -> None:
+    """ClickHouse itself leaves half a file, and says nothing."""
+    script = 'mount -t tmpfs -o size=500k none "$0" && exec "$1" -c "$2" "$0/rows"'
+    words = ["unshare", "--mount", "sh", "-c", script]
+    done = subprocess.run(
+        [*words, str(tmp_path), sys.executable, FILL],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.startswith("No space left on device: free some")
+
+
+def test_a_query_that_fails_is_told_in_a_line() -> None:
+    """Whether it is read or streamed."""
+    engine = open_engine()
+    with pytest.raises(QueryError) as told:
+        engine.read("SELECT nothing FROM numbers(3)")
+    assert "\n" not in str(told.value)
+    with pytest.raises(QueryError):
+        list(engine.stream("SELECT nothing FROM numbers(3)", "CSV"))
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["192.0.2.1", "2001:db8::ffff:1", "2001:db8:0:1::ffff:5", "::1", "64:ff9b::1"],
+)
+def test_addresses_are_text_as_people_write_it(address: str) -> None:
+    """Whatever is inside of them."""
+    mapped = f"::ffff:{address}" if "." in address else address
+    packed = f"unhex('{IPv6Address(mapped).packed.hex()}')"
+    query = f"SELECT {results._text(packed)} AS text"  # noqa: SLF001
+    assert open_engine().read(query).to_pylist() == [{"text": address}]
