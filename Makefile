@@ -58,6 +58,7 @@ bench: setup
 	$(RUN)python tests/bench/targetlist.py
 	$(RUN)python tests/bench/prober.py
 	$(RUN)python tests/bench/rounds.py
+	$(RUN)python tests/bench/survey.py
 	cd $(ENGINE) && $(CARGO) bench --locked --package anabranch-fakeroute --bench answer
 	cd $(ENGINE) && $(CARGO) bench --locked --package anabranch-simulator --bench packets
 	cd $(ENGINE) && $(CARGO) bench --locked --package anabranch-plan --bench draw

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from diamond_miner.typing import Probe
 
 PREFIXES, FLOWS, MAX_TTL, EPSILON = 10_000, 6, 32, 0.05
-RATE, WAIT_SECONDS = 100_000, 1
+RATE, WAIT_SECONDS = 200_000, 1
 SEED = 42
 WORLD = World(PREFIXES, 0)
 
