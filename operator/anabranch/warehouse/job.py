@@ -226,17 +226,16 @@ class RoundJob:
                 or each == candidates[0]
                 or each.first_window_ttl <= latest + WINDOW_STARS
             ]
+        draft = self.scratch / "plan.parquet"
         for candidate in candidates:
-            draft = self.scratch / "plan.parquet"
             plan = self._targets.ask(draft, self._demand(candidate, steps))
-            if plan.probes and candidate.round > rules.max_rounds:
-                draft.unlink()
+            if not plan.probes:
+                continue
+            if candidate.round > rules.max_rounds:
                 return None, plan.probes
-            if plan.probes:
-                self.store.put_file(self.keys.step(candidate).plan, draft)
+            self.store.put_file(self.keys.step(candidate).plan, draft)
             draft.unlink()
-            if plan.probes:
-                return candidate, 0
+            return candidate, 0
         return None, 0
 
     def _latest_begin(self) -> int:
