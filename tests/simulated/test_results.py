@@ -149,6 +149,9 @@ def test_a_survey_is_scored_by_the_network_that_it_was_in(folder: Path) -> None:
     assert "survey: precision 1.0000: " in told
     assert "links that flows 0 to 255 cross; expected 0.9" in told
     assert "is of 256 flows" in run(*words, *data, "--flows", "9", code=1)
+    (broken := folder / "broken.json").write_text("{}")
+    told = run(*words, *data[:2], "--expected", str(broken), code=1)
+    assert "broken.json is not what --rehearse writes; write it anew" in told
     assert "must be a number from 1 on" in run(*words, "--rehearse", "0", code=2)
     silent = run(*words, "--set", "silent-routers=1", "--rehearse", "1", "--flows", "1")
     assert json.loads(silent)["mean"] == 1

@@ -109,17 +109,20 @@ def describe_expected(chosen: argparse.Namespace) -> str:
     """What recall is to be expected.
 
     Raises:
-        ValueError: When what is expected is of other flows.
+        ValueError: When the file is no expectation, or one of other flows.
     """
     if not chosen.expected:
         return ""
-    expected = json.loads(chosen.expected.read_text())
-    if expected["flows"] != chosen.flows:
-        raise ValueError(f"{chosen.expected} is of {expected['flows']} flows: say so")
-    return (
-        f"; expected {expected['mean']:.4f}, in 99 of 100 runs "
-        f"{expected['low']:.4f} to {expected['high']:.4f}"
-    )
+    try:
+        expected = json.loads(chosen.expected.read_text())
+        flows, *shares = (expected[name] for name in ("flows", "mean", "low", "high"))
+        mean, low, high = map(float, shares)
+    except (KeyError, TypeError, ValueError) as error:
+        message = f"{chosen.expected} is not what --rehearse writes; write it anew"
+        raise ValueError(message) from error
+    if flows != chosen.flows:
+        raise ValueError(f"{chosen.expected} is of {flows} flows: say so")
+    return f"; expected {mean:.4f}, in 99 of 100 runs {low:.4f} to {high:.4f}"
 
 
 def read_links(data: Path, assignments: list[Assignment]) -> set[tuple[int, int]]:
