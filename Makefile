@@ -5,8 +5,11 @@ ENGINE := agent-image/engine
 CARGO := cargo --quiet
 UV := $(or $(shell command -v uv),build/uv/bin/uv)
 RUN := .venv/bin/
+# Which cluster of this machine, and how many nodes it has.
+NUMBER := 0
+NODES := 2
 
-.PHONY: setup lint test statistics demo bench crds
+.PHONY: setup lint test statistics demo bench crds wheels images cluster-up cluster-down
 
 setup: $(filter build/%,$(UV))
 	@mkdir -p build
@@ -62,6 +65,26 @@ bench: setup
 	cd $(ENGINE) && $(CARGO) bench --locked --package anabranch-fakeroute --bench answer
 	cd $(ENGINE) && $(CARGO) bench --locked --package anabranch-simulator --bench packets
 	cd $(ENGINE) && $(CARGO) bench --locked --package anabranch-plan --bench draw
+
+# The wheels, the same for the same sources, and the packages that they need by hash.
+wheels: export SOURCE_DATE_EPOCH := 315532800
+wheels: setup
+	@rm -rf build/image
+	$(UV) build --quiet --wheel --out-dir build/image .
+	$(UV) build --quiet --wheel --out-dir build/image $(ENGINE)/crates/python
+	$(UV) export --quiet --locked --no-dev --extra engine --extra warehouse \
+	    --no-emit-project --no-emit-package anabranch-engine \
+	    --output-file build/image/requirements.txt
+
+images: wheels
+	@sh .ci/prerequisites cluster
+	cd tests && ../$(RUN)python -m devcluster --number $(NUMBER) images
+
+cluster-up: images
+	cd tests && ../$(RUN)python -m devcluster --number $(NUMBER) start --nodes $(NODES)
+
+cluster-down: setup
+	cd tests && ../$(RUN)python -m devcluster --number $(NUMBER) stop
 
 crds: setup
 	$(RUN)anabranch crds --output crds

@@ -35,6 +35,11 @@ class Program:
 
 KUBERNETES = _HERE / "go"
 APISERVER = Program(KUBERNETES, "./apiserver")
+KUBE = Program(KUBERNETES, "./kube")
+PAUSE = Program(KUBERNETES, "./pause")
+# It shares most packages with Kubernetes.
+HELM = Program(KUBERNETES, "helm.sh/helm/v3/cmd/helm")
+KWOK = Program(_HERE / "kwok", "sigs.k8s.io/kwok/cmd/kwok")
 VERSITYGW = Program(_HERE / "versitygw", "github.com/versity/versitygw/cmd/versitygw")
 
 

@@ -6,13 +6,15 @@ import contextlib
 import signal
 import socket
 import subprocess
-from typing import TYPE_CHECKING
+import time
+from typing import IO, TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
 STOP_SECONDS = 10.0
+_POLL_SECONDS = 0.1
 
 
 @contextlib.contextmanager
@@ -42,3 +44,61 @@ def find_free_ports(count: int) -> list[int]:
         for each in sockets:
             each.bind(("127.0.0.1", 0))
         return [each.getsockname()[1] for each in sockets]
+
+
+def wait_until(what: str, holds: Callable[[], bool], seconds: float) -> None:
+    """Waits until something holds.
+
+    Raises:
+        TimeoutError: When it does not in time.
+    """
+    deadline = time.monotonic() + seconds
+    while not holds():
+        if time.monotonic() > deadline:
+            message = f"waited {seconds:g} s for {what}"
+            raise TimeoutError(message)
+        time.sleep(_POLL_SECONDS)
+
+
+def run_tool(*command: str | Path, stdin: str | None = None) -> str:
+    """What a program writes that ends by itself.
+
+    Raises:
+        RuntimeError: With its words, when it fails or isn't there.
+    """
+    words = [str(word) for word in command]
+    try:
+        done = subprocess.run(
+            words, input=stdin, capture_output=True, check=False, text=True
+        )
+    except FileNotFoundError:
+        raise RuntimeError(
+            f"{words[0]} is missing: run sh .ci/prerequisites cluster"
+        ) from None
+    if done.returncode:
+        said = done.stderr.strip() or done.stdout.strip()
+        raise RuntimeError(f"{' '.join(words)}: {said or done.returncode}")
+    return done.stdout
+
+
+def succeeds(*command: str) -> bool:
+    """Whether a program that ends by itself says that all is well."""
+    return subprocess.run(command, capture_output=True, check=False).returncode == 0
+
+
+def pipe_tool(*command: str, write: Callable[[IO[bytes]], None]) -> None:
+    """Runs a program that reads what is written for it.
+
+    Raises:
+        RuntimeError: With its words, when it fails.
+    """
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    ) as process:
+        assert process.stdin
+        assert process.stdout
+        with contextlib.suppress(BrokenPipeError), process.stdin as stdin:
+            write(stdin)
+        said = process.stdout.read().decode()
+    if process.returncode:
+        raise RuntimeError(f"{' '.join(command)}: {said.strip()}")

@@ -26,6 +26,15 @@ def add_parser(commands: Commands) -> None:
     )
     add_simulation_arguments(parser)
     parser.add_argument(
+        "--attach",
+        action="append",
+        default=[],
+        type=_find_namespace,
+        metavar="NETNS",
+        help="a network namespace of ip netns that is to be a vantage point, by a link "
+        "sim0; can be repeated",
+    )
+    parser.add_argument(
         "--truth",
         type=Path,
         metavar="FOLDER",
@@ -99,6 +108,8 @@ def open_simulation(chosen: argparse.Namespace) -> Simulation:
 
 def run(chosen: argparse.Namespace) -> int:
     """Gives the command's exit code."""
+    if chosen.attach:
+        chosen.vantage_points = len(chosen.attach)
     try:
         simulation = open_simulation(chosen)
     except (OSError, ValueError) as error:
@@ -111,9 +122,18 @@ def run(chosen: argparse.Namespace) -> int:
         print(f"anabranch: can't write to {chosen.truth}: {error}", file=sys.stderr)
         return 1
     try:
-        code, received, replies, lost = simulation.run(chosen.command)
+        code, received, replies, lost = simulation.run(
+            chosen.command, namespaces=chosen.attach
+        )
     except PermissionError:
         print("anabranch: simulate makes namespaces: run it as root", file=sys.stderr)
+        return 1
+    except FileExistsError:
+        print(
+            "anabranch: there is a link sim0 or a route to the simulated space already "
+            "where --attach leads; end the other simulator, or remove it",
+            file=sys.stderr,
+        )
         return 1
     if lost:
         print(
@@ -143,6 +163,14 @@ def _read_number(text: str) -> int:
     if text.isascii() and text.isdecimal() and int(text) < 1 << 32:
         return int(text)
     raise argparse.ArgumentTypeError(f"{text!r} must be from 0 to {(1 << 32) - 1}")
+
+
+def _find_namespace(name: str) -> Path:
+    file = Path("/run/netns") / name
+    if file.is_file():
+        return file
+    message = f"there is no network namespace {name!r}; ip netns list shows those there"
+    raise argparse.ArgumentTypeError(message)
 
 
 def _read_switch(text: str) -> tuple[str, float]:

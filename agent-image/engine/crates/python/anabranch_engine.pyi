@@ -243,12 +243,17 @@ class Simulation:
         :raises ValueError: when there is no such vantage point, or the plan is none.
         """
 
-    def run(self, command: list[str]) -> tuple[int, int, int, int]:
+    def run(
+        self, command: list[str], *, namespaces: Sequence[PathLike[str]] = ...
+    ) -> tuple[int, int, int, int]:
         """Runs a command at the first vantage point, in namespaces of its own.
 
-        Gives its exit code, and the packets received, replies sent and frames lost.
+        Vantage points are new network namespaces, with the link ``eth0``, or those of
+        these files, which get the link ``sim0`` until the command ends. Gives its exit
+        code, and the packets received, replies sent and frames lost.
 
         :raises OSError: when the kernel does not let it, such as without root.
+        :raises ValueError: when there are not as many namespaces as vantage points.
         """
 
 @final

@@ -22,6 +22,14 @@ impl Namespace {
         })
     }
 
+    /// Opens one that has a name or a process: a file in `/run/netns`, or `/proc/PID/ns/net`.
+    ///
+    /// # Errors
+    /// Those of opening the file.
+    pub fn open(file: &Path) -> io::Result<Self> {
+        File::open(file).map(Self)
+    }
+
     /// Does something inside, on a thread of its own, so that the caller stays where it is.
     ///
     /// # Errors

@@ -222,12 +222,23 @@ impl Simulation {
         Table::new(columns)
     }
 
-    #[allow(clippy::needless_pass_by_value)] // what Python's list becomes
-    fn run(&self, py: Python<'_>, command: Vec<OsString>) -> PyResult<(i32, u64, u64, u64)> {
+    #[allow(clippy::needless_pass_by_value)] // what Python's lists become
+    #[pyo3(signature = (command, *, namespaces = Vec::new()))]
+    fn run(
+        &self,
+        py: Python<'_>,
+        command: Vec<OsString>,
+        namespaces: Vec<PathBuf>,
+    ) -> PyResult<(i32, u64, u64, u64)> {
         if command.is_empty() {
             return Err(PyValueError::new_err("there must be a command to run"));
         }
-        let (code, counts) = py.detach(|| self.plan.run(&command))?;
+        if !namespaces.is_empty() && namespaces.len() != self.plan.vantage_points as usize {
+            return Err(PyValueError::new_err(
+                "there must be a namespace for each vantage point, or none at all",
+            ));
+        }
+        let (code, counts) = py.detach(|| self.plan.run(&command, &namespaces))?;
         Ok((code, counts.received, counts.replies, counts.lost))
     }
 }

@@ -42,7 +42,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         })
         .collect();
     let inside = Namespace::create()?;
-    let vantage_point = VantagePoint::create(&network, 0, &inside, false)?;
+    let vantage_point =
+        VantagePoint::create(&network, 0, &inside, Namespace::create()?, "eth0", false)?;
     let namespace = &vantage_point.namespace;
     let mut sender = namespace.enter(|| Sender::open("eth0", true))?;
     let mut receiver = namespace.enter(|| Receiver::open("eth0", Filter::Icmp))?;

@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::io;
 use std::os::fd::AsFd;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use anabranch_fakeroute::behaviour::Behaviour;
@@ -14,6 +15,11 @@ use anabranch_prefixes::Family;
 
 use crate::command::{self, Named};
 use crate::simulator::{Counts, Simulator, VantagePoint};
+
+/// The link of a vantage point in a namespace of the simulation's own.
+const OWN_LINK: &str = "eth0";
+/// The link in a namespace that was there before, beside its others.
+const LINK: &str = "sim0";
 
 /// What to simulate.
 #[derive(Clone, Debug)]
@@ -47,15 +53,21 @@ impl Plan {
     /// Runs a command at the first vantage point until it ends; its exit code, and what went
     /// through. All that was made for it is gone then.
     ///
+    /// The vantage points are network namespaces of its own, or those of as many files.
+    ///
     /// # Errors
     /// Those of the kernel; without the right to make namespaces, `PermissionDenied`.
-    pub fn run(&self, command: &[OsString]) -> io::Result<(i32, Counts)> {
+    pub fn run(&self, command: &[OsString], files: &[PathBuf]) -> io::Result<(i32, Counts)> {
         let network = self.build();
         let inside = Namespace::create()?;
         let vantage_points = (0..self.vantage_points)
             .map(|number| {
+                let (namespace, link) = match files.get(number as usize) {
+                    Some(file) => (Namespace::open(file)?, LINK),
+                    None => (Namespace::create()?, OWN_LINK),
+                };
                 let translated = number > 0 && number + 1 == self.vantage_points;
-                VantagePoint::create(&network, number, &inside, translated)
+                VantagePoint::create(&network, number, &inside, namespace, link, translated)
             })
             .collect::<io::Result<Vec<_>>>()?;
         let mut simulator = Simulator::new(network, vantage_points);

@@ -32,9 +32,6 @@ const TYPE_V6: [u8; 2] = [0x86, 0xdd];
 const PRIVATE_V4: u128 = 0x0a12_0000;
 /// Frames read from a port before the next one's turn.
 const TURN: usize = 256;
-/// The link's name at the vantage point.
-const LINK: &str = "eth0";
-
 /// What a vantage point can send to, beside the addresses of topologies.
 const ROUTES: [(&str, u8); 3] = [("240.0.0.0", 4), ("198.18.0.0", 15), ("3fff::", 20)];
 
@@ -50,8 +47,8 @@ pub struct VantagePoint {
 }
 
 impl VantagePoint {
-    /// Makes one, with its link into the simulator's namespace; `translated` puts it behind 1:1
-    /// address translation.
+    /// Makes one of a namespace, with a link of this name into the simulator's; `translated` puts
+    /// it behind 1:1 address translation.
     ///
     /// # Errors
     /// Those of the kernel.
@@ -62,6 +59,8 @@ impl VantagePoint {
         network: &Network,
         number: u32,
         inside: &Namespace,
+        namespace: Namespace,
+        link: &str,
         translated: bool,
     ) -> io::Result<Self> {
         let (v4, v6) = (network.internet(Family::V4), network.internet(Family::V6));
@@ -72,22 +71,20 @@ impl VantagePoint {
         };
         let host = v4.vantage_point(number) - v4.home(number);
         let gateways = [own_v4 + 1, v6.home(number) + 1];
-        let namespace = Namespace::create()?;
         let name = format!("vp{}", number + 1);
         inside.enter(|| {
             // The simulator answers; the kernel on its side is to keep quiet.
             std::fs::write("/proc/sys/net/ipv6/conf/default/disable_ipv6", "1")?;
             let netlink = Netlink::open()?;
-            netlink.add_veth(&name, LINK, namespace.as_fd())?;
+            netlink.add_veth(&name, link, namespace.as_fd())?;
             netlink.set_up(index_of(&name)?)
         })?;
         namespace.enter(|| {
-            turn_off_offloads(LINK)?;
+            turn_off_offloads(link)?;
             let netlink = Netlink::open()?;
             netlink.set_up(index_of("lo")?)?;
-            let index = index_of(LINK)?;
-            std::fs::write("/proc/sys/net/ipv6/conf/default/accept_dad", "0")?;
-            std::fs::write(format!("/proc/sys/net/ipv6/conf/{LINK}/accept_dad"), "0")?;
+            let index = index_of(link)?;
+            std::fs::write(format!("/proc/sys/net/ipv6/conf/{link}/accept_dad"), "0")?;
             netlink.set_up(index)?;
             netlink.add_address(index, v4.address(own_v4 + host), v4.link_len())?;
             netlink.add_address(index, v6.address(v6.vantage_point(number)), v6.link_len())?;
