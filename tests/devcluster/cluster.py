@@ -19,6 +19,7 @@ from devcluster.binaries import KUBE, PAUSE, build
 from devcluster.cgroups import find_groups, make_group, remove_group
 from devcluster.daemon import Daemon
 from devcluster.images import ImageStore
+from devcluster.kubectl import Kubectl
 from devcluster.layout import Layout, Member, clusters_folder
 from devcluster.machine import Machine
 from devcluster.network import find_namespaces, make_network, remove_network
@@ -77,12 +78,12 @@ class Cluster:
         """The process of the simulated Internet."""
         return Daemon(self.layout.folder / "simulator.pid")
 
-    def kubectl(self, *words: str, stdin: str | None = None) -> str:
-        """What kubectl says, as the administrator."""
-        login = f"--kubeconfig={self.layout.kubeconfig}"
-        return run_tool(build(KUBE), "kubectl", login, *words, stdin=stdin)
+    @property
+    def kubectl(self) -> Kubectl:
+        """Kubectl as the administrator."""
+        return Kubectl(self.layout.kubeconfig)
 
-    def start(self, tell: Callable[[str], None]) -> None:
+    def start(self, tell: Callable[[str], object] = lambda _: None) -> None:
         """Starts all of it that does not run, and waits until all nodes are ready.
 
         Raises:
@@ -103,11 +104,9 @@ class Cluster:
             self._boot(kube)
             if self.simulator.find_pid() is None:
                 self.simulate(World(vantage_points=self.layout.size))
-            self._wait_for("the API server", self._serves_api, API_SECONDS)
+            self._wait_for("the API server", self.serves_api, API_SECONDS)
             tell("the API server is ready")
-            manifests = controlplane.read_manifests(self.layout)
-            apply = ("apply", "--server-side", "--force-conflicts", "--filename=-")
-            self.kubectl(*apply, stdin=manifests)
+            self.kubectl.apply(controlplane.read_manifests(self.layout))
             self.load_images()
             tell("the nodes have their images")
             self._wait_for("the nodes", self._has_ready_nodes, NODES_SECONDS)
@@ -147,6 +146,22 @@ class Cluster:
             return all(self._has_internet())
 
         self._wait_for("the simulated Internet", is_there, _SIMULATOR_SECONDS)
+
+    def serves_api(self) -> bool:
+        """Whether the API server is ready.
+
+        Raises:
+            RuntimeError: When the control plane is switched off.
+        """
+        if not self.control_plane.is_running():
+            log = self.control_plane.folder / "var/log/init.log"
+            message = f"the control plane ended:\n{log.read_text()[-2000:]}"
+            raise RuntimeError(message)
+        with contextlib.suppress(RuntimeError):
+            ready = self.kubectl.run("get", "--raw", "/readyz")
+            self.kubectl.run("get", "namespace", "kube-system", "default")
+            return ready == "ok"
+        return False
 
     def load_images(self) -> None:
         """Gives all images to the nodes that run; others get them when they start."""
@@ -224,22 +239,11 @@ class Cluster:
             error.add_note(f"its logs are in {self.layout.folder}/*/var/log")
             raise
 
-    def _serves_api(self) -> bool:
-        if not self.control_plane.is_running():
-            log = self.control_plane.folder / "var/log/init.log"
-            message = f"the control plane ended:\n{log.read_text()[-2000:]}"
-            raise RuntimeError(message)
-        with contextlib.suppress(RuntimeError):
-            ready = self.kubectl("get", "--raw", "/readyz")
-            self.kubectl("get", "namespace", "kube-system", "default")
-            return ready == "ok"
-        return False
-
     def _has_ready_nodes(self) -> bool:
         names = {each.name for each in self.layout.nodes}
         try:
-            status = self.kubectl("get", "nodes", f"--output=jsonpath={_READY}")
-            self.kubectl("get", "serviceaccount", "default")
+            status = self.kubectl.run("get", "nodes", f"--output=jsonpath={_READY}")
+            self.kubectl.run("get", "serviceaccount", "default")
         except RuntimeError:
             return False
         if {line for line in status.splitlines() if line} != {

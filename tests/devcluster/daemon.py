@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
-import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,17 +26,20 @@ class Daemon:
         """Starts it, with its output at the end of a file, unless it runs."""
         if self.find_pid() is not None:
             return
-        with log.open("ab") as out:
-            process = subprocess.Popen(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=out,
-                stderr=out,
-                start_new_session=True,
-                cwd="/",
-            )
+        append = os.O_WRONLY | os.O_CREAT | os.O_APPEND
+        pid = os.posix_spawnp(
+            command[0],
+            command,
+            os.environ,
+            file_actions=[
+                (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+                (os.POSIX_SPAWN_OPEN, 1, log, append, 0o644),
+                (os.POSIX_SPAWN_DUP2, 1, 2),
+            ],
+            setsid=True,
+        )
         new = self.file.with_suffix(".new")
-        new.write_text(f"{process.pid} {_start_of(process.pid)} {_BOOT.read_text()}")
+        new.write_text(f"{pid} {_start_of(pid)} {_BOOT.read_text()}")
         new.rename(self.file)
 
     def find_pid(self) -> int | None:
@@ -57,6 +60,8 @@ class Daemon:
         wait_until(
             f"process {pid} to end", lambda: self.find_pid() is None, _END_SECONDS
         )
+        with contextlib.suppress(ChildProcessError):  # another process's child
+            os.waitpid(pid, 0)
 
 
 def _start_of(pid: int) -> str | None:

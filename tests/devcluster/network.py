@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from devcluster.layout import Layout, Member
 
 _NAMES = Path("/run/netns")
-_BRIDGE = "br0"
+BRIDGE = "br0"
+"""The link of the control plane to all others."""
 _HOST_PORT = "host"
 NODE_LINK = "eth0"
 """A node's link into the cluster; that into the simulated Internet is sim0."""
@@ -48,8 +49,8 @@ def make_network(layout: Layout) -> None:
     bridge = layout.control_plane
     for member in layout.members:
         _make_namespace(member)
-    if not _has_link(bridge, _BRIDGE):
-        _configure(bridge, [f"link add {_BRIDGE} type bridge"])
+    if not _has_link(bridge, BRIDGE):
+        _configure(bridge, [f"link add {BRIDGE} type bridge"])
     if not _has_link(bridge, _HOST_PORT):
         here = f"peer name {layout.host_link} netns {os.getpid()}"
         _configure(bridge, [f"link add {_HOST_PORT} type veth {here}"])
@@ -58,6 +59,7 @@ def make_network(layout: Layout) -> None:
             there = f"peer name {NODE_LINK} netns {node.unique_name}"
             _configure(bridge, [f"link add {node.name} type veth {there}"])
     _configure(bridge, _bridge_lines(layout))
+    reset_delay(layout)
     _configure(None, _host_lines(layout))
     for node in layout.nodes:
         _configure(node, _node_lines(layout, node))
@@ -82,6 +84,12 @@ def set_link(layout: Layout, node: Member, *, up: bool) -> None:
     _configure(layout.control_plane, [f"link set {node.name} {state}"])
 
 
+def reset_delay(layout: Layout) -> None:
+    """Lets packets reach the API server without a detour that there may be."""
+    enter = ("nsenter", f"--net={layout.control_plane.netns}")
+    run_tool(*enter, "nft", "table inet delay; delete table inet delay")
+
+
 def _make_namespace(member: Member) -> None:
     """Makes a network namespace that has a name, unless it is there.
 
@@ -97,10 +105,10 @@ def _make_namespace(member: Member) -> None:
 def _bridge_lines(layout: Layout) -> Iterable[str]:
     yield "link set lo up"
     address, length = layout.control_plane.address, layout.network.prefixlen
-    yield f"address replace {address}/{length} dev {_BRIDGE}"
-    yield f"link set {_BRIDGE} up"
+    yield f"address replace {address}/{length} dev {BRIDGE}"
+    yield f"link set {BRIDGE} up"
     for port in (_HOST_PORT, *(node.name for node in layout.nodes)):
-        yield f"link set {port} master {_BRIDGE} up"
+        yield f"link set {port} master {BRIDGE} up"
     # CoreDNS answers pods, and the API server calls their webhooks.
     for node in layout.nodes:
         yield f"route replace {node.pods} via {node.address}"

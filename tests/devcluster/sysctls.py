@@ -8,7 +8,7 @@ from pathlib import Path
 _ROOT = Path("/proc/sys")
 _BOOT = _ROOT / "kernel/random/boot_id"
 # setupKernelTunables in Kubernetes' pkg/kubelet/cm/container_manager_linux.go
-_CHANGED = (
+CHANGED = (
     "kernel/keys/root_maxbytes",
     "kernel/keys/root_maxkeys",
     "kernel/panic",
@@ -23,7 +23,7 @@ def save_sysctls(file: Path) -> None:
     boot = _BOOT.read_text()
     if file.exists() and json.loads(file.read_text())["boot"] == boot:
         return
-    values = {name: (_ROOT / name).read_text() for name in _CHANGED}
+    values = {name: (_ROOT / name).read_text() for name in CHANGED}
     new = file.with_suffix(".new")
     new.write_text(json.dumps({"boot": boot, "values": values}))
     new.rename(file)

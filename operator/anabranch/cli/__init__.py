@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from importlib import metadata
 
 from anabranch.api.manifest import ManifestError
 from anabranch.cli import (
@@ -34,6 +35,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="anabranch", description="Maps the Internet's multipath topology."
     )
+    version = f"anabranch {metadata.version('anabranch')}"
+    parser.add_argument("--version", action="version", version=version)
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     for command in COMMANDS:
         command.add_parser(commands)

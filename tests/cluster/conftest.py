@@ -1,0 +1,86 @@
+"""A cluster with our images, a namespace for each test, the logs of those that fail."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from devcluster.cluster import Cluster
+from devcluster.evidence import keep_evidence
+from devcluster.images import ImageStore
+from devcluster.layout import Layout
+from devcluster.project import build_images
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Iterator
+
+    from devcluster.kubectl import Kubectl
+    from world import World
+
+NUMBER = 90
+KEPT = Path(__file__).parents[2] / "build" / "failed"
+_FAILED = pytest.StashKey[bool]()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Lets fixtures know that their test failed."""
+    report = yield
+    if report.failed:
+        item.stash[_FAILED] = True
+    return report
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[Cluster]:
+    """One for all tests; the running one of the number in ANABRANCH_CLUSTER, if set."""
+    build_images(ImageStore())
+    if number := os.environ.get("ANABRANCH_CLUSTER"):
+        running = Cluster.find(int(number))
+        assert running, f"cluster {number} does not run: make cluster-up"
+        running.start()
+        yield running
+        return
+    cluster = Cluster(Layout(NUMBER))
+    cluster.stop()
+    try:
+        cluster.start()
+        yield cluster
+    finally:
+        cluster.stop()
+
+
+@pytest.fixture
+def evidence(cluster: Cluster, request: pytest.FixtureRequest) -> Iterator[None]:
+    """All logs, kept when the test failed."""
+    yield
+    if request.node.stash.get(_FAILED, False):
+        keep_evidence(cluster, KEPT / request.node.name)
+
+
+@pytest.fixture
+def kubectl(cluster: Cluster, evidence: None) -> Iterator[Kubectl]:  # noqa: ARG001
+    """Kubectl in a namespace that no other test has."""
+    name = f"test-{uuid.uuid4()}"
+    cluster.kubectl.run("create", "namespace", name)
+    yield replace(cluster.kubectl, namespace=name)
+    cluster.kubectl.run("delete", "namespace", name, "--wait=false")
+
+
+@pytest.fixture
+def simulate(cluster: Cluster) -> Callable[[World], World]:
+    """Connects the cluster with a simulated Internet of a test's choice."""
+
+    def connect(world: World) -> World:
+        chosen = replace(world, vantage_points=cluster.layout.size)
+        cluster.simulate(chosen)
+        return chosen
+
+    return connect

@@ -1,0 +1,143 @@
+"""A cluster starts however the one before ended, and leaves nothing behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from devcluster.cgroups import ROOT
+from devcluster.cluster import Cluster
+from devcluster.layout import Layout
+from devcluster.process import run_tool, wait_until
+from devcluster.sysctls import CHANGED
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+NUMBER = 91
+ENDED_SECONDS = 20.0
+FOLDER = Path(__file__).parents[1]
+
+
+def look_around() -> dict[str, object]:
+    """What a cluster could leave on this machine."""
+    groups = sorted(folder for folder, _, _ in os.walk(ROOT))
+    programs = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            state = (process / "stat").read_text().rpartition(")")[2].split()[0]
+            program = (process / "cmdline").read_bytes().split(b"\0")[0]
+        except FileNotFoundError:
+            continue
+        if state not in "ZX" and Path(os.fsdecode(program)).name in PROGRAMS:
+            programs.append(program)
+    return {
+        "links": run_tool("ip", "-brief", "link"),
+        "routes": run_tool("ip", "route"),
+        "rules": run_tool("nft", "list", "ruleset"),
+        "namespaces": sorted(Path("/run/netns").glob("*")),
+        "mounts": Path("/proc/self/mounts").read_text(),
+        "groups": groups,
+        "programs": sorted(programs),
+        "settings": [Path("/proc/sys", name).read_text() for name in CHANGED],
+    }
+
+
+PROGRAMS = ("kube", "containerd", "containerd-shim-runc-v2", "pause", "unshare", "runc")
+
+
+@pytest.fixture
+def alone() -> Iterator[Cluster]:
+    """A cluster of one node that is not started yet, beside others that may run."""
+    cluster = Cluster(Layout(NUMBER, size=1))
+    cluster.stop()
+    yield cluster
+    cluster.stop()
+
+
+def run_command(*words: str) -> subprocess.Popen[bytes]:
+    """The command that developers use."""
+    command = [sys.executable, "-m", "devcluster", "--number", str(NUMBER), *words]
+    return subprocess.Popen(command, cwd=FOLDER, stdout=subprocess.DEVNULL)
+
+
+def test_two_clusters_stand_side_by_side_and_leave_nothing(
+    cluster: Cluster, alone: Cluster
+) -> None:
+    """Starting and stopping twice is as good as once, and the other one stays."""
+    before = look_around()
+    for _ in range(2):
+        assert run_command("start", "--nodes", "1").wait() == 0
+    assert len(alone.kubectl.get("nodes")["items"]) == 1
+    assert len(cluster.kubectl.get("nodes")["items"]) == 2
+    assert look_around() != before
+    for _ in range(2):
+        assert run_command("stop").wait() == 0
+    wait_until("all to be as before", lambda: look_around() == before, ENDED_SECONDS)
+    assert not alone.layout.folder.exists()
+    assert len(cluster.kubectl.get("nodes")["items"]) == 2
+
+
+@pytest.mark.parametrize("seconds", [0.5, 2.0, 5.0])
+def test_a_start_that_was_killed_is_gone_on_with(
+    alone: Cluster, seconds: float
+) -> None:
+    """Whatever was there by then."""
+    starting = run_command("start", "--nodes", "1")
+    time.sleep(seconds)
+    starting.send_signal(signal.SIGKILL)
+    starting.wait()
+    alone.start()
+    assert len(alone.kubectl.get("nodes")["items"]) == 1
+
+
+def test_what_a_reboot_leaves_is_started_again(alone: Cluster) -> None:
+    """Files stay and all else is gone: objects are there again, and pods run."""
+    alone.start()
+    alone.kubectl.run("create", "configmap", "kept")
+    for machine in alone.machines:
+        machine.switch_off()
+    alone.simulator.kill()
+    for member in alone.layout.members:
+        run_tool("ip", "netns", "delete", member.unique_name)
+    for file in alone.layout.folder.glob("*.pid"):
+        pid, start, _ = file.read_text().split()
+        file.write_text(f"{pid} {start} another-boot\n")
+    alone.start()
+    alone.kubectl.get("configmap", "kept")
+
+
+def test_the_control_plane_comes_back_by_itself(alone: Cluster) -> None:
+    """Starting again heals what is gone, and only that."""
+    alone.start()
+    (node,) = alone.nodes
+    pid = node.daemon.find_pid()
+    alone.control_plane.switch_off()
+    alone.start()
+    assert node.daemon.find_pid() == pid
+
+
+def test_another_size_is_refused(alone: Cluster) -> None:
+    """With what to do about it."""
+    alone.start()
+    with pytest.raises(RuntimeError, match="has 1 nodes: stop it first"):
+        Cluster(Layout(NUMBER, size=2)).start()
+
+
+def test_addresses_in_use_are_refused(alone: Cluster) -> None:
+    """A link of this machine that has them is named."""
+    run_tool("ip", "link", "add", "taken0", "type", "bridge")
+    try:
+        run_tool("ip", "address", "add", f"10.78.{NUMBER}.9/24", "dev", "taken0")
+        run_tool("ip", "link", "set", "taken0", "up")
+        with pytest.raises(RuntimeError, match=r"in use here .*taken0.*another number"):
+            alone.start()
+    finally:
+        run_tool("ip", "link", "delete", "taken0")
