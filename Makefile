@@ -38,7 +38,7 @@ lint: setup
 test: setup
 	@sh .ci/prerequisites tests
 	cd $(ENGINE) && $(CARGO) test --locked
-	cd tests && ../$(RUN)python -m devcluster.binaries
+	cd tests && ../$(RUN)python -m devcluster.binaries apiserver versitygw >/dev/null
 	$(RUN)pytest
 
 statistics: setup

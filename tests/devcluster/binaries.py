@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import argparse
 import fcntl
 import hashlib
 import os
 import subprocess
 import sys
+import tempfile
+import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _HERE = Path(__file__).parent
 _VERSION = "k8s.io/component-base/version"
+_TELL_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
@@ -41,6 +49,7 @@ PAUSE = Program(KUBERNETES, "./pause")
 HELM = Program(KUBERNETES, "helm.sh/helm/v3/cmd/helm")
 KWOK = Program(_HERE / "kwok", "sigs.k8s.io/kwok/cmd/kwok")
 VERSITYGW = Program(_HERE / "versitygw", "github.com/versity/versitygw/cmd/versitygw")
+PROGRAMS = (APISERVER, KUBE, PAUSE, HELM, KWOK, VERSITYGW)
 
 
 def cache_folder() -> Path:
@@ -87,31 +96,76 @@ def _stamp() -> str:
 
 
 def _compile(program: Program, binary: Path) -> None:
+    _tell(f"building {program.name} into {binary.parent}: some minutes, once")
     flags = f"-s -w {_stamp()}" if program.folder == KUBERNETES else "-s -w"
-    print(  # noqa: T201 (minutes of silence would look like a hang)
-        f"building {program.name} into {binary.parent}: some minutes, once",
-        file=sys.stderr,
-    )
+    options = ["-trimpath", "-buildvcs=false", f"-ldflags={flags}"]
     half_built = binary.with_suffix(".new")
-    command = ["go", "build", "-trimpath", "-buildvcs=false"]
-    command += ["-ldflags", flags, "-o", str(half_built), program.package]
+    # Packages that an earlier build has got to are in Go's own cache.
+    ask = ["list", "-deps", "-f={{if .Stale}}{{.ImportPath}}{{end}}"]
+    missing = _run_go(
+        program,
+        [*ask, *options, program.package],
+        lambda line: line.startswith("go: downloading "),
+        "modules fetched",
+    ).split()
+    _run_go(
+        program,
+        ["build", "-v", *options, f"-o={half_built}", program.package],
+        set(missing).__contains__,
+        f"of {len(missing)} packages built",
+    )
+    half_built.rename(binary)
+
+
+def _run_go(
+    program: Program, words: list[str], is_step: Callable[[str], bool], steps: str
+) -> str:
+    """What go prints; tells from time to time how many steps it has made.
+
+    Raises:
+        RuntimeError: With its words, when it fails or isn't there.
+    """
+    done, said, told = 0, [], time.monotonic()
     try:
-        subprocess.run(
-            command,
-            cwd=program.folder,
-            env=os.environ | {"CGO_ENABLED": "0"},
-            check=True,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+        with (
+            tempfile.TemporaryFile("w+") as out,
+            subprocess.Popen(
+                ["go", *words],
+                cwd=program.folder,
+                env=os.environ | {"CGO_ENABLED": "0"},
+                stdout=out,
+                stderr=subprocess.PIPE,
+                text=True,
+            ) as go,
+        ):
+            assert go.stderr
+            for line in go.stderr:
+                if not is_step(line.rstrip()):
+                    said.append(line)
+                    continue
+                done += 1
+                if time.monotonic() > told + _TELL_SECONDS:
+                    told = time.monotonic()
+                    _tell(f"{program.name}: {done} {steps}")
+            failed = go.wait() != 0
+            out.seek(0)
+            printed = out.read()
     except FileNotFoundError:
         raise RuntimeError("install Go 1.25 or later for the tests") from None
-    except subprocess.CalledProcessError as error:
-        raise RuntimeError(f"{program.name} does not build:\n{error.stderr}") from error
-    half_built.rename(binary)
+    if failed:
+        raise RuntimeError(f"{program.name} does not build:\n{''.join(said)}")
+    return printed
+
+
+def _tell(what: str) -> None:
+    """Minutes of silence would look like a hang."""
+    print(what, file=sys.stderr, flush=True)  # noqa: T201 (it is for people)
 
 
 if __name__ == "__main__":
     # Ahead of pytest, which would hide that something is being built.
-    for each in (APISERVER, VERSITYGW):
-        build(each)
+    known = {each.name: each for each in PROGRAMS}
+    parser = argparse.ArgumentParser(description="Builds programs, prints their paths.")
+    parser.add_argument("name", nargs="+", choices=known)
+    for name in parser.parse_args().name:
+        print(build(known[name]))  # noqa: T201 (a command's output)
