@@ -8,6 +8,7 @@ from typing import Final, Protocol, final
 
 __all__ = [
     "MAX_TARGETS",
+    "Part",
     "Plan",
     "PrefixSet",
     "Prober",
@@ -353,6 +354,30 @@ class Statistics:
     """Microseconds by which sending was held up."""
 
 @final
+class Part:
+    """What a reply part says of itself."""
+
+    block: int
+    """The block."""
+    start: int
+    """The first slot."""
+    end: int
+    """The slot behind the last one."""
+    probes: int
+    """The probes that were sent for it."""
+    replies: int
+    """The replies in it."""
+    counts: Statistics
+    """What its prober had counted when it closed the part, since its start."""
+
+    @staticmethod
+    def read(tail: bytes) -> Part:
+        """Reads it from the last bytes of a part's file, of which 64 KiB are enough.
+
+        :raises ValueError: when they are not of a reply part, or too few.
+        """
+
+@final
 class Prober:
     """Sends the probes of a plan, once, and keeps the replies in parts."""
 
@@ -370,6 +395,7 @@ class Prober:
         min_ttl: int = 1,
         max_ttl: int = 255,
         blocks: Sequence[int] = ...,
+        begin: Mapping[int, int] = ...,
         wait_seconds: float = 5.0,
         part_probes: int = 524288,
         part_seconds: float = 60.0,
@@ -390,6 +416,8 @@ class Prober:
         :param max_rate_per_prefix: the most probes a second to one prefix.
         :param forbidden: addresses that are not probed, whatever the plan says.
         :param min_ttl: the lowest TTL that is sent; ``max_ttl`` the highest.
+        :param begin: the slots that the parts in the folder begin with, by their block,
+            where those before them are elsewhere; by default 0.
         :param wait_seconds: how long replies are waited for, at most 6 s.
         :param part_probes: when a part ends, by probes; ``part_seconds`` by time.
         :param interface: where probes must leave; by default where the routes lead. Of

@@ -15,14 +15,14 @@ use arrow_array::{
     ArrayRef, FixedSizeBinaryArray, RecordBatch, UInt8Array, UInt16Array, UInt32Array, UInt64Array,
 };
 use arrow_schema::{ArrowError, DataType, Field, Fields};
+use bytes::Bytes;
 use nix::fcntl::{AT_FDCWD, Flock, FlockArg, RenameFlags, renameat2};
 use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::errors::ParquetError;
-use parquet::file::metadata::KeyValue;
+use parquet::file::metadata::{KeyValue, ParquetMetaData, ParquetMetaDataReader};
 use parquet::file::properties::WriterProperties;
-use parquet::file::reader::FileReader;
-use parquet::file::serialized_reader::SerializedFileReader;
+use parquet::file::reader::ChunkReader;
 use serde::{Deserialize, Serialize};
 
 use crate::control::Counts;
@@ -70,17 +70,17 @@ pub fn path_of(folder: &Path, block: u32, start: u64) -> PathBuf {
     folder.join(format!("{block:05}/{start:016}.parquet"))
 }
 
-/// The slot that a block's parts in a folder lead to.
+/// The slot that a block's parts in a folder lead to, of which the first begins with `begin`.
 ///
 /// # Errors
 /// When a part can't be read, is of another plan or order, or is missing between others.
-pub fn find_cursor(folder: &Path, block: u32, plan: u64) -> io::Result<u64> {
+pub fn find_cursor(folder: &Path, block: u32, plan: u64, begin: u64) -> io::Result<u64> {
     let refuse = |reason: String| Err(io::Error::new(io::ErrorKind::InvalidData, reason));
-    let (mut slot, mut parts) = (0, 0);
+    let (mut slot, mut parts) = (begin, 0);
     loop {
         let path = path_of(folder, block, slot);
         let head = match File::open(&path) {
-            Ok(file) => read_head(file, &path)?,
+            Ok(file) => read_head(&file, &path)?.0,
             Err(error) if error.kind() == io::ErrorKind::NotFound => break,
             Err(error) => return Err(named(&error, &path)),
         };
@@ -129,25 +129,39 @@ pub fn lock(folder: &Path) -> io::Result<Flock<File>> {
     })
 }
 
-fn read_head(file: File, path: &Path) -> io::Result<Head> {
-    let refuse = |reason: String| io::Error::new(io::ErrorKind::InvalidData, reason);
-    let broken = |error: &dyn std::fmt::Display| {
-        refuse(format!(
-            "{} is no reply part; move it away: {error}",
+/// What a part says of itself, and how many replies it has, by the last bytes of its file.
+///
+/// # Errors
+/// When it is no part, or its end is longer than what is given.
+pub fn read_tail(tail: Vec<u8>) -> Result<(Head, u64), String> {
+    read_end(&Bytes::from(tail))
+}
+
+fn read_head(file: &File, path: &Path) -> io::Result<(Head, u64)> {
+    read_end(file).map_err(|reason| {
+        let reason = format!(
+            "{} is no reply part; move it away: {reason}",
             path.display()
-        ))
-    };
-    let reader = SerializedFileReader::new(file).map_err(|error| broken(&error))?;
-    let pairs = reader.metadata().file_metadata().key_value_metadata();
-    let head = pairs
+        );
+        io::Error::new(io::ErrorKind::InvalidData, reason)
+    })
+}
+
+fn read_end(reader: &impl ChunkReader) -> Result<(Head, u64), String> {
+    let metadata: ParquetMetaData = ParquetMetaDataReader::new()
+        .parse_and_finish(reader)
+        .map_err(|error| error.to_string())?;
+    let metadata = metadata.file_metadata();
+    let head = metadata
+        .key_value_metadata()
         .and_then(|pairs| pairs.iter().find(|pair| pair.key == HEAD))
         .and_then(|pair| pair.value.as_deref())
-        .ok_or_else(|| broken(&"it has no head"))?;
-    let head: Head = serde_json::from_str(head).map_err(|error| broken(&error))?;
+        .ok_or("it has no head")?;
+    let head: Head = serde_json::from_str(head).map_err(|error| error.to_string())?;
     if head.end <= head.start {
-        return Err(broken(&"it ends before it begins"));
+        return Err("it ends before it begins".to_owned());
     }
-    Ok(head)
+    Ok((head, metadata.num_rows().unsigned_abs()))
 }
 
 /// Writes a part, whole or not at all.
@@ -301,4 +315,77 @@ fn labels(rows: &[Row]) -> ArrayRef {
         lists.append(true);
     }
     Arc::new(lists.finish())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PLAN: u64 = 7;
+
+    /// A folder of its own, with empty parts of block 3 that have these ranges.
+    fn folder(name: &str, ranges: &[(u64, u64)]) -> PathBuf {
+        let name = format!("anabranch-part-{}-{name}", std::process::id());
+        let folder = std::env::temp_dir().join(name);
+        for (start, end) in ranges {
+            write(&folder, &head(*start, *end), 1, &mut []).unwrap();
+        }
+        folder
+    }
+
+    fn head(start: u64, end: u64) -> Head {
+        Head {
+            plan: PLAN,
+            block: 3,
+            start,
+            end,
+            probes: end - start,
+            counts: Counts::default(),
+        }
+    }
+
+    #[test]
+    fn parts_lead_on_from_where_they_begin() {
+        let folder = folder("begin", &[(100, 120), (120, 150)]);
+        let find = |begin| find_cursor(&folder, 3, PLAN, begin);
+        assert_eq!(find(100).unwrap(), 150);
+        // One that was taken away since may only be the first.
+        let told = find(0).unwrap_err().to_string();
+        assert!(
+            told.contains("0000000000000000.parquet is missing"),
+            "{told}"
+        );
+        let told = find(120).unwrap_err().to_string();
+        assert!(
+            told.contains("0000000000000150.parquet is missing"),
+            "{told}"
+        );
+        assert_eq!(find_cursor(&folder, 4, PLAN, 33).unwrap(), 33);
+        fs::remove_dir_all(folder).unwrap();
+    }
+
+    #[test]
+    fn the_end_of_a_file_says_what_a_part_is() {
+        let folder = folder("tail", &[(5, 9)]);
+        let file = fs::read(path_of(&folder, 3, 5)).unwrap();
+        assert_eq!(read_tail(file.clone()).unwrap(), (head(5, 9), 0));
+        // Of the columns nothing is needed.
+        let columns = file.len() - 4 - columns_end(&file);
+        assert_eq!(
+            read_tail(file[file.len() - columns..].to_vec())
+                .unwrap()
+                .0
+                .end,
+            9
+        );
+        assert!(read_tail(file[file.len() - 20..].to_vec()).is_err());
+        assert!(read_tail(b"PAR1".to_vec()).is_err());
+        fs::remove_dir_all(folder).unwrap();
+    }
+
+    /// Where the columns of a file end, and what describes them begins.
+    fn columns_end(file: &[u8]) -> usize {
+        let length = file[file.len() - 8..].first_chunk().copied().unwrap();
+        file.len() - 12 - u32::from_le_bytes(length) as usize
+    }
 }

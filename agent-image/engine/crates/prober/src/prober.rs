@@ -1,5 +1,6 @@
 //! A prober: a plan in, reply parts out.
 
+use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, Read};
 use std::net::IpAddr;
@@ -32,6 +33,8 @@ pub struct Options {
     pub parts: PathBuf,
     /// The blocks to probe, in this order; all if there are none.
     pub blocks: Vec<u32>,
+    /// The slots that the parts in the folder begin with, by their block; 0 if it is not named.
+    pub begin: HashMap<u32, u64>,
     /// Who probes, and in which round: what the order of probes depends on beside the plan.
     pub order: String,
     /// The number of the round, for the replies.
@@ -244,7 +247,15 @@ fn send(
         }
         let block = plan.block(*number, &options.order).map_err(refuse)?;
         let fingerprint = block.fingerprint();
-        let cursor = find_cursor(&options.parts, *number, fingerprint)?;
+        let begin = options.begin.get(number).copied().unwrap_or(0);
+        if begin > block.end() {
+            return Err(ProberError::Option(format!(
+                "block {number} ends with slot {} and can't begin with {begin}: that is of \
+                 another plan",
+                block.end()
+            )));
+        }
+        let cursor = find_cursor(&options.parts, *number, fingerprint, begin)?;
         if cursor < block.end() {
             sending.send_block(*number, block, cursor)?;
         }

@@ -17,7 +17,7 @@ mod anabranch_engine {
     #[pymodule_export]
     use crate::prefixes::PrefixSet;
     #[pymodule_export]
-    use crate::prober::{Prober, Statistics};
+    use crate::prober::{Part, Prober, Statistics};
     #[pymodule_export]
     use crate::simulation::Simulation;
     #[pymodule_export]

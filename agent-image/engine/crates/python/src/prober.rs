@@ -1,5 +1,6 @@
 //! Probers.
 
+use std::collections::HashMap;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -7,6 +8,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use anabranch_prober::control::{Control, Counts, Limits};
+use anabranch_prober::part::read_tail;
 use anabranch_prober::prober::{Options, Prober as Core, ProberError};
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
@@ -76,6 +78,34 @@ impl From<Counts> for Statistics {
     }
 }
 
+/// What a reply part says of itself.
+#[pyclass(frozen, get_all, module = "anabranch_engine")]
+pub struct Part {
+    block: u32,
+    start: u64,
+    end: u64,
+    probes: u64,
+    replies: u64,
+    counts: Py<Statistics>,
+}
+
+#[pymethods]
+impl Part {
+    #[staticmethod]
+    fn read(py: Python<'_>, tail: Vec<u8>) -> PyResult<Self> {
+        let (head, replies) = read_tail(tail)
+            .map_err(|reason| PyValueError::new_err(format!("this is no reply part: {reason}")))?;
+        Ok(Self {
+            block: head.block,
+            start: head.start,
+            end: head.end,
+            probes: head.probes,
+            replies,
+            counts: Py::new(py, Statistics::from(head.counts))?,
+        })
+    }
+}
+
 #[pyclass(frozen, module = "anabranch_engine")]
 pub struct Prober {
     control: Arc<Control>,
@@ -87,7 +117,7 @@ impl Prober {
     #[new]
     #[pyo3(signature = (
         plan, parts, *, network = None, order, round_number, rate, max_rate_per_prefix, forbidden, min_ttl = 1,
-        max_ttl = 255, blocks = Vec::new(), wait_seconds = 5.0, part_probes = 524_288,
+        max_ttl = 255, blocks = Vec::new(), begin = HashMap::new(), wait_seconds = 5.0, part_probes = 524_288,
         part_seconds = 60.0, interface = None, sources = Vec::new(), contact = ""
     ))]
     #[allow(clippy::too_many_arguments)] // each is an option of its own
@@ -103,6 +133,7 @@ impl Prober {
         min_ttl: u8,
         max_ttl: u8,
         blocks: Vec<u32>,
+        begin: HashMap<u32, u64>,
         wait_seconds: f64,
         part_probes: u64,
         part_seconds: f64,
@@ -120,6 +151,7 @@ impl Prober {
             plan: plan.path().clone(),
             parts,
             blocks,
+            begin,
             order,
             round: round_number,
             max_rate_per_prefix,
