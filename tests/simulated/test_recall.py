@@ -10,7 +10,7 @@ import pytest
 
 from anabranch.api import Measurement
 from anabranch.cli.score import read_links
-from anabranch.local.assignment import assign
+from anabranch.local.assignment import assign_all
 from anabranch.local.manifest import load_manifests
 from anabranch.local.score import Judge
 from surveying import survey, write_manifests
@@ -29,7 +29,7 @@ def make_judge(world: World, manifests: Path) -> Judge:
     """Who knows what a survey is to find."""
     loaded = load_manifests([str(manifests)], lambda: sys.stdin.buffer)
     (document,) = loaded.of_kind(Measurement)
-    return Judge(world.simulation, list(assign(loaded, document)), 256)
+    return Judge(world.simulation, list(assign_all(loaded, document)), 256)
 
 
 @pytest.mark.statistics

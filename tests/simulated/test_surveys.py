@@ -19,11 +19,12 @@ import pytest
 from anabranch_engine import Plan
 
 from anabranch.api import Measurement
-from anabranch.local.assignment import assign
+from anabranch.local.assignment import assign_all
 from anabranch.local.manifest import load_manifests
 from anabranch.local.runs import find_runs, open_engine, open_results
 from anabranch.local.score import Judge, tell
 from anabranch.rounds.steps import FIRST, Step
+from anabranch.runs.chain import read_outcomes
 from anabranch.store.directory import DirectoryStore
 from anabranch.store.s3 import S3Store
 from anabranch.warehouse.job import RoundJob
@@ -73,7 +74,7 @@ def judge(world: World, manifests: Path, flows: int = 256) -> Judge:
     """Who knows what a survey was to find."""
     loaded = load_manifests([str(manifests)], lambda: sys.stdin.buffer)
     (document,) = loaded.of_kind(Measurement)
-    return Judge(world.simulation, list(assign(loaded, document)), flows)
+    return Judge(world.simulation, list(assign_all(loaded, document)), flows)
 
 
 def rehearse(world: World, manifests: Path, folder: Path) -> set[tuple[int, int]]:
@@ -208,7 +209,8 @@ def test_round_jobs_do_the_same_in_pieces_and_over_s3(
     for key in here.list(keys.root):
         if "/replies/" in key or key == keys.targets:
             there.put(key, here.get(key))
-    rules = judge(world, tmp_path / "manifests" / "survey.yaml").assignments[0].rules
+    (assignment,) = judge(world, tmp_path / "manifests" / "survey.yaml").assignments
+    rules = assignment.record.run_rules
     scratch = tmp_path / "scratch"
     scratch.mkdir()
     engine = open_engine()
@@ -271,14 +273,15 @@ def test_a_round_job_may_end_before_and_after_each_thing_that_it_puts(
     for key in whole.list(keys.root):
         if "/replies/" in key or key == keys.targets:
             again.put(key, whole.get(key))
-    rules = judge(world, tmp_path / "manifests" / "survey.yaml").assignments[0].rules
+    (assignment,) = judge(world, tmp_path / "manifests" / "survey.yaml").assignments
+    rules = assignment.record.run_rules
     crashing, step, crashes = CrashingStore(again), cast("Step | None", FIRST), 0
     while step:
         scratch = tmp_path / f"scratch-{crashes}"
         scratch.mkdir()
         job = RoundJob(cast("Store", crashing), engine, keys, rules, scratch)
         try:
-            outcomes = job.read_outcomes()
+            outcomes = read_outcomes(cast("Store", crashing), keys)
             step = outcomes[max(outcomes)].next_step if outcomes else FIRST
             if step == FIRST:
                 job.begin()

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     import argparse
 
     from anabranch.cli.command import Commands
-    from anabranch.local.assignment import Assignment
     from anabranch.local.survey import Report
+    from anabranch.runs.assignment import Assignment
 
 DATA = Path("anabranch-data")
 """Where results go when nobody says where."""
@@ -62,7 +62,7 @@ def add_parser(commands: Commands) -> None:
 def run(chosen: argparse.Namespace) -> int:
     """Runs all measurements, one after another."""
     # Extras, which other commands do without.
-    from anabranch.local.assignment import RunError, assign  # noqa: PLC0415
+    from anabranch.local.assignment import RunError, assign_all  # noqa: PLC0415
     from anabranch.local.manifest import load_manifests  # noqa: PLC0415
 
     manifests = load_manifests(chosen.files, open_stdin)
@@ -70,7 +70,7 @@ def run(chosen: argparse.Namespace) -> int:
     if not documents:
         print("anabranch: there is no Measurement to run; add one", file=sys.stderr)
         return 1
-    assigned = [list(assign(manifests, each)) for each in documents]
+    assigned = [list(assign_all(manifests, each)) for each in documents]
     stopped = threading.Event()
 
     def stop(number: int, _: object) -> None:
@@ -104,14 +104,18 @@ def check(measurement: Measurement, assignments: list[Assignment]) -> None:
     Raises:
         RunError: When it is not, with the remedy.
     """
-    from anabranch.local.assignment import RunError  # noqa: PLC0415 (an extra)
+    from anabranch.local.assignment import (  # noqa: PLC0415 (an extra)
+        RunError,
+        find_network,
+    )
 
-    for assignment in assignments:
-        assignment.find_network()
+    records = [assignment.record for assignment in assignments]
+    for record in records:
+        find_network(record.agent)
     spec, count = measurement.spec, len(assignments)
     if spec.suspend:
         raise RunError("it is suspended; remove suspend to run it")
-    if any(assignment.policy.stop for assignment in assignments):
+    if any(record.policy.stop for record in records):
         raise RunError("the ProbingPolicy stops all probing; set its stop to false")
     if count < spec.min_agents:
         raise RunError(
@@ -125,14 +129,15 @@ def describe(assignments: list[Assignment]) -> None:
     from anabranch.local.display import describe_seconds  # noqa: PLC0415 (an extra)
 
     for assignment in assignments:
+        record = assignment.record
         with tempfile.TemporaryDirectory() as folder:
             probes = assignment.count_probes(Path(folder, "targets.parquet"))
         line = (
-            f"{assignment.measurement.metadata.name}: {assignment.agent.metadata.name} "
+            f"{record.measurement.metadata.name}: {record.agent.metadata.name} "
             f"would send {probes:,} probes to {len(assignment.targets):,} targets at "
-            f"{assignment.rate:,}/s, in {describe_seconds(probes / assignment.rate)}"
+            f"{record.rate:,}/s, in {describe_seconds(probes / record.rate)}"
         )
-        if isinstance(assignment.measurement.spec.tool, DiamondMiner):
+        if isinstance(record.measurement.spec.tool, DiamondMiner):
             line += (
                 " at most for the first round; later rounds send what load balancers "
                 "take"
@@ -147,7 +152,7 @@ def survey(assignments: list[Assignment], data: Path, stopped: threading.Event) 
     from anabranch.local.survey import run_survey  # noqa: PLC0415
     from anabranch.store.directory import DirectoryStore  # noqa: PLC0415
 
-    spec = assignments[0].measurement.spec
+    spec = assignments[0].record.measurement.spec
     if spec.start_at:
         left = (spec.start_at - datetime.now(UTC)).total_seconds()
         if stopped.wait(max(left, 0)):
@@ -190,8 +195,8 @@ def sum_up(assignments: list[Assignment], report: Report, data: Path) -> None:
         if agent.probes_left:
             left = f"{agent.probes_left:,} more probes would go on"
             write(f"{agent.name}: maxRounds ended it: {left}\n")
-    name = assignments[0].measurement.metadata.name
-    with open_results(data, [each.keys for each in assignments]) as results:
+    name = assignments[0].record.measurement.metadata.name
+    with open_results(data, [each.record.keys for each in assignments]) as results:
         found = results.count()
     write(
         f"{name}: {found['interfaces']:,} interfaces and {found['links']:,} links in "

@@ -18,7 +18,7 @@ from anabranch.cli.simulate import add_simulation_arguments, open_simulation
 
 if TYPE_CHECKING:
     from anabranch.cli.command import Commands
-    from anabranch.local.assignment import Assignment
+    from anabranch.runs.assignment import Assignment
 
 
 def add_parser(commands: Commands) -> None:
@@ -73,7 +73,7 @@ def read_count(text: str) -> int:
 def run(chosen: argparse.Namespace) -> int:
     """Prints precision and recall, or what to expect."""
     # Extras, which other commands do without.
-    from anabranch.local.assignment import assign  # noqa: PLC0415
+    from anabranch.local.assignment import assign_all  # noqa: PLC0415
     from anabranch.local.manifest import load_manifests  # noqa: PLC0415
     from anabranch.local.score import Judge  # noqa: PLC0415
 
@@ -81,7 +81,7 @@ def run(chosen: argparse.Namespace) -> int:
     try:
         simulation = open_simulation(chosen)
         for document in manifests.of_kind(Measurement):
-            assignments = list(assign(manifests, document))
+            assignments = list(assign_all(manifests, document))
             name = document.object.metadata.name
             judge = Judge(simulation, assignments, chosen.flows)
             if chosen.rehearse:
@@ -136,7 +136,7 @@ def read_links(data: Path, assignments: list[Assignment]) -> set[tuple[int, int]
     from anabranch.local.score import tell  # noqa: PLC0415
 
     with (
-        open_results(data, [each.keys for each in assignments]) as results,
+        open_results(data, [each.record.keys for each in assignments]) as results,
         tempfile.TemporaryDirectory() as folder,
     ):
         file = Path(folder, "links.csv")

@@ -3,29 +3,29 @@
 from __future__ import annotations
 
 import enum
-import json
 import threading
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
-import pyarrow.parquet as pq
 from anabranch_engine import Prober
 
+from anabranch.local.assignment import find_network, start_or_resume
 from anabranch.rounds.steps import FIRST, Step
 from anabranch.rounds.targets import find_forbidden
+from anabranch.runs.chain import read_outcomes
 from anabranch.warehouse.job import RoundJob
+from anabranch.warehouse.parts import count_parts
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from anabranch_engine import Plan, Statistics
 
-    from anabranch.local.assignment import Assignment
+    from anabranch.rounds.outcome import Outcome
+    from anabranch.runs.assignment import Assignment
     from anabranch.store.directory import DirectoryStore
-    from anabranch.store.keys import StepKeys
     from anabranch.warehouse.engine import Engine
-    from anabranch.warehouse.job import Outcome
 
 
 class State(enum.Enum):
@@ -97,16 +97,16 @@ class AgentRun:
 
     def _run(self) -> None:
         progress = self.progress
-        self.assignment.start_or_resume(self.store, self.scratch)
-        keys = self.assignment.keys
-        rules = self.assignment.rules
-        job = RoundJob(self.store, self.engine, keys, rules, self.scratch)
+        start_or_resume(self.assignment, self.store, self.scratch)
+        record = self.assignment.record
+        job = RoundJob(
+            self.store, self.engine, record.keys, record.run_rules, self.scratch
+        )
         step: Step | None = FIRST
-        for done, outcome in job.read_outcomes().items():
+        for done, outcome in read_outcomes(self.store, record.keys).items():
             progress.step = done
-            sent, replies = self._read_parts(keys.step(done))
-            progress.sent += sent
-            progress.replies += replies
+            progress.sent += outcome.probes
+            progress.replies += outcome.replies
             step = self._note(outcome)
         if step == FIRST:
             job.begin()
@@ -131,20 +131,21 @@ class AgentRun:
         return outcome.next_step
 
     def _probe(self, step: Step, plan: Plan) -> None:
-        assignment, progress = self.assignment, self.progress
-        agent, policy = assignment.agent.spec, assignment.policy
-        keys = assignment.keys.step(step)
+        record, progress = self.assignment.record, self.progress
+        agent, policy = record.agent.spec, record.policy
+        keys = record.keys.step(step)
         progress.planned = plan.probes
         before = progress.replies
-        progress.step_sent, replies = self._read_parts(keys)
+        earlier = count_parts(self.store, keys)
+        progress.step_sent = earlier.probes
         sources = (agent.source_address_v4, agent.source_address_v6)
         self._prober = Prober(
             plan,
             self.store.path(keys.replies),
-            network=assignment.find_network(),
-            order=f"{assignment.agent.metadata.name}/{step}",
+            network=find_network(record.agent),
+            order=f"{record.agent.metadata.name}/{step}",
             round_number=step.round,
-            rate=assignment.rate,
+            rate=record.rate,
             max_rate_per_prefix=policy.max_rate_per_prefix,
             forbidden=find_forbidden(policy, agent),
             min_ttl=agent.min_ttl,
@@ -165,26 +166,15 @@ class AgentRun:
             progress.rate = (statistics.sent - sent) / _EVERY_SECONDS
             sent = statistics.sent
             progress.step_sent = known + sent
-            progress.replies = before + replies + statistics.replies
+            progress.replies = before + earlier.replies + statistics.replies
             progress.unroutable = unroutable + statistics.unroutable
             progress.lost = lost + statistics.dropped
 
         note(self._prober.run(note, _EVERY_SECONDS))
         progress.rate = 0
-        progress.step_sent, replies = self._read_parts(keys)
-        progress.replies = before + replies
-
-    def _read_parts(self, keys: StepKeys) -> tuple[int, int]:
-        """Probes and replies of a step's parts."""
-        sent = replies = 0
-        for key in self.store.list(keys.replies):
-            if not key.endswith(".parquet"):
-                continue  # the kernel's locks and what a kill left unfinished
-            metadata = pq.read_metadata(self.store.path(key))
-            head = json.loads((metadata.metadata or {})[b"anabranch.part"])
-            sent += head["probes"]
-            replies += metadata.num_rows
-        return sent, replies
+        stored = count_parts(self.store, keys)
+        progress.step_sent = stored.probes
+        progress.replies = before + stored.replies
 
 
 _EVERY_SECONDS = 0.5

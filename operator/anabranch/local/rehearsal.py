@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from anabranch_engine import Plan, Simulation
     from numpy.typing import NDArray
 
-    from anabranch.warehouse.job import Rules
+    from anabranch.rounds.outcome import Rules
 
     Columns = dict[str, NDArray[np.uint64]]
     Links = set[tuple[int, int]]

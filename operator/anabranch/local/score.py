@@ -19,7 +19,7 @@ from anabranch.rounds.planning import ask_flow_space
 if TYPE_CHECKING:
     from anabranch_engine import Plan, Simulation
 
-    from anabranch.local.assignment import Assignment
+    from anabranch.runs.assignment import Assignment
 
 Links = set[tuple[int, int]]
 """Links by what tells their near and far address."""
@@ -117,7 +117,8 @@ class Judge:
         """The links that one agent finds in process, and the probes that it takes."""
         targets = assignment.write_targets(folder / "targets.parquet", blocks=1)
         point = find_vantage_point(assignment)
-        return rehearse(self.simulation, point, targets, assignment.rules, folder)
+        rules = assignment.record.run_rules
+        return rehearse(self.simulation, point, targets, rules, folder)
 
     def _cross(self, assignment: Assignment, folder: Path) -> Links:
         """The links that an agent's flows cross, with both ends answering."""
@@ -146,13 +147,14 @@ def find_vantage_point(assignment: Assignment) -> int:
     Raises:
         RunError: When it is none.
     """
-    node = assignment.agent.spec.node_name
+    agent = assignment.record.agent
+    node = agent.spec.node_name
     if node == LOCALHOST:
         return 0
     number = node.removeprefix("vp")
     if number == node or not number.isdecimal() or int(number) < 1:
         raise RunError(
-            f"Agent {assignment.agent.metadata.name!r} is on node {node!r}, which is "
+            f"Agent {agent.metadata.name!r} is on node {node!r}, which is "
             "no vantage point of a simulation; they are called vp1, vp2 and so on"
         )
     return int(number) - 1

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from anabranch.local.assignment import Assignment
+    from anabranch.runs.assignment import Assignment
     from anabranch.store.directory import DirectoryStore
 
 _LOOK_SECONDS = 0.1
@@ -60,13 +60,13 @@ def run_survey(
     """
     start = time.monotonic()
     with ExitStack() as stack:
-        measurement = assignments[0].keys.measurement
+        measurement = assignments[0].record.uid
         stack.enter_context(_lock(store.root, measurement))
         scratch = stack.enter_context(_make_scratch(store.root, measurement))
         engine = open_engine()
         runs = []
         for assignment in assignments:
-            name = assignment.agent.metadata.name
+            name = assignment.record.agent.metadata.name
             own = scratch / name
             own.mkdir()
             progress = Progress(name)
@@ -89,7 +89,8 @@ def run_survey(
 
 def _find_limit(assignment: Assignment) -> float:
     """How long a run may take, in seconds."""
-    spec, limits = assignment.measurement.spec, assignment.policy.limits
+    record = assignment.record
+    spec, limits = record.measurement.spec, record.policy.limits
     given = (spec.active_deadline_seconds, limits.max_duration_seconds)
     return min((limit for limit in given if limit), default=float("inf"))
 

@@ -47,6 +47,12 @@ class DirectoryStore:
         """An object's content."""
         return self.path(key).read_bytes()
 
+    def tail(self, key: str, count: int) -> bytes:
+        """The last bytes of an object."""
+        with self.path(key).open("rb") as file:
+            file.seek(max(file.seek(0, os.SEEK_END) - count, 0))
+            return file.read()
+
     def fetch(self, key: str, folder: Path) -> Path:  # noqa: ARG002 (it is here)
         """An object's own file."""
         path = self.path(key)

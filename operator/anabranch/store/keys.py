@@ -21,6 +21,11 @@ class StepKeys:
         return f"{self.root}/plan.parquet"
 
     @property
+    def summary(self) -> str:
+        """What is to be known of the plan without reading it."""
+        return f"{self.root}/plan.json"
+
+    @property
     def replies(self) -> str:
         """The folder of its reply parts."""
         return f"{self.root}/replies"

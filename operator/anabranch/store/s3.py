@@ -39,6 +39,20 @@ class S3Store:
         self._session = session
         self._bucket = bucket
 
+    def create_bucket(self) -> None:
+        """Makes the bucket, unless it is there.
+
+        Raises:
+            OSError: When S3 does not let it.
+        """
+        with _as_os_errors(self._bucket):
+            try:
+                self._client.head_bucket(Bucket=self._bucket)
+            except ClientError as error:
+                if error.response["Error"]["Code"] not in _MISSING:
+                    raise
+                self._client.create_bucket(Bucket=self._bucket)
+
     def put(self, key: str, content: bytes) -> bool:
         """Puts an object there, whole; False if there is one, which stays."""
         for attempt in range(_ATTEMPTS):
@@ -65,6 +79,14 @@ class S3Store:
         """An object's content."""
         with _as_os_errors(key):
             answer = self._client.get_object(Bucket=self._bucket, Key=key)
+            return answer["Body"].read()
+
+    def tail(self, key: str, count: int) -> bytes:
+        """The last bytes of an object."""
+        with _as_os_errors(key):
+            answer = self._client.get_object(
+                Bucket=self._bucket, Key=key, Range=f"bytes=-{count}"
+            )
             return answer["Body"].read()
 
     def fetch(self, key: str, folder: Path) -> Path:

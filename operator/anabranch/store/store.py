@@ -28,6 +28,13 @@ class Store(Protocol):
             FileNotFoundError: When there is none.
         """
 
+    def tail(self, key: str, count: int) -> bytes:
+        """The last so many bytes of an object, or all of a shorter one.
+
+        Raises:
+            FileNotFoundError: When there is none.
+        """
+
     def fetch(self, key: str, folder: Path) -> Path:
         """An object as a file: its own, or a copy in a folder.
 

@@ -5,6 +5,7 @@ It may be stopped anywhere and run again: what it puts is the same each time.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import asdict, dataclass
 from fnmatch import fnmatchcase
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 from anabranch_engine import Plan
 
+from anabranch.rounds.outcome import Outcome, PlanSummary
 from anabranch.rounds.planning import (
     NOTHING,
     ask_first,
@@ -21,6 +23,8 @@ from anabranch.rounds.planning import (
     ask_window,
 )
 from anabranch.rounds.steps import FIRST, WINDOW_STARS, Step, next_steps
+from anabranch.runs.chain import read_outcomes
+from anabranch.warehouse.parts import count_parts
 from anabranch.warehouse.pieces import PIECE_ROWS, cut
 from anabranch.warehouse.queries import (
     WHOLE,
@@ -37,49 +41,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from anabranch.api.tool import Tool
+    from anabranch.rounds.outcome import Rules
     from anabranch.store.keys import RunKeys
     from anabranch.store.store import Store
     from anabranch.warehouse.engine import Engine
-
-
-@dataclass(frozen=True)
-class Rules:
-    """What decides how a run goes on."""
-
-    tool: Tool
-    max_rounds: int
-    failure_probability: float
-    min_ttl: int
-    """No probe of the agent has a TTL below."""
-    max_ttl: int
-    """No probe of the agent has a TTL above."""
-    drop_private: bool
-    """Whether replies from private addresses are passed over."""
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What a step found, and what comes next."""
-
-    step: str
-    links: int
-    """Links found so far, each once."""
-    prefixes: int
-    """Prefixes that replied so far."""
-    amplified: int
-    """Those of them with more than one reply to a probe: no links are looked for."""
-    looping: int
-    """Those of them with a flow that met an interface twice."""
-    next: str | None
-    """The next step, whose plan is there; none when the run has ended."""
-    probes_left: int
-    """Probes that a further round would have sent, had maxRounds allowed it."""
-
-    @property
-    def next_step(self) -> Step | None:
-        """The next step, if there is one."""
-        return Step.parse(self.next) if self.next else None
 
 
 @dataclass(frozen=True)
@@ -99,42 +64,31 @@ class RoundJob:
     def _targets(self) -> Plan:
         return Plan(self.store.fetch(self.keys.targets, self.scratch))
 
-    def read_outcomes(self) -> dict[Step, Outcome]:
-        """The steps that were concluded, in order."""
-        outcomes: dict[Step, Outcome] = {}
-        step: Step | None = FIRST
-        while step:
-            try:
-                text = self.store.get(self.keys.step(step).outcome)
-            except FileNotFoundError:
-                break
-            outcomes[step] = Outcome(**json.loads(text))
-            step = outcomes[step].next_step
-        return outcomes
-
     def begin(self) -> Plan:
         """The plan of the first step, which is written if it is not there yet."""
-        key = self.keys.step(FIRST).plan
         demands = self._demand(FIRST, [])
         draft = self._targets.ask(self.scratch / "plan.parquet", demands)
-        self.store.put_file(key, draft.path)
-        draft.path.unlink()
+        self._put_plan(FIRST, draft)
         return self.read_plan(FIRST)
 
     def read_plan(self, step: Step) -> Plan:
         """The plan of a step."""
         return Plan(self.store.fetch(self.keys.step(step).plan, self.scratch))
 
-    def conclude(self, step: Step) -> Outcome:
-        """Finds the links of a step that is all probed, and plans the next one."""
-        done = [*self.read_outcomes(), step]
+    def conclude(self, step: Step, *, is_last: bool = False) -> Outcome:
+        """Finds the links of a step that is probed, and plans the next one.
+
+        ``is_last`` ends the run here, whatever is left to be found.
+        """
+        done = [*read_outcomes(self.store, self.keys), step]
         for block in self._blocks_with_parts(step):
             replies = self._read_parts(block, WHOLE, done)
             for piece in cut(self.engine, f"({replies})", self.piece_rows):
                 self._reduce(block, piece, done)
-        following, probes_left = self._plan_next(done)
+        following, probes_left = (None, 0) if is_last else self._plan_next(done)
         outcome = Outcome(
             step=str(step),
+            **asdict(count_parts(self.store, self.keys.step(step))),
             **self._count(done),
             next=str(following) if following else None,
             probes_left=probes_left,
@@ -142,6 +96,18 @@ class RoundJob:
         text = json.dumps(asdict(outcome), indent=1)
         self.store.put(self.keys.step(step).outcome, text.encode())
         return outcome
+
+    def _put_plan(self, step: Step, draft: Plan) -> None:
+        """Puts a step's plan and its summary, and removes the file."""
+        keys = self.keys.step(step)
+        is_ours = self.store.put_file(keys.plan, draft.path)
+        plan = draft if is_ours else self.read_plan(step)
+        with plan.path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        summary = PlanSummary(f"sha256:{digest}", plan.blocks, plan.probes)
+        text = json.dumps(asdict(summary), indent=1)
+        self.store.put(keys.summary, text.encode())
+        draft.path.unlink()
 
     def _blocks_with_parts(self, step: Step) -> list[int]:
         replies = self.keys.step(step).replies
@@ -233,8 +199,7 @@ class RoundJob:
                 continue
             if candidate.round > rules.max_rounds:
                 return None, plan.probes
-            self.store.put_file(self.keys.step(candidate).plan, draft)
-            draft.unlink()
+            self._put_plan(candidate, plan)
             return candidate, 0
         return None, 0
 

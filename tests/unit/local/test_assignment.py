@@ -10,13 +10,20 @@ import yaml
 
 from anabranch.api import Measurement
 from anabranch.api.manifest import ManifestError
-from anabranch.local.assignment import Assignment, RunError, assign
+from anabranch.local.assignment import (
+    RunError,
+    assign_all,
+    find_network,
+    start_or_resume,
+)
 from anabranch.local.manifest import load_manifests
 from anabranch.store.directory import DirectoryStore
 from surveying import write_manifests
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from anabranch.runs.assignment import Assignment
 
 TARGETS = ["240.0.0.0/20,udp,1,32,6"]
 
@@ -25,7 +32,7 @@ def load(file: Path) -> list[Assignment]:
     """The assignments of the measurement in a file."""
     manifests = load_manifests([str(file)], lambda: sys.stdin.buffer)
     (document,) = manifests.of_kind(Measurement)
-    return list(assign(manifests, document))
+    return list(assign_all(manifests, document))
 
 
 def change(file: Path, kind: str, **spec: Any) -> Path:
@@ -55,7 +62,7 @@ def test_the_lowest_of_all_rates_is_the_rate(
         tmp_path, TARGETS, agent={"maxProbingRate": agent}, agents=entries
     )
     (assignment,) = load(change(file, "ProbingPolicy", **policy))
-    assert assignment.rate == rate
+    assert assignment.record.rate == rate
 
 
 def test_an_agent_takes_its_own_parameters_instead_of_the_tools(tmp_path: Path) -> None:
@@ -96,17 +103,17 @@ def test_private_addresses_count_where_reserved_space_may_be_probed(
     targets = ["192.31.7.0/24,udp,1,32,6"]
     file = write_manifests(tmp_path, targets)
     change(file, "ProbingPolicy", allow=["192.31.7.0/24"])
-    assert not load(file)[0].rules.drop_private
-    assert load(change(file, "Agent", allowReserved=False))[0].rules.drop_private
+    assert not load(file)[0].record.drop_private
+    assert load(change(file, "Agent", allowReserved=False))[0].record.drop_private
 
 
 def test_a_node_is_this_machine_or_a_namespace_of_it(tmp_path: Path) -> None:
     """Else the refusal says how to make it one."""
     file = write_manifests(tmp_path, TARGETS, agent={"nodeName": "localhost"})
-    assert load(file)[0].find_network() is None
+    assert find_network(load(file)[0].record.agent) is None
     (nowhere,) = load(change(file, "Agent", nodeName="no-such-node"))
     with pytest.raises(RunError, match="ip netns add no-such-node"):
-        nowhere.find_network()
+        find_network(nowhere.record.agent)
 
 
 def test_a_list_that_is_not_here_is_told(tmp_path: Path) -> None:
@@ -124,17 +131,16 @@ def test_a_run_is_what_it_was_started_as(tmp_path: Path) -> None:
     file = write_manifests(tmp_path, TARGETS)
     store, scratch = DirectoryStore(tmp_path / "data"), tmp_path / "scratch"
     scratch.mkdir()
-    load(file)[0].start_or_resume(store, scratch)
-    load(change(file, "Measurement", activeDeadlineSeconds=60))[0].start_or_resume(
-        store, scratch
-    )
+    start_or_resume(load(file)[0], store, scratch)
+    (longer,) = load(change(file, "Measurement", activeDeadlineSeconds=60))
+    start_or_resume(longer, store, scratch)
     (other,) = load(change(file, "Measurement", maxRounds=3))
     with pytest.raises(RunError, match=r"Agent 'agent1': .*set a new runId"):
-        other.start_or_resume(store, scratch)
+        start_or_resume(other, store, scratch)
     change(file, "Measurement", maxRounds=10)
     (moved,) = load(change(file, "Agent", nodeName="elsewhere", minTtl=3))
     with pytest.raises(RunError, match="another node_name, min_ttl of the agent; set"):
-        moved.start_or_resume(store, scratch)
+        start_or_resume(moved, store, scratch)
     (again,) = load(change(file, "Measurement", runId="2"))
-    again.start_or_resume(store, scratch)
+    start_or_resume(again, store, scratch)
     assert list(scratch.iterdir()) == []

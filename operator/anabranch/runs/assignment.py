@@ -1,0 +1,89 @@
+"""What one agent has to do: its record, with the targets that it probes."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pyarrow.parquet as pq
+from anabranch_engine import Plan
+
+from anabranch.api.tool import DiamondMiner
+from anabranch.rounds.planning import ask_first, ask_ttls
+from anabranch.rounds.targets import choose_targets
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from anabranch_engine import TargetList, Targets
+
+    from anabranch.api.tool import FlowParameters
+    from anabranch.runs.record import RunRecord
+    from anabranch.store.store import Store
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """What one agent has to do."""
+
+    record: RunRecord
+    targets: Targets
+    parameters: FlowParameters
+
+    def write_targets(self, file: Path, blocks: int | None = None) -> Plan:
+        """Writes all targets, with the parameters of flows, as a plan."""
+        given = self.parameters
+        kwargs = given.flow_mapper_kwargs
+        seed, step = (kwargs.seed, kwargs.step) if kwargs else (None, None)
+        keys = self.record.keys
+        run = f"{keys.measurement}/{keys.run_id}".encode()
+        return Plan.write(
+            file,
+            self.targets,
+            initial_source_port=given.initial_source_port,
+            destination_port=given.destination_port,
+            flow_mapper=given.flow_mapper,
+            order_seed=int.from_bytes(hashlib.sha256(run).digest()[:8]),
+            seed=_choose(given.flow_mapper, "RandomFlowMapper", seed, 42),
+            step=_choose(given.flow_mapper, "IntervalFlowMapper", step, 32),
+            blocks=blocks,
+        )
+
+    def count_probes(self, file: Path) -> int:
+        """The probes that a run begins with; Diamond-Miner's, in all of its windows.
+
+        ``file`` is where the targets may be written to.
+        """
+        targets = self.write_targets(file, blocks=1)
+        prefixes, rules = pq.read_table(targets.path), self.record.run_rules
+        bounds = (rules.min_ttl, rules.max_ttl)
+        if isinstance(rules.tool, DiamondMiner):
+            demands = ask_ttls(prefixes, *bounds)
+        else:
+            demands = ask_first(rules.tool, prefixes, bounds)
+        return targets.ask(file.with_suffix(".asked"), [demands]).probes
+
+    def put_targets(self, store: Store, scratch: Path) -> None:
+        """Puts all targets into the store, unless they are there."""
+        draft = self.write_targets(scratch / "targets.parquet")
+        store.put_file(self.record.keys.targets, draft.path)
+        draft.path.unlink()
+
+
+def assign(record: RunRecord, content: TargetList) -> Assignment:
+    """What an agent has to do with the content of its target list.
+
+    Raises:
+        ValueError: When it is more than the policy lets a measurement have.
+    """
+    tool = record.measurement.spec.tool
+    targets = choose_targets(content, tool, record.policy, record.agent.spec)
+    return Assignment(record, targets, record.parameters)
+
+
+def _choose(name: str, wanted: str, given: int | None, usual: int) -> int | None:
+    """A mapper's own parameter; none of another's."""
+    if name != wanted:
+        return None
+    return usual if given is None else given
