@@ -102,12 +102,15 @@ class Cluster:
             volumes = self.layout.folder / "tmp" / "hostpath_pv"
             volumes.mkdir(parents=True, exist_ok=True)
             self._boot(kube)
-            if self.simulator.find_pid() is None:
-                self.simulate(World(vantage_points=self.layout.size))
-            self._wait_for("the API server", self.serves_api, API_SECONDS)
-            tell("the API server is ready")
-            self.kubectl.apply(controlplane.read_manifests(self.layout))
-            self.load_images()
+            with ThreadPoolExecutor() as pool:
+                # Takes longest, and needs no API server.
+                loading = pool.submit(self.load_images)
+                if self.simulator.find_pid() is None:
+                    self.simulate(World(vantage_points=self.layout.size))
+                self._wait_for("the API server", self.serves_api, API_SECONDS)
+                tell("the API server is ready")
+                self.kubectl.apply(controlplane.read_manifests(self.layout))
+                loading.result()
             tell("the nodes have their images")
             self._wait_for("the nodes", self._has_ready_nodes, NODES_SECONDS)
             tell("all nodes are ready")

@@ -95,7 +95,8 @@ def _make_namespace(member: Member) -> None:
 
     As ``ip netns add`` does, but that would turn the folder into a mount for good.
     """
-    if member.netns.is_mount():
+    # Path.is_mount is about folders alone, in Python 3.11.
+    if os.path.ismount(member.netns):
         return
     _NAMES.mkdir(exist_ok=True)
     member.netns.touch()
