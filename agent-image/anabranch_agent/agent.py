@@ -1,0 +1,308 @@
+"""The agent: watches what it is to do, and has it done."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import shutil
+import time
+from datetime import UTC, datetime
+from importlib.metadata import version
+from threading import Thread
+from typing import TYPE_CHECKING, Any
+
+from anabranch.api import Agent, ProbingPolicy, Round
+from anabranch.api.policy import POLICY_NAME
+from anabranch.api.resource import API_VERSION
+from anabranch.rounds.steps import Step
+from anabranch.store.keys import RunKeys
+from anabranch_agent.cluster import RefusedError, UnreachableError
+from anabranch_agent.crew import Crew
+from anabranch_agent.deadman import DeadMan
+from anabranch_agent.demand import Hold
+from anabranch_agent.depot import Depot
+from anabranch_agent.governor import Governor
+from anabranch_agent.health import Health, serve
+from anabranch_agent.lease import LeaseKeeper
+from anabranch_agent.metrics import Gauges, Tally, make_registry
+from anabranch_agent.policy import (
+    Invalid,
+    choose_demand,
+    is_over,
+    read_object,
+    read_rules,
+)
+from anabranch_agent.rates import share_rate
+from anabranch_agent.reporter import Reporter
+from anabranch_agent.roundrun import RoundRun
+from anabranch_agent.uploads import Uploads
+from anabranch_agent.watch import Watch
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from anabranch.store.store import Store
+    from anabranch_agent.cluster import Cluster
+    from anabranch_agent.config import Config, Times
+    from anabranch_agent.demand import Demand
+    from anabranch_agent.policy import Rules
+
+_log = logging.getLogger(__name__)
+_SICK_SECONDS = 30
+"""So long may the loop be busy before the process is taken for hung."""
+
+
+def now() -> str:
+    """The time as Kubernetes writes it."""
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+class AgentProcess:
+    """One agent, from its start to its end."""
+
+    def __init__(
+        self, config: Config, times: Times, cluster: Cluster, store: Store
+    ) -> None:
+        self._config = config
+        self._times = times
+        self._cluster = cluster
+        self._store = store
+        self._clock = time.monotonic
+        self._news = asyncio.Event()
+        self._beat = self._clock()
+        self._is_clean = False
+        self._was_held = False
+        self._tally = Tally()
+        self._deadman = DeadMan(times.lease)
+        self._governor = Governor(self._deadman, self._clock)
+        system = f"/apis/{API_VERSION}/namespaces/{config.namespace}"
+        own = {"fieldSelector": f"metadata.name={config.agent}"}
+        policy = {"fieldSelector": f"metadata.name={POLICY_NAME}"}
+        rounds = {"labelSelector": f"anabranch.dev/agent={config.agent}"}
+        places = [f"/namespaces/{name}" for name in config.watch_namespaces] or [""]
+        self._agents = self._watch(Agent, f"{system}/{Agent.plural}", own)
+        self._policies = self._watch(
+            ProbingPolicy, f"{system}/{ProbingPolicy.plural}", policy
+        )
+        self._rounds = [
+            self._watch(Round, f"/apis/{API_VERSION}{place}/{Round.plural}", rounds)
+            for place in places
+        ]
+        self._lease = LeaseKeeper(
+            cluster=cluster,
+            namespace=config.namespace,
+            agent=config.agent,
+            holder=config.pod_uid,
+            deadman=self._deadman,
+            changed=self._news.set,
+            clock=self._clock,
+            wall_clock=lambda: datetime.now(UTC),
+            times=times,
+            owner=self._find_owner,
+        )
+        failure = asyncio.get_running_loop().create_future()
+        self._crew = Crew(self._start, failure)
+
+    async def run(self, stopping: asyncio.Event) -> None:
+        """Works until it is told to stop; then everything is stored and left.
+
+        Raises:
+            BaseException: What nobody expected: the process should be started anew.
+        """
+        registry = make_registry(self._tally, self._look, version("anabranch"))
+        health = Health(self._find_sickness, self._find_unreadiness, registry)
+        watcher = Thread(
+            target=self._governor.watch, args=(self._times.check,), daemon=True
+        )
+        watches = [watch.run() for watch in self._all_watches]
+        lease = asyncio.ensure_future(self._lease.run())
+        others = map(asyncio.ensure_future, (*watches, self._direct()))
+        tasks = {lease, self._crew.failure, *others}
+        stop = asyncio.ensure_future(stopping.wait())
+        with serve(health, self._config.host_ip, self._config.health_port):
+            watcher.start()
+            try:
+                await self._await_first({stop, *tasks})
+                _log.info("stopping")
+                leave = asyncio.ensure_future(self._crew.leave(self._times.stop))
+                await self._await_first({leave, lease, self._crew.failure})
+                if not leave.result():
+                    _log.warning("not everything could be stored in time")
+            finally:
+                self._governor.close()
+                for task in tasks:
+                    task.cancel()
+            await asyncio.wait(tasks, timeout=self._times.request)
+            try:
+                await self._lease.release()
+            except (RefusedError, UnreachableError) as error:
+                _log.warning("Lease: not released: %s", error)
+
+    @staticmethod
+    async def _await_first(tasks: set[asyncio.Future[Any]]) -> None:
+        """Waits for one of them; what it raised is raised."""
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+
+    async def _direct(self) -> None:
+        """Has done what is to be done, whenever something has changed."""
+        while True:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._times.check):
+                    await self._news.wait()
+            self._news.clear()
+            self._beat = self._clock()
+            if all(watch.is_synced for watch in self._all_watches):
+                for run in self._crew.runs.values():
+                    if run.is_probing:
+                        # Who waits for the store does not see that more waits.
+                        run.uploads.look()
+                self._follow()
+                self._share()
+
+    def _follow(self) -> None:
+        """Passes on what is wanted of each Round."""
+        rules, lost, paused = self._find_rules(), self._find_lost(), self._find_pause()
+        wanted: dict[str, tuple[Round, Demand]] = {}
+        for uid, measured in self._list_rounds().items():
+            if uid in self._crew.runs or not is_over(measured):
+                demand = choose_demand(measured, rules, lost, paused)
+                wanted[uid] = (measured, demand)
+        if not self._is_clean:
+            self._clean(wanted)
+            self._is_clean = True
+        self._crew.follow(wanted)
+
+    def _share(self) -> None:
+        """Gives each Round that is probed its share of the rate."""
+        rules = self._find_rules()
+        total = 0 if isinstance(rules, Hold) or self._find_pause() else rules.total
+        wanted = {
+            uid: run.measured.spec.rate
+            for uid, run in self._crew.runs.items()
+            if run.is_probing
+        }
+        self._governor.grant(share_rate(total, wanted))
+
+    def _find_rules(self) -> Rules | Hold:
+        policy = next(iter(self._policies.objects.values()), None)
+        return read_rules(policy, self._find_agent())
+
+    def _find_lost(self) -> Hold | None:
+        """Why the agent may not work at all."""
+        if other := self._lease.other:
+            return Hold("LeaseLost", f"{other} holds the agent's Lease")
+        self._was_held |= self._deadman.is_held(self._clock())
+        if not self._was_held:
+            return Hold("LeaseLost", "the agent's Lease is not held yet")
+        return None
+
+    def _find_pause(self) -> Hold | None:
+        """Why nothing is sent for now."""
+        if not self._deadman.is_held(self._clock()):
+            return Hold("LeaseLost", "the agent's Lease could not be renewed")
+        age = self._policies.age()
+        if age is None or age > self._times.lease:
+            return Hold("PolicyUnknown", "the policy may have changed unseen")
+        waiting = sum(run.uploads.waiting_bytes for run in self._crew.runs.values())
+        if waiting > self._config.waiting_bytes:
+            return Hold("StoreUnavailable", f"{waiting} bytes wait for the store")
+        return None
+
+    def _find_agent(self) -> Agent | Invalid | None:
+        return next(iter(self._agents.objects.values()), None)
+
+    def _find_owner(self) -> Mapping[str, str] | None:
+        agent = self._find_agent()
+        if not isinstance(agent, Agent):
+            return None
+        metadata = agent.metadata
+        return {
+            "apiVersion": API_VERSION,
+            "kind": "Agent",
+            "name": metadata.name,
+            "uid": metadata.uid,
+        }
+
+    def _list_rounds(self) -> dict[str, Round]:
+        """Those addressed to this agent, by UID."""
+        return {
+            uid: measured
+            for watch in self._rounds
+            for uid, measured in watch.objects.items()
+            if isinstance(measured, Round)
+            and measured.spec.agent == self._config.agent
+            and not measured.metadata.deletion_timestamp
+        }
+
+    def _start(self, measured: Round, demand: Demand) -> tuple[RoundRun, Reporter]:
+        spec = measured.spec
+        keys = RunKeys(spec.measurement.uid, spec.run_id, spec.agent)
+        step = keys.step(Step(spec.round, spec.window))
+        folder = self._config.scratch / measured.metadata.uid
+        depot = Depot(self._store, step, self._times.patience)
+        uploads = Uploads(folder / "parts", depot, self._tally.add_part)
+        run = RoundRun(
+            measured=measured,
+            folder=folder,
+            depot=depot,
+            uploads=uploads,
+            governor=self._governor,
+            tally=self._tally,
+            times=self._times,
+            now=now,
+            changed=self._news.set,
+            demand=demand,
+        )
+        return run, Reporter(run, self._cluster, self._times, self._clock, now)
+
+    def _clean(self, wanted: Mapping[str, object]) -> None:
+        """Removes what an earlier process left of Rounds that are gone."""
+        self._config.scratch.mkdir(parents=True, exist_ok=True)
+        for folder in self._config.scratch.iterdir():
+            if folder.is_dir() and folder.name not in wanted:
+                shutil.rmtree(folder)
+
+    def _watch(
+        self,
+        kind: type[Any],
+        path: str,
+        query: Mapping[str, str],
+    ) -> Watch[Any]:
+        return Watch(
+            cluster=self._cluster,
+            path=path,
+            query=query,
+            read=lambda value: read_object(kind, value),
+            changed=self._news.set,
+            clock=self._clock,
+            times=self._times,
+        )
+
+    @property
+    def _all_watches(self) -> list[Watch[Any]]:
+        return [self._agents, self._policies, *self._rounds]
+
+    def _look(self) -> Gauges:
+        runs = list(self._crew.runs.values())
+        return Gauges(
+            probing_rate=self._governor.rate,
+            granted_rate=self._governor.granted,
+            lease_age=self._deadman.age(self._clock()),
+            policy_age=self._policies.age(),
+            parts_waiting=sum(run.uploads.waiting_parts for run in runs),
+            active_rounds=sum(run.is_probing for run in runs),
+        )
+
+    def _find_sickness(self) -> str:
+        late = self._clock() - self._beat
+        return f"nothing was done for {late:.0f} s" if late > _SICK_SECONDS else ""
+
+    def _find_unreadiness(self) -> str:
+        if not all(watch.is_synced for watch in self._all_watches):
+            return "not all objects have been seen yet"
+        if not self._deadman.is_held(self._clock()):
+            return "the Lease is not held"
+        return ""

@@ -1,0 +1,148 @@
+"""The API server, by plain requests."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from aiohttp import ClientError, ClientTimeout
+from kubernetes.aio import config as kubernetes_config
+from kubernetes.aio.client import ApiClient, Configuration
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Mapping
+
+CONFLICT = 409
+NOT_FOUND = 404
+GONE = 410
+_ERRORS = 400
+
+
+class RefusedError(Exception):
+    """The API server's answer to what it does not do."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(f"the API server says {status}: {message}")
+        self.status = status
+
+
+class UnreachableError(Exception):
+    """The API server does not answer."""
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """A connection to the API server."""
+
+    client: ApiClient
+    seconds: float
+    """The longest that an answer may take."""
+
+    @staticmethod
+    async def connect(seconds: float) -> Cluster:
+        """As the pod's service account, or as ``KUBECONFIG`` says.
+
+        Raises:
+            kubernetes.aio.config.ConfigException: Where there is neither.
+        """
+        configuration = Configuration()
+        if file := os.environ.get("KUBECONFIG"):
+            await kubernetes_config.load_kube_config(  # type: ignore[no-untyped-call]
+                file, client_configuration=configuration
+            )
+        else:
+            kubernetes_config.load_incluster_config(  # type: ignore[no-untyped-call]
+                configuration
+            )
+        return Cluster(ApiClient(configuration), seconds)
+
+    async def close(self) -> None:
+        """Closes the connection."""
+        await self.client.close()  # type: ignore[no-untyped-call]
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        body: Mapping[str, Any] | None = None,
+        content: str = "application/json",
+    ) -> dict[str, Any]:
+        """What the API server answers.
+
+        Raises:
+            RefusedError: When it does not do it.
+            UnreachableError: When there is no answer in time.
+        """
+        with _told():
+            limits = ClientTimeout(total=self.seconds)
+            request = await self._prepare(method, path, query or {}, body, content)
+            response = await self.client.call_api(*request, _request_timeout=limits)
+            answer = await response.read()  # type: ignore[no-untyped-call]
+        return _read_answer(response.status, answer)
+
+    async def watch(
+        self, path: str, query: Mapping[str, str], silence: float
+    ) -> AsyncIterator[dict[str, Any]]:
+        """The events of a watch, until it ends.
+
+        Raises:
+            RefusedError: When the API server does not do it.
+            UnreachableError: When it breaks, or nothing comes for ``silence`` seconds.
+        """
+        with _told():
+            query = {**query, "watch": "true", "allowWatchBookmarks": "true"}
+            limits = ClientTimeout(total=None, connect=self.seconds, sock_read=silence)
+            request = await self._prepare("GET", path, query)
+            response = await self.client.call_api(*request, _request_timeout=limits)
+            stream = response.response
+            try:
+                if response.status >= _ERRORS:
+                    _read_answer(response.status, await response.read())  # type: ignore[no-untyped-call]
+                while line := await stream.content.readline():
+                    yield json.loads(line)
+            finally:
+                stream.close()
+
+    async def _prepare(
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, str],
+        body: Mapping[str, Any] | None = None,
+        content: str = "application/json",
+    ) -> tuple[str, str, dict[str, str], Any, Any]:
+        """What ``call_api`` takes."""
+        return await self.client.param_serialize(
+            method,
+            path,
+            query_params=list(query.items()),
+            header_params={"Accept": "application/json", "Content-Type": content},
+            body=body,
+            auth_settings=["BearerToken"],
+        )
+
+
+@contextlib.contextmanager
+def _told() -> Any:
+    """Tells what can break between here and there as one error."""
+    try:
+        yield
+    except (ClientError, OSError) as error:  # a timeout is an OSError
+        reason = str(error) or type(error).__name__
+        raise UnreachableError(f"the API server can't be reached: {reason}") from error
+
+
+def _read_answer(status: int, answer: bytes) -> dict[str, Any]:
+    if status >= _ERRORS:
+        try:
+            message = json.loads(answer)["message"]
+        except (ValueError, KeyError, TypeError):
+            message = answer[:200].decode(errors="replace")
+        raise RefusedError(status, message)
+    read: dict[str, Any] = json.loads(answer)
+    return read

@@ -1,0 +1,115 @@
+"""What the agent is told by its pod, and the times that it keeps."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from ipaddress import ip_address
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_PORTS = range(1, 1 << 16)
+
+
+class ConfigError(Exception):
+    """What is wrong with the environment, with the variable and the remedy."""
+
+
+@dataclass(frozen=True)
+class Config:
+    """The environment of the pod, read once."""
+
+    agent: str
+    """The name of the Agent that this process is."""
+    namespace: str
+    """The system namespace."""
+    pod_uid: str
+    """What tells this process from other ones in the Lease."""
+    host_ip: str
+    """Where health and metrics are served."""
+    health_port: int
+    bucket: str
+    endpoint: str | None
+    """The URL of the store; AWS's own by default."""
+    scratch: Path
+    """The folder for plans, and for parts that are not stored yet."""
+    watch_namespaces: tuple[str, ...]
+    """Where Rounds are looked for; everywhere if there are none."""
+    waiting_bytes: int
+    """How much may wait for the store before nothing is sent."""
+
+    @staticmethod
+    def read(environment: Mapping[str, str]) -> Config:
+        """Reads the variables that the operator sets.
+
+        Raises:
+            ConfigError: For the first that is missing or wrong.
+        """
+
+        def need(name: str, remedy: str) -> str:
+            if value := environment.get(name, ""):
+                return value
+            raise ConfigError(f"{name} is not set: {remedy}")
+
+        host_ip = need("ANABRANCH_HOST_IP", "set it to status.hostIP of the pod")
+        try:
+            ip_address(host_ip)
+        except ValueError:
+            message = f"ANABRANCH_HOST_IP: {host_ip!r} is no address; use status.hostIP"
+            raise ConfigError(message) from None
+        port = need("ANABRANCH_HEALTH_PORT", "set it to a free port, such as 9465")
+        if not (port.isdecimal() and int(port) in _PORTS):
+            message = f"ANABRANCH_HEALTH_PORT: {port!r} is no port; use 1 to 65535"
+            raise ConfigError(message)
+        waiting = environment.get("ANABRANCH_WAITING_BYTES", str(1 << 30))
+        if not waiting.isdecimal():
+            message = (
+                f"ANABRANCH_WAITING_BYTES: {waiting!r} is no number of bytes; use half "
+                f"of the size of ANABRANCH_SCRATCH, such as {1 << 30}"
+            )
+            raise ConfigError(message)
+        namespaces = environment.get("ANABRANCH_WATCH_NAMESPACES", "")
+        return Config(
+            agent=need("ANABRANCH_AGENT", "set it to the name of the Agent"),
+            namespace=need("ANABRANCH_NAMESPACE", "set it to the system namespace"),
+            pod_uid=need("ANABRANCH_POD_UID", "set it to metadata.uid of the pod"),
+            host_ip=host_ip,
+            health_port=int(port),
+            bucket=need("ANABRANCH_STORE_BUCKET", "set it to the bucket of the store"),
+            endpoint=environment.get("ANABRANCH_STORE_ENDPOINT") or None,
+            scratch=Path(need("ANABRANCH_SCRATCH", "set it to a folder for parts")),
+            watch_namespaces=tuple(name for name in namespaces.split(",") if name),
+            waiting_bytes=int(waiting),
+        )
+
+
+@dataclass(frozen=True)
+class Times:
+    """How long things take, in seconds."""
+
+    lease: float = 40
+    """Nothing is sent when the last renewal that succeeded began longer ago."""
+    renew: float = 10
+    """From one renewal of the Lease to the next."""
+    takeover: float = 80
+    """How long another one's Lease must stand still before it is taken."""
+    check: float = 0.5
+    """How often the dead man's switch is looked at, and everything else."""
+    request: float = 8
+    """The longest that the API server may take for an answer."""
+    silence: float = 300
+    """How long a watch may say nothing before it is replaced."""
+    patience: float = 5
+    """How long the store may take for an object before it is told to be away."""
+    status: float = 10
+    """From one status of a Round to the next, if only numbers change."""
+    backoff: float = 0.5
+    """The first wait after a failure; it doubles each time,"""
+    most_backoff: float = 30
+    """up to this."""
+    part: float = 60
+    """The longest time in which the probes of a part are sent."""
+    stop: float = 45
+    """The longest that a stop may take."""

@@ -1,0 +1,70 @@
+"""All Rounds of an agent, each with who probes it and who tells."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from anabranch_agent.demand import Drop, Leave
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from anabranch.api import Round
+    from anabranch_agent.demand import Demand
+    from anabranch_agent.reporter import Reporter
+    from anabranch_agent.roundrun import RoundRun
+
+
+@dataclass
+class Crew:
+    """Begins and ends the work on Rounds, as they come and go."""
+
+    start: Callable[[Round, Demand], tuple[RoundRun, Reporter]]
+    failure: asyncio.Future[None]
+    """Told the first error that nobody expected."""
+    runs: dict[str, RoundRun] = field(default_factory=dict)
+    """By UID; those that are over stay until their Round is gone."""
+    _tasks: set[asyncio.Task[None]] = field(default_factory=set)
+
+    def follow(self, wanted: Mapping[str, tuple[Round, Demand]]) -> None:
+        """Passes on what is wanted of each Round; those that are not there are gone."""
+        for uid in self.runs.keys() - wanted.keys():
+            gone = self.runs.pop(uid)
+            gone.follow(gone.measured, Drop())
+        for uid, (measured, demand) in wanted.items():
+            if run := self.runs.get(uid):
+                run.follow(measured, demand)
+            else:
+                self._begin(measured, demand)
+
+    async def leave(self, seconds: float) -> bool:
+        """Stops and stores everything; whether that was done in time."""
+        for run in self.runs.values():
+            run.follow(run.measured, Leave())
+        if not self._tasks:
+            return True
+        _, late = await asyncio.wait(self._tasks, timeout=seconds)
+        return not late
+
+    def _begin(self, measured: Round, demand: Demand) -> None:
+        run, reporter = self.start(measured, demand)
+        self.runs[run.uid] = run
+        task = asyncio.ensure_future(_work(run, reporter))
+        self._tasks.add(task)
+        task.add_done_callback(self._end)
+
+    def _end(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if task.cancelled():
+            return
+        error = task.exception()
+        if error and not self.failure.done():
+            self.failure.set_exception(error)
+
+
+async def _work(run: RoundRun, reporter: Reporter) -> None:
+    async with asyncio.TaskGroup() as group:
+        group.create_task(run.run())
+        group.create_task(reporter.run())

@@ -1,0 +1,65 @@
+"""What is wanted of a Round now."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ipaddress import IPv4Address, IPv6Address
+
+    from anabranch_engine import PrefixSet
+
+
+@dataclass(frozen=True)
+class Hold:
+    """Why nothing is sent: a word for programs and a sentence for people."""
+
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What can't change while a prober runs: another one begins where it ended."""
+
+    max_rate_per_prefix: int
+    min_ttl: int
+    max_ttl: int
+    interface: str | None
+    sources: tuple[IPv4Address | IPv6Address, ...]
+    contact: str
+
+
+@dataclass(frozen=True)
+class Probe:
+    """That it is probed."""
+
+    limits: Limits
+    forbidden: PrefixSet
+    paused: Hold | None = None
+    """Why its rate is 0 meanwhile."""
+
+    def is_same_prober(self, demand: Demand) -> bool:
+        """Whether the prober that does this one can do another one."""
+        return isinstance(demand, Probe) and demand.limits == self.limits
+
+
+@dataclass(frozen=True)
+class Pause:
+    """That nothing is sent; what was heard is stored."""
+
+    hold: Hold
+
+
+@dataclass(frozen=True)
+class Leave:
+    """That it is left as it is, since this process ends."""
+
+
+@dataclass(frozen=True)
+class Drop:
+    """That it is forgotten: the Round is gone."""
+
+
+Demand = Probe | Pause | Leave | Drop

@@ -1,0 +1,89 @@
+"""The one place that sets the rates of probers."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from anabranch_agent.deadman import DeadMan
+
+
+class Throttled(Protocol):
+    """What has a rate: a prober."""
+
+    def set_rate(self, rate: int) -> None:
+        """Changes the rate, in probes a second; 0 pauses."""
+
+
+@dataclass
+class Governor:
+    """Gives each prober its rate, or none at all as long as the Lease is not held.
+
+    A thread of its own looks at the switch, so that it acts even where everything else
+    waits for something.
+    """
+
+    deadman: DeadMan
+    clock: Callable[[], float]
+    _probers: dict[str, Throttled] = field(default_factory=dict)
+    _granted: dict[str, int] = field(default_factory=dict)
+    _rates: dict[str, int] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _closed: threading.Event = field(default_factory=threading.Event)
+
+    def attach(self, name: str, prober: Throttled) -> None:
+        """A prober that starts, with a rate of 0."""
+        with self._lock:
+            self._probers[name] = prober
+            self._rates[name] = 0
+
+    def detach(self, name: str) -> None:
+        """A prober that has ended."""
+        with self._lock:
+            self._probers.pop(name, None)
+            self._rates.pop(name, None)
+
+    def grant(self, rates: Mapping[str, int]) -> None:
+        """Says which rate each prober has from now on; others have none."""
+        with self._lock:
+            self._granted = dict(rates)
+        self.enforce()
+
+    def enforce(self) -> None:
+        """Sets the rates; those that shrink first, so that their sum never exceeds."""
+        with self._lock:
+            held = self.deadman.is_held(self.clock())
+            rates = {
+                name: self._granted.get(name, 0) if held else 0
+                for name in self._probers
+            }
+            changed = {n: rate for n, rate in rates.items() if rate != self._rates[n]}
+            for name in sorted(changed, key=lambda n: changed[n] - self._rates[n]):
+                self._probers[name].set_rate(changed[name])
+            self._rates = rates
+
+    @property
+    def rate(self) -> int:
+        """What all probers together may send now."""
+        with self._lock:
+            return sum(self._rates.values())
+
+    @property
+    def granted(self) -> int:
+        """What they may send while the Lease is held."""
+        with self._lock:
+            return sum(self._granted.values())
+
+    def watch(self, every: float) -> None:
+        """Enforces now and then, until it is closed."""
+        while not self._closed.wait(every):
+            self.enforce()
+
+    def close(self) -> None:
+        """Ends the watch; nothing is sent from now on."""
+        self._closed.set()
+        self.grant({})

@@ -1,0 +1,83 @@
+"""Health and metrics over HTTP."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from dataclasses import dataclass
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from ipaddress import ip_address
+from socket import AF_INET, AF_INET6
+from typing import TYPE_CHECKING
+
+from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from prometheus_client import CollectorRegistry
+
+
+@dataclass(frozen=True)
+class Health:
+    """What is asked of the agent; each gives what is wrong, or nothing."""
+
+    find_sickness: Callable[[], str]
+    """Why the process should be started again."""
+    find_unreadiness: Callable[[], str]
+    """Why it can't probe now."""
+    registry: CollectorRegistry
+
+
+@contextlib.contextmanager
+def serve(health: Health, address: str, port: int) -> Iterator[None]:
+    """Answers in threads, so that it can tell when everything else hangs.
+
+    Raises:
+        OSError: When the port is taken.
+    """
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:
+            match self.path.partition("?")[0]:
+                case "/healthz":
+                    self._tell(health.find_sickness())
+                case "/readyz":
+                    self._tell(health.find_unreadiness())
+                case "/metrics":
+                    text = generate_latest(health.registry)
+                    self._answer(HTTPStatus.OK, text, CONTENT_TYPE_LATEST)
+                case _:
+                    self._answer(HTTPStatus.NOT_FOUND, b"not found\n")
+
+        def _tell(self, wrong: str) -> None:
+            if wrong:
+                self._answer(HTTPStatus.SERVICE_UNAVAILABLE, f"{wrong}\n".encode())
+            else:
+                self._answer(HTTPStatus.OK, b"ok\n")
+
+        def _answer(
+            self, status: HTTPStatus, text: bytes, content: str = "text/plain"
+        ) -> None:
+            self.send_response(status)
+            self.send_header("Content-Type", content)
+            self.send_header("Content-Length", str(len(text)))
+            self.end_headers()
+            self.wfile.write(text)
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+            """Keeps quiet: it is asked every few seconds."""
+
+    class Server(ThreadingHTTPServer):
+        address_family = AF_INET6 if ip_address(address).version == 6 else AF_INET  # noqa: PLR2004
+        daemon_threads = True
+
+    with Server((address, port), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        try:
+            yield
+        finally:
+            server.shutdown()

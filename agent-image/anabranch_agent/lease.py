@@ -1,0 +1,194 @@
+"""The Lease that says which process is the agent."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from anabranch_agent.cluster import CONFLICT, NOT_FOUND, RefusedError, UnreachableError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from datetime import datetime
+
+    from anabranch_agent.cluster import Cluster
+    from anabranch_agent.config import Times
+    from anabranch_agent.deadman import DeadMan
+
+_log = logging.getLogger(__name__)
+_RETRY = 5
+"""So many attempts in the time of one renewal, as long as there is no Lease."""
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A holder and its renewal, and since when both have been the same here."""
+
+    holder: str
+    renewed: str
+    since: float
+
+
+def look(lease: Mapping[str, Any], seen: Seen | None, now: float) -> Seen:
+    """What is known of a Lease once it has been read again."""
+    spec = lease.get("spec") or {}
+    holder, renewed = spec.get("holderIdentity") or "", spec.get("renewTime") or ""
+    if seen and (seen.holder, seen.renewed) == (holder, renewed):
+        return seen
+    return Seen(holder, renewed, now)
+
+
+def may_take(seen: Seen, own: str, now: float, takeover: float) -> bool:
+    """Whether a Lease is free, one's own, or of someone who is gone.
+
+    Only one's own clock says how long it stood still: those of machines differ.
+    """
+    return seen.holder in ("", own) or now - seen.since >= takeover
+
+
+def write_lease(
+    lease: Mapping[str, Any], holder: str, time: datetime, seconds: float
+) -> dict[str, Any]:
+    """The Lease with its holder as of now."""
+    spec = dict(lease.get("spec") or {})
+    stamp = time.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    if holder and spec.get("holderIdentity") != holder:
+        spec["acquireTime"] = stamp
+        spec["leaseTransitions"] = spec.get("leaseTransitions", -1) + 1
+    spec |= {
+        "holderIdentity": holder,
+        "renewTime": stamp,
+        "leaseDurationSeconds": max(1, round(seconds)),
+    }
+    return {**lease, "spec": spec}
+
+
+@dataclass
+class LeaseKeeper:
+    """Takes the Lease, renews it, and tells the dead man's switch."""
+
+    cluster: Cluster
+    namespace: str
+    agent: str
+    holder: str
+    deadman: DeadMan
+    changed: Callable[[], None]
+    clock: Callable[[], float]
+    """Monotonic."""
+    wall_clock: Callable[[], datetime]
+    times: Times
+    owner: Callable[[], Mapping[str, Any] | None]
+    """The reference to the Agent, with which the Lease goes; None before it is seen."""
+    other: str = ""
+    """Who else holds it."""
+    _lease: dict[str, Any] | None = None
+    """As it was last read or written."""
+    _seen: Seen | None = None
+    _told: str = ""
+    _draw: random.Random = field(default_factory=random.Random)
+
+    @property
+    def _path(self) -> str:
+        leases = f"/apis/coordination.k8s.io/v1/namespaces/{self.namespace}/leases"
+        return f"{leases}/anabranch-agent-{self.agent}"
+
+    async def run(self) -> None:
+        """Keeps the Lease, for good."""
+        while True:
+            renewed = False
+            try:
+                renewed = await self._renew()
+                reason = f"{self.other} holds the Lease" if self.other else ""
+            except (RefusedError, UnreachableError) as error:
+                reason = str(error)
+                # Whatever became of it: what is there is read before the next try.
+                self._lease = None
+            state = "held" if renewed else reason
+            if state and state != self._told:
+                _log.info("Lease: %s", state)
+                self._told = state
+            self.changed()
+            wait = self.times.renew if renewed else self.times.renew / _RETRY
+            await asyncio.sleep(wait * self._draw.uniform(0.9, 1.1))
+
+    async def release(self) -> None:
+        """Leaves the Lease to whoever comes next, if it is held.
+
+        Raises:
+            RefusedError: When the API server does not let it.
+            UnreachableError: When it does not answer.
+        """
+        self.deadman.release()
+        if self._lease is None:
+            self._lease = await self._read()
+        if self._lease and look(self._lease, None, 0).holder == self.holder:
+            await self._write("PUT", self._path, self._lease, "")
+            _log.info("Lease: released")
+
+    async def _renew(self) -> bool:
+        """Takes or renews the Lease if it may; whether it is held."""
+        if self._lease is None:
+            self._lease = await self._read()
+        if self._lease is None:
+            owner = self.owner()
+            if owner is None:
+                return False
+            sent_at = self.clock()
+            folder = self._path.rpartition("/")[0]
+            await self._write("POST", folder, self._new(owner))
+        else:
+            sent_at = self.clock()
+            self._seen = look(self._lease, self._seen, sent_at)
+            if not may_take(self._seen, self.holder, sent_at, self.times.takeover):
+                self.other = self._seen.holder
+                self.deadman.release()
+                self._lease = None
+                return False
+            try:
+                await self._write("PUT", self._path, self._lease)
+            except RefusedError as error:
+                if error.status not in (CONFLICT, NOT_FOUND):
+                    raise
+                self._lease = None  # someone else was there
+                return False
+        self.other = ""
+        self.deadman.renew(sent_at)
+        return True
+
+    async def _read(self) -> dict[str, Any] | None:
+        try:
+            return await self.cluster.request("GET", self._path)
+        except RefusedError as error:
+            if error.status != NOT_FOUND:
+                raise
+            return None
+
+    def _new(self, owner: Mapping[str, Any]) -> dict[str, Any]:
+        return {
+            "apiVersion": "coordination.k8s.io/v1",
+            "kind": "Lease",
+            "metadata": {
+                "name": f"anabranch-agent-{self.agent}",
+                "namespace": self.namespace,
+                "labels": {
+                    "app.kubernetes.io/part-of": "anabranch",
+                    "anabranch.dev/component": "agent",
+                    "anabranch.dev/agent": self.agent,
+                },
+                "ownerReferences": [owner],
+            },
+        }
+
+    async def _write(
+        self,
+        method: str,
+        path: str,
+        lease: Mapping[str, Any],
+        holder: str | None = None,
+    ) -> None:
+        holder = self.holder if holder is None else holder
+        body = write_lease(lease, holder, self.wall_clock(), self.times.lease)
+        self._lease = await self.cluster.request(method, path, body=body)

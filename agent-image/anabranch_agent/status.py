@@ -1,0 +1,104 @@
+"""The status of a Round, and when it is written."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from anabranch_agent.parts import Totals
+
+
+@dataclass(frozen=True)
+class View:
+    """How a Round is."""
+
+    generation: int
+    start_time: str | None
+    completion_time: str | None
+    block: int
+    parts: int
+    totals: Totals
+    is_ready: bool
+    reason: str
+    message: str
+    is_complete: bool = False
+    is_failed: bool = False
+
+
+Conditions = tuple[tuple[str, str, str, str], ...]
+"""Type, status, reason and message of each."""
+
+
+def list_conditions(view: View) -> Conditions:
+    """The conditions; those of kstatus are there only where they are true."""
+    why = (view.reason, view.message)
+    ready = "True" if view.is_ready else "False"
+    complete = "True" if view.is_complete else "False"
+    conditions = [("Ready", ready, *why), ("Complete", complete, *why)]
+    if view.is_failed:
+        conditions += [("Failed", "True", *why), ("Stalled", "True", *why)]
+    elif not view.is_complete and view.reason != "Suspended":
+        conditions.append(("Reconciling", "True", *why))
+    return tuple(conditions)
+
+
+def build_status(
+    view: View, before: Sequence[Mapping[str, Any]], now: str
+) -> dict[str, Any]:
+    """The status, with the times at which conditions changed.
+
+    ``before`` are the conditions that were written last.
+    """
+    old = {condition["type"]: condition for condition in before}
+
+    def find_time(kind: str, status: str) -> str:
+        known = old.get(kind)
+        if known and known["status"] == status:
+            time: str = known["lastTransitionTime"]
+            return time
+        return now
+
+    status: dict[str, Any] = {
+        "observedGeneration": view.generation,
+        "block": view.block,
+        "parts": view.parts,
+        "probesSent": view.totals.sent,
+        "repliesReceived": view.totals.replies,
+        "repliesInvalid": view.totals.invalid,
+        "sendErrors": view.totals.unsent,
+        "receiveDrops": view.totals.dropped,
+        "conditions": [
+            {
+                "type": kind,
+                "status": status,
+                "reason": reason,
+                "message": message,
+                "observedGeneration": view.generation,
+                "lastTransitionTime": find_time(kind, status),
+            }
+            for kind, status, reason, message in list_conditions(view)
+        ],
+    }
+    if view.start_time:
+        status["startTime"] = view.start_time
+    if view.completion_time:
+        status["completionTime"] = view.completion_time
+    return status
+
+
+def _summarise(view: View) -> tuple[object, ...]:
+    """What is told at once when it changes."""
+    states = [
+        (kind, status, reason) for kind, status, reason, _ in list_conditions(view)
+    ]
+    return (states, view.generation)
+
+
+def is_due(view: View, written: View | None, now: float, due: float) -> bool:
+    """Whether to write a status: news at once, other numbers when it is time."""
+    if written is None or _summarise(view) != _summarise(written):
+        return True
+    return view != written and now >= due

@@ -1,0 +1,118 @@
+"""Objects of the API server, kept up to date."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from anabranch_agent.backoff import Backoff
+from anabranch_agent.cluster import GONE, RefusedError, UnreachableError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from anabranch_agent.cluster import Cluster
+    from anabranch_agent.config import Times
+
+_log = logging.getLogger(__name__)
+_Object = TypeVar("_Object")
+
+
+@dataclass
+class Watch(Generic[_Object]):
+    """The objects at a path, as the last event left them."""
+
+    cluster: Cluster
+    path: str
+    query: Mapping[str, str]
+    """Which of them: selectors."""
+    read: Callable[[dict[str, Any]], _Object]
+    """What is kept of an object."""
+    changed: Callable[[], None]
+    """Called when one has changed."""
+    clock: Callable[[], float]
+    times: Times
+    objects: dict[str, _Object] = field(default_factory=dict)
+    """By UID."""
+    is_synced: bool = False
+    """Whether all of them have been seen once."""
+    _known_at: float = 0
+    """When the stream was last open."""
+    _is_open: bool = False
+
+    def age(self) -> float | None:
+        """For how long changes may have been missed; None before the first list."""
+        if not self.is_synced:
+            return None
+        return 0 if self._is_open else self.clock() - self._known_at
+
+    async def run(self) -> None:
+        """Lists and watches, for good."""
+        backoff = Backoff(self.times.backoff, self.times.most_backoff / 3)
+        version = ""
+        told = ""
+        while True:
+            try:
+                if not version:
+                    version = await self._list()
+                backoff.succeed()
+                if told:
+                    _log.info("%s: watched again", self.path)
+                    told = ""
+                version = await self._follow(version)
+                continue
+            except RefusedError as error:
+                if error.status == GONE:
+                    version = ""
+                    continue
+                reason = str(error)
+            except UnreachableError as error:
+                reason = str(error)
+            finally:
+                self._close()
+            if not told:
+                _log.warning("%s: %s; trying again", self.path, reason)
+                told = reason
+            await asyncio.sleep(backoff.fail())
+
+    async def _list(self) -> str:
+        found = await self.cluster.request("GET", self.path, query=self.query)
+        self.objects = {
+            item["metadata"]["uid"]: self.read(item) for item in found["items"]
+        }
+        self.is_synced = True
+        self._known_at = self.clock()
+        self.changed()
+        version: str = found["metadata"]["resourceVersion"]
+        return version
+
+    async def _follow(self, version: str) -> str:
+        """Takes the events behind a version, until the stream ends; the last version.
+
+        Raises:
+            RefusedError: When the API server ends the stream, such as with Gone.
+            UnreachableError: When the stream breaks.
+        """
+        query = {**self.query, "resourceVersion": version}
+        self._is_open = True
+        async for event in self.cluster.watch(self.path, query, self.times.silence):
+            found = event["object"]
+            if event["type"] == "ERROR":
+                raise RefusedError(found.get("code", 0), found.get("message", ""))
+            version = found["metadata"]["resourceVersion"]
+            if event["type"] == "BOOKMARK":
+                continue
+            uid = found["metadata"]["uid"]
+            if event["type"] == "DELETED":
+                self.objects.pop(uid, None)
+            else:
+                self.objects[uid] = self.read(found)
+            self.changed()
+        return version
+
+    def _close(self) -> None:
+        if self._is_open:
+            self._known_at = self.clock()
+        self._is_open = False
