@@ -75,6 +75,9 @@ wheels: setup
 	$(UV) export --quiet --locked --no-dev --extra engine --extra warehouse \
 	    --no-emit-project --no-emit-package anabranch-engine \
 	    --output-file build/image/requirements.txt
+	$(UV) export --quiet --locked --no-dev --extra agent \
+	    --no-emit-project --no-emit-package anabranch-engine \
+	    --output-file build/image/requirements-agent.txt
 
 images: wheels
 	@sh .ci/prerequisites cluster

@@ -13,7 +13,11 @@ if TYPE_CHECKING:
 _ROOT = Path(__file__).parents[2]
 _CONTEXT = _ROOT / "build" / "image"
 OPERATOR_IMAGE = "docker.io/anabranch/operator:dev"
-_DOCKERFILES = {OPERATOR_IMAGE: _ROOT / "operator" / "Dockerfile"}
+AGENT_IMAGE = "docker.io/anabranch/agent:dev"
+_DOCKERFILES = {
+    OPERATOR_IMAGE: _ROOT / "operator" / "Dockerfile",
+    AGENT_IMAGE: _ROOT / "agent-image" / "Dockerfile",
+}
 
 
 def build_images(store: ImageStore) -> None:
