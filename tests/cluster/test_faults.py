@@ -113,3 +113,14 @@ def test_a_node_comes_back_from_a_power_cut(cluster: Cluster, ticker: Kubectl) -
     wait_until("the pod", lambda: count_restarts(ticker) == 1, 60)
     ticker.wait("pod/ticker", "condition=Ready")
     assert succeeds(*node.enter("ping", "-c", "1", "-W", "2", "240.0.0.1"))
+
+
+def test_a_control_plane_comes_back_from_a_power_cut(
+    cluster: Cluster, ticker: Kubectl
+) -> None:
+    """With all that it knew, and without a node noticing."""
+    machines = [node.daemon.find_pid() for node in cluster.nodes]
+    with faults.switch_off(cluster, cluster.control_plane):
+        assert not succeeds(*ticker.list_words("get", "pods"))
+    assert [node.daemon.find_pid() for node in cluster.nodes] == machines
+    assert count_restarts(ticker) == 0

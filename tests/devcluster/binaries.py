@@ -7,12 +7,13 @@ import fcntl
 import hashlib
 import os
 import subprocess
-import sys
 import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from devcluster.process import tell
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -96,7 +97,7 @@ def _stamp() -> str:
 
 
 def _compile(program: Program, binary: Path) -> None:
-    _tell(f"building {program.name} into {binary.parent}: some minutes, once")
+    tell(f"building {program.name} into {binary.parent}: some minutes, once")
     flags = f"-s -w {_stamp()}" if program.folder == KUBERNETES else "-s -w"
     options = ["-trimpath", "-buildvcs=false", f"-ldflags={flags}"]
     half_built = binary.with_suffix(".new")
@@ -146,7 +147,7 @@ def _run_go(
                 done += 1
                 if time.monotonic() > told + _TELL_SECONDS:
                     told = time.monotonic()
-                    _tell(f"{program.name}: {done} {steps}")
+                    tell(f"{program.name}: {done} {steps}")
             failed = go.wait() != 0
             out.seek(0)
             printed = out.read()
@@ -155,11 +156,6 @@ def _run_go(
     if failed:
         raise RuntimeError(f"{program.name} does not build:\n{''.join(said)}")
     return printed
-
-
-def _tell(what: str) -> None:
-    """Minutes of silence would look like a hang."""
-    print(what, file=sys.stderr, flush=True)  # noqa: T201 (it is for people)
 
 
 if __name__ == "__main__":

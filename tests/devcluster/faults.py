@@ -25,11 +25,11 @@ _READY_SECONDS = 60.0
 # meets no others, since those that are redirected have the other port by then.
 _DELAY = f"""
 table inet delay {{
-    chain redirect {{
+    chain take_detour {{
         type nat hook prerouting priority dstnat
         iifname "{BRIDGE}" tcp dport {API_PORT} redirect to :{_DELAY_PORT}
     }}
-    chain reset {{
+    chain cut_off {{
         type filter hook input priority filter
         iifname "{BRIDGE}" tcp dport {API_PORT} reject with tcp reset
     }}

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from devcluster.archive import Archive
 from devcluster.binaries import cache_folder
-from devcluster.process import run_tool
+from devcluster.process import run_tool, tell
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -56,6 +56,7 @@ class ImageStore:
         digest = hashlib.sha256(repr(recipe).encode()).hexdigest()
         if self._find_label(PYTHON_IMAGE) == digest:
             return
+        tell(f"building {PYTHON_IMAGE} of Debian's packages: a minute, once")
         self._make_folder()
         with tempfile.TemporaryDirectory(dir=self.folder) as folder:
             root = Path(folder) / "root.tar"
@@ -85,6 +86,7 @@ class ImageStore:
         Raises:
             RuntimeError: With the build's words, when it fails.
         """
+        tell(f"building {tag}")
         lent = {_CERTIFICATES: _CERTIFICATES, _find_pip_config(): Path("/etc/pip.conf")}
         options = [
             f"--volume={here}:{there}:ro" for here, there in lent.items() if here

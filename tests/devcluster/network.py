@@ -38,6 +38,20 @@ table inet devcluster {
 }
 """
 
+# Run with mounts of its own: once the file is no mount point there, it can be removed,
+# and the kernel takes all mounts on it away, everywhere. `ip netns add` may have put a
+# mount on the folder meanwhile, which hides the one on the file from `ip netns delete`;
+# so it is looked for layer by layer.
+_REMOVE_NAME = """
+cd /
+until
+    while umount --lazy "$1/$2" 2>/dev/null; do :; done
+    said=$(rm --force "$1/$2" 2>&1)
+do
+    umount --lazy "$1" 2>/dev/null || { echo "$said" >&2; exit 1; }
+done
+"""
+
 
 def make_network(layout: Layout) -> None:
     """Makes all that is missing of it.
@@ -70,7 +84,8 @@ def make_network(layout: Layout) -> None:
 def remove_network(number: int) -> None:
     """Removes the namespaces of a cluster, and its links with them, here too."""
     for name in find_namespaces(number):
-        run_tool("ip", "netns", "delete", name)
+        alone = ("unshare", "--mount", "--propagation=private")
+        run_tool(*alone, "sh", "-c", _REMOVE_NAME, "sh", _NAMES, name)
 
 
 def find_namespaces(number: int) -> list[str]:

@@ -6,6 +6,7 @@ import contextlib
 import signal
 import socket
 import subprocess
+import sys
 import time
 from typing import IO, TYPE_CHECKING
 
@@ -102,3 +103,8 @@ def pipe_tool(*command: str, write: Callable[[IO[bytes]], None]) -> None:
         said = process.stdout.read().decode()
     if process.returncode:
         raise RuntimeError(f"{' '.join(command)}: {said.strip()}")
+
+
+def tell(what: str) -> None:
+    """Says what takes long: minutes of silence would look like a hang."""
+    print(what, file=sys.stderr, flush=True)  # noqa: T201 (it is for people)
