@@ -8,7 +8,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,7 +32,7 @@ if TYPE_CHECKING:
     from devcluster.s3 import S3
     from world import World
 
-AGENT, HEALTH_PORT = "paris", 9465
+HEALTH_PORT, LINK = 9465, "sim0"
 SECONDS = 30.0
 """The longest that something may take which should take a few seconds."""
 QUICK = {
@@ -84,6 +83,8 @@ class Site:
     """A vantage point with all that its agent needs."""
 
     network: str
+    agent: str
+    """The Agent's name, which no other test has: agents look into all namespaces."""
     namespace: Namespace
     """The system namespace, and that of the Rounds."""
     store: S3Store
@@ -139,22 +140,32 @@ class Site:
         assert answer.status == 200, answer.body
 
     def create_round(
-        self, lines: list[str], *, rate: int = 1000, number: int = 1, **spec: Any
+        self,
+        lines: list[str],
+        *,
+        rate: int = 1000,
+        number: int = 1,
+        digest: str = "",
+        content: bytes = b"",
     ) -> Probed:
-        """A Round over the lines of a target list, with its plan in the store."""
-        keys = RunKeys(self.namespace.name, "1", AGENT).step(Step(number))
+        """A Round over the lines of a target list, with its plan in the store.
+
+        Unless there is another content, or digest.
+        """
+        keys = RunKeys(self.namespace.name, "1", self.agent).step(Step(number))
         plan = write_plan(self.folder / f"plan-{number}.parquet", lines)
-        assert self.store.put_file(keys.plan, plan.path)
-        digest = hashlib.sha256(plan.path.read_bytes()).hexdigest()
-        whole = {
+        content = content or plan.path.read_bytes()
+        assert self.store.put(keys.plan, content)
+        digest = digest or f"sha256:{hashlib.sha256(content).hexdigest()}"
+        spec = {
             "measurement": {"name": "survey", "uid": self.namespace.name},
             "runId": "1",
-            "agent": AGENT,
+            "agent": self.agent,
             "nodeName": "vp1",
             "round": number,
             "plan": {
                 "key": keys.plan,
-                "digest": f"sha256:{digest}",
+                "digest": digest,
                 "blocks": plan.blocks,
                 "probes": plan.probes,
             },
@@ -162,8 +173,8 @@ class Site:
             "waitSeconds": 1,
         }
         name = f"survey-{number}"
-        labels = {"anabranch.dev/agent": AGENT}
-        self.create("Round", name, whole | spec, labels=labels)
+        labels = {"anabranch.dev/agent": self.agent}
+        self.create("Round", name, spec, labels=labels)
         return Probed(name, plan, keys)
 
     def status(self, name: str) -> dict[str, Any]:
@@ -207,20 +218,6 @@ class Site:
         sent: int = self.status(name)["probesSent"]
         return sent
 
-    def count_sent(self) -> int:
-        """Packets that left the namespace: the kernel's word, not the agent's."""
-        words = ["ip", "-n", self.network, "-json", "-statistics", "link", "show"]
-        shown = subprocess.run([*words, "sim0"], capture_output=True, check=True)
-        (link,) = json.loads(shown.stdout)
-        sent: int = link["stats64"]["tx"]["packets"]
-        return sent
-
-    def measure_rate(self, seconds: float) -> float:
-        """Packets that leave in a second."""
-        before, began = self.count_sent(), time.monotonic()
-        time.sleep(seconds)
-        return (self.count_sent() - before) / (time.monotonic() - began)
-
     def fetch_parts(self, probed: Probed) -> Path:
         """A folder with the parts of a Round that are in the store."""
         folder = self.folder / f"stored-{probed.name}"
@@ -254,11 +251,12 @@ def run_site(  # noqa: PLR0913, PLR0917 (what a site is made of)
         to_api, to_store = (
             stack.enter_context(run_relay(network, port)) for port in ports
         )
+        name = f"paris-{number}-{namespace.name[-6:]}"
         kubeconfig = folder / "kubeconfig"
         kubeconfig.write_text(yaml.safe_dump(_write_kubeconfig(apiserver)))
         environment = os.environ | {
             "KUBECONFIG": str(kubeconfig),
-            "ANABRANCH_AGENT": AGENT,
+            "ANABRANCH_AGENT": name,
             "ANABRANCH_NAMESPACE": namespace.name,
             "ANABRANCH_HOST_IP": "127.0.0.1",
             "ANABRANCH_HEALTH_PORT": str(HEALTH_PORT),
@@ -267,7 +265,9 @@ def run_site(  # noqa: PLR0913, PLR0917 (what a site is made of)
             "ANABRANCH_SCRATCH": str(folder / "scratch"),
         }
         store = S3Store(s3.bucket, endpoint_url=s3.url)
-        site = Site(network, namespace, store, folder, environment, to_api, to_store)
+        site = Site(
+            network, name, namespace, store, folder, environment, to_api, to_store
+        )
         policy = {
             "contact": "https://example.org/survey",
             "allow": ["240.0.0.0/4", "3fff::/20"],
@@ -276,7 +276,7 @@ def run_site(  # noqa: PLR0913, PLR0917 (what a site is made of)
         }
         site.create("ProbingPolicy", "default", policy)
         agent = {"nodeName": "vp1", "maxProbingRate": 5000, "allowReserved": True}
-        site.create("Agent", AGENT, agent)
+        site.create("Agent", name, agent)
         yield site
 
 

@@ -48,6 +48,7 @@ class Relay:
     listener: socket.socket
     port: int
     is_cut: bool = False
+    is_frozen: bool = False
     _pairs: list[socket.socket] = field(default_factory=list)
 
     def cut(self) -> None:
@@ -55,9 +56,15 @@ class Relay:
         self.is_cut = True
         self._break()
 
+    def freeze(self) -> None:
+        """Lets nothing pass, and does not say so."""
+        self.is_frozen = True
+
     def restore(self) -> None:
-        """Takes connections again."""
-        self.is_cut = False
+        """Takes connections again; those that were frozen are broken."""
+        if self.is_frozen:
+            self._break()
+        self.is_cut = self.is_frozen = False
 
     def run(self) -> None:
         """Takes connections until it is closed."""
@@ -87,11 +94,12 @@ class Relay:
             each.close()
         self._pairs.clear()
 
-    @staticmethod
-    def _carry(one: socket.socket, other: socket.socket) -> None:
+    def _carry(self, one: socket.socket, other: socket.socket) -> None:
         with contextlib.suppress(OSError):
-            while data := one.recv(_BYTES):
+            while (data := one.recv(_BYTES)) and not self.is_frozen:
                 other.sendall(data)
+            if self.is_frozen:
+                return
         with contextlib.suppress(OSError):
             other.shutdown(socket.SHUT_WR)
 

@@ -73,6 +73,7 @@ class AgentProcess:
         self._beat = self._clock()
         self._is_clean = False
         self._was_held = False
+        self._read: tuple[object, object, Rules | Hold] | None = None
         self._tally = Tally()
         self._deadman = DeadMan(times.lease)
         self._governor = Governor(self._deadman, self._clock)
@@ -117,14 +118,16 @@ class AgentProcess:
         )
         watches = [watch.run() for watch in self._all_watches]
         lease = asyncio.ensure_future(self._lease.run())
-        others = map(asyncio.ensure_future, (*watches, self._direct()))
-        tasks = {lease, self._crew.failure, *others}
+        direct = asyncio.ensure_future(self._direct())
+        tasks = {lease, direct, self._crew.failure}
+        tasks.update(map(asyncio.ensure_future, watches))
         stop = asyncio.ensure_future(stopping.wait())
         with serve(health, self._config.host_ip, self._config.health_port):
             watcher.start()
             try:
                 await self._await_first({stop, *tasks})
                 _log.info("stopping")
+                direct.cancel()
                 leave = asyncio.ensure_future(self._crew.leave(self._times.stop))
                 await self._await_first({leave, lease, self._crew.failure})
                 if not leave.result():
@@ -188,7 +191,11 @@ class AgentProcess:
 
     def _find_rules(self) -> Rules | Hold:
         policy = next(iter(self._policies.objects.values()), None)
-        return read_rules(policy, self._find_agent())
+        agent = self._find_agent()
+        # Thousands of exclusions take a while: they are read once for each change.
+        if self._read is None or (policy, agent) != self._read[:2]:
+            self._read = (policy, agent, read_rules(policy, agent))
+        return self._read[2]
 
     def _find_lost(self) -> Hold | None:
         """Why the agent may not work at all."""

@@ -13,7 +13,7 @@ from kubernetes.aio import config as kubernetes_config
 from kubernetes.aio.client import ApiClient, Configuration
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import AsyncIterator, Callable, Mapping
 
 CONFLICT = 409
 NOT_FOUND = 404
@@ -86,9 +86,13 @@ class Cluster:
         return _read_answer(response.status, answer)
 
     async def watch(
-        self, path: str, query: Mapping[str, str], silence: float
+        self,
+        path: str,
+        query: Mapping[str, str],
+        silence: float,
+        opened: Callable[[], None],
     ) -> AsyncIterator[dict[str, Any]]:
-        """The events of a watch, until it ends.
+        """The events of a watch, until it ends; says when it has begun.
 
         Raises:
             RefusedError: When the API server does not do it.
@@ -103,6 +107,7 @@ class Cluster:
             try:
                 if response.status >= _ERRORS:
                     _read_answer(response.status, await response.read())  # type: ignore[no-untyped-call]
+                opened()
                 while line := await stream.content.readline():
                     yield json.loads(line)
             finally:

@@ -39,8 +39,9 @@ class Watch(Generic[_Object]):
     is_synced: bool = False
     """Whether all of them have been seen once."""
     _known_at: float = 0
-    """When the stream was last open."""
+    """When something was last heard."""
     _is_open: bool = False
+    _told: str = ""
 
     def age(self) -> float | None:
         """For how long changes may have been missed; None before the first list."""
@@ -52,29 +53,22 @@ class Watch(Generic[_Object]):
         """Lists and watches, for good."""
         backoff = Backoff(self.times.backoff, self.times.most_backoff / 3)
         version = ""
-        told = ""
         while True:
+            began, reason = self.clock(), ""
             try:
-                if not version:
-                    version = await self._list()
-                backoff.succeed()
-                if told:
-                    _log.info("%s: watched again", self.path)
-                    told = ""
-                version = await self._follow(version)
-                continue
+                version = await self._follow(version or await self._list())
             except RefusedError as error:
-                if error.status == GONE:
-                    version = ""
-                    continue
-                reason = str(error)
+                reason = "" if error.status == GONE else str(error)
+                version = ""  # what became of it is listed
             except UnreachableError as error:
                 reason = str(error)
             finally:
-                self._close()
-            if not told:
+                self._is_open = False
+            if reason and not self._told:
+                self._told = reason
                 _log.warning("%s: %s; trying again", self.path, reason)
-                told = reason
+            if self.clock() - began > self.times.most_backoff:
+                backoff.succeed()
             await asyncio.sleep(backoff.fail())
 
     async def _list(self) -> str:
@@ -96,8 +90,10 @@ class Watch(Generic[_Object]):
             UnreachableError: When the stream breaks.
         """
         query = {**self.query, "resourceVersion": version}
-        self._is_open = True
-        async for event in self.cluster.watch(self.path, query, self.times.silence):
+        async for event in self.cluster.watch(
+            self.path, query, self.times.silence, self._open
+        ):
+            self._known_at = self.clock()
             found = event["object"]
             if event["type"] == "ERROR":
                 raise RefusedError(found.get("code", 0), found.get("message", ""))
@@ -112,7 +108,9 @@ class Watch(Generic[_Object]):
             self.changed()
         return version
 
-    def _close(self) -> None:
-        if self._is_open:
-            self._known_at = self.clock()
-        self._is_open = False
+    def _open(self) -> None:
+        self._known_at = self.clock()
+        self._is_open = True
+        if self._told:
+            self._told = ""
+            _log.info("%s: watched again", self.path)

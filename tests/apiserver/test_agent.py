@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import itertools
-from typing import TYPE_CHECKING
+import shutil
+import socket
+import time
+from datetime import UTC, datetime
+from ipaddress import IPv4Network
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from agents import read_heads, run_site
+from agents import HEALTH_PORT, LINK, QUICK, SECONDS, read_heads, run_site
+from devcluster.process import wait_until
 from parts import find_replies, predict_replies
+from relay import make_inside
+from wiretap import tap_wire
 from world import World
 
 if TYPE_CHECKING:
@@ -22,6 +30,7 @@ if TYPE_CHECKING:
 
 TTLS, FLOWS = 20, 2
 WORLD = World(200, 200)
+MODEST = IPv4Network("240.0.0.0/18")
 _numbers = itertools.count()
 
 
@@ -68,3 +77,260 @@ def test_a_round_is_probed_until_it_is_complete(site: Site) -> None:
     assert status["observedGeneration"] == 1
     assert site.condition(probed.name, "Ready") == ("True", "Complete")
     assert not list((site.folder / "scratch").iterdir())
+
+
+def test_kills_lose_nothing_and_count_nothing_twice(site: Site) -> None:
+    """Whether the next process finds what the one before left, or is a new pod."""
+    probed = site.create_round(lines(60), rate=200)
+    scratch = site.folder / "scratch"
+    told = 0
+    for pod, seconds in enumerate([1.5, 0.4, 2.2, 1.1]):
+        with site.run_agent("pod-1", part=0.5) as process:
+            told = site.wait_sent(probed.name, told + 1)
+            time.sleep(seconds)
+            process.kill()
+            process.wait()
+        if pod == 2:
+            shutil.rmtree(scratch)
+    with site.run_agent("pod-2"):
+        status = site.wait_complete(probed.name)
+    assert check_parts(site, probed) == status["probesSent"] == probed.plan.probes
+    assert not list(scratch.iterdir())
+    assert "held" in site.log
+
+
+def test_rounds_share_what_the_agent_may_send(site: Site) -> None:
+    """By max-min fairness, and never more than all of it; changes hold at once."""
+    site.change("Agent", site.agent, maxProbingRate=400)
+    modest = site.create_round(lines(64), rate=100, number=1)
+    greedy = site.create_round(lines(128, 64), rate=5000, number=2)
+    with site.run_agent(), tap_wire(site.network, LINK) as wire:
+        site.wait_sent(modest.name, 1)
+        site.wait_sent(greedy.name, 1)
+        time.sleep(1)
+        sent = wire.listen(4)
+        of_modest = sum(to in MODEST for to in sent)
+        assert 1500 < len(sent) <= 1650
+        assert 360 < of_modest <= 410
+        site.change("Round", modest.name, rate=20)
+        site.change("ProbingPolicy", "default", maxRate=100)
+        time.sleep(1.5)
+        sent = wire.listen(3)
+        assert 270 < len(sent) <= 310
+        assert sum(to in MODEST for to in sent) <= 65
+
+
+def test_the_policy_is_obeyed_while_rounds_run(site: Site) -> None:
+    """What becomes excluded is passed over; a stop stops; without policy, nothing."""
+    excluded = IPv4Network("240.0.0.0/19")
+    probed = site.create_round(lines(60), rate=100)
+    with site.run_agent(), tap_wire(site.network, LINK) as wire:
+        site.wait_sent(probed.name, 50)
+        assert any(to in excluded for to in wire.listen(1))
+        site.change("ProbingPolicy", "default", exclusions=[str(excluded)])
+        time.sleep(1)
+        sent = wire.listen(2)
+        assert len(sent) > 100
+        assert not any(to in excluded for to in sent)
+        site.change("ProbingPolicy", "default", stop=True)
+        site.wait(probed.name, "Ready", "False", "PolicyStop")
+        assert not wire.listen(1.5)
+        site.change("ProbingPolicy", "default", stop=False)
+        site.wait(probed.name, "Ready", "True", "Probing")
+        assert wire.listen(1.5)
+        site.delete("ProbingPolicy", "default")
+        site.wait(probed.name, "Ready", "False", "NoPolicy")
+        assert not wire.listen(1.5)
+
+
+def test_a_round_can_be_suspended(site: Site) -> None:
+    """What was heard is stored; later it goes on where it was."""
+    probed = site.create_round(lines(60), rate=500)
+    with site.run_agent(), tap_wire(site.network, LINK) as wire:
+        site.wait_sent(probed.name, 100)
+        site.change("Round", probed.name, suspend=True)
+        site.wait(probed.name, "Ready", "False", "Suspended")
+        time.sleep(2.5)
+        assert not wire.listen(1)
+        status = site.status(probed.name)
+        heads = read_heads(site.fetch_parts(probed))
+        assert sum(head.probes for head in heads) == status["probesSent"] > 100
+        assert status["observedGeneration"] == 2
+        site.change("Round", probed.name, suspend=False)
+        status = site.wait_complete(probed.name)
+    assert check_parts(site, probed) == status["probesSent"] == probed.plan.probes
+
+
+def test_a_round_that_is_deleted_is_dropped(site: Site) -> None:
+    """Nothing more is sent, and nothing is left of it here."""
+    probed = site.create_round(lines(60), rate=100)
+    with site.run_agent(), tap_wire(site.network, LINK) as wire:
+        site.wait_sent(probed.name, 50)
+        site.delete("Round", probed.name)
+        time.sleep(1)
+        assert not wire.listen(1)
+        scratch = site.folder / "scratch"
+        wait_until("an empty scratch", lambda: not list(scratch.iterdir()), 5)
+        again = site.create_round(lines(5), rate=1000, number=2)
+        site.wait_complete(again.name)
+    check_parts(site, again)
+
+
+@pytest.mark.parametrize("fault", ["cut", "freeze"])
+def test_who_is_cut_off_falls_silent_and_goes_on_later(site: Site, fault: str) -> None:
+    """Within the time of the switch, whether the API server is gone or hangs."""
+    probed = site.create_round(lines(60), rate=150)
+    with site.run_agent(), tap_wire(site.network, LINK) as wire:
+        site.wait_sent(probed.name, 50)
+        began = time.monotonic()
+        getattr(site.to_api, fault)()
+        time.sleep(2)
+        assert wire.since(began + 1), "it is patient"
+        time.sleep(QUICK["lease"] - 1)
+        assert not wire.listen(2)
+        site.to_api.restore()
+        status = site.wait_complete(probed.name)
+    assert check_parts(site, probed) == status["probesSent"] == probed.plan.probes
+
+
+def test_without_the_store_parts_wait(site: Site) -> None:
+    """Up to a limit, then nothing is sent; all goes on once it is back."""
+    site.environment["ANABRANCH_WAITING_BYTES"] = "50000"
+    probed = site.create_round(lines(100), rate=400)
+    with site.run_agent(part=0.5), tap_wire(site.network, LINK) as wire:
+        site.wait_sent(probed.name, 100)
+        site.to_store.cut()
+        site.wait(probed.name, "Ready", "False", "StoreUnavailable")
+        assert wire.listen(0.5), "there is room"
+        wait_until("silence", lambda: not wire.listen(1), SECONDS)
+        site.to_store.restore()
+        status = site.wait_complete(probed.name)
+    assert check_parts(site, probed) == status["probesSent"] == probed.plan.probes
+
+
+def test_a_stop_stores_all_and_leaves_the_lease_to_the_next(site: Site) -> None:
+    """Which takes it at once, although it is another pod."""
+    probed = site.create_round(lines(60), rate=300)
+    with site.run_agent("pod-1") as process:
+        site.wait_sent(probed.name, 100)
+        process.terminate()
+        assert process.wait(10) == 0
+    assert read_lease(site)["holderIdentity"] == ""
+    assert site.condition(probed.name, "Ready") == ("False", "AgentStopped")
+    stored = sum(head.probes for head in read_heads(site.fetch_parts(probed)))
+    assert stored == site.status(probed.name)["probesSent"] >= 100
+    assert not list((site.folder / "scratch").rglob("*.parquet"))
+    with site.run_agent("pod-2", takeover=1000.0):
+        site.wait_complete(probed.name)
+        assert read_lease(site)["holderIdentity"] == "pod-2"
+        assert read_lease(site)["leaseTransitions"] == 1
+    assert check_parts(site, probed) == probed.plan.probes
+
+
+def test_nothing_is_sent_while_someone_else_holds_the_lease(site: Site) -> None:
+    """It is taken only when it has stood still for long enough."""
+    probed = site.create_round(lines(20), rate=1000)
+    renew_lease(site, "someone", make=True)
+    with site.run_agent(), tap_wire(site.network, LINK) as wire:
+        began = time.monotonic()
+        while time.monotonic() < began + QUICK["takeover"] + 2:
+            renew_lease(site, "someone")
+            time.sleep(0.5)
+        assert site.condition(probed.name, "Ready") == ("False", "LeaseLost")
+        time.sleep(QUICK["takeover"] - 2)
+        assert not [to for to in wire.since(began) if to in IPv4Network("240.0.0.0/4")]
+        site.wait_complete(probed.name)
+        # It is lost to whoever takes it by force, too.
+        probed = site.create_round(lines(60), rate=100, number=2)
+        site.wait_sent(probed.name, 10)
+        while site.condition(probed.name, "Ready") != ("False", "LeaseLost"):
+            renew_lease(site, "someone")
+            time.sleep(0.2)
+        assert not wire.listen(1)
+
+
+def test_what_can_not_be_mended_by_waiting_fails(site: Site) -> None:
+    """Another plan than the Round means, and none at all."""
+    lying = site.create_round(lines(5), digest=f"sha256:{0:064}")
+    broken = site.create_round(lines(5), number=2, content=b"this is no plan")
+    with site.run_agent():
+        status = site.wait(lying.name, "Failed", "True", "PlanDigestMismatch")
+        site.wait(broken.name, "Failed", "True", "PlanUnusable")
+    assert "probesSent" not in status or status["probesSent"] == 0
+    assert site.condition(lying.name, "Stalled")[0] == "True"
+    assert site.condition(lying.name, "Ready")[0] == "False"
+    assert not list(site.store.list(lying.keys.replies))
+
+
+def test_a_namespace_that_is_not_served_waits(site: Site) -> None:
+    """Until the Agent says otherwise."""
+    site.change("Agent", site.agent, allowedNamespaces=["elsewhere"])
+    probed = site.create_round(lines(5))
+    with site.run_agent():
+        site.wait(probed.name, "Ready", "False", "NamespaceNotAllowed")
+        site.change("Agent", site.agent, allowedNamespaces=[site.namespace.name])
+        site.wait_complete(probed.name)
+
+
+def test_health_and_metrics_are_told(site: Site) -> None:
+    """Over HTTP, on the port that the pod names."""
+    probed = site.create_round(lines(60), rate=200)
+    with site.run_agent():
+        site.wait_sent(probed.name, 50)
+        assert ask(site, "/healthz") == (200, "ok\n")
+        assert ask(site, "/readyz") == (200, "ok\n")
+        assert ask(site, "/elsewhere")[0] == 404
+        metrics = dict(
+            line.rsplit(" ", 1)
+            for line in ask(site, "/metrics")[1].splitlines()
+            if not line.startswith("#")
+        )
+        assert float(metrics["anabranch_agent_probes_sent_total"]) >= 50
+        assert float(metrics["anabranch_agent_probing_rate"]) == 200
+        assert float(metrics["anabranch_agent_active_rounds"]) == 1
+        assert float(metrics["anabranch_agent_lease_age_seconds"]) < 4
+        assert "anabranch_agent_parts_waiting" in metrics
+        site.to_api.cut()
+        time.sleep(QUICK["lease"] + 1)
+        assert ask(site, "/readyz") == (503, "the Lease is not held\n")
+        assert ask(site, "/healthz")[0] == 200
+
+
+def ask(site: Site, path: str) -> tuple[int, str]:
+    """What the agent answers to a request."""
+    address = ("127.0.0.1", HEALTH_PORT)
+    connection = make_inside(site.network, lambda: socket.create_connection(address))
+    with connection, connection.makefile("rwb") as stream:
+        stream.write(f"GET {path} HTTP/1.0\r\n\r\n".encode())
+        stream.flush()
+        head, _, body = stream.read().decode().partition("\r\n\r\n")
+    return int(head.split()[1]), body
+
+
+LEASES = "/apis/coordination.k8s.io/v1/namespaces/{}/leases"
+
+
+def read_lease(site: Site) -> dict[str, Any]:
+    """What the agent's Lease says."""
+    path = f"{LEASES.format(site.namespace.name)}/anabranch-agent-{site.agent}"
+    spec: dict[str, Any] = site.namespace.call("GET", path).body["spec"]
+    return spec
+
+
+def renew_lease(site: Site, holder: str, *, make: bool = False) -> None:
+    """Holds the agent's Lease, whoever had it."""
+    name = f"anabranch-agent-{site.agent}"
+    folder = LEASES.format(site.namespace.name)
+    time_now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    spec = {"holderIdentity": holder, "renewTime": time_now, "leaseDurationSeconds": 40}
+    head = {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease"}
+    lease = {**head, "metadata": {"name": name}, "spec": spec}
+    if make:
+        assert site.namespace.call("POST", folder, lease).status == 201
+        return
+    status = 409
+    while status == 409:
+        found = site.namespace.call("GET", f"{folder}/{name}").body
+        lease["metadata"] = found["metadata"]
+        status = site.namespace.call("PUT", f"{folder}/{name}", lease).status
+    assert status == 200
