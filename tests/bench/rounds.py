@@ -23,11 +23,11 @@ from anabranch_engine import Plan, PrefixSet, Simulation, TargetList
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from anabranch.api.tool import DiamondMiner
-from anabranch.local.runs import open_engine
 from anabranch.rounds.outcome import Rules
 from anabranch.rounds.steps import Step
 from anabranch.store.directory import DirectoryStore
 from anabranch.store.keys import RunKeys
+from anabranch.warehouse.engine import open_engine
 from anabranch.warehouse.job import RoundJob
 from diamondminer import DiamondMiner as Peer
 

@@ -21,12 +21,13 @@ from anabranch_engine import Plan
 from anabranch.api import Measurement
 from anabranch.local.assignment import assign_all
 from anabranch.local.manifest import load_manifests
-from anabranch.local.runs import find_runs, open_engine, open_results
+from anabranch.local.runs import find_runs, open_results
 from anabranch.local.score import Judge, tell
 from anabranch.rounds.steps import FIRST, Step
 from anabranch.runs.chain import read_outcomes
 from anabranch.store.directory import DirectoryStore
 from anabranch.store.s3 import S3Store
+from anabranch.warehouse.engine import open_engine
 from anabranch.warehouse.job import RoundJob
 from anabranch.warehouse.pieces import PIECE_ROWS
 from diamondminer import DiamondMiner, name_prefix

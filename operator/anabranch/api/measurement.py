@@ -205,10 +205,10 @@ class MeasurementTotals(Model):
     """Probes sent."""
     replies: Count = 0
     """Valid replies received."""
-    nodes: Count = 0
-    """Distinct interfaces discovered."""
-    links: Count = 0
-    """Distinct links discovered."""
+    nodes: Count | None = None
+    """Distinct interfaces discovered, once the run is over."""
+    links: Count | None = None
+    """Distinct links discovered, once the run is over."""
 
 
 class AgentCounts(Model):
@@ -387,3 +387,9 @@ class Measurement(Resource):
     """What to measure, from where, and how long."""
     status: MeasurementStatus = MeasurementStatus()
     """How the run goes; written by the operator."""
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether the run that the spec names is over."""
+        is_same = self.status.run_id == self.spec.run_id
+        return is_same and self.status.completion_time is not None

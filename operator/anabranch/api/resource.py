@@ -140,3 +140,14 @@ class Resource(Model):
     def key(self) -> tuple[str, str]:
         """Namespace and name."""
         return self.metadata.namespace, self.metadata.name
+
+    def find_condition(self, kind: str) -> Condition | None:
+        """The condition of a type, if it was found for the spec that there is."""
+        if self.status.observed_generation != self.metadata.generation:
+            return None
+        return next((c for c in self.status.conditions if c.type == kind), None)
+
+    def holds(self, kind: str) -> bool:
+        """Whether a condition holds of the spec that there is."""
+        condition = self.find_condition(kind)
+        return condition is not None and condition.status == "True"

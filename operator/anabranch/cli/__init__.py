@@ -9,6 +9,8 @@ from importlib import metadata
 from anabranch.api.manifest import ManifestError
 from anabranch.cli import (
     crds,
+    job,
+    operator,
     plot,
     results,
     run,
@@ -18,12 +20,18 @@ from anabranch.cli import (
     validate,
 )
 
-COMMANDS = (validate, run, results, plot, targets, simulate, score, crds)
+COMMANDS = (
+    *(validate, run, results, plot, targets, simulate, score, crds),
+    *(operator, job),
+)
 EXTRAS = {
     "anabranch_engine": "engine",
     "chdb": "warehouse",
+    "kopf": "operator",
+    "kubernetes": "operator",
     "matplotlib": "local",
     "numpy": "warehouse",
+    "prometheus_client": "operator",
     "pyarrow": "warehouse",
     "rich": "local",
 }

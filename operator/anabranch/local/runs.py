@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from anabranch.store.directory import DirectoryStore
 from anabranch.store.keys import RunKeys
-from anabranch.warehouse.engine import Engine
+from anabranch.warehouse.engine import open_engine
 from anabranch.warehouse.results import Results
 
 if TYPE_CHECKING:
@@ -46,12 +45,6 @@ def find_runs(
     if len(ids) > 1:
         raise LookupError(f"{uid} has the runs {', '.join(ids)}; choose with --run-id")
     return runs
-
-
-def open_engine() -> Engine:
-    """An engine that leaves half of the machine's memory to others."""
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    return Engine(max_memory_bytes=memory // 2, max_threads=os.cpu_count() or 1)
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from anabranch.local.agentrun import AgentRun, Progress, State
 from anabranch.local.assignment import RunError
-from anabranch.local.runs import open_engine
+from anabranch.warehouse.engine import open_engine
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

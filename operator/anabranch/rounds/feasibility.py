@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from anabranch.api import Agent, Measurement, ProbingPolicy
 from anabranch.api.policy import POLICY_NAME
 from anabranch.api.references import select_agents
-from anabranch.api.tool import Ping
 from anabranch.rounds.targets import choose_targets
 
 if TYPE_CHECKING:
@@ -89,20 +88,11 @@ def _find_complaints(
     policy: ProbingPolicySpec,
 ) -> Iterator[str]:
     tool = measurement.spec.tool
-    if isinstance(tool, Ping) and "udp" in content.protocols():
-        yield "ping sends no UDP; list icmp and icmp6 alone"
     chosen = select_agents(entry, agents)
     # Agents that may probe the same space get the same targets.
     alike = {(a.spec.exclusions, a.spec.allow_reserved): a for a in reversed(chosen)}
     for agent in reversed(alike.values()):
         try:
-            targets = choose_targets(content, tool, policy, agent.spec)
+            choose_targets(content, tool, policy, agent.spec)
         except ValueError as error:
-            yield str(error)
-        else:
-            if not len(targets):
-                yield (
-                    f"nothing is left for Agent {agent.metadata.name!r} to probe: all "
-                    f"{targets.excluded} targets are excluded, outside of the allow "
-                    "list or reserved (see allowReserved of policy and agent)"
-                )
+            yield f"Agent {agent.metadata.name!r}: {error}"

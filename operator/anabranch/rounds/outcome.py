@@ -47,6 +47,8 @@ class Outcome:
     """The next step, whose plan is there; none when the run has ended."""
     probes_left: int
     """Probes that a further round would have sent, had maxRounds allowed it."""
+    is_cut: bool
+    """Whether it was ended before all was probed."""
 
     @property
     def next_step(self) -> Step | None:

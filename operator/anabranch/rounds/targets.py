@@ -68,12 +68,22 @@ def choose_targets(
     """What an agent is to probe with a tool.
 
     Raises:
-        ValueError: When it is more than the policy lets a measurement have.
+        ValueError: When it is nothing, more than the policy lets a measurement have, or
+            what the tool can't probe; with the remedy.
     """
+    if isinstance(tool, Ping) and "udp" in targets.protocols():
+        raise ValueError("ping sends no UDP; list icmp and icmp6 alone")
     lengths = choose_split(tool)
-    return targets.split(
+    chosen = targets.split(
         lengths.v4,
         lengths.v6,
         forbidden=find_forbidden(policy, agent),
         limit=policy.limits.max_targets,
     )
+    if not len(chosen):
+        raise ValueError(
+            f"nothing is left to probe: all {chosen.excluded} targets are excluded, "
+            "outside of the allow list or reserved (see allowReserved of policy and "
+            "agent)"
+        )
+    return chosen

@@ -75,7 +75,7 @@ def assign(record: RunRecord, content: TargetList) -> Assignment:
     """What an agent has to do with the content of its target list.
 
     Raises:
-        ValueError: When it is more than the policy lets a measurement have.
+        ValueError: When that can't be, with the remedy.
     """
     tool = record.measurement.spec.tool
     targets = choose_targets(content, tool, record.policy, record.agent.spec)

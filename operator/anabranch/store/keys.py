@@ -77,3 +77,48 @@ class RunKeys:
     def step(self, step: Step) -> StepKeys:
         """What a step leaves."""
         return StepKeys(f"{self.root}/{step}")
+
+
+@dataclass(frozen=True)
+class SurveyKeys:
+    """What a whole run of a measurement in a cluster leaves, besides its agents' runs.
+
+    ``part`` tells a rehearsal of the run from the run itself.
+    """
+
+    measurement: str
+    run_id: str
+    part: str = ""
+
+    @property
+    def root(self) -> str:
+        """The folder of all of it."""
+        return f"surveys/{self.measurement}/{self.run_id}{self.part}"
+
+    @property
+    def roster(self) -> str:
+        """Who takes part, and by which rules."""
+        return f"{self.root}/roster.json"
+
+    def count(self, agent: str) -> str:
+        """What an agent would send, of a rehearsal."""
+        return f"{self.root}/counts/{agent}.json"
+
+    def table(self, name: str) -> str:
+        """The results of all agents, as a table."""
+        return f"{self.root}/{name}.parquet"
+
+    @property
+    def summary(self) -> str:
+        """How much was found."""
+        return f"{self.root}/summary.json"
+
+
+def shared_list(digest: str) -> str:
+    """The canonical target list of this digest."""
+    return f"shared/{digest}"
+
+
+def list_report(uid: str, version: str) -> str:
+    """What was found in a version of a TargetList of this UID."""
+    return f"lists/{uid}/{version}.json"

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import os
 import threading
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import chdb
@@ -12,7 +15,6 @@ import pyarrow.parquet as pq
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
     from typing import Any
 
 
@@ -77,6 +79,28 @@ class Engine:
                 return self._connection.query(query, output_format)
             except RuntimeError as error:
                 raise QueryError(_shorten(error)) from error
+
+
+def open_engine() -> Engine:
+    """An engine that leaves half of the memory that there is to others."""
+    return Engine(max_memory_bytes=_find_memory() // 2, max_threads=os.cpu_count() or 1)
+
+
+def _find_memory() -> int:
+    """Bytes of memory that this process may have: the machine's, or its container's."""
+    limits = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
+    for file in _MEMORY_LIMITS:
+        with contextlib.suppress(FileNotFoundError, ValueError):
+            # Where there is no limit, version 2 says "max", and 1 more than all.
+            limits.append(int(file.read_text()))
+    return min(limits)
+
+
+_MEMORY_LIMITS = (
+    Path("/sys/fs/cgroup/memory.max"),
+    Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"),
+)
+"""As a container sees its own control group, of version 2 and 1."""
 
 
 def _shorten(error: RuntimeError) -> str:

@@ -92,6 +92,7 @@ class RoundJob:
             **self._count(done),
             next=str(following) if following else None,
             probes_left=probes_left,
+            is_cut=is_last,
         )
         text = json.dumps(asdict(outcome), indent=1)
         self.store.put(self.keys.step(step).outcome, text.encode())

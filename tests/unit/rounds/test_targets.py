@@ -77,10 +77,10 @@ def test_reserved_space_takes_the_word_of_both(
 
 def test_a_bare_address_is_its_24_or_itself_for_ping() -> None:
     """As Iris's documentation has it."""
-    entries = read_entries([TargetEntry(target="8.8.8.8")])
+    entries = read_entries([TargetEntry(target="8.8.8.8", protocol="icmp")])
     for tool, count in ((DiamondMiner(), 1), (Ping(), 1), (Yarrp(prefix_len_v4=32), 1)):
         assert len(choose_targets(entries, tool, POLICY, AGENT)) == count
-    whole = read_entries([TargetEntry(target="8.8.8.0/24")])
+    whole = read_entries([TargetEntry(target="8.8.8.0/24", protocol="icmp")])
     assert len(choose_targets(whole, Ping(), POLICY, AGENT)) == 256
 
 

@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from anabranch.local.runs import open_engine
 from anabranch.warehouse import results
-from anabranch.warehouse.engine import QueryError
+from anabranch.warehouse.engine import QueryError, open_engine
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -19,7 +18,6 @@ if TYPE_CHECKING:
 FILL = """
 import sys
 from pathlib import Path
-from anabranch.local.runs import open_engine
 try:
     open_engine().write("SELECT rand64() FROM numbers(300000)", Path(sys.argv[1]))
 except OSError as error:

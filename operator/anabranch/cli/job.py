@@ -1,0 +1,71 @@
+"""`anabranch job`: what the Jobs of a cluster run."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import argparse
+
+    from anabranch.cli.command import Commands
+
+_TERMINATION_LOG = Path("/dev/termination-log")
+_MAX_MESSAGE = 4096
+"""Kubernetes keeps no more of a termination message."""
+
+
+def add_parser(commands: Commands) -> None:
+    """Adds the command."""
+    summary = "do what a Job of the operator does, with the store of the environment"
+    parser = commands.add_parser("job", help=summary, description=summary)
+    jobs = parser.add_subparsers(title="jobs", required=True, metavar="JOB")
+    of_list = jobs.add_parser("list", help="check a TargetList of the cluster")
+    of_list.add_argument("--namespace", required=True)
+    of_list.add_argument("--name", required=True)
+    of_list.add_argument("--report", required=True, metavar="KEY")
+    of_list.set_defaults(run=run, job="list")
+    for name, summary in (
+        ("count", "count what an agent would send"),
+        ("begin", "plan the first step of an agent's run"),
+        ("conclude", "find a step's links, and plan the next one"),
+        ("results", "gather what all agents found"),
+    ):
+        job = jobs.add_parser(name, help=summary)
+        job.add_argument("--measurement", required=True, metavar="UID")
+        job.add_argument("--run-id", required=True, metavar="ID")
+        job.set_defaults(run=run, job=name)
+        if name == "results":
+            job.add_argument("agents", nargs="+", metavar="AGENT")
+            continue
+        job.add_argument("--agent", required=True, metavar="NAME")
+        if name == "count":
+            job.add_argument("--part", required=True, metavar="PART")
+        if name == "conclude":
+            job.add_argument("--step", required=True, metavar="ROUND-WINDOW")
+            job.add_argument(
+                "--last", action="store_true", help="plan no step that follows"
+            )
+
+
+def run(chosen: argparse.Namespace) -> int:
+    """Does the job; why it failed is the container's termination message too."""
+    # Extras, which other commands do without.
+    from anabranch.jobs.steps import RefusedError  # noqa: PLC0415
+    from anabranch.jobs.work import WORK  # noqa: PLC0415
+    from anabranch.runs.report import REFUSED  # noqa: PLC0415
+    from anabranch.store.environment import open_store  # noqa: PLC0415
+
+    try:
+        with tempfile.TemporaryDirectory() as scratch:
+            WORK[chosen.job](chosen, open_store(os.environ), Path(scratch))
+    except (LookupError, OSError, RuntimeError, ValueError) as error:
+        message = str(error.args[0] if isinstance(error, LookupError) else error)
+        print(f"anabranch: {message}", file=sys.stderr)
+        if _TERMINATION_LOG.exists():
+            _TERMINATION_LOG.write_text(message[:_MAX_MESSAGE])
+        return REFUSED if isinstance(error, RefusedError) else 1
+    return 0

@@ -1,0 +1,177 @@
+"""Objects of the API server: where they are, and how they are read and changed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from anabranch.api import KINDS
+from anabranch.api.resource import API_VERSION
+from anabranch.cluster.client import (
+    APPLY,
+    CONFLICT,
+    JSON,
+    MERGE,
+    NOT_FOUND,
+    RefusedError,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from anabranch.api import Resource
+    from anabranch.cluster.client import Cluster
+
+    Kind = TypeVar("Kind", bound=Resource)
+
+MANAGER = "anabranch-operator"
+"""Whose fields the operator's are, to the API server."""
+_PLACES = {
+    "ConfigMap": ("v1", "configmaps"),
+    "Event": ("events.k8s.io/v1", "events"),
+    "Job": ("batch/v1", "jobs"),
+    "Lease": ("coordination.k8s.io/v1", "leases"),
+    "Pod": ("v1", "pods"),
+} | {kind.__name__: (API_VERSION, kind.plural) for kind in KINDS}
+_META = (
+    *("name", "namespace", "labels", "annotations", "uid", "generation"),
+    *("resourceVersion", "creationTimestamp", "deletionTimestamp"),
+)
+"""The metadata that somebody here reads."""
+
+
+class ForeignError(Exception):
+    """An object has a child's name and is not that child."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where an object is."""
+
+    kind: str
+    namespace: str
+    name: str = ""
+
+    @property
+    def path(self) -> str:
+        """Its path, or that of all objects of the kind if it has no name."""
+        version, plural = _PLACES[self.kind]
+        root = "/api" if "/" not in version else "/apis"
+        path = f"{root}/{version}/namespaces/{self.namespace}/{plural}"
+        return f"{path}/{self.name}" if self.name else path
+
+    @staticmethod
+    def of(manifest: Mapping[str, Any]) -> Place:
+        """Where the object of a manifest is."""
+        metadata = manifest["metadata"]
+        return Place(manifest["kind"], metadata["namespace"], metadata["name"])
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.namespace}/{self.name}"
+
+
+def read_object(kind: type[Kind], body: Mapping[str, Any]) -> Kind:
+    """An object of one of our kinds from what the API server says.
+
+    Raises:
+        ValidationError: When it is not what the kind may be now.
+    """
+    metadata = body["metadata"]
+    kept = {name: metadata[name] for name in _META if name in metadata}
+    return kind.read({**body, "metadata": kept})
+
+
+@dataclass(frozen=True)
+class Objects:
+    """Reads and changes objects."""
+
+    cluster: Cluster
+
+    async def get(self, place: Place) -> dict[str, Any] | None:
+        """An object, if there is one."""
+        try:
+            return await self.cluster.request("GET", place.path)
+        except RefusedError as error:
+            if error.status == NOT_FOUND:
+                return None
+            raise
+
+    async def list(self, place: Place, selector: str) -> list[dict[str, Any]]:
+        """The objects of a kind with labels."""
+        query = {"labelSelector": selector}
+        answer = await self.cluster.request("GET", place.path, query=query)
+        items: list[dict[str, Any]] = answer["items"]
+        return items
+
+    async def create(self, manifest: Mapping[str, Any]) -> dict[str, Any]:
+        """Creates a child; one that is there is as good if its labels are the same.
+
+        Raises:
+            ForeignError: When another object has its name.
+        """
+        place = Place.of(manifest)
+        folder = Place(place.kind, place.namespace)
+        query = {"fieldManager": MANAGER, "fieldValidation": "Strict"}
+        try:
+            return await self.cluster.request(
+                "POST", folder.path, query=query, body=manifest
+            )
+        except RefusedError as error:
+            if error.status != CONFLICT:
+                raise
+        found = await self.get(place)
+        if found is None:
+            return await self.create(manifest)
+        wanted = manifest["metadata"]["labels"].items()
+        if not wanted <= found["metadata"].get("labels", {}).items():
+            raise ForeignError(
+                f"{place} is in the way and not ours; remove it or rename it"
+            )
+        return found
+
+    async def apply_status(self, place: Place, status: Mapping[str, Any]) -> None:
+        """Makes an object's status what it is to be; one that is gone is passed."""
+        version, _ = _PLACES[place.kind]
+        body = {
+            "apiVersion": version,
+            "kind": place.kind,
+            "metadata": {"name": place.name, "namespace": place.namespace},
+            "status": status,
+        }
+        query = {"fieldManager": MANAGER, "force": "true"}
+        await self._unless_gone("PATCH", f"{place.path}/status", query, body, APPLY)
+
+    async def patch(self, place: Place, changes: Mapping[str, Any]) -> None:
+        """Merges changes into an object; one that is gone is passed."""
+        query = {"fieldManager": MANAGER}
+        await self._unless_gone("PATCH", place.path, query, changes, MERGE)
+
+    async def delete(self, place: Place, uid: str) -> None:
+        """Deletes an object and what it owns; another one of its name stays."""
+        body = {
+            "apiVersion": "v1",
+            "kind": "DeleteOptions",
+            "propagationPolicy": "Background",
+            "preconditions": {"uid": uid},
+        }
+        try:
+            await self._unless_gone("DELETE", place.path, {}, body, JSON)
+        except RefusedError as error:
+            if error.status != CONFLICT:
+                raise
+
+    async def _unless_gone(
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, str],
+        body: Mapping[str, Any],
+        content: str,
+    ) -> None:
+        try:
+            await self.cluster.request(
+                method, path, query=query, body=body, content=content
+            )
+        except RefusedError as error:
+            if error.status != NOT_FOUND:
+                raise

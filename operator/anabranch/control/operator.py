@@ -1,0 +1,217 @@
+"""The operator's life: it waits for what it needs, leads, and ends."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import time
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import kopf
+
+from anabranch.api import KINDS
+from anabranch.api.resource import API_VERSION
+from anabranch.cluster.client import NOT_FOUND, RefusedError, UnreachableError
+from anabranch.cluster.objects import Objects
+from anabranch.control.election import Election
+from anabranch.control.health import Health
+from anabranch.control.metrics import OperatorCollector
+from anabranch.control.queue import WorkQueue
+from anabranch.control.watch import Watches, make_settings
+from anabranch.reconcile.agent import Agents
+from anabranch.reconcile.enrolment import Enrolment
+from anabranch.reconcile.events import Recorder
+from anabranch.reconcile.measurement import Measurements
+from anabranch.reconcile.orphans import Orphans
+from anabranch.reconcile.policy import Policies
+from anabranch.reconcile.targetlist import TargetLists
+from anabranch.reconcile.toolbox import Toolbox
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping
+
+    from anabranch.cluster.client import Cluster
+    from anabranch.control.watch import Key
+    from anabranch.manifests.settings import Settings
+    from anabranch.reconcile.inventory import Inventory
+    from anabranch.store.s3 import S3Store
+
+    Reconcile = Callable[[str, str], Awaitable[float | None]]
+
+_log = logging.getLogger(__name__)
+_WORKERS = 8
+_RESYNC_SECONDS = 600.0
+_RETRY_SECONDS = 3.0
+_SICK_SECONDS = 300.0
+"""How long something may be due before a restart is worth a try."""
+
+
+@dataclass
+class Operator:
+    """One operator."""
+
+    settings: Settings
+    cluster: Cluster
+    store: S3Store
+    identity: str
+    """What tells it from others of its kind."""
+    port: int = 8080
+    """Where it tells how it is."""
+    watches: Watches = field(init=False)
+    queue: WorkQueue[Key] = field(init=False)
+    _reconcilers: Mapping[str, Reconcile] = field(default_factory=dict)
+    _hindrance: str = "it starts"
+    _is_leading: bool = False
+
+    def __post_init__(self) -> None:
+        settings = self.settings
+        self.queue = WorkQueue(self._reconcile, time.monotonic)
+        self.watches = Watches(
+            settings.namespace,
+            self.queue.add,
+            watch_nodes=settings.agents.enrol is not None,
+        )
+
+    async def run(self) -> None:
+        """Runs until SIGTERM or SIGINT.
+
+        Raises:
+            LostError: When another one may lead by now: then this process must end.
+        """
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, stop.set)
+        health = Health(
+            self._find_sickness,
+            lambda: self._hindrance,
+            OperatorCollector(
+                self.queue, self._find_inventory, lambda: self._is_leading
+            ),
+        )
+        runner = await health.serve(self.port)
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                live = tasks.create_task(self._live(stop))
+                await stop.wait()
+                live.cancel()
+        finally:
+            await runner.cleanup()
+
+    async def _live(self, stop: asyncio.Event) -> None:
+        await self._wait_for("the CustomResourceDefinitions", self._find_kinds)
+        await self._wait_for("the object store", self._make_bucket)
+        self._hindrance = ""
+        election = Election(
+            self.cluster, self.settings.namespace, self.identity, time.monotonic
+        )
+        await election.win()
+        self._is_leading = True
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(election.hold())
+                tasks.create_task(self._watch())
+                tasks.create_task(self.queue.run(_WORKERS))
+                tasks.create_task(self._resync())
+        finally:
+            self._is_leading = False
+            if stop.is_set():
+                with suppress(RefusedError, UnreachableError):
+                    await election.release()  # Others can wait for it to run out.
+
+    async def _wait_for(
+        self, what: str, attempt: Callable[[], Awaitable[None]]
+    ) -> None:
+        """Tries something until it goes well."""
+        while True:
+            try:
+                await attempt()
+            except (OSError, RefusedError, UnreachableError) as error:
+                if self._hindrance != (reason := f"{what}: {error}"):
+                    _log.warning("waiting for %s", reason)
+                self._hindrance = reason
+                await asyncio.sleep(_RETRY_SECONDS)
+            else:
+                return
+
+    async def _find_kinds(self) -> None:
+        """Sees that the API server has all of our kinds.
+
+        Raises:
+            RefusedError: When it has not.
+        """
+        answer = await self.cluster.request("GET", f"/apis/{API_VERSION}")
+        there = {each["name"] for each in answer["resources"]}
+        missing = [kind.plural for kind in KINDS if kind.plural not in there]
+        if missing:
+            raise RefusedError(NOT_FOUND, f"no {', '.join(missing)}; apply the CRDs")
+
+    async def _make_bucket(self) -> None:
+        await asyncio.to_thread(self.store.create_bucket)
+
+    async def _watch(self) -> None:
+        """Runs kopf, which opens the inventory before its first event."""
+        namespaces = self.settings.watch_namespaces
+        where = {*namespaces, self.settings.namespace} if namespaces else ()
+        await kopf.operator(
+            registry=self.watches.registry,
+            settings=make_settings(),
+            clusterwide=not where,
+            namespaces=where,
+            stop_flag=asyncio.Event(),
+        )
+        raise RuntimeError("kopf has ended")
+
+    async def _resync(self) -> None:
+        """Has all be looked at now and then, whatever watches may have missed."""
+        while True:
+            await asyncio.sleep(_RESYNC_SECONDS)
+            found = self.watches.open_inventory()
+            for kind, index in (
+                ("Measurement", found.measurements),
+                ("Agent", found.agents),
+                ("TargetList", found.lists),
+                ("ProbingPolicy", found.policies),
+                ("Node", found.nodes),
+                ("Orphans", found.jobs),
+            ):
+                for namespace, name in list(index):
+                    self.queue.add((kind, namespace, name))
+
+    async def _reconcile(self, key: Key) -> float | None:
+        if not self._reconcilers:
+            self._reconcilers = self._equip()
+        kind, namespace, name = key
+        reconcile = self._reconcilers.get(kind)
+        return await reconcile(namespace, name) if reconcile else None
+
+    def _equip(self) -> Mapping[str, Reconcile]:
+        tools = Toolbox(
+            settings=self.settings,
+            objects=Objects(self.cluster),
+            store=self.store,
+            inventory=self.watches.open_inventory(),
+            recorder=Recorder(self.cluster, self.identity),
+            now=lambda: datetime.now(UTC).replace(microsecond=0),
+        )
+        return {
+            "Measurement": Measurements(tools).reconcile,
+            "Agent": Agents(tools).reconcile,
+            "TargetList": TargetLists(tools).reconcile,
+            "ProbingPolicy": Policies(tools).reconcile,
+            "Node": Enrolment(tools).reconcile,
+            "Orphans": Orphans(tools).reconcile,
+        }
+
+    def _find_inventory(self) -> Inventory | None:
+        return self.watches.open_inventory() if self.watches.is_open else None
+
+    def _find_sickness(self) -> str:
+        lag = self.queue.lag
+        if lag > _SICK_SECONDS:
+            return f"something is due for {lag:.0f} s and was not looked at"
+        return ""

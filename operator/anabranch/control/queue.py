@@ -1,0 +1,121 @@
+"""What is to be reconciled: each key once, one at a time, again after an error."""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import logging
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+_Key = TypeVar("_Key")
+_log = logging.getLogger(__name__)
+FIRST_BACKOFF = 0.5
+LAST_BACKOFF = 60.0
+
+
+@dataclass
+class WorkQueue(Generic[_Key]):
+    """Keys with the times at which they are due.
+
+    A key that is added while it is worked on is due again afterwards: what happened in
+    between is not missed. One that fails is due again later and later.
+    """
+
+    reconcile: Callable[[_Key], Awaitable[float | None]]
+    """Works on a key; gives the seconds after which it is to be looked at again."""
+    clock: Callable[[], float]
+    failures: dict[_Key, int] = field(default_factory=dict)
+    """How often each key failed in a row."""
+    done: int = 0
+    """How often a key was worked on without an error."""
+    failed: int = 0
+    _due: dict[_Key, float] = field(default_factory=dict)
+    _heap: list[tuple[float, int, _Key]] = field(default_factory=list)
+    _active: set[_Key] = field(default_factory=set)
+    _changed: asyncio.Event = field(default_factory=asyncio.Event)
+    _count: int = 0
+
+    def __len__(self) -> int:
+        return len(self._due)
+
+    @property
+    def lag(self) -> float:
+        """For how many seconds the one that waits the longest is due."""
+        now = self.clock()
+        waiting = (due for key, due in self._due.items() if key not in self._active)
+        return max((now - due for due in waiting), default=0.0)
+
+    def add(self, key: _Key, after: float = 0.0) -> None:
+        """Has a key be worked on, in so many seconds at the latest."""
+        due = self.clock() + after
+        if due < self._due.get(key, float("inf")):
+            self._due[key] = due
+            self._count += 1
+            heapq.heappush(self._heap, (due, self._count, key))
+            self._changed.set()
+
+    async def run(self, workers: int) -> None:
+        """Works on what is due, so many keys at a time, for good."""
+        async with asyncio.TaskGroup() as tasks:
+            for _ in range(workers):
+                tasks.create_task(self._work())
+
+    async def _work(self) -> None:
+        while True:
+            key = await self._take()
+            try:
+                again = await self.reconcile(key)
+            except Exception as error:  # noqa: BLE001 (tried again, and told)
+                self._fail(key, error)
+            else:
+                self.done += 1
+                self.failures.pop(key, None)
+                if again is not None:
+                    self.add(key, again)
+            finally:
+                self._active.discard(key)
+                self._changed.set()
+
+    def _fail(self, key: _Key, error: Exception) -> None:
+        self.failed += 1
+        count = self.failures[key] = self.failures.get(key, 0) + 1
+        wait = min(FIRST_BACKOFF * 2 ** (count - 1), LAST_BACKOFF)
+        _log.warning(
+            "%s: %s; trying again in %g s", key, error, wait, exc_info=count == 1
+        )
+        self.add(key, wait)
+
+    async def _take(self) -> _Key:
+        """The next key that is due and that nobody works on."""
+        while True:
+            now, passed = self.clock(), []
+            found: _Key | None = None
+            while self._heap and self._heap[0][0] <= now:
+                entry = heapq.heappop(self._heap)
+                due, _, key = entry
+                if self._due.get(key) != due:
+                    continue  # an earlier time took its place
+                if key in self._active:
+                    passed.append(entry)
+                    continue
+                found = key
+                break
+            for entry in passed:
+                heapq.heappush(self._heap, entry)
+            if found is not None:
+                del self._due[found]
+                self._active.add(found)
+                return found
+            # Those who are worked on wake everybody up once they are done.
+            waiting = [due for due, _, key in self._heap if key not in self._active]
+            wait = max(min(waiting) - now, 0.0) if waiting else None
+            self._changed.clear()
+            try:
+                async with asyncio.timeout(wait):
+                    await self._changed.wait()
+            except TimeoutError:
+                continue

@@ -1,0 +1,213 @@
+"""kopf's watches: they keep the inventory, and say what is to be looked at.
+
+Nothing is decided here, and nothing done: kopf logs what goes wrong in a handler of
+events and forgets it.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+import kopf
+from pydantic import ValidationError
+
+from anabranch.api import KINDS, Round
+from anabranch.api.resource import GROUP, VERSION
+from anabranch.cluster.objects import read_object
+from anabranch.manifests.labels import AGENT, SELECTOR, TEMPLATE
+from anabranch.reconcile.inventory import Inventory, find_agent, find_owner
+from anabranch.reconcile.views import view_job, view_node, view_pod
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from anabranch.api import Resource
+
+Key = tuple[str, str, str]
+"""Kind, namespace and name of what is to be looked at."""
+
+_log = logging.getLogger(__name__)
+_SILENT_SECONDS = 70.0
+_PAGE = 500
+
+
+def make_settings() -> kopf.OperatorSettings:
+    """Kopf's settings: watches, and nothing else of it."""
+    settings = kopf.OperatorSettings()
+    settings.scanning.disabled = True
+    settings.peering.standalone = True
+    settings.posting.enabled = False
+    settings.networking.connect_timeout = 10
+    settings.networking.request_timeout = 30
+    settings.watching.server_timeout = 300
+    settings.watching.client_timeout = 310
+    settings.watching.connect_timeout = 30
+    settings.watching.inactivity_timeout = _SILENT_SECONDS
+    settings.watching.chunk_size = _PAGE
+    for group, version, plural in (("batch", "v1", "jobs"), ("", "v1", "pods")):
+        settings.watching.label_selectors[group, version, plural] = SELECTOR
+    return settings
+
+
+class Watches:
+    """The handlers of one operator."""
+
+    def __init__(
+        self, system: str, add: Callable[[Key], None], *, watch_nodes: bool
+    ) -> None:
+        """``add`` is given what is to be looked at."""
+        self.registry = kopf.OperatorRegistry()
+        self._system = system
+        self._add = add
+        self._names: list[str] = []
+        self._indices: dict[str, Any] = {}
+        kopf.on.login(registry=self.registry)(log_in)
+        kopf.on.startup(registry=self.registry)(self._take_indices)
+        for kind in KINDS:
+            self._watch_kind(kind)
+        self._watch("batch", "jobs", self._index_job, self._on_job)
+        self._watch("", "pods", self._index_pod, self._on_pod)
+        if watch_nodes:
+            self._watch("", "nodes", self._index_node, self._on_node)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether kopf has started."""
+        return bool(self._indices)
+
+    def open_inventory(self) -> Inventory:
+        """The objects; there are none before kopf has started."""
+        found = self._indices
+        return Inventory(
+            system=self._system,
+            measurements=found["measurements"],
+            agents=found["agents"],
+            lists=found["targetlists"],
+            policies=found["probingpolicies"],
+            rounds_by_measurement=found["rounds"],
+            rounds_by_agent=found["rounds_by_agent"],
+            jobs=found["jobs"],
+            pods=found["pods"],
+            nodes=found.get("nodes", {}),
+        )
+
+    async def _take_indices(self, **known: Any) -> None:
+        self._indices = {name: known[name] for name in self._names}
+
+    def _watch_kind(self, kind: type[Resource]) -> None:
+        plural = kind.plural
+        if kind is Round:
+            self._index(GROUP, VERSION, plural, "rounds", self._index_round)
+            self._index(GROUP, VERSION, plural, "rounds_by_agent", self._index_by_agent)
+            self._on(GROUP, VERSION, plural, self._on_round)
+            return
+
+        async def index(body: Mapping[str, Any], **_: Any) -> dict[Any, Any]:
+            return _index_object(kind, body)
+
+        async def notice(
+            namespace: str, name: str, uid: str, event: Mapping[str, Any], **_: Any
+        ) -> None:
+            self._notice(kind.__name__, namespace, name)
+            if event["type"] == "DELETED":
+                self._add(("Orphans", "", uid))
+
+        self._index(GROUP, VERSION, plural, plural, index)
+        self._on(GROUP, VERSION, plural, notice)
+
+    def _watch(self, group: str, plural: str, index: Any, notice: Any) -> None:
+        self._index(group, "v1", plural, plural, index)
+        self._on(group, "v1", plural, notice)
+
+    def _index(
+        self, group: str, version: str, plural: str, name: str, function: Any
+    ) -> None:
+        self._names.append(name)
+        kopf.index(group, version, plural, id=name, registry=self.registry)(function)
+
+    def _on(self, group: str, version: str, plural: str, function: Any) -> None:
+        kopf.on.event(group, version, plural, registry=self.registry)(function)
+
+    def _notice(self, kind: str, namespace: str, name: str) -> None:
+        """Has all be looked at that an object of one of our kinds matters to."""
+        self._add((kind, namespace, name))
+        found = self.open_inventory()
+        if kind in {"Agent", "ProbingPolicy"}:
+            for space, each in found.find_unfinished():
+                self._add(("Measurement", space, each))
+        if kind == "TargetList":
+            for space, each in found.find_unfinished():
+                if space == namespace:
+                    self._add(("Measurement", space, each))
+
+    async def _index_round(self, body: Mapping[str, Any], **_: Any) -> dict[Any, Any]:
+        found = _read(Round, body)
+        return {("", found.spec.measurement.uid): found} if found else {}
+
+    async def _index_by_agent(
+        self, body: Mapping[str, Any], **_: Any
+    ) -> dict[Any, Any]:
+        found = _read(Round, body)
+        return {("", found.spec.agent): found} if found else {}
+
+    async def _on_round(self, body: Mapping[str, Any], **_: Any) -> None:
+        spec, namespace = body["spec"], body["metadata"]["namespace"]
+        self._add(("Measurement", namespace, spec["measurement"]["name"]))
+        self._add(("Agent", self._system, spec["agent"]))
+
+    async def _index_job(self, body: Mapping[str, Any], **_: Any) -> dict[Any, Any]:
+        job = view_job(body)
+        return {("", find_owner(job.labels)): job}
+
+    async def _on_job(self, body: Mapping[str, Any], **_: Any) -> None:
+        owner = find_owner(body["metadata"].get("labels", {}))
+        found = self.open_inventory().find_by_uid(owner)
+        self._add((found.kind, *found.key) if found else ("Orphans", "", owner))
+
+    async def _index_pod(self, body: Mapping[str, Any], **_: Any) -> dict[Any, Any]:
+        metadata = body["metadata"]
+        if not find_agent(metadata.get("labels", {})):
+            return {}
+        key = (metadata["namespace"], metadata["name"])
+        return {key: view_pod(body, TEMPLATE)}
+
+    async def _on_pod(self, body: Mapping[str, Any], **_: Any) -> None:
+        labels = body["metadata"].get("labels", {})
+        if TEMPLATE in labels:
+            self._notice("Agent", self._system, labels[AGENT])
+
+    async def _index_node(self, body: Mapping[str, Any], **_: Any) -> dict[Any, Any]:
+        node = view_node(body)
+        return {("", node.name): node}
+
+    async def _on_node(self, name: str, **_: Any) -> None:
+        self._add(("Node", "", name))
+
+
+def log_in(**known: Any) -> kopf.ConnectionInfo | None:
+    """As the pod's service account, or as ``KUBECONFIG`` says."""
+    return kopf.login_with_service_account(**known) or kopf.login_with_kubeconfig(
+        **known
+    )
+
+
+def _index_object(kind: type[Resource], body: Mapping[str, Any]) -> dict[Any, Any]:
+    found = _read(kind, body)
+    return {found.key: found} if found else {}
+
+
+def _read(kind: type[Any], body: Mapping[str, Any]) -> Any:
+    """An object, unless it is none that this version can read: then it is told."""
+    try:
+        return read_object(kind, dict(body))
+    except ValidationError as error:
+        metadata = body["metadata"]
+        _log.warning(
+            "%s %s/%s is passed over: %s; are the CRDs of this version?",
+            kind.__name__,
+            metadata["namespace"],
+            metadata["name"],
+            error,
+        )
+        return None

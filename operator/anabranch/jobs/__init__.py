@@ -1,0 +1,1 @@
+"""What the Jobs of a cluster do: short work on objects of the store."""

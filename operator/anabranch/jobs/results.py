@@ -1,0 +1,39 @@
+"""The results job: what all agents of a run found, as tables."""
+
+from __future__ import annotations
+
+import json
+from contextlib import suppress
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+from anabranch.runs.report import Findings
+from anabranch.store.keys import RunKeys, SurveyKeys
+from anabranch.warehouse.results import Results
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from anabranch.store.store import Store
+    from anabranch.warehouse.engine import Engine
+
+TABLES = ("interfaces", "links", "diamonds")
+
+
+def gather(
+    store: Store, engine: Engine, keys: SurveyKeys, agents: list[str], scratch: Path
+) -> Findings:
+    """Stores tables of what agents found, and how much it is."""
+    runs = [RunKeys(keys.measurement, keys.run_id, agent) for agent in agents]
+    results = Results(store, engine, runs, scratch)
+    tables = []
+    for table in TABLES:
+        file = scratch / f"{table}.parquet"
+        # Of what nobody found there is no table.
+        with suppress(LookupError):
+            results.write(table, "parquet", file)
+            store.put_file(keys.table(table), file)
+            tables.append(table)
+    findings = Findings(**results.count(), tables=tuple(tables))
+    store.put(keys.summary, json.dumps(asdict(findings), indent=1).encode())
+    return findings

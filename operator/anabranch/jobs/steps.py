@@ -1,0 +1,89 @@
+"""The jobs of one agent's run: what it would send, its begin, and each step's end."""
+
+from __future__ import annotations
+
+import io
+import json
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
+
+from anabranch_engine import TargetList
+
+from anabranch.runs.assignment import Assignment, assign
+from anabranch.runs.chain import read_outcomes
+from anabranch.runs.record import RunRecord
+from anabranch.runs.report import ProbeCount
+from anabranch.runs.roster import Roster
+from anabranch.store.keys import SurveyKeys, shared_list
+from anabranch.warehouse.job import RoundJob
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from anabranch.rounds.steps import Step
+    from anabranch.store.keys import RunKeys
+    from anabranch.store.store import Store
+    from anabranch.warehouse.engine import Engine
+
+
+class RefusedError(ValueError):
+    """Why a run can't be, with the remedy; trying again is of no use."""
+
+
+def count(store: Store, keys: SurveyKeys, agent: str, scratch: Path) -> ProbeCount:
+    """Stores what an agent would send.
+
+    Raises:
+        RefusedError: When it could not run.
+    """
+    assignment = _assign(store, keys, agent)
+    probes = assignment.count_probes(scratch / "targets.parquet")
+    counted = ProbeCount(len(assignment.targets), probes)
+    store.put(keys.count(agent), json.dumps(asdict(counted)).encode())
+    return counted
+
+
+@dataclass(frozen=True)
+class AgentJob:
+    """Works on one agent's run."""
+
+    store: Store
+    engine: Engine
+    keys: RunKeys
+    scratch: Path
+
+    def begin(self) -> None:
+        """Notes what the run is started with, and plans its first step.
+
+        Raises:
+            RefusedError: When the agent can't run.
+        """
+        keys = self.keys
+        survey = SurveyKeys(keys.measurement, keys.run_id)
+        assignment = _assign(self.store, survey, keys.agent)
+        self.store.put(keys.run, assignment.record.write())
+        assignment.put_targets(self.store, self.scratch)
+        self._open_round(assignment.record).begin()
+
+    def conclude(self, step: Step, *, is_last: bool) -> None:
+        """Finds the links of a step that is probed, and plans the next one.
+
+        A step that was concluded is left as it is.
+        """
+        record = RunRecord.model_validate_json(self.store.get(self.keys.run))
+        if step not in read_outcomes(self.store, self.keys):
+            self._open_round(record).conclude(step, is_last=is_last)
+
+    def _open_round(self, record: RunRecord) -> RoundJob:
+        rules = record.run_rules
+        return RoundJob(self.store, self.engine, self.keys, rules, self.scratch)
+
+
+def _assign(store: Store, keys: SurveyKeys, agent: str) -> Assignment:
+    roster = Roster.model_validate_json(store.get(keys.roster))
+    record = roster.record(agent)
+    content = TargetList.read(io.BytesIO(store.get(shared_list(record.target_list))))
+    try:
+        return assign(record, content)
+    except ValueError as error:
+        raise RefusedError(str(error)) from error

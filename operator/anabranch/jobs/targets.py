@@ -1,0 +1,99 @@
+"""The list job: reads a target list, checks it, and stores what can be used."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+from anabranch_engine import PrefixSet, TargetList, TargetListError
+
+from anabranch.api import TargetList as TargetListObject
+from anabranch.cluster.objects import Place, read_object
+from anabranch.rounds.targets import read_entries
+from anabranch.runs.report import ListReport
+from anabranch.store.keys import shared_list
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+    from anabranch.api.targetlist import TargetListSpec
+    from anabranch.cluster.objects import Objects
+    from anabranch.store.store import Store
+
+_LENGTHS = (24, 64)
+"""What TargetList.status counts in."""
+
+
+async def fetch_list(
+    objects: Objects, namespace: str, name: str
+) -> tuple[TargetListSpec, bytes | None]:
+    """A TargetList of the cluster, with the content of the ConfigMap that it names.
+
+    Raises:
+        LookupError: When one of them is not there, or lacks the key.
+    """
+    place = Place("TargetList", namespace, name)
+    body = await objects.get(place)
+    if body is None:
+        raise LookupError(f"{place} is gone")
+    spec = read_object(TargetListObject, body).spec
+    if spec.config_map is None:
+        return spec, None
+    place = Place("ConfigMap", namespace, spec.config_map.name)
+    found = await objects.get(place)
+    if found is None:
+        raise LookupError(f"{place} is gone")
+    content = find_content(found, spec.config_map.key)
+    if content is None:
+        raise LookupError(f"{place} has no key {spec.config_map.key!r} any more")
+    return spec, content
+
+
+def find_content(config_map: Mapping[str, Any], key: str) -> bytes | None:
+    """What stands under a key of a ConfigMap, if there is one."""
+    if key in (data := config_map.get("data", {})):
+        text: str = data[key]
+        return text.encode()
+    encoded = config_map.get("binaryData", {}).get(key)
+    return None if encoded is None else base64.b64decode(encoded)
+
+
+def check_list(
+    store: Store, spec: TargetListSpec, content: bytes | None, key: str
+) -> ListReport:
+    """Reports under a key what a list holds, and stores its canonical form.
+
+    ``content`` is that of the ConfigMap, if the list is there.
+    """
+    report = _read(store, spec, content)
+    store.put(key, json.dumps(asdict(report), indent=1).encode())
+    return report
+
+
+def _read(store: Store, spec: TargetListSpec, content: bytes | None) -> ListReport:
+    try:
+        if spec.entries is not None:
+            targets = read_entries(spec.entries)
+        else:
+            if spec.object is not None:
+                content = store.get(spec.object.key)
+            targets = TargetList.read(io.BytesIO(content or b""))
+    except FileNotFoundError:
+        missing = spec.object.key if spec.object else ""
+        reason = f"there is no object {missing!r} in the store; put it there"
+        return ListReport(reason=reason)
+    except TargetListError as error:
+        return ListReport(problems=tuple(error.problems), problem_count=error.total)
+    try:
+        split = targets.split(*_LENGTHS, forbidden=PrefixSet())
+    except ValueError as error:
+        return ListReport(reason=str(error))
+    canonical = io.BytesIO()
+    targets.write_csv(canonical)
+    digest = targets.digest()
+    store.put(shared_list(digest), canonical.getvalue())
+    return ListReport(digest, targets.lines, len(targets), len(split))

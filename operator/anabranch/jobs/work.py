@@ -1,0 +1,74 @@
+"""Each job of ``anabranch job``, by its name."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from anabranch.cluster.client import Cluster
+from anabranch.cluster.objects import Objects
+from anabranch.jobs.results import gather
+from anabranch.jobs.steps import AgentJob, count
+from anabranch.jobs.targets import check_list, fetch_list
+from anabranch.rounds.steps import Step
+from anabranch.store.keys import RunKeys, SurveyKeys
+from anabranch.warehouse.engine import open_engine
+
+if TYPE_CHECKING:
+    from argparse import Namespace
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from anabranch.api.targetlist import TargetListSpec
+    from anabranch.store.store import Store
+
+
+def work_on_list(chosen: Namespace, store: Store, _: Path) -> None:
+    """Reads a TargetList, and the ConfigMap that it may be in, from the cluster."""
+    spec, content = asyncio.run(_fetch_list(chosen.namespace, chosen.name))
+    check_list(store, spec, content, chosen.report)
+
+
+def work_on_count(chosen: Namespace, store: Store, scratch: Path) -> None:
+    """Counts what an agent would send."""
+    keys = SurveyKeys(chosen.measurement, chosen.run_id, chosen.part)
+    count(store, keys, chosen.agent, scratch)
+
+
+def work_on_begin(chosen: Namespace, store: Store, scratch: Path) -> None:
+    """Plans the first step of an agent's run."""
+    _open(chosen, store, scratch).begin()
+
+
+def work_on_conclude(chosen: Namespace, store: Store, scratch: Path) -> None:
+    """Finds the links of a step, and plans the next one."""
+    step = Step.parse(chosen.step)
+    _open(chosen, store, scratch).conclude(step, is_last=chosen.last)
+
+
+def work_on_results(chosen: Namespace, store: Store, scratch: Path) -> None:
+    """Gathers what all agents found."""
+    keys = SurveyKeys(chosen.measurement, chosen.run_id)
+    gather(store, open_engine(), keys, chosen.agents, scratch)
+
+
+WORK: Mapping[str, Callable[[Namespace, Store, Path], None]] = {
+    "list": work_on_list,
+    "count": work_on_count,
+    "begin": work_on_begin,
+    "conclude": work_on_conclude,
+    "results": work_on_results,
+}
+
+
+async def _fetch_list(namespace: str, name: str) -> tuple[TargetListSpec, bytes | None]:
+    cluster = await Cluster.connect()
+    try:
+        return await fetch_list(Objects(cluster), namespace, name)
+    finally:
+        await cluster.close()
+
+
+def _open(chosen: Namespace, store: Store, scratch: Path) -> AgentJob:
+    keys = RunKeys(chosen.measurement, chosen.run_id, chosen.agent)
+    return AgentJob(store, open_engine(), keys, scratch)

@@ -1,0 +1,152 @@
+"""The pods that agents are, and the Agents of enrolled nodes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import TYPE_CHECKING, Any
+
+from anabranch.api.resource import API_VERSION
+from anabranch.manifests.labels import ENROLLED, TEMPLATE, Component, label
+from anabranch.manifests.store import describe_store
+
+if TYPE_CHECKING:
+    from anabranch.api import Agent
+    from anabranch.manifests.settings import AgentSettings, Settings
+
+SCRATCH = "/var/lib/anabranch"
+_GRACE_SECONDS = 60
+_HASH_DIGITS = 16
+
+
+def name_pod(agent: str) -> str:
+    """The name of the pod that an agent is."""
+    return f"anabranch-agent-{agent}"
+
+
+def build_pod(settings: Settings, agent: Agent) -> dict[str, Any]:
+    """The pod of an agent, which goes with the Agent."""
+    name = agent.metadata.name
+    spec = _build_spec(settings, agent)
+    text = json.dumps(spec, sort_keys=True).encode()
+    template = hashlib.sha256(text).hexdigest()[:_HASH_DIGITS]
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {
+            "name": name_pod(name),
+            "namespace": settings.namespace,
+            "labels": label(Component.AGENT, agent=name, template=template),
+            "ownerReferences": [
+                {
+                    "apiVersion": API_VERSION,
+                    "kind": "Agent",
+                    "name": name,
+                    "uid": agent.metadata.uid,
+                    "controller": True,
+                    "blockOwnerDeletion": True,
+                }
+            ],
+        },
+        "spec": spec,
+    }
+
+
+def find_template(pod: dict[str, Any]) -> str:
+    """What tells the template of a pod from others."""
+    template: str = pod["metadata"]["labels"][TEMPLATE]
+    return template
+
+
+def build_enrolled_agent(settings: Settings, node: str) -> dict[str, Any]:
+    """The Agent of a node that is enrolled by its label."""
+    enrol = settings.agents.enrol
+    if enrol is None:
+        raise ValueError("no label enrols nodes")
+    return {
+        "apiVersion": API_VERSION,
+        "kind": "Agent",
+        "metadata": {
+            "name": node,
+            "namespace": settings.namespace,
+            "labels": enrol.labels | {ENROLLED: "true"},
+        },
+        "spec": enrol.spec | {"nodeName": node},
+    }
+
+
+def _build_spec(settings: Settings, agent: Agent) -> dict[str, Any]:
+    agents = settings.agents
+    own = {
+        "ANABRANCH_AGENT": agent.metadata.name,
+        "ANABRANCH_NAMESPACE": settings.namespace,
+        "ANABRANCH_WATCH_NAMESPACES": ",".join(settings.watch_namespaces),
+        "ANABRANCH_SCRATCH": SCRATCH,
+        "ANABRANCH_HEALTH_PORT": str(agents.health_port),
+    }
+    environment = describe_store(settings.store, own)
+    environment["env"] += [
+        {"name": name, "valueFrom": {"fieldRef": {"fieldPath": path}}}
+        for name, path in {
+            "ANABRANCH_POD_NAME": "metadata.name",
+            "ANABRANCH_POD_UID": "metadata.uid",
+            "ANABRANCH_HOST_IP": "status.hostIP",
+        }.items()
+    ]
+    probe = {"port": agents.health_port}
+    container = {
+        "name": Component.AGENT.value,
+        "image": agents.image,
+        "imagePullPolicy": agents.image_pull_policy,
+        "resources": agents.resources,
+        "securityContext": _build_security(agents),
+        "volumeMounts": [{"name": "scratch", "mountPath": SCRATCH}],
+        "livenessProbe": {
+            "httpGet": probe | {"path": "/healthz"},
+            "periodSeconds": 10,
+            "failureThreshold": 6,
+        },
+        "readinessProbe": {
+            "httpGet": probe | {"path": "/readyz"},
+            "periodSeconds": 5,
+            "failureThreshold": 1,
+        },
+        **environment,
+    }
+    spec: dict[str, Any] = {
+        "affinity": _pin(agent.spec.node_name),
+        "tolerations": [{"operator": "Exists"}],
+        "hostNetwork": True,
+        "dnsPolicy": "ClusterFirstWithHostNet",
+        "enableServiceLinks": False,
+        "serviceAccountName": agents.service_account,
+        "restartPolicy": "Always",
+        "terminationGracePeriodSeconds": _GRACE_SECONDS,
+        "containers": [container],
+        "volumes": [
+            {"name": "scratch", "emptyDir": {"sizeLimit": agents.scratch_size_limit}}
+        ],
+    }
+    if agents.priority_class_name:
+        spec["priorityClassName"] = agents.priority_class_name
+    return spec
+
+
+def _build_security(agents: AgentSettings) -> dict[str, Any]:
+    if agents.privileged:
+        return {"privileged": True, "runAsUser": 0}
+    return {
+        "privileged": False,
+        "runAsUser": 0,
+        "allowPrivilegeEscalation": False,
+        "capabilities": {"drop": ["ALL"], "add": ["NET_RAW", "NET_ADMIN"]},
+        "seccompProfile": {"type": "RuntimeDefault"},
+    }
+
+
+def _pin(node: str) -> dict[str, Any]:
+    """To a node, by the scheduler: so that its taints and its absence are told."""
+    fields = [{"key": "metadata.name", "operator": "In", "values": [node]}]
+    required = {"nodeSelectorTerms": [{"matchFields": fields}]}
+    key = "requiredDuringSchedulingIgnoredDuringExecution"
+    return {"nodeAffinity": {key: required}}

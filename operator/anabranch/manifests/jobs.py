@@ -1,0 +1,93 @@
+"""Jobs that work on objects of the store."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from anabranch.manifests.store import describe_store
+from anabranch.runs.report import REFUSED
+
+if TYPE_CHECKING:
+    from anabranch.manifests.settings import Settings
+
+_CONTAINER = "job"
+_BACKOFF_LIMIT = 6
+_NOBODY = 65532
+
+
+def build_job(
+    settings: Settings,
+    name: str,
+    labels: dict[str, str],
+    arguments: list[str],
+    *,
+    asks_api: bool = False,
+) -> dict[str, Any]:
+    """A Job in the system namespace that runs ``anabranch job`` with these arguments.
+
+    ``asks_api`` gives it the rights of the jobs' service account, which list jobs need.
+    """
+    jobs = settings.jobs
+    pod: dict[str, Any] = {
+        "restartPolicy": "Never",
+        "serviceAccountName": jobs.service_account,
+        "automountServiceAccountToken": asks_api,
+        "enableServiceLinks": False,
+        "securityContext": {
+            "runAsNonRoot": True,
+            "runAsUser": _NOBODY,
+            "runAsGroup": _NOBODY,
+            "fsGroup": _NOBODY,
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+        "containers": [
+            {
+                "name": _CONTAINER,
+                "image": jobs.image,
+                "imagePullPolicy": jobs.image_pull_policy,
+                "args": ["job", *arguments],
+                "resources": jobs.resources,
+                "securityContext": {
+                    "allowPrivilegeEscalation": False,
+                    "readOnlyRootFilesystem": True,
+                    "capabilities": {"drop": ["ALL"]},
+                },
+                "volumeMounts": [{"name": "scratch", "mountPath": "/tmp"}],  # noqa: S108 (its own)
+                **describe_store(settings.store),
+            }
+        ],
+        "volumes": [{"name": "scratch", "emptyDir": {}}],
+    }
+    return {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": {
+            "name": name,
+            "namespace": settings.namespace,
+            "labels": labels,
+        },
+        "spec": {
+            "backoffLimit": _BACKOFF_LIMIT,
+            "activeDeadlineSeconds": jobs.active_deadline_seconds,
+            "podReplacementPolicy": "Failed",
+            "podFailurePolicy": {
+                "rules": [
+                    {
+                        "action": "FailJob",
+                        "onExitCodes": {
+                            "containerName": _CONTAINER,
+                            "operator": "In",
+                            "values": [REFUSED],
+                        },
+                    },
+                    {
+                        "action": "Ignore",
+                        "onPodConditions": [
+                            {"type": "DisruptionTarget", "status": "True"}
+                        ],
+                    },
+                ]
+            },
+            "template": {"metadata": {"labels": labels}, "spec": pod},
+        },
+    }

@@ -1,0 +1,116 @@
+"""What the operator is told by whoever installs it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import yaml
+from pydantic import Field, ValidationError
+
+from anabranch.api.model import Model, find_errors
+from anabranch.api.text import DnsLabel, DnsSubdomain, LabelName, LabelValue, Port
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+PullPolicy = Literal["Always", "IfNotPresent", "Never"]
+Resources = dict[str, dict[str, str]]
+"""Kubernetes' ``ResourceRequirements``: limits and requests."""
+
+
+class StoreSettings(Model):
+    """Where the object store is."""
+
+    bucket: Annotated[str, Field(min_length=3, max_length=63)]
+    """The bucket; it is made if it is missing."""
+    endpoint: str = ""
+    """The URL of S3; AWS by default."""
+    secret: str = ""
+    """The Secret whose keys are boto3's variables, such as AWS_ACCESS_KEY_ID."""
+
+
+class JobSettings(Model):
+    """The pods of Jobs."""
+
+    image: str
+    """The operator's own."""
+    image_pull_policy: PullPolicy = "IfNotPresent"
+    """When it is pulled."""
+    service_account: DnsSubdomain = "anabranch-jobs"
+    """Whom list jobs ask the API server as."""
+    resources: Resources = {}
+    """What a job may use."""
+    active_deadline_seconds: Annotated[int, Field(ge=60)] = 86_400
+    """How long one may take."""
+
+
+class EnrolSettings(Model):
+    """Nodes that become agents by a label."""
+
+    label: LabelName
+    """The label's name; its value must be ``true``."""
+    labels: dict[LabelName, LabelValue] = {}
+    """What the Agents are labelled with."""
+    spec: dict[str, Any] = {}
+    """The Agents' spec, but for nodeName."""
+
+
+class AgentSettings(Model):
+    """The pods of agents."""
+
+    image: str
+    """The agent's."""
+    image_pull_policy: PullPolicy = "IfNotPresent"
+    """When it is pulled."""
+    service_account: DnsSubdomain = "anabranch-agent"
+    """Whom agents ask the API server as."""
+    privileged: bool = True
+    """Whether they are; otherwise they may use NET_RAW and NET_ADMIN."""
+    resources: Resources = {}
+    """What an agent may use."""
+    scratch_size_limit: str = "2Gi"
+    """How much an agent may keep for the store, while that is away."""
+    priority_class_name: str = ""
+    """Their PriorityClass."""
+    health_port: Port = 9465
+    """Where they listen on their nodes' addresses."""
+    enrol: EnrolSettings | None = None
+    """Nodes that become agents by a label."""
+
+
+class Settings(Model):
+    """All of it."""
+
+    namespace: DnsLabel
+    """The system namespace: of Agents, the ProbingPolicy, agent pods and Jobs."""
+    watch_namespaces: tuple[DnsLabel, ...] = ()
+    """Where measurements are served; everywhere by default."""
+    store: StoreSettings
+    """Where the object store is."""
+    jobs: JobSettings
+    """The pods of Jobs."""
+    agents: AgentSettings
+    """The pods of agents."""
+
+
+class SettingsError(ValueError):
+    """What is wrong with the settings, with the remedy."""
+
+
+def read_settings(file: Path) -> Settings:
+    """The settings in a YAML file.
+
+    Raises:
+        OSError: When it can't be read.
+        SettingsError: When it is not right, with all that is wrong.
+    """
+    try:
+        return Settings.read(yaml.safe_load(file.read_text()))
+    except yaml.YAMLError as error:
+        raise SettingsError(f"{file} is no YAML: {error}") from error
+    except ValidationError as error:
+        told = (
+            f"{file}: {'.'.join(map(str, each['loc']))}: {each['msg']}"
+            for each in find_errors(error)
+        )
+        raise SettingsError("\n".join(told)) from error

@@ -1,0 +1,24 @@
+"""How a container learns where the object store is."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from anabranch.store.environment import BUCKET, ENDPOINT
+
+if TYPE_CHECKING:
+    from anabranch.manifests.settings import StoreSettings
+
+
+def describe_store(
+    store: StoreSettings, more: dict[str, str] | None = None
+) -> dict[str, Any]:
+    """The environment of a container that uses the store; ``more`` goes with it."""
+    values = {BUCKET: store.bucket, ENDPOINT: store.endpoint, **(more or {})}
+    variables: list[dict[str, Any]] = [
+        {"name": name, "value": value} for name, value in values.items() if value
+    ]
+    return {
+        "env": variables,
+        "envFrom": [{"secretRef": {"name": store.secret}}] if store.secret else [],
+    }

@@ -1,0 +1,1 @@
+"""Level-triggered: observe, decide (pure), apply; a module a kind."""

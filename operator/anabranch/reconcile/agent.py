@@ -1,0 +1,135 @@
+"""Agents: each the pod that it is, replaced when it ends or is to be another one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from anabranch.api.agent import AgentStatus
+from anabranch.cluster.client import FORBIDDEN, RefusedError
+from anabranch.cluster.objects import ForeignError, Place
+from anabranch.manifests.agents import build_pod, find_template
+from anabranch.reconcile.conditions import Conditions
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from anabranch.api import Agent
+    from anabranch.reconcile.toolbox import Toolbox
+    from anabranch.reconcile.views import PodView
+
+_OVER = {"Succeeded", "Failed"}
+"""The phases of pods that kubelet starts no more."""
+
+
+@dataclass(frozen=True)
+class AgentDecision:
+    """What is to be said of an agent, and done with its pod."""
+
+    status: AgentStatus
+    creates: bool = False
+    deletes: PodView | None = None
+
+
+def decide_agent(
+    agent: Agent, pod: PodView | None, template: str, active: int, now: datetime
+) -> AgentDecision:
+    """What is to be done for an agent that has so many active Rounds.
+
+    ``template`` tells the pod that it is to be from others.
+    """
+    conditions = Conditions(agent, agent.status.conditions, now)
+    creates, deletes = pod is None, None
+    if pod is None:
+        conditions.set("Ready", "PodMissing", "its pod is made", holds=False)
+    elif pod.is_going:
+        conditions.set("Ready", "PodEnding", "its pod is about to end", holds=False)
+    elif pod.phase in _OVER:
+        deletes = pod
+        message = f"its pod has ended: {pod.message or pod.phase}"
+        conditions.set("Ready", "PodEnded", message, holds=False)
+    elif pod.template != template and (not active or not pod.is_ready):
+        deletes = pod
+        conditions.set("Ready", "Replacing", "its pod is replaced", holds=False)
+    elif pod.is_ready:
+        waits = pod.template != template
+        reason = "Draining" if waits else "PodReady"
+        message = "its pod is replaced after its rounds" if waits else "it can probe"
+        conditions.set("Ready", reason, message)
+    else:
+        message = pod.message or "its pod is not ready yet"
+        conditions.set("Ready", "PodNotReady", message, holds=False)
+    status = AgentStatus(
+        observed_generation=agent.metadata.generation,
+        conditions=conditions.all,
+        pod_name=pod.name if pod else None,
+        version=pod.image.rpartition(":")[2] if pod else None,
+        active_rounds=active,
+    )
+    return AgentDecision(status, creates, deletes)
+
+
+@dataclass(frozen=True)
+class Agents:
+    """Reconciles Agents."""
+
+    tools: Toolbox
+
+    async def reconcile(self, namespace: str, name: str) -> float | None:
+        """Sees that an agent has its pod; gives when to look again, in seconds.
+
+        Raises:
+            RefusedError: When the API server does not do it.
+            UnreachableError: When the API server can't be reached.
+        """
+        tools = self.tools
+        found = tools.inventory.agents.get((namespace, name))
+        agent = next(iter(found or ()), None)
+        if agent is None or agent.metadata.deletion_timestamp:
+            return None  # Kubernetes removes its pod.
+        agent = tools.recall(agent)
+        if namespace != tools.settings.namespace:
+            await self._refuse(
+                agent,
+                "WrongNamespace",
+                f"Agents count in namespace {tools.settings.namespace!r} alone; make "
+                "it there",
+            )
+            return None
+        manifest = build_pod(tools.settings, agent)
+        pod = tools.inventory.find_pod(name)
+        active = tools.inventory.find_active(name)
+        template = find_template(manifest)
+        decision = decide_agent(agent, pod, template, active, tools.now())
+        await tools.say(agent, decision.status)
+        if decision.deletes:
+            place = Place("Pod", namespace, decision.deletes.name)
+            await tools.objects.delete(place, decision.deletes.uid)
+        if decision.creates:
+            try:
+                await tools.objects.create(manifest)
+            except ForeignError as error:
+                await self._refuse(agent, "NameTaken", str(error))
+                return tools.look_seconds
+            except RefusedError as error:
+                if error.status != FORBIDDEN:
+                    raise
+                message = f"its pod is not allowed here: {error}; see the namespace's "
+                await self._refuse(
+                    agent,
+                    "PodForbidden",
+                    f"{message}label pod-security.kubernetes.io/enforce, and quotas",
+                )
+                return tools.look_seconds
+        return None
+
+    async def _refuse(self, agent: Agent, reason: str, message: str) -> None:
+        agent = self.tools.recall(agent)
+        conditions = Conditions(agent, agent.status.conditions, self.tools.now())
+        conditions.set("Ready", reason, message, holds=False)
+        conditions.set("Stalled", reason, message)
+        update = {
+            "conditions": conditions.all,
+            "observed_generation": agent.metadata.generation,
+        }
+        await self.tools.say(agent, agent.status.model_copy(update=update))

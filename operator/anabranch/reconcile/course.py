@@ -1,0 +1,264 @@
+"""What comes next in the run of each agent; pure."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from anabranch.manifests.rounds import name_step
+from anabranch.reconcile.observation import (
+    ChangeRound,
+    CreateJob,
+    CreateRound,
+    DeleteJob,
+    DeleteRound,
+    ExpireJob,
+    RunView,
+)
+from anabranch.rounds.steps import FIRST
+from anabranch.runs.record import choose_rate
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from anabranch.api import Round
+    from anabranch.reconcile.observation import Action, AgentView, Observation
+    from anabranch.reconcile.views import JobView
+    from anabranch.rounds.steps import Step
+    from anabranch.runs.roster import Member
+
+CUT_SECONDS = 90
+"""How long an agent has for its last parts, once it is told to stop."""
+_KEPT_ROUNDS = 3
+"""Rounds of an agent that are kept once they are over."""
+_JOB_SECONDS = 600
+"""How long finished Jobs are kept, for people who want to see their logs."""
+
+
+class State(enum.Enum):
+    """Where an agent's run is."""
+
+    PLANNING = "planning"
+    PROBING = "probing"
+    DONE = "done"
+    FAILED = "failed"
+    CUT = "cut"
+    """Ended by a deadline, with what it had found."""
+
+
+@dataclass(frozen=True)
+class Course:
+    """How the run of an agent goes on."""
+
+    member: Member
+    state: State
+    message: str
+    """What is wrong, if anything is."""
+    step: Step
+    """The step that it is in, or ended with."""
+    probes: int
+    replies: int
+    actions: tuple[Action, ...] = ()
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing more comes."""
+        return self.state in {State.DONE, State.FAILED, State.CUT}
+
+    @property
+    def is_healthy(self) -> bool:
+        """Whether it does its part."""
+        return not self.message
+
+
+def find_courses(seen: Observation, *, deadline_age: float | None) -> list[Course]:
+    """How each agent goes on.
+
+    ``deadline_age`` is for how many seconds the run takes longer than it may.
+    """
+    members = seen.roster.members if seen.roster else ()
+    return [_Navigator(seen, each, deadline_age).find() for each in members]
+
+
+@dataclass(frozen=True)
+class _Navigator:
+    """Finds the course of one agent."""
+
+    seen: Observation
+    member: Member
+    deadline_age: float | None
+
+    def find(self) -> Course:
+        course = self._find()
+        return replace(course, actions=(*self._tidy(), *course.actions))
+
+    def _find(self) -> Course:
+        step = self._run.step
+        if step is None:
+            outcomes = self._run.outcomes
+            if outcomes[max(outcomes)].is_cut:
+                return self._go(State.CUT, message="it took longer than it may")
+            return self._go(State.DONE)
+        if message := self._find_failure(step):
+            return self._go(State.FAILED, message=message)
+        if self.deadline_age is not None:
+            return self._cut(step, self.deadline_age)
+        return self._probe(step)
+
+    def _probe(self, step: Step) -> Course:
+        """Has the step be planned, probed and concluded."""
+        agent = self._agent
+        if agent is None:
+            # Its Rounds would wait for it for good.
+            name = self.member.name
+            message = f"there is no Agent {name!r} any more that serves this namespace"
+            return self._go(State.FAILED, message=message)
+        if self._run.summary is None:
+            return self._go(State.PLANNING, *self._start_job("begin"))
+        trouble = "" if agent.is_ready else agent.message or "it is not ready"
+        found = self._round(step)
+        if found is None:
+            create = self._create_round(agent, step)
+            return self._go(State.PROBING, *create, message=trouble)
+        if _is_complete(found):
+            return self._go(State.PLANNING, *self._conclude(step))
+        return self._go(State.PROBING, *self._steer(found, agent), message=trouble)
+
+    @property
+    def _run(self) -> RunView:
+        return self.seen.runs.get(self.member.name, RunView())
+
+    @property
+    def _agent(self) -> AgentView | None:
+        view = self.seen.agents.get(self.member.name)
+        if view is None or view.agent.spec.allowed_namespaces is None:
+            return view
+        namespace = self.seen.measurement.metadata.namespace
+        return view if namespace in view.agent.spec.allowed_namespaces else None
+
+    def _name(self, suffix: str) -> str:
+        return name_step(self.seen.measurement, self.member.name, suffix)
+
+    def _round(self, step: Step) -> Round | None:
+        return self.seen.rounds.get(self._name(str(step)))
+
+    def _job(self, suffix: str) -> JobView | None:
+        return self.seen.jobs.get(self._name(suffix))
+
+    def _find_failure(self, step: Step) -> str:
+        """Why the run can't go on, if that is so."""
+        for suffix in ("begin", str(step)):
+            job = self._job(suffix)
+            if job and job.is_failed:
+                return f"Job {job.name}: {job.message}"
+        found = self._round(step)
+        failed = found and next(
+            (c for c in found.status.conditions if c.type == "Failed"), None
+        )
+        if found and failed and failed.status == "True":
+            return f"Round {found.metadata.name}: {failed.message}"
+        return ""
+
+    def _start_job(self, suffix: str, *more: str) -> Iterator[Action]:
+        job = self._job(suffix)
+        if job is not None:
+            # What it said it has done is not in the store: it is done once more.
+            if job.is_complete:
+                yield DeleteJob(job.name, job.uid)
+            return
+        metadata = self.seen.measurement.metadata
+        where = ("--measurement", metadata.uid)
+        which = ("--run-id", self.seen.measurement.spec.run_id)
+        word = "begin" if suffix == "begin" else "conclude"
+        yield CreateJob(
+            self._name(suffix),
+            (word, *where, *which, "--agent", self.member.name, *more),
+            agent=self.member.name,
+        )
+
+    def _conclude(self, step: Step, *more: str) -> Iterator[Action]:
+        yield from self._start_job(str(step), "--step", str(step), *more)
+
+    def _create_round(self, agent: AgentView, step: Step) -> Iterator[Action]:
+        summary = self._run.summary
+        if summary and not agent.is_outdated and not self.seen.measurement.spec.suspend:
+            yield CreateRound(agent.agent, step, summary, self._find_rate(agent))
+
+    def _steer(self, found: Round, agent: AgentView) -> Iterator[Action]:
+        suspend = self.seen.measurement.spec.suspend
+        rate = self._find_rate(agent)
+        if (found.spec.rate, found.spec.suspend) != (rate, suspend):
+            yield ChangeRound(found.metadata.name, rate, suspend)
+
+    def _find_rate(self, agent: AgentView) -> int:
+        entries = self.seen.measurement.spec.agents
+        entry = next((e for e in entries if e.name == self.member.entry), None)
+        policy = self.seen.policy
+        if policy is None and self.seen.roster:
+            # Without a policy agents are silent, whatever their rate.
+            policy = self.seen.roster.policy
+        if entry is None or policy is None:
+            raise ValueError("a run has a policy, and its agents are entries")
+        return choose_rate(agent.agent, entry, policy)
+
+    def _cut(self, step: Step, age: float) -> Course:
+        """Has an agent stop, and what it stored be looked at."""
+        found = self._round(step)
+        message = "it took longer than it may"
+        if found is None:
+            return self._go(State.CUT, message=message)
+        if _is_complete(found) or _is_stopped(found) or age > CUT_SECONDS:
+            job = self._conclude(step, "--last")
+            return self._go(State.PLANNING, *job, message=message)
+        if found.spec.suspend:
+            return self._go(State.PROBING, message=message)
+        change = ChangeRound(found.metadata.name, found.spec.rate, suspend=True)
+        return self._go(State.PROBING, change, message=message)
+
+    def _tidy(self) -> Iterator[Action]:
+        """Removes what is over and recorded, but for what people may look at."""
+        rounds = [
+            found
+            for step in self._run.outcomes
+            if (found := self._round(step)) is not None
+        ]
+        for each in rounds[:-_KEPT_ROUNDS]:
+            yield DeleteRound(each.metadata.name, each.metadata.uid)
+        done = [str(step) for step in self._run.outcomes]
+        if done or self._run.summary:
+            done.append("begin")
+        for suffix in done:
+            job = self._job(suffix)
+            if job and job.is_complete and not job.expires:
+                yield ExpireJob(job.name, _JOB_SECONDS)
+
+    def _go(self, state: State, *actions: Action, message: str = "") -> Course:
+        run = self._run
+        current = self._round(run.step) if run.step else None
+        status = current.status if current else None
+        probes = sum(outcome.probes for outcome in run.outcomes.values())
+        replies = sum(outcome.replies for outcome in run.outcomes.values())
+        return Course(
+            member=self.member,
+            state=state,
+            message=message,
+            step=run.step or max(run.outcomes, default=FIRST),
+            probes=probes + ((status and status.probes_sent) or 0),
+            replies=replies + ((status and status.replies_received) or 0),
+            actions=actions,
+        )
+
+
+def _is_complete(found: Round) -> bool:
+    return any(
+        c.type == "Complete" and c.status == "True" for c in found.status.conditions
+    )
+
+
+def _is_stopped(found: Round) -> bool:
+    """Whether an agent that was told to stop says that it has."""
+    return found.spec.suspend and any(
+        c.type == "Ready" and c.status == "False" and c.reason == "Suspended"
+        for c in found.status.conditions
+    )

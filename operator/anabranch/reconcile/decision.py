@@ -1,0 +1,377 @@
+"""What is to be said of a measurement, and done for it; pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from anabranch.api.measurement import (
+    AgentCounts,
+    MeasurementStatus,
+    MeasurementTotals,
+    PinnedList,
+    Results,
+    UnhealthyAgent,
+)
+from anabranch.manifests.rounds import name_step
+from anabranch.reconcile.conditions import Conditions
+from anabranch.reconcile.course import State, find_courses
+from anabranch.reconcile.observation import (
+    CreateJob,
+    Decision,
+    DeleteJob,
+    DeleteRound,
+    ExpireJob,
+    PutRoster,
+)
+from anabranch.reconcile.start import find_members, find_obstacle, make_roster
+from anabranch.store.keys import SurveyKeys
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from anabranch.reconcile.course import Course
+    from anabranch.reconcile.observation import Action, Observation
+    from anabranch.reconcile.start import Obstacle
+
+_MAX_UNHEALTHY = 20
+_LOOK_SECONDS = 30.0
+"""How often a run is looked at that waits for something that nobody tells."""
+_JOB_SECONDS = 600
+RESULTS = "results"
+"""What the name of the results job ends with."""
+
+
+def decide(seen: Observation, bucket: str) -> Decision:
+    """What is to be said and done; ``bucket`` is where results are."""
+    return _Decider(seen, bucket).decide()
+
+
+def find_part(seen: Observation) -> str:
+    """What tells the rehearsal of a spec from those of others, and from the run."""
+    return f"+dry{seen.measurement.metadata.generation}"
+
+
+def name_count(seen: Observation, agent: str) -> str:
+    """The name of the Job that counts what an agent would send."""
+    generation = seen.measurement.metadata.generation
+    return name_step(seen.measurement, agent, f"count{generation}")
+
+
+@dataclass
+class _Decider:
+    seen: Observation
+    bucket: str
+    conditions: Conditions = field(init=False)
+    before: MeasurementStatus = field(init=False)
+    """What was said of this run; of another one nothing is to stay."""
+
+    def __post_init__(self) -> None:
+        measurement = self.seen.measurement
+        is_same = measurement.status.run_id == measurement.spec.run_id
+        fresh = MeasurementStatus(run_id=measurement.spec.run_id)
+        self.before = measurement.status if is_same else fresh
+        conditions = self.before.conditions
+        self.conditions = Conditions(measurement, conditions, self.seen.now)
+
+    def decide(self) -> Decision:
+        spec = self.seen.measurement.spec
+        strays = tuple(self._find_strays())
+        if self.before.completion_time:
+            decision = self._rest()
+        elif self.before.start_time:
+            decision = self._run()
+        elif spec.suspend:
+            decision = self._say("Suspended", "suspend is true")
+        elif obstacle := find_obstacle(self.seen):
+            decision = self._wait(obstacle)
+        elif spec.dry_run:
+            decision = self._rehearse()
+        else:
+            decision = self._start()
+        return replace(decision, actions=strays + decision.actions)
+
+    def _say(
+        self, reason: str, message: str, *actions: Action, again: float | None = None
+    ) -> Decision:
+        """Says why nothing goes on."""
+        if reason == "Suspended":
+            self.conditions.set("Suspended", reason, message)
+        self.conditions.set("Ready", reason, message, holds=False)
+        return self._decide(*actions, again=again)
+
+    def _decide(
+        self,
+        *actions: Action,
+        again: float | None = None,
+        told: Mapping[str, object] | None = None,
+    ) -> Decision:
+        """Says what the conditions are, and ``told`` of other fields."""
+        if not any(each.type == "Complete" for each in self.conditions.all):
+            message = "there is more to come"
+            self.conditions.set("Complete", "NotYet", message, holds=False)
+        status = self.before.model_copy(
+            update={
+                "observed_generation": self.seen.measurement.metadata.generation,
+                "run_id": self.seen.measurement.spec.run_id,
+                "conditions": self.conditions.all,
+                **(told or {}),
+            }
+        )
+        return Decision(status, actions, again)
+
+    def _wait(self, obstacle: Obstacle) -> Decision:
+        """Says what is in the way of a start, for as long as that may be."""
+        spec, now = self.seen.measurement.spec, self.seen.now
+        ready = next((c for c in self.before.conditions if c.type == "Ready"), None)
+        since = ready.last_transition_time if ready else now
+        if spec.start_at:
+            since = max(since, spec.start_at)
+        limit = spec.start_deadline_seconds
+        if limit and now >= since + timedelta(seconds=limit):
+            message = f"it could not start for {limit} s: {obstacle.message}"
+            return self._fail("StartDeadlineExceeded", message)
+        if obstacle.is_for_good:
+            self.conditions.set("Stalled", obstacle.reason, obstacle.message)
+        waits = [_LOOK_SECONDS]
+        if limit:
+            waits.append((since - now).total_seconds() + limit)
+        if spec.start_at and spec.start_at > now:
+            waits = [(spec.start_at - now).total_seconds()]
+        return self._say(obstacle.reason, obstacle.message, again=min(waits))
+
+    def _start(self) -> Decision:
+        """Says that the run has started: from now on its spec is fixed."""
+        self.conditions.set("Ready", "Started", "the run has started")
+        told = {"start_time": self.seen.now, "target_lists": self._pin()}
+        return self._decide(again=0.0, told=told)
+
+    def _pin(self) -> tuple[PinnedList, ...]:
+        names = {entry.target_list for entry in self.seen.measurement.spec.agents}
+        return tuple(
+            PinnedList(name=name, digest=digest)
+            for name in sorted(names)
+            if (digest := self.seen.lists[name].status.digest)
+        )
+
+    def _rehearse(self) -> Decision:
+        """Counts what would be sent, and sends nothing."""
+        seen = self.seen
+        if seen.roster is None:
+            put = PutRoster(make_roster(seen, self._pin()), is_rehearsal=True)
+            return self._say("Counting", "probes are counted", put, again=0.0)
+        members = seen.roster.members
+        names = {each.name: name_count(seen, each.name) for each in members}
+        for job in (seen.jobs.get(name) for name in names.values()):
+            if job and job.is_failed:
+                self.conditions.set("Failed", "Refused", job.message)
+                self.conditions.set("Stalled", "Refused", job.message)
+                return self._say("Refused", job.message)
+        where = ("--measurement", seen.measurement.metadata.uid)
+        which = ("--run-id", seen.measurement.spec.run_id, "--part", find_part(seen))
+        jobs = [
+            CreateJob(name, ("count", *where, *which, "--agent", agent), agent)
+            for agent, name in names.items()
+            if agent not in seen.counts and name not in seen.jobs
+        ]
+        if len(seen.counts) < len(members):
+            return self._say("Counting", "probes are counted", *jobs)
+        probes = sum(each.probes for each in seen.counts.values())
+        targets = sum(each.targets for each in seen.counts.values())
+        message = (
+            f"{len(members)} agents would send {probes:,} probes to {targets:,} "
+            "targets in the first round; set dryRun to false to start"
+        )
+        self.conditions.set("Ready", "DryRun", message)
+        self.conditions.set("Complete", "DryRun", message)
+        return self._decide()
+
+    def _run(self) -> Decision:
+        """Goes on with a run, agent by agent."""
+        seen, spec = self.seen, self.seen.measurement.spec
+        if seen.roster is None:
+            if seen.policy is None:
+                return self._say("NoPolicy", "there is no valid ProbingPolicy any more")
+            put = PutRoster(make_roster(seen, self.before.target_lists))
+            self.conditions.set("Ready", "Started", "the run has started")
+            return self._decide(put, again=0.0)
+        left = self._find_time_left()
+        is_overdue = left is not None and left <= 0
+        courses = find_courses(seen, deadline_age=-(left or 0) if is_overdue else None)
+        actions = [action for course in courses for action in course.actions]
+        told = self._count(courses)
+        if all(course.is_over for course in courses):
+            return self._finish(courses, actions, told)
+        again = _LOOK_SECONDS if left is None or is_overdue else left
+        again = min(again, _LOOK_SECONDS) if told["unhealthy_agents"] else again
+        running = [course for course in courses if not course.is_over]
+        if spec.suspend:
+            self.conditions.set("Suspended", "Suspended", "suspend is true")
+            reason, message = "Suspended", "suspend is true"
+        elif seen.policy is None:
+            reason, message = "NoPolicy", "there is no valid ProbingPolicy any more"
+        elif seen.policy.stop:
+            reason, message = "ProbingStopped", "the ProbingPolicy stops all probing"
+        elif not any(course.is_healthy for course in running):
+            reason = "AgentsUnavailable"
+            message = f"{running[0].member.name}: {running[0].message}"
+        else:
+            over, every = len(courses) - len(running), len(courses)
+            message = f"round {told['round']}: {over} of {every} agents are through"
+            self.conditions.set("Ready", "Running", message)
+            return self._decide(*actions, again=again, told=told)
+        self.conditions.set("Ready", reason, message, holds=False)
+        return self._decide(*actions, again=again, told=told)
+
+    def _find_time_left(self) -> float | None:
+        """How many seconds the run may still take, if there is a limit."""
+        policy, spec = self.seen.policy, self.seen.measurement.spec
+        of_policy = policy.limits.max_duration_seconds if policy else None
+        limits = [each for each in (spec.active_deadline_seconds, of_policy) if each]
+        if not limits or self.before.start_time is None:
+            return None
+        end = self.before.start_time + timedelta(seconds=min(limits))
+        return (end - self.seen.now).total_seconds()
+
+    def _count(self, courses: list[Course]) -> dict[str, object]:
+        """What is told of the agents."""
+        states = [course.state for course in courses]
+        finished = states.count(State.DONE)
+        failed = states.count(State.FAILED) + states.count(State.CUT)
+        running = len(states) - finished - failed
+        healthy = sum(course.is_healthy for course in courses)
+        unhealthy = [course for course in courses if not course.is_healthy]
+        return {
+            "round": max((course.step.round for course in courses), default=0),
+            "totals": MeasurementTotals(
+                probes=sum(course.probes for course in courses),
+                replies=sum(course.replies for course in courses),
+            ),
+            "agents": AgentCounts(
+                total=len(courses), running=running, finished=finished, failed=failed
+            ),
+            "agents_summary": f"{healthy}/{len(courses)}",
+            "unhealthy_agents": tuple(
+                UnhealthyAgent(name=course.member.name, reason=course.message[:1024])
+                for course in unhealthy[:_MAX_UNHEALTHY]
+            ),
+        }
+
+    def _finish(
+        self, courses: list[Course], actions: list[Action], told: dict[str, object]
+    ) -> Decision:
+        """Gathers the results, and says how the run ended."""
+        seen = self.seen
+        name = name_step(seen.measurement, "", RESULTS)
+        job = seen.jobs.get(name)
+        if job and job.is_failed:
+            message = f"Job {job.name}: {job.message}"
+            return self._fail("ResultsFailed", message, *actions, told=told)
+        if seen.findings is None:
+            keys = self._keys
+            arguments = ("--measurement", keys.measurement, "--run-id", keys.run_id)
+            agents = (course.member.name for course in courses)
+            create = CreateJob(name, (RESULTS, *arguments, *agents))
+            more: list[Action] = [create] if job is None else []
+            if job and job.is_complete:
+                more = [DeleteJob(job.name, job.uid)]
+            self.conditions.set("Ready", "Gathering", "results are gathered")
+            return self._decide(*actions, *more, told=told)
+        found = seen.findings
+        totals = told["totals"]
+        if isinstance(totals, MeasurementTotals):
+            counted = {"nodes": found.interfaces, "links": found.links}
+            told["totals"] = totals.model_copy(update=counted)
+        told["results"] = tuple(
+            Results(name=table, uri=f"s3://{self.bucket}/{self._keys.table(table)}")
+            for table in found.tables
+        )
+        return self._conclude(courses, actions, told)
+
+    def _conclude(
+        self, courses: list[Course], actions: list[Action], told: dict[str, object]
+    ) -> Decision:
+        bad = [course for course in courses if course.state is not State.DONE]
+        if any(course.state is State.CUT for course in bad):
+            message = (
+                f"it took longer than it may; {len(courses) - len(bad)} of "
+                f"{len(courses)} agents were through, and what was found is kept"
+            )
+            return self._fail("DeadlineExceeded", message, *actions, told=told)
+        if bad and len(bad) == len(courses):
+            message = f"{bad[0].member.name}: {bad[0].message}"
+            return self._fail("AgentsFailed", message, *actions, told=told)
+        good = len(courses) - len(bad)
+        reason = "PartlyComplete" if bad else "Completed"
+        message = f"{good} of {len(courses)} agents are through"
+        self.conditions.set("Ready", reason, message)
+        self.conditions.set("Complete", reason, message)
+        return self._end(*actions, told=told)
+
+    def _fail(
+        self,
+        reason: str,
+        message: str,
+        *actions: Action,
+        told: Mapping[str, object] | None = None,
+    ) -> Decision:
+        self.conditions.set("Failed", reason, message)
+        self.conditions.set("Stalled", reason, message)
+        self.conditions.set("Ready", reason, message, holds=False)
+        return self._end(*actions, told=told or {})
+
+    def _end(self, *actions: Action, told: Mapping[str, object]) -> Decision:
+        ended = {"completion_time": self.seen.now}
+        return self._decide(*actions, again=0.0, told={**told, **ended})
+
+    def _rest(self) -> Decision:
+        """Keeps what is said of a run that is over, and removes its children."""
+        for each in self.before.conditions:
+            holds = each.status == "True"
+            self.conditions.set(each.type, each.reason, each.message, holds=holds)
+        ttl = self.seen.measurement.spec.ttl_seconds_after_finished
+        ended = self.before.completion_time
+        left = None
+        if ttl is not None and ended is not None:
+            left = (ended + timedelta(seconds=ttl) - self.seen.now).total_seconds()
+        if left is not None and left <= 0:
+            return self._decide(
+                *(
+                    DeleteRound(each.metadata.name, each.metadata.uid)
+                    for each in self.seen.rounds.values()
+                ),
+                *(DeleteJob(each.name, each.uid) for each in self.seen.jobs.values()),
+            )
+        expired = (
+            ExpireJob(each.name, _JOB_SECONDS)
+            for each in self.seen.jobs.values()
+            if each.is_complete and not each.expires
+        )
+        return self._decide(*expired, again=left)
+
+    @property
+    def _keys(self) -> SurveyKeys:
+        measurement = self.seen.measurement
+        return SurveyKeys(measurement.metadata.uid, measurement.spec.run_id)
+
+    def _find_strays(self) -> Iterator[Action]:
+        """Removes Rounds of other runs, and Jobs of other runs and rehearsals."""
+        seen, run_id = self.seen, self.seen.measurement.spec.run_id
+        for found in seen.rounds.values():
+            if found.spec.run_id != run_id:
+                yield DeleteRound(found.metadata.name, found.metadata.uid)
+        members = seen.roster.members if seen.roster else find_members(seen)
+        own = tuple(
+            name_step(seen.measurement, agent, "")
+            for agent in (*(each.name for each in members), "")
+        )
+        is_dry = seen.measurement.spec.dry_run
+        for job in seen.jobs.values():
+            suffix = job.name.rpartition("-")[2]
+            is_count = suffix.startswith("count")
+            is_stale = is_count and not (
+                is_dry and suffix == f"count{seen.measurement.metadata.generation}"
+            )
+            if is_stale or not job.name.startswith(own):
+                yield DeleteJob(job.name, job.uid)

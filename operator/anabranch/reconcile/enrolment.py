@@ -1,0 +1,45 @@
+"""Enrolment: every node with a label is an Agent."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from anabranch.cluster.objects import ForeignError, Place
+from anabranch.manifests.agents import build_enrolled_agent
+from anabranch.manifests.labels import ENROLLED
+
+if TYPE_CHECKING:
+    from anabranch.reconcile.toolbox import Toolbox
+
+
+@dataclass(frozen=True)
+class Enrolment:
+    """Reconciles nodes."""
+
+    tools: Toolbox
+
+    async def reconcile(self, _: str, name: str) -> float | None:
+        """Sees that a node is an Agent if it has the label, and none if it has not.
+
+        An Agent of its name that somebody else made is left as it is.
+
+        Raises:
+            RefusedError: When the API server does not do it.
+            UnreachableError: When the API server can't be reached.
+        """
+        tools, enrol = self.tools, self.tools.settings.agents.enrol
+        if enrol is None:
+            return None
+        node = next(iter(tools.inventory.nodes.get(("", name), ())), None)
+        agent = tools.inventory.find_agents().get(name)
+        wanted = node is not None and node.labels.get(enrol.label) == "true"
+        if wanted and agent is None:
+            try:
+                await tools.objects.create(build_enrolled_agent(tools.settings, name))
+            except ForeignError:
+                return tools.look_seconds
+        if not wanted and agent and agent.metadata.labels.get(ENROLLED) == "true":
+            place = Place("Agent", tools.settings.namespace, name)
+            await tools.objects.delete(place, agent.metadata.uid)
+        return None

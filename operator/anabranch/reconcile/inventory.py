@@ -1,0 +1,121 @@
+"""All objects that reconcilers look at, as watches keep them up to date."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
+
+from anabranch.api.policy import POLICY_NAME
+from anabranch.manifests.agents import name_pod
+from anabranch.manifests.labels import AGENT, MEASUREMENT, TARGET_LIST
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+    from anabranch.api import Agent, Measurement, ProbingPolicy, Round, TargetList
+    from anabranch.reconcile.views import JobView, NodeView, PodView
+
+    Index = Mapping[tuple[str, str], Collection["Value"]]
+    """Objects by namespace and name, or by what they belong to."""
+
+Value = TypeVar("Value")
+
+
+@dataclass(frozen=True)
+class Inventory:
+    """The objects, each index a live view."""
+
+    system: str
+    """The system namespace."""
+    measurements: Index[Measurement]
+    agents: Index[Agent]
+    lists: Index[TargetList]
+    policies: Index[ProbingPolicy]
+    rounds_by_measurement: Index[Round]
+    """By ``("", UID)`` of the measurement."""
+    rounds_by_agent: Index[Round]
+    """By ``("", name)`` of the agent."""
+    jobs: Index[JobView]
+    """By ``("", UID)`` of the measurement or target list."""
+    pods: Index[PodView]
+    nodes: Index[NodeView]
+    """By ``("", name)``."""
+
+    def find_policy(self) -> ProbingPolicy | None:
+        """The one that counts, if it is there."""
+        return _first(self.policies, (self.system, POLICY_NAME))
+
+    def find_agents(self) -> dict[str, Agent]:
+        """Those that count, by name."""
+        found = {}
+        for (namespace, name), agents in self.agents.items():
+            if namespace == self.system:
+                found[name] = next(iter(agents))
+        return found
+
+    def find_lists(self, namespace: str) -> dict[str, TargetList]:
+        """The target lists of a namespace, by name."""
+        return {
+            name: next(iter(lists))
+            for (place, name), lists in self.lists.items()
+            if place == namespace
+        }
+
+    def find_rounds(self, uid: str) -> dict[str, Round]:
+        """The Rounds of a measurement, by name."""
+        rounds = self.rounds_by_measurement.get(("", uid), ())
+        return {each.metadata.name: each for each in rounds}
+
+    def find_jobs(self, uid: str) -> dict[str, JobView]:
+        """The Jobs of a measurement or target list, by name."""
+        return {each.name: each for each in self.jobs.get(("", uid), ())}
+
+    def find_pod(self, agent: str) -> PodView | None:
+        """The pod of an agent, if there is one."""
+        return _first(self.pods, (self.system, name_pod(agent)))
+
+    def find_active(self, agent: str) -> int:
+        """How many Rounds an agent has that are not over."""
+        rounds = self.rounds_by_agent.get(("", agent), ())
+        return sum(not is_over(each) for each in rounds)
+
+    def find_unfinished(self) -> list[tuple[str, str]]:
+        """The measurements that others may matter to: namespace and name."""
+        return [
+            key
+            for key, found in self.measurements.items()
+            if not all(each.is_finished for each in found)
+        ]
+
+    def find_by_uid(self, uid: str) -> Measurement | TargetList | None:
+        """What a Job works for, if it is there."""
+        for found in self.measurements.values():
+            for measurement in found:
+                if measurement.metadata.uid == uid:
+                    return measurement
+        for lists in self.lists.values():
+            for target_list in lists:
+                if target_list.metadata.uid == uid:
+                    return target_list
+        return None
+
+
+def find_owner(labels: Mapping[str, str]) -> str:
+    """The UID of the measurement or target list that a Job works for."""
+    return labels.get(MEASUREMENT) or labels.get(TARGET_LIST, "")
+
+
+def find_agent(labels: Mapping[str, str]) -> str:
+    """The agent that a child is for."""
+    return labels.get(AGENT, "")
+
+
+def is_over(found: Round) -> bool:
+    """Whether nothing more is probed for a Round."""
+    ends = {"Complete", "Failed"}
+    conditions = found.status.conditions
+    return any(c.type in ends and c.status == "True" for c in conditions)
+
+
+def _first(index: Index[Value], key: tuple[str, str]) -> Value | None:
+    return next(iter(index.get(key, ())), None)

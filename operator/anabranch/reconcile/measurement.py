@@ -1,0 +1,236 @@
+"""Measurements: their runs, from the first Round to the results."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from anabranch.cluster.objects import ForeignError, Place
+from anabranch.manifests.jobs import build_job
+from anabranch.manifests.labels import Component, label
+from anabranch.manifests.rounds import build_round
+from anabranch.reconcile.conditions import Conditions
+from anabranch.reconcile.decision import RESULTS, decide, find_part
+from anabranch.reconcile.observation import (
+    AgentView,
+    ChangeRound,
+    CreateJob,
+    CreateRound,
+    DeleteJob,
+    DeleteRound,
+    ExpireJob,
+    Observation,
+    PutRoster,
+    RunView,
+)
+from anabranch.runs.chain import read_outcomes, read_summary
+from anabranch.runs.report import Findings, ProbeCount, read_report
+from anabranch.runs.roster import Roster
+from anabranch.store.keys import RunKeys, SurveyKeys
+
+if TYPE_CHECKING:
+    from anabranch.api import Agent, Measurement
+    from anabranch.reconcile.observation import Action
+    from anabranch.reconcile.toolbox import Toolbox
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass
+class _Memory:
+    """What was read of a run: what is in the store is never changed."""
+
+    root: str
+    """The folder of the run, or the rehearsal, in the store."""
+    roster: Roster | None = None
+    runs: dict[str, RunView] = field(default_factory=dict)
+    counts: dict[str, ProbeCount] = field(default_factory=dict)
+    findings: Findings | None = None
+    looked_for: set[str] = field(default_factory=set)
+    """Finished Jobs whose work was looked for, by UID."""
+
+
+@dataclass
+class Measurements:
+    """Reconciles Measurements."""
+
+    tools: Toolbox
+    _memories: dict[tuple[str, str], _Memory] = field(default_factory=dict)
+
+    async def reconcile(self, namespace: str, name: str) -> float | None:
+        """Brings a measurement on its way; gives when to look again, in seconds.
+
+        Raises:
+            OSError: When the store can't be reached.
+            RefusedError: When the API server does not do it.
+            UnreachableError: When the API server can't be reached.
+        """
+        found = self.tools.inventory.measurements.get((namespace, name))
+        measurement = next(iter(found or ()), None)
+        if measurement is None or measurement.metadata.deletion_timestamp:
+            # Kubernetes removes its Rounds; the sweep removes its Jobs.
+            self._memories.pop((namespace, name), None)
+            return None
+        measurement = self.tools.recall(measurement)
+        seen = await self._observe(measurement)
+        decision = decide(seen, self.tools.settings.store.bucket)
+        await self.tools.say(measurement, decision.status)
+        try:
+            for action in decision.actions:
+                await self._act(measurement, action)
+        except ForeignError as error:
+            await self._tell_foreign(measurement, error)
+            return self.tools.look_seconds
+        return decision.requeue_seconds
+
+    async def _observe(self, measurement: Measurement) -> Observation:
+        inventory, uid = self.tools.inventory, measurement.metadata.uid
+        policy = inventory.find_policy()
+        seen = Observation(
+            measurement=measurement,
+            now=self.tools.now(),
+            policy=policy.spec if policy else None,
+            agents={
+                name: self._view_agent(agent)
+                for name, agent in inventory.find_agents().items()
+            },
+            lists=inventory.find_lists(measurement.metadata.namespace),
+            rounds=inventory.find_rounds(uid),
+            jobs=inventory.find_jobs(uid),
+        )
+        status, spec = measurement.status, measurement.spec
+        is_same = status.run_id == spec.run_id
+        if is_same and status.completion_time:
+            return seen
+        is_started = is_same and status.start_time is not None
+        if not is_started and not spec.dry_run:
+            return seen
+        keys = SurveyKeys(uid, spec.run_id, "" if is_started else find_part(seen))
+        memory = self._memories.get(measurement.key)
+        if memory is None or memory.root != keys.root:
+            # Another spec, or another run: what was known is of no more use.
+            memory = self._memories[measurement.key] = _Memory(keys.root)
+        seen = await asyncio.to_thread(self._recall, seen, keys, memory)
+        return await self._explain(seen)
+
+    def _view_agent(self, agent: Agent) -> AgentView:
+        pod = self.tools.inventory.find_pod(agent.metadata.name)
+        wanted = self.tools.find_template(agent)
+        return AgentView(
+            agent=agent,
+            is_ready=pod is not None and pod.is_ready and not pod.is_going,
+            message=(pod.message if pod else "") or "its pod is not ready",
+            is_outdated=pod is not None and pod.template != wanted,
+        )
+
+    def _recall(
+        self, seen: Observation, keys: SurveyKeys, memory: _Memory
+    ) -> Observation:
+        """Reads from the store what is new there, by what Jobs say they have done."""
+        store = self.tools.store
+        if memory.roster is None:
+            try:
+                text = store.get(keys.roster)
+            except FileNotFoundError:
+                return seen
+            memory.roster = Roster.model_validate_json(text)
+        done = {
+            job.uid: job
+            for job in seen.jobs.values()
+            if job.is_complete and job.uid not in memory.looked_for
+        }
+        agents = {job.labels.get("anabranch.dev/agent", "") for job in done.values()}
+        for member in memory.roster.members:
+            if keys.part:
+                if member.name in agents and member.name not in memory.counts:
+                    report = read_report(store, keys.count(member.name), ProbeCount)
+                    if report:
+                        memory.counts[member.name] = report
+            elif member.name in agents or member.name not in memory.runs:
+                run = RunKeys(keys.measurement, keys.run_id, member.name)
+                memory.runs[member.name] = self._read_run(
+                    run, memory.runs.get(member.name, RunView())
+                )
+        if (
+            memory.findings is None
+            and not keys.part
+            and any(job.name.endswith(f"-{RESULTS}") for job in done.values())
+        ):
+            memory.findings = read_report(store, keys.summary, Findings)
+        memory.looked_for |= done.keys()
+        return replace(
+            seen,
+            roster=memory.roster,
+            runs=dict(memory.runs),
+            counts=dict(memory.counts),
+            findings=memory.findings,
+        )
+
+    def _read_run(self, keys: RunKeys, known: RunView) -> RunView:
+        store = self.tools.store
+        outcomes = read_outcomes(store, keys, dict(known.outcomes))
+        run = RunView(outcomes)
+        if run.step is None:
+            return run
+        return replace(run, summary=read_summary(store, keys.step(run.step)))
+
+    async def _explain(self, seen: Observation) -> Observation:
+        """Adds to failed Jobs what their pods said."""
+        jobs = dict(seen.jobs)
+        for name, job in seen.jobs.items():
+            if job.is_failed:
+                message = await self.tools.explain(job)
+                jobs[name] = replace(job, message=message)
+        return replace(seen, jobs=jobs)
+
+    async def _act(self, measurement: Measurement, action: Action) -> None:
+        objects, settings = self.tools.objects, self.tools.settings
+        metadata = measurement.metadata
+        match action:
+            case PutRoster(roster, is_rehearsal):
+                generation = metadata.generation
+                part = f"+dry{generation}" if is_rehearsal else ""
+                keys = SurveyKeys(metadata.uid, measurement.spec.run_id, part)
+                put = self.tools.store.put
+                await asyncio.to_thread(put, keys.roster, roster.write())
+            case CreateJob(name, arguments, agent):
+                component = {
+                    "count": Component.COUNT_JOB,
+                    RESULTS: Component.RESULTS_JOB,
+                }.get(arguments[0], Component.STEP_JOB)
+                more = {"measurement_uid": metadata.uid}
+                labels = label(component, **more, **({"agent": agent} if agent else {}))
+                job = build_job(settings, name, labels, list(arguments))
+                await objects.create(job)
+            case CreateRound(agent, step, summary, rate):
+                manifest = build_round(measurement, agent, step, summary, rate)
+                await objects.create(manifest)
+            case ChangeRound(name, rate, suspend):
+                changes = {"spec": {"rate": rate, "suspend": suspend}}
+                place = Place("Round", metadata.namespace, name)
+                await objects.patch(place, changes)
+            case DeleteRound(name, uid):
+                await objects.delete(Place("Round", metadata.namespace, name), uid)
+            case DeleteJob(name, uid):
+                await objects.delete(Place("Job", settings.namespace, name), uid)
+            case ExpireJob(name, seconds):
+                changes = {"spec": {"ttlSecondsAfterFinished": seconds}}
+                await objects.patch(Place("Job", settings.namespace, name), changes)
+
+    async def _tell_foreign(
+        self, measurement: Measurement, error: ForeignError
+    ) -> None:
+        conditions = Conditions(
+            measurement, measurement.status.conditions, self.tools.now()
+        )
+        message = str(error)
+        conditions.set("Ready", "NameTaken", message, holds=False)
+        conditions.set("Stalled", "NameTaken", message)
+        conditions.set("Complete", "NotYet", "there is more to come", holds=False)
+        update = {
+            "conditions": conditions.all,
+            "observed_generation": measurement.metadata.generation,
+        }
+        await self.tools.say(measurement, measurement.status.model_copy(update=update))

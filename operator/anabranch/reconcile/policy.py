@@ -1,0 +1,47 @@
+"""The ProbingPolicy: whether it counts, and how many agents obey it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from anabranch.api.policy import ProbingPolicyStatus
+from anabranch.reconcile.conditions import Conditions
+
+if TYPE_CHECKING:
+    from anabranch.reconcile.toolbox import Toolbox
+
+
+@dataclass(frozen=True)
+class Policies:
+    """Reconciles ProbingPolicies."""
+
+    tools: Toolbox
+
+    async def reconcile(self, namespace: str, name: str) -> float | None:
+        """Says whether a policy counts.
+
+        Raises:
+            RefusedError: When the API server does not do it.
+            UnreachableError: When the API server can't be reached.
+        """
+        tools = self.tools
+        found = tools.inventory.policies.get((namespace, name))
+        policy = next(iter(found or ()), None)
+        if policy is None:
+            return None
+        policy = tools.recall(policy)
+        conditions = Conditions(policy, policy.status.conditions, tools.now())
+        system = tools.settings.namespace
+        if namespace == system:
+            message = "agents obey it"
+            conditions.set("Ready", "Obeyed", message)
+        else:
+            message = f"the one in namespace {system!r} counts alone; change that one"
+            conditions.set("Ready", "WrongNamespace", message, holds=False)
+            conditions.set("Stalled", "WrongNamespace", message)
+        status = ProbingPolicyStatus(
+            observed_generation=policy.metadata.generation, conditions=conditions.all
+        )
+        await tools.say(policy, status)
+        return None

@@ -1,0 +1,139 @@
+"""Whether a run can start, and with whom; pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from anabranch.api.references import select_agents
+from anabranch.runs.roster import Member, Roster
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from anabranch.api.measurement import PinnedList
+    from anabranch.reconcile.observation import Observation
+
+
+@dataclass(frozen=True)
+class Obstacle:
+    """Why a run can't start."""
+
+    reason: str
+    message: str
+    is_for_good: bool = False
+    """Whether somebody has to change something of the measurement."""
+
+
+def find_obstacle(seen: Observation) -> Obstacle | None:
+    """What is in the way of a run, the most important first."""
+    return next(_find_obstacles(seen), None)
+
+
+def find_members(seen: Observation) -> tuple[Member, ...]:
+    """The agents that a measurement selects and that serve it, each once."""
+    namespace = seen.measurement.metadata.namespace
+    members: dict[str, Member] = {}
+    known = [view.agent for view in seen.agents.values()]
+    for entry in seen.measurement.spec.agents:
+        for agent in select_agents(entry, known):
+            allowed = agent.spec.allowed_namespaces
+            if allowed is None or namespace in allowed:
+                member = Member(entry=entry.name, agent=agent)
+                members.setdefault(agent.metadata.name, member)
+    return tuple(members.values())
+
+
+def make_roster(seen: Observation, lists: tuple[PinnedList, ...]) -> Roster:
+    """Who takes part in a run, with these contents of target lists.
+
+    Raises:
+        ValueError: Without a policy.
+    """
+    if seen.policy is None:
+        raise ValueError("a run needs a policy")
+    return Roster(
+        uid=seen.measurement.metadata.uid,
+        measurement=seen.measurement,
+        policy=seen.policy,
+        lists={each.name: each.digest for each in lists},
+        members=find_members(seen),
+    )
+
+
+def _find_obstacles(seen: Observation) -> Iterator[Obstacle]:
+    spec = seen.measurement.spec
+    policy = seen.policy
+    if policy is None:
+        yield Obstacle(
+            "NoPolicy",
+            "there is no valid ProbingPolicy 'default' in the system namespace, and "
+            "without one nothing is sent; have an admin add it",
+        )
+        return
+    if spec.max_rounds > policy.limits.max_rounds:
+        yield Obstacle(
+            "PolicyLimit",
+            f"maxRounds is {spec.max_rounds}, but the policy allows "
+            f"{policy.limits.max_rounds}; lower it",
+            is_for_good=True,
+        )
+    yield from _find_agent_obstacles(seen)
+    yield from _find_list_obstacles(seen)
+    if policy.stop:
+        message = "the ProbingPolicy stops all probing, until its stop is false"
+        yield Obstacle("ProbingStopped", message)
+    if spec.start_at and spec.start_at > seen.now:
+        when = spec.start_at.isoformat(timespec="seconds")
+        yield Obstacle("NotYet", f"it starts at {when}")
+    if spec.dry_run:
+        return
+    members = find_members(seen)
+    waiting = [each.name for each in members if not seen.agents[each.name].is_ready]
+    ready = len(members) - len(waiting)
+    if ready < spec.min_agents:
+        more = f"; not ready: {', '.join(waiting[:5])}" if waiting else ""
+        yield Obstacle(
+            "WaitingForAgents",
+            f"{ready} of {len(members)} agents are ready, and minAgents is "
+            f"{spec.min_agents}{more}",
+        )
+
+
+def _find_agent_obstacles(seen: Observation) -> Iterator[Obstacle]:
+    metadata, spec = seen.measurement.metadata, seen.measurement.spec
+    known = [view.agent for view in seen.agents.values()]
+    chosen: dict[str, str] = {}
+    for entry in spec.agents:
+        selected = select_agents(entry, known)
+        if not selected:
+            what = "has such labels" if entry.selector else f"is named {entry.name!r}"
+            message = f"agents[{entry.name}]: no Agent {what}; add one, or correct it"
+            yield Obstacle("AgentMissing", message)
+        for agent in selected:
+            name, allowed = agent.metadata.name, agent.spec.allowed_namespaces
+            if allowed is not None and metadata.namespace not in allowed:
+                yield Obstacle(
+                    "AgentNotAllowed",
+                    f"Agent {name!r} does not serve namespace {metadata.namespace!r}; "
+                    "have an admin add it to the agent's allowedNamespaces",
+                )
+            other = chosen.setdefault(name, entry.name)
+            if other != entry.name:
+                message = f"Agent {name!r} is of agents[{other}] and of "
+                remedy = f"agents[{entry.name}]; let one alone choose it"
+                yield Obstacle("AgentTwice", message + remedy, is_for_good=True)
+
+
+def _find_list_obstacles(seen: Observation) -> Iterator[Obstacle]:
+    for entry in seen.measurement.spec.agents:
+        name = entry.target_list
+        found = seen.lists.get(name)
+        if found is None:
+            namespace = seen.measurement.metadata.namespace
+            message = f"there is no TargetList {name!r} in namespace {namespace!r}"
+            yield Obstacle("TargetListMissing", f"{message}; add it, or correct it")
+        elif not found.holds("Ready"):
+            ready = found.find_condition("Ready")
+            why = ready.message if ready else "it was not looked at yet"
+            yield Obstacle("TargetListNotReady", f"TargetList {name!r}: {why}")

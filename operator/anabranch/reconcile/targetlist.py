@@ -1,0 +1,167 @@
+"""TargetLists: a Job checks what each holds, and stores what measurements pin."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from anabranch.api.targetlist import ListProblem, TargetListStatus
+from anabranch.cluster.objects import ForeignError, Place
+from anabranch.manifests.jobs import build_job
+from anabranch.manifests.labels import Component, label, name_child
+from anabranch.reconcile.conditions import Conditions
+from anabranch.runs.report import ListReport, read_report
+from anabranch.store.keys import list_report
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from anabranch.api import TargetList
+    from anabranch.reconcile.toolbox import Toolbox
+
+_NAME_CHARACTERS = 48
+_JOB_SECONDS = 600
+_TOLD_PROBLEMS = 3
+
+
+@dataclass(frozen=True)
+class ListView:
+    """What is known of a list."""
+
+    report: ListReport | None = None
+    obstacle: tuple[str, str] | None = None
+    """Why nothing is known, and nothing comes: reason and message."""
+
+
+def describe_list(
+    target_list: TargetList, view: ListView, now: datetime
+) -> TargetListStatus:
+    """What is to be said of a list."""
+    conditions = Conditions(target_list, target_list.status.conditions, now)
+    generation = target_list.metadata.generation
+    report = view.report
+    if view.obstacle:
+        reason, message = view.obstacle
+        conditions.set("Ready", reason, message, holds=False)
+    elif report is None:
+        conditions.set("Ready", "Checking", "a Job checks it", holds=False)
+        conditions.set("Reconciling", "Checking", "a Job checks it")
+    elif report.reason or report.problem_count:
+        reason, message = "ListUnusable", report.reason
+        if report.problem_count:
+            reason, message = "BadLines", _describe_problems(report)
+        conditions.set("Ready", reason, message, holds=False)
+        conditions.set("Stalled", reason, message)
+    else:
+        message = f"{report.entries:,} entries"
+        conditions.set("Ready", "Checked", message)
+    report = report or ListReport()
+    return TargetListStatus(
+        observed_generation=generation,
+        conditions=conditions.all,
+        digest=report.digest or None,
+        lines=report.lines or None,
+        entries=report.entries or None,
+        prefixes=report.prefixes or None,
+        problems=tuple(
+            ListProblem(line=line, reason=reason[:1024])
+            for line, reason in report.problems
+        ),
+        problem_count=report.problem_count or None,
+    )
+
+
+def _describe_problems(report: ListReport) -> str:
+    told = [f"line {line}: {reason}" for line, reason in report.problems]
+    more = report.problem_count - len(told[:_TOLD_PROBLEMS])
+    rest = f"; and {more} more" if more else ""
+    return "; ".join(told[:_TOLD_PROBLEMS]) + rest + "; nothing of the list is used"
+
+
+@dataclass
+class TargetLists:
+    """Reconciles TargetLists."""
+
+    tools: Toolbox
+    _reports: dict[str, ListReport] = field(default_factory=dict)
+    """By key in the store."""
+
+    async def reconcile(self, namespace: str, name: str) -> float | None:
+        """Sees that a list is checked; gives when to look again, in seconds.
+
+        Raises:
+            OSError: When the store can't be reached.
+            RefusedError: When the API server does not do it.
+            UnreachableError: When the API server can't be reached.
+        """
+        tools = self.tools
+        found = tools.inventory.lists.get((namespace, name))
+        target_list = next(iter(found or ()), None)
+        if target_list is None or target_list.metadata.deletion_timestamp:
+            return None
+        target_list = tools.recall(target_list)
+        view = await self._look(target_list)
+        status = describe_list(target_list, view, tools.now())
+        await tools.say(target_list, status)
+        # Nobody tells of a ConfigMap that changes, or of what an admin adds.
+        is_settled = view.report and not target_list.spec.config_map
+        return None if is_settled else tools.look_seconds
+
+    async def _look(self, target_list: TargetList) -> ListView:
+        tools, metadata = self.tools, target_list.metadata
+        spec, version = target_list.spec, str(metadata.generation)
+        if spec.file is not None:
+            message = "file is for the local runner; use a ConfigMap or the store"
+            return ListView(obstacle=("WrongSource", message))
+        if spec.config_map is not None:
+            place = Place("ConfigMap", metadata.namespace, spec.config_map.name)
+            content = await tools.objects.get(place)
+            if content is None:
+                message = f"there is no {place}; add it, or correct the name"
+                return ListView(obstacle=("ConfigMapMissing", message))
+            key = spec.config_map.key
+            keys = [*content.get("data", {}), *content.get("binaryData", {})]
+            if key not in keys:
+                there = ", ".join(keys) or "none"
+                message = f"{place} has no key {key!r}; it has {there}"
+                return ListView(obstacle=("KeyMissing", message))
+            version += f"-{content['metadata']['resourceVersion']}"
+        return await self._check(target_list, version)
+
+    async def _check(self, target_list: TargetList, version: str) -> ListView:
+        """What a Job found in a version of a list, once it has."""
+        tools, metadata = self.tools, target_list.metadata
+        digest = hashlib.sha256(version.encode()).hexdigest()[:16]
+        key = list_report(metadata.uid, digest)
+        name = name_child(
+            metadata.name[:_NAME_CHARACTERS], metadata.uid, digest, suffix="list"
+        )
+        jobs = tools.inventory.find_jobs(metadata.uid)
+        job = jobs.get(name)
+        report = self._reports.get(key)
+        if report is None:
+            report = await asyncio.to_thread(read_report, tools.store, key, ListReport)
+        if report is not None:
+            self._reports[key] = report
+            for each in jobs.values():
+                if each.is_complete and not each.expires:
+                    place = Place("Job", tools.settings.namespace, each.name)
+                    expire = {"spec": {"ttlSecondsAfterFinished": _JOB_SECONDS}}
+                    await tools.objects.patch(place, expire)
+            return ListView(report)
+        if job and job.is_failed:
+            return ListView(obstacle=("CheckFailed", await tools.explain(job)))
+        if job is None or job.is_complete:
+            namespace = metadata.namespace
+            words = ["list", "--namespace", namespace, "--name", metadata.name]
+            labels = label(Component.LIST_JOB, target_list_uid=metadata.uid)
+            manifest = build_job(
+                tools.settings, name, labels, [*words, "--report", key], asks_api=True
+            )
+            try:
+                await tools.objects.create(manifest)
+            except ForeignError as error:
+                return ListView(obstacle=("NameTaken", str(error)))
+        return ListView()

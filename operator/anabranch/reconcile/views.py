@@ -1,0 +1,112 @@
+"""What is kept in memory of the objects of others: the little that is looked at."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+@dataclass(frozen=True)
+class JobView:
+    """A Job."""
+
+    name: str
+    uid: str
+    labels: Mapping[str, str]
+    is_complete: bool
+    is_failed: bool
+    message: str
+    """Why it failed, as Kubernetes says."""
+    expires: bool
+    """Whether it will be removed by itself."""
+
+
+@dataclass(frozen=True)
+class PodView:
+    """A pod of an agent."""
+
+    name: str
+    uid: str
+    template: str
+    """What tells the template that it was made of from others."""
+    phase: str
+    is_ready: bool
+    is_going: bool
+    """Whether it was told to end."""
+    image: str
+    message: str
+    """Why it does not run, as Kubernetes says."""
+
+
+@dataclass(frozen=True)
+class NodeView:
+    """A node."""
+
+    name: str
+    labels: Mapping[str, str]
+
+
+def view_job(body: Mapping[str, Any]) -> JobView:
+    """What is kept of a Job."""
+    metadata, status = body["metadata"], body.get("status", {})
+    holds = {
+        each["type"]: each
+        for each in status.get("conditions", [])
+        if each["status"] == "True"
+    }
+    failed = holds.get("Failed", {})
+    return JobView(
+        name=metadata["name"],
+        uid=metadata["uid"],
+        labels=dict(metadata.get("labels", {})),
+        is_complete="Complete" in holds,
+        is_failed=bool(failed),
+        message=failed.get("message", ""),
+        expires=body["spec"].get("ttlSecondsAfterFinished") is not None,
+    )
+
+
+def view_pod(body: Mapping[str, Any], template: str) -> PodView:
+    """What is kept of a pod; ``template`` is the label with the template's hash."""
+    metadata, status = body["metadata"], body.get("status", {})
+    conditions = {each["type"]: each for each in status.get("conditions", [])}
+    ready = conditions.get("Ready", {})
+    return PodView(
+        name=metadata["name"],
+        uid=metadata["uid"],
+        template=metadata.get("labels", {}).get(template, ""),
+        phase=status.get("phase", "Pending"),
+        is_ready=ready.get("status") == "True",
+        is_going="deletionTimestamp" in metadata,
+        image=body["spec"]["containers"][0]["image"],
+        message=_find_trouble(status, conditions),
+    )
+
+
+def view_node(body: Mapping[str, Any]) -> NodeView:
+    """What is kept of a node."""
+    metadata = body["metadata"]
+    return NodeView(metadata["name"], dict(metadata.get("labels", {})))
+
+
+def _find_trouble(
+    status: Mapping[str, Any], conditions: Mapping[str, Mapping[str, Any]]
+) -> str:
+    """What keeps a pod from running, in the words of who knows best."""
+    for container in status.get("containerStatuses", []):
+        for state in ("waiting", "terminated"):
+            found = container.get("state", {}).get(state)
+            if found:
+                last = container.get("lastState", {}).get("terminated", {})
+                words = (found.get("reason"), found.get("message"), last.get("message"))
+                return ": ".join(word for word in words if word)
+    for kind in ("PodScheduled", "ContainersReady", "Ready"):
+        condition = conditions.get(kind, {})
+        if condition.get("status") == "False" and condition.get("message"):
+            message: str = condition["message"]
+            return message
+    text: str = status.get("message", "")
+    return text
