@@ -70,7 +70,10 @@ def kubectl(cluster: Cluster, evidence: None) -> Iterator[Kubectl]:  # noqa: ARG
     """Kubectl in a namespace that no other test has."""
     name = f"test-{uuid.uuid4()}"
     cluster.kubectl.run("create", "namespace", name)
-    yield replace(cluster.kubectl, namespace=name)
+    inside = replace(cluster.kubectl, namespace=name)
+    # Pods are refused until the namespace has it.
+    inside.wait("serviceaccount/default", "create")
+    yield inside
     cluster.kubectl.run("delete", "namespace", name, "--wait=false")
 
 

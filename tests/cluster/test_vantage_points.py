@@ -95,8 +95,11 @@ def test_a_pod_in_a_nodes_network_sees_the_paths_of_the_truth(
     assert seen[0] != seen[1]
 
 
-def test_pods_with_a_network_of_their_own_see_nothing(kubectl: Kubectl) -> None:
+def test_pods_with_a_network_of_their_own_see_nothing(
+    kubectl: Kubectl, simulate: Callable[[World], World]
+) -> None:
     """What they send would carry addresses that are not a vantage point's."""
+    simulate(World())
     start_prober(kubectl, "n1", own_network=False)
     _, _, hops = trace(kubectl, "n1", "240.0.9.0/24")
     assert set(hops) <= {1}  # the node itself

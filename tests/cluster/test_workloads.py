@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from devcluster.process import find_free_ports, run_program, succeeds, wait_until
+from devcluster.process import find_free_ports, run_program, wait_until
 from devcluster.project import OPERATOR_IMAGE
 
 if TYPE_CHECKING:
@@ -71,14 +71,19 @@ def web(kubectl: Kubectl) -> list[str]:
     return sorted(pod["metadata"]["name"] for pod in pods)
 
 
+def reaches(kubectl: Kubectl, pod: str, web: list[str]) -> bool:
+    """Whether a pod gets answers of all that are behind the service, and no others."""
+    fetch = kubectl.list_words("exec", pod, "--", "python", "-c", FETCH)
+    done = subprocess.run(fetch, capture_output=True, check=False, text=True)
+    return done.stdout.split() == web
+
+
 def test_a_service_is_found_by_name_from_each_node(
     kubectl: Kubectl, web: list[str]
 ) -> None:
     """Its pods on both nodes answer, whoever asks, soon after they are ready."""
     for pod in web:
-        fetch = kubectl.list_words("exec", pod, "--", "python", "-c", FETCH)
-        wait_until("the service", partial(succeeds, *fetch), 20)
-        assert subprocess.check_output(fetch, text=True).split() == web
+        wait_until("both pods to answer", partial(reaches, kubectl, pod, web), 20)
 
 
 def test_names_outside_fail_at_once(kubectl: Kubectl, web: list[str]) -> None:

@@ -22,6 +22,8 @@ mount --bind /srv/tmp /tmp
 # Volumes that pods mount are to be seen by others: mounts go on to namespaces in here.
 mount --make-rshared /
 echo 1 >/proc/sys/net/ipv4/ip_forward
+# Others may enter from here on.
+touch /run/booted
 
 # keep SERVICE: runs it again when it ends, but for as long as it shall be stopped.
 keep() {

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 _HERE = Path(__file__).parent
 _PATH = "/srv/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+_BOOT_SECONDS = 30.0
 _SERVICE_SECONDS = 30.0
 
 
@@ -43,9 +44,25 @@ class Machine:
         return Daemon(self.cluster_folder / f"{self.member.name}.pid")
 
     def boot(self, services: Mapping[str, str], kube: Path) -> None:
-        """Switches it on with these services, each a shell script."""
-        if self.daemon.find_pid() is not None:
-            return
+        """Switches it on with these services, each a shell script.
+
+        Raises:
+            RuntimeError: With its words, when it does not start.
+        """
+        if not self.is_running():
+            self._start(services, kube)
+        log = self.folder / "var" / "log" / "init.log"
+
+        def is_up() -> bool:
+            if not self.is_running():
+                message = f"{self.member.unique_name} ended:\n{log.read_text()[-2000:]}"
+                raise RuntimeError(message)
+            pid = self._find_first()
+            return pid is not None and Path(f"/proc/{pid}/root/run/booted").exists()
+
+        wait_until(f"{self.member.unique_name} to boot", is_up, _BOOT_SECONDS)
+
+    def _start(self, services: Mapping[str, str], kube: Path) -> None:
         for part in ("cgroup", "stopped", "var/lib", "var/log", "var/tmp"):
             (self.folder / part).mkdir(parents=True, exist_ok=True)
         run = self.folder / "var" / "run"
@@ -82,14 +99,23 @@ class Machine:
         Raises:
             RuntimeError: When the machine is switched off.
         """
-        outside = self.daemon.find_pid()
-        if outside is None:
+        target = self._find_first()
+        if target is None:
             message = f"{self.member.unique_name} is switched off"
             raise RuntimeError(message)
-        children = Path(f"/proc/{outside}/task/{outside}/children").read_text()
-        target = children.split()[0]
         spaces = ["--mount", "--net", "--pid", "--uts", "--ipc"]
         return ["nsenter", f"--target={target}", *spaces, *command]
+
+    def _find_first(self) -> int | None:
+        """The process id outside of its first process, if there is one."""
+        outside = self.daemon.find_pid()
+        if outside is None:
+            return None
+        try:
+            children = Path(f"/proc/{outside}/task/{outside}/children").read_text()
+        except (FileNotFoundError, ProcessLookupError):
+            return None
+        return next(map(int, children.split()), None)
 
     def stop_service(self, service: str) -> None:
         """Kills a service, and keeps it from coming back."""
