@@ -9,7 +9,8 @@ RUN := .venv/bin/
 NUMBER := 0
 NODES := 2
 
-.PHONY: setup lint test statistics demo bench crds wheels images cluster-up cluster-down
+.PHONY: setup lint test test-local test-cluster statistics demo bench crds wheels images \
+    cluster-up cluster-down
 
 setup: $(filter build/%,$(UV))
 	@mkdir -p build
@@ -35,11 +36,18 @@ lint: setup
 	cd $(ENGINE) && $(CARGO) clippy --locked --all-targets -- --deny warnings
 	cd tests/devcluster/go && test -z "$$(gofmt -l .)"
 
-test: setup
+test: test-local test-cluster
+
+# All but what takes a cluster, which the next target builds and starts.
+test-local: setup
 	@sh .ci/prerequisites tests
 	cd $(ENGINE) && $(CARGO) test --locked
 	cd tests && ../$(RUN)python -m devcluster.binaries apiserver versitygw >/dev/null
-	$(RUN)pytest
+	$(RUN)pytest --ignore tests/cluster
+
+test-cluster: images
+	cd tests && ../$(RUN)python -m devcluster.binaries kube pause >/dev/null
+	$(RUN)pytest tests/cluster
 
 statistics: setup
 	@sh .ci/prerequisites tests
@@ -56,12 +64,13 @@ demo: setup
 	$(RUN)anabranch plot demo --data build/demo --target largest --output build/demo/paths.svg
 	$(RUN)anabranch results demo --data build/demo --table links --output build/demo/links.csv
 
-bench: setup
+bench: images
 	$(UV) sync --quiet --locked --all-extras --group bench
 	$(RUN)python tests/bench/targetlist.py
 	$(RUN)python tests/bench/prober.py
 	$(RUN)python tests/bench/rounds.py
 	$(RUN)python tests/bench/survey.py
+	$(RUN)python tests/bench/cluster.py
 	cd $(ENGINE) && $(CARGO) bench --locked --package anabranch-fakeroute --bench answer
 	cd $(ENGINE) && $(CARGO) bench --locked --package anabranch-simulator --bench packets
 	cd $(ENGINE) && $(CARGO) bench --locked --package anabranch-plan --bench draw
