@@ -18,7 +18,7 @@ from anabranch_engine import Part
 from anabranch.rounds.steps import Step
 from anabranch.store.keys import RunKeys, StepKeys
 from anabranch.store.s3 import S3Store
-from devcluster.process import run_program, wait_until
+from devcluster.process import run_program, run_tool, wait_until
 from probing import write_plan
 from relay import Relay, run_relay
 
@@ -57,13 +57,15 @@ def run_network(world: World, folder: Path, number: int) -> Iterator[str]:
     subprocess.run(["ip", "netns", "add", name], check=True)
     try:
         subprocess.run(["ip", "-n", name, "link", "set", "lo", "up"], check=True)
-        with run_program([*words, "sleep", "infinity"], folder / "simulator.log"):
+        log = folder / "simulator.log"
+        with run_program([*words, "sleep", "infinity"], log) as simulator:
             routes = ["ip", "-n", name, "route", "show", "240.0.0.0/4"]
-            wait_until(
-                "the simulated Internet",
-                lambda: bool(subprocess.run(routes, capture_output=True).stdout),  # noqa: PLW1510
-                SECONDS,
-            )
+
+            def is_there() -> bool:
+                assert simulator.poll() is None, log.read_text()
+                return bool(run_tool(*routes))
+
+            wait_until("the simulated Internet", is_there, SECONDS)
             yield name
     finally:
         subprocess.run(["ip", "netns", "delete", name], check=True)
@@ -253,7 +255,7 @@ def run_site(  # noqa: PLR0913, PLR0917 (what a site is made of)
         )
         name = f"paris-{number}-{namespace.name[-6:]}"
         kubeconfig = folder / "kubeconfig"
-        kubeconfig.write_text(yaml.safe_dump(_write_kubeconfig(apiserver)))
+        kubeconfig.write_text(yaml.safe_dump(write_kubeconfig(apiserver)))
         environment = os.environ | {
             "KUBECONFIG": str(kubeconfig),
             "ANABRANCH_AGENT": name,
@@ -280,7 +282,7 @@ def run_site(  # noqa: PLR0913, PLR0917 (what a site is made of)
         yield site
 
 
-def _write_kubeconfig(apiserver: ApiServer) -> dict[str, Any]:
+def write_kubeconfig(apiserver: ApiServer) -> dict[str, Any]:
     cluster = {
         "server": apiserver.url,
         "certificate-authority": str(apiserver.certificate),

@@ -37,7 +37,8 @@ def write_plan(path: Path, lines: list[str], **changes: Any) -> Plan:
 def command(plan: Plan, parts: Path, **options: Any) -> list[str]:
     """What probes in a simulation: its output is the statistics as JSON.
 
-    ``then`` is what is changed after the first second: rate, forbidden or stop.
+    ``then`` is what is changed after the first second: rate, forbidden or stop, and
+    ``begin`` has pairs of a block and a slot.
     """
     usual = {
         "order": "test",
@@ -57,6 +58,7 @@ def main() -> None:
     given = json.loads(options)
     given["forbidden"] = PrefixSet(given["forbidden"])
     given["sources"] = [ip_address(source) for source in given.pop("sources", [])]
+    given["begin"] = {int(block): slot for block, slot in given.pop("begin", [])}
     then = given.pop("then", {})
     prober = Prober(plan, parts, **given)
     signal.signal(signal.SIGTERM, lambda *_: prober.stop())

@@ -67,8 +67,6 @@ class Depot:
             with file.open("rb") as opened:
                 digest = hashlib.file_digest(opened, "sha256").hexdigest()
             if f"sha256:{digest}" != plan.digest:
-                # What was damaged on the way here is fetched again by the next start.
-                file.unlink()
                 raise PlanMismatchError(
                     f"{plan.key} has the digest sha256:{digest}, not {plan.digest}"
                 )

@@ -10,6 +10,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import pytest
+from anabranch_engine import Part
 
 from parts import find_replies, predict_replies, read_parts
 from probing import DPORT, command, write_plan
@@ -155,6 +156,34 @@ def test_a_stop_closes_the_part_and_the_next_run_goes_on(tmp_path: Path) -> None
     assert first["sent"] > 500
     assert second["sent"] == 100 * TTLS * FLOWS - first["sent"]
     assert find_replies(tmp_path / "parts") == predict_replies(world.simulation, plan)
+
+
+def test_a_run_goes_on_behind_parts_that_are_elsewhere(tmp_path: Path) -> None:
+    """Where each block's parts begin is said; parts before that are not looked for."""
+    world = World(100, 0)
+    plan = write_plan(tmp_path / "plan.parquet", lines(100), blocks=2)
+    folder, away = tmp_path / "parts", tmp_path / "away"
+    words = command(plan, folder, part_probes=300, rate=2_000)
+    words = ["timeout", "--signal=TERM", "1.5", *words]
+    script = f"{shlex.join(words)} || true"
+    first = json.loads(world.run("sh", "-c", script))
+    folder.rename(away)
+    ends = {
+        head.block: head.end
+        for file in sorted(away.glob("*/*.parquet"))
+        for head in [Part.read(file.read_bytes())]
+    }
+    again = command(plan, folder, rate=2_000, begin=list(ends.items()))
+    (second,) = probe(world, again)
+    assert first["sent"] > 300
+    assert first["sent"] + second["sent"] == 100 * TTLS * FLOWS
+    assert find_replies(away).keys().isdisjoint(find_replies(folder))
+    both = find_replies(away) | find_replies(folder)
+    assert both == predict_replies(world.simulation, plan)
+    # A prober begins there, and nowhere else.
+    assert "is missing, and parts behind it" in refusal(world, command(plan, folder))
+    beyond = command(plan, tmp_path / "beyond", begin=[(0, 1 << 40)])
+    assert "can't begin with 1099511627776" in refusal(world, beyond)
 
 
 def test_nothing_forbidden_is_sent_whatever_the_plan_says(tmp_path: Path) -> None:
