@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from devcluster.kubectl import Kubectl
     from world import World
 
-NUMBER = 90
+NUMBER, ALONE = 90, 91
 KEPT = Path(__file__).parents[2] / "build" / "failed"
 _FAILED = pytest.StashKey[bool]()
 
@@ -51,10 +51,25 @@ def cluster() -> Iterator[Cluster]:
     cluster = Cluster(Layout(NUMBER))
     cluster.stop()
     try:
-        cluster.start()
+        try:
+            cluster.start()
+        except Exception:
+            keep_evidence(cluster, KEPT / "start")
+            raise
         yield cluster
     finally:
         cluster.stop()
+
+
+@pytest.fixture
+def alone(request: pytest.FixtureRequest) -> Iterator[Cluster]:
+    """A cluster of one node that is not started yet, beside others that may run."""
+    cluster = Cluster(Layout(ALONE, size=1))
+    cluster.stop()
+    yield cluster
+    if request.node.stash.get(_FAILED, False):
+        keep_evidence(cluster, KEPT / request.node.name)
+    cluster.stop()
 
 
 @pytest.fixture

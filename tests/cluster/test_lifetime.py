@@ -8,7 +8,6 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 
@@ -18,10 +17,8 @@ from devcluster.layout import Layout
 from devcluster.process import run_tool, wait_until
 from devcluster.sysctls import CHANGED
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-NUMBER = 91
+FREE = 93
+"""The number of a cluster that there is not."""
 ENDED_SECONDS = 20.0
 FOLDER = Path(__file__).parents[1]
 
@@ -53,18 +50,10 @@ def look_around() -> dict[str, object]:
 PROGRAMS = ("kube", "containerd", "containerd-shim-runc-v2", "pause", "unshare", "runc")
 
 
-@pytest.fixture
-def alone() -> Iterator[Cluster]:
-    """A cluster of one node that is not started yet, beside others that may run."""
-    cluster = Cluster(Layout(NUMBER, size=1))
-    cluster.stop()
-    yield cluster
-    cluster.stop()
-
-
-def run_command(*words: str) -> subprocess.Popen[bytes]:
+def run_command(cluster: Cluster, *words: str) -> subprocess.Popen[bytes]:
     """The command that developers use."""
-    command = [sys.executable, "-m", "devcluster", "--number", str(NUMBER), *words]
+    number = str(cluster.layout.number)
+    command = [sys.executable, "-m", "devcluster", "--number", number, *words]
     return subprocess.Popen(command, cwd=FOLDER, stdout=subprocess.DEVNULL)
 
 
@@ -74,12 +63,12 @@ def test_two_clusters_stand_side_by_side_and_leave_nothing(
     """Starting and stopping twice is as good as once, and the other one stays."""
     before = look_around()
     for _ in range(2):
-        assert run_command("start", "--nodes", "1").wait() == 0
+        assert run_command(alone, "start", "--nodes", "1").wait() == 0
     assert len(alone.kubectl.get("nodes")["items"]) == 1
     assert len(cluster.kubectl.get("nodes")["items"]) == 2
     assert look_around() != before
     for _ in range(2):
-        assert run_command("stop").wait() == 0
+        assert run_command(alone, "stop").wait() == 0
     wait_until("all to be as before", lambda: look_around() == before, ENDED_SECONDS)
     assert not alone.layout.folder.exists()
     assert len(cluster.kubectl.get("nodes")["items"]) == 2
@@ -88,7 +77,7 @@ def test_two_clusters_stand_side_by_side_and_leave_nothing(
 def test_a_start_that_was_killed_is_gone_on_with(alone: Cluster) -> None:
     """However far it was, and however often that happens."""
     for seconds in (0.3, 1.0, 2.5, 5.0):
-        starting = run_command("start", "--nodes", "1")
+        starting = run_command(alone, "start", "--nodes", "1")
         time.sleep(seconds)
         starting.send_signal(signal.SIGKILL)
         starting.wait()
@@ -123,7 +112,9 @@ def test_addresses_in_use_are_refused(alone: Cluster) -> None:
     """A link of this machine that has them is named."""
     run_tool("ip", "link", "add", "taken0", "type", "bridge")
     try:
-        run_tool("ip", "address", "add", f"10.78.{NUMBER}.9/24", "dev", "taken0")
+        run_tool(
+            "ip", "address", "add", f"10.78.{alone.layout.number}.9/24", "dev", "taken0"
+        )
         run_tool("ip", "link", "set", "taken0", "up")
         with pytest.raises(RuntimeError, match=r"in use here .*taken0.*another number"):
             alone.start()
@@ -137,13 +128,13 @@ from devcluster.layout import Layout
 from devcluster.network import find_namespaces, make_network, remove_network
 from devcluster.process import run_tool
 
-make_network(Layout({NUMBER}, size=1))
+make_network(Layout({FREE}, size=1))
 for what in ("add", "delete"):
     run_tool("ip", "netns", what, "another")
-assert len(find_namespaces({NUMBER})) == 2
-remove_network({NUMBER})
-assert not find_namespaces({NUMBER})
-assert "/run/netns/ab{NUMBER}-" not in Path("/proc/self/mountinfo").read_text()
+assert len(find_namespaces({FREE})) == 2
+remove_network({FREE})
+assert not find_namespaces({FREE})
+assert "/run/netns/ab{FREE}-" not in Path("/proc/self/mountinfo").read_text()
 """
 
 

@@ -19,7 +19,8 @@ def keep_evidence(cluster: Cluster, folder: Path) -> None:
         # The links in containers/ lead to pods/, by paths that only machines know.
         ignore = shutil.ignore_patterns("containers")
         logs = machine.folder / "var" / "log"
-        shutil.copytree(logs, folder / machine.member.name, ignore=ignore)
+        if logs.exists():
+            shutil.copytree(logs, folder / machine.member.name, ignore=ignore)
     for log in cluster.layout.folder.glob("*.log"):
         shutil.copy(log, folder)
     for kind in ("events", "pods", "jobs", "deployments", "nodes"):
