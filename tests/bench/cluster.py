@@ -13,7 +13,6 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from devcluster.cluster import Cluster
-from devcluster.daemon import Daemon
 from devcluster.images import ImageStore
 from devcluster.layout import Layout
 from devcluster.project import build_images
@@ -27,19 +26,8 @@ MEGABYTES = 1500.0
 
 def measure_memory(cluster: Cluster) -> dict[str, float]:
     """The proportional set sizes of all its processes in megabytes, by program."""
-    children = defaultdict(list)
-    for process in Path("/proc").glob("[0-9]*"):
-        stat = (process / "stat").read_text()
-        children[int(stat.rpartition(")")[2].split()[1])].append(int(process.name))
-    found = [
-        pid
-        for file in cluster.layout.folder.glob("*.pid")
-        if (pid := Daemon(file).find_pid()) is not None
-    ]
     memory: dict[str, float] = defaultdict(float)
-    while found:
-        pid = found.pop()
-        found += children[pid]
+    for pid in cluster.find_processes():
         process = Path("/proc", str(pid))
         words = (process / "cmdline").read_bytes().decode().split("\0")
         program = words[1] if words[0] == "kube" else Path(words[0]).name

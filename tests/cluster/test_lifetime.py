@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from devcluster.cgroups import ROOT
+from devcluster.cgroups import find_groups
 from devcluster.cluster import Cluster
 from devcluster.layout import Layout
 from devcluster.process import run_tool, wait_until
@@ -23,25 +23,26 @@ ENDED_SECONDS = 20.0
 FOLDER = Path(__file__).parents[1]
 
 
-def look_around() -> dict[str, object]:
-    """What a cluster could leave on this machine."""
-    groups = sorted(folder for folder, _, _ in os.walk(ROOT))
-    programs = []
+def look_around(other: Cluster) -> dict[str, object]:
+    """What a cluster could leave on this machine, beside another one that runs."""
+    others, programs = other.find_processes(), []
     for process in Path("/proc").glob("[0-9]*"):
         try:
             state = (process / "stat").read_text().rpartition(")")[2].split()[0]
             program = (process / "cmdline").read_bytes().split(b"\0")[0]
-        except FileNotFoundError:
+        except (FileNotFoundError, ProcessLookupError):
             continue
-        if state not in "ZX" and Path(os.fsdecode(program)).name in PROGRAMS:
-            programs.append(program)
+        name = Path(os.fsdecode(program)).name
+        if state not in "ZX" and name in PROGRAMS and int(process.name) not in others:
+            programs.append(name)
     return {
         "links": run_tool("ip", "-brief", "link"),
         "routes": run_tool("ip", "route"),
         "rules": run_tool("nft", "list", "ruleset"),
         "namespaces": sorted(Path("/run/netns").glob("*")),
         "mounts": Path("/proc/self/mounts").read_text(),
-        "groups": groups,
+        # Groups within groups are of whom the outer ones are of.
+        "groups": find_groups("*"),
         "programs": sorted(programs),
         "settings": [Path("/proc/sys", name).read_text() for name in CHANGED],
     }
@@ -61,15 +62,17 @@ def test_two_clusters_stand_side_by_side_and_leave_nothing(
     cluster: Cluster, alone: Cluster
 ) -> None:
     """Starting and stopping twice is as good as once, and the other one stays."""
-    before = look_around()
+    before = look_around(cluster)
     for _ in range(2):
         assert run_command(alone, "start", "--nodes", "1").wait() == 0
     assert len(alone.kubectl.get("nodes")["items"]) == 1
     assert len(cluster.kubectl.get("nodes")["items"]) == 2
-    assert look_around() != before
+    assert look_around(cluster) != before
     for _ in range(2):
         assert run_command(alone, "stop").wait() == 0
-    wait_until("all to be as before", lambda: look_around() == before, ENDED_SECONDS)
+    wait_until(
+        "all to be as before", lambda: look_around(cluster) == before, ENDED_SECONDS
+    )
     assert not alone.layout.folder.exists()
     assert len(cluster.kubectl.get("nodes")["items"]) == 2
 

@@ -17,7 +17,7 @@ from urllib3.exceptions import HTTPError
 from devcluster import controlplane, node
 from devcluster.binaries import KUBE, PAUSE, build
 from devcluster.cgroups import find_groups, make_group, remove_group
-from devcluster.daemon import Daemon
+from devcluster.daemon import Daemon, find_descendants
 from devcluster.images import ImageStore
 from devcluster.kubectl import Kubectl
 from devcluster.layout import Layout, Member, clusters_folder
@@ -82,6 +82,13 @@ class Cluster:
     def kubectl(self) -> Kubectl:
         """Kubectl as the administrator."""
         return Kubectl(self.layout.kubeconfig)
+
+    def find_processes(self) -> set[int]:
+        """The process ids of all that runs in it, the simulator's too."""
+        daemons = [machine.daemon for machine in self.machines] + [self.simulator]
+        return find_descendants(
+            {pid for each in daemons if (pid := each.find_pid()) is not None}
+        )
 
     def start(self, tell: Callable[[str], object] = lambda _: None) -> None:
         """Starts all of it that does not run, and waits until all nodes are ready.

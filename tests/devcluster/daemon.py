@@ -5,10 +5,15 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from devcluster.process import wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
 
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
 _END_SECONDS = 30.0
@@ -62,6 +67,23 @@ class Daemon:
         )
         with contextlib.suppress(ChildProcessError):  # another process's child
             os.waitpid(pid, 0)
+
+
+def find_descendants(pids: Collection[int]) -> set[int]:
+    """Processes, their children, the children of these, and so on."""
+    children = defaultdict(list)
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            stat = (process / "stat").read_text()
+            parent = int(stat.rpartition(")")[2].split()[1])
+            children[parent].append(int(process.name))
+    found: set[int] = set()
+    waiting = [*pids]
+    while waiting:
+        pid = waiting.pop()
+        found.add(pid)
+        waiting += children[pid]
+    return found
 
 
 def _start_of(pid: int) -> str | None:
