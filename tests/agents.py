@@ -125,10 +125,13 @@ class Site:
 
     def change(self, kind: str, name: str, **spec: Any) -> None:
         """Changes fields of an object's spec."""
-        found = self.get(kind, name)
-        found["spec"] |= spec
-        changed = self.namespace.replace(found)
-        assert changed.status == 200, changed.body
+        status = 409  # the agent writes, too
+        while status == 409:
+            found = self.get(kind, name)
+            found["spec"] |= spec
+            changed = self.namespace.replace(found)
+            status = changed.status
+        assert status == 200, changed.body
 
     def get(self, kind: str, name: str) -> dict[str, Any]:
         """An object."""

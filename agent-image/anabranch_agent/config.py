@@ -111,5 +111,5 @@ class Times:
     """up to this."""
     part: float = 60
     """The longest time in which the probes of a part are sent."""
-    stop: float = 45
+    stop: float = 40
     """The longest that a stop may take."""

@@ -35,6 +35,10 @@ class PlanMismatchError(Exception):
     """The plan is not the one that the Round means."""
 
 
+class PlanUnusableError(Exception):
+    """The plan can't be probed."""
+
+
 class PartsBrokenError(Exception):
     """The parts in the store do not follow one another."""
 

@@ -18,6 +18,7 @@ from anabranch_agent.depot import (
     OvertakenError,
     PartsBrokenError,
     PlanMismatchError,
+    PlanUnusableError,
     StoreAwayError,
 )
 from anabranch_agent.metrics import grow_invalid
@@ -162,7 +163,7 @@ class RoundRun:
         except PartsBrokenError as error:
             message = f"{error}; run the measurement again, with another runId"
             await self._fail("PartsBroken", message)
-        except ValueError as error:
+        except PlanUnusableError as error:
             await self._fail("PlanUnusable", str(error))
         except OSError as error:
             self._tell(Hold("ProbingError", str(error)))
@@ -181,31 +182,14 @@ class RoundRun:
             PlanMismatchError: When the plan is another one.
             StoreAwayError: When the store does not let it begin.
             OSError: When the kernel does not let it.
-            ValueError: When the plan can't be used.
+            PlanUnusableError: When the plan can't be probed.
         """
-        spec, limits = self.measured.spec, probe.limits
-        file = await self.depot.fetch_plan(spec.plan, self.folder)
+        file = await self.depot.fetch_plan(self.measured.spec.plan, self.folder)
         self._stored = await self.uploads.resume()
         demand = self.demand
         if not (isinstance(demand, Probe) and demand.is_same_prober(probe)):
             return
-        self._prober = prober = Prober(
-            Plan(file),
-            self.uploads.folder,
-            order=f"{spec.agent}/{Step(spec.round, spec.window)}",
-            round_number=spec.round,
-            rate=0,
-            max_rate_per_prefix=limits.max_rate_per_prefix,
-            forbidden=demand.forbidden,
-            min_ttl=limits.min_ttl,
-            max_ttl=limits.max_ttl,
-            begin=self.uploads.ends,
-            wait_seconds=spec.wait_seconds,
-            part_seconds=self.times.part,
-            interface=limits.interface,
-            sources=limits.sources,
-            contact=limits.contact,
-        )
+        self._prober = prober = self._make_prober(file, demand)
         self._running, self._is_stopped = demand, False
         life = asyncio.ensure_future(in_thread(lambda: self._live(prober)))
         life.add_done_callback(lambda _: self._news.set())
@@ -228,6 +212,29 @@ class RoundRun:
         if not was_stopped:
             await self._complete()
 
+    def _make_prober(self, plan: Path, probe: Probe) -> Prober:
+        spec, limits = self.measured.spec, probe.limits
+        try:
+            return Prober(
+                Plan(plan),
+                self.uploads.folder,
+                order=f"{spec.agent}/{Step(spec.round, spec.window)}",
+                round_number=spec.round,
+                rate=0,
+                max_rate_per_prefix=limits.max_rate_per_prefix,
+                forbidden=probe.forbidden,
+                min_ttl=limits.min_ttl,
+                max_ttl=limits.max_ttl,
+                begin=self.uploads.ends,
+                wait_seconds=spec.wait_seconds,
+                part_seconds=self.times.part,
+                interface=limits.interface,
+                sources=limits.sources,
+                contact=limits.contact,
+            )
+        except ValueError as error:
+            raise PlanUnusableError(str(error)) from error
+
     def _live(self, prober: Prober) -> None:
         """Runs a prober in the calling thread."""
         last, invalid = NOTHING, dict[str, int]()
@@ -241,7 +248,10 @@ class RoundRun:
             if now.sent and self._start_time is None:
                 self._start_time = self.now()
 
-        note(prober.run(note, self.times.check))
+        try:
+            note(prober.run(note, self.times.check))
+        except ValueError as error:
+            raise PlanUnusableError(str(error)) from error
 
     async def _upload_until(self, life: asyncio.Future[None]) -> None:
         """Takes parts to the store until a prober has ended, and all are there.

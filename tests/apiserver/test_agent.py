@@ -262,8 +262,21 @@ def test_what_can_not_be_mended_by_waiting_fails(site: Site) -> None:
     assert not list(site.store.list(lying.keys.replies))
 
 
+def test_what_the_machine_does_not_let_it_do_is_tried_again(site: Site) -> None:
+    """Such as to send where there is no interface, until there is one."""
+    site.change("Agent", site.agent, interface="eth7")
+    probed = site.create_round(lines(5))
+    with site.run_agent():
+        site.wait(probed.name, "Ready", "False", "ProbingError")
+        (condition, *_) = site.status(probed.name)["conditions"]
+        assert "there is no interface eth7; name another" in condition["message"]
+        site.change("Agent", site.agent, interface=LINK)
+        site.wait_complete(probed.name)
+
+
 def test_a_namespace_that_is_not_served_waits(site: Site) -> None:
-    """Until the Agent says otherwise."""
+    """Until the Agent says otherwise; of others nothing is even known."""
+    site.environment["ANABRANCH_WATCH_NAMESPACES"] = site.namespace.name
     site.change("Agent", site.agent, allowedNamespaces=["elsewhere"])
     probed = site.create_round(lines(5))
     with site.run_agent():
