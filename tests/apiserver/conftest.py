@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import time
-import uuid
 from typing import TYPE_CHECKING
 
 import pytest
+import yaml
 
+from agents import write_kubeconfig
 from anabranch.api import KINDS
 from anabranch.api.schema import build_crd
 from devcluster.apiserver import ApiServer, run_apiserver
 from devcluster.namespace import Namespace
+from theatre import Theatre, make_namespace
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
+
+    from devcluster.s3 import S3
 
 ESTABLISHED_SECONDS = 30.0
 CRDS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
@@ -39,7 +44,22 @@ def apiserver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
 @pytest.fixture
 def namespace(apiserver: ApiServer) -> Namespace:
     """A namespace that no other test has."""
-    namespace = Namespace(apiserver.connect(), f"test-{uuid.uuid4()}")
-    body = {"metadata": {"name": namespace.name}}
-    assert namespace.call("POST", "/api/v1/namespaces", body).status == 201
-    return namespace
+    return make_namespace(Namespace(apiserver.connect(), ""))
+
+
+@pytest.fixture
+def theatre(
+    apiserver: ApiServer,
+    namespace: Namespace,
+    s3: S3,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Theatre:
+    """Two namespaces of an API server, and a store."""
+    kubeconfig = tmp_path / "kubeconfig"
+    kubeconfig.write_text(yaml.safe_dump(write_kubeconfig(apiserver)))
+    monkeypatch.setenv("KUBECONFIG", str(kubeconfig))
+    monkeypatch.setenv("ANABRANCH_STORE_ENDPOINT", s3.url)
+    monkeypatch.setenv("ANABRANCH_STORE_BUCKET", "")
+    system = make_namespace(namespace)
+    return Theatre(system, namespace, s3, tmp_path)

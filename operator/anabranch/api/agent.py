@@ -6,7 +6,6 @@ from typing import Annotated
 
 from pydantic import Field
 
-from anabranch.api.lists import Distinct
 from anabranch.api.model import Model, Rule, Transition
 from anabranch.api.policy import PrefixList
 from anabranch.api.resource import AGE, Column, Resource, Status, condition_column
@@ -59,10 +58,9 @@ class AgentSpec(Model):
     allow_reserved: bool = False
     """Whether it may probe space that is not globally reachable, if the policy lets
     it."""
+    # Replaced as a whole, as the policy's allow list is: [] must stay [].
     allowed_namespaces: Annotated[
-        tuple[DnsLabel, ...] | None,
-        Field(max_length=1000),
-        Distinct(),
+        tuple[DnsLabel, ...] | None, Field(max_length=1000)
     ] = None
     """The namespaces whose measurements it serves; by default all."""
 

@@ -19,6 +19,9 @@ PrefixList = Annotated[
     Field(max_length=10_000),
     Distinct(),
 ]
+# Replaced as a whole: of a merged set, server-side apply leaves out what became empty,
+# and an absent list opens everything.
+AllowList = Annotated[tuple[Prefix, ...], Field(max_length=10_000)]
 
 
 class TenantLimits(Model):
@@ -39,7 +42,7 @@ class ProbingPolicySpec(Model):
     """Who probes: a URL or mail address, in ASCII; probes carry it where it fits."""
     exclusions: PrefixList = ()
     """Networks that are never probed: opt-outs. Running rounds obey within seconds."""
-    allow: PrefixList | None = None
+    allow: AllowList | None = None
     """When given, nothing outside of it is probed; [] allows nothing."""
     allow_reserved: bool = False
     """Whether agents that say so too may probe space that is not globally reachable."""
@@ -54,7 +57,7 @@ class ProbingPolicySpec(Model):
 
     @field_validator("allow")
     @classmethod
-    def _is_meant(cls, allow: PrefixList | None) -> PrefixList:
+    def _is_meant(cls, allow: AllowList | None) -> AllowList:
         if allow is None:
             # Taken for an absent list, it would open everything.
             raise PydanticCustomError(

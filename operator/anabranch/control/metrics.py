@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 _MEASUREMENT_STATES = ("Failed", "Complete", "Suspended", "Ready")
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class OperatorCollector(Collector):
     """Counts what there is."""
 

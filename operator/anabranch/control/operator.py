@@ -190,13 +190,16 @@ class Operator:
         return await reconcile(namespace, name) if reconcile else None
 
     def _equip(self) -> Mapping[str, Reconcile]:
+        def tell_time() -> datetime:
+            return datetime.now(UTC).replace(microsecond=0)
+
         tools = Toolbox(
             settings=self.settings,
             objects=Objects(self.cluster),
             store=self.store,
             inventory=self.watches.open_inventory(),
-            recorder=Recorder(self.cluster, self.identity),
-            now=lambda: datetime.now(UTC).replace(microsecond=0),
+            recorder=Recorder(self.cluster, self.identity, tell_time),
+            now=tell_time,
         )
         return {
             "Measurement": Measurements(tools).reconcile,

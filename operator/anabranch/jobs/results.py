@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from anabranch.runs.report import Findings
 from anabranch.store.keys import RunKeys, SurveyKeys
-from anabranch.warehouse.results import Results
+from anabranch.warehouse.results import NothingYetError, Results
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,7 +30,7 @@ def gather(
     for table in TABLES:
         file = scratch / f"{table}.parquet"
         # Of what nobody found there is no table.
-        with suppress(LookupError):
+        with suppress(NothingYetError):
             results.write(table, "parquet", file)
             store.put_file(keys.table(table), file)
             tables.append(table)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from anabranch.api.agent import AgentStatus
-from anabranch.cluster.client import FORBIDDEN, RefusedError
+from anabranch.cluster.client import FORBIDDEN, INVALID, RefusedError
 from anabranch.cluster.objects import ForeignError, Place
 from anabranch.manifests.agents import build_pod, find_template
 from anabranch.reconcile.conditions import Conditions
@@ -112,7 +112,7 @@ class Agents:
                 await self._refuse(agent, "NameTaken", str(error))
                 return tools.look_seconds
             except RefusedError as error:
-                if error.status != FORBIDDEN:
+                if error.status not in {FORBIDDEN, INVALID}:
                     raise
                 message = f"its pod is not allowed here: {error}; see the namespace's "
                 await self._refuse(

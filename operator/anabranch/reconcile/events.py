@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from anabranch.api.resource import API_VERSION
-from anabranch.cluster.client import CONFLICT, RefusedError
-from anabranch.cluster.objects import MANAGER, Place
+from anabranch.cluster.client import MERGE
+from anabranch.cluster.objects import MANAGER, Objects, Place
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from anabranch.api import Resource
     from anabranch.api.resource import Condition, Status
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 _MAX_NOTE = 1024
 """Kubernetes takes no longer notes."""
+_SAME = timedelta(minutes=1)
 _TOLD = {"Ready", "Complete", "Failed", "Suspended", "Stalled"}
 
 
@@ -63,9 +64,14 @@ class Recorder:
 
     cluster: Cluster
     instance: str
+    now: Callable[[], datetime]
 
     async def record(self, about: Resource, event: Event) -> None:
-        """Writes an event; one that is there already counts one more."""
+        """Writes an event; one that is there counts one more, after a while.
+
+        Before that it is the same one: of an operator that did not come to say what
+        the event is of.
+        """
         metadata = about.metadata
         regarding = {
             "apiVersion": API_VERSION,
@@ -77,12 +83,12 @@ class Recorder:
         parts = (metadata.uid, event.reason, event.note, str(metadata.generation))
         digest = hashlib.sha256("/".join(parts).encode()).hexdigest()[:16]
         place = Place("Event", metadata.namespace, f"{metadata.name}.{digest}")
-        now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        now = self.now()
         body: dict[str, Any] = {
             "apiVersion": "events.k8s.io/v1",
             "kind": "Event",
             "metadata": {"name": place.name, "namespace": place.namespace},
-            "eventTime": now,
+            "eventTime": _write_time(now),
             "type": "Warning" if event.is_warning else "Normal",
             "reason": event.reason,
             "note": event.note[:_MAX_NOTE],
@@ -91,16 +97,21 @@ class Recorder:
             "reportingController": f"anabranch.dev/{MANAGER}",
             "reportingInstance": self.instance,
         }
-        folder = Place("Event", place.namespace).path
-        try:
+        found = await Objects(self.cluster).get(place)
+        if found is None:
+            folder = Place("Event", place.namespace).path
             await self.cluster.request("POST", folder, body=body)
-        except RefusedError as error:
-            if error.status != CONFLICT:
-                raise
-            found = await self.cluster.request("GET", place.path)
-            count = found.get("series", {}).get("count", 1) + 1
-            series = {"series": {"count": count, "lastObservedTime": now}}
-            content = "application/merge-patch+json"
-            await self.cluster.request(
-                "PATCH", place.path, body=series, content=content
-            )
+            return
+        series = found.get("series") or {}
+        last = series.get("lastObservedTime") or found["eventTime"]
+        if now - datetime.fromisoformat(last) < _SAME:
+            return
+        count = series.get("count", 1) + 1
+        more = {"count": count, "lastObservedTime": _write_time(now)}
+        await self.cluster.request(
+            "PATCH", place.path, body={"series": more}, content=MERGE
+        )
+
+
+def _write_time(time: datetime) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S.%fZ")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 from dataclasses import dataclass
 from ipaddress import ip_network
 from typing import TYPE_CHECKING
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING
 import pyarrow.parquet as pq
 
 from anabranch.rounds.diamonds import find_diamonds
+from anabranch.runs.record import RunRecord
 from anabranch.store.directory import DirectoryStore
 from anabranch.warehouse.pieces import PIECE_ROWS, cut
 from anabranch.warehouse.queries import WHOLE, Piece, Replies
@@ -24,6 +24,10 @@ if TYPE_CHECKING:
 
 TABLES = ("interfaces", "links", "replies", "diamonds")
 FORMATS = ("csv", "jsonl", "parquet", "caracal-csv")
+
+
+class NothingYetError(LookupError):
+    """There is nothing yet to make a table of."""
 
 
 @dataclass(frozen=True)
@@ -94,8 +98,8 @@ class AgentResults:
     @property
     def interfaces(self) -> str:
         """Interfaces of routers: who sent time exceeded."""
-        run = json.loads(self.store.get(self.keys.run))
-        replies = Replies(drop_private=run["dropPrivate"]).choose(self._parts)
+        record = RunRecord.model_validate_json(self.store.get(self.keys.run))
+        replies = Replies(record.drop_private).choose(self._parts)
         return (
             f"SELECT '{self.keys.agent}' AS agent, {_text('addr')} AS address, "
             "min(ttl) AS min_ttl, max(ttl) AS max_ttl, count() AS replies, "
@@ -167,7 +171,7 @@ class Results:
         """Writes a table to a new file.
 
         Raises:
-            LookupError: When there is nothing yet to make it of.
+            NothingYetError: When there is nothing yet to make it of.
             OSError: When it can't be written.
             QueryError: When ClickHouse can't.
         """
@@ -188,7 +192,7 @@ class Results:
         distinct = {"interfaces": "address", "links": "near_address, far_address"}
         counts = dict.fromkeys(distinct, 0)
         for table, columns in distinct.items():
-            with contextlib.suppress(LookupError):
+            with contextlib.suppress(NothingYetError):
                 query = self._select(table, is_caracal=False)
                 found = f"SELECT uniqExact({columns}) AS found FROM ({query})"
                 counts[table] = self.engine.read(found).to_pylist()[0]["found"]
@@ -198,7 +202,7 @@ class Results:
         """Each max_width and max_length that diamonds have, and how many have them.
 
         Raises:
-            LookupError: When there are no links yet.
+            NothingYetError: When there are no links yet.
         """
         query = self._select("diamonds", is_caracal=False)
         rows = self.engine.read(
@@ -211,7 +215,7 @@ class Results:
         """Rounds, and how many links each was the first to find.
 
         Raises:
-            LookupError: When there are no links yet.
+            NothingYetError: When there are no links yet.
         """
         query = self._select("links", is_caracal=False)
         rows = self.engine.read(
@@ -237,7 +241,7 @@ class Results:
         agents = [AgentResults(self.store, self.engine, keys) for keys in self.runs]
         selects = [agent.paths for agent in agents if "links" in agent.kinds]
         if not selects:
-            raise LookupError("there are no links yet; let it run for a while")
+            raise NothingYetError("there are no links yet; let it run for a while")
         paths = f"({' UNION ALL '.join(selects)})"
         if target == "largest":
             most = f"SELECT prefix FROM {paths} GROUP BY prefix ORDER BY uniqExact"
@@ -275,7 +279,7 @@ class Results:
                 case _:
                     selects.append(agent.links)
         if not selects:
-            raise LookupError(f"there are no {table} yet; let it run for a while")
+            raise NothingYetError(f"there are no {table} yet; let it run for a while")
         return f"SELECT * FROM ({' UNION ALL '.join(selects)})"
 
 

@@ -1,0 +1,308 @@
+"""A cluster without nodes and controllers, whose parts tests play themselves.
+
+The API server and the store are real. Jobs are done here, agents probe a simulated
+Internet in process, and pods run because it is said that they do.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import io
+import json
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from anabranch_engine import Plan, Simulation
+
+from anabranch import cli
+from anabranch.cluster.client import Cluster, RefusedError
+from anabranch.cluster.objects import Objects, Place
+from anabranch.manifests.labels import COMPONENT, SELECTOR
+from anabranch.rounds.steps import Step
+from anabranch.store.keys import RunKeys
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable
+    from pathlib import Path
+
+    from anabranch.manifests.settings import Settings
+    from anabranch.store.s3 import S3Store
+
+POLL_SECONDS = 0.1
+MERGE = "application/merge-patch+json"
+
+
+@dataclass
+class Stage:
+    """Plays everybody but the operator."""
+
+    cluster: Cluster
+    settings: Settings
+    namespace: str
+    """Where the user is."""
+    store: S3Store
+    scratch: Path
+    simulation: Simulation
+    vantage_points: dict[str, int] = field(default_factory=dict)
+    """By node."""
+    is_probing: bool = True
+    """Whether agents do anything."""
+    refused: dict[str, str] = field(default_factory=dict)
+    """Why Jobs fail, by the word that they are told to do."""
+    jobs_done: list[str] = field(default_factory=list)
+
+    @property
+    def objects(self) -> Objects:
+        """What tests read and change."""
+        return Objects(self.cluster)
+
+    @contextlib.asynccontextmanager
+    async def play(self) -> AsyncIterator[None]:
+        """Plays as long as a ``with`` lasts; what goes wrong here ends it."""
+        async with asyncio.TaskGroup() as tasks:
+            players = [
+                tasks.create_task(each())
+                for each in (self._do_jobs, self._run_pods, self._probe)
+            ]
+            yield
+            for player in players:
+                player.cancel()
+
+    async def create(
+        self,
+        kind: str,
+        name: str,
+        spec: dict[str, Any],
+        namespace: str = "",
+        **more: Any,
+    ) -> None:
+        """Makes an object, by default the user's."""
+        manifest = {
+            "apiVersion": "anabranch.dev/v1alpha1",
+            "kind": kind,
+            "metadata": {
+                "name": name,
+                "namespace": namespace or self.namespace,
+                **more,
+            },
+            "spec": spec,
+        }
+        await self.cluster.request(
+            "POST", Place(kind, namespace or self.namespace).path, body=manifest
+        )
+
+    async def get(self, kind: str, name: str, namespace: str = "") -> dict[str, Any]:
+        """An object that is there."""
+        found = await self.objects.get(Place(kind, namespace or self.namespace, name))
+        assert found is not None, f"{kind} {name} is not there"
+        return found
+
+    async def find_all(self, kind: str, namespace: str = "") -> list[dict[str, Any]]:
+        """All objects of a kind."""
+        return await self.objects.list(Place(kind, namespace or self.namespace), "")
+
+    async def change(self, kind: str, name: str, **spec: Any) -> None:
+        """Changes fields of an object's spec."""
+        await self.objects.patch(Place(kind, self.namespace, name), {"spec": spec})
+
+    async def until(
+        self, what: str, holds: Callable[[], Awaitable[bool]], seconds: float = 30
+    ) -> None:
+        """Waits until something holds."""
+        try:
+            async with asyncio.timeout(seconds):
+                while True:
+                    if await holds():
+                        return
+                    await asyncio.sleep(POLL_SECONDS)
+        except TimeoutError:
+            raise AssertionError(f"waited {seconds:g} s for {what}") from None
+
+    async def wait(
+        self,
+        kind: str,
+        name: str,
+        holds: Callable[[dict[str, Any]], bool],
+        seconds: float = 30,
+    ) -> dict[str, Any]:
+        """Waits until something holds of an object; the object then."""
+        found: dict[str, Any] | None = None
+        try:
+            async with asyncio.timeout(seconds):
+                while True:
+                    place = Place(kind, self.namespace, name)
+                    if kind == "Agent":
+                        place = Place(kind, self.settings.namespace, name)
+                    found = await self.objects.get(place)
+                    if found is not None and holds(found):
+                        return found
+                    await asyncio.sleep(POLL_SECONDS)
+        except TimeoutError:
+            status = json.dumps((found or {}).get("status"), indent=1)
+            raise AssertionError(
+                f"{kind} {name} does not get there: {status}"
+            ) from None
+
+    async def wait_condition(
+        self,
+        name: str,
+        condition: str,
+        status: str = "True",
+        *,
+        kind: str = "Measurement",
+        seconds: float = 30,
+    ) -> dict[str, Any]:
+        """Waits for a condition of the spec that there is; the object then."""
+
+        def holds(found: dict[str, Any]) -> bool:
+            return read_condition(found, condition)[0] == status
+
+        return await self.wait(kind, name, holds, seconds)
+
+    async def _do_jobs(self) -> None:
+        """Does each Job once, as its only pod would."""
+        while True:
+            for job in await self._list_children("Job"):
+                if not job.get("status", {}).get("conditions"):
+                    await self._do_job(job)
+            await asyncio.sleep(POLL_SECONDS)
+
+    async def _do_job(self, job: dict[str, Any]) -> None:
+        (container,) = job["spec"]["template"]["spec"]["containers"]
+        arguments: list[str] = container["args"]
+        now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        reason = self.refused.get(arguments[1], "")
+        if not reason:
+            code = await asyncio.to_thread(cli.main, arguments)
+            reason = f"exit code {code}" if code else ""
+        ends = (
+            ["FailureTarget", "Failed"]
+            if reason
+            else ["SuccessCriteriaMet", "Complete"]
+        )
+        status: dict[str, Any] = {
+            "startTime": now,
+            "uncountedTerminatedPods": {},
+            "conditions": [
+                {
+                    "type": end,
+                    "status": "True",
+                    "message": reason,
+                    "lastTransitionTime": now,
+                }
+                for end in ends
+            ],
+        }
+        if not reason:
+            status |= {"completionTime": now, "succeeded": 1}
+        self.jobs_done.append(job["metadata"]["name"])
+        await self._say(job, status)
+
+    async def _run_pods(self) -> None:
+        """Has pods be ready, as kubelets would."""
+        ready = [{"type": "Ready", "status": "True"}]
+        while True:
+            for pod in await self._list_children("Pod"):
+                metadata = pod["metadata"]
+                if metadata.get("deletionTimestamp"):
+                    now = {"gracePeriodSeconds": 0}
+                    place = Place.of({"kind": "Pod", "metadata": metadata})
+                    with contextlib.suppress(RefusedError):
+                        await self.cluster.request("DELETE", place.path, body=now)
+                elif not pod["status"].get("conditions"):
+                    await self._say(pod, {"phase": "Running", "conditions": ready})
+            await asyncio.sleep(POLL_SECONDS)
+
+    async def _probe(self) -> None:
+        """Probes Rounds, as agents would."""
+        while True:
+            for found in await self.find_all("Round"):
+                said = found.get("status", {}).get("conditions", [])
+                ends = {each["reason"] for each in said}
+                if found["spec"].get("suspend"):
+                    if not ends:
+                        await self._say_of_round(found, "Ready", "False", "Suspended")
+                elif self.is_probing and "Complete" not in ends:
+                    await self._probe_round(found)
+            await asyncio.sleep(POLL_SECONDS)
+
+    async def _probe_round(self, found: dict[str, Any]) -> None:
+        spec = found["spec"]
+        step = Step(spec["round"], spec.get("window", 0))
+        uid = spec["measurement"]["uid"]
+        keys = RunKeys(uid, spec["runId"], spec["agent"]).step(step)
+        plan = Plan(await asyncio.to_thread(self.store.fetch, keys.plan, self.scratch))
+        point = self.vantage_points[spec["nodeName"]]
+        replies = pa.table(self.simulation.time_exceeded(point, plan))
+        part = _write_part(replies, step.round, plan.probes)
+        await asyncio.to_thread(
+            self.store.put, f"{keys.parts(0)}/{0:016}.parquet", part
+        )
+        counts = {"probesSent": plan.probes, "repliesReceived": len(replies)}
+        await self._say_of_round(found, "Complete", "True", "Complete", **counts)
+
+    async def _say_of_round(
+        self, found: dict[str, Any], kind: str, status: str, reason: str, **counts: int
+    ) -> None:
+        condition = {
+            "type": kind,
+            "status": status,
+            "reason": reason,
+            "message": "",
+            "lastTransitionTime": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        }
+        generation = found["metadata"]["generation"]
+        said = {"observedGeneration": generation, "conditions": [condition], **counts}
+        await self._say(found, said)
+
+    async def _list_children(self, kind: str) -> list[dict[str, Any]]:
+        place = Place(kind, self.settings.namespace)
+        found = await self.objects.list(place, f"{SELECTOR},{COMPONENT}")
+        return [{"kind": kind, **each} for each in found]
+
+    async def _say(self, about: dict[str, Any], status: dict[str, Any]) -> None:
+        path = f"{Place.of({'kind': 'Round', **about}).path}/status"
+        with contextlib.suppress(RefusedError):  # it may be gone by now
+            await self.cluster.request(
+                "PATCH", path, body={"status": status}, content=MERGE
+            )
+
+
+def read_condition(found: dict[str, Any], kind: str) -> tuple[str, str]:
+    """The status and reason of a condition of the spec that there is."""
+    status = found.get("status", {})
+    if status.get("observedGeneration") != found["metadata"]["generation"]:
+        return "", ""
+    for condition in status.get("conditions", []):
+        if condition["type"] == kind:
+            return condition["status"], condition["reason"]
+    return "", ""
+
+
+def _write_part(replies: pa.Table, round_number: int, probes: int) -> bytes:
+    """A reply part with what round jobs read of one."""
+    count = len(replies)
+    address = replies.column("address").to_numpy().astype(">u8").tobytes()
+    mapped = [
+        b"\0" * 10 + b"\xff\xff" + address[i * 8 + 4 : i * 8 + 8] for i in range(count)
+    ]
+    columns = {
+        "probe_ttl": replies.column("ttl").cast(pa.uint8()),
+        "reply_src_addr": pa.array(mapped, pa.binary(16)),
+        "prefix_index": replies.column("prefix_index").cast(pa.uint32()),
+        "flow": replies.column("flow").cast(pa.uint32()),
+        "round": pa.array(np.full(count, round_number, dtype=np.uint8)),
+        "reply_protocol": pa.array(np.full(count, 1, dtype=np.uint8)),
+        "reply_icmp_type": pa.array(np.full(count, 11, dtype=np.uint8)),
+        "destination_prefix_reply": pa.array(np.zeros(count, dtype=np.uint8)),
+    }
+    table = pa.table(columns)
+    head = {b"anabranch.part": json.dumps({"probes": probes}).encode()}
+    out = io.BytesIO()
+    pq.write_table(table.replace_schema_metadata(head), out)
+    return out.getvalue()

@@ -1,0 +1,128 @@
+"""Where the operator plays with a stage: namespaces, a bucket, a survey."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import uuid
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from anabranch_engine import Simulation
+
+from anabranch.cluster.client import Cluster
+from anabranch.control.operator import Operator
+from anabranch.manifests.settings import Settings
+from anabranch.store.s3 import S3Store
+from devcluster.namespace import Namespace
+from stage import Stage
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable
+    from pathlib import Path
+
+    from devcluster.s3 import S3
+
+SIMULATION = Simulation(
+    prefixes_v4=64,
+    prefixes_v6=0,
+    vantage_points=2,
+    seed=1,
+    switches={"loss": 0.0},
+    topologies=(),
+)
+NODES = {"n1": 0, "n2": 1}
+POLICY = {
+    "contact": "https://example.org/survey",
+    "allow": ["240.0.0.0/4"],
+    "allowReserved": True,
+}
+LIST = {"entries": [{"target": "240.0.0.0/22", "minTtl": 1}]}
+
+
+@dataclass(frozen=True)
+class Theatre:
+    """Where a test plays."""
+
+    system: Namespace
+    user: Namespace
+    s3: S3
+    folder: Path
+
+    def renew(self) -> Theatre:
+        """Another one, in namespaces of its own."""
+        return Theatre(
+            make_namespace(self.system), make_namespace(self.user), self.s3, self.folder
+        )
+
+    def play(self, act: Callable[[Stage], Awaitable[None]]) -> None:
+        """Has a test's act be played."""
+        asyncio.run(self._play(act))
+
+    async def _play(self, act: Callable[[Stage], Awaitable[None]]) -> None:
+        cluster = await Cluster.connect()
+        bucket = f"test-{uuid.uuid4()}"
+        settings = Settings.read(
+            {
+                "namespace": self.system.name,
+                "watchNamespaces": [self.system.name, self.user.name],
+                "store": {"bucket": bucket, "endpoint": self.s3.url},
+                "jobs": {"image": "operator"},
+                "agents": {"image": "agent:1"},
+            }
+        )
+        os.environ["ANABRANCH_STORE_BUCKET"] = bucket
+        store = S3Store(bucket, endpoint_url=self.s3.url)
+        stage = Stage(
+            cluster=cluster,
+            settings=settings,
+            namespace=self.user.name,
+            store=store,
+            scratch=self.folder,
+            simulation=SIMULATION,
+            vantage_points=NODES,
+        )
+        try:
+            async with stage.play():
+                await act(stage)
+        finally:
+            await cluster.close()
+
+
+def make_namespace(beside: Namespace) -> Namespace:
+    """A namespace that no other test has, of the same API server as another one."""
+    made = Namespace(beside.connection, f"test-{uuid.uuid4()}")
+    body = {"metadata": {"name": made.name}}
+    assert made.call("POST", "/api/v1/namespaces", body).status == 201
+    return made
+
+
+@contextlib.asynccontextmanager
+async def operating(stage: Stage) -> AsyncIterator[None]:
+    """An operator that runs as long as a ``with`` lasts."""
+    own = await Cluster.connect()
+    operator = Operator(stage.settings, own, stage.store, "test", port=0)
+    task = asyncio.create_task(operator.run())
+    try:
+        yield
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+        await own.close()
+
+
+async def set_stage(stage: Stage, **spec: Any) -> None:
+    """Makes a survey of two agents."""
+    system = stage.settings.namespace
+    await stage.create("ProbingPolicy", "default", POLICY, namespace=system)
+    for name, node in (("paris", "n1"), ("tokyo", "n2")):
+        agent = {"nodeName": node, "allowReserved": True}
+        await stage.create(
+            "Agent", name, agent, namespace=system, labels={"team": "demo"}
+        )
+    await stage.create("TargetList", "list", LIST)
+    everyone = {"name": "all", "selector": {}, "targetList": "list"}
+    measurement = {"diamondMiner": {}, "agents": [everyone], "minAgents": 2}
+    await stage.create("Measurement", "survey", measurement | spec)
