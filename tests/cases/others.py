@@ -60,12 +60,6 @@ CASES: list[Case] = [
         "IPv6 address",
     ),
     Case("Agent", "namespaces", spec(allowedNamespaces=["default", "research"])),
-    Case(
-        "Agent",
-        "a namespace twice",
-        spec(allowedNamespaces=["default", "default"]),
-        "spec.allowedNamespaces",
-    ),
     Case("Agent", "an exclusion", spec(exclusions=["198.18.0.0/24", "3fff::1"])),
     Case(
         "Agent",

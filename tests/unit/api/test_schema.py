@@ -9,7 +9,7 @@ import pytest
 import yaml
 from pydantic import Field
 
-from anabranch.api import KINDS, Resource
+from anabranch.api import KINDS, Agent, ProbingPolicy, Resource
 from anabranch.api.manifest import Source, read_manifests
 from anabranch.api.model import Model
 from anabranch.api.schema import build_schema, describe
@@ -68,6 +68,17 @@ def test_examples_are_valid(file: Path) -> None:
     manifests = read_manifests([Source(str(file), file.read_bytes())])
     assert manifests.broken == ()
     assert len(manifests.documents) == len(list(yaml.safe_load_all(file.read_text())))
+
+
+@pytest.mark.parametrize(
+    ("kind", "field"), [(ProbingPolicy, "allow"), (Agent, "allowedNamespaces")]
+)
+def test_lists_that_open_everything_when_absent_are_not_merged(
+    kind: type[Resource], field: str
+) -> None:
+    """Server-side apply leaves out a merged list that becomes empty."""
+    properties = build_schema(kind)["properties"]["spec"]["properties"]
+    assert "x-kubernetes-list-type" not in properties[field]
 
 
 def test_what_openapi_can_not_say_is_no_schema() -> None:
