@@ -22,6 +22,8 @@ mount --bind /srv/tmp /tmp
 # Volumes that pods mount are to be seen by others: mounts go on to namespaces in here.
 mount --make-rshared /
 echo 1 >/proc/sys/net/ipv4/ip_forward
+# What processes leave unsent when they are killed is not tried for minutes.
+echo 1 >/proc/sys/net/ipv4/tcp_orphan_retries
 # Others may enter from here on.
 touch /run/booted
 

@@ -10,14 +10,15 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from devcluster.layout import SERVICES
+from devcluster.layout import SERVICES, Layout
 from devcluster.process import run_tool
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from devcluster.layout import Layout, Member
+    from devcluster.layout import Member
 
+_LINKS = Path("/sys/class/net")
 _NAMES = Path("/run/netns")
 BRIDGE = "br0"
 """The link of the control plane to all others."""
@@ -82,7 +83,14 @@ def make_network(layout: Layout) -> None:
 
 
 def remove_network(number: int) -> None:
-    """Removes the namespaces of a cluster, and its links with them, here too."""
+    """Removes the links and namespaces of a cluster.
+
+    A namespace that has lost its name lives on, with its links, while its last sockets
+    wait for answers.
+    """
+    link = Layout(number).host_link
+    if (_LINKS / link).exists():
+        run_tool("ip", "link", "delete", link)
     for name in find_namespaces(number):
         alone = ("unshare", "--mount", "--propagation=private")
         run_tool(*alone, "sh", "-c", _REMOVE_NAME, "sh", _NAMES, name)

@@ -1,10 +1,12 @@
-"""The project's own images, of its Dockerfiles."""
+"""The project's own images, of its Dockerfiles, and those that its chart names."""
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from devcluster.binaries import VERSITYGW, build
 from devcluster.images import PYTHON_IMAGE
 
 if TYPE_CHECKING:
@@ -20,6 +22,13 @@ _DOCKERFILES = {
 }
 
 
+def name_gateway_image() -> str:
+    """The tag of the S3 gateway of the version that the Go module requires."""
+    text = (VERSITYGW.folder / "go.mod").read_text()
+    (version,) = re.findall(r"github\.com/versity/versitygw (v\S+)", text)
+    return f"docker.io/versity/versitygw:{version}"
+
+
 def build_images(store: ImageStore) -> None:
     """Builds all of them.
 
@@ -31,3 +40,4 @@ def build_images(store: ImageStore) -> None:
     store.build_base()
     for tag, dockerfile in _DOCKERFILES.items():
         store.build(dockerfile, _CONTEXT, tag, {"BASE": PYTHON_IMAGE})
+    store.wrap(build(VERSITYGW), name_gateway_image())
