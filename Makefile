@@ -5,6 +5,8 @@ ENGINE := agent-image/engine
 CARGO := cargo --quiet
 UV := $(or $(shell command -v uv),build/uv/bin/uv)
 RUN := .venv/bin/
+# Builds a Go program unless it is there, and prints its path.
+BINARY := PYTHONPATH=tests $(RUN)python -m devcluster.binaries
 # Which cluster of this machine, and how many nodes it has.
 NUMBER := 0
 NODES := 2
@@ -32,6 +34,8 @@ lint: setup
 	$(RUN)lint-imports > build/lint-imports.log || { cat build/lint-imports.log; exit 1; }
 	$(RUN)python -m mypy.stubtest --concise --allowlist $(ENGINE)/stubtest.allow anabranch_engine
 	$(RUN)anabranch crds --check crds
+	$(RUN)anabranch crds --check charts/anabranch/files/crds
+	$$($(BINARY) helm) lint --quiet charts/anabranch --set policy.contact=lint@example.org
 	cd $(ENGINE) && cargo fmt --check
 	cd $(ENGINE) && $(CARGO) clippy --locked --all-targets -- --deny warnings
 	cd tests/devcluster/go && test -z "$$(gofmt -l .)"
@@ -42,11 +46,11 @@ test: test-local test-cluster
 test-local: setup
 	@sh .ci/prerequisites tests
 	cd $(ENGINE) && $(CARGO) test --locked
-	cd tests && ../$(RUN)python -m devcluster.binaries apiserver versitygw >/dev/null
+	$(BINARY) apiserver helm versitygw >/dev/null
 	$(RUN)pytest --ignore tests/cluster
 
 test-cluster: images
-	cd tests && ../$(RUN)python -m devcluster.binaries kube pause >/dev/null
+	$(BINARY) kube pause versitygw >/dev/null
 	$(RUN)pytest tests/cluster
 
 statistics: setup
@@ -81,7 +85,7 @@ wheels: setup
 	@rm -rf build/image
 	$(UV) build --quiet --wheel --out-dir build/image .
 	$(UV) build --quiet --wheel --out-dir build/image $(ENGINE)/crates/python
-	$(UV) export --quiet --locked --no-dev --extra engine --extra warehouse \
+	$(UV) export --quiet --locked --no-dev --extra engine --extra operator --extra warehouse \
 	    --no-emit-project --no-emit-package anabranch-engine \
 	    --output-file build/image/requirements.txt
 	$(UV) export --quiet --locked --no-dev --extra agent \
@@ -100,3 +104,4 @@ cluster-down: setup
 
 crds: setup
 	$(RUN)anabranch crds --output crds
+	$(RUN)anabranch crds --output charts/anabranch/files/crds

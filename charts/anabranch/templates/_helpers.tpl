@@ -1,0 +1,119 @@
+{{/* The labels of all objects; of the context and a component. */}}
+{{- define "anabranch.labels" -}}
+helm.sh/chart: {{ printf "%s-%s" .context.Chart.Name .context.Chart.Version | replace "+" "_" }}
+app.kubernetes.io/version: {{ .context.Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .context.Release.Service }}
+app.kubernetes.io/part-of: anabranch
+{{ include "anabranch.selector" . }}
+{{- end }}
+
+{{/* Those that pods are found by. */}}
+{{- define "anabranch.selector" -}}
+app.kubernetes.io/name: anabranch
+app.kubernetes.io/instance: {{ .context.Release.Name }}
+app.kubernetes.io/component: {{ .component }}
+{{- end }}
+
+{{/* An image; of the context and the values of one. */}}
+{{- define "anabranch.image" -}}
+{{ .image.repository }}:{{ .image.tag | default .context.Chart.AppVersion }}
+{{- end }}
+
+{{/* The name of objects that no namespace holds: several releases have several. */}}
+{{- define "anabranch.clusterName" -}}
+anabranch:{{ .context.Release.Namespace }}:{{ .component }}
+{{- end }}
+
+{{/* The Secret of the store, if there is one. */}}
+{{- define "anabranch.storeSecret" -}}
+{{- if .Values.store.existingSecret -}}
+{{ .Values.store.existingSecret }}
+{{- else if .Values.store.embedded.enabled -}}
+anabranch-store
+{{- end }}
+{{- end }}
+
+{{/* The security context of a container that needs nothing. */}}
+{{- define "anabranch.containerSecurity" -}}
+allowPrivilegeEscalation: false
+readOnlyRootFilesystem: true
+capabilities: {drop: [ALL]}
+{{- end }}
+
+{{/* Rights where Measurements are: a ClusterRole, or a Role in each watched namespace,
+     with their bindings; of the context, a component, its rules and service account. */}}
+{{- define "anabranch.watchedRights" -}}
+{{- $root := .context }}
+{{- $labels := include "anabranch.labels" . }}
+{{- $name := printf "anabranch-%s-watched" .component }}
+{{- $kind := "Role" }}
+{{- $namespaces := uniq (append $root.Values.watchNamespaces $root.Release.Namespace) }}
+{{- if not $root.Values.watchNamespaces }}
+{{- $name = include "anabranch.clusterName" . }}
+{{- $kind = "ClusterRole" }}
+{{- $namespaces = list "" }}
+{{- end }}
+{{- range $namespace := $namespaces }}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: {{ $kind }}
+metadata:
+  name: {{ $name }}
+  {{- with $namespace }}
+  namespace: {{ . }}
+  {{- end }}
+  labels:
+    {{- $labels | nindent 4 }}
+rules:
+  {{- $.rules | nindent 2 }}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: {{ $kind }}Binding
+metadata:
+  name: {{ $name }}
+  {{- with $namespace }}
+  namespace: {{ . }}
+  {{- end }}
+  labels:
+    {{- $labels | nindent 4 }}
+roleRef:
+  apiGroup: rbac.authorization.k8s.io
+  kind: {{ $kind }}
+  name: {{ $name }}
+subjects:
+  - kind: ServiceAccount
+    name: anabranch-{{ $.component }}
+    namespace: {{ $root.Release.Namespace }}
+{{- end }}
+{{- end }}
+
+{{/* Rights in the system namespace; of the same. */}}
+{{- define "anabranch.systemRights" -}}
+{{- $labels := include "anabranch.labels" . }}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: Role
+metadata:
+  name: anabranch-{{ .component }}
+  namespace: {{ .context.Release.Namespace }}
+  labels:
+    {{- $labels | nindent 4 }}
+rules:
+  {{- .rules | nindent 2 }}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: RoleBinding
+metadata:
+  name: anabranch-{{ .component }}
+  namespace: {{ .context.Release.Namespace }}
+  labels:
+    {{- $labels | nindent 4 }}
+roleRef:
+  apiGroup: rbac.authorization.k8s.io
+  kind: Role
+  name: anabranch-{{ .component }}
+subjects:
+  - kind: ServiceAccount
+    name: anabranch-{{ .component }}
+    namespace: {{ .context.Release.Namespace }}
+{{- end }}

@@ -1,0 +1,122 @@
+from __future__ import annotations
+
+import importlib.util
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from kubernetes import client
+
+from helm import CHART, CONTACT, render
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from devcluster.apiserver import ApiServer
+    from devcluster.namespace import Namespace
+
+ENROL = {"agents": {"enrol": {"enabled": True}}}
+NARROW = {"watchNamespaces": ["research", "teaching"]}
+
+
+def find_path(manifest: Mapping[str, Any]) -> str:
+    """Where objects of a manifest's kind are."""
+    version, kind = manifest["apiVersion"], manifest["kind"]
+    plural = f"{kind.lower()}s"
+    if kind == "ProbingPolicy":
+        plural = "probingpolicies"
+    root = "/apis" if "/" in version else "/api"
+    if namespace := manifest["metadata"].get("namespace"):
+        return f"{root}/{version}/namespaces/{namespace}/{plural}"
+    return f"{root}/{version}/{plural}"
+
+
+@pytest.mark.parametrize("values", [{}, ENROL, NARROW], ids=str)
+def test_the_api_server_takes_all_of_it(
+    system: Namespace, values: Mapping[str, Any]
+) -> None:
+    """Each object is valid, down to fields that nobody knows."""
+    rendered = render(CONTACT, values)
+    query = "?dryRun=All&fieldValidation=Strict"
+    for manifest in (*rendered.objects, rendered.policy):
+        if manifest["kind"] == "CustomResourceDefinition":
+            continue  # They are there.
+        answer = system.call("POST", find_path(manifest) + query, manifest)
+        assert answer.status == 201, (manifest["metadata"]["name"], answer.body)
+
+
+@pytest.fixture
+def apply(apiserver: ApiServer) -> Iterator[Callable[[dict[str, Any]], None]]:
+    """What the chart's Job does with a policy."""
+    file = CHART / "files" / "apply_policy.py"
+    spec = importlib.util.spec_from_file_location("apply_policy", file)
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    client.Configuration.set_default(apiserver.connect().configuration)
+    yield module.apply
+    client.Configuration.set_default(None)
+
+
+@pytest.fixture
+def fetch(system: Namespace) -> Iterator[Callable[[], dict[str, Any]]]:
+    """The policy's spec, as it is; the policy is gone after the test."""
+    path = system.path("ProbingPolicy", "default")
+
+    def fetch() -> dict[str, Any]:
+        spec: dict[str, Any] = system.call("GET", path).body["spec"]
+        return spec
+
+    yield fetch
+    system.call("DELETE", path)
+
+
+def change(system: Namespace, spec: Mapping[str, Any]) -> None:
+    """Changes the policy as somebody with ``kubectl patch`` does."""
+    client.CustomObjectsApi(system.connection).patch_namespaced_custom_object(
+        *("anabranch.dev", "v1alpha1", system.name, "probingpolicies", "default"),
+        {"spec": spec},
+        field_manager="somebody",
+        _content_type="application/merge-patch+json",
+    )
+
+
+def test_an_upgrade_changes_what_the_values_changed(
+    apply: Callable[[dict[str, Any]], None], fetch: Callable[[], dict[str, Any]]
+) -> None:
+    """What is allowed comes and goes with the values, and [] stays [] in between."""
+    for allow in ([], ["198.51.100.0/24"], ["203.0.113.0/24"], []):
+        apply(render(CONTACT, {"policy": {"allow": allow}}).policy)
+        assert fetch()["allow"] == allow
+
+
+def test_an_upgrade_keeps_opt_outs_and_a_stop(
+    system: Namespace,
+    apply: Callable[[dict[str, Any]], None],
+    fetch: Callable[[], dict[str, Any]],
+) -> None:
+    """What somebody added in a hurry is not undone by the next upgrade."""
+    values = {"policy": {"exclusions": ["192.0.2.0/24"]}}
+    apply(render(CONTACT, values).policy)
+    opted_out = ["192.0.2.0/24", "198.51.100.0/24"]
+    change(system, {"exclusions": opted_out, "stop": True})
+    apply(render(CONTACT, values, {"policy": {"maxRate": 100}}).policy)
+    spec = fetch()
+    assert spec["stop"]
+    assert spec["exclusions"] == opted_out
+    assert spec["maxRate"] == 100
+
+
+def test_a_rate_that_somebody_lowered_is_not_raised(
+    system: Namespace,
+    apply: Callable[[dict[str, Any]], None],
+    fetch: Callable[[], dict[str, Any]],
+) -> None:
+    """The upgrade fails, and says what is in the way, until both say the same."""
+    apply(render(CONTACT, {"policy": {"maxRate": 1000}}).policy)
+    change(system, {"maxRate": 10})
+    with pytest.raises(client.ApiException, match=r"\.spec\.maxRate") as error:
+        apply(render(CONTACT, {"policy": {"maxRate": 1000}}).policy)
+    assert error.value.status == 409
+    assert fetch()["maxRate"] == 10
+    apply(render(CONTACT, {"policy": {"maxRate": 10}}).policy)

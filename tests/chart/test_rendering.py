@@ -1,0 +1,256 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import yaml
+
+from anabranch.api import KINDS, ProbingPolicy
+from anabranch.api.schema import build_crd
+from anabranch.cluster.objects import read_object
+from anabranch.manifests.labels import SELECTOR
+from anabranch.manifests.settings import Settings
+from devcluster.project import name_gateway_image
+from helm import CHART, CONTACT, NAMESPACE, render
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+ROOT = CHART.parents[1]
+HOOK = "helm.sh/hook"
+DELETED = "helm.sh/hook-delete-policy"
+ALL_ON: Mapping[str, Any] = {
+    "agents": {"enrol": {"enabled": True, "labels": {"team": "demo"}}},
+    "serviceAccounts": {"imagePullSecrets": [{"name": "registry"}]},
+}
+NARROW: Mapping[str, Any] = {"watchNamespaces": ["research", "teaching"]}
+OWN_STORE: Mapping[str, Any] = {
+    "store": {
+        "bucket": "surveys",
+        "endpoint": "https://s3.example.org",
+        "existingSecret": "s3",
+        "embedded": {"enabled": False},
+    }
+}
+AWS: Mapping[str, Any] = {"store": {"embedded": {"enabled": False}}}
+VARIANTS = pytest.mark.parametrize(
+    "values", [{}, ALL_ON, NARROW, OWN_STORE, AWS], ids=str
+)
+
+
+def find_pods(*values: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The specs of all pods, with what makes them."""
+    for each in render(CONTACT, *values).list("Deployment", "Job"):
+        yield each["metadata"]["name"], each["spec"]["template"]["spec"]
+
+
+def test_the_definitions_are_those_of_the_models() -> None:
+    """Helm installs exactly what the operator expects, and keeps it by default."""
+    rendered = render(CONTACT).list("CustomResourceDefinition")
+    for crd in rendered:
+        assert crd["metadata"].pop("labels")["app.kubernetes.io/part-of"] == "anabranch"
+        policy = {"helm.sh/resource-policy": "keep"}
+        assert crd["metadata"].pop("annotations") == policy
+    names = {crd["metadata"]["name"]: crd for crd in rendered}
+    assert names == {f"{k.plural}.anabranch.dev": build_crd(k) for k in KINDS}
+
+
+def test_the_copies_of_the_definitions_are_equal() -> None:
+    """The chart stands alone, with the files that the project has at its top."""
+    ours, theirs = (
+        {file.name: file.read_bytes() for file in folder.glob("*.yaml")}
+        for folder in (CHART / "files" / "crds", ROOT / "crds")
+    )
+    assert ours == theirs
+
+
+def test_definitions_can_be_left_out_or_go_with_the_release() -> None:
+    """Somebody else may bring them, and a test may want none left behind."""
+    without = render(CONTACT, {"crds": {"install": False}})
+    assert without.list("CustomResourceDefinition") == []
+    going = render(CONTACT, {"crds": {"keep": False}})
+    for crd in going.list("CustomResourceDefinition"):
+        assert "annotations" not in crd["metadata"]
+
+
+@VARIANTS
+def test_the_operator_takes_its_settings(values: Mapping[str, Any]) -> None:
+    """The file in the ConfigMap is what the operator reads, whatever is chosen."""
+    settings = Settings.read(render(CONTACT, values).settings)
+    assert settings.namespace == NAMESPACE
+    assert list(settings.watch_namespaces) == list(values.get("watchNamespaces", []))
+
+
+def test_settings_say_where_the_store_is() -> None:
+    """The embedded store, another one with a Secret, or AWS with none."""
+    embedded, own, aws = (
+        Settings.read(render(CONTACT, values).settings).store
+        for values in ({}, OWN_STORE, AWS)
+    )
+    assert embedded.endpoint == f"http://anabranch-store.{NAMESPACE}.svc:7070"
+    assert (own.bucket, own.endpoint) == ("surveys", "https://s3.example.org")
+    assert [each.secret for each in (embedded, own, aws)] == [
+        "anabranch-store",
+        "s3",
+        "",
+    ]
+    assert aws.endpoint == ""
+
+
+def test_large_rates_stay_whole_numbers() -> None:
+    """Helm's numbers are floats; a rate of millions must not become 2e+06."""
+    fast = {"maxProbingRate": 2_000_000}
+    values = {"agents": {"enrol": {"enabled": True, "spec": fast}}}
+    rendered = render(CONTACT, values, {"policy": {"maxRate": 50_000_000}})
+    assert rendered.settings["agents"]["enrol"]["spec"] == fast
+    assert rendered.policy["spec"]["maxRate"] == 50_000_000
+
+
+def test_a_changed_setting_starts_the_operator_again() -> None:
+    """It reads them once, so its pod is made anew."""
+    sums = []
+    for values in ({}, {}, NARROW):
+        operator = render(CONTACT, values).find("Deployment", "anabranch-operator")
+        annotations = operator["spec"]["template"]["metadata"]["annotations"]
+        sums.append(annotations["checksum/settings"])
+    assert sums[0] == sums[1] != sums[2]
+
+
+@VARIANTS
+def test_nobody_has_rights_that_are_not_needed(values: Mapping[str, Any]) -> None:
+    """No role has a wildcard, reads Secrets, or lets anyone become someone else."""
+    for role in render(CONTACT, values).list("Role", "ClusterRole"):
+        for rule in role["rules"]:
+            words = {*rule["apiGroups"], *rule["resources"], *rule["verbs"]}
+            assert not words & {"*", "secrets", "escalate", "bind", "impersonate"}
+            assert not any(word.startswith("pods/") for word in words)
+
+
+def test_narrowed_rights_end_at_the_namespaces() -> None:
+    """With watchNamespaces, no binding reaches beyond these and the own one."""
+    rendered = render(CONTACT, NARROW)
+    assert rendered.list("ClusterRoleBinding") == []
+    places = {each["metadata"]["namespace"] for each in rendered.list("RoleBinding")}
+    assert places == {NAMESPACE, "research", "teaching"}
+
+
+def test_nodes_are_seen_only_to_enrol_them() -> None:
+    """Without enrolment, nobody lists nodes or makes Agents."""
+    for values, expected in (({}, False), (ALL_ON, True)):
+        rules = [
+            rule
+            for role in render(CONTACT, values).list("Role", "ClusterRole")
+            for rule in role["rules"]
+        ]
+        assert any("nodes" in rule["resources"] for rule in rules) is expected
+        assert expected is any(
+            "agents" in rule["resources"] and "create" in rule["verbs"]
+            for rule in rules
+        )
+
+
+@pytest.mark.parametrize("user", [0, 65532])
+def test_pods_may_do_nothing(user: int) -> None:
+    """All are nonroot, but a store whose volume belongs to root; none can write."""
+    for name, pod in find_pods({"store": {"embedded": {"runAsUser": user}}}):
+        security = pod["securityContext"]
+        assert security["runAsNonRoot"] is (user != 0 or name != "anabranch-store")
+        assert security["seccompProfile"] == {"type": "RuntimeDefault"}
+        (container,) = pod["containers"]
+        security = container["securityContext"]
+        assert security["readOnlyRootFilesystem"]
+        assert not security["allowPrivilegeEscalation"]
+        assert security["capabilities"] == {"drop": ["ALL"]}
+
+
+def test_the_operator_does_not_take_the_charts_pods_for_its_own() -> None:
+    """What it finds by its label is what it made."""
+    name, _, value = SELECTOR.partition("=")
+    for each in render(CONTACT, ALL_ON).objects:
+        assert each["metadata"].get("labels", {}).get(name) != value
+
+
+def test_the_gateway_is_the_one_that_tests_use() -> None:
+    """The version in the values is that of the Go module."""
+    store = dict(find_pods())["anabranch-store"]
+    assert store["containers"][0]["image"] == name_gateway_image()
+
+
+def test_another_store_leaves_the_embedded_one_out() -> None:
+    """Neither a volume nor a Secret is made, and the operator reads the given one."""
+    rendered = render(CONTACT, OWN_STORE)
+    assert not rendered.list("Secret", "PersistentVolumeClaim", "Service")
+    pods = dict(find_pods(OWN_STORE))
+    assert "anabranch-store" not in pods
+    (operator,) = pods["anabranch-operator"]["containers"]
+    assert operator["envFrom"] == [{"secretRef": {"name": "s3"}}]
+    (operator,) = dict(find_pods(AWS))["anabranch-operator"]["containers"]
+    assert "envFrom" not in operator
+
+
+def test_the_policy_allows_nothing_by_default() -> None:
+    """It has a field that says so: a policy without the field would open everything."""
+    policy = read_object(ProbingPolicy, _with_uid(render(CONTACT).policy))
+    assert policy.spec.allow == ()
+    assert not policy.spec.allow_reserved
+
+
+def test_the_policy_is_what_the_values_say() -> None:
+    """All its fields but stop, which is for those who have to stop something."""
+    spec = {
+        "contact": "noc@example.org",
+        "allow": ["240.0.0.0/4", "3fff::/20"],
+        "exclusions": ["240.9.0.0/16"],
+        "allowReserved": True,
+        "maxRate": 1000,
+        "maxRatePerPrefix": 10,
+        "limits": {"maxRounds": 20},
+    }
+    policy = render({"policy": spec}).policy
+    assert policy["spec"] == spec
+    fields = set(read_object(ProbingPolicy, _with_uid(policy)).spec.model_dump())
+    assert len(fields) == len(spec) + 1
+    assert "stop" in fields
+
+
+def test_rights_to_write_the_policy_end_with_the_hook() -> None:
+    """The role that may is one of those objects that Helm removes when it is done."""
+    rendered = render(CONTACT)
+    for role in rendered.list("Role", "ClusterRole"):
+        writes = any(
+            "probingpolicies" in rule["resources"]
+            and {"create", "patch", "update"} & {*rule["verbs"]}
+            for rule in role["rules"]
+        )
+        hook = role["metadata"].get("annotations", {})
+        assert writes is ("hook-succeeded" in hook.get(DELETED, ""))
+
+
+def test_a_policy_of_ones_own_is_left_alone() -> None:
+    """Without policy.create no contact is asked for, and there is no hook."""
+    rendered = render({"policy": {"create": False}})
+    assert not rendered.list("Job")
+    assert all(
+        HOOK not in e["metadata"].get("annotations", {}) for e in rendered.objects
+    )
+
+
+def test_every_value_is_explained() -> None:
+    """The table of the README has a row for each value."""
+    text = (CHART / "README.md").read_text()
+    for path in _list_paths(yaml.safe_load((CHART / "values.yaml").read_text())):
+        parts = path.split(".")
+        names = [".".join(parts[:count]) for count in range(1, len(parts) + 1)]
+        assert any(f"`{name}`" in text for name in names), path
+
+
+def _with_uid(manifest: dict[str, Any]) -> dict[str, Any]:
+    return manifest | {"metadata": manifest["metadata"] | {"uid": "0"}}
+
+
+def _list_paths(values: Mapping[str, Any], root: str = "") -> Iterator[str]:
+    for name, value in values.items():
+        if isinstance(value, dict) and value:
+            yield from _list_paths(value, f"{root}{name}.")
+        else:
+            yield f"{root}{name}"

@@ -1,0 +1,54 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from helm import CONTACT, render
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+def test_a_policy_needs_a_contact() -> None:
+    """Whoever installs it is told what to set, and why."""
+    with pytest.raises(RuntimeError, match=r"policy\.contact is not set: say who"):
+        render()
+
+
+def test_two_stores_are_one_too_many() -> None:
+    """An endpoint beside the embedded store is refused, with both remedies."""
+    values = {"store": {"endpoint": "https://s3.example.org"}}
+    with pytest.raises(RuntimeError, match=r"store\.embedded\.enabled=false"):
+        render(CONTACT, values)
+
+
+@pytest.mark.parametrize(
+    ("values", "place"),
+    [
+        ({"watchNamespace": ["default"]}, "watchNamespace"),
+        ({"watchNamespaces": ["Default"]}, "watchNamespaces/0"),
+        ({"policy": {"contact": "x" * 65}}, "policy/contact"),
+        ({"policy": {"contact": "Zoë"}}, "policy/contact"),
+        ({"policy": {"allow": None}}, "allow"),
+        ({"policy": {"allow": "0.0.0.0/0"}}, "policy/allow"),
+        ({"policy": {"allow": ["example.org"]}}, "policy/allow/0"),
+        ({"policy": {"maxRate": 0}}, "policy/maxRate"),
+        ({"policy": {"stop": True}}, "stop"),
+        ({"store": {"bucket": "A"}}, "store/bucket"),
+        ({"store": {"endpoint": "s3.example.org"}}, "store/endpoint"),
+        ({"store": {"embedded": {"size": 20}}}, "embedded/size"),
+        ({"operator": {"replicas": 2}}, "replicas"),
+        ({"operator": {"image": {"pullPolicy": "Often"}}}, "pullPolicy"),
+        ({"agents": {"resources": {"limits": {"cpu": 1}}}}, "limits/cpu"),
+        ({"agents": {"healthPort": 70000}}, "agents/healthPort"),
+        ({"agents": {"enrol": {"spec": {"nodeName": "n1"}}}}, "nodeName"),
+    ],
+    ids=str,
+)
+def test_wrong_values_are_refused(values: Mapping[str, Any], place: str) -> None:
+    """Helm says which value is wrong before anything reaches the cluster."""
+    with pytest.raises(RuntimeError, match="don't meet the specifications") as error:
+        render(CONTACT, values)
+    told = str(error.value).replace(".", "/")
+    assert place in told
