@@ -163,6 +163,8 @@ class Operator:
             clusterwide=not where,
             namespaces=where,
             stop_flag=asyncio.Event(),
+            # Otherwise kopf asks for this user's name, and a container has none.
+            identity=self.identity,  # type: ignore[arg-type]
         )
         raise RuntimeError("kopf has ended")
 
