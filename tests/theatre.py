@@ -38,7 +38,7 @@ POLICY = {
     "allow": ["240.0.0.0/4"],
     "allowReserved": True,
 }
-LIST = {"entries": [{"target": "240.0.0.0/22", "minTtl": 1}]}
+LIST = {"entries": [{"target": "240.0.0.0/22", "minTtl": 1, "maxTtl": 10}]}
 
 
 @dataclass(frozen=True)
@@ -124,5 +124,10 @@ async def set_stage(stage: Stage, **spec: Any) -> None:
         )
     await stage.create("TargetList", "list", LIST)
     everyone = {"name": "all", "selector": {}, "targetList": "list"}
-    measurement = {"diamondMiner": {}, "agents": [everyone], "minAgents": 2}
+    measurement = {
+        "diamondMiner": {},
+        "agents": [everyone],
+        "minAgents": 2,
+        "maxRounds": 2,
+    }
     await stage.create("Measurement", "survey", measurement | spec)

@@ -110,13 +110,14 @@ def test_rounds_share_what_the_agent_may_send(site: Site) -> None:
         time.sleep(1)
         sent = wire.listen(4)
         of_modest = sum(to in MODEST for to in sent)
-        assert 1500 < len(sent) <= 1650
-        assert 360 < of_modest <= 410
+        # A busy machine may send less, but none sends more.
+        assert 1000 < len(sent) <= 1650
+        assert 200 < of_modest <= 410
         site.change("Round", modest.name, rate=20)
         site.change("ProbingPolicy", "default", maxRate=100)
         time.sleep(1.5)
         sent = wire.listen(3)
-        assert 270 < len(sent) <= 310
+        assert 150 < len(sent) <= 310
         assert sum(to in MODEST for to in sent) <= 65
 
 
@@ -193,13 +194,14 @@ def test_who_is_cut_off_falls_silent_and_goes_on_later(site: Site, fault: str) -
     assert check_parts(site, probed) == status["probesSent"] == probed.plan.probes
 
 
-def test_without_the_store_parts_wait(site: Site) -> None:
+@pytest.mark.parametrize("fault", ["cut", "freeze"])
+def test_without_the_store_parts_wait(site: Site, fault: str) -> None:
     """Up to a limit, then nothing is sent; all goes on once it is back."""
     site.environment["ANABRANCH_WAITING_BYTES"] = "50000"
     probed = site.create_round(lines(100), rate=400)
-    with site.run_agent(part=0.5), tap_wire(site.network, LINK) as wire:
+    with site.run_agent(part=0.5, patience=1.0), tap_wire(site.network, LINK) as wire:
         site.wait_sent(probed.name, 100)
-        site.to_store.cut()
+        getattr(site.to_store, fault)()
         site.wait(probed.name, "Ready", "False", "StoreUnavailable")
         assert wire.listen(0.5), "there is room"
         wait_until("silence", lambda: not wire.listen(1), SECONDS)
@@ -225,6 +227,41 @@ def test_a_stop_stores_all_and_leaves_the_lease_to_the_next(site: Site) -> None:
         assert read_lease(site)["holderIdentity"] == "pod-2"
         assert read_lease(site)["leaseTransitions"] == 1
     assert check_parts(site, probed) == probed.plan.probes
+
+
+def test_a_stop_does_not_wait_for_a_store_that_hangs(site: Site) -> None:
+    """What is not stored then is probed again: nothing is lost, or counted twice."""
+    probed = site.create_round(lines(60), rate=300)
+    with site.run_agent(stop=3.0, patience=1.0) as process:
+        site.wait_sent(probed.name, 100)
+        site.to_store.freeze()
+        site.wait(probed.name, "Ready", "False", "StoreUnavailable")
+        process.terminate()
+        assert process.wait(10) == 0
+    assert "not everything could be stored in time" in site.log
+    assert read_lease(site)["holderIdentity"] == ""
+    shutil.rmtree(site.folder / "scratch")
+    site.to_store.restore()
+    with site.run_agent("pod-2"):
+        status = site.wait_complete(probed.name)
+    assert check_parts(site, probed) == status["probesSent"] == probed.plan.probes
+
+
+def test_what_it_can_not_start_without_is_told(site: Site) -> None:
+    """On one line, with the remedy."""
+    address = ("127.0.0.1", HEALTH_PORT)
+    with (
+        make_inside(site.network, lambda: socket.create_server(address)),
+        site.run_agent() as process,
+    ):
+        assert process.wait(SECONDS) == 2
+    last = site.log.splitlines()[-1]
+    assert "anabranch_agent: can't serve health at 127.0.0.1:9465" in last
+    assert "set another one" in last
+    del site.environment["ANABRANCH_POD_UID"]
+    with site.run_agent("") as process:
+        assert process.wait(SECONDS) == 2
+    assert "ANABRANCH_POD_UID is not set" in site.log.splitlines()[-1]
 
 
 def test_nothing_is_sent_while_someone_else_holds_the_lease(site: Site) -> None:

@@ -137,14 +137,14 @@ def test_a_dry_run_counts_and_sends_nothing(theatre: Theatre) -> None:
             (ready,) = (
                 c for c in found["status"]["conditions"] if c["type"] == "Ready"
             )
-            assert "2 agents would send 1,536 probes to 8 targets" in ready["message"]
+            assert "2 agents would send 480 probes to 8 targets" in ready["message"]
             assert "startTime" not in found["status"]
             assert await stage.find_all("Round") == []
             await stage.change("Measurement", "survey", yarrp={}, diamondMiner=None)
             await stage.wait_condition("survey", "Complete")
             await stage.change("Measurement", "survey", dryRun=False)
             found = await wait_reason(stage, "Completed")
-            assert found["status"]["totals"]["probes"] == 1536
+            assert found["status"]["totals"]["probes"] == 480
 
     theatre.play(act)
 

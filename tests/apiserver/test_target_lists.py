@@ -1,0 +1,104 @@
+"""What a TargetList says of what it holds."""
+
+from __future__ import annotations
+
+import base64
+from typing import TYPE_CHECKING, Any
+
+from anabranch.cluster.objects import Place
+from stage import MERGE, Stage, read_condition
+from theatre import LIST, operating
+
+if TYPE_CHECKING:
+    from theatre import Theatre
+
+GOOD = "240.0.0.0/22,udp,1,32,6\n240.1.0.0/24,icmp,1,32,6\n"
+
+
+async def wait_list(stage: Stage, reason: str, name: str = "list") -> dict[str, Any]:
+    """Waits until a list's Ready has a reason; its status."""
+    found = await stage.wait(
+        "TargetList", name, lambda it: read_condition(it, "Ready")[1] == reason
+    )
+    status: dict[str, Any] = found["status"]
+    return status
+
+
+async def put_config_map(stage: Stage, **content: Any) -> None:
+    """Makes the ConfigMap ``targets``, or changes it."""
+    place = Place("ConfigMap", stage.namespace, "targets")
+    if await stage.objects.get(place):
+        await stage.cluster.request("PATCH", place.path, body=content, content=MERGE)
+        return
+    body = {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": "targets", "namespace": stage.namespace},
+    }
+    folder = Place("ConfigMap", stage.namespace).path
+    await stage.cluster.request("POST", folder, body=body | content)
+
+
+async def have_looked(stage: Stage) -> None:
+    """Has the list be looked at before its time: nobody tells of a ConfigMap."""
+    place = Place("TargetList", stage.namespace, "list")
+    await stage.objects.patch(place, {"metadata": {"annotations": {"looked": "at"}}})
+
+
+def test_a_list_is_counted_and_its_canonical_form_stored(theatre: Theatre) -> None:
+    """Under its digest, which measurements pin."""
+
+    async def act(stage: Stage) -> None:
+        async with operating(stage):
+            await stage.create("TargetList", "list", LIST)
+            status = await wait_list(stage, "Checked")
+            assert status["prefixes"] == 4
+            assert status["entries"] == status["lines"] == 1
+            stored = stage.store.get(f"shared/{status['digest']}")
+            assert stored == b"240.0.0.0/22,udp,1,10,6\n"
+
+    theatre.play(act)
+
+
+def test_bad_lines_are_told_by_number(theatre: Theatre) -> None:
+    """Nothing of such a list is used, until it is mended."""
+
+    async def act(stage: Stage) -> None:
+        async with operating(stage):
+            bad = "".join(f"line {n}\n" for n in range(120))
+            await put_config_map(stage, data={"targets.csv": GOOD + bad})
+            await stage.create("TargetList", "list", {"configMap": {"name": "targets"}})
+            status = await wait_list(stage, "BadLines")
+            assert status["problemCount"] == 120
+            assert len(status["problems"]) == 100
+            assert status["problems"][0]["line"] == 3
+            assert "digest" not in status
+            zstd = base64.b64encode(GOOD.encode()).decode()
+            await put_config_map(
+                stage, data={"targets.csv": None}, binaryData={"targets.csv": zstd}
+            )
+            await have_looked(stage)
+            status = await wait_list(stage, "Checked")
+            assert status["prefixes"] == 5
+
+    theatre.play(act)
+
+
+def test_what_is_missing_is_named(theatre: Theatre) -> None:
+    """A ConfigMap, its key, an object of the store, and what is for one machine."""
+
+    async def act(stage: Stage) -> None:
+        async with operating(stage):
+            await stage.create("TargetList", "list", {"configMap": {"name": "targets"}})
+            await wait_list(stage, "ConfigMapMissing")
+            await put_config_map(stage, data={"other.csv": GOOD})
+            await have_looked(stage)
+            status = await wait_list(stage, "KeyMissing")
+            (ready,) = (c for c in status["conditions"] if c["type"] == "Ready")
+            assert "it has other.csv" in ready["message"]
+            await stage.create("TargetList", "far", {"object": {"key": "no/such.csv"}})
+            status = await wait_list(stage, "ListUnusable", "far")
+            (ready,) = (c for c in status["conditions"] if c["type"] == "Ready")
+            assert "no/such.csv" in ready["message"]
+
+    theatre.play(act)
