@@ -47,7 +47,7 @@ class WorkQueue(Generic[_Key]):
         """For how many seconds the one that waits the longest is due."""
         now = self.clock()
         waiting = (due for key, due in self._due.items() if key not in self._active)
-        return max((now - due for due in waiting), default=0.0)
+        return max((now - due for due in waiting if due <= now), default=0.0)
 
     def add(self, key: _Key, after: float = 0.0) -> None:
         """Has a key be worked on, in so many seconds at the latest."""

@@ -1,0 +1,349 @@
+"""What is said of a measurement, and done for it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from anabranch.api import Agent, Measurement, Round, TargetList
+from anabranch.api.policy import ProbingPolicySpec
+from anabranch.manifests.rounds import build_round, name_step
+from anabranch.reconcile.decision import decide
+from anabranch.reconcile.observation import (
+    AgentView,
+    ChangeRound,
+    CreateJob,
+    CreateRound,
+    Decision,
+    DeleteJob,
+    DeleteRound,
+    ExpireJob,
+    Observation,
+    PutRoster,
+    RunView,
+)
+from anabranch.reconcile.start import make_roster
+from anabranch.reconcile.views import JobView
+from anabranch.rounds.outcome import Outcome, PlanSummary
+from anabranch.rounds.steps import FIRST, Step
+from anabranch.runs.report import Findings
+
+if TYPE_CHECKING:
+    from anabranch.api.resource import Condition
+
+NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
+DIGEST = f"sha256:{'0' * 64}"
+SUMMARY = PlanSummary(DIGEST, 1, 600)
+HEAD = {"apiVersion": "anabranch.dev/v1alpha1"}
+BUCKET = "bucket"
+
+
+def read_kind(kind: Any, name: str, spec: dict[str, Any], **more: Any) -> Any:
+    """An object as the API server has it."""
+    metadata: dict[str, Any] = {"name": name, "namespace": "research"}
+    metadata["uid"] = f"uid-{name}"
+    metadata |= {"generation": 1, "labels": {"team": "a"}}
+    head = HEAD | {"kind": kind.__name__, "metadata": metadata}
+    return kind.read(head | {"spec": spec} | more)
+
+
+def ready(kind: str = "Ready") -> dict[str, Any]:
+    """A status with one condition that holds."""
+    condition = {
+        "type": kind,
+        "status": "True",
+        "reason": kind,
+        "message": "",
+        "lastTransitionTime": "2026-11-24T00:00:00Z",
+    }
+    return {"observedGeneration": 1, "conditions": [condition]}
+
+
+def see(count: int = 2, **spec: Any) -> Observation:
+    """A measurement with all that it takes to start."""
+    everyone = {"name": "all", "selector": {}, "targetList": "list"}
+    measurement = {"diamondMiner": {}, "agents": [everyone], **spec}
+    status = ready() | {"digest": DIGEST}
+    target_list = {"entries": [{"target": "240.0.0.0/24"}]}
+    views = {
+        f"agent{n}": AgentView(
+            agent=read_kind(Agent, f"agent{n}", {"nodeName": f"n{n}"}),
+            is_ready=True,
+            message="",
+            is_outdated=False,
+        )
+        for n in range(1, count + 1)
+    }
+    return Observation(
+        measurement=read_kind(Measurement, "survey", measurement),
+        now=NOW,
+        policy=ProbingPolicySpec(contact="me@here"),
+        agents=views,
+        lists={"list": read_kind(TargetList, "list", target_list, status=status)},
+        rounds={},
+        jobs={},
+    )
+
+
+def go_on(seen: Observation, decision: Decision) -> Observation:
+    """The same once the status is said."""
+    update = {"status": decision.status}
+    return replace(seen, measurement=seen.measurement.model_copy(update=update))
+
+
+def start(**spec: Any) -> Observation:
+    """A measurement whose run has started, with its roster."""
+    seen = see(**spec)
+    seen = go_on(seen, decide(seen, BUCKET))
+    roster = make_roster(seen, seen.measurement.status.target_lists)
+    return replace(seen, roster=roster)
+
+
+def make_outcome(step: Step, following: Step | None, **more: Any) -> Outcome:
+    """What a step came to."""
+    counts: dict[str, Any] = dict.fromkeys(
+        ("links", "prefixes", "amplified", "looping"), 1
+    )
+    return Outcome(
+        step=str(step),
+        probes=600,
+        replies=500,
+        **counts,
+        next=str(following) if following else None,
+        probes_left=0,
+        **({"is_cut": False} | more),
+    )
+
+
+def make_round(seen: Observation, agent: str, step: Step, status: Any = None) -> Round:
+    """The Round of a step."""
+    manifest = build_round(
+        seen.measurement, seen.agents[agent].agent, step, SUMMARY, 1000
+    )
+    metadata = manifest["metadata"] | {"uid": manifest["metadata"]["name"]}
+    del metadata["ownerReferences"]
+    body = manifest | {"metadata": metadata}
+    return Round.read(body | ({"status": status} if status else {}))
+
+
+def make_job(name: str, *, fails: str = "", expires: bool = False) -> JobView:
+    """A Job that is over."""
+    return JobView(
+        name=name,
+        uid=f"uid-{name}",
+        labels={},
+        is_complete=not fails,
+        is_failed=bool(fails),
+        message=fails,
+        expires=expires,
+    )
+
+
+def read_ready(decision: Decision) -> tuple[str, str]:
+    """The status and reason of Ready."""
+    (found,) = (c for c in decision.status.conditions if c.type == "Ready")
+    return found.status, found.reason
+
+
+def find_kstatus(decision: Decision, generation: int) -> str:
+    """What Flux and kubectl's library say (cli-utils, pkg/kstatus/status)."""
+    conditions = {c.type: c.status for c in decision.status.conditions}
+    if decision.status.observed_generation != generation:
+        return "InProgress"
+    if conditions.get("Reconciling") == "True":
+        return "InProgress"
+    if conditions.get("Stalled") == "True":
+        return "Failed"
+    return "Current" if conditions.get("Ready") == "True" else "InProgress"
+
+
+def test_a_start_is_said_before_anything_is_done() -> None:
+    """From then on the spec is fixed; then come the roster and the first Jobs."""
+    seen = see()
+    decision = decide(seen, BUCKET)
+    assert decision.actions == ()
+    assert decision.status.start_time == NOW
+    assert [each.digest for each in decision.status.target_lists] == [DIGEST]
+    seen = go_on(seen, decision)
+    decision = decide(seen, BUCKET)
+    (put,) = decision.actions
+    assert isinstance(put, PutRoster)
+    assert [each.name for each in put.roster.members] == ["agent1", "agent2"]
+    decision = decide(replace(seen, roster=put.roster), BUCKET)
+    jobs = [action for action in decision.actions if isinstance(action, CreateJob)]
+    assert [job.arguments[0] for job in jobs] == ["begin", "begin"]
+    assert len(decision.actions) == 2
+
+
+def test_each_agent_goes_at_its_own_pace() -> None:
+    """A Round for the one whose plan is made, a Job for the one that is through."""
+    seen = start()
+    outcomes = {FIRST: make_outcome(FIRST, Step(2))}
+    found = make_round(seen, "agent2", Step(2), ready("Complete"))
+    seen = replace(
+        seen,
+        runs={"agent1": RunView({}, SUMMARY), "agent2": RunView(outcomes, SUMMARY)},
+        rounds={found.metadata.name: found},
+    )
+    create, job = decide(seen, BUCKET).actions
+    assert isinstance(create, CreateRound)
+    assert (create.agent.metadata.name, create.step) == ("agent1", FIRST)
+    assert isinstance(job, CreateJob)
+    assert job.arguments[0] == "conclude"
+    assert job.arguments[-1] == "002-00"
+
+
+def test_nothing_is_done_twice() -> None:
+    """What is there is not made again."""
+    seen = start()
+    begun = name_step(seen.measurement, "agent1", "begin")
+    running = replace(make_job(begun), is_complete=False)
+    found = make_round(seen, "agent2", FIRST)
+    seen = replace(
+        seen,
+        jobs={begun: running},
+        rounds={found.metadata.name: found},
+        runs={"agent2": RunView({}, SUMMARY)},
+    )
+    assert decide(seen, BUCKET).actions == ()
+
+
+def test_a_job_whose_work_is_not_there_is_done_again() -> None:
+    """The store is the truth, whatever a Job says."""
+    seen = start(count=1)
+    begun = name_step(seen.measurement, "agent1", "begin")
+    seen = replace(seen, jobs={begun: make_job(begun)})
+    assert decide(seen, BUCKET).actions == (DeleteJob(begun, f"uid-{begun}"),)
+
+
+def test_an_agent_that_is_replaced_gets_no_round() -> None:
+    """Until its new pod is there; what it has goes on."""
+    seen = start(count=1)
+    view = replace(seen.agents["agent1"], is_outdated=True)
+    seen = replace(seen, agents={"agent1": view}, runs={"agent1": RunView({}, SUMMARY)})
+    assert decide(seen, BUCKET).actions == ()
+
+
+def test_rounds_that_are_over_go_but_for_the_last_few() -> None:
+    """And their Jobs expire."""
+    seen = start(count=1)
+    steps = [FIRST, *(Step(number) for number in range(2, 7))]
+    outcomes = {step: make_outcome(step, Step(step.round + 1)) for step in steps}
+    rounds = [make_round(seen, "agent1", step) for step in steps]
+    job = make_job(name_step(seen.measurement, "agent1", "002-00"))
+    seen = replace(
+        seen,
+        runs={"agent1": RunView(outcomes, SUMMARY)},
+        rounds={each.metadata.name: each for each in rounds},
+        jobs={job.name: job},
+    )
+    *tidy, create = decide(seen, BUCKET).actions
+    assert [each for each in tidy if isinstance(each, DeleteRound)] == [
+        DeleteRound(each.metadata.name, each.metadata.uid) for each in rounds[:3]
+    ]
+    assert any(isinstance(each, ExpireJob) for each in tidy)
+    assert isinstance(create, CreateRound)
+
+
+def test_a_run_ends_with_its_results() -> None:
+    """They are gathered once all agents are through, and told with their places."""
+    seen = start()
+    run = RunView({FIRST: make_outcome(FIRST, None)})
+    seen = replace(seen, runs={"agent1": run, "agent2": run})
+    (job,) = decide(seen, BUCKET).actions
+    assert isinstance(job, CreateJob)
+    assert job.arguments[0] == "results"
+    assert job.arguments[-2:] == ("agent1", "agent2")
+    seen = replace(seen, findings=Findings(7, 9, ("links",)))
+    decision = decide(seen, BUCKET)
+    assert read_ready(decision) == ("True", "Completed")
+    assert decision.status.completion_time == NOW
+    assert decision.status.totals
+    assert (decision.status.totals.links, decision.status.totals.probes) == (9, 1200)
+    (links,) = decision.status.results
+    assert links.uri == "s3://bucket/surveys/uid-survey/1/links.parquet"
+    after = decide(go_on(seen, decision), BUCKET)
+    assert after.status == decision.status
+    assert after.actions == ()
+
+
+def test_what_takes_too_long_is_cut_and_looked_at() -> None:
+    """Agents are told to stop; then what they stored is concluded, and no more."""
+    seen = start(count=1, activeDeadlineSeconds=60)
+    found = make_round(seen, "agent1", FIRST)
+    seen = replace(
+        seen,
+        runs={"agent1": RunView({}, SUMMARY)},
+        rounds={found.metadata.name: found},
+        now=NOW + timedelta(seconds=61),
+    )
+    change = ChangeRound(found.metadata.name, 1000, suspend=True)
+    assert decide(seen, BUCKET).actions == (change,)
+    late = replace(seen, now=NOW + timedelta(seconds=200))
+    (job,) = decide(late, BUCKET).actions
+    assert isinstance(job, CreateJob)
+    assert job.arguments[-1] == "--last"
+    run = RunView({FIRST: make_outcome(FIRST, None, is_cut=True)})
+    over = replace(late, runs={"agent1": run}, findings=Findings(1, 1, ()))
+    decision = decide(over, BUCKET)
+    assert read_ready(decision) == ("False", "DeadlineExceeded")
+    assert find_kstatus(decision, 1) == "Failed"
+
+
+@pytest.mark.parametrize(
+    ("change", "reason", "kstatus"),
+    [
+        ({}, "Started", "Current"),
+        ({"suspend": True}, "Suspended", "InProgress"),
+        ({"minAgents": 5}, "WaitingForAgents", "InProgress"),
+        ({"startAt": "2026-12-01T00:00:00Z"}, "NotYet", "InProgress"),
+        (
+            {"agents": [{"name": "nobody", "targetList": "list"}]},
+            "AgentMissing",
+            "InProgress",
+        ),
+        (
+            {"agents": [{"name": "agent1", "targetList": "other"}]},
+            "TargetListMissing",
+            "InProgress",
+        ),
+        (
+            {
+                "agents": [
+                    {"name": "agent1", "targetList": "list"},
+                    {"name": "all", "selector": {}, "targetList": "list"},
+                ]
+            },
+            "AgentTwice",
+            "Failed",
+        ),
+        ({"dryRun": True}, "Counting", "InProgress"),
+    ],
+)
+def test_what_is_said_before_a_start(
+    change: dict[str, Any], reason: str, kstatus: str
+) -> None:
+    """With what Flux and `kubectl wait` make of it."""
+    decision = decide(see(**change), BUCKET)
+    assert read_ready(decision)[1] == reason
+    assert find_kstatus(decision, 1) == kstatus
+    (complete,) = (c for c in decision.status.conditions if c.type == "Complete")
+    assert complete.status == "False"
+
+
+def test_conditions_keep_the_time_of_their_last_change() -> None:
+    """It moves with the status alone, not with the reason."""
+    seen = see(suspend=True)
+    before = decide(seen, BUCKET).status
+    later = replace(go_on(seen, Decision(before)), now=NOW + timedelta(hours=1))
+
+    def find(kind: str, conditions: tuple[Condition, ...]) -> Condition:
+        return next(each for each in conditions if each.type == kind)
+
+    again = decide(later, BUCKET).status
+    assert again == before
+    moved = decide(replace(later, policy=None), BUCKET).status
+    assert find("Ready", moved.conditions).last_transition_time == NOW
