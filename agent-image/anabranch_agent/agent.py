@@ -12,9 +12,6 @@ from importlib.metadata import version
 from threading import Thread
 from typing import TYPE_CHECKING, Any
 
-from anabranch.api import Agent, ProbingPolicy, Round
-from anabranch.api.policy import POLICY_NAME
-from anabranch.api.resource import API_VERSION
 from anabranch.rounds.steps import Step
 from anabranch.store.keys import RunKeys
 from anabranch_agent.cluster import RefusedError, UnreachableError
@@ -24,29 +21,26 @@ from anabranch_agent.demand import Hold
 from anabranch_agent.depot import Depot
 from anabranch_agent.governor import Governor
 from anabranch_agent.health import Health, serve
+from anabranch_agent.knowledge import Knowledge
 from anabranch_agent.lease import LeaseKeeper
 from anabranch_agent.metrics import Gauges, Tally, make_registry
 from anabranch_agent.policy import (
-    Invalid,
     choose_demand,
     is_over,
-    read_object,
-    read_rules,
 )
 from anabranch_agent.rates import share_rate
 from anabranch_agent.reporter import Reporter
 from anabranch_agent.roundrun import RoundRun
 from anabranch_agent.uploads import Uploads
-from anabranch_agent.watch import Watch
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from anabranch.api import Round
     from anabranch.store.store import Store
     from anabranch_agent.cluster import Cluster
     from anabranch_agent.config import Config, Times
     from anabranch_agent.demand import Demand
-    from anabranch_agent.policy import Rules
 
 _log = logging.getLogger(__name__)
 _SICK_SECONDS = 30
@@ -73,23 +67,12 @@ class AgentProcess:
         self._beat = self._clock()
         self._is_clean = False
         self._was_held = False
-        self._read: tuple[object, object, Rules | Hold] | None = None
         self._tally = Tally()
         self._deadman = DeadMan(times.lease)
         self._governor = Governor(self._deadman, self._clock)
-        system = f"/apis/{API_VERSION}/namespaces/{config.namespace}"
-        own = {"fieldSelector": f"metadata.name={config.agent}"}
-        policy = {"fieldSelector": f"metadata.name={POLICY_NAME}"}
-        rounds = {"labelSelector": f"anabranch.dev/agent={config.agent}"}
-        places = [f"/namespaces/{name}" for name in config.watch_namespaces] or [""]
-        self._agents = self._watch(Agent, f"{system}/{Agent.plural}", own)
-        self._policies = self._watch(
-            ProbingPolicy, f"{system}/{ProbingPolicy.plural}", policy
+        self._knowledge = Knowledge(
+            config, cluster, times, clock=self._clock, changed=self._news.set
         )
-        self._rounds = [
-            self._watch(Round, f"/apis/{API_VERSION}{place}/{Round.plural}", rounds)
-            for place in places
-        ]
         self._lease = LeaseKeeper(
             cluster=cluster,
             namespace=config.namespace,
@@ -100,7 +83,7 @@ class AgentProcess:
             clock=self._clock,
             wall_clock=lambda: datetime.now(UTC),
             times=times,
-            owner=self._find_owner,
+            owner=self._knowledge.find_owner,
         )
         failure = asyncio.get_running_loop().create_future()
         self._crew = Crew(self._start, failure)
@@ -116,7 +99,7 @@ class AgentProcess:
         watcher = Thread(
             target=self._governor.watch, args=(self._times.check,), daemon=True
         )
-        watches = [watch.run() for watch in self._all_watches]
+        watches = [watch.run() for watch in self._knowledge.watches]
         lease = asyncio.ensure_future(self._lease.run())
         direct = asyncio.ensure_future(self._direct())
         tasks = {lease, direct, self._crew.failure}
@@ -157,7 +140,7 @@ class AgentProcess:
                     await self._news.wait()
             self._news.clear()
             self._beat = self._clock()
-            if all(watch.is_synced for watch in self._all_watches):
+            if self._knowledge.is_whole:
                 for run in self._crew.runs.values():
                     if run.is_probing:
                         # Who waits for the store does not see that more waits.
@@ -167,9 +150,10 @@ class AgentProcess:
 
     def _follow(self) -> None:
         """Passes on what is wanted of each Round."""
-        rules, lost, paused = self._find_rules(), self._find_lost(), self._find_pause()
+        rules = self._knowledge.find_rules()
+        lost, paused = self._find_lost(), self._find_pause()
         wanted: dict[str, tuple[Round, Demand]] = {}
-        for uid, measured in self._list_rounds().items():
+        for uid, measured in self._knowledge.list_rounds().items():
             if uid in self._crew.runs or not is_over(measured):
                 demand = choose_demand(measured, rules, lost, paused)
                 wanted[uid] = (measured, demand)
@@ -180,7 +164,7 @@ class AgentProcess:
 
     def _share(self) -> None:
         """Gives each Round that is probed its share of the rate."""
-        rules = self._find_rules()
+        rules = self._knowledge.find_rules()
         total = 0 if isinstance(rules, Hold) or self._find_pause() else rules.total
         wanted = {
             uid: run.measured.spec.rate
@@ -188,14 +172,6 @@ class AgentProcess:
             if run.is_probing
         }
         self._governor.grant(share_rate(total, wanted))
-
-    def _find_rules(self) -> Rules | Hold:
-        policy = next(iter(self._policies.objects.values()), None)
-        agent = self._find_agent()
-        # Thousands of exclusions take a while: they are read once for each change.
-        if self._read is None or (policy, agent) != self._read[:2]:
-            self._read = (policy, agent, read_rules(policy, agent))
-        return self._read[2]
 
     def _find_lost(self) -> Hold | None:
         """Why the agent may not work at all."""
@@ -210,39 +186,13 @@ class AgentProcess:
         """Why nothing is sent for now."""
         if not self._deadman.is_held(self._clock()):
             return Hold("LeaseLost", "the agent's Lease could not be renewed")
-        age = self._policies.age()
+        age = self._knowledge.policy_age()
         if age is None or age > self._times.lease:
             return Hold("PolicyUnknown", "the policy may have changed unseen")
         waiting = sum(run.uploads.waiting_bytes for run in self._crew.runs.values())
         if waiting > self._config.waiting_bytes:
             return Hold("StoreUnavailable", f"{waiting} bytes wait for the store")
         return None
-
-    def _find_agent(self) -> Agent | Invalid | None:
-        return next(iter(self._agents.objects.values()), None)
-
-    def _find_owner(self) -> Mapping[str, str] | None:
-        agent = self._find_agent()
-        if not isinstance(agent, Agent):
-            return None
-        metadata = agent.metadata
-        return {
-            "apiVersion": API_VERSION,
-            "kind": "Agent",
-            "name": metadata.name,
-            "uid": metadata.uid,
-        }
-
-    def _list_rounds(self) -> dict[str, Round]:
-        """Those addressed to this agent, by UID."""
-        return {
-            uid: measured
-            for watch in self._rounds
-            for uid, measured in watch.objects.items()
-            if isinstance(measured, Round)
-            and measured.spec.agent == self._config.agent
-            and not measured.metadata.deletion_timestamp
-        }
 
     def _start(self, measured: Round, demand: Demand) -> tuple[RoundRun, Reporter]:
         spec = measured.spec
@@ -272,33 +222,13 @@ class AgentProcess:
             if folder.is_dir() and folder.name not in wanted:
                 shutil.rmtree(folder)
 
-    def _watch(
-        self,
-        kind: type[Any],
-        path: str,
-        query: Mapping[str, str],
-    ) -> Watch[Any]:
-        return Watch(
-            cluster=self._cluster,
-            path=path,
-            query=query,
-            read=lambda value: read_object(kind, value),
-            changed=self._news.set,
-            clock=self._clock,
-            times=self._times,
-        )
-
-    @property
-    def _all_watches(self) -> list[Watch[Any]]:
-        return [self._agents, self._policies, *self._rounds]
-
     def _look(self) -> Gauges:
         runs = list(self._crew.runs.values())
         return Gauges(
             probing_rate=self._governor.rate,
             granted_rate=self._governor.granted,
             lease_age=self._deadman.age(self._clock()),
-            policy_age=self._policies.age(),
+            policy_age=self._knowledge.policy_age(),
             parts_waiting=sum(run.uploads.waiting_parts for run in runs),
             active_rounds=sum(run.is_probing for run in runs),
         )
@@ -308,7 +238,7 @@ class AgentProcess:
         return f"nothing was done for {late:.0f} s" if late > _SICK_SECONDS else ""
 
     def _find_unreadiness(self) -> str:
-        if not all(watch.is_synced for watch in self._all_watches):
+        if not self._knowledge.is_whole:
             return "not all objects have been seen yet"
         if not self._deadman.is_held(self._clock()):
             return "the Lease is not held"

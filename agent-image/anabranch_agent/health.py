@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
+from anabranch_agent.config import ConfigError
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -35,7 +37,7 @@ def serve(health: Health, address: str, port: int) -> Iterator[None]:
     """Answers in threads, so that it can tell when everything else hangs.
 
     Raises:
-        OSError: When the port is taken.
+        ConfigError: When the port is taken, or the address not of this machine.
     """
 
     class Handler(BaseHTTPRequestHandler):
@@ -75,7 +77,15 @@ def serve(health: Health, address: str, port: int) -> Iterator[None]:
         address_family = AF_INET6 if ip_address(address).version == 6 else AF_INET  # noqa: PLR2004
         daemon_threads = True
 
-    with Server((address, port), Handler) as server:
+    try:
+        opened = Server((address, port), Handler)
+    except OSError as error:
+        message = (
+            f"can't serve health at {address}:{port}: {error}; end what has it, "
+            "or set another one by agents.healthPort of the operator"
+        )
+        raise ConfigError(message) from error
+    with opened as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         try:
             yield

@@ -9,9 +9,6 @@ import shutil
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from anabranch_engine import Plan, Prober
-
-from anabranch.rounds.steps import Step
 from anabranch_agent.backoff import Backoff
 from anabranch_agent.demand import Drop, Hold, Leave, Pause, Probe
 from anabranch_agent.depot import (
@@ -21,16 +18,14 @@ from anabranch_agent.depot import (
     PlanUnusableError,
     StoreAwayError,
 )
-from anabranch_agent.metrics import grow_invalid
-from anabranch_agent.parts import NOTHING, Totals, count, find_invalid
+from anabranch_agent.life import Life, make_prober
+from anabranch_agent.parts import NOTHING, Totals
 from anabranch_agent.status import View
 from anabranch_agent.threads import in_thread
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
-
-    from anabranch_engine import Statistics
 
     from anabranch.api import Round
     from anabranch_agent.config import Times
@@ -74,12 +69,8 @@ class RoundRun:
     _start_time: str | None = None
     _completion_time: str | None = None
     _stored: Totals = NOTHING
-    """What earlier probers counted."""
-    _counted: Totals = NOTHING
-    """What the one that runs counted."""
-    _prober: Prober | None = None
-    _running: Probe | None = None
-    _is_stopped: bool = False
+    """What is counted of parts in the store, and of probers that have ended."""
+    _life: Life | None = None
     _news: asyncio.Event = field(default_factory=asyncio.Event)
 
     def __post_init__(self) -> None:
@@ -96,21 +87,18 @@ class RoundRun:
         """What people call it."""
         return "/".join(self.measured.key)
 
+    @property
+    def _totals(self) -> Totals:
+        return self._stored + (self._life.counted if self._life else NOTHING)
+
     def follow(self, measured: Round, demand: Demand) -> None:
         """Takes up what is wanted now; what is forbidden is so at once."""
         self.measured = measured
         before, self.demand = self.demand, demand
         if demand == before:
             return
-        if self._prober and self._running:
-            if not self._running.is_same_prober(demand):
-                self._stop()
-            elif (
-                isinstance(demand, Probe)
-                and demand.forbidden != self._running.forbidden
-            ):
-                self._prober.forbid(demand.forbidden)
-                self._running = demand
+        if self._life:
+            self._life.follow(demand)
         self._news.set()
         self.changed()
 
@@ -123,7 +111,7 @@ class RoundRun:
             completion_time=self._completion_time,
             block=self.uploads.block,
             parts=self.uploads.parts,
-            totals=self._stored + self._counted,
+            totals=self._totals,
             is_ready=hold is None or self._is_complete,
             reason=hold.reason if hold else "Probing",
             message=hold.message if hold else _PROBING,
@@ -187,73 +175,35 @@ class RoundRun:
         file = await self.depot.fetch_plan(self.measured.spec.plan, self.folder)
         self._stored = await self.uploads.resume()
         demand = self.demand
-        if not (isinstance(demand, Probe) and demand.is_same_prober(probe)):
+        if not (isinstance(demand, Probe) and probe.is_same_prober(demand)):
             return
-        self._prober = prober = self._make_prober(file, demand)
-        self._running, self._is_stopped = demand, False
-        life = asyncio.ensure_future(in_thread(lambda: self._live(prober)))
-        life.add_done_callback(lambda _: self._news.set())
+        prober = make_prober(
+            self.measured.spec,
+            demand,
+            file,
+            self.uploads,
+            self.times.part,
+        )
+        life = self._life = Life(prober, demand, self.tally, self._begin)
+        running = life.start(self.times, self._news.set)
         self.governor.attach(self.uid, prober)
         self.is_probing = True
-        self._tell(None)
+        self.changed()
         try:
-            await self._upload_until(life)
-            was_stopped = self._is_stopped
+            await self._upload_until(running)
         finally:
             prober.stop()
-            await asyncio.wait({life})
+            await asyncio.wait({running})
             self.governor.detach(self.uid)
             self.is_probing = False
-            self._prober = self._running = None
-            self._stored, self._counted = self._stored + self._counted, NOTHING
+            self._stored, self._life = self._totals, None
             # Told below, unless something that came before it is told.
-            life.exception()
-        life.result()
-        if not was_stopped:
+            running.exception()
+        running.result()
+        if not life.was_stopped:
             await self._complete()
 
-    def _make_prober(self, plan: Path, probe: Probe) -> Prober:
-        spec, limits = self.measured.spec, probe.limits
-        try:
-            return Prober(
-                Plan(plan),
-                self.uploads.folder,
-                order=f"{spec.agent}/{Step(spec.round, spec.window)}",
-                round_number=spec.round,
-                rate=0,
-                max_rate_per_prefix=limits.max_rate_per_prefix,
-                forbidden=probe.forbidden,
-                min_ttl=limits.min_ttl,
-                max_ttl=limits.max_ttl,
-                begin=self.uploads.ends,
-                wait_seconds=spec.wait_seconds,
-                part_seconds=self.times.part,
-                interface=limits.interface,
-                sources=limits.sources,
-                contact=limits.contact,
-            )
-        except ValueError as error:
-            raise PlanUnusableError(str(error)) from error
-
-    def _live(self, prober: Prober) -> None:
-        """Runs a prober in the calling thread."""
-        last, invalid = NOTHING, dict[str, int]()
-
-        def note(statistics: Statistics) -> None:
-            nonlocal last, invalid
-            now = count(statistics)
-            self.tally.add(now - last, grow_invalid(statistics, invalid))
-            self._counted, last = now, now
-            invalid = find_invalid(statistics)
-            if now.sent and self._start_time is None:
-                self._start_time = self.now()
-
-        try:
-            note(prober.run(note, self.times.check))
-        except ValueError as error:
-            raise PlanUnusableError(str(error)) from error
-
-    async def _upload_until(self, life: asyncio.Future[None]) -> None:
+    async def _upload_until(self, running: asyncio.Future[None]) -> None:
         """Takes parts to the store until a prober has ended, and all are there.
 
         Raises:
@@ -261,7 +211,7 @@ class RoundRun:
         """
         backoff = Backoff(self.times.backoff, self.times.most_backoff)
         while not isinstance(self.demand, Drop):
-            has_ended = life.done()
+            has_ended = running.done()
             try:
                 await self.uploads.go_on()
             except StoreAwayError as error:
@@ -269,10 +219,15 @@ class RoundRun:
                 await self._rest(backoff.fail())
                 continue
             backoff.succeed()
-            self._tell(None)
             if has_ended:
                 return
             await self._rest(self.times.check)
+            if not running.done():
+                # Not before: what it can't do it finds out at once.
+                self._tell(None)
+
+    def _begin(self) -> None:
+        self._start_time = self._start_time or self.now()
 
     async def _rest(self, seconds: float) -> None:
         """Waits, but not beyond news."""
@@ -280,11 +235,6 @@ class RoundRun:
             async with asyncio.timeout(seconds):
                 await self._news.wait()
         self._news.clear()
-
-    def _stop(self) -> None:
-        self._is_stopped = True
-        if self._prober:
-            self._prober.stop()
 
     def _tell(self, trouble: Hold | None) -> None:
         """What keeps it from probing now; told where it is another reason."""
@@ -308,7 +258,7 @@ class RoundRun:
                 return _LEFT
 
     async def _complete(self) -> None:
-        totals, parts = self._stored + self._counted, self.uploads.parts
+        totals, parts = self._totals, self.uploads.parts
         message = f"{totals.sent} probes and {totals.replies} replies, in {parts} parts"
         await self._clear()
         self._is_complete = True

@@ -258,10 +258,10 @@ def test_what_it_can_not_start_without_is_told(site: Site) -> None:
     last = site.log.splitlines()[-1]
     assert "anabranch_agent: can't serve health at 127.0.0.1:9465" in last
     assert "set another one" in last
-    del site.environment["ANABRANCH_POD_UID"]
-    with site.run_agent("") as process:
+    del site.environment["ANABRANCH_AGENT"]
+    with site.run_agent() as process:
         assert process.wait(SECONDS) == 2
-    assert "ANABRANCH_POD_UID is not set" in site.log.splitlines()[-1]
+    assert "ANABRANCH_AGENT is not set" in site.log.splitlines()[-1]
 
 
 def test_nothing_is_sent_while_someone_else_holds_the_lease(site: Site) -> None:

@@ -1,0 +1,114 @@
+"""What the agent knows of the cluster."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+from anabranch.api import Agent, ProbingPolicy, Round
+from anabranch.api.policy import POLICY_NAME
+from anabranch.api.resource import API_VERSION
+from anabranch_agent.policy import Invalid, read_object, read_rules
+from anabranch_agent.watch import Watch
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from anabranch.api.resource import Resource
+    from anabranch_agent.cluster import Cluster
+    from anabranch_agent.config import Config, Times
+    from anabranch_agent.demand import Hold
+    from anabranch_agent.policy import Rules
+
+_log = logging.getLogger(__name__)
+
+
+class Knowledge:
+    """Its Agent, the policy and its Rounds, as the API server last had them."""
+
+    def __init__(
+        self,
+        config: Config,
+        cluster: Cluster,
+        times: Times,
+        *,
+        clock: Callable[[], float],
+        changed: Callable[[], None],
+    ) -> None:
+        def watch(
+            kind: type[Resource], folder: str, query: Mapping[str, str]
+        ) -> Watch[Any]:
+            return Watch(
+                cluster=cluster,
+                path=f"/apis/{API_VERSION}{folder}/{kind.plural}",
+                query=query,
+                read=lambda value: _read(kind, value),
+                changed=changed,
+                clock=clock,
+                times=times,
+            )
+
+        self._agent = config.agent
+        self._rules: tuple[object, object, Rules | Hold] | None = None
+        system = f"/namespaces/{config.namespace}"
+        places = [f"/namespaces/{name}" for name in config.watch_namespaces] or [""]
+        own = {"fieldSelector": f"metadata.name={config.agent}"}
+        policy = {"fieldSelector": f"metadata.name={POLICY_NAME}"}
+        rounds = {"labelSelector": f"anabranch.dev/agent={config.agent}"}
+        self._agents = watch(Agent, system, own)
+        self._policies = watch(ProbingPolicy, system, policy)
+        self._rounds = [watch(Round, place, rounds) for place in places]
+
+    @property
+    def watches(self) -> list[Watch[Any]]:
+        """All that have to run."""
+        return [self._agents, self._policies, *self._rounds]
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether everything has been seen once."""
+        return all(watch.is_synced for watch in self.watches)
+
+    def policy_age(self) -> float | None:
+        """For how long the policy may have changed unseen; None before it was seen."""
+        return self._policies.age()
+
+    def find_rules(self) -> Rules | Hold:
+        """What may be sent."""
+        policy = next(iter(self._policies.objects.values()), None)
+        agent = self._find_agent()
+        # Thousands of exclusions take a while: they are read once for each change.
+        if self._rules is None or (policy, agent) != self._rules[:2]:
+            self._rules = (policy, agent, read_rules(policy, agent))
+        return self._rules[2]
+
+    def find_owner(self) -> dict[str, str] | None:
+        """The reference to the Agent, for what goes with it; None if there is none."""
+        agent = self._find_agent()
+        if not isinstance(agent, Agent):
+            return None
+        name, uid = agent.metadata.name, agent.metadata.uid
+        return {"apiVersion": API_VERSION, "kind": "Agent", "name": name, "uid": uid}
+
+    def list_rounds(self) -> dict[str, Round]:
+        """The Rounds addressed to this agent, by UID."""
+        return {
+            uid: measured
+            for watch in self._rounds
+            for uid, measured in watch.objects.items()
+            if isinstance(measured, Round)
+            # A label is no more than a hint.
+            and measured.spec.agent == self._agent
+            and not measured.metadata.deletion_timestamp
+        }
+
+    def _find_agent(self) -> Agent | Invalid | None:
+        return next(iter(self._agents.objects.values()), None)
+
+
+def _read(kind: type[Resource], value: dict[str, Any]) -> Resource | Invalid:
+    found = read_object(kind, value)
+    if isinstance(found, Invalid):
+        name = value["metadata"]["name"]
+        _log.warning("%s %s can't be read: %s", kind.__name__, name, found.message)
+    return found

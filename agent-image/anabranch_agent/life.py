@@ -1,0 +1,110 @@
+"""A prober's life: from its start to its end, in a thread."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from anabranch_engine import Plan, Prober
+
+from anabranch.rounds.steps import Step
+from anabranch_agent.demand import Probe
+from anabranch_agent.depot import PlanUnusableError
+from anabranch_agent.metrics import grow_invalid
+from anabranch_agent.parts import NOTHING, Totals, count, find_invalid
+from anabranch_agent.threads import in_thread
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from anabranch_engine import Statistics
+
+    from anabranch.api.round import RoundSpec
+    from anabranch_agent.config import Times
+    from anabranch_agent.demand import Demand
+    from anabranch_agent.metrics import Tally
+    from anabranch_agent.uploads import Uploads
+
+
+def make_prober(
+    spec: RoundSpec,
+    probe: Probe,
+    plan: Path,
+    uploads: Uploads,
+    part_seconds: float,
+) -> Prober:
+    """The prober of a Round, with a rate of 0.
+
+    Raises:
+        OSError: When the plan can't be read.
+        PlanUnusableError: When it is none.
+    """
+    limits = probe.limits
+    try:
+        return Prober(
+            Plan(plan),
+            uploads.folder,
+            order=f"{spec.agent}/{Step(spec.round, spec.window)}",
+            round_number=spec.round,
+            rate=0,
+            max_rate_per_prefix=limits.max_rate_per_prefix,
+            forbidden=probe.forbidden,
+            min_ttl=limits.min_ttl,
+            max_ttl=limits.max_ttl,
+            begin=uploads.ends,
+            wait_seconds=spec.wait_seconds,
+            part_seconds=part_seconds,
+            interface=limits.interface,
+            sources=limits.sources,
+            contact=limits.contact,
+        )
+    except ValueError as error:
+        raise PlanUnusableError(str(error)) from error
+
+
+@dataclass
+class Life:
+    """A prober that runs, and what it was told to do."""
+
+    prober: Prober
+    probe: Probe
+    tally: Tally
+    began: Callable[[], None]
+    """Called once something was sent."""
+    counted: Totals = NOTHING
+    was_stopped: bool = False
+    _invalid: dict[str, int] = field(default_factory=dict)
+
+    def follow(self, demand: Demand) -> None:
+        """Stops for what this prober can't do; else passes on what is forbidden."""
+        if not self.probe.is_same_prober(demand):
+            self.was_stopped = True
+            self.prober.stop()
+        elif isinstance(demand, Probe) and demand.forbidden != self.probe.forbidden:
+            self.prober.forbid(demand.forbidden)
+            self.probe = demand
+
+    def start(self, times: Times, ended: Callable[[], None]) -> asyncio.Future[None]:
+        """Begins; what is given back is done with the prober's end.
+
+        It raises OSError when the kernel does not let it, and PlanUnusableError.
+        """
+        life = asyncio.ensure_future(in_thread(lambda: self._run(times.check)))
+        life.add_done_callback(lambda _: ended())
+        return life
+
+    def _run(self, every: float) -> None:
+        try:
+            self._note(self.prober.run(self._note, every))
+        except ValueError as error:
+            raise PlanUnusableError(str(error)) from error
+
+    def _note(self, statistics: Statistics) -> None:
+        now = count(statistics)
+        more = grow_invalid(statistics, self._invalid)
+        self.tally.add(now - self.counted, more)
+        self.counted, self._invalid = now, find_invalid(statistics)
+        if now.sent:
+            self.began()
