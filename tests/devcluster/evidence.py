@@ -23,7 +23,7 @@ def keep_evidence(cluster: Cluster, folder: Path) -> None:
             shutil.copytree(logs, folder / machine.member.name, ignore=ignore)
     for log in cluster.layout.folder.glob("*.log"):
         shutil.copy(log, folder)
-    for kind in ("events", "pods", "jobs", "deployments", "nodes"):
+    for kind in ("anabranch", "events", "pods", "jobs", "deployments", "nodes"):
         options = ("--all-namespaces", "--output=yaml")
         try:
             said = cluster.kubectl.run("get", kind, *options)
