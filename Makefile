@@ -11,8 +11,8 @@ BINARY := PYTHONPATH=tests $(RUN)python -m devcluster.binaries
 NUMBER := 0
 NODES := 2
 
-.PHONY: setup lint test test-local test-cluster statistics demo bench crds wheels images \
-    cluster-up cluster-down
+.PHONY: setup lint test test-local test-cluster statistics demo demo-k8s bench crds wheels \
+    images cluster-up cluster-down
 
 setup: $(filter build/%,$(UV))
 	@mkdir -p build
@@ -67,6 +67,11 @@ demo: setup
 	$(RUN)anabranch plot demo --data build/demo --output build/demo/demo.svg
 	$(RUN)anabranch plot demo --data build/demo --target largest --output build/demo/paths.svg
 	$(RUN)anabranch results demo --data build/demo --table links --output build/demo/links.csv
+
+# The same survey by the operator, in a cluster that stays: make cluster-down ends it.
+demo-k8s: demo cluster-up
+	$(BINARY) helm >/dev/null
+	PYTHONPATH=tests $(RUN)python -m devcluster.demo --number $(NUMBER)
 
 bench: images
 	$(UV) sync --quiet --locked --all-extras --group bench
