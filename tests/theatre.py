@@ -88,6 +88,8 @@ class Theatre:
                 await act(stage)
         finally:
             await cluster.close()
+            # Connections with encryption end in the background.
+            await asyncio.sleep(0.25)
 
 
 def make_namespace(beside: Namespace) -> Namespace:
@@ -113,8 +115,10 @@ async def operating(stage: Stage) -> AsyncIterator[None]:
         await own.close()
 
 
-async def set_stage(stage: Stage, **spec: Any) -> None:
-    """Makes a survey of two agents."""
+async def set_stage(
+    stage: Stage, *, entries: list[dict[str, Any]] | None = None, **spec: Any
+) -> None:
+    """Makes a survey of two agents, of some entries."""
     system = stage.settings.namespace
     await stage.create("ProbingPolicy", "default", POLICY, namespace=system)
     for name, node in (("paris", "n1"), ("tokyo", "n2")):
@@ -122,7 +126,8 @@ async def set_stage(stage: Stage, **spec: Any) -> None:
         await stage.create(
             "Agent", name, agent, namespace=system, labels={"team": "demo"}
         )
-    await stage.create("TargetList", "list", LIST)
+    target_list = {"entries": entries} if entries else LIST
+    await stage.create("TargetList", "list", target_list)
     everyone = {"name": "all", "selector": {}, "targetList": "list"}
     measurement = {
         "diamondMiner": {},

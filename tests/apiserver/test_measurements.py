@@ -188,7 +188,9 @@ def test_a_survey_that_takes_too_long_delivers_what_it_found(theatre: Theatre) -
 
     async def act(stage: Stage) -> None:
         async with operating(stage):
-            await set_stage(stage, activeDeadlineSeconds=12)
+            # Until there is a second window, a first one has been probed.
+            entries = [{"target": "240.0.0.0/22", "minTtl": 1}]
+            await set_stage(stage, entries=entries, activeDeadlineSeconds=12)
             await wait_rounds(stage, 3)
             stage.is_probing = False
             found = await stage.wait_condition("survey", "Failed", seconds=60)
@@ -285,8 +287,8 @@ def test_an_object_in_the_way_is_left_alone(theatre: Theatre) -> None:
             assert read_condition(survey, "Ready") == ("False", "NameTaken")
             foreign = await stage.get("Round", name)
             assert foreign["spec"]["measurement"]["name"] == "other"
-            stage.is_probing = True
             await stage.objects.delete(place, foreign["metadata"]["uid"])
+            stage.is_probing = True
             await stage.wait_condition("survey", "Complete", seconds=90)
 
     theatre.play(act)
