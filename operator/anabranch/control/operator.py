@@ -114,7 +114,7 @@ class Operator:
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(election.hold())
-                tasks.create_task(self._watch())
+                tasks.create_task(self._watch(stop))
                 tasks.create_task(self.queue.run(_WORKERS))
                 tasks.create_task(self._resync())
         finally:
@@ -153,7 +153,7 @@ class Operator:
     async def _make_bucket(self) -> None:
         await asyncio.to_thread(self.store.create_bucket)
 
-    async def _watch(self) -> None:
+    async def _watch(self, stop: asyncio.Event) -> None:
         """Runs kopf, which opens the inventory before its first event."""
         namespaces = self.settings.watch_namespaces
         where = {*namespaces, self.settings.namespace} if namespaces else ()
@@ -166,7 +166,7 @@ class Operator:
             # Otherwise kopf asks for this user's name, and a container has none.
             identity=self.identity,  # type: ignore[arg-type]
         )
-        raise RuntimeError("kopf has ended")
+        stop.set()  # It takes the signals for itself, and ends by nothing else.
 
     async def _resync(self) -> None:
         """Has all be looked at now and then, whatever watches may have missed."""
