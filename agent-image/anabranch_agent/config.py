@@ -99,8 +99,9 @@ class Times:
     """How often the dead man's switch is looked at, and everything else."""
     request: float = 8
     """The longest that the API server may take for an answer."""
-    silence: float = 300
-    """How long a watch may say nothing before it is replaced."""
+    silence: float = 120
+    """How long a watch may say nothing before it is replaced: an API server that has
+    nothing new to say tells so about once a minute."""
     patience: float = 5
     """How long the store may take for an object before it is told to be away."""
     status: float = 10
