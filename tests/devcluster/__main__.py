@@ -48,7 +48,8 @@ def _build_images(chosen: argparse.Namespace) -> None:
     build_images(store)
     if cluster := Cluster.find(chosen.number):
         cluster.load_images()
-    print(*store.archive.list_images(), sep="\n")
+    with store.archive.lock(to_change=False):
+        print(*store.archive.list_images(), sep="\n")
 
 
 def _stop(chosen: argparse.Namespace) -> None:

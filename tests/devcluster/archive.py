@@ -6,6 +6,8 @@ index names images by the annotation ``org.opencontainers.image.ref.name``.
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import io
 import json
 import tarfile
@@ -27,6 +29,14 @@ class Archive:
 
     folder: Path
 
+    @contextlib.contextmanager
+    def lock(self, *, to_change: bool) -> Iterator[None]:
+        """Has others wait who change it, or all others while it is to be changed."""
+        self.folder.parent.mkdir(parents=True, exist_ok=True)
+        with self.folder.with_suffix(".lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX if to_change else fcntl.LOCK_SH)
+            yield
+
     def list_images(self) -> dict[str, str]:
         """The digest of each image's manifest by the image's name."""
         return {
@@ -44,6 +54,10 @@ class Archive:
 
     def write_missing(self, out: IO[bytes], present: Container[str]) -> None:
         """Writes all images as a tar stream, but for blobs with these digests."""
+        with self.lock(to_change=False):
+            self._write_missing(out, present)
+
+    def _write_missing(self, out: IO[bytes], present: Container[str]) -> None:
         index = self._read_index()
         for each in index["manifests"]:
             each["annotations"][_FULL_NAME] = each["annotations"][_REF_NAME]

@@ -120,11 +120,12 @@ class ImageStore:
 
     def _archive(self, tag: str) -> None:
         """Puts an image where nodes get it from, instead of the one of that name."""
-        if self.archive.find_id(tag) == self._inspect(tag, "{{.FromImageID}}"):
-            return
-        quick = ("--quiet", "--compression-format=zstd")
-        self._buildah("push", *quick, tag, f"oci:{self.archive.folder}:{tag}")
-        self.archive.remove_unused()
+        with self.archive.lock(to_change=True):
+            if self.archive.find_id(tag) == self._inspect(tag, "{{.FromImageID}}"):
+                return
+            quick = ("--quiet", "--compression-format=zstd")
+            self._buildah("push", *quick, tag, f"oci:{self.archive.folder}:{tag}")
+            self.archive.remove_unused()
 
     def _find_label(self, tag: str) -> str | None:
         if tag not in self._list_names():

@@ -6,6 +6,7 @@ import hashlib
 import io
 import json
 import tarfile
+import threading
 from typing import TYPE_CHECKING, Any
 
 from devcluster.archive import Archive
@@ -84,3 +85,19 @@ def test_a_name_is_the_newest_images_and_the_older_one_goes(tmp_path: Path) -> N
     blobs = {f"sha256:{blob.name}" for blob in (tmp_path / "blobs/sha256").iterdir()}
     assert blobs == set(new)
     assert not blobs & (set(old) - set(new))
+
+
+def test_images_are_sent_while_nobody_changes_them(tmp_path: Path) -> None:
+    """Whoever builds removes what a node may be about to get."""
+    put_image(tmp_path / "archive", "app:1", b"base")
+    archive = Archive(tmp_path / "archive")
+    sent: list[set[str]] = []
+    send = threading.Thread(target=lambda: sent.append(list_sent(archive, set())))
+    with archive.lock(to_change=True):
+        send.start()
+        send.join(0.3)
+        assert not sent
+        newer = put_image(tmp_path / "archive", "app:1", b"newer")
+        archive.remove_unused()
+    send.join(10)
+    assert sent == [as_files(newer)]
