@@ -11,9 +11,9 @@ import traceback
 
 from kubernetes.aio.config import ConfigException
 
+from anabranch.cluster.client import Cluster
 from anabranch.store.s3 import S3Store
 from anabranch_agent.agent import AgentProcess
-from anabranch_agent.cluster import Cluster
 from anabranch_agent.config import Config, ConfigError, Times
 
 

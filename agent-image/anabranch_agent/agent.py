@@ -12,9 +12,9 @@ from importlib.metadata import version
 from threading import Thread
 from typing import TYPE_CHECKING, Any
 
+from anabranch.cluster.client import RefusedError, UnreachableError
 from anabranch.rounds.steps import Step
 from anabranch.store.keys import RunKeys
-from anabranch_agent.cluster import RefusedError, UnreachableError
 from anabranch_agent.crew import Crew
 from anabranch_agent.deadman import DeadMan
 from anabranch_agent.demand import Hold
@@ -37,8 +37,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from anabranch.api import Round
+    from anabranch.cluster.client import Cluster
     from anabranch.store.store import Store
-    from anabranch_agent.cluster import Cluster
     from anabranch_agent.config import Config, Times
     from anabranch_agent.demand import Demand
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from anabranch.api.resource import Resource
-    from anabranch_agent.cluster import Cluster
+    from anabranch.cluster.client import Cluster
     from anabranch_agent.config import Config, Times
     from anabranch_agent.demand import Hold
     from anabranch_agent.policy import Rules

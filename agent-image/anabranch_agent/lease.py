@@ -8,62 +8,20 @@ import random
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from anabranch_agent.cluster import CONFLICT, NOT_FOUND, RefusedError, UnreachableError
+from anabranch.cluster.client import CONFLICT, NOT_FOUND, RefusedError, UnreachableError
+from anabranch.cluster.lease import Seen, look, may_take, write_lease
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from datetime import datetime
 
-    from anabranch_agent.cluster import Cluster
+    from anabranch.cluster.client import Cluster
     from anabranch_agent.config import Times
     from anabranch_agent.deadman import DeadMan
 
 _log = logging.getLogger(__name__)
 _RETRY = 5
 """So many attempts in the time of one renewal, as long as there is no Lease."""
-
-
-@dataclass(frozen=True)
-class Seen:
-    """A holder and its renewal, and since when both have been the same here."""
-
-    holder: str
-    renewed: str
-    since: float
-
-
-def look(lease: Mapping[str, Any], seen: Seen | None, now: float) -> Seen:
-    """What is known of a Lease once it has been read again."""
-    spec = lease.get("spec") or {}
-    holder, renewed = spec.get("holderIdentity") or "", spec.get("renewTime") or ""
-    if seen and (seen.holder, seen.renewed) == (holder, renewed):
-        return seen
-    return Seen(holder, renewed, now)
-
-
-def may_take(seen: Seen, own: str, now: float, takeover: float) -> bool:
-    """Whether a Lease is free, one's own, or of someone who is gone.
-
-    Only one's own clock says how long it stood still: those of machines differ.
-    """
-    return seen.holder in ("", own) or now - seen.since >= takeover
-
-
-def write_lease(
-    lease: Mapping[str, Any], holder: str, time: datetime, seconds: float
-) -> dict[str, Any]:
-    """The Lease with its holder as of now."""
-    spec = dict(lease.get("spec") or {})
-    stamp = time.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-    if holder and spec.get("holderIdentity") != holder:
-        spec["acquireTime"] = stamp
-        spec["leaseTransitions"] = spec.get("leaseTransitions", -1) + 1
-    spec |= {
-        "holderIdentity": holder,
-        "renewTime": stamp,
-        "leaseDurationSeconds": max(1, round(seconds)),
-    }
-    return {**lease, "spec": spec}
 
 
 @dataclass

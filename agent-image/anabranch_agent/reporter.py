@@ -9,15 +9,15 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from anabranch.api.resource import API_VERSION
+from anabranch.cluster.client import CONFLICT, NOT_FOUND, RefusedError, UnreachableError
 from anabranch_agent.backoff import Backoff
-from anabranch_agent.cluster import CONFLICT, NOT_FOUND, RefusedError, UnreachableError
 from anabranch_agent.demand import Drop, Leave
 from anabranch_agent.status import build_status, is_due
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from anabranch_agent.cluster import Cluster
+    from anabranch.cluster.client import Cluster
     from anabranch_agent.config import Times
     from anabranch_agent.roundrun import RoundRun
     from anabranch_agent.status import View

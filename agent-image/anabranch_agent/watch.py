@@ -7,13 +7,13 @@ import logging
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from anabranch.cluster.client import GONE, RefusedError, UnreachableError
 from anabranch_agent.backoff import Backoff
-from anabranch_agent.cluster import GONE, RefusedError, UnreachableError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from anabranch_agent.cluster import Cluster
+    from anabranch.cluster.client import Cluster
     from anabranch_agent.config import Times
 
 _log = logging.getLogger(__name__)

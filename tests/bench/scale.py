@@ -71,7 +71,9 @@ class Players:
         query = {"labelSelector": SELECTOR, "sendInitialEvents": "true"}
         query["resourceVersionMatch"] = "NotOlderThan"
         seen: set[str] = set()
-        async for event in self.cluster.watch(Place(kind, NAMESPACE).path, query, 600):
+        async for event in self.cluster.watch(
+            Place(kind, NAMESPACE).path, query, 600, lambda: None
+        ):
             found = event["object"]
             if event["type"] == "ADDED" and found["metadata"]["uid"] not in seen:
                 seen.add(found["metadata"]["uid"])
@@ -262,7 +264,7 @@ async def count_lists(cluster: Cluster) -> float:
             "GET", "/metrics", auth_settings=["BearerToken"]
         )
     )
-    text = (await response.read()).decode()
+    text = (await response.read()).decode()  # type: ignore[no-untyped-call]
     return sum(float(found) for found in LISTS.findall(text))
 
 

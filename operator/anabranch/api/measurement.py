@@ -99,6 +99,12 @@ class MeasurementAgent(Model):
     parameters: ParameterOverrides | None = None
     """Parameters to take instead of the tool's."""
 
+    def chooses(self, name: str, labels: dict[str, str]) -> bool:
+        """Whether it names an agent, or selects it by its labels."""
+        if self.selector is None:
+            return self.name == name
+        return self.selector.matches(labels)
+
 
 _REVERSE_BYTE = "ReverseByteFlowMapper"
 

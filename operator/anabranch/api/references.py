@@ -27,9 +27,11 @@ def find_dangling(manifests: Manifests) -> list[Problem]:
 
 def select_agents(wanted: MeasurementAgent, agents: list[Agent]) -> list[Agent]:
     """The agents that an entry of a measurement names, or selects by label."""
-    if wanted.selector is None:
-        return [agent for agent in agents if agent.metadata.name == wanted.name]
-    return [a for a in agents if wanted.selector.matches(a.metadata.labels)]
+    return [
+        agent
+        for agent in agents
+        if wanted.chooses(agent.metadata.name, agent.metadata.labels)
+    ]
 
 
 def _check_measurement(

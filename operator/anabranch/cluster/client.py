@@ -13,11 +13,12 @@ from kubernetes.aio import config as kubernetes_config
 from kubernetes.aio.client import ApiClient, Configuration
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator, Mapping
+    from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 
-CONFLICT = 409
-NOT_FOUND = 404
 FORBIDDEN = 403
+NOT_FOUND = 404
+CONFLICT = 409
+GONE = 410
 INVALID = 422
 _ERRORS = 400
 
@@ -83,58 +84,58 @@ class Cluster:
             RefusedError: When it does not do it.
             UnreachableError: When there is no answer in time.
         """
-        words = _Words(method, path, query or {}, body, content)
         with _told():
-            response = await self._send(words, ClientTimeout(total=self.seconds))
-            answer = await response.read()
+            limits = ClientTimeout(total=self.seconds)
+            request = await self._prepare(method, path, query or {}, body, content)
+            response = await self.client.call_api(*request, _request_timeout=limits)
+            answer = await response.read()  # type: ignore[no-untyped-call]
         return _read_answer(response.status, answer)
 
     async def watch(
-        self, path: str, query: Mapping[str, str], silence: float
+        self,
+        path: str,
+        query: Mapping[str, str],
+        silence: float,
+        opened: Callable[[], None],
     ) -> AsyncIterator[dict[str, Any]]:
-        """The events of a watch, until it ends.
+        """The events of a watch, until it ends; says when it has begun.
 
         Raises:
             RefusedError: When the API server does not do it.
-            UnreachableError: When it breaks, or is silent for ``silence`` seconds.
+            UnreachableError: When it breaks, or nothing comes for ``silence`` seconds.
         """
-        query = {**query, "watch": "true", "allowWatchBookmarks": "true"}
-        limit = ClientTimeout(total=None, connect=self.seconds, sock_read=silence)
         with _told():
-            response = await self._send(_Words("GET", path, query), limit)
+            query = {**query, "watch": "true", "allowWatchBookmarks": "true"}
+            limits = ClientTimeout(total=None, connect=self.seconds, sock_read=silence)
+            request = await self._prepare("GET", path, query)
+            response = await self.client.call_api(*request, _request_timeout=limits)
             stream = response.response
             try:
                 if response.status >= _ERRORS:
-                    _read_answer(response.status, await response.read())
+                    _read_answer(response.status, await response.read())  # type: ignore[no-untyped-call]
+                opened()
                 while line := await stream.content.readline():
                     yield json.loads(line)
             finally:
                 stream.close()
 
-    async def _send(self, words: _Words, limit: ClientTimeout) -> Any:
-        headers = {"Accept": JSON}
-        if words.content:
-            headers["Content-Type"] = words.content
-        request = await self.client.param_serialize(
-            words.method,
-            words.path,
-            query_params=list(words.query.items()),
-            header_params=headers,
-            body=words.body,
+    async def _prepare(
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, str],
+        body: Mapping[str, Any] | None = None,
+        content: str = JSON,
+    ) -> tuple[str, str, dict[str, str], Any, Any]:
+        """What ``call_api`` takes."""
+        return await self.client.param_serialize(
+            method,
+            path,
+            query_params=list(query.items()),
+            header_params={"Accept": JSON, "Content-Type": content},
+            body=body,
             auth_settings=["BearerToken"],
         )
-        return await self.client.call_api(*request, _request_timeout=limit)
-
-
-@dataclass(frozen=True)
-class _Words:
-    """A request."""
-
-    method: str
-    path: str
-    query: Mapping[str, str]
-    body: Mapping[str, Any] | None = None
-    content: str = ""
 
 
 @contextlib.contextmanager

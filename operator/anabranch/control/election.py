@@ -8,13 +8,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from anabranch.cluster.client import (
-    CONFLICT,
-    NOT_FOUND,
-    RefusedError,
-    UnreachableError,
-)
-from anabranch.cluster.objects import Place
+from anabranch.cluster.client import CONFLICT, RefusedError, UnreachableError
+from anabranch.cluster.lease import Seen, look, may_take, write_lease
+from anabranch.cluster.objects import Objects, Place
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,12 +34,11 @@ class Election:
     identity: str
     clock: Callable[[], float]
     """Seconds that never run backwards."""
-    lease_seconds: int = 15
+    lease_seconds: int = 30
     """How long others wait for a leader that does not say anything."""
     renew_seconds: float = 5.0
     """How often the leader says something."""
-    _seen: tuple[str, str] = ("", "")
-    _seen_at: float = 0.0
+    _seen: Seen | None = None
 
     @property
     def _place(self) -> Place:
@@ -56,7 +51,7 @@ class Election:
                 if await self._try():
                     _log.info("leading as %s", self.identity)
                     return
-            except UnreachableError as error:
+            except (RefusedError, UnreachableError) as error:
                 _log.warning("%s", error)
             await asyncio.sleep(self.renew_seconds)
 
@@ -75,7 +70,7 @@ class Election:
                 async with asyncio.timeout(max(left, 0)):
                     if not await self._try():
                         raise LostError("someone else leads")
-            except UnreachableError as error:
+            except (RefusedError, UnreachableError) as error:
                 _log.warning("%s", error)
                 continue
             except TimeoutError:
@@ -86,7 +81,7 @@ class Election:
         """Lets another one lead at once."""
         found = await self._get()
         if found and found["spec"].get("holderIdentity") == self.identity:
-            await self._put(found, holder="")
+            await self._write("PUT", self._place.path, found, "")
 
     async def _try(self) -> bool:
         """Takes or renews the Lease, if it is free or ours."""
@@ -94,55 +89,32 @@ class Election:
         try:
             if found is None:
                 folder = Place("Lease", self.namespace).path
-                body = self._describe({"name": NAME, "namespace": self.namespace})
-                await self.cluster.request("POST", folder, body=body)
+                await self._write("POST", folder, self._new(), self.identity)
                 return True
-            if not self._may_take(found["spec"]):
+            now = self.clock()
+            self._seen = look(found, self._seen, now)
+            if not may_take(self._seen, self.identity, now, self.lease_seconds):
                 return False
-            await self._put(found, holder=self.identity)
+            await self._write("PUT", self._place.path, found, self.identity)
         except RefusedError as error:
             if error.status == CONFLICT:
                 return False
             raise
         return True
 
-    def _may_take(self, spec: dict[str, Any]) -> bool:
-        holder = spec.get("holderIdentity") or ""
-        if holder in {"", self.identity}:
-            return True
-        seen = (holder, spec.get("renewTime", ""))
-        # Clocks of others are not to be trusted: what counts is that nothing changes.
-        if seen != self._seen:
-            self._seen, self._seen_at = seen, self.clock()
-        return self.clock() - self._seen_at > self.lease_seconds
-
     async def _get(self) -> dict[str, Any] | None:
-        try:
-            return await self.cluster.request("GET", self._place.path)
-        except RefusedError as error:
-            if error.status == NOT_FOUND:
-                return None
-            raise
+        return await Objects(self.cluster).get(self._place)
 
-    async def _put(self, found: dict[str, Any], *, holder: str) -> None:
-        # The version has those lose who did not see what the others did.
-        metadata = {
-            name: found["metadata"][name]
-            for name in ("name", "namespace", "resourceVersion")
-        }
-        body = self._describe(metadata, holder)
-        await self.cluster.request("PUT", self._place.path, body=body)
+    async def _write(
+        self, method: str, path: str, lease: dict[str, Any], holder: str
+    ) -> None:
+        # Its version has those lose who did not see what the others did.
+        body = write_lease(lease, holder, datetime.now(UTC), self.lease_seconds)
+        await self.cluster.request(method, path, body=body)
 
-    def _describe(
-        self, metadata: dict[str, Any], holder: str | None = None
-    ) -> dict[str, Any]:
+    def _new(self) -> dict[str, Any]:
         return {
             "apiVersion": "coordination.k8s.io/v1",
             "kind": "Lease",
-            "metadata": metadata,
-            "spec": {
-                "holderIdentity": self.identity if holder is None else holder,
-                "leaseDurationSeconds": self.lease_seconds,
-                "renewTime": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
-            },
+            "metadata": {"name": NAME, "namespace": self.namespace},
         }

@@ -12,17 +12,17 @@ from typing import TYPE_CHECKING, Any
 import kopf
 from pydantic import ValidationError
 
-from anabranch.api import KINDS, Round
+from anabranch.api import KINDS, Agent, ProbingPolicy, Round, TargetList
 from anabranch.api.resource import GROUP, VERSION
 from anabranch.cluster.objects import read_object
 from anabranch.manifests.labels import AGENT, SELECTOR, TEMPLATE
-from anabranch.reconcile.inventory import Inventory, find_agent, find_owner
+from anabranch.reconcile.inventory import Inventory, find_owner
 from anabranch.reconcile.views import view_job, view_node, view_pod
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from anabranch.api import Resource
+    from anabranch.api import Measurement, Resource
 
 Key = tuple[str, str, str]
 """Kind, namespace and name of what is to be looked at."""
@@ -107,11 +107,19 @@ class Watches:
             return _index_object(kind, body)
 
         async def notice(
-            namespace: str, name: str, uid: str, event: Mapping[str, Any], **_: Any
+            body: Mapping[str, Any], event: Mapping[str, Any], **_: Any
         ) -> None:
-            self._notice(kind.__name__, namespace, name)
+            metadata = body["metadata"]
+            namespace, name = metadata["namespace"], metadata["name"]
+            self._add((kind.__name__, namespace, name))
             if event["type"] == "DELETED":
-                self._add(("Orphans", "", uid))
+                self._add(("Orphans", "", metadata["uid"]))
+            if kind is Agent:
+                self._notice_agent(name, metadata.get("labels", {}))
+            elif kind is TargetList:
+                self._notice_measurements(lambda each: each.key[0] == namespace)
+            elif kind is ProbingPolicy:
+                self._notice_measurements(lambda _: True)
 
         self._index(GROUP, VERSION, plural, plural, index)
         self._on(GROUP, VERSION, plural, notice)
@@ -129,17 +137,18 @@ class Watches:
     def _on(self, group: str, version: str, plural: str, function: Any) -> None:
         kopf.on.event(group, version, plural, registry=self.registry)(function)
 
-    def _notice(self, kind: str, namespace: str, name: str) -> None:
-        """Has all be looked at that an object of one of our kinds matters to."""
-        self._add((kind, namespace, name))
-        found = self.open_inventory()
-        if kind in {"Agent", "ProbingPolicy"}:
-            for space, each in found.find_unfinished():
-                self._add(("Measurement", space, each))
-        if kind == "TargetList":
-            for space, each in found.find_unfinished():
-                if space == namespace:
-                    self._add(("Measurement", space, each))
+    def _notice_agent(self, name: str, labels: dict[str, str]) -> None:
+        """Has an agent be looked at, and the measurements that choose it."""
+        self._add(("Agent", self._system, name))
+        self._notice_measurements(
+            lambda each: any(it.chooses(name, labels) for it in each.spec.agents)
+        )
+
+    def _notice_measurements(self, matters: Callable[[Measurement], bool]) -> None:
+        """Has the measurements be looked at that something matters to."""
+        for each in self.open_inventory().find_unfinished():
+            if matters(each):
+                self._add(("Measurement", *each.key))
 
     async def _index_round(self, body: Mapping[str, Any], **_: Any) -> dict[Any, Any]:
         found = _read(Round, body)
@@ -167,15 +176,17 @@ class Watches:
 
     async def _index_pod(self, body: Mapping[str, Any], **_: Any) -> dict[Any, Any]:
         metadata = body["metadata"]
-        if not find_agent(metadata.get("labels", {})):
-            return {}
+        if TEMPLATE not in metadata.get("labels", {}):
+            return {}  # a Job's
         key = (metadata["namespace"], metadata["name"])
         return {key: view_pod(body, TEMPLATE)}
 
     async def _on_pod(self, body: Mapping[str, Any], **_: Any) -> None:
         labels = body["metadata"].get("labels", {})
         if TEMPLATE in labels:
-            self._notice("Agent", self._system, labels[AGENT])
+            name = labels[AGENT]
+            agent = self.open_inventory().find_agent(name)
+            self._notice_agent(name, agent.metadata.labels if agent else {})
 
     async def _index_node(self, body: Mapping[str, Any], **_: Any) -> dict[Any, Any]:
         node = view_node(body)

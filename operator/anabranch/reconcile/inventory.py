@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from anabranch.api.policy import POLICY_NAME
 from anabranch.manifests.agents import name_pod
-from anabranch.manifests.labels import AGENT, MEASUREMENT, TARGET_LIST
+from anabranch.manifests.labels import MEASUREMENT, TARGET_LIST
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -45,6 +45,10 @@ class Inventory:
         """The one that counts, if it is there."""
         return _first(self.policies, (self.system, POLICY_NAME))
 
+    def find_agent(self, name: str) -> Agent | None:
+        """The one of a name that counts, if it is there."""
+        return _first(self.agents, (self.system, name))
+
     def find_agents(self) -> dict[str, Agent]:
         """Those that count, by name."""
         found = {}
@@ -79,12 +83,13 @@ class Inventory:
         rounds = self.rounds_by_agent.get(("", agent), ())
         return sum(not is_over(each) for each in rounds)
 
-    def find_unfinished(self) -> list[tuple[str, str]]:
-        """The measurements that others may matter to: namespace and name."""
+    def find_unfinished(self) -> list[Measurement]:
+        """The measurements that others may matter to."""
         return [
-            key
-            for key, found in self.measurements.items()
-            if not all(each.is_finished for each in found)
+            each
+            for found in self.measurements.values()
+            for each in found
+            if not each.is_finished
         ]
 
     def find_by_uid(self, uid: str) -> Measurement | TargetList | None:
@@ -103,11 +108,6 @@ class Inventory:
 def find_owner(labels: Mapping[str, str]) -> str:
     """The UID of the measurement or target list that a Job works for."""
     return labels.get(MEASUREMENT) or labels.get(TARGET_LIST, "")
-
-
-def find_agent(labels: Mapping[str, str]) -> str:
-    """The agent that a child is for."""
-    return labels.get(AGENT, "")
 
 
 def is_over(found: Round) -> bool:

@@ -92,10 +92,7 @@ class Measurements:
             measurement=measurement,
             now=self.tools.now(),
             policy=policy.spec if policy else None,
-            agents={
-                name: self._view_agent(agent)
-                for name, agent in inventory.find_agents().items()
-            },
+            agents=self._view_agents(measurement),
             lists=inventory.find_lists(measurement.metadata.namespace),
             rounds=inventory.find_rounds(uid),
             jobs=inventory.find_jobs(uid),
@@ -114,6 +111,19 @@ class Measurements:
             memory = self._memories[measurement.key] = _Memory(keys.root)
         seen = await asyncio.to_thread(self._recall, seen, keys, memory)
         return await self._explain(seen)
+
+    def _view_agents(self, measurement: Measurement) -> dict[str, AgentView]:
+        """The agents that a measurement chooses now, or chose when it started."""
+        memory = self._memories.get(measurement.key)
+        roster = memory.roster if memory else None
+        members = {each.name for each in roster.members} if roster else set()
+        entries = measurement.spec.agents
+        return {
+            name: self._view_agent(agent)
+            for name, agent in self.tools.inventory.find_agents().items()
+            if name in members
+            or any(entry.chooses(name, agent.metadata.labels) for entry in entries)
+        }
 
     def _view_agent(self, agent: Agent) -> AgentView:
         pod = self.tools.inventory.find_pod(agent.metadata.name)

@@ -57,7 +57,7 @@ class Observation:
     now: datetime
     policy: ProbingPolicySpec | None
     agents: Mapping[str, AgentView]
-    """Those that serve somebody, by name."""
+    """Those that it chooses now, or chose when it started, by name."""
     lists: Mapping[str, TargetList]
     """Of the measurement's namespace, by name."""
     rounds: Mapping[str, Round]

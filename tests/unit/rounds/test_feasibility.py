@@ -70,7 +70,10 @@ def test_a_limit_of_targets_is_told_with_their_number() -> None:
     policy = SURVEY.replace("  contact:", "  limits: {maxTargets: 255}\n  contact:")
     assert complaints(policy) == []
     (told,) = complaints(policy.replace("diamondMiner", "ping"))
-    assert "spec.agents[0].targetList: Agent 'paris': 256 targets, above the limit of 255" in told
+    assert (
+        "spec.agents[0].targetList: Agent 'paris': 256 targets, above the limit of 255"
+        in told
+    )
 
 
 def test_an_agent_is_of_one_entry_alone() -> None:

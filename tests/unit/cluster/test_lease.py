@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from anabranch_agent.lease import look, may_take, write_lease
+from anabranch.cluster.lease import look, may_take, write_lease
 
 TIME = datetime(2026, 12, 1, 12, 0, 0, 5, tzinfo=UTC)
 
