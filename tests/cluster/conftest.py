@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
-import uuid
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+import yaml
 
 from devcluster.cluster import Cluster
+from devcluster.demo import Demo
 from devcluster.evidence import keep_evidence
 from devcluster.images import ImageStore
 from devcluster.layout import Layout
@@ -83,13 +84,32 @@ def evidence(cluster: Cluster, request: pytest.FixtureRequest) -> Iterator[None]
 @pytest.fixture
 def kubectl(cluster: Cluster, evidence: None) -> Iterator[Kubectl]:  # noqa: ARG001
     """Kubectl in a namespace that no other test has."""
-    name = f"test-{uuid.uuid4()}"
-    cluster.kubectl.run("create", "namespace", name)
-    inside = replace(cluster.kubectl, namespace=name)
-    # Pods are refused until the namespace has it.
-    inside.wait("serviceaccount/default", "create")
-    yield inside
-    cluster.kubectl.run("delete", "namespace", name, "--wait=false")
+    with cluster.kubectl.open_namespace() as inside:
+        yield inside
+
+
+@pytest.fixture(scope="session")
+def installed(cluster: Cluster) -> Demo:
+    """The operator, by its chart, with an agent on each node."""
+    demo = Demo(cluster)
+    demo.install()
+    agents = [
+        {
+            "apiVersion": "anabranch.dev/v1alpha1",
+            "kind": "Agent",
+            "metadata": {"name": name, "labels": {"team": "tests"}},
+            "spec": {
+                "nodeName": node,
+                "maxProbingRate": 50_000,
+                "waitSeconds": 2,
+                "allowReserved": True,
+            },
+        }
+        for name, node in (("paris", "n1"), ("tokyo", "n2"))
+    ]
+    demo.system.apply(yaml.safe_dump_all(agents))
+    demo.system.run("wait", "agents", "--all", "--for=condition=Ready", "--timeout=60s")
+    return demo
 
 
 @pytest.fixture

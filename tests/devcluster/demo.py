@@ -11,7 +11,7 @@ import sys
 import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import boto3
 import pyarrow.parquet
@@ -91,21 +91,24 @@ class Demo:
             RuntimeError: When there are others.
         """
         status = self.cluster.kubectl.get("measurement/demo")["status"]
-        (uri,) = (each["uri"] for each in status["results"] if each["name"] == "links")
-        bucket, _, key = uri.removeprefix("s3://").partition("/")
-        with self.connect() as s3:
-            content = s3.get_object(Bucket=bucket, Key=key)["Body"].read()
-        rows = pyarrow.parquet.read_table(io.BytesIO(content)).to_pylist()
-        found = {_name_link(row) for row in rows}
+        found = self.read_links(status)
         with LINKS.open() as lines:
             known = {_name_link(row) for row in csv.DictReader(lines)}
-        tell(f"{len(found):,} links, in {uri}")
         if found != known:
             raise RuntimeError(
                 f"{LINKS} has {len(known - found)} links that were not found, and "
                 f"lacks {len(found - known)} that were"
             )
         tell(f"they are the {len(known):,} links of make demo")
+
+    def read_links(self, status: Mapping[str, Any]) -> set[tuple[str, str]]:
+        """The links that the status of a Measurement says the place of."""
+        (uri,) = (each["uri"] for each in status["results"] if each["name"] == "links")
+        bucket, _, key = uri.removeprefix("s3://").partition("/")
+        with self.connect() as s3:
+            content = s3.get_object(Bucket=bucket, Key=key)["Body"].read()
+        rows = pyarrow.parquet.read_table(io.BytesIO(content)).to_pylist()
+        return {_name_link(row) for row in rows}
 
     @contextlib.contextmanager
     def connect(self) -> Iterator[S3Client]:

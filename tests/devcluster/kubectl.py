@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import uuid
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +12,7 @@ from devcluster.binaries import KUBE, build
 from devcluster.process import run_tool
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 
@@ -27,6 +30,17 @@ class Kubectl:
         """The same as a service account of the namespace."""
         user = f"system:serviceaccount:{self.namespace}:{service_account}"
         return replace(self, user=user)
+
+    @contextlib.contextmanager
+    def open_namespace(self) -> Iterator[Kubectl]:
+        """The same in a namespace that is there as long as a ``with`` lasts."""
+        name = f"test-{uuid.uuid4()}"
+        self.run("create", "namespace", name)
+        inside = replace(self, namespace=name)
+        # Pods are refused until the namespace has it.
+        inside.wait("serviceaccount/default", "create")
+        yield inside
+        self.run("delete", "namespace", name, "--wait=false")
 
     def list_words(self, *words: str) -> list[str]:
         """The whole command."""

@@ -17,7 +17,6 @@ from anabranch.api.text import (
     DnsLabel,
     DnsSubdomain,
     Rate,
-    Timestamp,
     Ttl,
     WaitSeconds,
 )
@@ -74,8 +73,6 @@ class AgentStatus(Status):
     """The version of its program."""
     active_rounds: Count | None = None
     """Rounds that it probes now."""
-    last_seen_time: Timestamp | None = None
-    """When it last renewed its lease."""
 
 
 class Agent(Resource):

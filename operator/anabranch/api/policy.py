@@ -10,7 +10,7 @@ from pydantic_core import PydanticCustomError
 from anabranch.api.lists import Distinct
 from anabranch.api.model import Model, Rule
 from anabranch.api.resource import AGE, Column, Resource, Status, condition_column
-from anabranch.api.text import Count, Prefix, Rate, Seconds
+from anabranch.api.text import Prefix, Rate, Seconds
 
 POLICY_NAME = "default"
 
@@ -67,10 +67,7 @@ class ProbingPolicySpec(Model):
 
 
 class ProbingPolicyStatus(Status):
-    """How the policy is obeyed."""
-
-    agents: Count | None = None
-    """Agents that obey this generation of the policy."""
+    """Whether the policy counts."""
 
 
 class ProbingPolicy(Resource):
@@ -89,7 +86,6 @@ class ProbingPolicy(Resource):
     columns = (
         condition_column("Ready"),
         Column("Stop", ".spec.stop", "boolean"),
-        Column("Agents", ".status.agents", "integer"),
         AGE,
         Column("Contact", ".spec.contact", wide=True),
     )
@@ -97,4 +93,4 @@ class ProbingPolicy(Resource):
     spec: ProbingPolicySpec
     """What agents obey."""
     status: ProbingPolicyStatus = ProbingPolicyStatus()
-    """How it is obeyed; written by the operator."""
+    """Whether it counts; written by the operator."""

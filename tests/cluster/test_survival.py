@@ -1,0 +1,206 @@
+"""Whatever ends in the middle of a survey, it finds what it would have found."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import yaml
+
+from devcluster import faults
+from devcluster.process import run_tool, wait_until
+from world import World
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from devcluster.cluster import Cluster
+    from devcluster.demo import Demo
+    from devcluster.kubectl import Kubectl
+    from devcluster.machine import Machine
+
+WORLD = World(48, 0)
+RATE = 400
+"""So slow that a round takes some ten seconds."""
+NOW = ("--grace-period=0", "--force")
+SILENT_SECONDS = 42.0
+"""An agent that is cut off is silent after 40 s; it looks twice a second."""
+Links = set[tuple[str, str]]
+
+
+@dataclass(frozen=True)
+class Survey:
+    """A survey of two nodes."""
+
+    cluster: Cluster
+    demo: Demo
+    kubectl: Kubectl
+
+    def start(self) -> None:
+        """Has it begin."""
+        entry = {
+            "name": "all",
+            "selector": {"matchLabels": {"team": "tests"}},
+            "targetList": "list",
+            "probingRate": RATE,
+        }
+        kinds: dict[str, dict[str, Any]] = {
+            "TargetList": {"entries": [{"target": "240.0.0.0/20"}]},
+            "Measurement": {"diamondMiner": {}, "agents": [entry], "minAgents": 2},
+        }
+        manifests = [
+            {
+                "apiVersion": "anabranch.dev/v1alpha1",
+                "kind": kind,
+                "metadata": {"name": "list" if kind == "TargetList" else "survey"},
+                "spec": spec,
+            }
+            for kind, spec in kinds.items()
+        ]
+        self.kubectl.apply(yaml.safe_dump_all(manifests))
+
+    def read_sent(self) -> int:
+        """How many probes the Rounds tell of."""
+        rounds = self.kubectl.get("rounds")["items"]
+        return sum(each.get("status", {}).get("probesSent", 0) for each in rounds)
+
+    def wait_probing(self) -> None:
+        """Waits until probes are sent."""
+        wait_until("probes", lambda: self.read_sent() > 0, 120)
+
+    def finish(self) -> tuple[dict[str, Any], Links]:
+        """Waits until it is complete; its status, and the links."""
+        self.kubectl.wait("measurement/survey", "condition=Complete", 300)
+        status: dict[str, Any] = self.kubectl.get("measurement/survey")["status"]
+        return status, self.demo.read_links(status)
+
+    def find_pod(self, component: str) -> dict[str, Any] | None:
+        """A pod of the operator's making that runs."""
+        label = f"anabranch.dev/component={component}"
+        pods = self.demo.system.list_pods(label)
+        running = (pod for pod in pods if pod["status"].get("phase") == "Running")
+        return next(running, None)
+
+
+@pytest.fixture(scope="module")
+def expected(cluster: Cluster, installed: Demo) -> tuple[dict[str, Any], Links]:
+    """What a survey finds when nothing happens."""
+    cluster.simulate(replace(WORLD, vantage_points=cluster.layout.size))
+    with cluster.kubectl.open_namespace() as kubectl:
+        survey = Survey(cluster, installed, kubectl)
+        survey.start()
+        return survey.finish()
+
+
+def kill_operator(survey: Survey) -> None:
+    """As a node that is out of memory does."""
+    system = survey.demo.system
+    system.run("delete", "pods", "-l", "app.kubernetes.io/component=operator", *NOW)
+
+
+def kill_agent(survey: Survey) -> None:
+    """Its container alone; kubelet starts it again."""
+    pod = survey.demo.system.get("pod/anabranch-agent-paris")
+    (status,) = pod["status"]["containerStatuses"]
+    faults.kill_container(survey.cluster.nodes[0], status["containerID"])
+
+
+def remove_agent_pod(survey: Survey) -> None:
+    """The whole pod, with what it has not stored yet."""
+    survey.demo.system.run("delete", "pod", "anabranch-agent-paris", *NOW)
+
+
+def kill_round_job(survey: Survey) -> None:
+    """The next one that runs."""
+    wait_until("a step job", lambda: survey.find_pod("step-job") is not None, 120)
+    label = "anabranch.dev/component=step-job"
+    survey.demo.system.run("delete", "pods", "-l", label, *NOW)
+
+
+def stop_kubelet(survey: Survey) -> None:
+    """For half a minute: its node is missed, and its pods go on."""
+    with faults.stop_service(survey.cluster.nodes[1], "kubelet"):
+        time.sleep(30)
+
+
+def kill_store(survey: Survey) -> None:
+    """It comes back with its volume."""
+    system = survey.demo.system
+    system.run("delete", "pods", "-l", "app.kubernetes.io/component=store", *NOW)
+
+
+def stop_api(survey: Survey) -> None:
+    """For some seconds nobody is told anything."""
+    with faults.stop_api(survey.cluster):
+        time.sleep(15)
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        kill_operator,
+        kill_agent,
+        remove_agent_pod,
+        kill_round_job,
+        stop_kubelet,
+        kill_store,
+        stop_api,
+    ],
+)
+def test_a_survey_survives(
+    fault: Callable[[Survey], None],
+    cluster: Cluster,
+    installed: Demo,
+    kubectl: Kubectl,
+    expected: tuple[dict[str, Any], Links],
+) -> None:
+    """With the same links, no probe counted twice, and no child twice."""
+    survey = Survey(cluster, installed, kubectl)
+    survey.start()
+    survey.wait_probing()
+    fault(survey)
+    check(survey, expected)
+
+
+def test_a_node_that_is_cut_off_is_silent_and_goes_on(
+    cluster: Cluster,
+    installed: Demo,
+    kubectl: Kubectl,
+    expected: tuple[dict[str, Any], Links],
+) -> None:
+    """Within its 40 seconds, as seen on the wire; nobody else probes for it."""
+    survey, node = Survey(cluster, installed, kubectl), cluster.nodes[0]
+    survey.start()
+    survey.wait_probing()
+    with faults.unplug(cluster, node):
+        time.sleep(SILENT_SECONDS)
+        silent = count_frames(node)
+        time.sleep(8)
+        assert count_frames(node) == silent
+    check(survey, expected)
+
+
+def check(survey: Survey, expected: tuple[dict[str, Any], Links]) -> None:
+    """Whether a survey ends as it should."""
+    status, links = survey.finish()
+    before, known = expected
+    assert links == known
+    assert status["totals"] == before["totals"]
+    assert status["agents"] == before["agents"]
+    rounds = survey.kubectl.get("rounds")["items"]
+    steps = [
+        (each["spec"]["agent"], each["spec"]["round"], each["spec"].get("window", 0))
+        for each in rounds
+    ]
+    assert len(steps) == len(set(steps))
+    with contextlib.suppress(RuntimeError):
+        survey.kubectl.run("delete", "measurement", "survey")
+
+
+def count_frames(node: Machine) -> int:
+    """Frames that a node sent into the simulated Internet."""
+    file = "/sys/class/net/sim0/statistics/tx_packets"
+    return int(run_tool(*node.enter("cat", file)))
