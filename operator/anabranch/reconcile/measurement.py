@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -31,11 +30,15 @@ from anabranch.runs.roster import Roster
 from anabranch.store.keys import RunKeys, SurveyKeys
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from anabranch.api import Agent, Measurement
+    from anabranch.api.measurement import MeasurementStatus
     from anabranch.reconcile.observation import Action
     from anabranch.reconcile.toolbox import Toolbox
 
-_log = logging.getLogger(__name__)
+TOTALS_SECONDS = 10.0
+"""How often totals are told, as long as nothing else changes."""
 
 
 @dataclass
@@ -58,6 +61,7 @@ class Measurements:
 
     tools: Toolbox
     _memories: dict[tuple[str, str], _Memory] = field(default_factory=dict)
+    _said_at: dict[tuple[str, str], datetime] = field(default_factory=dict)
 
     async def reconcile(self, namespace: str, name: str) -> float | None:
         """Brings a measurement on its way; gives when to look again, in seconds.
@@ -72,18 +76,38 @@ class Measurements:
         if measurement is None or measurement.metadata.deletion_timestamp:
             # Kubernetes removes its Rounds; the sweep removes its Jobs.
             self._memories.pop((namespace, name), None)
+            self._said_at.pop((namespace, name), None)
             return None
         measurement = self.tools.recall(measurement)
         seen = await self._observe(measurement)
         decision = decide(seen, self.tools.settings.store.bucket)
-        await self.tools.say(measurement, decision.status)
+        wait = self._find_wait(measurement, decision.status, seen.now)
+        if wait is None and decision.status != measurement.status:
+            await self.tools.say(measurement, decision.status)
+            self._said_at[measurement.key] = seen.now
         try:
             for action in decision.actions:
                 await self._act(measurement, action)
         except ForeignError as error:
             await self._tell_foreign(measurement, error)
             return self.tools.look_seconds
-        return decision.requeue_seconds
+        times = [each for each in (wait, decision.requeue_seconds) if each is not None]
+        return min(times, default=None)
+
+    def _find_wait(
+        self, measurement: Measurement, status: MeasurementStatus, now: datetime
+    ) -> float | None:
+        """In how many seconds a status is to be said, if not now.
+
+        Totals grow with each status of each Round: they can wait.
+        """
+        before = measurement.status
+        said_at = self._said_at.get(measurement.key)
+        only_totals = before.model_copy(update={"totals": status.totals})
+        if said_at is None or status == before or status != only_totals:
+            return None
+        left = TOTALS_SECONDS - (now - said_at).total_seconds()
+        return left if left > 0 else None
 
     async def _observe(self, measurement: Measurement) -> Observation:
         inventory, uid = self.tools.inventory, measurement.metadata.uid
