@@ -63,9 +63,12 @@ def cluster() -> Iterator[Cluster]:
 
 
 @pytest.fixture
-def alone(request: pytest.FixtureRequest) -> Iterator[Cluster]:
-    """A cluster of one node that is not started yet, beside others that may run."""
-    cluster = Cluster(Layout(ALONE, size=1))
+def alone(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Cluster]:
+    """A cluster of one node that is not started yet, beside others that may run.
+
+    It starts without our images, which take longest.
+    """
+    cluster = Cluster(Layout(ALONE, size=1), ImageStore(tmp_path / "images"))
     cluster.stop()
     yield cluster
     if request.node.stash.get(_FAILED, False):
