@@ -80,6 +80,7 @@ bench: images
 	$(RUN)python tests/bench/rounds.py
 	$(RUN)python tests/bench/survey.py
 	$(RUN)python tests/bench/cluster.py
+	$(RUN)python tests/bench/scale.py
 	cd $(ENGINE) && $(CARGO) bench --locked --package anabranch-fakeroute --bench answer
 	cd $(ENGINE) && $(CARGO) bench --locked --package anabranch-simulator --bench packets
 	cd $(ENGINE) && $(CARGO) bench --locked --package anabranch-plan --bench draw

@@ -102,7 +102,7 @@ COLUMNS = {
     "Measurement": "Name Ready Round Agents Suspended Age Reason Probes Links",
     "Agent": "Name Ready Node Rate Rounds Age Reason Version",
     "TargetList": "Name Ready Prefixes Age Reason Digest",
-    "ProbingPolicy": "Name Ready Stop Agents Age Contact",
+    "ProbingPolicy": "Name Ready Stop Age Contact",
     "Round": "Name Agent Round Ready Complete Sent Planned Replies Age Reason Node",
 }
 

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from devcluster.machine import Machine
 
 WORLD = World(48, 0)
-RATE = 400
-"""So slow that a round takes some ten seconds."""
+RATE = 200
+"""So slow that a round takes some seconds."""
 NOW = ("--grace-period=0", "--force")
 SILENT_SECONDS = 42.0
 """An agent that is cut off is silent after 40 s; it looks twice a second."""
@@ -62,14 +62,19 @@ class Survey:
         ]
         self.kubectl.apply(yaml.safe_dump_all(manifests))
 
-    def read_sent(self) -> int:
-        """How many probes the Rounds tell of."""
-        rounds = self.kubectl.get("rounds")["items"]
-        return sum(each.get("status", {}).get("probesSent", 0) for each in rounds)
-
     def wait_probing(self) -> None:
-        """Waits until probes are sent."""
-        wait_until("probes", lambda: self.read_sent() > 0, 120)
+        """Waits until both agents probe, and have not done so for long."""
+        wait_until("two agents to probe", self._are_probing, 120)
+
+    def _are_probing(self) -> bool:
+        rounds = self.kubectl.get("rounds")["items"]
+        reasons = [
+            condition["reason"]
+            for each in rounds
+            for condition in each.get("status", {}).get("conditions", [])
+            if condition["type"] == "Ready"
+        ]
+        return reasons.count("Probing") == 2
 
     def finish(self) -> tuple[dict[str, Any], Links]:
         """Waits until it is complete; its status, and the links."""

@@ -34,9 +34,9 @@ class Election:
     identity: str
     clock: Callable[[], float]
     """Seconds that never run backwards."""
-    lease_seconds: int = 30
+    lease_seconds: int = 15
     """How long others wait for a leader that does not say anything."""
-    renew_seconds: float = 5.0
+    renew_seconds: float = 3.0
     """How often the leader says something."""
     _seen: Seen | None = None
 
