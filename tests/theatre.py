@@ -101,18 +101,22 @@ def make_namespace(beside: Namespace) -> Namespace:
 
 
 @contextlib.asynccontextmanager
-async def operating(stage: Stage) -> AsyncIterator[None]:
-    """An operator that runs as long as a ``with`` lasts."""
+async def operating(
+    stage: Stage, identity: str = "test", port: int = 0
+) -> AsyncIterator[None]:
+    """An operator that runs as long as a ``with`` lasts, and then just ends."""
     own = await Cluster.connect()
-    operator = Operator(stage.settings, own, stage.store, "test", port=0)
+    operator = Operator(stage.settings, own, stage.store, identity, port)
     task = asyncio.create_task(operator.run())
     try:
         yield
     finally:
         task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
-        await own.close()
+        try:
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+        finally:
+            await own.close()
 
 
 async def set_stage(

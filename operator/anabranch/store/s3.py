@@ -37,7 +37,7 @@ class S3Store:
         )
         self._client = session.client("s3", endpoint_url=endpoint_url, config=config)
         self._session = session
-        self._bucket = bucket
+        self.bucket = bucket
 
     def create_bucket(self) -> None:
         """Makes the bucket, unless it is there.
@@ -45,13 +45,13 @@ class S3Store:
         Raises:
             OSError: When S3 does not let it.
         """
-        with _as_os_errors(self._bucket):
+        with _as_os_errors(self.bucket):
             try:
-                self._client.head_bucket(Bucket=self._bucket)
+                self._client.head_bucket(Bucket=self.bucket)
             except ClientError as error:
                 if error.response["Error"]["Code"] not in _MISSING:
                     raise
-                self._client.create_bucket(Bucket=self._bucket)
+                self._client.create_bucket(Bucket=self.bucket)
 
     def put(self, key: str, content: bytes) -> bool:
         """Puts an object there, whole; False if there is one, which stays."""
@@ -59,7 +59,7 @@ class S3Store:
             with _as_os_errors(key):
                 try:
                     self._client.put_object(
-                        Bucket=self._bucket, Key=key, Body=content, IfNoneMatch="*"
+                        Bucket=self.bucket, Key=key, Body=content, IfNoneMatch="*"
                     )
                 except ClientError as error:
                     code = error.response["Error"]["Code"]
@@ -78,14 +78,14 @@ class S3Store:
     def get(self, key: str) -> bytes:
         """An object's content."""
         with _as_os_errors(key):
-            answer = self._client.get_object(Bucket=self._bucket, Key=key)
+            answer = self._client.get_object(Bucket=self.bucket, Key=key)
             return answer["Body"].read()
 
     def tail(self, key: str, count: int) -> bytes:
         """The last bytes of an object."""
         with _as_os_errors(key):
             answer = self._client.get_object(
-                Bucket=self._bucket, Key=key, Range=f"bytes=-{count}"
+                Bucket=self.bucket, Key=key, Range=f"bytes=-{count}"
             )
             return answer["Body"].read()
 
@@ -102,14 +102,14 @@ class S3Store:
         """The keys below a folder, in order."""
         with _as_os_errors(prefix):
             pages = self._client.get_paginator("list_objects_v2").paginate(
-                Bucket=self._bucket, Prefix=f"{prefix.rstrip('/')}/"
+                Bucket=self.bucket, Prefix=f"{prefix.rstrip('/')}/"
             )
             for page in pages:
                 yield from (found["Key"] for found in page.get("Contents", []))
 
     def read_sql(self, pattern: str) -> str:
         """ClickHouse's ``s3``; it has the credentials in it, and is not to be shown."""
-        url = f"{self._client.meta.endpoint_url}/{self._bucket}/{quote(pattern, '/*')}"
+        url = f"{self._client.meta.endpoint_url}/{self.bucket}/{quote(pattern, '/*')}"
         credentials = self._session.get_credentials()
         if credentials is None:
             return f"s3('{url}', NOSIGN, 'Parquet')"

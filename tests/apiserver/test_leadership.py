@@ -1,0 +1,176 @@
+"""One operator leads, others stand by; each says how it is."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from typing import TYPE_CHECKING
+
+import pytest
+import yaml
+
+from anabranch.cluster.objects import Place
+from anabranch.control.election import NAME, Election, LostError
+from devcluster.process import find_free_ports
+from theatre import operating, set_stage
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from stage import Stage
+    from theatre import Theatre
+
+LEASE_SECONDS = Election.lease_seconds
+
+
+async def find_holder(stage: Stage) -> str:
+    """Who leads, if anybody does."""
+    found = await stage.objects.get(Place("Lease", stage.settings.namespace, NAME))
+    holder: str = found["spec"].get("holderIdentity", "") if found else ""
+    return holder
+
+
+async def wait_holder(stage: Stage, holder: str, seconds: float = 30) -> None:
+    """Waits until someone leads."""
+
+    async def holds() -> bool:
+        return await find_holder(stage) == holder
+
+    await stage.until(f"{holder or 'nobody'} to lead", holds, seconds)
+
+
+def fetch(port: int, path: str) -> tuple[int, str]:
+    """What an operator answers."""
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}") as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, error.read().decode()
+
+
+def test_one_leads_and_the_next_one_takes_over(theatre: Theatre) -> None:
+    """Once nothing was heard of the first one for as long as its Lease says."""
+
+    async def act(stage: Stage) -> None:
+        async with operating(stage, "first"):
+            await wait_holder(stage, "first")
+            async with operating(stage, "second"):
+                await set_stage(stage)
+                await stage.wait_condition("survey", "Complete")
+                assert await find_holder(stage) == "first"
+        loop = asyncio.get_running_loop()
+        begin = loop.time()
+        async with operating(stage, "third"):
+            await wait_holder(stage, "third", LEASE_SECONDS + 10)
+            assert loop.time() - begin > LEASE_SECONDS - 5
+            await stage.change("Measurement", "survey", runId="2")
+            found = await stage.wait_condition("survey", "Complete")
+            assert found["status"]["runId"] == "2"
+
+    theatre.play(act)
+
+
+def test_who_lost_the_lease_does_nothing_more(theatre: Theatre) -> None:
+    """The process ends: Kubernetes starts another one."""
+
+    async def act(stage: Stage) -> None:
+        ended = pytest.RaisesGroup(LostError, flatten_subgroups=True)
+        with ended:
+            await lose(stage)
+        survey = await stage.get("Measurement", "survey")
+        assert survey["status"] == {"observedGeneration": -1}
+
+    async def lose(stage: Stage) -> None:
+        async with operating(stage, "first"):
+            await wait_holder(stage, "first")
+            place = Place("Lease", stage.settings.namespace, NAME)
+            stolen = {"spec": {"holderIdentity": "thief"}}
+            await stage.objects.patch(place, stolen)
+            await asyncio.sleep(Election.renew_seconds + 1)
+            await set_stage(stage)
+            await asyncio.sleep(2)
+
+    theatre.play(act)
+
+
+def test_the_process_leaves_the_lease_to_the_next_one(
+    theatre: Theatre, tmp_path: Path
+) -> None:
+    """At SIGTERM, and with exit code 0."""
+
+    async def act(stage: Stage) -> None:
+        file = tmp_path / "settings.yaml"
+        settings = stage.settings.model_dump(
+            mode="json", by_alias=True, exclude_none=True
+        )
+        file.write_text(yaml.safe_dump(settings))
+        (port,) = find_free_ports(1)
+        words = ["operator", "--settings", str(file), "--port", str(port)]
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "anabranch", *words, env=os.environ
+        )
+        try:
+
+            async def leads() -> bool:
+                return await find_holder(stage) != ""
+
+            await stage.until("it to lead", leads)
+            process.send_signal(signal.SIGTERM)
+            async with asyncio.timeout(20):
+                assert await process.wait() == 0
+            assert await find_holder(stage) == ""
+        finally:
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
+
+    theatre.play(act)
+
+
+def test_health_and_metrics_tell_the_truth(theatre: Theatre) -> None:
+    """What it waits for, that it is ready, and what there is."""
+
+    async def act(stage: Stage) -> None:
+        (port,) = find_free_ports(1)
+        bucket = stage.store
+        stage.store = type(bucket)(bucket.bucket, endpoint_url="http://127.0.0.1:9")
+        async with operating(stage, port=port):
+            await asyncio.sleep(3)
+            code, told = await asyncio.to_thread(fetch, port, "/readyz")
+            assert code == 503
+            assert "the object store" in told
+            assert (await asyncio.to_thread(fetch, port, "/healthz"))[0] == 200
+        stage.store = bucket
+        async with operating(stage, port=port):
+            await set_stage(stage)
+            await stage.wait_condition("survey", "Complete")
+            assert await asyncio.to_thread(fetch, port, "/readyz") == (200, "ok")
+            code, told = await asyncio.to_thread(fetch, port, "/metrics")
+            lines = told.splitlines()
+            for line in (
+                'anabranch_measurements{state="complete"} 1.0',
+                'anabranch_agents{state="ready"} 2.0',
+                'anabranch_rounds{state="active"} 0.0',
+                "anabranch_operator_leading 1.0",
+                "anabranch_operator_failing_objects 0.0",
+            ):
+                assert line in lines
+
+    theatre.play(act)
+
+
+def test_settings_that_are_wrong_are_told(tmp_path: Path) -> None:
+    """All of them, by field, before anything is asked of a cluster."""
+    file = tmp_path / "settings.yaml"
+    file.write_text("namespace: Wrong\nstore: {bucket: x}\njobs: {}\nagents: {}\n")
+    command = [sys.executable, "-m", "anabranch", "operator", "--settings", str(file)]
+    done = subprocess.run(command, capture_output=True, check=False, text=True)
+    assert done.returncode == 1
+    for place in ("namespace", "store.bucket", "jobs.image", "agents.image"):
+        assert f"{file}: {place}: " in done.stderr
