@@ -22,7 +22,7 @@ from anabranch_engine import Plan, Simulation
 from anabranch import cli
 from anabranch.cluster.client import Cluster, RefusedError
 from anabranch.cluster.objects import Objects, Place
-from anabranch.manifests.labels import COMPONENT, SELECTOR
+from anabranch.manifests.labels import COMPONENT, MEASUREMENT, SELECTOR
 from anabranch.rounds.steps import Step
 from anabranch.store.keys import RunKeys
 
@@ -163,6 +163,40 @@ class Stage:
             return read_condition(found, condition)[0] == status
 
         return await self.wait(kind, name, holds, seconds)
+
+    async def wait_reason(self, reason: str) -> dict[str, Any]:
+        """Waits until the survey's Ready has a reason; the survey then."""
+        return await self.wait(
+            "Measurement", "survey", lambda it: read_condition(it, "Ready")[1] == reason
+        )
+
+    async def wait_rounds(self, count: int) -> list[dict[str, Any]]:
+        """Waits for so many Rounds; all of them then."""
+
+        async def are_there() -> bool:
+            return len(await self.find_all("Round")) >= count
+
+        await self.until(f"{count} Rounds", are_there)
+        return await self.find_all("Round")
+
+    async def name_rounds(self) -> set[str]:
+        """The names of all Rounds."""
+        return {each["metadata"]["name"] for each in await self.find_all("Round")}
+
+    async def find_jobs(self, uid: str) -> list[dict[str, Any]]:
+        """The Jobs of a measurement."""
+        place = Place("Job", self.settings.namespace)
+        return await self.objects.list(place, f"{MEASUREMENT}={uid}")
+
+    async def take_versions(self) -> dict[str, str]:
+        """The version of each object that a survey consists of, by UID."""
+        found = []
+        for kind in ("Measurement", "TargetList", "Round", "Event"):
+            found += await self.find_all(kind)
+        for kind in ("Agent", "ProbingPolicy", "Job", "Pod"):
+            found += await self.find_all(kind, self.settings.namespace)
+        metadata = [each["metadata"] for each in found]
+        return {each["uid"]: each["resourceVersion"] for each in metadata}
 
     async def _do_jobs(self) -> None:
         """Does each Job once, as its only pod would."""

@@ -1,0 +1,35 @@
+"""A survey that lost an agent."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from anabranch.cluster.objects import Place
+from theatre import operating, set_stage
+
+if TYPE_CHECKING:
+    from stage import Stage
+    from theatre import Theatre
+
+
+def test_a_survey_that_lost_an_agent_delivers_the_rest(theatre: Theatre) -> None:
+    """It names the one that is gone."""
+
+    async def act(stage: Stage) -> None:
+        stage.is_probing = False
+        async with operating(stage):
+            await set_stage(stage)
+            await stage.wait_rounds(2)
+            place = Place("Agent", stage.settings.namespace, "tokyo")
+            found = await stage.objects.get(place)
+            assert found
+            await stage.objects.delete(place, found["metadata"]["uid"])
+            stage.is_probing = True
+            survey = await stage.wait_reason("PartlyComplete")
+            (unhealthy,) = survey["status"]["unhealthyAgents"]
+            assert unhealthy["name"] == "tokyo"
+            assert "there is no Agent 'tokyo'" in unhealthy["reason"]
+            counts = {"total": 2, "running": 0, "finished": 1, "failed": 1}
+            assert survey["status"]["agents"] == counts
+
+    theatre.play(act)
