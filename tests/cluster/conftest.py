@@ -111,7 +111,7 @@ def installed(cluster: Cluster) -> Demo:
         for name, node in (("paris", "n1"), ("tokyo", "n2"))
     ]
     demo.system.apply(yaml.safe_dump_all(agents))
-    demo.system.run("wait", "agents", "--all", "--for=condition=Ready", "--timeout=60s")
+    demo.wait_agents()
     return demo
 
 

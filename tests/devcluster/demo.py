@@ -35,6 +35,7 @@ LINKS = ROOT / "build" / "demo" / "links.csv"
 """What `make demo` found in the same Internet."""
 SYSTEM = "anabranch-system"
 _INSTALL_SECONDS = 300
+_AGENTS_SECONDS = 120
 _SURVEY_SECONDS = 600
 _FORWARD_SECONDS = 20
 
@@ -66,8 +67,11 @@ class Demo:
         tell(kubectl.run("get", kinds, "--all-namespaces").strip())
         self.compare()
 
-    def install(self) -> None:
-        """Brings the operator and its images up to date, without an earlier survey."""
+    def install(self, *options: str) -> None:
+        """Brings the operator and its images up to date, without an earlier survey.
+
+        ``options`` are more of helm's.
+        """
         kubectl = self.cluster.kubectl
         if "agents.anabranch.dev" in kubectl.run("get", "crds", "--output=name"):
             kubectl.run("delete", "--ignore-not-found", f"--filename={SURVEY}")
@@ -76,6 +80,7 @@ class Demo:
             build(HELM),
             f"--kubeconfig={self.cluster.layout.kubeconfig}",
             *("upgrade", "--install", "anabranch", str(CHART), f"--values={VALUES}"),
+            *options,
             *(f"--namespace={SYSTEM}", "--create-namespace"),
             *("--wait", f"--timeout={_INSTALL_SECONDS}s"),
         )
@@ -83,6 +88,11 @@ class Demo:
         operator = "deployment/anabranch-operator"
         self.system.run("rollout", "restart", operator)
         self.system.run("rollout", "status", operator, f"--timeout={_INSTALL_SECONDS}s")
+
+    def wait_agents(self) -> None:
+        """Waits until all agents can probe."""
+        ready = ("--all", "--for=condition=Ready", f"--timeout={_AGENTS_SECONDS}s")
+        self.system.run("wait", "agents", *ready)
 
     def compare(self) -> None:
         """Compares the links that are in the store with those of the local runner.

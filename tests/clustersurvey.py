@@ -1,0 +1,85 @@
+"""A survey by the operator on a real cluster, from two of its nodes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from devcluster.process import run_tool, wait_until
+
+if TYPE_CHECKING:
+    from devcluster.cluster import Cluster
+    from devcluster.demo import Demo
+    from devcluster.kubectl import Kubectl
+    from devcluster.machine import Machine
+
+RATE = 200
+"""So slow that a round takes some seconds."""
+Links = set[tuple[str, str]]
+
+
+@dataclass(frozen=True)
+class Survey:
+    """A survey of two nodes."""
+
+    cluster: Cluster
+    demo: Demo
+    kubectl: Kubectl
+
+    def start(self, rate: int = RATE, tool: str = "diamondMiner") -> None:
+        """Has it begin."""
+        entry = {
+            "name": "all",
+            "selector": {"matchLabels": {"team": "tests"}},
+            "targetList": "list",
+            "probingRate": rate,
+        }
+        kinds: dict[str, dict[str, Any]] = {
+            "TargetList": {"entries": [{"target": "240.0.0.0/20"}]},
+            "Measurement": {tool: {}, "agents": [entry], "minAgents": 2},
+        }
+        manifests = [
+            {
+                "apiVersion": "anabranch.dev/v1alpha1",
+                "kind": kind,
+                "metadata": {"name": "list" if kind == "TargetList" else "survey"},
+                "spec": spec,
+            }
+            for kind, spec in kinds.items()
+        ]
+        self.kubectl.apply(yaml.safe_dump_all(manifests))
+
+    def wait_probing(self) -> None:
+        """Waits until both agents probe, and have not done so for long."""
+        wait_until("two agents to probe", self._are_probing, 120)
+
+    def _are_probing(self) -> bool:
+        rounds = self.kubectl.get("rounds")["items"]
+        reasons = [
+            condition["reason"]
+            for each in rounds
+            for condition in each.get("status", {}).get("conditions", [])
+            if condition["type"] == "Ready"
+        ]
+        return reasons.count("Probing") == 2
+
+    def finish(self) -> tuple[dict[str, Any], Links]:
+        """Waits until it is complete; its status, and the links."""
+        self.kubectl.wait("measurement/survey", "condition=Complete", 300)
+        status: dict[str, Any] = self.kubectl.get("measurement/survey")["status"]
+        return status, self.demo.read_links(status)
+
+    def find_pod(self, component: str) -> dict[str, Any] | None:
+        """A pod of the operator's making that runs."""
+        label = f"anabranch.dev/component={component}"
+        pods = self.demo.system.list_pods(label)
+        running = (pod for pod in pods if pod["status"].get("phase") == "Running")
+        return next(running, None)
+
+
+def count_frames(node: Machine) -> int:
+    """Frames that a node sent into the simulated Internet."""
+    file = "/sys/class/net/sim0/statistics/tx_packets"
+    return int(run_tool(*node.enter("cat", file)))
