@@ -11,7 +11,7 @@ BINARY := PYTHONPATH=tests $(RUN)python -m devcluster.binaries
 NUMBER := 0
 NODES := 2
 
-.PHONY: setup lint test test-local test-cluster statistics demo demo-k8s bench crds wheels \
+.PHONY: setup lint test test-local test-cluster survival statistics demo demo-k8s bench crds wheels \
     images cluster-up cluster-down
 
 setup: $(filter build/%,$(UV))
@@ -56,6 +56,11 @@ test-cluster: images
 statistics: setup
 	@sh .ci/prerequisites tests
 	$(RUN)pytest -m statistics --log-cli-level=INFO
+
+# Each takes a minute or two; the first ones are among the tests.
+survival: images
+	$(BINARY) kube pause versitygw helm >/dev/null
+	$(RUN)pytest -m "" tests/cluster/test_survival.py
 
 demo: setup
 	@rm -rf build/demo

@@ -95,6 +95,7 @@ def kubectl(cluster: Cluster, evidence: None) -> Iterator[Kubectl]:  # noqa: ARG
 def installed(cluster: Cluster) -> Demo:
     """The operator, by its chart, with an agent on each node."""
     demo = Demo(cluster)
+    demo.clear()
     demo.install()
     agents = [
         {

@@ -87,11 +87,16 @@ def stop_api(survey: Survey) -> None:
     [
         kill_operator,
         kill_agent,
-        remove_agent_pod,
-        kill_round_job,
-        stop_kubelet,
-        kill_store,
-        stop_api,
+        *(
+            pytest.param(each, marks=pytest.mark.survival)
+            for each in (
+                remove_agent_pod,
+                kill_round_job,
+                stop_kubelet,
+                kill_store,
+                stop_api,
+            )
+        ),
     ],
 )
 def test_a_survey_survives(
@@ -109,6 +114,7 @@ def test_a_survey_survives(
     check(survey, expected)
 
 
+@pytest.mark.survival
 def test_a_node_that_is_cut_off_is_silent_and_goes_on(
     cluster: Cluster, installed: Demo, kubectl: Kubectl
 ) -> None:

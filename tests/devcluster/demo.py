@@ -58,6 +58,7 @@ class Demo:
             RuntimeError: When something fails, with the words of what did, or the links
                 are not those that the local runner found.
         """
+        self.clear()
         self.install()
         kubectl = self.cluster.kubectl
         kubectl.apply(SURVEY.read_text())
@@ -67,14 +68,14 @@ class Demo:
         tell(kubectl.run("get", kinds, "--all-namespaces").strip())
         self.compare()
 
-    def install(self, *options: str) -> None:
-        """Brings the operator and its images up to date, without an earlier survey.
-
-        ``options`` are more of helm's.
-        """
+    def clear(self) -> None:
+        """Removes an earlier survey, and its agents with their images."""
         kubectl = self.cluster.kubectl
         if "agents.anabranch.dev" in kubectl.run("get", "crds", "--output=name"):
             kubectl.run("delete", "--ignore-not-found", f"--filename={SURVEY}")
+
+    def install(self, *options: str) -> None:
+        """Brings the operator up to date; ``options`` are more of helm's."""
         tell(f"installing the chart into {SYSTEM}")
         run_tool(
             build(HELM),

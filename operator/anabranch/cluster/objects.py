@@ -19,10 +19,10 @@ from anabranch.cluster.client import (
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from anabranch.api import Resource
+    from anabranch.api.model import Model
     from anabranch.cluster.client import Cluster
 
-    Kind = TypeVar("Kind", bound=Resource)
+    Kind = TypeVar("Kind", bound=Model)
 
 MANAGER = "anabranch-operator"
 """Whose fields the operator's are, to the API server."""
@@ -71,7 +71,7 @@ class Place:
 
 
 def read_object(kind: type[Kind], body: Mapping[str, Any]) -> Kind:
-    """An object of one of our kinds from what the API server says.
+    """An object of a kind that we read from what the API server says.
 
     Raises:
         ValidationError: When it is not what the kind may be now.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import io
 import json
 from dataclasses import asdict
@@ -11,15 +10,13 @@ from typing import TYPE_CHECKING
 from anabranch_engine import PrefixSet, TargetList, TargetListError
 
 from anabranch.api import TargetList as TargetListObject
+from anabranch.api.configmap import ConfigMap
 from anabranch.cluster.objects import Place, read_object
 from anabranch.rounds.targets import read_entries
 from anabranch.runs.report import ListReport
 from anabranch.store.keys import shared_list
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from typing import Any
-
     from anabranch.api.targetlist import TargetListSpec
     from anabranch.cluster.objects import Objects
     from anabranch.store.store import Store
@@ -47,19 +44,10 @@ async def fetch_list(
     found = await objects.get(place)
     if found is None:
         raise LookupError(f"{place} is gone")
-    content = find_content(found, spec.config_map.key)
+    content = read_object(ConfigMap, found).content(spec.config_map.key)
     if content is None:
         raise LookupError(f"{place} has no key {spec.config_map.key!r} any more")
     return spec, content
-
-
-def find_content(config_map: Mapping[str, Any], key: str) -> bytes | None:
-    """What stands under a key of a ConfigMap, if there is one."""
-    if key in (data := config_map.get("data", {})):
-        text: str = data[key]
-        return text.encode()
-    encoded = config_map.get("binaryData", {}).get(key)
-    return None if encoded is None else base64.b64decode(encoded)
 
 
 def check_list(

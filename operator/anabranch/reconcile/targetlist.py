@@ -7,8 +7,9 @@ import hashlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from anabranch.api.configmap import ConfigMap
 from anabranch.api.targetlist import ListProblem, TargetListStatus
-from anabranch.cluster.objects import ForeignError, Place
+from anabranch.cluster.objects import ForeignError, Place, read_object
 from anabranch.manifests.jobs import build_job
 from anabranch.manifests.labels import Component, label, name_child
 from anabranch.reconcile.conditions import Conditions
@@ -117,17 +118,18 @@ class TargetLists:
             return ListView(obstacle=("WrongSource", message))
         if spec.config_map is not None:
             place = Place("ConfigMap", metadata.namespace, spec.config_map.name)
-            content = await tools.objects.get(place)
-            if content is None:
+            found = await tools.objects.get(place)
+            if found is None:
                 message = f"there is no {place}; add it, or correct the name"
                 return ListView(obstacle=("ConfigMapMissing", message))
             key = spec.config_map.key
-            keys = [*content.get("data", {}), *content.get("binaryData", {})]
+            config_map = read_object(ConfigMap, found)
+            keys = (*config_map.data, *config_map.binary_data)
             if key not in keys:
                 there = ", ".join(keys) or "none"
                 message = f"{place} has no key {key!r}; it has {there}"
                 return ListView(obstacle=("KeyMissing", message))
-            version += f"-{content['metadata']['resourceVersion']}"
+            version += f"-{config_map.metadata.resource_version}"
         return await self._check(target_list, version)
 
     async def _check(self, target_list: TargetList, version: str) -> ListView:
