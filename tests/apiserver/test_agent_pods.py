@@ -188,6 +188,28 @@ def test_a_pod_in_the_way_is_left_alone(theatre: Theatre) -> None:
     theatre.play(act)
 
 
+def test_a_node_is_one_vantage_point(theatre: Theatre) -> None:
+    """A second agent there has no pod until the first one is gone."""
+
+    async def act(stage: Stage) -> None:
+        async with operating(stage):
+            await create_agent(stage)
+            await wait_agent(stage, "PodReady")
+            await asyncio.sleep(1)  # creation times are told by the second
+            await create_agent(stage, "rome")
+            rome = await wait_agent(stage, "NodeTaken", "rome")
+            assert read_condition(rome, "Stalled")[0] == "True"
+            assert await find_pod(stage, "rome") is None
+            place = Place("Agent", stage.settings.namespace, "paris")
+            found = await stage.objects.get(place)
+            assert found
+            await stage.objects.delete(place, found["metadata"]["uid"])
+        async with operating(stage):
+            await wait_agent(stage, "PodReady", "rome")
+
+    theatre.play(act)
+
+
 def test_agents_elsewhere_do_not_count(theatre: Theatre) -> None:
     """Only admins may write to the system namespace."""
 

@@ -96,6 +96,11 @@ class Agents:
                 "it there",
             )
             return None
+        if earlier := self._find_earlier(agent):
+            message = f"Agent {earlier!r} is on node {agent.spec.node_name!r} too; a "
+            message += "node is one vantage point: remove one of them"
+            await self._refuse(agent, "NodeTaken", message)
+            return tools.look_seconds
         manifest = build_pod(tools.settings, agent)
         pod = tools.inventory.find_pod(name)
         active = tools.inventory.find_active(name)
@@ -122,6 +127,15 @@ class Agents:
                 )
                 return tools.look_seconds
         return None
+
+    def _find_earlier(self, agent: Agent) -> str | None:
+        """Another agent of the node that was there before, by name."""
+        others = self.tools.inventory.find_agents().values()
+        earlier = min(
+            (each for each in others if each.spec.node_name == agent.spec.node_name),
+            key=lambda each: (str(each.metadata.creation_timestamp), each.key),
+        )
+        return None if earlier.key == agent.key else earlier.metadata.name
 
     async def _refuse(self, agent: Agent, reason: str, message: str) -> None:
         agent = self.tools.recall(agent)
