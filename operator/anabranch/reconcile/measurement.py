@@ -134,6 +134,8 @@ class Measurements:
             # Another spec, or another run: what was known is of no more use.
             memory = self._memories[measurement.key] = _Memory(keys.root)
         seen = await asyncio.to_thread(self._recall, seen, keys, memory)
+        # Who takes part may have other labels by now.
+        seen = replace(seen, agents=self._view_agents(measurement))
         return await self._explain(seen)
 
     def _view_agents(self, measurement: Measurement) -> dict[str, AgentView]:
