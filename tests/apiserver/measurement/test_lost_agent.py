@@ -22,13 +22,16 @@ def test_who_takes_part_stays_whatever_its_labels(theatre: Theatre) -> None:
         async with operating(stage):
             await set_stage(stage, agents=[chosen | {"targetList": "list"}])
             await stage.wait_rounds(2)
-        place = Place("Agent", stage.settings.namespace, "tokyo")
-        await stage.objects.patch(place, {"metadata": {"labels": {"team": "other"}}})
+        other = {"metadata": {"labels": {"team": "other"}}}
+        for name in ("paris", "tokyo"):
+            place = Place("Agent", stage.settings.namespace, name)
+            await stage.objects.patch(place, other)
         stage.is_probing = True
         async with operating(stage):
             survey = await stage.wait_condition("survey", "Complete")
             assert read_condition(survey, "Ready") == ("True", "Completed")
             assert survey["status"]["agents"]["finished"] == 2
+            assert stage.jobs_done[-1].endswith("-results")
 
     theatre.play(act)
 
