@@ -13,6 +13,7 @@ import json
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
+from unittest.mock import patch
 
 import numpy as np
 import pyarrow as pa
@@ -20,6 +21,7 @@ import pyarrow.parquet as pq
 from anabranch_engine import Plan, Simulation
 
 from anabranch import cli
+from anabranch.cli import job as job_command
 from anabranch.cluster.client import Cluster, RefusedError
 from anabranch.cluster.objects import Objects, Place
 from anabranch.manifests.labels import COMPONENT, MEASUREMENT, SELECTOR
@@ -212,8 +214,11 @@ class Stage:
         now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         reason = self.refused.get(arguments[1], "")
         if not reason:
-            code = await asyncio.to_thread(cli.main, arguments)
-            reason = f"exit code {code}" if code else ""
+            told = self.scratch / "termination-log"
+            told.write_text("")
+            with patch.object(job_command, "_TERMINATION_LOG", told):
+                code = await asyncio.to_thread(cli.main, arguments)
+            reason = told.read_text() if code else ""
         ends = (
             ["FailureTarget", "Failed"]
             if reason

@@ -100,6 +100,7 @@ class AgentProcess:
             target=self._governor.watch, args=(self._times.check,), daemon=True
         )
         watches = [watch.run() for watch in self._knowledge.watches]
+        watches.append(self._knowledge.check_policy(self._times.renew))
         lease = asyncio.ensure_future(self._lease.run())
         direct = asyncio.ensure_future(self._direct())
         tasks = {lease, direct, self._crew.failure}

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import logging
 from typing import TYPE_CHECKING, Any
 
 from anabranch.api import Agent, ProbingPolicy, Round
 from anabranch.api.policy import POLICY_NAME
 from anabranch.api.resource import API_VERSION
+from anabranch.cluster.client import RefusedError, UnreachableError
 from anabranch_agent.policy import Invalid, read_object, read_rules
 from anabranch_agent.watch import Watch
 
@@ -64,6 +67,14 @@ class Knowledge:
         """All that have to run."""
         return [self._agents, self._policies, *self._rounds]
 
+    async def check_policy(self, every: float) -> None:
+        """Reads the policy again and again: a watch may have died without a word."""
+        while True:
+            await asyncio.sleep(every)
+            # What breaks here breaks the watch too, which tells of it.
+            with contextlib.suppress(RefusedError, UnreachableError):
+                await self._policies.refresh()
+
     @property
     def is_whole(self) -> bool:
         """Whether everything has been seen once."""
@@ -92,13 +103,17 @@ class Knowledge:
 
     def list_rounds(self) -> dict[str, Round]:
         """The Rounds addressed to this agent, by UID."""
+        agent = self._find_agent()
+        node = agent.spec.node_name if isinstance(agent, Agent) else None
         return {
             uid: measured
             for watch in self._rounds
             for uid, measured in watch.objects.items()
             if isinstance(measured, Round)
-            # A label is no more than a hint.
+            # A label is no more than a hint, and an Agent of the name may have been
+            # on another node.
             and measured.spec.agent == self._agent
+            and node in {None, measured.spec.node_name}
             and not measured.metadata.deletion_timestamp
         }
 

@@ -56,7 +56,7 @@ class Watch(Generic[_Object]):
         while True:
             began, reason = self.clock(), ""
             try:
-                version = await self._follow(version or await self._list())
+                version = await self._follow(version or await self.refresh())
             except RefusedError as error:
                 reason = "" if error.status == GONE else str(error)
                 version = ""  # what became of it is listed
@@ -71,7 +71,13 @@ class Watch(Generic[_Object]):
                 backoff.succeed()
             await asyncio.sleep(backoff.fail())
 
-    async def _list(self) -> str:
+    async def refresh(self) -> str:
+        """Takes all objects anew; the version that they are of.
+
+        Raises:
+            RefusedError: When the API server does not give them.
+            UnreachableError: When it does not answer.
+        """
         found = await self.cluster.request("GET", self.path, query=self.query)
         self.objects = {
             item["metadata"]["uid"]: self.read(item) for item in found["items"]

@@ -35,7 +35,7 @@ async def wait_other_pod(stage: Stage, uid: str) -> dict[str, Any]:
         pod = await find_pod(stage)
         return pod is not None and pod["metadata"]["uid"] != uid
 
-    await stage.until("another pod", is_another)
+    await stage.until("another pod", is_another, 60)
     pod = await find_pod(stage)
     assert pod
     return pod
@@ -140,6 +140,9 @@ def test_a_namespace_that_forbids_privileged_pods_is_told(theatre: Theatre) -> N
                 c for c in agent["status"]["conditions"] if c["type"] == "Ready"
             )
             assert key in ready["message"]
+            before = await stage.take_versions()
+            await asyncio.sleep(2)
+            assert await stage.take_versions() == before
 
     theatre.play(act)
 

@@ -97,7 +97,7 @@ def test_what_is_missing_is_named(theatre: Theatre) -> None:
             (ready,) = (c for c in status["conditions"] if c["type"] == "Ready")
             assert "it has other.csv" in ready["message"]
             await stage.create("TargetList", "far", {"object": {"key": "no/such.csv"}})
-            status = await wait_list(stage, "ListUnusable", "far")
+            status = await wait_list(stage, "CheckFailed", "far")
             (ready,) = (c for c in status["conditions"] if c["type"] == "Ready")
             assert "no/such.csv" in ready["message"]
 

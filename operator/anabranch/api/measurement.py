@@ -262,6 +262,8 @@ class MeasurementStatus(Status):
 
     run_id: RunId | None = None
     """The run that the status speaks of."""
+    waiting_since: Timestamp | None = None
+    """Since when something is in the way of a start."""
     start_time: Timestamp | None = None
     """When it started; from then on its spec is fixed."""
     completion_time: Timestamp | None = None

@@ -54,10 +54,14 @@ def add_parser(commands: Commands) -> None:
 def run(chosen: argparse.Namespace) -> int:
     """Does the job; why it failed is the container's termination message too."""
     # Extras, which other commands do without.
-    from anabranch.jobs.steps import RefusedError  # noqa: PLC0415
     from anabranch.jobs.work import WORK  # noqa: PLC0415
-    from anabranch.runs.report import REFUSED  # noqa: PLC0415
+    from anabranch.runs.report import (  # noqa: PLC0415
+        REFUSED,
+        STORE_AWAY,
+        RefusedError,
+    )
     from anabranch.store.environment import open_store  # noqa: PLC0415
+    from anabranch.store.s3 import StoreError  # noqa: PLC0415
 
     try:
         with tempfile.TemporaryDirectory() as scratch:
@@ -67,5 +71,7 @@ def run(chosen: argparse.Namespace) -> int:
         print(f"anabranch: {message}", file=sys.stderr)
         if _TERMINATION_LOG.exists():
             _TERMINATION_LOG.write_text(message[:_MAX_MESSAGE])
+        if isinstance(error, StoreError):
+            return STORE_AWAY
         return REFUSED if isinstance(error, RefusedError) else 1
     return 0

@@ -41,6 +41,7 @@ def run(chosen: argparse.Namespace) -> int:
     """Runs the operator; 1 when its settings are wrong, or another one leads."""
     # Extras, which other commands do without.
     from anabranch.control.election import LostError  # noqa: PLC0415
+    from anabranch.control.operator import MissedError  # noqa: PLC0415
     from anabranch.manifests.settings import (  # noqa: PLC0415
         SettingsError,
         read_settings,
@@ -58,7 +59,7 @@ def run(chosen: argparse.Namespace) -> int:
     code = 0
     try:
         asyncio.run(operate(settings, chosen.port))
-    except* LostError as errors:
+    except* (LostError, MissedError) as errors:
         print(f"anabranch: {errors.exceptions[0]}", file=sys.stderr)
         code = 1
     return code

@@ -50,6 +50,7 @@ class Place:
 
     kind: str
     namespace: str
+    """None for all namespaces."""
     name: str = ""
 
     @property
@@ -57,7 +58,8 @@ class Place:
         """Its path, or that of all objects of the kind if it has no name."""
         version, plural = _PLACES[self.kind]
         root = "/api" if "/" not in version else "/apis"
-        path = f"{root}/{version}/namespaces/{self.namespace}/{plural}"
+        space = f"/namespaces/{self.namespace}" if self.namespace else ""
+        path = f"{root}/{version}{space}/{plural}"
         return f"{path}/{self.name}" if self.name else path
 
     @staticmethod
@@ -129,13 +131,22 @@ class Objects:
             )
         return found
 
-    async def apply_status(self, place: Place, status: Mapping[str, Any]) -> None:
-        """Makes an object's status what it is to be; one that is gone is passed."""
+    async def apply_status(
+        self, place: Place, status: Mapping[str, Any], **known: str
+    ) -> None:
+        """Makes an object's status what it is to be; one that is gone is passed.
+
+        ``known`` is metadata that must still be so, such as ``uid``.
+
+        Raises:
+            RefusedError: With status 409, when it is not.
+        """
         version, _ = _PLACES[place.kind]
+        metadata = {"name": place.name, "namespace": place.namespace, **known}
         body = {
             "apiVersion": version,
             "kind": place.kind,
-            "metadata": {"name": place.name, "namespace": place.namespace},
+            "metadata": metadata,
             "status": status,
         }
         query = {"fieldManager": MANAGER, "force": "true"}

@@ -82,7 +82,12 @@ def _count_objects(inventory: Inventory) -> Iterable[Metric]:
     for state in (*_MEASUREMENT_STATES, "Waiting"):
         measurements.add_metric([state.lower()], states[state])
     yield measurements
-    rounds = [each for found in inventory.rounds_by_agent.values() for each in found]
+    rounds = [
+        each
+        for (by, _), found in inventory.rounds.items()
+        for each in found
+        if by == "agent"
+    ]
     over = sum(map(is_over, rounds))
     gauge = GaugeMetricFamily(
         "anabranch_rounds", "Rounds that there are, by state.", labels=["state"]

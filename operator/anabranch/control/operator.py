@@ -16,7 +16,7 @@ import kopf
 from anabranch.api import KINDS
 from anabranch.api.resource import API_VERSION
 from anabranch.cluster.client import NOT_FOUND, RefusedError, UnreachableError
-from anabranch.cluster.objects import Objects
+from anabranch.cluster.objects import Objects, Place
 from anabranch.control.election import Election
 from anabranch.control.health import Health
 from anabranch.control.metrics import OperatorCollector
@@ -46,8 +46,14 @@ _log = logging.getLogger(__name__)
 _WORKERS = 8
 _RESYNC_SECONDS = 600.0
 _RETRY_SECONDS = 3.0
+_SETTLE_SECONDS = 10.0
+"""How late a watch may tell of something."""
 _SICK_SECONDS = 300.0
 """How long something may be due before a restart is worth a try."""
+
+
+class MissedError(Exception):
+    """What is known of the cluster is not so."""
 
 
 @dataclass
@@ -104,8 +110,6 @@ class Operator:
 
     async def _live(self, stop: asyncio.Event) -> None:
         await self._wait_for("the CustomResourceDefinitions", self._find_kinds)
-        await self._wait_for("the object store", self._make_bucket)
-        self._hindrance = ""
         election = Election(
             self.cluster, self.settings.namespace, self.identity, time.monotonic
         )
@@ -117,6 +121,7 @@ class Operator:
                 tasks.create_task(self._watch(stop))
                 tasks.create_task(self.queue.run(_WORKERS))
                 tasks.create_task(self._resync())
+                tasks.create_task(self._wait_for("the object store", self._make_bucket))
         finally:
             self._is_leading = False
             if stop.is_set():
@@ -136,6 +141,7 @@ class Operator:
                 self._hindrance = reason
                 await asyncio.sleep(_RETRY_SECONDS)
             else:
+                self._hindrance = ""
                 return
 
     async def _find_kinds(self) -> None:
@@ -155,8 +161,7 @@ class Operator:
 
     async def _watch(self, stop: asyncio.Event) -> None:
         """Runs kopf, which opens the inventory before its first event."""
-        namespaces = self.settings.watch_namespaces
-        where = {*namespaces, self.settings.namespace} if namespaces else ()
+        where = self.settings.served_namespaces
         await kopf.operator(
             registry=self.watches.registry,
             settings=make_settings(),
@@ -169,9 +174,18 @@ class Operator:
         stop.set()  # It takes the signals for itself, and ends by nothing else.
 
     async def _resync(self) -> None:
-        """Has all be looked at now and then, whatever watches may have missed."""
+        """Has all be looked at now and then, whatever watches may have missed.
+
+        Raises:
+            MissedError: When they missed that something was deleted, which they do if
+                it was while they were broken: nothing tells them of it any more.
+        """
         while True:
             await asyncio.sleep(_RESYNC_SECONDS)
+            if missed := await self._find_missed():
+                await asyncio.sleep(_SETTLE_SECONDS)
+                if missed & await self._find_missed():
+                    raise MissedError(f"watches missed that {len(missed)} are gone")
             found = self.watches.open_inventory()
             for kind, index in (
                 ("Measurement", found.measurements),
@@ -183,6 +197,20 @@ class Operator:
             ):
                 for namespace, name in list(index):
                     self.queue.add((kind, namespace, name))
+
+    async def _find_missed(self) -> set[str]:
+        """The UIDs of objects that are in the inventory, and not in the cluster."""
+        known = self.watches.list_known()
+        objects, there = Objects(self.cluster), set()
+        try:
+            for kind, selector in self.watches.kinds:
+                for namespace in self.settings.served_namespaces or ("",):
+                    found = await objects.list(Place(kind, namespace), selector)
+                    there |= {each["metadata"]["uid"] for each in found}
+        except (RefusedError, UnreachableError) as error:
+            _log.warning("objects can't be compared: %s", error)
+            return set()
+        return known - there
 
     async def _reconcile(self, key: Key) -> float | None:
         if not self._reconcilers:

@@ -85,12 +85,34 @@ class Watches:
             agents=found["agents"],
             lists=found["targetlists"],
             policies=found["probingpolicies"],
-            rounds_by_measurement=found["rounds"],
-            rounds_by_agent=found["rounds_by_agent"],
+            rounds=found["rounds"],
             jobs=found["jobs"],
             pods=found["pods"],
             nodes=found.get("nodes", {}),
         )
+
+    @property
+    def kinds(self) -> list[tuple[str, str]]:
+        """What is watched in namespaces, with the labels that it is chosen by."""
+        own = [(kind.__name__, "") for kind in KINDS]
+        return [*own, ("Job", SELECTOR), ("Pod", SELECTOR)]
+
+    def list_known(self) -> set[str]:
+        """The UIDs of all objects that are known, but for nodes."""
+        found = self.open_inventory()
+        kinds = (found.measurements, found.agents, found.lists, found.policies)
+        known = {
+            each.metadata.uid
+            for index in (*kinds, found.rounds)
+            for objects in index.values()
+            for each in objects
+        }
+        return known | {
+            each.uid
+            for index in (found.jobs, found.pods)
+            for objects in index.values()
+            for each in objects
+        }
 
     async def _take_indices(self, **known: Any) -> None:
         self._indices = {name: known[name] for name in self._names}
@@ -99,7 +121,6 @@ class Watches:
         plural = kind.plural
         if kind is Round:
             self._index(GROUP, VERSION, plural, "rounds", self._index_round)
-            self._index(GROUP, VERSION, plural, "rounds_by_agent", self._index_by_agent)
             self._on(GROUP, VERSION, plural, self._on_round)
             return
 
@@ -152,13 +173,10 @@ class Watches:
 
     async def _index_round(self, body: Mapping[str, Any], **_: Any) -> dict[Any, Any]:
         found = _read(Round, body)
-        return {("", found.spec.measurement.uid): found} if found else {}
-
-    async def _index_by_agent(
-        self, body: Mapping[str, Any], **_: Any
-    ) -> dict[Any, Any]:
-        found = _read(Round, body)
-        return {("", found.spec.agent): found} if found else {}
+        if found is None:
+            return {}
+        spec = found.spec
+        return {("uid", spec.measurement.uid): found, ("agent", spec.agent): found}
 
     async def _on_round(self, body: Mapping[str, Any], **_: Any) -> None:
         spec, namespace = body["spec"], body["metadata"]["namespace"]
@@ -166,6 +184,8 @@ class Watches:
         self._add(("Agent", self._system, spec["agent"]))
 
     async def _index_job(self, body: Mapping[str, Any], **_: Any) -> dict[Any, Any]:
+        if body["metadata"]["namespace"] != self._system:
+            return {}  # Whoever made it, it is not ours.
         job = view_job(body)
         return {("", find_owner(job.labels)): job}
 

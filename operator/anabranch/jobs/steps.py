@@ -12,7 +12,7 @@ from anabranch_engine import TargetList
 from anabranch.runs.assignment import Assignment, assign
 from anabranch.runs.chain import read_outcomes
 from anabranch.runs.record import RunRecord
-from anabranch.runs.report import ProbeCount
+from anabranch.runs.report import ProbeCount, RefusedError
 from anabranch.runs.roster import Roster
 from anabranch.store.keys import SurveyKeys, shared_list
 from anabranch.warehouse.job import RoundJob
@@ -24,10 +24,6 @@ if TYPE_CHECKING:
     from anabranch.store.keys import RunKeys
     from anabranch.store.store import Store
     from anabranch.warehouse.engine import Engine
-
-
-class RefusedError(ValueError):
-    """Why a run can't be, with the remedy; trying again is of no use."""
 
 
 def count(store: Store, keys: SurveyKeys, agent: str, scratch: Path) -> ProbeCount:

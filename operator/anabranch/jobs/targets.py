@@ -13,7 +13,7 @@ from anabranch.api import TargetList as TargetListObject
 from anabranch.api.configmap import ConfigMap
 from anabranch.cluster.objects import Place, read_object
 from anabranch.rounds.targets import read_entries
-from anabranch.runs.report import ListReport
+from anabranch.runs.report import ListReport, RefusedError
 from anabranch.store.keys import shared_list
 
 if TYPE_CHECKING:
@@ -56,6 +56,9 @@ def check_list(
     """Reports under a key what a list holds, and stores its canonical form.
 
     ``content`` is that of the ConfigMap, if the list is there.
+
+    Raises:
+        RefusedError: When the object of the store is not there.
     """
     report = _read(store, spec, content)
     store.put(key, json.dumps(asdict(report), indent=1).encode())
@@ -70,10 +73,10 @@ def _read(store: Store, spec: TargetListSpec, content: bytes | None) -> ListRepo
             if spec.object is not None:
                 content = store.get(spec.object.key)
             targets = TargetList.read(io.BytesIO(content or b""))
-    except FileNotFoundError:
+    except FileNotFoundError as error:
         missing = spec.object.key if spec.object else ""
-        reason = f"there is no object {missing!r} in the store; put it there"
-        return ListReport(reason=reason)
+        message = f"there is no object {missing!r} in the store; put it there"
+        raise RefusedError(message) from error
     except TargetListError as error:
         return ListReport(problems=tuple(error.problems), problem_count=error.total)
     try:

@@ -80,7 +80,7 @@ def _build_spec(settings: Settings, agent: Agent) -> dict[str, Any]:
     own = {
         "ANABRANCH_AGENT": agent.metadata.name,
         "ANABRANCH_NAMESPACE": settings.namespace,
-        "ANABRANCH_WATCH_NAMESPACES": ",".join(settings.watch_namespaces),
+        "ANABRANCH_WATCH_NAMESPACES": ",".join(settings.served_namespaces),
         "ANABRANCH_SCRATCH": SCRATCH,
         "ANABRANCH_HEALTH_PORT": str(agents.health_port),
     }

@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from anabranch.manifests.store import describe_store
-from anabranch.runs.report import REFUSED
+from anabranch.runs.report import REFUSED, STORE_AWAY
 
 if TYPE_CHECKING:
     from anabranch.manifests.settings import Settings
 
 _CONTAINER = "job"
 _BACKOFF_LIMIT = 6
+_LIST_SECONDS = 300
 _NOBODY = 65532
 
 
@@ -21,17 +22,18 @@ def build_job(
     labels: dict[str, str],
     arguments: list[str],
     *,
-    asks_api: bool = False,
+    is_of_list: bool = False,
 ) -> dict[str, Any]:
     """A Job in the system namespace that runs ``anabranch job`` with these arguments.
 
-    ``asks_api`` gives it the rights of the jobs' service account, which list jobs need.
+    One of a list has the rights of the jobs' service account, and goes by itself: if
+    it failed, another one tries again. Others stay until what they did is recorded.
     """
     jobs = settings.jobs
     pod: dict[str, Any] = {
         "restartPolicy": "Never",
         "serviceAccountName": jobs.service_account,
-        "automountServiceAccountToken": asks_api,
+        "automountServiceAccountToken": is_of_list,
         "enableServiceLinks": False,
         "securityContext": {
             "runAsNonRoot": True,
@@ -58,6 +60,7 @@ def build_job(
         ],
         "volumes": [{"name": "scratch", "emptyDir": {}}],
     }
+    lifetime = {"ttlSecondsAfterFinished": _LIST_SECONDS} if is_of_list else {}
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",
@@ -67,6 +70,7 @@ def build_job(
             "labels": labels,
         },
         "spec": {
+            **lifetime,
             "backoffLimit": _BACKOFF_LIMIT,
             "activeDeadlineSeconds": jobs.active_deadline_seconds,
             "podReplacementPolicy": "Failed",
@@ -78,6 +82,15 @@ def build_job(
                             "containerName": _CONTAINER,
                             "operator": "In",
                             "values": [REFUSED],
+                        },
+                    },
+                    # The store may be away for longer than retries last.
+                    {
+                        "action": "Ignore",
+                        "onExitCodes": {
+                            "containerName": _CONTAINER,
+                            "operator": "In",
+                            "values": [STORE_AWAY],
                         },
                     },
                     {

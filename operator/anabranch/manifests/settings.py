@@ -92,6 +92,13 @@ class Settings(Model):
     agents: AgentSettings
     """The pods of agents."""
 
+    @property
+    def served_namespaces(self) -> tuple[str, ...]:
+        """Where Measurements are served, the system namespace too; none is all."""
+        if not self.watch_namespaces:
+            return ()
+        return tuple(dict.fromkeys((*self.watch_namespaces, self.namespace)))
+
 
 class SettingsError(ValueError):
     """What is wrong with the settings, with the remedy."""

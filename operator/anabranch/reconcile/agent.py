@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 _OVER = {"Succeeded", "Failed"}
 """The phases of pods that kubelet starts no more."""
+_LEAST_SECONDS = 30.0
+"""How old a pod must be before it is made again."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,8 @@ class AgentDecision:
     status: AgentStatus
     creates: bool = False
     deletes: PodView | None = None
+    again_seconds: float | None = None
+    """When to look again, even if nothing happens."""
 
 
 def decide_agent(
@@ -39,13 +43,15 @@ def decide_agent(
     ``template`` tells the pod that it is to be from others.
     """
     conditions = Conditions(agent, agent.status.conditions, now)
-    creates, deletes = pod is None, None
+    creates, deletes, again = pod is None, None, None
     if pod is None:
         conditions.set("Ready", "PodMissing", "its pod is made", holds=False)
     elif pod.is_going:
         conditions.set("Ready", "PodEnding", "its pod is about to end", holds=False)
     elif pod.phase in _OVER:
-        deletes = pod
+        # A node that takes no pods ends each one at once.
+        left = (pod.created_at - now).total_seconds() + _LEAST_SECONDS
+        deletes, again = (None, left) if left > 0 else (pod, None)
         message = f"its pod has ended: {pod.message or pod.phase}"
         conditions.set("Ready", "PodEnded", message, holds=False)
     elif pod.template != template and (not active or not pod.is_ready):
@@ -66,7 +72,7 @@ def decide_agent(
         version=pod.image.rpartition(":")[2] if pod else None,
         active_rounds=active,
     )
-    return AgentDecision(status, creates, deletes)
+    return AgentDecision(status, creates, deletes, again)
 
 
 @dataclass(frozen=True)
@@ -106,10 +112,6 @@ class Agents:
         active = tools.inventory.find_active(name)
         template = find_template(manifest)
         decision = decide_agent(agent, pod, template, active, tools.now())
-        await tools.say(agent, decision.status)
-        if decision.deletes:
-            place = Place("Pod", namespace, decision.deletes.name)
-            await tools.objects.delete(place, decision.deletes.uid)
         if decision.creates:
             try:
                 await tools.objects.create(manifest)
@@ -119,14 +121,18 @@ class Agents:
             except RefusedError as error:
                 if error.status not in {FORBIDDEN, INVALID}:
                     raise
-                message = f"its pod is not allowed here: {error}; see the namespace's "
                 await self._refuse(
                     agent,
                     "PodForbidden",
-                    f"{message}label pod-security.kubernetes.io/enforce, and quotas",
+                    f"its pod is not allowed here: {error}; see the namespace's label "
+                    "pod-security.kubernetes.io/enforce, and quotas",
                 )
                 return tools.look_seconds
-        return None
+        await tools.say(agent, decision.status)
+        if decision.deletes:
+            place = Place("Pod", namespace, decision.deletes.name)
+            await tools.objects.delete(place, decision.deletes.uid)
+        return decision.again_seconds
 
     def _find_earlier(self, agent: Agent) -> str | None:
         """Another agent of the node that was there before, by name."""

@@ -32,7 +32,7 @@ CUT_SECONDS = 90
 """How long an agent has for its last parts, once it is told to stop."""
 _KEPT_ROUNDS = 3
 """Rounds of an agent that are kept once they are over."""
-_JOB_SECONDS = 600
+JOB_SECONDS = 600
 """How long finished Jobs are kept, for people who want to see their logs."""
 
 
@@ -112,17 +112,26 @@ class _Navigator:
         if agent is None:
             # Its Rounds would wait for it for good.
             name = self.member.name
-            message = f"there is no Agent {name!r} any more that serves this namespace"
-            return self._go(State.FAILED, message=message)
+            message = (
+                f"there is no Agent {name!r} any more that serves this namespace from "
+                f"node {self.member.agent.spec.node_name!r}"
+            )
+            found = self._round(step)
+            gone = (found,) if found else ()
+            deletes = (DeleteRound(r.metadata.name, r.metadata.uid) for r in gone)
+            return self._go(State.FAILED, *deletes, message=message)
         if self._run.summary is None:
             return self._go(State.PLANNING, *self._start_job("begin"))
         trouble = "" if agent.is_ready else agent.message or "it is not ready"
         found = self._round(step)
         if found is None:
             create = self._create_round(agent, step)
+            if agent.is_outdated:
+                trouble = trouble or "its pod is replaced first"
             return self._go(State.PROBING, *create, message=trouble)
         if _is_complete(found):
             return self._go(State.PLANNING, *self._conclude(step))
+        trouble = trouble or _find_trouble(found)
         return self._go(State.PROBING, *self._steer(found, agent), message=trouble)
 
     @property
@@ -131,11 +140,14 @@ class _Navigator:
 
     @property
     def _agent(self) -> AgentView | None:
+        """The agent, if it still is the vantage point that takes part."""
         view = self.seen.agents.get(self.member.name)
-        if view is None or view.agent.spec.allowed_namespaces is None:
-            return view
-        namespace = self.seen.measurement.metadata.namespace
-        return view if namespace in view.agent.spec.allowed_namespaces else None
+        if view is None:
+            return None
+        now, then = view.agent.spec, self.member.agent.spec
+        namespace, allowed = self.seen.measurement.key[0], now.allowed_namespaces
+        serves = allowed is None or namespace in allowed
+        return view if serves and now.node_name == then.node_name else None
 
     def _name(self, suffix: str) -> str:
         return name_step(self.seen.measurement, self.member.name, suffix)
@@ -231,7 +243,7 @@ class _Navigator:
         for suffix in done:
             job = self._job(suffix)
             if job and job.is_complete and not job.expires:
-                yield ExpireJob(job.name, _JOB_SECONDS)
+                yield ExpireJob(job.name, JOB_SECONDS)
 
     def _go(self, state: State, *actions: Action, message: str = "") -> Course:
         run = self._run
@@ -248,6 +260,15 @@ class _Navigator:
             replies=replies + ((status and status.replies_received) or 0),
             actions=actions,
         )
+
+
+def _find_trouble(found: Round) -> str:
+    """What the agent says that keeps it from probing a Round."""
+    for condition in found.status.conditions:
+        waits = condition.reason in {"Pending", "Suspended"}
+        if condition.type == "Ready" and condition.status == "False" and not waits:
+            return condition.message or condition.reason
+    return ""
 
 
 def _is_complete(found: Round) -> bool:

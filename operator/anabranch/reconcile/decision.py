@@ -16,7 +16,8 @@ from anabranch.api.measurement import (
 )
 from anabranch.manifests.rounds import name_step
 from anabranch.reconcile.conditions import Conditions
-from anabranch.reconcile.course import State, find_courses
+from anabranch.reconcile.course import JOB_SECONDS, State, find_courses
+from anabranch.reconcile.inventory import is_over
 from anabranch.reconcile.observation import (
     CreateJob,
     Decision,
@@ -38,7 +39,6 @@ if TYPE_CHECKING:
 _MAX_UNHEALTHY = 20
 _LOOK_SECONDS = 30.0
 """How often a run is looked at that waits for something that nobody tells."""
-_JOB_SECONDS = 600
 RESULTS = "results"
 """What the name of the results job ends with."""
 
@@ -46,11 +46,6 @@ RESULTS = "results"
 def decide(seen: Observation, bucket: str) -> Decision:
     """What is to be said and done; ``bucket`` is where results are."""
     return _Decider(seen, bucket).decide()
-
-
-def find_part(seen: Observation) -> str:
-    """What tells the rehearsal of a spec from those of others, and from the run."""
-    return f"+dry{seen.measurement.metadata.generation}"
 
 
 def name_count(seen: Observation, agent: str) -> str:
@@ -116,6 +111,7 @@ class _Decider:
                 "observed_generation": self.seen.measurement.metadata.generation,
                 "run_id": self.seen.measurement.spec.run_id,
                 "conditions": self.conditions.all,
+                "waiting_since": None,
                 **(told or {}),
             }
         )
@@ -124,8 +120,7 @@ class _Decider:
     def _wait(self, obstacle: Obstacle) -> Decision:
         """Says what is in the way of a start, for as long as that may be."""
         spec, now = self.seen.measurement.spec, self.seen.now
-        ready = next((c for c in self.before.conditions if c.type == "Ready"), None)
-        since = ready.last_transition_time if ready else now
+        waiting = since = self.before.waiting_since or now
         if spec.start_at:
             since = max(since, spec.start_at)
         limit = spec.start_deadline_seconds
@@ -139,7 +134,8 @@ class _Decider:
             waits.append((since - now).total_seconds() + limit)
         if spec.start_at and spec.start_at > now:
             waits = [(spec.start_at - now).total_seconds()]
-        return self._say(obstacle.reason, obstacle.message, again=min(waits))
+        self.conditions.set("Ready", obstacle.reason, obstacle.message, holds=False)
+        return self._decide(again=min(waits), told={"waiting_since": waiting})
 
     def _start(self) -> Decision:
         """Says that the run has started: from now on its spec is fixed."""
@@ -159,7 +155,7 @@ class _Decider:
         """Counts what would be sent, and sends nothing."""
         seen = self.seen
         if seen.roster is None:
-            put = PutRoster(make_roster(seen, self._pin()), is_rehearsal=True)
+            put = PutRoster(make_roster(seen, self._pin()), seen.part)
             return self._say("Counting", "probes are counted", put, again=0.0)
         members = seen.roster.members
         names = {each.name: name_count(seen, each.name) for each in members}
@@ -169,7 +165,7 @@ class _Decider:
                 self.conditions.set("Stalled", "Refused", job.message)
                 return self._say("Refused", job.message)
         where = ("--measurement", seen.measurement.metadata.uid)
-        which = ("--run-id", seen.measurement.spec.run_id, "--part", find_part(seen))
+        which = ("--run-id", seen.measurement.spec.run_id, "--part", seen.part)
         jobs = [
             CreateJob(name, ("count", *where, *which, "--agent", agent), agent)
             for agent, name in names.items()
@@ -193,18 +189,24 @@ class _Decider:
         if seen.roster is None:
             if seen.policy is None:
                 return self._say("NoPolicy", "there is no valid ProbingPolicy any more")
-            put = PutRoster(make_roster(seen, self.before.target_lists))
+            lists, started = self.before.target_lists, self.before.start_time
+            put = PutRoster(make_roster(seen, lists, started))
             self.conditions.set("Ready", "Started", "the run has started")
             return self._decide(put, again=0.0)
+        if seen.roster.started != self.before.start_time:
+            message = f"there was a run of runId {spec.run_id!r}; choose another one"
+            return self._fail("RunIdUsed", message)
         left = self._find_time_left()
         is_overdue = left is not None and left <= 0
         courses = find_courses(seen, deadline_age=-(left or 0) if is_overdue else None)
-        actions = [action for course in courses for action in course.actions]
         told = self._count(courses)
-        if all(course.is_over for course in courses):
-            return self._finish(courses, actions, told)
-        again = _LOOK_SECONDS if left is None or is_overdue else left
-        again = min(again, _LOOK_SECONDS) if told["unhealthy_agents"] else again
+        is_gathered = name_step(seen.measurement, "", RESULTS) in seen.jobs
+        if is_gathered or all(course.is_over for course in courses):
+            # What is gathered stays: who comes back by then comes too late.
+            over = [course for course in courses if course.is_over]
+            return self._finish(courses, [a for it in over for a in it.actions], told)
+        actions = [action for course in courses for action in course.actions]
+        again = _LOOK_SECONDS if left is None else min(max(left, 0.5), _LOOK_SECONDS)
         running = [course for course in courses if not course.is_over]
         if spec.suspend:
             self.conditions.set("Suspended", "Suspended", "suspend is true")
@@ -217,8 +219,8 @@ class _Decider:
             reason = "AgentsUnavailable"
             message = f"{running[0].member.name}: {running[0].message}"
         else:
-            over, every = len(courses) - len(running), len(courses)
-            message = f"round {told['round']}: {over} of {every} agents are through"
+            done, every = len(courses) - len(running), len(courses)
+            message = f"round {told['round']}: {done} of {every} agents are through"
             self.conditions.set("Ready", "Running", message)
             return self._decide(*actions, again=again, told=told)
         self.conditions.set("Ready", reason, message, holds=False)
@@ -343,12 +345,18 @@ class _Decider:
                 ),
                 *(DeleteJob(each.name, each.uid) for each in self.seen.jobs.values()),
             )
+        # An agent that comes back must not go on with a run that is over.
+        left_over = (
+            DeleteRound(each.metadata.name, each.metadata.uid)
+            for each in self.seen.rounds.values()
+            if not is_over(each)
+        )
         expired = (
-            ExpireJob(each.name, _JOB_SECONDS)
+            ExpireJob(each.name, JOB_SECONDS)
             for each in self.seen.jobs.values()
             if each.is_complete and not each.expires
         )
-        return self._decide(*expired, again=left)
+        return self._decide(*left_over, *expired, again=left)
 
     @property
     def _keys(self) -> SurveyKeys:

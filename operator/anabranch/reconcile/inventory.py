@@ -31,10 +31,8 @@ class Inventory:
     agents: Index[Agent]
     lists: Index[TargetList]
     policies: Index[ProbingPolicy]
-    rounds_by_measurement: Index[Round]
-    """By ``("", UID)`` of the measurement."""
-    rounds_by_agent: Index[Round]
-    """By ``("", name)`` of the agent."""
+    rounds: Index[Round]
+    """By ``("uid", UID)`` of the measurement, and by ``("agent", name)``."""
     jobs: Index[JobView]
     """By ``("", UID)`` of the measurement or target list."""
     pods: Index[PodView]
@@ -67,7 +65,7 @@ class Inventory:
 
     def find_rounds(self, uid: str) -> dict[str, Round]:
         """The Rounds of a measurement, by name."""
-        rounds = self.rounds_by_measurement.get(("", uid), ())
+        rounds = self.rounds.get(("uid", uid), ())
         return {each.metadata.name: each for each in rounds}
 
     def find_jobs(self, uid: str) -> dict[str, JobView]:
@@ -79,9 +77,9 @@ class Inventory:
         return _first(self.pods, (self.system, name_pod(agent)))
 
     def find_active(self, agent: str) -> int:
-        """How many Rounds an agent has that are not over."""
-        rounds = self.rounds_by_agent.get(("", agent), ())
-        return sum(not is_over(each) for each in rounds)
+        """How many Rounds an agent has that it probes, or is to probe."""
+        rounds = self.rounds.get(("agent", agent), ())
+        return sum(not is_over(each) and not each.spec.suspend for each in rounds)
 
     def find_unfinished(self) -> list[Measurement]:
         """The measurements that others may matter to."""

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 from anabranch.cluster.objects import ForeignError, Place
 from anabranch.manifests.jobs import build_job
-from anabranch.manifests.labels import Component, label
+from anabranch.manifests.labels import AGENT, Component, label
 from anabranch.manifests.rounds import build_round
 from anabranch.reconcile.conditions import Conditions
-from anabranch.reconcile.decision import RESULTS, decide, find_part
+from anabranch.reconcile.decision import RESULTS, decide
 from anabranch.reconcile.observation import (
     AgentView,
     ChangeRound,
@@ -62,6 +62,8 @@ class Measurements:
     tools: Toolbox
     _memories: dict[tuple[str, str], _Memory] = field(default_factory=dict)
     _said_at: dict[tuple[str, str], datetime] = field(default_factory=dict)
+    _blocked: set[tuple[str, str]] = field(default_factory=set)
+    """Those of which somebody else has a child's name."""
 
     async def reconcile(self, namespace: str, name: str) -> float | None:
         """Brings a measurement on its way; gives when to look again, in seconds.
@@ -77,22 +79,35 @@ class Measurements:
             # Kubernetes removes its Rounds; the sweep removes its Jobs.
             self._memories.pop((namespace, name), None)
             self._said_at.pop((namespace, name), None)
+            self._blocked.discard((namespace, name))
             return None
         measurement = self.tools.recall(measurement)
         seen = await self._observe(measurement)
         decision = decide(seen, self.tools.settings.store.bucket)
         wait = self._find_wait(measurement, decision.status, seen.now)
-        if wait is None and decision.status != measurement.status:
-            await self.tools.say(measurement, decision.status)
+        # While somebody has a child's name, whether that is still so is tried first:
+        # what is said would change there and back with each look.
+        was_blocked = measurement.key in self._blocked
+        if not was_blocked and wait is None and decision.status != measurement.status:
+            await self._say(measurement, decision.status)
             self._said_at[measurement.key] = seen.now
         try:
             for action in decision.actions:
                 await self._act(measurement, action)
         except ForeignError as error:
-            await self._tell_foreign(measurement, error)
+            self._blocked.add(measurement.key)
+            await self._tell_foreign(self.tools.recall(measurement), error)
             return self.tools.look_seconds
+        if was_blocked:
+            self._blocked.discard(measurement.key)
+            return 0.0
         times = [each for each in (wait, decision.requeue_seconds) if each is not None]
         return min(times, default=None)
+
+    async def _say(self, measurement: Measurement, status: MeasurementStatus) -> None:
+        """Makes a status known; of a start only to the spec that was looked at."""
+        is_start = status.start_time not in {None, measurement.status.start_time}
+        await self.tools.say(measurement, status, is_start=is_start)
 
     def _find_wait(
         self, measurement: Measurement, status: MeasurementStatus, now: datetime
@@ -124,11 +139,12 @@ class Measurements:
         status, spec = measurement.status, measurement.spec
         is_same = status.run_id == spec.run_id
         if is_same and status.completion_time:
+            self._memories.pop(measurement.key, None)
             return seen
         is_started = is_same and status.start_time is not None
         if not is_started and not spec.dry_run:
             return seen
-        keys = SurveyKeys(uid, spec.run_id, "" if is_started else find_part(seen))
+        keys = SurveyKeys(uid, spec.run_id, "" if is_started else seen.part)
         memory = self._memories.get(measurement.key)
         if memory is None or memory.root != keys.root:
             # Another spec, or another run: what was known is of no more use.
@@ -177,7 +193,7 @@ class Measurements:
             for job in seen.jobs.values()
             if job.is_complete and job.uid not in memory.looked_for
         }
-        agents = {job.labels.get("anabranch.dev/agent", "") for job in done.values()}
+        agents = {job.labels.get(AGENT, "") for job in done.values()}
         for member in memory.roster.members:
             if keys.part:
                 if member.name in agents and member.name not in memory.counts:
@@ -225,9 +241,7 @@ class Measurements:
         objects, settings = self.tools.objects, self.tools.settings
         metadata = measurement.metadata
         match action:
-            case PutRoster(roster, is_rehearsal):
-                generation = metadata.generation
-                part = f"+dry{generation}" if is_rehearsal else ""
+            case PutRoster(roster, part):
                 keys = SurveyKeys(metadata.uid, measurement.spec.run_id, part)
                 put = self.tools.store.put
                 await asyncio.to_thread(put, keys.roster, roster.write())

@@ -73,13 +73,19 @@ class Observation:
     findings: Findings | None = None
     """What all agents found, once it is gathered."""
 
+    @property
+    def part(self) -> str:
+        """What tells the rehearsal of a spec from those of others, and from the run."""
+        return f"+dry{self.measurement.metadata.generation}"
+
 
 @dataclass(frozen=True)
 class PutRoster:
     """Fixes who takes part."""
 
     roster: Roster
-    is_rehearsal: bool = False
+    part: str = ""
+    """What tells a rehearsal from the run."""
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from anabranch.runs.roster import Member, Roster
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from datetime import datetime
 
     from anabranch.api.measurement import PinnedList
     from anabranch.reconcile.observation import Observation
@@ -44,7 +45,9 @@ def find_members(seen: Observation) -> tuple[Member, ...]:
     return tuple(members.values())
 
 
-def make_roster(seen: Observation, lists: tuple[PinnedList, ...]) -> Roster:
+def make_roster(
+    seen: Observation, lists: tuple[PinnedList, ...], started: datetime | None = None
+) -> Roster:
     """Who takes part in a run, with these contents of target lists.
 
     Raises:
@@ -54,6 +57,7 @@ def make_roster(seen: Observation, lists: tuple[PinnedList, ...]) -> Roster:
         raise ValueError("a run needs a policy")
     return Roster(
         uid=seen.measurement.metadata.uid,
+        started=started,
         measurement=seen.measurement,
         policy=seen.policy,
         lists={each.name: each.digest for each in lists},

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from anabranch.reconcile.toolbox import Toolbox
 
 _NAME_CHARACTERS = 48
-_JOB_SECONDS = 600
 _TOLD_PROBLEMS = 3
 
 
@@ -140,18 +139,12 @@ class TargetLists:
         name = name_child(
             metadata.name[:_NAME_CHARACTERS], metadata.uid, digest, suffix="list"
         )
-        jobs = tools.inventory.find_jobs(metadata.uid)
-        job = jobs.get(name)
+        job = tools.inventory.find_jobs(metadata.uid).get(name)
         report = self._reports.get(key)
         if report is None:
             report = await asyncio.to_thread(read_report, tools.store, key, ListReport)
         if report is not None:
             self._reports[key] = report
-            for each in jobs.values():
-                if each.is_complete and not each.expires:
-                    place = Place("Job", tools.settings.namespace, each.name)
-                    expire = {"spec": {"ttlSecondsAfterFinished": _JOB_SECONDS}}
-                    await tools.objects.patch(place, expire)
             return ListView(report)
         if job and job.is_failed:
             return ListView(obstacle=("CheckFailed", await tools.explain(job)))
@@ -160,7 +153,7 @@ class TargetLists:
             words = ["list", "--namespace", namespace, "--name", metadata.name]
             labels = label(Component.LIST_JOB, target_list_uid=metadata.uid)
             manifest = build_job(
-                tools.settings, name, labels, [*words, "--report", key], asks_api=True
+                tools.settings, name, labels, [*words, "--report", key], is_of_list=True
             )
             try:
                 await tools.objects.create(manifest)

@@ -59,8 +59,16 @@ class Toolbox:
             self._templates[uid] = find_template(build_pod(self.settings, agent))
         return self._templates[uid]
 
-    async def say(self, about: Resource, status: Status) -> None:
-        """Makes a status known, if it is another one, with the events of the change."""
+    async def say(
+        self, about: Resource, status: Status, *, is_start: bool = False
+    ) -> None:
+        """Makes a status known, if it is another one, with the events of the change.
+
+        ``is_start`` has it be of the very spec that was seen.
+
+        Raises:
+            RefusedError: With status 409, when the object is another one by now.
+        """
         if status == about.status:
             return
         for event in find_events(about.status, status):
@@ -71,7 +79,10 @@ class Toolbox:
                 _log.warning("event %s of %s: %s", event.reason, about.key, error)
         place = Place(about.kind, *about.key)
         text = status.model_dump(mode="json", by_alias=True, exclude_none=True)
-        await self.objects.apply_status(place, text)
+        known = {"uid": about.metadata.uid}
+        if is_start:
+            known["resourceVersion"] = about.metadata.resource_version
+        await self.objects.apply_status(place, text, **known)
         self._said[about.metadata.uid] = (about.metadata.resource_version, status)
 
     async def explain(self, job: JobView) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ class PodView:
     uid: str
     template: str
     """What tells the template that it was made of from others."""
+    created_at: datetime
     phase: str
     is_ready: bool
     is_going: bool
@@ -78,6 +80,7 @@ def view_pod(body: Mapping[str, Any], template: str) -> PodView:
         name=metadata["name"],
         uid=metadata["uid"],
         template=metadata.get("labels", {}).get(template, ""),
+        created_at=datetime.fromisoformat(metadata["creationTimestamp"]),
         phase=status.get("phase", "Pending"),
         is_ready=ready.get("status") == "True",
         is_going="deletionTimestamp" in metadata,

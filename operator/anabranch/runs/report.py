@@ -13,6 +13,12 @@ if TYPE_CHECKING:
 
 REFUSED = 3
 """The exit code of a job that trying again does not mend."""
+STORE_AWAY = 75
+"""The exit code of a job that could not reach the store (``EX_TEMPFAIL``)."""
+
+
+class RefusedError(ValueError):
+    """Why a job can't do its work, with the remedy; trying again is of no use."""
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from pydantic import Field
 from anabranch.api import Agent, Measurement
 from anabranch.api.model import Model
 from anabranch.api.policy import ProbingPolicySpec
-from anabranch.api.text import AgentName, Digest
+from anabranch.api.text import AgentName, Digest, Timestamp
 from anabranch.runs.record import RunRecord
 
 
@@ -32,6 +32,8 @@ class Roster(Model):
 
     uid: str
     """What tells the measurement from all others in the store."""
+    started: Timestamp | None = None
+    """When the run started; a rehearsal does not."""
     measurement: Measurement
     """As it was when the run started."""
     policy: ProbingPolicySpec

@@ -20,6 +20,12 @@ _THERE = {"PreconditionFailed", "412"}
 _BUSY = {"ConditionalRequestConflict", "409"}
 """Two put the same key at once; who asks again finds out how it ended."""
 _ATTEMPTS = 5
+_CONNECT_SECONDS = 5
+_READ_SECONDS = 30
+
+
+class StoreError(OSError):
+    """S3 does not do what it is asked for, or does not answer."""
 
 
 class S3Store:
@@ -32,6 +38,8 @@ class S3Store:
     def __init__(self, bucket: str, *, endpoint_url: str | None = None) -> None:
         session = boto3.Session()
         config = Config(
+            connect_timeout=_CONNECT_SECONDS,
+            read_timeout=_READ_SECONDS,
             retries={"mode": "standard", "total_max_attempts": _ATTEMPTS},
             s3={"addressing_style": "path"} if endpoint_url else {},
         )
@@ -129,6 +137,6 @@ def _as_os_errors(key: str) -> Iterator[None]:
         code = error.response["Error"]["Code"]
         if code in _MISSING:
             raise FileNotFoundError(2, "there is no such object", key) from error
-        raise OSError(f"{key}: S3 says {code}: {error}") from error
+        raise StoreError(f"{key}: S3 says {code}: {error}") from error
     except BotoCoreError as error:
-        raise OSError(f"{key}: S3 can't be reached: {error}") from error
+        raise StoreError(f"{key}: S3 can't be reached: {error}") from error

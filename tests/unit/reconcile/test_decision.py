@@ -98,7 +98,8 @@ def start(**spec: Any) -> Observation:
     """A measurement whose run has started, with its roster."""
     seen = see(**spec)
     seen = go_on(seen, decide(seen, BUCKET))
-    roster = make_roster(seen, seen.measurement.status.target_lists)
+    status = seen.measurement.status
+    roster = make_roster(seen, status.target_lists, status.start_time)
     return replace(seen, roster=roster)
 
 
@@ -336,14 +337,83 @@ def test_what_is_said_before_a_start(
 
 def test_conditions_keep_the_time_of_their_last_change() -> None:
     """It moves with the status alone, not with the reason."""
-    seen = see(suspend=True)
+    seen = see(minAgents=5)
     before = decide(seen, BUCKET).status
     later = replace(go_on(seen, Decision(before)), now=NOW + timedelta(hours=1))
 
-    def find(kind: str, conditions: tuple[Condition, ...]) -> Condition:
-        return next(each for each in conditions if each.type == kind)
+    def find(conditions: tuple[Condition, ...]) -> Condition:
+        return next(each for each in conditions if each.type == "Ready")
 
-    again = decide(later, BUCKET).status
-    assert again == before
-    moved = decide(replace(later, policy=None), BUCKET).status
-    assert find("Ready", moved.conditions).last_transition_time == NOW
+    assert decide(later, BUCKET).status == before
+    moved = find(decide(replace(later, policy=None), BUCKET).status.conditions)
+    assert (moved.reason, moved.last_transition_time) == ("NoPolicy", NOW)
+    enough = replace(later, agents=see(count=5).agents)
+    started = find(decide(enough, BUCKET).status.conditions)
+    assert started.last_transition_time == later.now
+
+
+def test_only_what_is_in_the_way_counts_for_a_start() -> None:
+    """An hour of suspension, or of a dry run, does not."""
+    seen = see(minAgents=5, startDeadlineSeconds=600)
+    idle = seen.measurement.spec.model_copy(update={"suspend": True})
+    waited = go_on(seen, decide(seen, BUCKET))
+    assert waited.measurement.status.waiting_since == NOW
+    asleep = waited.measurement.model_copy(update={"spec": idle})
+    suspended = decide(replace(waited, measurement=asleep), BUCKET)
+    assert suspended.status.waiting_since is None
+    awake = go_on(waited, suspended)
+    late = replace(awake, now=NOW + timedelta(hours=1))
+    assert read_ready(decide(late, BUCKET))[1] == "WaitingForAgents"
+    later = replace(go_on(late, decide(late, BUCKET)), now=NOW + timedelta(hours=2))
+    assert read_ready(decide(later, BUCKET))[1] == "StartDeadlineExceeded"
+
+
+def test_what_is_over_is_not_gone_on_with() -> None:
+    """An agent that comes back finds no Round of it."""
+    seen = start(count=1)
+    found = make_round(seen, "agent1", FIRST)
+    seen = replace(
+        seen,
+        runs={"agent1": RunView({}, SUMMARY)},
+        rounds={found.metadata.name: found},
+    )
+    delete = DeleteRound(found.metadata.name, found.metadata.uid)
+    gone = decide(replace(seen, agents={}), BUCKET)
+    assert delete in gone.actions
+    elsewhere = read_kind(Agent, "agent1", {"nodeName": "n9"})
+    view = replace(seen.agents["agent1"], agent=elsewhere)
+    moved = decide(replace(seen, agents={"agent1": view}), BUCKET)
+    assert delete in moved.actions
+    ended = replace(seen, agents={}, findings=Findings(0, 0, ()))
+    over = go_on(ended, decide(ended, BUCKET))
+    assert read_ready(Decision(over.measurement.status))[1] == "AgentsFailed"
+    assert decide(over, BUCKET).actions == (delete,)
+
+
+def test_what_an_agent_says_of_a_round_is_told() -> None:
+    """A survey that can't go on does not say that it runs."""
+    seen = start(count=1)
+    condition = ready()["conditions"][0] | {
+        "status": "False",
+        "reason": "ProbingError",
+        "message": "not permitted",
+    }
+    found = make_round(seen, "agent1", FIRST, {"conditions": [condition]})
+    seen = replace(
+        seen,
+        runs={"agent1": RunView({}, SUMMARY)},
+        rounds={found.metadata.name: found},
+    )
+    decision = decide(seen, BUCKET)
+    assert read_ready(decision) == ("False", "AgentsUnavailable")
+    (unhealthy,) = decision.status.unhealthy_agents
+    assert unhealthy.reason == "not permitted"
+
+
+def test_a_run_id_that_has_been_is_refused() -> None:
+    """Its results are there already, of another spec perhaps."""
+    seen = start()
+    assert seen.roster
+    earlier = seen.roster.model_copy(update={"started": NOW - timedelta(days=1)})
+    decision = decide(replace(seen, roster=earlier), BUCKET)
+    assert read_ready(decision) == ("False", "RunIdUsed")
