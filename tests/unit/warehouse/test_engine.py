@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 FILL = """
 import sys
 from pathlib import Path
+from anabranch.warehouse.engine import open_engine
 try:
     open_engine().write("SELECT rand64() FROM numbers(300000)", Path(sys.argv[1]))
 except OSError as error:
