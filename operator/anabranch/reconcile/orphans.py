@@ -26,6 +26,7 @@ class Orphans:
         """
         tools = self.tools
         if tools.inventory.find_by_uid(uid) is None:
+            tools.forget(uid)
             for job in tools.inventory.find_jobs(uid).values():
                 place = Place("Job", tools.settings.namespace, job.name)
                 await tools.objects.delete(place, job.uid)

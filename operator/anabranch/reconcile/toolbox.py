@@ -52,6 +52,11 @@ class Toolbox:
             return about
         return about.model_copy(update={"status": status})
 
+    def forget(self, uid: str) -> None:
+        """Drops what is known of an object that is gone."""
+        self._said.pop(uid, None)
+        self._templates.pop(uid, None)
+
     def find_template(self, agent: Agent) -> str:
         """What tells the pod that an agent is to be from others."""
         uid = agent.metadata.uid  # Its node never changes.
