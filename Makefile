@@ -47,7 +47,7 @@ test-local: setup
 	@sh .ci/prerequisites tests
 	cd $(ENGINE) && $(CARGO) test --locked
 	$(BINARY) apiserver helm versitygw >/dev/null
-	$(RUN)pytest --ignore tests/cluster
+	$(RUN)pytest --numprocesses 2 --dist loadfile --ignore tests/cluster
 
 test-cluster: images
 	$(BINARY) kube pause versitygw >/dev/null
