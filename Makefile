@@ -57,7 +57,7 @@ statistics: setup
 	@sh .ci/prerequisites tests
 	$(RUN)pytest -m statistics --log-cli-level=INFO
 
-# Each takes a minute or two; the first ones are among the tests.
+# Each takes a minute or two; the first one is among the tests.
 survival: images
 	$(BINARY) kube pause versitygw helm >/dev/null
 	$(RUN)pytest -m "" tests/cluster/test_survival.py

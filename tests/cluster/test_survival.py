@@ -86,10 +86,10 @@ def stop_api(survey: Survey) -> None:
     "fault",
     [
         kill_operator,
-        kill_agent,
         *(
             pytest.param(each, marks=pytest.mark.survival)
             for each in (
+                kill_agent,
                 remove_agent_pod,
                 kill_round_job,
                 stop_kubelet,

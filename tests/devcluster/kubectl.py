@@ -40,7 +40,7 @@ class Kubectl:
         # Pods are refused until the namespace has it.
         inside.wait("serviceaccount/default", "create")
         yield inside
-        self.run("delete", "namespace", name, "--wait=false")
+        self.run("delete", "namespace", name, "--wait=false", "--ignore-not-found")
 
     def list_words(self, *words: str) -> list[str]:
         """The whole command."""
