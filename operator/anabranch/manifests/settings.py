@@ -117,7 +117,7 @@ def read_settings(file: Path) -> Settings:
         raise SettingsError(f"{file} is no YAML: {error}") from error
     except ValidationError as error:
         told = (
-            f"{file}: {'.'.join(map(str, each['loc']))}: {each['msg']}"
+            f"{file}: {'.'.join(map(str, each['loc'])) or 'all of it'}: {each['msg']}"
             for each in find_errors(error)
         )
         raise SettingsError("\n".join(told)) from error

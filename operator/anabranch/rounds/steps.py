@@ -41,8 +41,14 @@ class Step:
 
     @staticmethod
     def parse(text: str) -> Step:
-        """A step from what ``str`` made of it."""
-        number, window = text.split("-")
+        """A step from what ``str`` made of it.
+
+        Raises:
+            ValueError: When it did not make this.
+        """
+        number, _, window = text.partition("-")
+        if not (number.isdecimal() and window.isdecimal()):
+            raise ValueError(f"{text!r} is no step; write one such as {FIRST}")
         return Step(int(number), int(window))
 
 

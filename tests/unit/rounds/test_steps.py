@@ -37,3 +37,11 @@ def test_steps_sort_by_their_names() -> None:
     names = [str(step) for step in steps]
     assert names == sorted(names)
     assert [Step.parse(name) for name in names] == steps
+
+
+@pytest.mark.parametrize("text", ["abc", "1", "1-", "-1", "1-2-3", "001-0x", ""])
+def test_what_is_no_step_is_refused_with_the_form_of_one(text: str) -> None:
+    """And what is one is read as it was written."""
+    assert Step.parse(str(Step(2, 3))) == Step(2, 3)
+    with pytest.raises(ValueError, match="is no step; write one such as 001-00"):
+        Step.parse(text)
