@@ -37,8 +37,8 @@ def write_plan(path: Path, lines: list[str], **changes: Any) -> Plan:
 def command(plan: Plan, parts: Path, **options: Any) -> list[str]:
     """What probes in a simulation: its output is the statistics as JSON.
 
-    ``then`` is what is changed after the first second: rate, forbidden or stop, and
-    ``begin`` has pairs of a block and a slot.
+    ``then`` is what is changed after the first second: rate, max_rate_per_prefix,
+    forbidden or stop, and ``begin`` has pairs of a block and a slot.
     """
     usual = {
         "order": "test",
@@ -68,6 +68,8 @@ def main() -> None:
             match what:
                 case "rate":
                     prober.set_rate(value)
+                case "max_rate_per_prefix":
+                    prober.set_max_rate_per_prefix(value)
                 case "forbidden":
                     prober.forbid(PrefixSet(value))
                 case "stop":

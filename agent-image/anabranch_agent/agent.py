@@ -166,13 +166,16 @@ class AgentProcess:
     def _share(self) -> None:
         """Gives each Round that is probed its share of the rate."""
         rules = self._knowledge.find_rules()
-        total = 0 if isinstance(rules, Hold) or self._find_pause() else rules.total
+        if isinstance(rules, Hold):
+            self._governor.stop()
+            return
+        total = 0 if self._find_pause() else rules.total
         wanted = {
             uid: run.measured.spec.rate
             for uid, run in self._crew.runs.items()
             if run.is_probing
         }
-        self._governor.grant(share_rate(total, wanted))
+        self._governor.grant(share_rate(total, wanted), rules.per_prefix)
 
     def _find_lost(self) -> Hold | None:
         """Why the agent may not work at all."""

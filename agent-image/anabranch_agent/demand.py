@@ -23,7 +23,6 @@ class Hold:
 class Limits:
     """What can't change while a prober runs: another one begins where it ended."""
 
-    max_rate_per_prefix: int
     min_ttl: int
     max_ttl: int
     interface: str | None

@@ -18,6 +18,9 @@ class Throttled(Protocol):
     def set_rate(self, rate: int) -> None:
         """Changes the rate, in probes a second; 0 pauses."""
 
+    def set_max_rate_per_prefix(self, rate: float) -> None:
+        """Changes how many probes a second one prefix has at most."""
+
 
 @dataclass
 class Governor:
@@ -32,12 +35,14 @@ class Governor:
     _probers: dict[str, Throttled] = field(default_factory=dict)
     _granted: dict[str, int] = field(default_factory=dict)
     _rates: dict[str, int] = field(default_factory=dict)
+    _per_prefix: float = 1.0
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _closed: threading.Event = field(default_factory=threading.Event)
 
     def attach(self, name: str, prober: Throttled) -> None:
         """A prober that starts, with a rate of 0."""
         with self._lock:
+            prober.set_max_rate_per_prefix(self._per_prefix)
             self._probers[name] = prober
             self._rates[name] = 0
 
@@ -47,11 +52,24 @@ class Governor:
             self._probers.pop(name, None)
             self._rates.pop(name, None)
 
-    def grant(self, rates: Mapping[str, int]) -> None:
-        """Says which rate each prober has from now on; others have none."""
+    def grant(self, rates: Mapping[str, int], per_prefix: float) -> None:
+        """Says which rate each prober has from now on; others have none.
+
+        ``per_prefix`` is what all of them together may send to one prefix: they may be
+        on the same, so each has an equal share.
+        """
         with self._lock:
             self._granted = dict(rates)
+            share = per_prefix / max(len(rates), 1)
+            if share != self._per_prefix:
+                self._per_prefix = share
+                for prober in self._probers.values():
+                    prober.set_max_rate_per_prefix(share)
         self.enforce()
+
+    def stop(self) -> None:
+        """Says that no prober has a rate."""
+        self.grant({}, self._per_prefix)
 
     def enforce(self) -> None:
         """Sets the rates; those that shrink first, so that their sum never exceeds."""
@@ -86,4 +104,4 @@ class Governor:
     def close(self) -> None:
         """Ends the watch; nothing is sent from now on."""
         self._closed.set()
-        self.grant({})
+        self.stop()

@@ -35,7 +35,7 @@ def make_prober(
     uploads: Uploads,
     part_seconds: float,
 ) -> Prober:
-    """The prober of a Round, with a rate of 0.
+    """The prober of a Round, whose rates the governor sets.
 
     Raises:
         OSError: When the plan can't be read.
@@ -49,7 +49,7 @@ def make_prober(
             order=f"{spec.agent}/{Step(spec.round, spec.window)}",
             round_number=spec.round,
             rate=0,
-            max_rate_per_prefix=limits.max_rate_per_prefix,
+            max_rate_per_prefix=1,
             forbidden=probe.forbidden,
             min_ttl=limits.min_ttl,
             max_ttl=limits.max_ttl,

@@ -35,6 +35,8 @@ class Rules:
 
     total: int
     """Probes a second, of all Rounds together."""
+    per_prefix: int
+    """Probes a second to one prefix, of all Rounds together."""
     forbidden: PrefixSet
     limits: Limits
     namespaces: tuple[str, ...] | None
@@ -71,9 +73,9 @@ def read_rules(
     sources = (own.source_address_v4, own.source_address_v6)
     return Rules(
         total=min(own.max_probing_rate, rules.max_rate or own.max_probing_rate),
+        per_prefix=rules.max_rate_per_prefix,
         forbidden=find_forbidden(rules, own),
         limits=Limits(
-            max_rate_per_prefix=rules.max_rate_per_prefix,
             min_ttl=own.min_ttl,
             max_ttl=own.max_ttl,
             interface=own.interface,

@@ -263,6 +263,26 @@ def test_a_prefix_is_not_probed_more_often_than_its_cap(tmp_path: Path) -> None:
     assert max(gaps) <= 0.03
 
 
+def test_another_cap_for_prefixes_is_obeyed_at_once(tmp_path: Path) -> None:
+    """The gap that was under way is over, and the next one has the new length."""
+    plan = write_plan(tmp_path / "plan.parquet", lines(3))
+    file = tmp_path / "sent.pcap"
+    options = {"rate": 1_000, "max_rate_per_prefix": 20}
+    words = command(
+        plan, tmp_path / "parts", **options, then={"max_rate_per_prefix": 2.5}
+    )
+    capture(World(100, 0), ["timeout", "--signal=TERM", "4", *words], file)
+    sent = dissect(file, "udp", "frame.time_relative", "ip.dst")
+    for prefix in {address.rpartition(".")[0] for _, address in sent}:
+        times = [float(time) for time, to in sent if to.startswith(f"{prefix}.")]
+        changed = 1.5
+        before = [b - a for a, b in pairwise(times) if b - times[0] < 1]
+        after = [b - a for a, b in pairwise(times) if a - times[0] > changed]
+        assert min(before) >= 0.0499
+        assert max(before) <= 0.1
+        assert min(after) >= 0.399
+
+
 def test_another_rate_or_a_stop_is_obeyed_at_once(tmp_path: Path) -> None:
     """Within a tenth of a second."""
     world = World(1000, 0)

@@ -82,6 +82,7 @@ def _build_spec(settings: Settings, agent: Agent) -> dict[str, Any]:
         "ANABRANCH_NAMESPACE": settings.namespace,
         "ANABRANCH_WATCH_NAMESPACES": ",".join(settings.served_namespaces),
         "ANABRANCH_SCRATCH": SCRATCH,
+        "ANABRANCH_WAITING_BYTES": str(agents.waiting_bytes),
         "ANABRANCH_HEALTH_PORT": str(agents.health_port),
     }
     environment = describe_store(settings.store, own)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import yaml
-from pydantic import Field, ValidationError
+from kubernetes.utils.quantity import parse_quantity
+from pydantic import AfterValidator, Field, ValidationError
 
 from anabranch.api.model import Model, find_errors
 from anabranch.api.text import DnsLabel, DnsSubdomain, LabelName, LabelValue, Port
@@ -16,6 +17,20 @@ if TYPE_CHECKING:
 PullPolicy = Literal["Always", "IfNotPresent", "Never"]
 Resources = dict[str, dict[str, str]]
 """Kubernetes' ``ResourceRequirements``: limits and requests."""
+
+
+def _count_bytes(quantity: str) -> int:
+    return int(parse_quantity(quantity))  # type: ignore[no-untyped-call]
+
+
+def _check_bytes(quantity: str) -> str:
+    if _count_bytes(quantity) < 1:
+        raise ValueError("must be above 0")
+    return quantity
+
+
+Quantity = Annotated[str, AfterValidator(_check_bytes)]
+"""So many bytes, as Kubernetes writes it: 2Gi."""
 
 
 class StoreSettings(Model):
@@ -68,7 +83,7 @@ class AgentSettings(Model):
     """Whether they are; otherwise they may use NET_RAW and NET_ADMIN."""
     resources: Resources = {}
     """What an agent may use."""
-    scratch_size_limit: str = "2Gi"
+    scratch_size_limit: Quantity = "2Gi"
     """How much an agent may keep for the store, while that is away."""
     priority_class_name: str = ""
     """Their PriorityClass."""
@@ -76,6 +91,14 @@ class AgentSettings(Model):
     """Where they listen on their nodes' addresses."""
     enrol: EnrolSettings | None = None
     """Nodes that become agents by a label."""
+
+    @property
+    def waiting_bytes(self) -> int:
+        """How much of the scratch space parts may take that wait for the store.
+
+        The other half is for plans, and for parts that are being written.
+        """
+        return _count_bytes(self.scratch_size_limit) // 2
 
 
 class Settings(Model):

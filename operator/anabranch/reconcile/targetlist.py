@@ -85,8 +85,10 @@ class TargetLists:
     """Reconciles TargetLists."""
 
     tools: Toolbox
-    _reports: dict[str, ListReport] = field(default_factory=dict)
-    """By key in the store."""
+    _reports: dict[tuple[str, str], tuple[str, ListReport]] = field(
+        default_factory=dict
+    )
+    """The last one of each list, with its key in the store."""
 
     async def reconcile(self, namespace: str, name: str) -> float | None:
         """Sees that a list is checked; gives when to look again, in seconds.
@@ -100,6 +102,7 @@ class TargetLists:
         found = tools.inventory.lists.get((namespace, name))
         target_list = next(iter(found or ()), None)
         if target_list is None or target_list.metadata.deletion_timestamp:
+            self._reports.pop((namespace, name), None)
             return None
         target_list = tools.recall(target_list)
         view = await self._look(target_list)
@@ -140,11 +143,11 @@ class TargetLists:
             metadata.name[:_NAME_CHARACTERS], metadata.uid, digest, suffix="list"
         )
         job = tools.inventory.find_jobs(metadata.uid).get(name)
-        report = self._reports.get(key)
-        if report is None:
+        known, report = self._reports.get(target_list.key, ("", None))
+        if known != key:
             report = await asyncio.to_thread(read_report, tools.store, key, ListReport)
         if report is not None:
-            self._reports[key] = report
+            self._reports[target_list.key] = (key, report)
             return ListView(report)
         if job and job.is_failed:
             return ListView(obstacle=("CheckFailed", await tools.explain(job)))

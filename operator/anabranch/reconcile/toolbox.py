@@ -10,6 +10,7 @@ from anabranch.cluster.client import RefusedError
 from anabranch.cluster.objects import Place
 from anabranch.manifests.agents import build_pod, find_template
 from anabranch.reconcile.events import Recorder, find_events
+from anabranch.reconcile.inventory import find_owner
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,7 +42,8 @@ class Toolbox:
     look_seconds: float = 30.0
     """When to look again for what nobody tells."""
     _templates: dict[str, str] = field(default_factory=dict)
-    _explained: dict[str, str] = field(default_factory=dict)
+    _explained: dict[str, dict[str, str]] = field(default_factory=dict)
+    """By the UID that Jobs work for, and by that of the Job."""
     _said: dict[str, tuple[str, Status]] = field(default_factory=dict)
     """By UID the status that was said last, and of which version of the object."""
 
@@ -56,6 +58,7 @@ class Toolbox:
         """Drops what is known of an object that is gone."""
         self._said.pop(uid, None)
         self._templates.pop(uid, None)
+        self._explained.pop(uid, None)
 
     def find_template(self, agent: Agent) -> str:
         """What tells the pod that an agent is to be from others."""
@@ -92,7 +95,8 @@ class Toolbox:
 
     async def explain(self, job: JobView) -> str:
         """Why a Job failed: what its last pod said, or else what Kubernetes says."""
-        if job.uid not in self._explained:
+        known = self._explained.setdefault(find_owner(job.labels), {})
+        if job.uid not in known:
             selector = f"batch.kubernetes.io/job-name={job.name}"
             place = Place("Pod", self.settings.namespace)
             pods = await self.objects.list(place, selector)
@@ -104,5 +108,5 @@ class Toolbox:
                 for container in pod.get("status", {}).get("containerStatuses", [])
                 if "message" in (state := container["state"]).get("terminated", {})
             ]
-            self._explained[job.uid] = (said or [job.message])[-1]
-        return self._explained[job.uid]
+            known[job.uid] = (said or [job.message])[-1]
+        return known[job.uid]

@@ -31,11 +31,16 @@ class Prober:
     all_of_them: list[Prober] = field(default_factory=list)
     rate: int = 0
     most: int = 0
+    per_prefix: float = 0
 
     def set_rate(self, rate: int) -> None:
         """Sets it."""
         self.rate = rate
         self.most = max(self.most, sum(prober.rate for prober in self.all_of_them))
+
+    def set_max_rate_per_prefix(self, rate: float) -> None:
+        """Sets it."""
+        self.per_prefix = rate
 
 
 def make_governor(names: str) -> tuple[Governor, dict[str, Prober], Clock, DeadMan]:
@@ -69,12 +74,12 @@ def test_the_switch_counts_from_when_a_renewal_was_sent() -> None:
 def test_nothing_is_sent_while_the_lease_is_not_held() -> None:
     """Whatever is granted meanwhile; after the next renewal all is as granted."""
     governor, probers, clock, deadman = make_governor("ab")
-    governor.grant({"a": 10, "b": 20})
+    governor.grant({"a": 10, "b": 20}, 100)
     assert (probers["a"].rate, probers["b"].rate, governor.rate) == (10, 20, 30)
     clock.now += 40.5
     governor.enforce()
     assert (probers["a"].rate, probers["b"].rate, governor.rate) == (0, 0, 0)
-    governor.grant({"a": 15, "b": 15})
+    governor.grant({"a": 15, "b": 15}, 100)
     assert probers["a"].rate == 0
     assert governor.granted == 30
     deadman.renew(clock.now)
@@ -85,7 +90,7 @@ def test_nothing_is_sent_while_the_lease_is_not_held() -> None:
 def test_the_switch_acts_by_itself() -> None:
     """A thread looks at it, whatever the others do."""
     governor, probers, clock, _ = make_governor("a")
-    governor.grant({"a": 10})
+    governor.grant({"a": 10}, 100)
     thread = threading.Thread(target=governor.watch, args=(0.01,))
     thread.start()
     clock.now += 41
@@ -111,7 +116,7 @@ def test_on_the_way_from_shares_to_others_no_more_is_sent(
     for grant in grants:
         for prober in probers.values():
             prober.most = 0
-        governor.grant(grant)
+        governor.grant(grant, 100)
         after = sum(grant.values())
         assert max(p.most for p in probers.values()) <= max(before, after)
         assert {name: prober.rate for name, prober in probers.items()} == grant
@@ -121,7 +126,7 @@ def test_on_the_way_from_shares_to_others_no_more_is_sent(
 def test_who_is_detached_keeps_no_rate_and_who_is_new_has_none() -> None:
     """Until it is granted one."""
     governor, probers, _, _ = make_governor("a")
-    governor.grant({"a": 10, "b": 20})
+    governor.grant({"a": 10, "b": 20}, 100)
     governor.detach("a")
     assert governor.rate == 0
     new = Prober()
@@ -130,3 +135,17 @@ def test_who_is_detached_keeps_no_rate_and_who_is_new_has_none() -> None:
     governor.enforce()
     assert (new.rate, governor.rate) == (20, 20)
     assert probers["a"].rate == 10
+
+
+def test_what_a_prefix_may_have_is_shared_by_all_who_probe() -> None:
+    """They may be on the same prefix; who comes later has no more than the others."""
+    governor, probers, _, _ = make_governor("ab")
+    governor.grant({"a": 10}, 100)
+    assert probers["a"].per_prefix == 100
+    governor.grant({"a": 10, "b": 20}, 100)
+    assert [probers[name].per_prefix for name in "ab"] == [50, 50]
+    new = Prober()
+    governor.attach("c", new)
+    assert new.per_prefix == 50
+    governor.grant({"a": 10, "b": 20, "c": 5}, 1)
+    assert [each.per_prefix for each in (*probers.values(), new)] == [1 / 3] * 3

@@ -125,8 +125,8 @@ def test_a_round_is_probed_unless_something_speaks_against_it() -> None:
     assert refused.hold.reason == "NamespaceNotAllowed"
 
 
-def test_other_exclusions_need_no_other_prober_but_other_limits_do() -> None:
-    """A prober can be told what is forbidden while it runs, and no more."""
+def test_rates_and_exclusions_need_no_other_prober_but_other_limits_do() -> None:
+    """A prober can be told these while it runs, and no more."""
 
     def demand(of_policy: ProbingPolicy) -> Probe:
         rules = read_rules(of_policy, agent())
@@ -136,7 +136,9 @@ def test_other_exclusions_need_no_other_prober_but_other_limits_do() -> None:
     usual = demand(policy())
     assert usual.is_same_prober(demand(policy(exclusions=["192.0.2.0/24"])))
     assert usual.is_same_prober(demand(policy(maxRate=7)))
-    assert not usual.is_same_prober(demand(policy(maxRatePerPrefix=7)))
+    assert usual.is_same_prober(demand(policy(maxRatePerPrefix=7)))
+    other = policy(contact="another@example.org")
+    assert not usual.is_same_prober(demand(other))
     assert not usual.is_same_prober(Pause(LOST))
 
 

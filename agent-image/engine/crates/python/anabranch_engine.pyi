@@ -390,7 +390,7 @@ class Prober:
         order: str,
         round_number: int,
         rate: int,
-        max_rate_per_prefix: int,
+        max_rate_per_prefix: float,
         forbidden: PrefixSet,
         min_ttl: int = 1,
         max_ttl: int = 255,
@@ -424,7 +424,7 @@ class Prober:
             each prefix the kernel is asked the way, once.
         :param sources: addresses to send from instead of those that the routes say.
         :param contact: for people who wonder about a probe: 256 bytes in each.
-        :raises ValueError: when a time is none.
+        :raises ValueError: when a time or a rate is none.
         """
 
     def run(
@@ -447,6 +447,12 @@ class Prober:
 
     def set_rate(self, rate: int) -> None:
         """Changes the rate, in probes a second; 0 pauses."""
+
+    def set_max_rate_per_prefix(self, rate: float) -> None:
+        """Changes how many probes a second one prefix has at most.
+
+        :raises ValueError: when it is not above 0.
+        """
 
     def forbid(self, forbidden: PrefixSet) -> None:
         """Changes which addresses are not probed, from the next probe on."""

@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use anabranch_prefixes::{Family, PrefixSet};
 use serde::{Deserialize, Serialize};
@@ -35,6 +36,7 @@ impl Limits {
 pub struct Control {
     stopped: AtomicBool,
     rate: AtomicU32,
+    prefix_gap_ns: AtomicU64,
     limits: Mutex<Arc<Limits>>,
     /// How often the limits have changed.
     changes: AtomicU64,
@@ -91,12 +93,13 @@ pub struct Counts {
 }
 
 impl Control {
-    /// The reins of a prober that is to start.
+    /// The reins of a prober that is to start, with the least time between probes to a prefix.
     #[must_use]
-    pub fn new(rate: u32, limits: Limits) -> Self {
+    pub fn new(rate: u32, prefix_gap: Duration, limits: Limits) -> Self {
         Self {
             stopped: AtomicBool::new(false),
             rate: AtomicU32::new(rate),
+            prefix_gap_ns: AtomicU64::new(whole_ns(prefix_gap)),
             limits: Mutex::new(Arc::new(limits)),
             changes: AtomicU64::new(0),
             counters: Default::default(),
@@ -123,6 +126,17 @@ impl Control {
     #[must_use]
     pub fn rate(&self) -> u32 {
         self.rate.load(Ordering::Acquire)
+    }
+
+    /// Changes the least time between probes to a prefix.
+    pub fn set_prefix_gap(&self, gap: Duration) {
+        self.prefix_gap_ns.store(whole_ns(gap), Ordering::Release);
+    }
+
+    /// The least time between probes to a prefix, in nanoseconds.
+    #[must_use]
+    pub fn prefix_gap_ns(&self) -> u64 {
+        self.prefix_gap_ns.load(Ordering::Acquire)
     }
 
     /// Changes which addresses are not probed.
@@ -173,6 +187,10 @@ impl Control {
     }
 }
 
+fn whole_ns(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -185,7 +203,7 @@ mod tests {
             min_ttl: 2,
             max_ttl: 30,
         };
-        let control = Control::new(10, limits);
+        let control = Control::new(10, Duration::ZERO, limits);
         let mut changes = None;
         let first = control.changed_limits(&mut changes).unwrap();
         assert!(first.allow(Family::V4, 0xf000_0001, 2));

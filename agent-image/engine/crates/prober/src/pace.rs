@@ -126,7 +126,6 @@ impl Pace {
 /// A least time between two probes to the same prefix, which lie one pass apart.
 #[derive(Clone, Debug)]
 pub struct Gaps {
-    least_ns: u64,
     pass: u64,
     /// Slots that were sent together, first and last, and when they were out; only those that may
     /// still be too close.
@@ -134,35 +133,31 @@ pub struct Gaps {
 }
 
 impl Gaps {
-    /// At most so many probes a second to a prefix, for a block of so many prefixes.
-    ///
-    /// # Panics
-    /// When the rate is 0.
+    /// For a block of so many prefixes.
     #[must_use]
-    pub fn new(rate: u32, prefixes: u64) -> Self {
-        assert!(rate > 0);
+    pub const fn new(prefixes: u64) -> Self {
         Self {
-            least_ns: SECOND_NS.div_ceil(rate.into()),
             pass: prefixes,
             recent: VecDeque::new(),
         }
     }
 
-    /// When a slot may be sent; `first` is the first slot of those that are to be sent with it.
-    pub fn free_ns(&mut self, slot: u64, first: Option<u64>, now_ns: u64) -> u64 {
+    /// When a slot may be sent, so long after the one before of its prefix; `first` is the first
+    /// slot of those that are to be sent with it.
+    pub fn free_ns(&mut self, slot: u64, first: Option<u64>, least_ns: u64, now_ns: u64) -> u64 {
         let Some(before) = slot.checked_sub(self.pass) else {
             return 0;
         };
         if first.is_some_and(|first| first <= before) {
-            return now_ns + self.least_ns;
+            return now_ns.saturating_add(least_ns);
         }
         while let Some((_, last, out_ns)) = self.recent.front()
-            && (*last < before || out_ns + self.least_ns <= now_ns)
+            && (*last < before || out_ns.saturating_add(least_ns) <= now_ns)
         {
             self.recent.pop_front();
         }
         match self.recent.front() {
-            Some((first, _, out_ns)) if *first <= before => out_ns + self.least_ns,
+            Some((first, _, out_ns)) if *first <= before => out_ns.saturating_add(least_ns),
             _ => 0,
         }
     }
@@ -240,7 +235,8 @@ mod tests {
             prefixes in 1u64..500, cap in 1u32..1_000, rate in 10u32..100_000
         ) {
             let mut pace = Pace::new(rate, 0);
-            let mut gaps = Gaps::new(cap, prefixes);
+            let gap = SECOND.div_ceil(u64::from(cap));
+            let mut gaps = Gaps::new(prefixes);
             let mut now = 0;
             let mut last = vec![None; prefixes as usize];
             let mut slot = 0;
@@ -248,14 +244,13 @@ mod tests {
                 let mut first = None;
                 let mut wait = pace.next_ns();
                 for _ in 0..pace.grant(now) {
-                    let free = gaps.free_ns(slot, first, now);
+                    let free = gaps.free_ns(slot, first, gap, now);
                     if free > now {
                         wait = free;
                         break;
                     }
                     first = first.or(Some(slot));
                     let place = (slot % prefixes) as usize;
-                    let gap = SECOND / u64::from(cap);
                     prop_assert!(last[place].is_none_or(|last| last + gap <= now));
                     last[place] = Some(now);
                     slot += 1;

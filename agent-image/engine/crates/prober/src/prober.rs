@@ -39,8 +39,6 @@ pub struct Options {
     pub order: String,
     /// The number of the round, for the replies.
     pub round: u8,
-    /// The most probes a second to a prefix.
-    pub max_rate_per_prefix: u32,
     /// How long replies are waited for.
     pub wait: Duration,
     /// The probes of a part, at most.
@@ -151,9 +149,6 @@ fn check(options: &Options, plan: &Plan) -> Result<(), ProberError> {
     }
     if options.contact.len() > MAX_CONTACT {
         return refuse(format!("the contact must have at most {MAX_CONTACT} bytes"));
-    }
-    if options.max_rate_per_prefix == 0 {
-        return refuse("the rate per prefix must be at least 1 a second".to_owned());
     }
     for block in options.blocks_of(plan) {
         plan.check(block).map_err(|error| ProberError::Plan {

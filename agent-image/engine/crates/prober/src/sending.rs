@@ -126,13 +126,14 @@ impl<'a> Sending<'a> {
         let block = &running.block;
         let end = block.end();
         let mut walk = block.walk(from).peekable();
-        let mut gaps = Gaps::new(self.options.max_rate_per_prefix, block.prefixes());
+        let mut gaps = Gaps::new(block.prefixes());
         let mut range = Range::new(from);
         let mut slot = from;
         let mut marked_ns = self.now_ns();
         while slot < end && !self.control.is_stopped() {
             let now_ns = self.now_ns();
             let (granted, mut wake_ns) = self.grant(now_ns);
+            let gap_ns = self.control.prefix_gap_ns();
             let (mut taken, mut passed, mut first) = (0, 0, None);
             let passable = |first: Option<u64>| match first {
                 Some(_) => PASSED_OVER_WAITING,
@@ -143,7 +144,7 @@ impl<'a> Sending<'a> {
                     slot = end;
                     break;
                 };
-                let free_ns = gaps.free_ns(draw.slot, first, now_ns);
+                let free_ns = gaps.free_ns(draw.slot, first, gap_ns, now_ns);
                 if free_ns > now_ns {
                     wake_ns = free_ns;
                     break;

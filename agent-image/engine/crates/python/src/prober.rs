@@ -128,7 +128,7 @@ impl Prober {
         order: String,
         round_number: u8,
         rate: u32,
-        max_rate_per_prefix: u32,
+        max_rate_per_prefix: f64,
         forbidden: &PrefixSet,
         min_ttl: u8,
         max_ttl: u8,
@@ -154,7 +154,6 @@ impl Prober {
             begin,
             order,
             round: round_number,
-            max_rate_per_prefix,
             wait: seconds("wait_seconds", wait_seconds)?,
             part_probes,
             part_time: seconds("part_seconds", part_seconds)?,
@@ -162,8 +161,9 @@ impl Prober {
             sources,
             contact: contact.to_owned(),
         };
+        let gap = gap("max_rate_per_prefix", max_rate_per_prefix)?;
         Ok(Self {
-            control: Arc::new(Control::new(rate, limits)),
+            control: Arc::new(Control::new(rate, gap, limits)),
             options: Mutex::new(Some(options)),
         })
     }
@@ -201,6 +201,11 @@ impl Prober {
         self.control.set_rate(rate);
     }
 
+    fn set_max_rate_per_prefix(&self, rate: f64) -> PyResult<()> {
+        self.control.set_prefix_gap(gap("rate", rate)?);
+        Ok(())
+    }
+
     fn forbid(&self, forbidden: &PrefixSet) {
         self.control.forbid(forbidden.0.clone());
     }
@@ -231,6 +236,14 @@ impl Prober {
 fn seconds(name: &str, value: f64) -> PyResult<Duration> {
     Duration::try_from_secs_f64(value)
         .map_err(|_| PyValueError::new_err(format!("{name} must be a time, not {value}")))
+}
+
+/// The time from one to the next of so many a second.
+fn gap(name: &str, rate: f64) -> PyResult<Duration> {
+    Duration::try_from_secs_f64(rate.recip())
+        .ok()
+        .filter(|_| rate > 0.0)
+        .ok_or_else(|| PyValueError::new_err(format!("{name} must be above 0, not {rate}")))
 }
 
 fn translate(error: ProberError) -> PyErr {
