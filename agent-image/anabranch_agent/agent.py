@@ -7,6 +7,7 @@ import contextlib
 import logging
 import shutil
 import time
+from collections import Counter
 from datetime import UTC, datetime
 from importlib.metadata import version
 from threading import Thread
@@ -23,7 +24,7 @@ from anabranch_agent.governor import Governor
 from anabranch_agent.health import Health, serve
 from anabranch_agent.knowledge import Knowledge
 from anabranch_agent.lease import LeaseKeeper
-from anabranch_agent.metrics import Gauges, Tally, make_registry
+from anabranch_agent.metrics import AgentCollector, Gauges, Tally, make_registry
 from anabranch_agent.policy import (
     choose_demand,
     is_over,
@@ -67,7 +68,9 @@ class AgentProcess:
         self._beat = self._clock()
         self._is_clean = False
         self._was_held = False
-        self._tally = Tally()
+        self._registry = make_registry()
+        self._registry.register(AgentCollector(self._look, version("anabranch")))
+        self._tally = Tally(self._registry)
         self._deadman = DeadMan(times.lease)
         self._governor = Governor(self._deadman, self._clock)
         self._knowledge = Knowledge(
@@ -94,8 +97,7 @@ class AgentProcess:
         Raises:
             BaseException: What nobody expected: the process should be started anew.
         """
-        registry = make_registry(self._tally, self._look, version("anabranch"))
-        health = Health(self._find_sickness, self._find_unreadiness, registry)
+        health = Health(self._find_sickness, self._find_unreadiness, self._registry)
         watcher = Thread(
             target=self._governor.watch, args=(self._times.check,), daemon=True
         )
@@ -203,7 +205,7 @@ class AgentProcess:
         keys = RunKeys(spec.measurement.uid, spec.run_id, spec.agent)
         step = keys.step(Step(spec.round, spec.window))
         folder = self._config.scratch / measured.metadata.uid
-        depot = Depot(self._store, step, self._times.patience)
+        depot = Depot(self._store, step, self._times.patience, self._tally.measure)
         uploads = Uploads(folder / "parts", depot, self._tally.add_part)
         run = RoundRun(
             measured=measured,
@@ -234,7 +236,14 @@ class AgentProcess:
             lease_age=self._deadman.age(self._clock()),
             policy_age=self._knowledge.policy_age(),
             parts_waiting=sum(run.uploads.waiting_parts for run in runs),
+            bytes_waiting=sum(run.uploads.waiting_bytes for run in runs),
+            bytes_limit=self._config.waiting_bytes,
             active_rounds=sum(run.is_probing for run in runs),
+            held_rounds=Counter(
+                hold.reason
+                for run in runs
+                if not run.is_over and (hold := run.find_hold())
+            ),
         )
 
     def _find_sickness(self) -> str:

@@ -15,6 +15,7 @@ from anabranch_agent.threads import in_thread
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
     from anabranch.api.round import PlanRef
@@ -55,6 +56,8 @@ class Depot:
     keys: StepKeys
     patience: float
     """How long the store may take, in seconds, before it is told to be slow."""
+    measure: Callable[[str], AbstractContextManager[None]]
+    """Counts a call, of this name, that lasts as long as a ``with`` does."""
     is_slow: bool = False
 
     async def fetch_plan(self, plan: PlanRef, folder: Path) -> Path:
@@ -76,7 +79,7 @@ class Depot:
                 )
             return file
 
-        return await self._call(fetch)
+        return await self._call("plan", fetch)
 
     async def survey(self) -> Stored:
         """What is stored of the step.
@@ -98,7 +101,7 @@ class Depot:
                 except ValueError as error:
                     raise PartsBrokenError(str(error)) from error
 
-        return await self._call(survey)
+        return await self._call("survey", survey)
 
     async def put(self, waiting: Waiting) -> bool:
         """Puts a part there; False if there is one of the same range.
@@ -119,18 +122,19 @@ class Depot:
                 )
             return False
 
-        return await self._call(put)
+        return await self._call("part", put)
 
     def _read(self, key: str) -> Part:
         return Part.read(self.store.tail(key, TAIL_BYTES))
 
-    async def _call(self, call: Callable[[], _Result]) -> _Result:
+    async def _call(self, name: str, call: Callable[[], _Result]) -> _Result:
         """A call of the store, in a thread; tells when it takes long."""
         task = asyncio.ensure_future(in_thread(call))
         try:
-            done, _ = await asyncio.wait({task}, timeout=self.patience)
-            self.is_slow = not done
-            return await task
+            with self.measure(name):
+                done, _ = await asyncio.wait({task}, timeout=self.patience)
+                self.is_slow = not done
+                return await task
         except OSError as error:
             raise StoreAwayError(str(error)) from error
         finally:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from anabranch_engine import Plan, Prober
@@ -11,8 +11,7 @@ from anabranch_engine import Plan, Prober
 from anabranch.rounds.steps import Step
 from anabranch_agent.demand import Probe
 from anabranch_agent.depot import PlanUnusableError
-from anabranch_agent.metrics import grow_invalid
-from anabranch_agent.parts import NOTHING, Totals, count, find_invalid
+from anabranch_agent.parts import NOTHING, Totals, count
 from anabranch_agent.threads import in_thread
 
 if TYPE_CHECKING:
@@ -75,7 +74,7 @@ class Life:
     """Called once something was sent."""
     counted: Totals = NOTHING
     was_stopped: bool = False
-    _invalid: dict[str, int] = field(default_factory=dict)
+    _before: Statistics | None = None
 
     def follow(self, demand: Demand) -> None:
         """Stops for what this prober can't do; else passes on what is forbidden."""
@@ -102,9 +101,7 @@ class Life:
             raise PlanUnusableError(str(error)) from error
 
     def _note(self, statistics: Statistics) -> None:
-        now = count(statistics)
-        more = grow_invalid(statistics, self._invalid)
-        self.tally.add(now - self.counted, more)
-        self.counted, self._invalid = now, find_invalid(statistics)
-        if now.sent:
+        self.tally.add(statistics, self._before)
+        self.counted, self._before = count(statistics), statistics
+        if statistics.sent:
             self.began()

@@ -2,46 +2,110 @@
 
 from __future__ import annotations
 
-import threading
-from dataclasses import dataclass, field
+import contextlib
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from prometheus_client import CollectorRegistry
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Histogram,
+    ProcessCollector,
+    disable_created_metrics,
+)
+from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from anabranch_agent.parts import NOTHING, Totals, find_invalid
+from anabranch_agent.parts import INVALID
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from anabranch_engine import Statistics
     from prometheus_client.metrics_core import Metric
 
 _PREFIX = "anabranch_agent_"
+_SECONDS = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0)
+_PASSED_OVER = ("forbidden", "unroutable")
+STORE_CALLS = ("plan", "survey", "part")
+"""What the store is asked for: a plan, what is stored of a step, to take a part."""
+HOLDS = (
+    *("Pending", "Suspended", "NamespaceNotAllowed"),
+    *("NoPolicy", "PolicyInvalid", "PolicyStop", "PolicyUnknown"),
+    *("NoAgent", "AgentInvalid", "LeaseLost"),
+    *("StoreUnavailable", "ProbingError", "AgentStopped"),
+)
+"""Why a Round is not probed, as its condition Ready says."""
 
 
-@dataclass
 class Tally:
-    """What all probers counted since the process started."""
+    """What all probers counted since the process started, and what the store did."""
 
-    totals: Totals = NOTHING
-    invalid: dict[str, int] = field(default_factory=dict)
-    parts: int = 0
-    """Parts stored."""
-    _lock: threading.Lock = field(default_factory=threading.Lock)
+    def __init__(self, registry: CollectorRegistry) -> None:
+        def count(name: str, says: str, *labels: str) -> Counter:
+            return Counter(_PREFIX + name, says, labels, registry=registry)
 
-    def add(self, more: Totals, invalid: dict[str, int]) -> None:
-        """Counts what a prober counted since the last time, and invalid by reason."""
-        with self._lock:
-            self.totals += more
-            for reason, number in invalid.items():
-                self.invalid[reason] = self.invalid.get(reason, 0) + number
+        self._sent = count("probes_sent", "Probes sent.")
+        self._passed_over = count(
+            "probes_passed_over",
+            "Probes of plans that may not be sent.",
+            "reason",
+        )
+        self._unsent = count("send_errors", "Probes that the kernel refused.")
+        self._replies = count("replies", "Valid replies received.")
+        self._invalid = count(
+            "invalid", "Replies that failed validation, by reason.", "reason"
+        )
+        self._dropped = count("dropped", "Packets that the kernel dropped unread.")
+        self._stalled = count(
+            "stalled_seconds", "How long sending was held up by the machine."
+        )
+        self._parts = count("parts_uploaded", "Reply parts stored.")
+        self._store_errors = count(
+            "store_errors", "Calls of the store that failed, by call.", "call"
+        )
+        self._store_took = Histogram(
+            f"{_PREFIX}store_duration_seconds",
+            "How long calls of the store took, by call.",
+            ["call"],
+            buckets=_SECONDS,
+            registry=registry,
+        )
+        for reason in INVALID:
+            self._invalid.labels(reason)
+        for reason in _PASSED_OVER:
+            self._passed_over.labels(reason)
+        for call in STORE_CALLS:
+            self._store_errors.labels(call)
+            self._store_took.labels(call)
+
+    def add(self, now: Statistics, before: Statistics | None) -> None:
+        """Counts what a prober counted since the last time."""
+
+        def grow(name: str) -> int:
+            grown: int = getattr(now, name) - getattr(before, name, 0)
+            return grown
+
+        self._sent.inc(grow("sent"))
+        self._unsent.inc(grow("unsent"))
+        self._replies.inc(grow("replies"))
+        self._dropped.inc(grow("dropped"))
+        self._stalled.inc(grow("stalled_us") / 1e6)
+        for reason in INVALID:
+            self._invalid.labels(reason).inc(grow(reason))
+        for reason in _PASSED_OVER:
+            self._passed_over.labels(reason).inc(grow(reason))
 
     def add_part(self) -> None:
         """Counts a part that was stored."""
-        with self._lock:
-            self.parts += 1
+        self._parts.inc()
+
+    @contextlib.contextmanager
+    def measure(self, call: str) -> Iterator[None]:
+        """Counts a call of the store, which lasts as long as a ``with`` does."""
+        took, errors = self._store_took.labels(call), self._store_errors.labels(call)
+        with took.time(), errors.count_exceptions(OSError):
+            yield
 
 
 @dataclass(frozen=True)
@@ -54,72 +118,84 @@ class Gauges:
     lease_age: float | None
     policy_age: float | None
     parts_waiting: int
+    bytes_waiting: int
+    bytes_limit: int
     active_rounds: int
+    held_rounds: Mapping[str, int]
+    """Those that are not probed, by why."""
 
 
+@dataclass(eq=False)
 class AgentCollector(Collector):
-    """Tells the tally and the gauges as they are when it is asked."""
+    """Tells how the agent is when it is asked."""
 
-    def __init__(self, tally: Tally, look: Callable[[], Gauges], version: str) -> None:
-        self._tally = tally
-        self._look = look
-        self._version = version
+    look: Callable[[], Gauges]
+    version: str
 
     def collect(self) -> Iterator[Metric]:
         """The metrics."""
-        totals, gauges = self._tally.totals, self._look()
-        for name, says, number in (
-            ("probes_sent", "Probes sent", totals.sent),
-            ("replies", "Valid replies", totals.replies),
-            ("dropped", "Packets that the kernel dropped unread", totals.dropped),
-            ("send_errors", "Probes that the kernel refused", totals.unsent),
-            ("parts_uploaded", "Reply parts stored", self._tally.parts),
-        ):
-            yield CounterMetricFamily(_PREFIX + name, says, value=number)
-        invalid = CounterMetricFamily(
-            f"{_PREFIX}invalid", "Replies that failed validation", labels=["reason"]
-        )
-        for reason, number in sorted(self._tally.invalid.items()):
-            invalid.add_metric([reason], number)
-        yield invalid
+        now = self.look()
         for name, says, value in (
             (
                 "probing_rate",
-                "Probes a second that may be sent now",
-                gauges.probing_rate,
+                "Probes a second that may be sent now.",
+                now.probing_rate,
             ),
             (
                 "granted_rate",
-                "Probes a second while the Lease is held",
-                gauges.granted_rate,
+                "Probes a second that may be sent while the Lease is held.",
+                now.granted_rate,
             ),
-            ("lease_age_seconds", "Since the Lease was renewed", gauges.lease_age),
-            ("policy_age_seconds", "Since the policy was known", gauges.policy_age),
+            (
+                "lease_age_seconds",
+                "Since the last renewal of the Lease was asked for; none if not held.",
+                now.lease_age,
+            ),
+            (
+                "policy_age_seconds",
+                "For how long the policy may have changed unseen.",
+                now.policy_age,
+            ),
             (
                 "parts_waiting",
-                "Reply parts that wait for the store",
-                gauges.parts_waiting,
+                "Reply parts that wait for the store.",
+                now.parts_waiting,
             ),
-            ("active_rounds", "Rounds that are probed now", gauges.active_rounds),
+            (
+                "parts_waiting_bytes",
+                "Size of the reply parts that wait for the store.",
+                now.bytes_waiting,
+            ),
+            (
+                "parts_waiting_limit_bytes",
+                "Size of waiting parts from which on nothing is sent.",
+                now.bytes_limit,
+            ),
+            ("active_rounds", "Rounds that are probed now.", now.active_rounds),
         ):
+            found = GaugeMetricFamily(_PREFIX + name, says)
             if value is not None:
-                yield GaugeMetricFamily(_PREFIX + name, says, value=value)
-        build = GaugeMetricFamily(
-            f"{_PREFIX}build_info", "The version", labels=["version"]
+                found.add_metric([], value)
+            yield found
+        held = GaugeMetricFamily(
+            f"{_PREFIX}held_rounds",
+            "Rounds that are not probed, by the reason of their condition Ready.",
+            labels=["reason"],
         )
-        build.add_metric([self._version], 1)
+        for reason in HOLDS:
+            held.add_metric([reason], now.held_rounds.get(reason, 0))
+        yield held
+        build = GaugeMetricFamily(
+            f"{_PREFIX}build_info", "1, of the agent's version.", labels=["version"]
+        )
+        build.add_metric([self.version], 1)
         yield build
 
 
-def make_registry(
-    tally: Tally, look: Callable[[], Gauges], version: str
-) -> CollectorRegistry:
-    """A registry of the agent's metrics alone."""
+def make_registry() -> CollectorRegistry:
+    """A registry of this process: its memory and its time to begin with."""
+    # When a counter was made is nothing that anybody asks for.
+    disable_created_metrics()  # type: ignore[no-untyped-call]
     registry = CollectorRegistry()
-    registry.register(AgentCollector(tally, look, version))
+    ProcessCollector(registry=registry)
     return registry
-
-
-def grow_invalid(now: Statistics, before: dict[str, int]) -> dict[str, int]:
-    """By how much each reason grew."""
-    return {name: n - before.get(name, 0) for name, n in find_invalid(now).items()}

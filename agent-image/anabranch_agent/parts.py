@@ -13,6 +13,11 @@ if TYPE_CHECKING:
 
 TAIL_BYTES = 1 << 16
 """So much of a part's end says what it is."""
+INVALID = ("forged", "unplanned", "late", "excess")
+"""Replies to nothing that was asked, by the reason.
+
+Foreign ICMP is not among them: it belongs to other programs of the node.
+"""
 
 
 @dataclass(frozen=True)
@@ -30,11 +35,6 @@ class Totals:
         names = [field.name for field in fields(self)]
         return Totals(*(getattr(self, name) + getattr(other, name) for name in names))
 
-    def __sub__(self, other: Totals) -> Totals:
-        """The differences, number by number."""
-        names = [field.name for field in fields(self)]
-        return Totals(*(getattr(self, name) - getattr(other, name) for name in names))
-
 
 NOTHING = Totals()
 
@@ -44,19 +44,10 @@ def count(statistics: Statistics) -> Totals:
     return Totals(
         sent=statistics.sent,
         replies=statistics.replies,
-        invalid=sum(find_invalid(statistics).values()),
+        invalid=sum(getattr(statistics, reason) for reason in INVALID),
         unsent=statistics.unsent,
         dropped=statistics.dropped,
     )
-
-
-def find_invalid(statistics: Statistics) -> dict[str, int]:
-    """Replies to nothing that was asked, by the reason.
-
-    Foreign ICMP is not among them: it belongs to other programs of the node.
-    """
-    names = ("forged", "unplanned", "late", "excess")
-    return {name: getattr(statistics, name) for name in names}
 
 
 @dataclass(frozen=True)

@@ -104,7 +104,7 @@ class RoundRun:
 
     def view(self) -> View:
         """How it is now."""
-        hold = self._find_hold()
+        hold = self.find_hold()
         return View(
             generation=self.measured.metadata.generation,
             start_time=self._start_time,
@@ -118,6 +118,19 @@ class RoundRun:
             is_complete=self._is_complete,
             is_failed=self._is_failed,
         )
+
+    def find_hold(self) -> Hold | None:
+        """Why nothing is sent, by what matters most."""
+        if self.is_over and (self._is_complete or self._is_failed):
+            return self._trouble
+        match self.demand:
+            case Pause(hold):
+                return hold
+            case Probe(paused=paused):
+                slow = _SLOW if self.depot.is_slow else None
+                return self._trouble or slow or paused
+            case Leave() | Drop():
+                return _LEFT
 
     async def run(self) -> None:
         """Goes on until the Round is complete, failed, or not wanted any more."""
@@ -243,19 +256,6 @@ class RoundRun:
             words = f"{trouble.reason}: {trouble.message}" if trouble else "Probing"
             _log.info("%s: %s", self.name, words)
             self.changed()
-
-    def _find_hold(self) -> Hold | None:
-        """Why nothing is sent, by what matters most."""
-        if self.is_over and (self._is_complete or self._is_failed):
-            return self._trouble
-        match self.demand:
-            case Pause(hold):
-                return hold
-            case Probe(paused=paused):
-                slow = _SLOW if self.depot.is_slow else None
-                return self._trouble or slow or paused
-            case Leave() | Drop():
-                return _LEFT
 
     async def _complete(self) -> None:
         totals, parts = self._totals, self.uploads.parts

@@ -155,10 +155,13 @@ def test_health_and_metrics_tell_the_truth(theatre: Theatre) -> None:
             lines = told.splitlines()
             for line in (
                 'anabranch_measurements{state="complete"} 1.0',
-                'anabranch_agents{state="ready"} 2.0',
-                'anabranch_rounds{state="active"} 0.0',
+                'anabranch_agents{reason="PodReady",state="ready"} 2.0',
+                'anabranch_rounds{state="probing"} 0.0',
+                'anabranch_target_lists{state="ready"} 1.0',
+                'anabranch_jobs{component="results-job",state="complete"} 1.0',
+                "anabranch_policy_present 1.0",
                 "anabranch_operator_leading 1.0",
-                "anabranch_operator_failing_objects 0.0",
+                'anabranch_operator_failing_objects{kind="Measurement"} 0.0',
             ):
                 assert line in lines
 

@@ -6,13 +6,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from aiohttp import web
-from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from prometheus_client.registry import Collector
+    from prometheus_client import CollectorRegistry
 
 
 @dataclass(frozen=True)
@@ -23,7 +22,8 @@ class Health:
     """Why a restart would help; nothing if all is well."""
     find_hindrance: Callable[[], str]
     """What the operator waits for before it can do its work; nothing if it can."""
-    collector: Collector
+    registry: CollectorRegistry
+    """What it counts."""
 
     async def serve(self, port: int) -> web.AppRunner:
         """Serves /healthz, /readyz and /metrics, until the runner is cleaned up.
@@ -31,8 +31,6 @@ class Health:
         Raises:
             OSError: When the port is taken.
         """
-        registry = CollectorRegistry()
-        registry.register(self.collector)
 
         async def tell_health(_: web.Request) -> web.Response:
             return _answer(self.find_sickness())
@@ -41,7 +39,7 @@ class Health:
             return _answer(self.find_hindrance())
 
         async def tell_metrics(_: web.Request) -> web.Response:
-            text = generate_latest(registry)
+            text = generate_latest(self.registry)
             return web.Response(
                 body=text, headers={"Content-Type": CONTENT_TYPE_LATEST}
             )

@@ -1,49 +1,101 @@
-"""What Prometheus is told: counted when it asks, from what is in memory."""
+"""What Prometheus is told of the operator, and how looks at objects are counted."""
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter as Tally
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from prometheus_client.core import (
-    CounterMetricFamily,
-    GaugeMetricFamily,
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Histogram,
+    ProcessCollector,
+    disable_created_metrics,
 )
+from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from anabranch.reconcile.inventory import is_over
+from anabranch.control.census import Progress, count_objects
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterator
 
     from prometheus_client.core import Metric
 
-    from anabranch.api import Resource
     from anabranch.control.queue import WorkQueue
     from anabranch.control.watch import Key
     from anabranch.reconcile.inventory import Inventory
 
-_MEASUREMENT_STATES = ("Failed", "Complete", "Suspended", "Ready")
+LOOKED_AT = (
+    *("Measurement", "Agent", "TargetList", "ProbingPolicy"),
+    *("Node", "Orphans"),
+)
+"""The kinds of keys in the queue."""
+_SECONDS = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0)
+
+
+class Looks:
+    """Counts looks at objects, and how long they took."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._ended = Counter(
+            "anabranch_operator_reconciles",
+            "Looks at objects, by their kind and by how the look ended.",
+            ["kind", "outcome"],
+            registry=registry,
+        )
+        self._took = Histogram(
+            "anabranch_operator_reconcile_duration_seconds",
+            "How long looks at objects took, by their kind.",
+            ["kind"],
+            buckets=_SECONDS,
+            registry=registry,
+        )
+        for kind in LOOKED_AT:
+            self._took.labels(kind)
+            for outcome in ("done", "failed"):
+                self._ended.labels(kind, outcome)
+
+    def note(self, key: Key, seconds: float, error: Exception | None) -> None:
+        """Counts a look at the object of a key."""
+        kind, *_ = key
+        self._ended.labels(kind, "failed" if error else "done").inc()
+        self._took.labels(kind).observe(seconds)
 
 
 @dataclass(eq=False)
 class OperatorCollector(Collector):
-    """Counts what there is."""
+    """Tells how the operator is, and what there is, when it is asked."""
 
+    version: str
     queue: WorkQueue[Key]
     open_inventory: Callable[[], Inventory | None]
-    """The objects, once there are any."""
+    """The objects, once all of them are known."""
     is_leading: Callable[[], bool]
+    progress: Progress
 
-    def collect(self) -> Iterable[Metric]:
+    def collect(self) -> Iterator[Metric]:
         """All that is told."""
-        queue = self.queue
+        build = GaugeMetricFamily(
+            "anabranch_operator_build_info",
+            "1, of the operator's version.",
+            labels=["version"],
+        )
+        build.add_metric([self.version], 1)
+        yield build
         yield GaugeMetricFamily(
             "anabranch_operator_leading",
             "1 if this operator leads, 0 if it stands by.",
             value=self.is_leading(),
         )
+        yield from self._describe_queue()
+        inventory = self.open_inventory()
+        if inventory is not None:
+            yield from count_objects(inventory, self.progress)
+
+    def _describe_queue(self) -> Iterator[Metric]:
+        queue = self.queue
         yield GaugeMetricFamily(
             "anabranch_operator_queue_length",
             "Objects that are to be looked at, now or later.",
@@ -54,54 +106,21 @@ class OperatorCollector(Collector):
             "For how long the object that waits the longest is due.",
             value=queue.lag,
         )
-        yield GaugeMetricFamily(
+        failing = GaugeMetricFamily(
             "anabranch_operator_failing_objects",
-            "Objects whose last look ended with an error.",
-            value=len(queue.failures),
+            "Objects whose last look ended with an error, by their kind.",
+            labels=["kind"],
         )
-        reconciles = CounterMetricFamily(
-            "anabranch_operator_reconciles",
-            "Looks at objects, by how they ended.",
-            labels=["outcome"],
-        )
-        reconciles.add_metric(["done"], queue.done)
-        reconciles.add_metric(["failed"], queue.failed)
-        yield reconciles
-        inventory = self.open_inventory()
-        if inventory is not None:
-            yield from _count_objects(inventory)
+        counts = Tally(kind for kind, *_ in queue.failures)
+        for kind in LOOKED_AT:
+            failing.add_metric([kind], counts[kind])
+        yield failing
 
 
-def _count_objects(inventory: Inventory) -> Iterable[Metric]:
-    states = Counter(
-        _find_state(each) for found in inventory.measurements.values() for each in found
-    )
-    measurements = GaugeMetricFamily(
-        "anabranch_measurements", "Measurements, by state.", labels=["state"]
-    )
-    for state in (*_MEASUREMENT_STATES, "Waiting"):
-        measurements.add_metric([state.lower()], states[state])
-    yield measurements
-    rounds = [
-        each
-        for (by, _), found in inventory.rounds.items()
-        for each in found
-        if by == "agent"
-    ]
-    over = sum(map(is_over, rounds))
-    gauge = GaugeMetricFamily(
-        "anabranch_rounds", "Rounds that there are, by state.", labels=["state"]
-    )
-    gauge.add_metric(["active"], len(rounds) - over)
-    gauge.add_metric(["over"], over)
-    yield gauge
-    agents = inventory.find_agents().values()
-    ready = sum(agent.holds("Ready") for agent in agents)
-    gauge = GaugeMetricFamily("anabranch_agents", "Agents, by state.", labels=["state"])
-    gauge.add_metric(["ready"], ready)
-    gauge.add_metric(["unready"], len(agents) - ready)
-    yield gauge
-
-
-def _find_state(measurement: Resource) -> str:
-    return next((s for s in _MEASUREMENT_STATES if measurement.holds(s)), "Waiting")
+def make_registry() -> CollectorRegistry:
+    """A registry of this process: its memory and its time to begin with."""
+    # When a counter was made is nothing that anybody asks for.
+    disable_created_metrics()  # type: ignore[no-untyped-call]
+    registry = CollectorRegistry()
+    ProcessCollector(registry=registry)
+    return registry

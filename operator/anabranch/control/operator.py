@@ -9,6 +9,7 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 import kopf
@@ -17,9 +18,10 @@ from anabranch.api import KINDS
 from anabranch.api.resource import API_VERSION
 from anabranch.cluster.client import NOT_FOUND, RefusedError, UnreachableError
 from anabranch.cluster.objects import Objects, Place
+from anabranch.control.census import Progress
 from anabranch.control.election import Election
 from anabranch.control.health import Health
-from anabranch.control.metrics import OperatorCollector
+from anabranch.control.metrics import Looks, OperatorCollector, make_registry
 from anabranch.control.queue import WorkQueue
 from anabranch.control.watch import Watches, make_settings
 from anabranch.reconcile.agent import Agents
@@ -33,6 +35,8 @@ from anabranch.reconcile.toolbox import Toolbox
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
+
+    from prometheus_client import CollectorRegistry
 
     from anabranch.cluster.client import Cluster
     from anabranch.control.watch import Key
@@ -69,13 +73,24 @@ class Operator:
     """Where it tells how it is."""
     watches: Watches = field(init=False)
     queue: WorkQueue[Key] = field(init=False)
+    registry: CollectorRegistry = field(default_factory=make_registry)
+    """What Prometheus is told."""
     _reconcilers: Mapping[str, Reconcile] = field(default_factory=dict)
     _hindrance: str = "it starts"
     _is_leading: bool = False
 
     def __post_init__(self) -> None:
-        settings = self.settings
-        self.queue = WorkQueue(self._reconcile, time.monotonic)
+        settings, clock = self.settings, time.monotonic
+        self.queue = WorkQueue(self._reconcile, clock, Looks(self.registry).note)
+        self.registry.register(
+            OperatorCollector(
+                version("anabranch"),
+                self.queue,
+                self._find_inventory,
+                lambda: self._is_leading,
+                Progress(clock),
+            )
+        )
         self.watches = Watches(
             settings.namespace,
             self.queue.add,
@@ -92,13 +107,7 @@ class Operator:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop.set)
-        health = Health(
-            self._find_sickness,
-            lambda: self._hindrance,
-            OperatorCollector(
-                self.queue, self._find_inventory, lambda: self._is_leading
-            ),
-        )
+        health = Health(self._find_sickness, lambda: self._hindrance, self.registry)
         runner = await health.serve(self.port)
         try:
             async with asyncio.TaskGroup() as tasks:
@@ -241,7 +250,8 @@ class Operator:
         }
 
     def _find_inventory(self) -> Inventory | None:
-        return self.watches.open_inventory() if self.watches.is_open else None
+        """The objects; none until all are known, which is when something is due."""
+        return self.watches.open_inventory() if self._reconcilers else None
 
     def _find_sickness(self) -> str:
         lag = self.queue.lag

@@ -28,11 +28,10 @@ class WorkQueue(Generic[_Key]):
     reconcile: Callable[[_Key], Awaitable[float | None]]
     """Works on a key; gives the seconds after which it is to be looked at again."""
     clock: Callable[[], float]
+    worked: Callable[[_Key, float, Exception | None], None]
+    """Told the key, the seconds and the error of each work that ended."""
     failures: dict[_Key, int] = field(default_factory=dict)
     """How often each key failed in a row."""
-    done: int = 0
-    """How often a key was worked on without an error."""
-    failed: int = 0
     _due: dict[_Key, float] = field(default_factory=dict)
     _heap: list[tuple[float, int, _Key]] = field(default_factory=list)
     _active: set[_Key] = field(default_factory=set)
@@ -67,12 +66,14 @@ class WorkQueue(Generic[_Key]):
     async def _work(self) -> None:
         while True:
             key = await self._take()
+            began = self.clock()
             try:
                 again = await self.reconcile(key)
             except Exception as error:  # noqa: BLE001 (tried again, and told)
+                self.worked(key, self.clock() - began, error)
                 self._fail(key, error)
             else:
-                self.done += 1
+                self.worked(key, self.clock() - began, None)
                 self.failures.pop(key, None)
                 if again is not None:
                     self.add(key, again)
@@ -81,7 +82,6 @@ class WorkQueue(Generic[_Key]):
                 self._changed.set()
 
     def _fail(self, key: _Key, error: Exception) -> None:
-        self.failed += 1
         count = self.failures[key] = self.failures.get(key, 0) + 1
         wait = min(FIRST_BACKOFF * 2 ** (count - 1), LAST_BACKOFF)
         _log.warning(

@@ -71,11 +71,6 @@ class Watches:
         if watch_nodes:
             self._watch("", "nodes", self._index_node, self._on_node)
 
-    @property
-    def is_open(self) -> bool:
-        """Whether kopf has started."""
-        return bool(self._indices)
-
     def open_inventory(self) -> Inventory:
         """The objects; there are none before kopf has started."""
         found = self._indices

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -82,7 +83,9 @@ class Place:
 def place(tmp_path: Path) -> Place:
     """An empty store, and an empty folder."""
     store, folder = tmp_path / "store", tmp_path / "parts"
-    depot = Depot(DirectoryStore(store), KEYS, patience=5)
+    depot = Depot(
+        DirectoryStore(store), KEYS, patience=5, measure=lambda _: nullcontext()
+    )
     uploaded: list[None] = []
     uploads = Uploads(folder, depot, lambda: uploaded.append(None))
     return Place(store, folder, depot, uploads, uploaded)

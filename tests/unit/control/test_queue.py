@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections import Counter
 from dataclasses import dataclass, field
 
@@ -24,6 +25,18 @@ class Works:
     tried: Counter[str] = field(default_factory=Counter)
     active: set[str] = field(default_factory=set)
     most: int = 0
+    told: Counter[tuple[str, bool]] = field(default_factory=Counter)
+    """How often each key was told of, by whether it failed."""
+
+    def make_queue(self) -> WorkQueue[str]:
+        """A queue of such works, by the clock of the loop."""
+        clock = asyncio.get_running_loop().time
+        return WorkQueue(self.reconcile, clock, self.note)
+
+    def note(self, key: str, seconds: float, error: Exception | None) -> None:
+        """Is told of each work."""
+        assert seconds >= 0
+        self.told[key, error is not None] += 1
 
     async def reconcile(self, key: str) -> float | None:
         """Takes some time, and may fail."""
@@ -53,7 +66,7 @@ def run_queue(works: Works, keys: list[str], seconds: float) -> WorkQueue[str]:
     """Works on keys for some time."""
 
     async def run() -> WorkQueue[str]:
-        queue = WorkQueue(works.reconcile, asyncio.get_running_loop().time)
+        queue = works.make_queue()
         for key in keys:
             queue.add(key)
         await run_for(queue, seconds)
@@ -76,7 +89,7 @@ def test_what_happens_meanwhile_is_not_missed() -> None:
     works = Works(seconds=0.05)
 
     async def run() -> None:
-        queue = WorkQueue(works.reconcile, asyncio.get_running_loop().time)
+        queue = works.make_queue()
         queue.add("a")
         task = asyncio.create_task(queue.run(3))
         await asyncio.sleep(0.02)
@@ -95,7 +108,8 @@ def test_an_error_is_tried_again_later_and_later() -> None:
     works = Works(fails=1)
     queue = run_queue(works, ["a", "b"], FIRST_BACKOFF + 0.3)
     assert works.done == {"a": 1, "b": 1}
-    assert (queue.done, queue.failed, queue.failures) == (2, 2, {})
+    assert queue.failures == {}
+    assert works.told == dict.fromkeys(itertools.product("ab", (True, False)), 1)
     stubborn = run_queue(Works(fails=99), ["a"], 0.1)
     assert stubborn.failures == {"a": 1}
     assert LAST_BACKOFF > FIRST_BACKOFF
@@ -109,7 +123,7 @@ def test_a_key_is_looked_at_again_when_it_asks_for_it() -> None:
     patient = Works(again=60, seconds=0)
 
     async def run() -> None:
-        queue = WorkQueue(patient.reconcile, asyncio.get_running_loop().time)
+        queue = patient.make_queue()
         queue.add("a")
         task = asyncio.create_task(queue.run(1))
         await asyncio.sleep(0.05)
@@ -125,7 +139,8 @@ def test_a_key_is_looked_at_again_when_it_asks_for_it() -> None:
 def test_lag_is_of_what_is_due_and_not_worked_on() -> None:
     """That is what a queue which hangs shows."""
     now = [100.0]
-    queue: WorkQueue[str] = WorkQueue(Works().reconcile, lambda: now[0])
+    works = Works()
+    queue = WorkQueue(works.reconcile, lambda: now[0], works.note)
     queue.add("later", after=50)
     assert queue.lag == 0
     queue.add("now")

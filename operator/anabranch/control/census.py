@@ -1,0 +1,232 @@
+"""What there is, by state: counted for Prometheus when it asks."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from prometheus_client.core import GaugeMetricFamily
+
+from anabranch.manifests.labels import COMPONENT, Component
+from anabranch.reconcile.inventory import is_over
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    from prometheus_client.core import Metric
+
+    from anabranch.api import Agent, Measurement, Resource, Round
+    from anabranch.api.round import RoundStatus
+    from anabranch.reconcile.inventory import Inventory
+    from anabranch.reconcile.views import JobView
+
+HINDRANCES = (
+    *("NoPolicy", "ProbingStopped", "PolicyLimit"),
+    *("AgentMissing", "AgentTwice", "AgentNotAllowed", "WaitingForAgents"),
+    *("TargetListMissing", "TargetListNotReady", "NotYet", "AgentsUnavailable"),
+    *("AgentsFailed", "ResultsFailed", "DeadlineExceeded", "StartDeadlineExceeded"),
+    *("RunIdUsed", "NameTaken", "Counting", "Refused"),
+)
+"""Why a Measurement does not go on, as its condition Ready says."""
+AGENT_REASONS = {
+    "ready": ("PodReady", "Draining"),
+    "unready": (
+        *("PodNotReady", "PodEnded", "PodMissing", "PodEnding", "Replacing"),
+        *("PodForbidden", "NodeTaken", "NameTaken"),
+    ),
+}
+"""The reasons of an Agent's condition Ready, by whether it holds."""
+_UNSEEN = "Unseen"
+"""The reason of what was not looked at yet."""
+_OTHER = "Other"
+"""Any other one: so the series are as many as there are words here."""
+_ENDS = ("Failed", "Complete", "Suspended", "Stalled", "Ready")
+"""What a Measurement's state is called after: the first of these that holds."""
+_OF_ROUNDS = ("probing", "waiting", "suspended", "complete", "failed")
+_OF_JOBS = ("active", "complete", "failed")
+_JOBS = (
+    Component.LIST_JOB,
+    Component.COUNT_JOB,
+    Component.STEP_JOB,
+    Component.RESULTS_JOB,
+)
+
+
+@dataclass
+class Progress:
+    """For how long Rounds that are to be probed have told nothing new.
+
+    Since they were first counted: a status does not say when it was written.
+    """
+
+    clock: Callable[[], float]
+    _told: dict[str, tuple[RoundStatus, float]] = field(default_factory=dict)
+    """By UID the last status that was another one, and when it was seen."""
+
+    def find_oldest(self, rounds: Iterable[Round]) -> float:
+        """The seconds of the one that has told nothing for longest; 0 without any."""
+        now, told = self.clock(), {}
+        for each in rounds:
+            uid = each.metadata.uid
+            status, since = self._told.get(uid, (each.status, now))
+            told[uid] = (each.status, now if status != each.status else since)
+        self._told = told
+        return max((now - since for _, since in told.values()), default=0.0)
+
+
+def count_objects(inventory: Inventory, progress: Progress) -> Iterator[Metric]:
+    """All that is told of objects."""
+    measurements = [m for found in inventory.measurements.values() for m in found]
+    yield from _count_measurements(measurements)
+    rounds = [
+        each
+        for (by, _), found in inventory.rounds.items()
+        for each in found
+        if by == "agent"
+    ]
+    yield from _count_rounds(rounds, progress)
+    yield _count_agents(list(inventory.find_agents().values()))
+    lists = [each for found in inventory.lists.values() for each in found]
+    yield _count(
+        "anabranch_target_lists",
+        "TargetLists, by state.",
+        ("ready", "stalled", "waiting"),
+        map(_find_list_state, lists),
+    )
+    yield _count_jobs([job for found in inventory.jobs.values() for job in found])
+    policy = inventory.find_policy()
+    yield GaugeMetricFamily(
+        "anabranch_policy_present",
+        "1 if there is a ProbingPolicy that counts, 0 if nothing may be sent.",
+        value=policy is not None,
+    )
+    yield GaugeMetricFamily(
+        "anabranch_policy_stopped",
+        "1 if the ProbingPolicy stops all probing.",
+        value=policy is not None and policy.spec.stop,
+    )
+
+
+def _count_measurements(measurements: Sequence[Measurement]) -> Iterator[Metric]:
+    states = [(each, _find_state(each)) for each in measurements]
+    names = (*(name.lower() for name in _ENDS), "waiting")
+    yield _count(
+        "anabranch_measurements",
+        "Measurements, by state.",
+        names,
+        (state for _, state in states),
+    )
+    hindered = [m for m, state in states if state in {"failed", "stalled", "waiting"}]
+    yield _count(
+        "anabranch_measurements_hindered",
+        "Measurements that do not go on, by the reason of their condition Ready.",
+        (*HINDRANCES, _UNSEEN, _OTHER),
+        (_find_reason(each, HINDRANCES) for each in hindered),
+        label="reason",
+    )
+
+
+def _count_rounds(rounds: Sequence[Round], progress: Progress) -> Iterator[Metric]:
+    yield _count(
+        "anabranch_rounds",
+        "Rounds that there are, by state.",
+        _OF_ROUNDS,
+        map(_find_round_state, rounds),
+    )
+    active = [each for each in rounds if not is_over(each)]
+    yield GaugeMetricFamily(
+        "anabranch_rounds_planned_probes",
+        "Probes that the plans of Rounds that are not over ask for.",
+        value=sum(each.spec.plan.probes for each in active),
+    )
+    yield GaugeMetricFamily(
+        "anabranch_rounds_sent_probes",
+        "Probes sent for Rounds that are not over, as these last told.",
+        value=sum(each.status.probes_sent or 0 for each in active),
+    )
+    yield GaugeMetricFamily(
+        "anabranch_rounds_silent_seconds",
+        "For how long the Round that is silent for longest has told nothing new.",
+        value=progress.find_oldest(r for r in active if not r.spec.suspend),
+    )
+
+
+def _count_agents(agents: Sequence[Agent]) -> Metric:
+    found = Counter(
+        (state, _find_reason(each, AGENT_REASONS[state]))
+        for each in agents
+        for state in ("ready" if each.holds("Ready") else "unready",)
+    )
+    family = GaugeMetricFamily(
+        "anabranch_agents",
+        "Agents, by state and the reason of their condition Ready.",
+        labels=["state", "reason"],
+    )
+    for state, reasons in AGENT_REASONS.items():
+        rest = (_OTHER,) if state == "ready" else (_UNSEEN, _OTHER)
+        for reason in (*reasons, *rest):
+            family.add_metric([state, reason], found[state, reason])
+    return family
+
+
+def _count_jobs(jobs: Sequence[JobView]) -> Metric:
+    found = Counter((job.labels.get(COMPONENT), _find_job_state(job)) for job in jobs)
+    family = GaugeMetricFamily(
+        "anabranch_jobs",
+        "Jobs that there are, by what they are for and by state.",
+        labels=["component", "state"],
+    )
+    for component in _JOBS:
+        for state in _OF_JOBS:
+            family.add_metric([component, state], found[component, state])
+    return family
+
+
+def _count(
+    name: str,
+    says: str,
+    words: Sequence[str],
+    found: Iterable[str],
+    label: str = "state",
+) -> Metric:
+    """How often each of some words is found, 0 too."""
+    counts = Counter(found)
+    family = GaugeMetricFamily(name, says, labels=[label])
+    for word in words:
+        family.add_metric([word], counts[word])
+    return family
+
+
+def _find_state(measurement: Measurement) -> str:
+    return next((s.lower() for s in _ENDS if measurement.holds(s)), "waiting")
+
+
+def _find_reason(about: Resource, known: Sequence[str]) -> str:
+    ready = about.find_condition("Ready")
+    if ready is None:
+        return _UNSEEN
+    return ready.reason if ready.reason in known else _OTHER
+
+
+def _find_list_state(target_list: Resource) -> str:
+    if target_list.holds("Ready"):
+        return "ready"
+    return "stalled" if target_list.holds("Stalled") else "waiting"
+
+
+def _find_round_state(found: Round) -> str:
+    # Not of the spec that there is: its agent says little about a change of rate.
+    holding = {c.type for c in found.status.conditions if c.status == "True"}
+    for kind in ("Failed", "Complete"):
+        if kind in holding:
+            return kind.lower()
+    if found.spec.suspend:
+        return "suspended"
+    return "probing" if "Ready" in holding else "waiting"
+
+
+def _find_job_state(job: JobView) -> str:
+    if job.is_failed:
+        return "failed"
+    return "complete" if job.is_complete else "active"
