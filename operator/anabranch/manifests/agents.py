@@ -94,12 +94,15 @@ def _build_spec(settings: Settings, agent: Agent) -> dict[str, Any]:
             "ANABRANCH_HOST_IP": "status.hostIP",
         }.items()
     ]
-    probe = {"port": agents.health_port}
+    port = agents.health_port
+    probe = {"port": port}
     container = {
         "name": Component.AGENT.value,
         "image": agents.image,
         "imagePullPolicy": agents.image_pull_policy,
         "resources": agents.resources,
+        # By this name Prometheus finds it, and by the number the scheduler.
+        "ports": [{"name": "health", "containerPort": port, "hostPort": port}],
         "securityContext": _build_security(agents),
         "volumeMounts": [{"name": "scratch", "mountPath": SCRATCH}],
         "livenessProbe": {
