@@ -7,11 +7,13 @@ UV := $(or $(shell command -v uv),build/uv/bin/uv)
 RUN := .venv/bin/
 # Builds a Go program unless it is there, and prints its path.
 BINARY := PYTHONPATH=tests $(RUN)python -m devcluster.binaries
+# Of Go, for tests that need no cluster.
+PROGRAMS := apiserver helm versitygw
 # Which cluster of this machine, and how many nodes it has.
 NUMBER := 0
 NODES := 2
 
-.PHONY: setup lint test test-local test-cluster survival statistics demo demo-k8s bench crds wheels \
+.PHONY: setup lint test test-local test-engine test-cluster survival statistics demo demo-k8s bench crds wheels \
     images cluster-up cluster-down
 
 setup: $(filter build/%,$(UV))
@@ -40,17 +42,24 @@ lint: setup
 	cd $(ENGINE) && $(CARGO) clippy --locked --all-targets -- --deny warnings
 	cd tests/devcluster/go && test -z "$$(gofmt -l .)"
 
-test: test-local test-cluster
+# Two at a time, since most of them wait; those of the cluster are one of the two.
+PYTEST := $(RUN)pytest --numprocesses 2 --dist loadgroup --no-loadscope-reorder
 
-# All but what takes a cluster, which the next target builds and starts.
-test-local: setup
+test: images test-engine
+	$(BINARY) $(PROGRAMS) kube pause >/dev/null
+	$(PYTEST)
+
+# All but what takes a cluster.
+test-local: test-engine
+	$(BINARY) $(PROGRAMS) >/dev/null
+	$(PYTEST) --ignore tests/cluster
+
+test-engine: setup
 	@sh .ci/prerequisites tests
 	cd $(ENGINE) && $(CARGO) test --locked
-	$(BINARY) apiserver helm versitygw >/dev/null
-	$(RUN)pytest --numprocesses 2 --dist loadfile --ignore tests/cluster
 
 test-cluster: images
-	$(BINARY) kube pause versitygw >/dev/null
+	$(BINARY) $(PROGRAMS) kube pause >/dev/null
 	$(RUN)pytest tests/cluster
 
 statistics: setup
@@ -59,7 +68,7 @@ statistics: setup
 
 # Each takes a minute or two; the first one is among the tests.
 survival: images
-	$(BINARY) kube pause versitygw helm >/dev/null
+	$(BINARY) $(PROGRAMS) kube pause >/dev/null
 	$(RUN)pytest -m "" tests/cluster/test_survival.py
 
 demo: setup

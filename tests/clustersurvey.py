@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -28,8 +29,14 @@ class Survey:
     demo: Demo
     kubectl: Kubectl
 
-    def start(self, rate: int = RATE, tool: str = "diamondMiner") -> None:
-        """Has it begin."""
+    def start(
+        self,
+        rate: int = RATE,
+        tool: str = "diamondMiner",
+        target: str = "240.0.0.0/20",
+        **more: Any,
+    ) -> None:
+        """Has it begin; ``more`` are fields of the Measurement."""
         entry = {
             "name": "all",
             "selector": {"matchLabels": {"team": "tests"}},
@@ -37,8 +44,8 @@ class Survey:
             "probingRate": rate,
         }
         kinds: dict[str, dict[str, Any]] = {
-            "TargetList": {"entries": [{"target": "240.0.0.0/20"}]},
-            "Measurement": {tool: {}, "agents": [entry], "minAgents": 2},
+            "TargetList": {"entries": [{"target": target}]},
+            "Measurement": {tool: {}, "agents": [entry], "minAgents": 2} | more,
         }
         manifests = [
             {
@@ -50,6 +57,17 @@ class Survey:
             for kind, spec in kinds.items()
         ]
         self.kubectl.apply(yaml.safe_dump_all(manifests))
+
+    def change(self, **spec: Any) -> None:
+        """Changes fields of the Measurement."""
+        patch = json.dumps({"spec": spec})
+        words = ("patch", "measurement", "survey", "--type=merge")
+        self.kubectl.run(*words, f"--patch={patch}")
+
+    def wait_reason(self, reason: str, seconds: float = 60) -> None:
+        """Waits until it is ready, or not, for a reason."""
+        path = "jsonpath={.status.conditions[?(@.type=='Ready')].reason}"
+        self.kubectl.wait("measurement/survey", f"{path}={reason}", seconds)
 
     def wait_probing(self) -> None:
         """Waits until both agents probe, and have not done so for long."""

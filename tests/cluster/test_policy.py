@@ -30,8 +30,7 @@ def test_a_stop_is_obeyed_within_seconds(
         before = [count_frames(node) for node in cluster.nodes]
         time.sleep(3)
         assert [count_frames(node) for node in cluster.nodes] == before
-        reason = "jsonpath={.status.conditions[?(@.type=='Ready')].reason}"
-        kubectl.wait("measurement/survey", f"{reason}=ProbingStopped")
+        survey.wait_reason("ProbingStopped")
     finally:
         installed.system.run(*words, patch % "false")
     status, links = survey.finish()

@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 from enum import StrEnum
 
+from anabranch.cluster.objects import MANAGER
+
 PREFIX = "anabranch.dev"
 COMPONENT = f"{PREFIX}/component"
 AGENT = f"{PREFIX}/agent"
@@ -13,7 +15,6 @@ TARGET_LIST = f"{PREFIX}/target-list-uid"
 ENROLLED = f"{PREFIX}/enrolled"
 TEMPLATE = f"{PREFIX}/template"
 """The hash of what a pod was made of."""
-MANAGER = "anabranch-operator"
 SELECTOR = f"app.kubernetes.io/managed-by={MANAGER}"
 """What the operator made."""
 _HASH_DIGITS = 7

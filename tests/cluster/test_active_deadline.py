@@ -1,0 +1,29 @@
+"""A survey that takes too long."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from clustersurvey import Survey, count_frames
+
+if TYPE_CHECKING:
+    from devcluster.cluster import Cluster
+    from devcluster.demo import Demo
+    from devcluster.kubectl import Kubectl
+
+
+def test_a_survey_that_takes_too_long_delivers_what_it_found(
+    cluster: Cluster, installed: Demo, kubectl: Kubectl
+) -> None:
+    """Agents stop, their last parts are looked at, and it fails with its results."""
+    survey = Survey(cluster, installed, kubectl)
+    survey.start(tool="yarrp", rate=20, activeDeadlineSeconds=25)
+    survey.wait_probing()
+    kubectl.wait("measurement/survey", "condition=Failed", 120)
+    survey.wait_reason("DeadlineExceeded")
+    status = kubectl.get("measurement/survey")["status"]
+    assert status["totals"]["links"] == len(installed.read_links(status)) > 0
+    before = [count_frames(node) for node in cluster.nodes]
+    time.sleep(3)
+    assert [count_frames(node) for node in cluster.nodes] == before
