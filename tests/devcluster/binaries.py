@@ -29,6 +29,8 @@ class Program:
 
     folder: Path
     package: str
+    tags: str = ""
+    """What of it is built, and what is left out."""
 
     @property
     def name(self) -> str:
@@ -50,7 +52,12 @@ PAUSE = Program(KUBERNETES, "./pause")
 HELM = Program(KUBERNETES, "helm.sh/helm/v3/cmd/helm")
 KWOK = Program(_HERE / "kwok", "sigs.k8s.io/kwok/cmd/kwok")
 VERSITYGW = Program(_HERE / "versitygw", "github.com/versity/versitygw/cmd/versitygw")
-PROGRAMS = (APISERVER, KUBE, PAUSE, HELM, KWOK, VERSITYGW)
+# Of all that it can look for targets in, Kubernetes alone.
+_TAGS = "remove_all_sd,enable_kubernetes_sd"
+_PROMETHEUS = "github.com/prometheus/prometheus/cmd"
+PROMETHEUS = Program(_HERE / "prometheus", f"{_PROMETHEUS}/prometheus", _TAGS)
+PROMTOOL = Program(_HERE / "prometheus", f"{_PROMETHEUS}/promtool", _TAGS)
+PROGRAMS = (APISERVER, KUBE, PAUSE, HELM, KWOK, VERSITYGW, PROMETHEUS, PROMTOOL)
 
 
 def cache_folder() -> Path:
@@ -68,6 +75,7 @@ def build(program: Program) -> Path:
         RuntimeError: With the compiler's words, when it can't be built.
     """
     sources = b"".join(file.read_bytes() for file in sorted(program.sources))
+    sources += program.tags.encode()
     folder = cache_folder() / "go" / hashlib.sha256(sources).hexdigest()[:16]
     binary = folder / program.name
     folder.mkdir(parents=True, exist_ok=True)
@@ -100,6 +108,7 @@ def _compile(program: Program, binary: Path) -> None:
     tell(f"building {program.name} into {binary.parent}: some minutes, once")
     flags = f"-s -w {_stamp()}" if program.folder == KUBERNETES else "-s -w"
     options = ["-trimpath", "-buildvcs=false", f"-ldflags={flags}"]
+    options += [f"-tags={program.tags}"] if program.tags else []
     half_built = binary.with_suffix(".new")
     # Packages that an earlier build has got to are in Go's own cache.
     ask = ["list", "-deps", "-f={{if .Stale}}{{.ImportPath}}{{end}}"]

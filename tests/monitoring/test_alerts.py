@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
+from devcluster.binaries import PROMTOOL, build
 from devcluster.process import run_tool
 from exposition import find_selectors, list_samples
 
@@ -238,12 +239,12 @@ def run_promtool(tmp_path: Path, *tests: dict[str, Any]) -> None:
         "tests": list(tests),
     }
     file.write_text(yaml.safe_dump(content))
-    run_tool("promtool", "test", "rules", file)
+    run_tool(build(PROMTOOL), "test", "rules", file)
 
 
 def test_promtool_takes_the_rules() -> None:
     """They are valid, and none of them is there twice."""
-    said = run_tool("promtool", "check", "rules", "--lint-fatal", RULES)
+    said = run_tool(build(PROMTOOL), "check", "rules", "--lint-fatal", RULES)
     assert f"{len(read_rules())} rules found" in said
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from prometheus_client.exposition import generate_latest
 
+from devcluster.binaries import PROMTOOL, build
 from devcluster.process import run_tool
 from exposition import watch_agent, watch_operator
 
@@ -52,6 +53,6 @@ def test_the_page_has_a_line_for_each_metric(
 def test_promtool_finds_no_fault(watch: Callable[[], CollectorRegistry]) -> None:
     """Names, units and texts are as Prometheus wants them; and they are not many."""
     text = generate_latest(watch()).decode()
-    assert run_tool("promtool", "check", "metrics", stdin=text) == ""
+    assert run_tool(build(PROMTOOL), "check", "metrics", stdin=text) == ""
     samples = [line for line in text.splitlines() if not line.startswith("#")]
     assert len(samples) < SAMPLES
