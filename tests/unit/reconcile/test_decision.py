@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from anabranch.api import Agent, Measurement, Round, TargetList
-from anabranch.api.policy import ProbingPolicySpec
-from anabranch.manifests.rounds import build_round, name_step
+from anabranch.api import Agent
+from anabranch.manifests.rounds import name_step
 from anabranch.reconcile.decision import decide
 from anabranch.reconcile.observation import (
-    AgentView,
     ChangeRound,
     CreateJob,
     CreateRound,
@@ -21,126 +19,28 @@ from anabranch.reconcile.observation import (
     DeleteJob,
     DeleteRound,
     ExpireJob,
-    Observation,
     PutRoster,
     RunView,
 )
-from anabranch.reconcile.start import make_roster
-from anabranch.reconcile.views import JobView
-from anabranch.rounds.outcome import Outcome, PlanSummary
 from anabranch.rounds.steps import FIRST, Step
 from anabranch.runs.report import Findings
+from observations import (
+    BUCKET,
+    DIGEST,
+    NOW,
+    SUMMARY,
+    go_on,
+    make_job,
+    make_outcome,
+    make_round,
+    read_kind,
+    ready,
+    see,
+    start,
+)
 
 if TYPE_CHECKING:
     from anabranch.api.resource import Condition
-
-NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
-DIGEST = f"sha256:{'0' * 64}"
-SUMMARY = PlanSummary(DIGEST, 1, 600)
-HEAD = {"apiVersion": "anabranch.dev/v1alpha1"}
-BUCKET = "bucket"
-
-
-def read_kind(kind: Any, name: str, spec: dict[str, Any], **more: Any) -> Any:
-    """An object as the API server has it."""
-    metadata: dict[str, Any] = {"name": name, "namespace": "research"}
-    metadata["uid"] = f"uid-{name}"
-    metadata |= {"generation": 1, "labels": {"team": "a"}}
-    head = HEAD | {"kind": kind.__name__, "metadata": metadata}
-    return kind.read(head | {"spec": spec} | more)
-
-
-def ready(kind: str = "Ready") -> dict[str, Any]:
-    """A status with one condition that holds."""
-    condition = {
-        "type": kind,
-        "status": "True",
-        "reason": kind,
-        "message": "",
-        "lastTransitionTime": "2026-11-24T00:00:00Z",
-    }
-    return {"observedGeneration": 1, "conditions": [condition]}
-
-
-def see(count: int = 2, **spec: Any) -> Observation:
-    """A measurement with all that it takes to start."""
-    everyone = {"name": "all", "selector": {}, "targetList": "list"}
-    measurement = {"diamondMiner": {}, "agents": [everyone], **spec}
-    status = ready() | {"digest": DIGEST}
-    target_list = {"entries": [{"target": "240.0.0.0/24"}]}
-    views = {
-        f"agent{n}": AgentView(
-            agent=read_kind(Agent, f"agent{n}", {"nodeName": f"n{n}"}),
-            is_ready=True,
-            message="",
-            is_outdated=False,
-        )
-        for n in range(1, count + 1)
-    }
-    return Observation(
-        measurement=read_kind(Measurement, "survey", measurement),
-        now=NOW,
-        policy=ProbingPolicySpec(contact="me@here"),
-        agents=views,
-        lists={"list": read_kind(TargetList, "list", target_list, status=status)},
-        rounds={},
-        jobs={},
-    )
-
-
-def go_on(seen: Observation, decision: Decision) -> Observation:
-    """The same once the status is said."""
-    update = {"status": decision.status}
-    return replace(seen, measurement=seen.measurement.model_copy(update=update))
-
-
-def start(**spec: Any) -> Observation:
-    """A measurement whose run has started, with its roster."""
-    seen = see(**spec)
-    seen = go_on(seen, decide(seen, BUCKET))
-    status = seen.measurement.status
-    roster = make_roster(seen, status.target_lists, status.start_time)
-    return replace(seen, roster=roster)
-
-
-def make_outcome(step: Step, following: Step | None, **more: Any) -> Outcome:
-    """What a step came to."""
-    counts: dict[str, Any] = dict.fromkeys(
-        ("links", "prefixes", "amplified", "looping"), 1
-    )
-    return Outcome(
-        step=str(step),
-        probes=600,
-        replies=500,
-        **counts,
-        next=str(following) if following else None,
-        probes_left=0,
-        **({"is_cut": False} | more),
-    )
-
-
-def make_round(seen: Observation, agent: str, step: Step, status: Any = None) -> Round:
-    """The Round of a step."""
-    manifest = build_round(
-        seen.measurement, seen.agents[agent].agent, step, SUMMARY, 1000
-    )
-    metadata = manifest["metadata"] | {"uid": manifest["metadata"]["name"]}
-    del metadata["ownerReferences"]
-    body = manifest | {"metadata": metadata}
-    return Round.read(body | ({"status": status} if status else {}))
-
-
-def make_job(name: str, *, fails: str = "", expires: bool = False) -> JobView:
-    """A Job that is over."""
-    return JobView(
-        name=name,
-        uid=f"uid-{name}",
-        labels={},
-        is_complete=not fails,
-        is_failed=bool(fails),
-        message=fails,
-        expires=expires,
-    )
 
 
 def read_ready(decision: Decision) -> tuple[str, str]:
