@@ -27,7 +27,7 @@ from anabranch.rounds.outcome import Rules
 from anabranch.rounds.steps import Step
 from anabranch.store.directory import DirectoryStore
 from anabranch.store.keys import RunKeys
-from anabranch.warehouse.engine import open_engine
+from anabranch.warehouse.embedded import open_embedded
 from anabranch.warehouse.job import RoundJob
 from diamondminer import DiamondMiner as Peer
 
@@ -154,7 +154,7 @@ def main() -> None:
         targets = make_targets(store.path(KEYS.targets))
         replies = make_parts(store, targets)
         rules = Rules(DiamondMiner(), 10, EPSILON, 1, 255, drop_private=False)
-        engine = open_engine()
+        engine = open_embedded()
         engine.read("SELECT 1")  # what chdb takes to start is not the job's
         job = RoundJob(store, engine, KEYS, rules, folder)
 

@@ -27,7 +27,7 @@ from anabranch.rounds.steps import FIRST, Step
 from anabranch.runs.chain import read_outcomes
 from anabranch.store.directory import DirectoryStore
 from anabranch.store.s3 import S3Store
-from anabranch.warehouse.engine import open_engine
+from anabranch.warehouse.embedded import open_embedded
 from anabranch.warehouse.job import RoundJob
 from anabranch.warehouse.pieces import PIECE_ROWS
 from diamondminer import DiamondMiner, name_prefix
@@ -103,7 +103,7 @@ def test_links_and_plans_are_those_of_diamond_miner(
     write_table(data, "replies", "caracal-csv", tmp_path / "replies.csv")
     theirs = DiamondMiner(tmp_path / "replies.csv")
     theirs.find_links()
-    store, keys, engine = DirectoryStore(data), open_run(data), open_engine()
+    store, keys, engine = DirectoryStore(data), open_run(data), open_embedded()
     links = store.read_sql(f"{keys.root}/*/links/*.parquet")
     prefixes = store.read_sql(f"{keys.root}/*/prefixes/*.parquet")
     targets = store.read_sql(keys.targets)
@@ -214,7 +214,7 @@ def test_round_jobs_do_the_same_in_pieces_and_over_s3(
     rules = assignment.record.run_rules
     scratch = tmp_path / "scratch"
     scratch.mkdir()
-    engine = open_engine()
+    engine = open_embedded()
     job = RoundJob(there, engine, keys, rules, scratch, piece_rows)
     job.begin()
     step: Step | None = FIRST
@@ -270,7 +270,7 @@ def test_a_round_job_may_end_before_and_after_each_thing_that_it_puts(
     targets = ["240.0.0.0/19,udp,1,32,6", "3fff::/60,icmp6,1,32,6"]
     data, again = tmp_path / "data", DirectoryStore(tmp_path / "again")
     survey(world, write_manifests(tmp_path / "manifests", targets), data)
-    keys, whole, engine = open_run(data), DirectoryStore(data), open_engine()
+    keys, whole, engine = open_run(data), DirectoryStore(data), open_embedded()
     for key in whole.list(keys.root):
         if "/replies/" in key or key == keys.targets:
             again.put(key, whole.get(key))

@@ -10,6 +10,7 @@ from anabranch.api.manifest import ManifestError
 from anabranch.cli import (
     crds,
     job,
+    load,
     operator,
     plot,
     results,
@@ -22,17 +23,19 @@ from anabranch.cli import (
 
 COMMANDS = (
     *(validate, run, results, plot, targets, simulate, score, crds),
-    *(operator, job),
+    *(operator, job, load),
 )
 EXTRAS = {
     "anabranch_engine": "engine",
     "chdb": "warehouse",
+    "httpx": "warehouse",
     "kopf": "operator",
     "kubernetes": "operator",
     "matplotlib": "local",
     "numpy": "warehouse",
     "prometheus_client": "operator",
     "pyarrow": "warehouse",
+    "pych_client": "warehouse",
     "rich": "local",
 }
 """The extra that a module comes with."""

@@ -56,12 +56,13 @@ def run(chosen: argparse.Namespace) -> int:
     # Extras, which other commands do without.
     from anabranch.jobs.work import WORK  # noqa: PLC0415
     from anabranch.runs.report import (  # noqa: PLC0415
+        AWAY,
         REFUSED,
-        STORE_AWAY,
         RefusedError,
     )
     from anabranch.store.environment import open_store  # noqa: PLC0415
     from anabranch.store.s3 import StoreError  # noqa: PLC0415
+    from anabranch.warehouse.engine import ServerAwayError  # noqa: PLC0415
 
     try:
         with tempfile.TemporaryDirectory() as scratch:
@@ -71,7 +72,7 @@ def run(chosen: argparse.Namespace) -> int:
         print(f"anabranch: {message}", file=sys.stderr)
         if _TERMINATION_LOG.exists():
             _TERMINATION_LOG.write_text(message[:_MAX_MESSAGE])
-        if isinstance(error, StoreError):
-            return STORE_AWAY
+        if isinstance(error, StoreError | ServerAwayError):
+            return AWAY
         return REFUSED if isinstance(error, RefusedError) else 1
     return 0

@@ -15,17 +15,21 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from anabranch.store.store import Store
-    from anabranch.warehouse.engine import Engine
+    from anabranch.warehouse.environment import Warehouse
 
 TABLES = ("interfaces", "links", "diamonds")
 
 
 def gather(
-    store: Store, engine: Engine, keys: SurveyKeys, agents: list[str], scratch: Path
+    store: Store,
+    warehouse: Warehouse,
+    keys: SurveyKeys,
+    agents: list[str],
+    scratch: Path,
 ) -> Findings:
     """Stores tables of what agents found, and how much it is."""
     runs = [RunKeys(keys.measurement, keys.run_id, agent) for agent in agents]
-    results = Results(store, engine, runs, scratch)
+    results = Results(store, warehouse.engine, runs, scratch, store)
     tables = []
     for table in TABLES:
         file = scratch / f"{table}.parquet"
@@ -34,6 +38,10 @@ def gather(
             results.write(table, "parquet", file)
             store.put_file(keys.table(table), file)
             tables.append(table)
+    if warehouse.tables:
+        for run in runs:
+            warehouse.tables.prepare(run)
+            warehouse.tables.load_diamonds(store, run)
     findings = Findings(**results.count(), tables=tuple(tables))
     store.put(keys.summary, json.dumps(asdict(findings), indent=1).encode())
     return findings

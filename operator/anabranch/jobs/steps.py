@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from anabranch.rounds.steps import Step
     from anabranch.store.keys import RunKeys
     from anabranch.store.store import Store
-    from anabranch.warehouse.engine import Engine
+    from anabranch.warehouse.environment import Warehouse
 
 
 def count(store: Store, keys: SurveyKeys, agent: str, scratch: Path) -> ProbeCount:
@@ -44,7 +44,7 @@ class AgentJob:
     """Works on one agent's run."""
 
     store: Store
-    engine: Engine
+    warehouse: Warehouse
     keys: RunKeys
     scratch: Path
 
@@ -71,8 +71,14 @@ class AgentJob:
             self._open_round(record).conclude(step, is_last=is_last)
 
     def _open_round(self, record: RunRecord) -> RoundJob:
-        rules = record.run_rules
-        return RoundJob(self.store, self.engine, self.keys, rules, self.scratch)
+        return RoundJob(
+            self.store,
+            self.warehouse.engine,
+            self.keys,
+            record.run_rules,
+            self.scratch,
+            tables=self.warehouse.tables,
+        )
 
 
 def _assign(store: Store, keys: SurveyKeys, agent: str) -> Assignment:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from typing import TYPE_CHECKING
 
 from anabranch.cluster.client import Cluster
@@ -12,7 +13,7 @@ from anabranch.jobs.steps import AgentJob, count
 from anabranch.jobs.targets import check_list, fetch_list
 from anabranch.rounds.steps import Step
 from anabranch.store.keys import RunKeys, SurveyKeys
-from anabranch.warehouse.engine import open_engine
+from anabranch.warehouse.environment import open_warehouse
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -49,7 +50,7 @@ def work_on_conclude(chosen: Namespace, store: Store, scratch: Path) -> None:
 def work_on_results(chosen: Namespace, store: Store, scratch: Path) -> None:
     """Gathers what all agents found."""
     keys = SurveyKeys(chosen.measurement, chosen.run_id)
-    gather(store, open_engine(), keys, chosen.agents, scratch)
+    gather(store, open_warehouse(os.environ), keys, chosen.agents, scratch)
 
 
 WORK: Mapping[str, Callable[[Namespace, Store, Path], None]] = {
@@ -71,4 +72,4 @@ async def _fetch_list(namespace: str, name: str) -> tuple[TargetListSpec, bytes 
 
 def _open(chosen: Namespace, store: Store, scratch: Path) -> AgentJob:
     keys = RunKeys(chosen.measurement, chosen.run_id, chosen.agent)
-    return AgentJob(store, open_engine(), keys, scratch)
+    return AgentJob(store, open_warehouse(os.environ), keys, scratch)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from anabranch.store.directory import DirectoryStore
 from anabranch.store.keys import RunKeys
-from anabranch.warehouse.engine import open_engine
+from anabranch.warehouse.embedded import open_embedded
 from anabranch.warehouse.results import Results
 
 if TYPE_CHECKING:
@@ -50,5 +50,8 @@ def find_runs(
 @contextmanager
 def open_results(data: Path, runs: list[RunKeys]) -> Iterator[Results]:
     """The results of a run."""
-    with tempfile.TemporaryDirectory() as scratch:
-        yield Results(DirectoryStore(data), open_engine(), runs, Path(scratch))
+    with tempfile.TemporaryDirectory() as name:
+        scratch = Path(name)
+        # Diamonds change as long as the run goes on.
+        found = DirectoryStore(scratch)
+        yield Results(DirectoryStore(data), open_embedded(), runs, scratch, found)

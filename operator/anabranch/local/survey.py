@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from anabranch.local.agentrun import AgentRun, Progress, State
 from anabranch.local.assignment import RunError
-from anabranch.warehouse.engine import open_engine
+from anabranch.warehouse.embedded import open_embedded
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -63,7 +63,7 @@ def run_survey(
         measurement = assignments[0].record.uid
         stack.enter_context(_lock(store.root, measurement))
         scratch = stack.enter_context(_make_scratch(store.root, measurement))
-        engine = open_engine()
+        engine = open_embedded()
         runs = []
         for assignment in assignments:
             name = assignment.record.agent.metadata.name

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from anabranch.manifests.store import describe_store
-from anabranch.runs.report import REFUSED, STORE_AWAY
+from anabranch.runs.report import AWAY, REFUSED
 
 if TYPE_CHECKING:
     from anabranch.manifests.settings import Settings
@@ -84,13 +84,13 @@ def build_job(
                             "values": [REFUSED],
                         },
                     },
-                    # The store may be away for longer than retries last.
+                    # It may be away for longer than retries last.
                     {
                         "action": "Ignore",
                         "onExitCodes": {
                             "containerName": _CONTAINER,
                             "operator": "In",
-                            "values": [STORE_AWAY],
+                            "values": [AWAY],
                         },
                     },
                     {

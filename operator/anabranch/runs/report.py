@@ -13,8 +13,9 @@ if TYPE_CHECKING:
 
 REFUSED = 3
 """The exit code of a job that trying again does not mend."""
-STORE_AWAY = 75
-"""The exit code of a job that could not reach the store (``EX_TEMPFAIL``)."""
+AWAY = 75
+"""The exit code of a job that could not reach the store, or the server that runs its
+SQL (``EX_TEMPFAIL``)."""
 
 
 class RefusedError(ValueError):

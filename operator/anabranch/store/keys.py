@@ -74,6 +74,15 @@ class RunKeys:
         """All targets with what they ask for, as a plan."""
         return f"{self.root}/targets.parquet"
 
+    @property
+    def diamonds_root(self) -> str:
+        """The folder of its diamonds."""
+        return f"{self.root}/diamonds"
+
+    def diamonds(self, block: int, piece: int) -> str:
+        """The diamonds of all of its links, of a piece of a block."""
+        return f"{self.diamonds_root}/{block:05}-{piece:03}.parquet"
+
     def step(self, step: Step) -> StepKeys:
         """What a step leaves."""
         return StepKeys(f"{self.root}/{step}")

@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import asdict, dataclass
-from fnmatch import fnmatchcase
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -24,7 +23,7 @@ from anabranch.rounds.planning import (
 )
 from anabranch.rounds.steps import FIRST, WINDOW_STARS, Step, next_steps
 from anabranch.runs.chain import read_outcomes
-from anabranch.warehouse.parts import count_parts
+from anabranch.warehouse.parts import count_parts, find_blocks, read_steps
 from anabranch.warehouse.pieces import PIECE_ROWS, cut
 from anabranch.warehouse.queries import (
     WHOLE,
@@ -45,6 +44,7 @@ if TYPE_CHECKING:
     from anabranch.store.keys import RunKeys
     from anabranch.store.store import Store
     from anabranch.warehouse.engine import Engine
+    from anabranch.warehouse.tables import Tables
 
 
 @dataclass(frozen=True)
@@ -59,6 +59,8 @@ class RoundJob:
     """A folder for files on their way to the store."""
     piece_rows: int = PIECE_ROWS
     """Replies, or links, that are looked at together."""
+    tables: Tables | None = None
+    """Where what a step found is loaded too."""
 
     @cached_property
     def _targets(self) -> Plan:
@@ -81,7 +83,7 @@ class RoundJob:
         ``is_last`` ends the run here, whatever is left to be found.
         """
         done = [*read_outcomes(self.store, self.keys), step]
-        for block in self._blocks_with_parts(step):
+        for block in find_blocks(self.store, self.keys.step(step)):
             replies = self._read_parts(block, WHOLE, done)
             for piece in cut(self.engine, f"({replies})", self.piece_rows):
                 self._reduce(block, piece, done)
@@ -94,6 +96,10 @@ class RoundJob:
             probes_left=probes_left,
             is_cut=is_last,
         )
+        if self.tables:
+            # Who sees the outcome finds the rows, too.
+            self.tables.prepare(self.keys)
+            self.tables.load_step(self.store, self.keys, done)
         text = json.dumps(asdict(outcome), indent=1)
         self.store.put(self.keys.step(step).outcome, text.encode())
         return outcome
@@ -110,11 +116,6 @@ class RoundJob:
         self.store.put(keys.summary, text.encode())
         draft.path.unlink()
 
-    def _blocks_with_parts(self, step: Step) -> list[int]:
-        replies = self.keys.step(step).replies
-        whole = (k for k in self.store.list(replies) if k.endswith(".parquet"))
-        return sorted({int(key.removeprefix(f"{replies}/")[:5]) for key in whole})
-
     def _read_parts(self, block: int, piece: Piece, steps: list[Step]) -> str | None:
         """The replies to a piece in some steps; none if there are no parts."""
         found = self._read_all(f"replies/{block:05}/*.parquet", steps)
@@ -123,18 +124,7 @@ class RoundJob:
         return Replies(self.rules.drop_private).choose(found, piece)
 
     def _read_all(self, pattern: str, steps: list[Step]) -> str | None:
-        """The rows of what some steps have of a kind; none if there is nothing."""
-        folder, _, name = pattern.rpartition("/")
-        there = [
-            str(step)
-            for step in steps
-            for key in self.store.list(f"{self.keys.step(step).root}/{folder}")
-            if fnmatchcase(key.rpartition("/")[2], name)
-        ]
-        if not there:
-            return None
-        steps_there = ",".join(dict.fromkeys(there))
-        return self.store.read_sql(f"{self.keys.root}/{{{steps_there}}}/{pattern}")
+        return read_steps(self.store, self.keys, pattern, steps)
 
     def _reduce(self, block: int, piece: Piece, steps: list[Step]) -> None:
         """Finds links and prefixes of a piece of a block in the last step."""

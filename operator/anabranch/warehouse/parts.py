@@ -1,16 +1,18 @@
-"""What the heads of reply parts say, without reading their rows."""
+"""What a run has in the store: rows of steps, and what the heads of parts say."""
 
 from __future__ import annotations
 
 import io
 import json
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
 import pyarrow.parquet as pq
 
 if TYPE_CHECKING:
-    from anabranch.store.keys import StepKeys
+    from anabranch.rounds.steps import Step
+    from anabranch.store.keys import RunKeys, StepKeys
     from anabranch.store.store import Store
 
 _TAIL_BYTES = 1 << 16
@@ -25,6 +27,29 @@ class PartCounts:
     """Probes that were sent for them."""
     replies: int
     """Valid replies in them."""
+
+
+def find_blocks(store: Store, keys: StepKeys) -> list[int]:
+    """The blocks that a step has reply parts of."""
+    whole = (key for key in store.list(keys.replies) if key.endswith(".parquet"))
+    return sorted({int(key.removeprefix(f"{keys.replies}/")[:5]) for key in whole})
+
+
+def read_steps(
+    store: Store, keys: RunKeys, pattern: str, steps: list[Step]
+) -> str | None:
+    """The rows of what some steps have of a kind, as SQL; none if there is nothing."""
+    folder, _, name = pattern.rpartition("/")
+    there = [
+        str(step)
+        for step in steps
+        for key in store.list(f"{keys.step(step).root}/{folder}")
+        if fnmatchcase(key.rpartition("/")[2], name)
+    ]
+    if not there:
+        return None
+    steps_there = ",".join(dict.fromkeys(there))
+    return store.read_sql(f"{keys.root}/{{{steps_there}}}/{pattern}")
 
 
 def count_parts(store: Store, keys: StepKeys) -> PartCounts:

@@ -55,10 +55,10 @@ class Replies:
 
     drop_private: bool
 
-    def choose(self, source: str, piece: Piece = WHOLE) -> str:
-        """The rows of a source that count: prefix_index, flow, ttl, round and addr."""
+    @property
+    def condition(self) -> str:
+        """What replies that count meet."""
         conditions = [
-            piece.condition,
             "(reply_protocol = 1 AND reply_icmp_type = 11 "
             "OR reply_protocol = 58 AND reply_icmp_type = 3)",
             "destination_prefix_reply = 0",
@@ -72,9 +72,14 @@ class Replies:
             conditions.append(
                 f"NOT reply_src_addr BETWEEN {' AND '.join(unique_local)}"
             )
+        return " AND ".join(conditions)
+
+    def choose(self, source: str, piece: Piece = WHOLE) -> str:
+        """The rows of a source that count: prefix_index, flow, ttl, round and addr."""
         return (
             "SELECT prefix_index, flow, probe_ttl AS ttl, round, "
-            f"reply_src_addr AS addr FROM {source} WHERE {' AND '.join(conditions)}"
+            f"reply_src_addr AS addr FROM {source} "
+            f"WHERE {piece.condition} AND {self.condition}"
         )
 
 

@@ -11,7 +11,6 @@ import pyarrow.parquet as pq
 
 from anabranch.rounds.diamonds import find_diamonds
 from anabranch.runs.record import RunRecord
-from anabranch.store.directory import DirectoryStore
 from anabranch.warehouse.pieces import PIECE_ROWS, cut
 from anabranch.warehouse.queries import WHOLE, Piece, Replies
 
@@ -37,6 +36,9 @@ class AgentResults:
     store: Store
     engine: Engine
     keys: RunKeys
+    diamond_store: Store
+    """Where the diamonds are put, to be read from there: of a run that is over, the
+    store; else another one, since they change."""
 
     @property
     def kinds(self) -> set[str]:
@@ -128,8 +130,8 @@ class AgentResults:
             f"INNER JOIN {self._targets} AS targets USING (prefix_index)"
         )
 
-    def write_diamonds(self, folder: Path) -> None:
-        """Writes files with the diamonds of each block to a folder, in pieces."""
+    def put_diamonds(self, scratch: Path) -> None:
+        """Finds the diamonds of each block, in pieces, and stores them."""
         keys = (key for key in self.store.list(self.keys.root) if "/links/" in key)
         for block in sorted({key.rpartition("/")[2][:5] for key in keys}):
             for piece in cut(self.engine, self._links(f"{block}-*"), PIECE_ROWS):
@@ -141,19 +143,23 @@ class AgentResults:
                     f"toUInt8(near_ttl + 1), far_addr FROM {found}) "
                     "GROUP BY prefix_index, ttl ORDER BY prefix_index, ttl"
                 )
-                file = folder / f"{block}-{piece.number}.parquet"
-                pq.write_table(find_diamonds(hops), file)
+                draft = scratch / "diamonds.parquet"
+                pq.write_table(find_diamonds(hops), draft)
+                key = self.keys.diamonds(int(block), piece.number)
+                self.diamond_store.put_file(key, draft)
+                draft.unlink()
 
-    def diamonds(self, folder: Path) -> str:
-        """Diamonds from the files of ``write_diamonds``."""
+    @property
+    def diamonds(self) -> str:
+        """Diamonds, once they are put."""
         ends = ", ".join(
             f"{end}_ttl, {_text(f'{end}_addr')} AS {end}_address"
             for end in ("divergence", "convergence")
         )
+        found = self.diamond_store.read_sql(f"{self.keys.diamonds_root}/*.parquet")
         return (
             f"SELECT '{self.keys.agent}' AS agent, prefix, protocol, {ends}, "
-            "max_length, max_width "
-            f"FROM {DirectoryStore(folder).read_sql('*.parquet')} AS found "
+            f"max_length, max_width FROM {found} AS found "
             f"INNER JOIN {self._targets} AS targets USING (prefix_index)"
         )
 
@@ -166,6 +172,16 @@ class Results:
     engine: Engine
     runs: list[RunKeys]
     scratch: Path
+    diamond_store: Store
+    """Where diamonds are put, as ``AgentResults`` has it."""
+
+    @property
+    def agents(self) -> list[AgentResults]:
+        """What each agent found."""
+        return [
+            AgentResults(self.store, self.engine, keys, self.diamond_store)
+            for keys in self.runs
+        ]
 
     def write(self, table: str, output_format: str, file: Path) -> None:
         """Writes a table to a new file.
@@ -238,8 +254,7 @@ class Results:
         """
         if target != "largest":
             target = str(ip_network(target))
-        agents = [AgentResults(self.store, self.engine, keys) for keys in self.runs]
-        selects = [agent.paths for agent in agents if "links" in agent.kinds]
+        selects = [agent.paths for agent in self.agents if "links" in agent.kinds]
         if not selects:
             raise NothingYetError("there are no links yet; let it run for a while")
         paths = f"({' UNION ALL '.join(selects)})"
@@ -262,16 +277,13 @@ class Results:
     def _select(self, table: str, is_caracal: bool) -> str:  # noqa: FBT001
         needed = "replies" if table in {"replies", "interfaces"} else "links"
         selects = []
-        for keys in self.runs:
-            agent = AgentResults(self.store, self.engine, keys)
+        for agent in self.agents:
             if needed not in agent.kinds:
                 continue
             match table:
                 case "diamonds":
-                    folder = self.scratch / keys.agent
-                    folder.mkdir()
-                    agent.write_diamonds(folder)
-                    selects.append(agent.diamonds(folder))
+                    agent.put_diamonds(self.scratch)
+                    selects.append(agent.diamonds)
                 case "replies":
                     selects.append(agent.caracal if is_caracal else agent.replies)
                 case "interfaces":

@@ -11,7 +11,7 @@ import pytest
 
 from anabranch.store.directory import DirectoryStore
 from anabranch.store.s3 import S3Store
-from anabranch.warehouse.engine import Engine
+from anabranch.warehouse.embedded import EmbeddedEngine
 from devcluster.s3 import S3
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ def test_parquet_objects_are_rows_for_sql(
         file = tmp_path / f"{number}.parquet"
         pq.write_table(pa.table({"number": [number, 10 * number]}), file)
         store.put_file(f"{root}/folder{number}/rows.parquet", file)
-    engine = Engine(max_memory_bytes=1 << 30, max_threads=1)
+    engine = EmbeddedEngine(max_memory_bytes=1 << 30, max_threads=1)
     one = store.read_sql(f"{root}/folder2/rows.parquet")
     rows = engine.read(f"SELECT sum(number) AS total FROM {one}")
     assert rows.to_pylist() == [{"total": 22}]

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from anabranch.warehouse import results
-from anabranch.warehouse.engine import QueryError, open_engine
+from anabranch.warehouse.embedded import open_embedded
+from anabranch.warehouse.engine import QueryError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -18,9 +19,9 @@ if TYPE_CHECKING:
 FILL = """
 import sys
 from pathlib import Path
-from anabranch.warehouse.engine import open_engine
+from anabranch.warehouse.embedded import open_embedded
 try:
-    open_engine().write("SELECT rand64() FROM numbers(300000)", Path(sys.argv[1]))
+    open_embedded().write("SELECT rand64() FROM numbers(300000)", Path(sys.argv[1]))
 except OSError as error:
     print(error.strerror)
 """
@@ -41,7 +42,7 @@ def test_a_full_disk_is_told(tmp_path: Path) -> None:
 
 def test_a_query_that_fails_is_told_in_a_line() -> None:
     """Whether it is read or streamed."""
-    engine = open_engine()
+    engine = open_embedded()
     with pytest.raises(QueryError) as told:
         engine.read("SELECT nothing FROM numbers(3)")
     assert "\n" not in str(told.value)
@@ -58,4 +59,4 @@ def test_addresses_are_text_as_people_write_it(address: str) -> None:
     mapped = f"::ffff:{address}" if "." in address else address
     packed = f"unhex('{IPv6Address(mapped).packed.hex()}')"
     query = f"SELECT {results._text(packed)} AS text"  # noqa: SLF001
-    assert open_engine().read(query).to_pylist() == [{"text": address}]
+    assert open_embedded().read(query).to_pylist() == [{"text": address}]

@@ -1,0 +1,42 @@
+"""Loading a run into the tables of ClickHouse again: all that they have is derived."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from anabranch.runs.chain import read_outcomes
+from anabranch.runs.report import Findings, read_report
+from anabranch.runs.roster import Roster
+from anabranch.store.keys import RunKeys
+from anabranch.warehouse.results import AgentResults
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from anabranch.store.keys import SurveyKeys
+    from anabranch.store.store import Store
+    from anabranch.warehouse.tables import Tables
+
+
+def load(
+    store: Store, tables: Tables, keys: SurveyKeys, scratch: Path
+) -> Iterator[tuple[str, int]]:
+    """Loads what all agents of a run have so far; each agent, and how many steps.
+
+    Raises:
+        FileNotFoundError: When there is no such run.
+    """
+    roster = Roster.model_validate_json(store.get(keys.roster))
+    # Diamonds are put once, so not before all links are there.
+    is_over = read_report(store, keys.summary, Findings) is not None
+    for member in roster.members:
+        run = RunKeys(keys.measurement, keys.run_id, member.name)
+        steps = list(read_outcomes(store, run))
+        tables.prepare(run)
+        for number in range(len(steps)):
+            tables.load_step(store, run, steps[: number + 1])
+        if is_over:
+            AgentResults(store, tables.engine, run, store).put_diamonds(scratch)
+            tables.load_diamonds(store, run)
+        yield member.name, len(steps)

@@ -1,0 +1,297 @@
+"""The tables and views of a ClickHouse server, as the statements that make them.
+
+Rows are loaded more than once where a job is run again. So each table is a
+ReplacingMergeTree whose key tells apart all rows that differ, and views read it with
+FINAL: how often and in which order rows are loaded does not matter. A run is a
+partition, which goes in one statement.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from ipaddress import IPv4Address
+from typing import TYPE_CHECKING
+
+from anabranch.warehouse.queries import PRIVATE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from anabranch.store.keys import RunKeys
+
+_NAME, _NUMBER, _SMALL, _ADDRESS = "LowCardinality(String)", "UInt32", "UInt8", "IPv6"
+_RUN = {"measurement": _NAME, "run_id": _NAME, "agent": _NAME}
+_TARGET = {"protocol": _SMALL, "prefix": _ADDRESS}
+_STEP = {"round": _SMALL, "window": _SMALL}
+_LABELS = "Array(Tuple(label UInt32, exp UInt8, bos UInt8, ttl UInt8))"
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table: the types of its columns, and which of them tell rows apart."""
+
+    name: str
+    columns: Mapping[str, str]
+    key: tuple[str, ...]
+    version: str = ""
+    """Of rows that are the same, that with the highest one is left."""
+
+
+PLANS = Table(
+    "plans",
+    _RUN
+    | _TARGET
+    | {"prefix_len": _SMALL, "prefix_index": _NUMBER}
+    | _STEP
+    | {"min_ttl": _SMALL, "max_ttl": _SMALL}
+    | {"first_flow": _NUMBER, "flow_count": _NUMBER},
+    (*_RUN, *_TARGET, *_STEP, "min_ttl", "first_flow"),
+)
+REPLIES = Table(
+    "replies",
+    _RUN
+    | _TARGET
+    | {"prefix_index": _NUMBER, "flow": _NUMBER, "is_counted": _SMALL}
+    | {"capture_timestamp": "DateTime('UTC')", "probe_protocol": _SMALL}
+    | dict.fromkeys(("probe_src_addr", "probe_dst_addr"), _ADDRESS)
+    | dict.fromkeys(("probe_src_port", "probe_dst_port"), "UInt16")
+    | {"probe_ttl": _SMALL, "quoted_ttl": _SMALL, "reply_src_addr": _ADDRESS}
+    | dict.fromkeys(("reply_protocol", "reply_icmp_type", "reply_icmp_code"), _SMALL)
+    | {"reply_ttl": _SMALL, "reply_size": "UInt16", "reply_mpls_labels": _LABELS}
+    | {"rtt": "UInt16", "round": _SMALL, "capture_time_us": "UInt64"}
+    | {"rtt_us": _NUMBER, "reply_id": "UInt16"}
+    | {"reply_tos": _SMALL, "quoted_tos": _SMALL, "quoted_length": "UInt16"}
+    | {"destination_prefix_reply": _SMALL},
+    (
+        *(*_RUN, *_TARGET, "flow", "probe_ttl", "round"),
+        *("capture_time_us", "reply_src_addr", "reply_id"),
+    ),
+)
+PREFIXES = Table(
+    "prefixes",
+    _RUN
+    | _TARGET
+    | {"prefix_len": _SMALL, "prefix_index": _NUMBER, "probe_src_addr": _ADDRESS}
+    | _STEP
+    | {"replies": "UInt64", "has_amplification": _SMALL, "has_loops": _SMALL},
+    (*_RUN, *_TARGET, *_STEP),
+)
+LINKS = Table(
+    "links",
+    _RUN
+    | _TARGET
+    | {"prefix_len": _SMALL, "prefix_index": _NUMBER, "near_ttl": _SMALL}
+    | {"near_round": _SMALL, "far_round": _SMALL}
+    | {"near_addr": _ADDRESS, "far_addr": _ADDRESS, "flows": _NUMBER}
+    | {"has_amplification": _SMALL},
+    (
+        *(*_RUN, *_TARGET, "near_ttl", "near_addr", "far_addr"),
+        *("near_round", "far_round"),
+    ),
+    # That a prefix has amplification is known once a later step has seen it.
+    version="has_amplification",
+)
+DIAMONDS = Table(
+    "diamonds",
+    _RUN
+    | _TARGET
+    | {"prefix_len": _SMALL, "prefix_index": _NUMBER}
+    | {"divergence_ttl": _SMALL, "divergence_addr": _ADDRESS}
+    | {"convergence_ttl": _SMALL, "convergence_addr": _ADDRESS}
+    | {"max_length": _SMALL, "max_width": _NUMBER},
+    (*_RUN, *_TARGET, "divergence_ttl"),
+)
+TABLES = (PLANS, REPLIES, PREFIXES, LINKS, DIAMONDS)
+
+
+@dataclass(frozen=True)
+class Schema:
+    """Where the tables are: a database, on one server or on those of a cluster.
+
+    In a cluster ``local_…`` are replicated on each shard, and ``raw_…`` are all of
+    them. A prefix is on one shard, so that FINAL finds rows that are the same.
+    """
+
+    database: str
+    cluster: str = ""
+
+    def name(self, table: Table) -> str:
+        """Where rows of a table are loaded into, as SQL has it."""
+        return self._qualify(f"raw_{table.name}")
+
+    def make(self) -> Iterator[str]:
+        """What makes all that is missing, and gives views their latest form."""
+        yield f"CREATE DATABASE IF NOT EXISTS {_quote(self.database)}{self._everywhere}"
+        for table in TABLES:
+            yield from self._make_table(table)
+        for name, query in self._views().items():
+            yield self._make_view(name, query)
+
+    def make_views(self, keys: RunKeys) -> Iterator[str]:
+        """What makes the views of an agent's run that diamond-miner's queries read."""
+        for kind, query in self._diamond_miner(keys).items():
+            yield self._make_view(f"{kind}__{name_run(keys)}", query)
+
+    @property
+    def _everywhere(self) -> str:
+        return f" ON CLUSTER {_quote(self.cluster)}" if self.cluster else ""
+
+    def _qualify(self, name: str) -> str:
+        return f"{_quote(self.database)}.{_quote(name)}"
+
+    def _make_table(self, table: Table) -> Iterator[str]:
+        columns = ", ".join(f"{name} {kind}" for name, kind in table.columns.items())
+        # A later version has more columns.
+        added = ", ".join(
+            f"ADD COLUMN IF NOT EXISTS {name} {kind}"
+            for name, kind in table.columns.items()
+        )
+        engine = f"ReplacingMergeTree({table.version})"
+        name = self.name(table)
+        if self.cluster:
+            local = f"local_{table.name}"
+            words = [self.cluster, self.database, local]
+            shard = "cityHash64(measurement, run_id, agent, prefix_index)"
+            yield from self._make_merge_tree(
+                self._qualify(local), columns, added, f"Replicated{engine}", table.key
+            )
+            yield (
+                f"CREATE TABLE IF NOT EXISTS {name}{self._everywhere} ({columns}) "
+                f"ENGINE = Distributed({', '.join(map(_quote, words))}, {shard})"
+            )
+            yield f"ALTER TABLE {name}{self._everywhere} {added}"
+        else:
+            yield from self._make_merge_tree(name, columns, added, engine, table.key)
+
+    def _make_merge_tree(
+        self, name: str, columns: str, added: str, engine: str, key: tuple[str, ...]
+    ) -> Iterator[str]:
+        yield (
+            f"CREATE TABLE IF NOT EXISTS {name}{self._everywhere} ({columns}) "
+            f"ENGINE = {engine} PARTITION BY (measurement, run_id) "
+            f"ORDER BY ({', '.join(key)})"
+        )
+        yield f"ALTER TABLE {name}{self._everywhere} {added}"
+
+    def _make_view(self, name: str, query: str) -> str:
+        view = self._qualify(name)
+        return f"CREATE OR REPLACE VIEW {view}{self._everywhere} AS {query}"
+
+    def _views(self) -> dict[str, str]:
+        """What people read, by name."""
+        plans, replies, prefixes, links, diamonds = (
+            f"{self.name(table)} AS raw FINAL" for table in TABLES
+        )
+        run = ", ".join(_RUN)
+        target = f"{run}, protocol, prefix, prefix_len, prefix_index"
+        return {
+            "plans": f"SELECT * FROM {plans}",
+            "replies": f"SELECT * FROM {replies}",
+            "prefixes": (
+                f"SELECT {target}, sum(raw.replies) AS replies, "
+                "max(raw.has_amplification) AS has_amplification, "
+                f"max(raw.has_loops) AS has_loops FROM {prefixes} GROUP BY {target}"
+            ),
+            "interfaces": (
+                f"SELECT {run}, reply_src_addr AS addr, min(probe_ttl) AS min_ttl, "
+                "max(probe_ttl) AS max_ttl, count() AS replies, "
+                f"uniqExact(protocol, prefix) AS prefixes FROM {replies} "
+                f"WHERE is_counted GROUP BY {run}, reply_src_addr"
+            ),
+            "links": (
+                "SELECT * EXCEPT (has_amplification) "
+                f"FROM {links} WHERE NOT has_amplification"
+            ),
+            "diamonds": f"SELECT * FROM {diamonds}",
+        }
+
+    def _diamond_miner(self, keys: RunKeys) -> dict[str, str]:
+        """What has the names and types of diamond-miner's columns, by kind."""
+        where = (
+            f"WHERE measurement = {text(keys.measurement)} "
+            f"AND run_id = {text(keys.run_id)} AND agent = {text(keys.agent)}"
+        )
+        unknown = "toIPv6('::')"
+        return {
+            "results": (
+                "SELECT capture_timestamp, probe_protocol, probe_src_addr, "
+                "probe_dst_addr, probe_src_port, probe_dst_port, probe_ttl, "
+                "quoted_ttl, reply_src_addr, reply_protocol, reply_icmp_type, "
+                "reply_icmp_code, reply_ttl, reply_size, CAST(reply_mpls_labels AS "
+                "Array(Tuple(UInt32, UInt8, UInt8, UInt8))) AS reply_mpls_labels, rtt, "
+                "round, prefix AS probe_dst_prefix, "
+                "toIPv6(cutIPv6(reply_src_addr, 8, 1)) AS reply_src_prefix, "
+                f"{_is_private('prefix')} AS private_probe_dst_prefix, "
+                f"{_is_private('reply_src_addr')} AS private_reply_src_addr, "
+                "probe_dst_addr = reply_src_addr AS destination_host_reply, "
+                "destination_prefix_reply, "
+                "probe_protocol IN (1, 17, 58) AS valid_probe_protocol, "
+                "(reply_protocol, reply_icmp_type) IN ((1, 11), (58, 3)) "
+                f"AS time_exceeded_reply FROM {self._qualify('replies')} {where}"
+            ),
+            "links": (
+                f"SELECT protocol AS probe_protocol, {unknown} AS probe_src_addr, "
+                "prefix AS probe_dst_prefix, prefix AS probe_dst_addr, "
+                "toUInt16(0) AS probe_src_port, toUInt16(0) AS probe_dst_port, "
+                "near_round, far_round, near_ttl, toUInt8(near_ttl + 1) AS far_ttl, "
+                "near_addr, far_addr, toUInt8(0) AS is_destination, "
+                "near_round != far_round AS is_inter_round, toUInt8(0) AS is_partial, "
+                f"toUInt8(0) AS is_virtual FROM {self._qualify('links')} {where}"
+            ),
+            "prefixes": (
+                "SELECT protocol AS probe_protocol, probe_src_addr, "
+                "prefix AS probe_dst_prefix, max(raw.has_amplification) AS "
+                "has_amplification, max(raw.has_loops) AS has_loops "
+                f"FROM {self.name(PREFIXES)} AS raw FINAL {where} "
+                "GROUP BY protocol, probe_src_addr, prefix"
+            ),
+            # Of each round all that was sent so far, as diamond-miner has it; a plan
+            # has only what is new.
+            "probes": (
+                "SELECT protocol AS probe_protocol, prefix AS probe_dst_prefix, "
+                "ttl AS probe_ttl, toUInt32(arrayMax(arrayMap(ask -> "
+                "if(ask.1 <= number, ask.2, 0), asks))) AS cumulative_probes, "
+                "toUInt8(number) AS round FROM (SELECT protocol, prefix, ttl, "
+                "groupArray((plan.round, first_flow + flow_count)) AS asks, "
+                "min(plan.round) AS first "
+                f"FROM (SELECT * FROM {self._qualify('plans')} {where}) AS plan "
+                "ARRAY JOIN range(toUInt16(min_ttl), toUInt16(max_ttl) + 1) AS ttl "
+                "GROUP BY protocol, prefix, ttl) ARRAY JOIN range(toUInt16(first), "
+                f"(SELECT toUInt16(max(round)) + 1 FROM {self._qualify('plans')} "
+                f"{where})) AS number"
+            ),
+        }
+
+
+def name_run(keys: RunKeys) -> str:
+    """What views of an agent's run are called behind their kind.
+
+    As diamond-miner has it, who gives it as ``measurement_id``; a dot in an agent's
+    name would be none of a table's.
+    """
+    words = (keys.measurement, keys.run_id, keys.agent)
+    return "__".join(words).replace("-", "_").replace(".", "__")
+
+
+def text(value: str) -> str:
+    """A text, as SQL has it."""
+    quoted = value.replace("\\", "\\\\").replace("'", "\\'")
+    return f"'{quoted}'"
+
+
+def _quote(name: str) -> str:
+    return f"`{name}`"
+
+
+def _is_private(column: str) -> str:
+    """Whether an address is in ranges that diamond-miner takes for private."""
+    ranges = [
+        tuple(f"::ffff:{IPv4Address(int(end, 16))}" for end in ends) for ends in PRIVATE
+    ]
+    ranges.append(("fd00::", f"fdff{':ffff' * 7}"))
+    return "({})".format(
+        " OR ".join(
+            f"{column} BETWEEN toIPv6('{first}') AND toIPv6('{last}')"
+            for first, last in ranges
+        )
+    )

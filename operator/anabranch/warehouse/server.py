@@ -1,0 +1,97 @@
+"""A server of ClickHouse, by HTTP."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import httpx
+import pyarrow as pa
+from pych_client import ClickHouseClient
+
+from anabranch.warehouse.engine import QueryError, ServerAwayError, tell
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+_SETTINGS = {
+    # A query that fails halfway is an error, and no half of an answer.
+    "wait_end_of_query": 1,
+    "output_format_parquet_compression_method": "zstd",
+}
+_ANSWER_SECONDS = 3600.0
+"""A server that says nothing for so long is away; a block may take it minutes."""
+_AWAY = frozenset({"159", "202", "209", "210", "236", "242", "279", "319", "999"})
+"""What passes by itself: time-outs, too many queries, networks, and Keeper; by the
+codes in ClickHouse's ``ErrorCodes.cpp``."""
+_CODE = "X-ClickHouse-Exception-Code"
+
+
+class ServerEngine:
+    """Runs queries on a server; see ``anabranch.warehouse.engine.Engine``.
+
+    ``url`` has neither user nor password in it. It is asked as nobody by default, who
+    is ``default`` there.
+    """
+
+    def __init__(self, url: str, user: str = "", password: str = "") -> None:
+        self._url = url
+        self._client = ClickHouseClient(
+            url,
+            username=user or None,
+            password=password or None,
+            settings=_SETTINGS,
+            read_write_timeout=_ANSWER_SECONDS,
+        )
+
+    def read(self, query: str) -> pa.Table:
+        """The rows of a SELECT."""
+        rows = b"".join(self.stream(query, "ArrowStream"))
+        return pa.ipc.open_stream(rows).read_all()
+
+    def write(self, query: str, file: Path) -> None:
+        """Writes the rows of a SELECT to a new Parquet file."""
+        with file.open("xb") as out:
+            out.writelines(self.stream(query, "Parquet"))
+
+    def stream(self, query: str, output_format: str) -> Iterator[bytes]:
+        """The rows of a SELECT in a format of ClickHouse's that has no header."""
+        with self._ask(query, output_format) as answer:
+            yield from answer.iter_bytes()
+
+    def execute(self, statement: str) -> None:
+        """Does what gives no rows."""
+        with self._ask(statement, "Null") as answer:
+            answer.read()
+
+    @contextmanager
+    def _ask(self, query: str, output_format: str) -> Iterator[httpx.Response]:
+        """The answer to a query, which goes in the body: URLs are written to logs."""
+        settings = {"default_format": output_format}
+        try:
+            with self._client.stream(
+                "", data=query.encode(), settings=settings
+            ) as answer:
+                if not answer.is_success:
+                    self._refuse(answer, query)
+                yield answer
+        except httpx.InvalidURL as error:
+            raise ValueError(f"{self._url} is no URL of ClickHouse: {error}") from error
+        except httpx.TransportError as error:
+            raise ServerAwayError(
+                f"ClickHouse can't be reached at {self._url}: "
+                f"{str(error) or type(error).__name__}"
+            ) from error
+
+    def _refuse(self, answer: httpx.Response, query: str) -> None:
+        said = tell(answer.read().decode(errors="replace"), query)
+        code = answer.headers.get(_CODE)
+        if code in _AWAY:
+            raise ServerAwayError(f"ClickHouse can't now: {said}")
+        if code is not None:
+            raise QueryError(said)
+        what = f"{self._url} answers {answer.status_code}, not as ClickHouse does"
+        if answer.is_server_error:
+            raise ServerAwayError(what)
+        raise QueryError(f"{what}: {said}; correct clickhouse.url")

@@ -1,0 +1,156 @@
+"""Loading what is in the store into the tables of a server.
+
+The server reads the store itself. All of it may be stopped anywhere and done again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from anabranch.runs.record import RunRecord
+from anabranch.warehouse.parts import find_blocks, read_steps
+from anabranch.warehouse.queries import Replies
+from anabranch.warehouse.schema import (
+    DIAMONDS,
+    LINKS,
+    PLANS,
+    PREFIXES,
+    REPLIES,
+    text,
+)
+
+if TYPE_CHECKING:
+    from anabranch.rounds.steps import Step
+    from anabranch.store.keys import RunKeys
+    from anabranch.store.store import Store
+    from anabranch.warehouse.schema import Schema, Table
+    from anabranch.warehouse.server import ServerEngine
+
+_SETTINGS = (
+    # Blocks that were loaded before and are gone by now must not be passed over,
+    "insert_deduplicate = 0, "
+    # and what is loaded is there: in a cluster it would be on its way.
+    "insert_distributed_sync = 1"
+)
+
+
+@dataclass(frozen=True)
+class Tables:
+    """The tables of a server."""
+
+    engine: ServerEngine
+    schema: Schema
+
+    def prepare(self, keys: RunKeys) -> None:
+        """Makes the tables, and the views of an agent's run, unless they are there."""
+        for statement in (*self.schema.make(), *self.schema.make_views(keys)):
+            self.engine.execute(statement)
+
+    def load_step(self, store: Store, keys: RunKeys, steps: list[Step]) -> None:
+        """Loads the last of some steps: its plan, replies, prefixes and links."""
+        *earlier, step = steps
+        load = _Load(self, store, keys)
+        load.plan(step)
+        for block in find_blocks(store, keys.step(step)):
+            load.replies(step, block)
+            load.prefixes(step, block)
+            load.links(step, block)
+            load.amplified(step, block, earlier)
+
+    def load_diamonds(self, store: Store, keys: RunKeys) -> None:
+        """Loads the diamonds of an agent's run, which are in the store."""
+        _Load(self, store, keys).diamonds()
+
+
+@dataclass(frozen=True)
+class _Load:
+    """Loads rows of an agent's run."""
+
+    tables: Tables
+    store: Store
+    keys: RunKeys
+
+    def plan(self, step: Step) -> None:
+        plan = self.store.read_sql(self.keys.step(step).plan)
+        self._insert(PLANS, f"SELECT *, {_tell(step)} FROM {plan}")
+
+    def replies(self, step: Step, block: int) -> None:
+        record = RunRecord.model_validate_json(self.store.get(self.keys.run))
+        counts = Replies(record.drop_private).condition
+        rows = self._read(step, f"replies/{block:05}/*.parquet")
+        self._insert_of_targets(
+            REPLIES, block, f"SELECT *, {counts} AS is_counted FROM {rows}"
+        )
+
+    def prefixes(self, step: Step, block: int) -> None:
+        rows = self._read(step, f"prefixes/{block:05}-*.parquet")
+        replies = self._read(step, f"replies/{block:05}/*.parquet")
+        sources = (
+            "SELECT prefix_index, any(probe_src_addr) AS probe_src_addr "
+            f"FROM {replies} GROUP BY prefix_index"
+        )
+        self._insert_of_targets(
+            PREFIXES,
+            block,
+            f"SELECT *, {_tell(step)} FROM {rows} AS known "
+            f"INNER JOIN ({sources}) AS sources USING (prefix_index)",
+        )
+
+    def links(self, step: Step, block: int) -> None:
+        rows = self._read(step, f"links/{block:05}-*.parquet")
+        self._insert_of_targets(
+            LINKS, block, f"SELECT *, 0 AS has_amplification FROM {rows}"
+        )
+
+    def amplified(self, step: Step, block: int, earlier: list[Step]) -> None:
+        """Takes back earlier links of prefixes that this step saw amplification in."""
+        rows = read_steps(self.store, self.keys, f"links/{block:05}-*.parquet", earlier)
+        if rows is None:
+            return
+        prefixes = self._read(step, f"prefixes/{block:05}-*.parquet")
+        self._insert_of_targets(
+            LINKS,
+            block,
+            f"SELECT *, 1 AS has_amplification FROM {rows} WHERE prefix_index IN "
+            f"(SELECT prefix_index FROM {prefixes} WHERE has_amplification)",
+        )
+
+    def diamonds(self) -> None:
+        if any(self.store.list(self.keys.diamonds_root)):
+            rows = self.store.read_sql(f"{self.keys.diamonds_root}/*.parquet")
+            self._insert_of_targets(DIAMONDS, None, f"SELECT * FROM {rows}")
+
+    def _read(self, step: Step, pattern: str) -> str:
+        return self.store.read_sql(f"{self.keys.step(step).root}/{pattern}")
+
+    def _insert_of_targets(self, table: Table, block: int | None, rows: str) -> None:
+        """Inserts rows, with what their targets are: all of them, or a block's."""
+        targets = self.store.read_sql(self.keys.targets)
+        which = "1" if block is None else f"block = {block}"
+        self._insert(
+            table,
+            f"SELECT * FROM ({rows}) AS found INNER JOIN (SELECT prefix_index, "
+            f"protocol, prefix, prefix_len FROM {targets} WHERE {which}) AS targets "
+            "USING (prefix_index)",
+        )
+
+    def _insert(self, table: Table, rows: str) -> None:
+        run = {
+            "measurement": text(self.keys.measurement),
+            "run_id": text(self.keys.run_id),
+            "agent": text(self.keys.agent),
+        }
+        values = ", ".join(
+            f"CAST({run.get(name, name)} AS {kind})"
+            for name, kind in table.columns.items()
+        )
+        name = self.tables.schema.name(table)
+        self.tables.engine.execute(
+            f"INSERT INTO {name} ({', '.join(table.columns)}) SETTINGS {_SETTINGS} "
+            f"SELECT {values} FROM ({rows})"
+        )
+
+
+def _tell(step: Step) -> str:
+    return f"{step.round} AS round, {step.window} AS window"
