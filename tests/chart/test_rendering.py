@@ -97,6 +97,20 @@ def test_settings_say_where_the_store_is() -> None:
     assert aws.endpoint == ""
 
 
+def test_settings_say_where_clickhouse_is() -> None:
+    """None by default; else with the name of the Secret, and nothing that is in it."""
+    values = {
+        "clickhouse": {"url": "http://clickhouse:8123", "existingSecret": "clickhouse"}
+    }
+    none, chosen = (
+        Settings.read(render(CONTACT, given).settings).clickhouse
+        for given in ({}, values)
+    )
+    assert none.url == ""
+    assert (chosen.url, chosen.secret) == ("http://clickhouse:8123", "clickhouse")
+    assert (chosen.database, chosen.cluster) == ("anabranch", "")
+
+
 def test_large_rates_stay_whole_numbers() -> None:
     """Helm's numbers are floats; a rate of millions must not become 2e+06."""
     fast = {"maxProbingRate": 2_000_000}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from anabranch.manifests.clickhouse import describe_clickhouse
 from anabranch.manifests.store import describe_store
 from anabranch.runs.report import AWAY, REFUSED
 
@@ -30,6 +31,8 @@ def build_job(
     it failed, another one tries again. Others stay until what they did is recorded.
     """
     jobs = settings.jobs
+    environment = describe_store(settings.store)
+    environment["env"] += describe_clickhouse(settings.clickhouse)
     pod: dict[str, Any] = {
         "restartPolicy": "Never",
         "serviceAccountName": jobs.service_account,
@@ -55,7 +58,7 @@ def build_job(
                     "capabilities": {"drop": ["ALL"]},
                 },
                 "volumeMounts": [{"name": "scratch", "mountPath": "/tmp"}],  # noqa: S108 (its own)
-                **describe_store(settings.store),
+                **environment,
             }
         ],
         "volumes": [{"name": "scratch", "emptyDir": {}}],

@@ -10,6 +10,7 @@ from pydantic import AfterValidator, Field, ValidationError
 
 from anabranch.api.model import Model, find_errors
 from anabranch.api.text import DnsLabel, DnsSubdomain, LabelName, LabelValue, Port
+from anabranch.warehouse.environment import NAME_PATTERN, URL_PATTERN
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -42,6 +43,19 @@ class StoreSettings(Model):
     """The URL of S3; AWS by default."""
     secret: str = ""
     """The Secret whose keys are boto3's variables, such as AWS_ACCESS_KEY_ID."""
+
+
+class ClickHouseSettings(Model):
+    """The server that runs the Jobs' SQL and has tables of what they find."""
+
+    url: Annotated[str, Field(pattern=rf"^$|{URL_PATTERN}")] = ""
+    """Its HTTP interface, without user and password; none by default."""
+    database: Annotated[str, Field(pattern=NAME_PATTERN)] = "anabranch"
+    """Where the tables are; it is made if it is missing."""
+    secret: str = ""
+    """The Secret with the keys username and password."""
+    cluster: Annotated[str, Field(pattern=rf"^$|{NAME_PATTERN}")] = ""
+    """The cluster that has the tables, of several servers."""
 
 
 class JobSettings(Model):
@@ -110,6 +124,8 @@ class Settings(Model):
     """Where measurements are served; everywhere by default."""
     store: StoreSettings
     """Where the object store is."""
+    clickhouse: ClickHouseSettings = ClickHouseSettings()
+    """The server that runs the Jobs' SQL."""
     jobs: JobSettings
     """The pods of Jobs."""
     agents: AgentSettings

@@ -1,0 +1,76 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from anabranch.manifests.jobs import build_job
+from anabranch.manifests.settings import Settings
+
+URL = "http://clickhouse.databases:8123"
+
+
+def read_settings(**clickhouse: str) -> Settings:
+    """Settings with a ClickHouse."""
+    return Settings.read(
+        {
+            "namespace": "system",
+            "store": {"bucket": "surveys", "secret": "s3"},
+            "clickhouse": clickhouse,
+            "jobs": {"image": "operator"},
+            "agents": {"image": "agent"},
+        }
+    )
+
+
+def read_environment(settings: Settings) -> dict[str, Any]:
+    """What the container of a Job is told of ClickHouse."""
+    pod = build_job(settings, "job", {}, [])["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    return {
+        each["name"].removeprefix("ANABRANCH_CLICKHOUSE_"): each.get("value")
+        or each["valueFrom"]["secretKeyRef"]
+        for each in container["env"]
+        if each["name"].startswith("ANABRANCH_CLICKHOUSE_")
+    }
+
+
+def test_a_job_is_told_of_no_server_by_default() -> None:
+    """It runs its SQL itself."""
+    assert read_environment(read_settings()) == {}
+
+
+def test_a_job_is_told_where_clickhouse_is_and_who_it_is_there() -> None:
+    """The password comes from the Secret, and is in no manifest."""
+    named = {"url": URL, "secret": "clickhouse", "cluster": "main"}
+    settings = read_settings(**named)
+    assert read_environment(settings) == {
+        "URL": URL,
+        "DATABASE": "anabranch",
+        "CLUSTER": "main",
+        "USER": {"name": "clickhouse", "key": "username"},
+        "PASSWORD": {"name": "clickhouse", "key": "password"},
+    }
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("url", "clickhouse:8123"),
+        ("url", "http://"),
+        ("url", "tcp://clickhouse:9000"),
+        ("url", "http://me:secret@clickhouse:8123"),
+        ("url", "http://clickhouse:8123/?password=secret"),
+        ("database", ""),
+        ("database", "a`b"),
+        ("cluster", "a b"),
+    ],
+)
+def test_what_can_be_no_server_is_refused(field: str, value: str) -> None:
+    """By its place; and what may be a password is not shown."""
+    with pytest.raises(ValidationError) as told:
+        read_settings(**{"url": URL, field: value})
+    (error,) = told.value.errors()
+    assert error["loc"] == ("clickhouse", field)
+    assert "secret" not in error["msg"]
