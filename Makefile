@@ -8,7 +8,7 @@ RUN := .venv/bin/
 # Builds a Go program unless it is there, and prints its path.
 BINARY := PYTHONPATH=tests $(RUN)python -m devcluster.binaries
 # Of Go, for tests that need no cluster.
-PROGRAMS := apiserver helm versitygw
+PROGRAMS := apiserver helm kube verdicts versitygw
 # Which cluster of this machine, and how many nodes it has.
 NUMBER := 0
 NODES := 2
@@ -40,13 +40,13 @@ lint: setup
 	$$($(BINARY) helm) lint --quiet charts/anabranch --set policy.contact=lint@example.org
 	cd $(ENGINE) && cargo fmt --check
 	cd $(ENGINE) && $(CARGO) clippy --locked --all-targets -- --deny warnings
-	cd tests/devcluster/go && test -z "$$(gofmt -l .)"
+	test -z "$$(gofmt -l tests/devcluster/go tests/gitops/go)"
 
 # Two at a time, since most of them wait; those of the cluster are one of the two.
 PYTEST := $(RUN)pytest --numprocesses 2 --dist loadgroup --no-loadscope-reorder
 
 test: images test-engine
-	$(BINARY) $(PROGRAMS) kube pause >/dev/null
+	$(BINARY) $(PROGRAMS) pause >/dev/null
 	$(PYTEST)
 
 # All but what takes a cluster.
@@ -59,7 +59,7 @@ test-engine: setup
 	cd $(ENGINE) && $(CARGO) test --locked
 
 test-cluster: images
-	$(BINARY) $(PROGRAMS) kube pause >/dev/null
+	$(BINARY) $(PROGRAMS) pause >/dev/null
 	$(RUN)pytest tests/cluster
 
 statistics: setup
@@ -68,7 +68,7 @@ statistics: setup
 
 # Each takes a minute or two; the first one is among the tests.
 survival: images
-	$(BINARY) $(PROGRAMS) kube pause >/dev/null
+	$(BINARY) $(PROGRAMS) pause >/dev/null
 	$(RUN)pytest -m "" tests/cluster/test_survival.py
 
 demo: setup

@@ -57,7 +57,12 @@ _TAGS = "remove_all_sd,enable_kubernetes_sd"
 _PROMETHEUS = "github.com/prometheus/prometheus/cmd"
 PROMETHEUS = Program(_HERE / "prometheus", f"{_PROMETHEUS}/prometheus", _TAGS)
 PROMTOOL = Program(_HERE / "prometheus", f"{_PROMETHEUS}/promtool", _TAGS)
-PROGRAMS = (APISERVER, KUBE, PAUSE, HELM, KWOK, VERSITYGW, PROMETHEUS, PROMTOOL)
+# What GitOps tools make of our objects; not of a cluster, but built like the others.
+VERDICTS = Program(_HERE.parent / "gitops" / "go", "./verdicts")
+PROGRAMS = (
+    *(APISERVER, KUBE, PAUSE, HELM, KWOK),
+    *(VERSITYGW, PROMETHEUS, PROMTOOL, VERDICTS),
+)
 
 
 def cache_folder() -> Path:
