@@ -7,13 +7,16 @@ UV := $(or $(shell command -v uv),build/uv/bin/uv)
 RUN := .venv/bin/
 # Builds a Go program unless it is there, and prints its path.
 BINARY := PYTHONPATH=tests $(RUN)python -m devcluster.binaries
+# Makes the chart's README of its template, and of the comments in its values.
+HELM_DOCS := $$($(BINARY) helm-docs) --chart-search-root charts --sort-values-order file \
+    --log-level warning
 # Of Go, for tests that need no cluster.
 PROGRAMS := apiserver helm kube verdicts versitygw
 # Which cluster of this machine, and how many nodes it has.
 NUMBER := 0
 NODES := 2
 
-.PHONY: setup lint test test-local test-engine test-cluster survival statistics demo demo-k8s bench crds wheels \
+.PHONY: setup lint test test-local test-engine test-cluster survival statistics demo demo-k8s bench crds chart wheels \
     images cluster-up cluster-down
 
 setup: $(filter build/%,$(UV))
@@ -38,6 +41,8 @@ lint: setup
 	$(RUN)anabranch crds --check crds
 	$(RUN)anabranch crds --check charts/anabranch/files/crds
 	$$($(BINARY) helm) lint --quiet charts/anabranch --set policy.contact=lint@example.org
+	@$(HELM_DOCS) --dry-run > build/chart.md
+	@diff charts/anabranch/README.md build/chart.md || { echo "run make chart"; exit 1; }
 	cd $(ENGINE) && cargo fmt --check
 	cd $(ENGINE) && $(CARGO) clippy --locked --all-targets -- --deny warnings
 	test -z "$$(gofmt -l tests/devcluster/go tests/gitops/go)"
@@ -125,3 +130,6 @@ cluster-down: setup
 crds: setup
 	$(RUN)anabranch crds --output crds
 	$(RUN)anabranch crds --output charts/anabranch/files/crds
+
+chart: crds
+	$(HELM_DOCS)

@@ -51,6 +51,7 @@ PAUSE = Program(KUBERNETES, "./pause")
 # It shares most packages with Kubernetes.
 HELM = Program(KUBERNETES, "helm.sh/helm/v3/cmd/helm")
 KWOK = Program(_HERE / "kwok", "sigs.k8s.io/kwok/cmd/kwok")
+HELM_DOCS = Program(_HERE / "helmdocs", "github.com/norwoodj/helm-docs/cmd/helm-docs")
 VERSITYGW = Program(_HERE / "versitygw", "github.com/versity/versitygw/cmd/versitygw")
 # Of all that it can look for targets in, Kubernetes alone.
 _TAGS = "remove_all_sd,enable_kubernetes_sd"
@@ -60,7 +61,7 @@ PROMTOOL = Program(_HERE / "prometheus", f"{_PROMETHEUS}/promtool", _TAGS)
 # What GitOps tools make of our objects; not of a cluster, but built like the others.
 VERDICTS = Program(_HERE.parent / "gitops" / "go", "./verdicts")
 PROGRAMS = (
-    *(APISERVER, KUBE, PAUSE, HELM, KWOK),
+    *(APISERVER, KUBE, PAUSE, HELM, HELM_DOCS, KWOK),
     *(VERSITYGW, PROMETHEUS, PROMTOOL, VERDICTS),
 )
 
