@@ -20,6 +20,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 import chdb
 
+from anabranch.warehouse import environment
 from devcluster.process import find_free_ports, run_program, wait_until
 
 if TYPE_CHECKING:
@@ -51,6 +52,15 @@ class Server:
     def url(self) -> str:
         """Where it is."""
         return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What tells a Job of it."""
+        return {
+            environment.URL: self.url,
+            environment.USER: USER,
+            environment.PASSWORD: PASSWORD,
+        }
 
     @property
     def queries(self) -> list[str]:

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import io
 import json
-from dataclasses import dataclass
+import os
+from dataclasses import dataclass, field
 from ipaddress import IPv6Address, ip_network
 from typing import TYPE_CHECKING, Any
+from unittest.mock import patch
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -23,13 +25,15 @@ from anabranch.runs.roster import Member, Roster
 from anabranch.store.keys import RunKeys, SurveyKeys, shared_list
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from ipaddress import IPv4Address
     from pathlib import Path
 
     from anabranch.rounds.outcome import Outcome
     from anabranch.rounds.steps import Step
     from anabranch.store.s3 import S3Store
+
+    Probe = tuple[IPv4Address | IPv6Address, int, int, int, int, int]
 
 LIST = (
     b"240.0.0.0/20,udp,1,20,6\n240.0.16.0/21,icmp,1,20,6\n"
@@ -88,6 +92,8 @@ class JobRun:
     store: S3Store
     scratch: Path
     uid: str
+    environment: dict[str, str] = field(default_factory=dict)
+    """What its Jobs are told besides."""
     run_id: str = "1"
 
     @property
@@ -135,7 +141,13 @@ class JobRun:
     def do(self, job: str, *words: str) -> int:
         """Runs a job; its exit code."""
         run = ("--measurement", self.uid, "--run-id", self.run_id)
-        return main(["job", job, *run, *words])
+        with patch.dict(os.environ, self.environment):
+            return main(["job", job, *run, *words])
+
+    def load(self) -> int:
+        """Loads it again; the command's exit code."""
+        with patch.dict(os.environ, self.environment):
+            return main(["load", self.uid, self.run_id])
 
     def begin(self, agent: str) -> None:
         """Has an agent's run begin."""
@@ -154,12 +166,15 @@ class JobRun:
         self.start()
         for agent in AGENTS:
             self.begin(agent)
-            step: Step | None = FIRST
-            while step:
-                self.probe(agent, step)
-                assert self.conclude(agent, step) == 0
-                step = self.read_outcomes(agent)[step].next_step
+            self.go_on(agent, FIRST)
         assert self.do("results", *AGENTS) == 0
+
+    def go_on(self, agent: str, step: Step | None) -> None:
+        """Does an agent's steps from one on."""
+        while step:
+            self.probe(agent, step)
+            assert self.conclude(agent, step) == 0
+            step = self.read_outcomes(agent)[step].next_step
 
     def read_replies(self, agent: str) -> list[dict[str, Any]]:
         """All replies that an agent stored, in an order of theirs."""
@@ -183,10 +198,13 @@ class JobRun:
             for row in pq.read_table(plan.path).to_pylist()
         }
         for block in range(plan.blocks):
-            probes = plan.draw(block, order=f"{agent}/{step}")
+            # In an order that does not depend on the run's name.
+            drawn = plan.draw(block, order="")
+            probes = sorted((probe[1:] for probe in drawn), key=str)
             half = len(probes) // 2
             for start, some in ((0, probes[:half]), (half, probes[half:])):
-                rows = list(self._hear(AGENTS.index(agent), step, some, prefixes))
+                asked = enumerate(some, start)
+                rows = list(self._hear(AGENTS.index(agent), step, asked, prefixes))
                 self.store.put(
                     f"{keys.parts(block)}/{start:016}.parquet",
                     _write_part(rows, len(some)),
@@ -196,10 +214,10 @@ class JobRun:
         self,
         point: int,
         step: Step,
-        probes: list[tuple[int, IPv4Address | IPv6Address, int, int, int, int, int]],
+        probes: Iterable[tuple[int, Probe]],
         prefixes: dict[tuple[int, bytes], int],
     ) -> Iterator[dict[str, Any]]:
-        for slot, destination, protocol, source, port, ttl, flow in probes:
+        for slot, (destination, protocol, source, port, ttl, flow) in probes:
             octets = {17: source << 16 | port, 1: 8 << 24 | source}.get(
                 protocol, 128 << 24 | source
             )

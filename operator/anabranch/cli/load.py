@@ -38,12 +38,14 @@ def run(chosen: argparse.Namespace) -> int:
     keys = SurveyKeys(chosen.measurement, chosen.run_id)
     try:
         store = open_store(os.environ)
-        tables = open_warehouse(os.environ).tables
-        if tables is None:
-            print(f"anabranch: {URL} is not set; say where it is", file=sys.stderr)
-            return 1
-        with tempfile.TemporaryDirectory() as scratch:
-            for agent, steps in load(store, tables, keys, Path(scratch)):
+        with (
+            open_warehouse(os.environ) as warehouse,
+            tempfile.TemporaryDirectory() as scratch,
+        ):
+            if warehouse.tables is None:
+                print(f"anabranch: {URL} is not set; say where it is", file=sys.stderr)
+                return 1
+            for agent, steps in load(store, warehouse.tables, keys, Path(scratch)):
                 print(f"{agent}: {steps} steps")
     except (LookupError, ValueError) as error:
         print(f"anabranch: {error.args[0]}", file=sys.stderr)

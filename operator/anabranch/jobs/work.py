@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from anabranch.cluster.client import Cluster
@@ -17,7 +18,7 @@ from anabranch.warehouse.environment import open_warehouse
 
 if TYPE_CHECKING:
     from argparse import Namespace
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
     from anabranch.api.targetlist import TargetListSpec
@@ -38,19 +39,22 @@ def work_on_count(chosen: Namespace, store: Store, scratch: Path) -> None:
 
 def work_on_begin(chosen: Namespace, store: Store, scratch: Path) -> None:
     """Plans the first step of an agent's run."""
-    _open(chosen, store, scratch).begin()
+    with _open(chosen, store, scratch) as job:
+        job.begin()
 
 
 def work_on_conclude(chosen: Namespace, store: Store, scratch: Path) -> None:
     """Finds the links of a step, and plans the next one."""
     step = Step.parse(chosen.step)
-    _open(chosen, store, scratch).conclude(step, is_last=chosen.last)
+    with _open(chosen, store, scratch) as job:
+        job.conclude(step, is_last=chosen.last)
 
 
 def work_on_results(chosen: Namespace, store: Store, scratch: Path) -> None:
     """Gathers what all agents found."""
     keys = SurveyKeys(chosen.measurement, chosen.run_id)
-    gather(store, open_warehouse(os.environ), keys, chosen.agents, scratch)
+    with open_warehouse(os.environ) as warehouse:
+        gather(store, warehouse, keys, chosen.agents, scratch)
 
 
 WORK: Mapping[str, Callable[[Namespace, Store, Path], None]] = {
@@ -70,6 +74,8 @@ async def _fetch_list(namespace: str, name: str) -> tuple[TargetListSpec, bytes 
         await cluster.close()
 
 
-def _open(chosen: Namespace, store: Store, scratch: Path) -> AgentJob:
+@contextmanager
+def _open(chosen: Namespace, store: Store, scratch: Path) -> Iterator[AgentJob]:
     keys = RunKeys(chosen.measurement, chosen.run_id, chosen.agent)
-    return AgentJob(store, open_warehouse(os.environ), keys, scratch)
+    with open_warehouse(os.environ) as warehouse:
+        yield AgentJob(store, warehouse, keys, scratch)

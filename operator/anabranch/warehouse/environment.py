@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from anabranch.warehouse.engine import Engine
     from anabranch.warehouse.tables import Tables
@@ -32,7 +33,8 @@ class Warehouse:
     tables: Tables | None = None
 
 
-def open_warehouse(environment: Mapping[str, str]) -> Warehouse:
+@contextmanager
+def open_warehouse(environment: Mapping[str, str]) -> Iterator[Warehouse]:
     """A server with its tables where the environment names one; else chdb, without.
 
     Raises:
@@ -43,7 +45,8 @@ def open_warehouse(environment: Mapping[str, str]) -> Warehouse:
     if not url:
         from anabranch.warehouse.embedded import open_embedded  # noqa: PLC0415
 
-        return Warehouse(open_embedded())
+        yield Warehouse(open_embedded())
+        return
     from anabranch.warehouse.schema import Schema  # noqa: PLC0415
     from anabranch.warehouse.server import ServerEngine  # noqa: PLC0415
     from anabranch.warehouse.tables import Tables  # noqa: PLC0415
@@ -59,6 +62,6 @@ def open_warehouse(environment: Mapping[str, str]) -> Warehouse:
         if value and not re.fullmatch(NAME_PATTERN, value):
             raise ValueError(f"{name} is {value!r}; use letters, digits, _ and -")
     user, password = environment.get(USER, ""), environment.get(PASSWORD, "")
-    engine = ServerEngine(url, user, password)
     schema = Schema(database or "anabranch", cluster or "")
-    return Warehouse(engine, Tables(engine, schema))
+    with closing(ServerEngine(url, user, password)) as engine:
+        yield Warehouse(engine, Tables(engine, schema))

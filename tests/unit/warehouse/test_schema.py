@@ -1,0 +1,67 @@
+"""The statements that make tables and views."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from anabranch.store.keys import RunKeys
+from anabranch.warehouse.embedded import open_embedded
+from anabranch.warehouse.schema import TABLES, Schema, name_run
+
+if TYPE_CHECKING:
+    from anabranch.warehouse.server import ServerEngine
+
+KEYS = RunKeys("0c9f-1", "2026-w1", "paris.1")
+
+
+@pytest.mark.parametrize("cluster", ["", "main"])
+def test_clickhouse_understands_each_statement(cluster: str) -> None:
+    """Its parser does; nothing is run, since there is no cluster here."""
+    schema = Schema("surveys", cluster)
+    engine = open_embedded()
+    statements = [*schema.make(), *schema.make_views(KEYS)]
+    for statement in statements:
+        assert engine.read(f"EXPLAIN AST {statement}").num_rows
+        assert ("ON CLUSTER `main`" in statement) is bool(cluster)
+
+
+def test_in_a_cluster_tables_are_replicated_and_spread_by_prefix() -> None:
+    """Rows that are the same must meet on one shard."""
+    made = "\n".join(Schema("surveys", "main").make())
+    assert made.count("ENGINE = ReplicatedReplacingMergeTree(") == len(TABLES)
+    spread = "cityHash64(measurement, run_id, agent, prefix_index))"
+    assert made.count(spread) == len(TABLES)
+    for table in TABLES:
+        assert f"Distributed(`main`, `surveys`, `local_{table.name}`, " in made
+
+
+def test_tables_can_be_made_again_and_get_the_columns_that_they_lack(
+    engine: ServerEngine,
+) -> None:
+    """Those that a later version has, too; what is there stays."""
+    schema = Schema("grown")
+    for _ in range(2):
+        for statement in schema.make():
+            engine.execute(statement)
+    # As if this version's columns were not there yet.
+    engine.execute("ALTER TABLE grown.raw_replies DROP COLUMN quoted_length")
+    engine.execute(
+        "INSERT INTO grown.raw_replies (measurement, run_id) VALUES ('m', '1')"
+    )
+    for statement in schema.make():
+        engine.execute(statement)
+    rows = engine.read("SELECT measurement, quoted_length FROM grown.replies")
+    assert rows.to_pylist() == [{"measurement": "m", "quoted_length": 0}]
+
+
+def test_views_of_a_run_are_named_as_diamond_miner_names_tables() -> None:
+    """By the measurement, the run and the agent; each other run's are others."""
+    assert name_run(KEYS) == "0c9f_1__2026_w1__paris__1"
+    views = list(Schema("surveys").make_views(KEYS))
+    for kind, view in zip(
+        ("results", "links", "prefixes", "probes"), views, strict=True
+    ):
+        name = f"`surveys`.`{kind}__0c9f_1__2026_w1__paris__1`"
+        assert view.startswith(f"CREATE OR REPLACE VIEW {name} AS ")
