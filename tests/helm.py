@@ -33,6 +33,17 @@ def merge(*values: Mapping[str, Any]) -> dict[str, Any]:
     return merged
 
 
+def find_folder(manifest: Mapping[str, Any]) -> str:
+    """The path of the objects of a manifest's kind."""
+    version, plural = manifest["apiVersion"], manifest["kind"].lower()
+    plural = f"{plural[:-1]}ie" if plural.endswith("y") else plural
+    plural += "es" if plural.endswith("s") else "s"
+    root = "/apis" if "/" in version else "/api"
+    if namespace := manifest["metadata"].get("namespace"):
+        return f"{root}/{version}/namespaces/{namespace}/{plural}"
+    return f"{root}/{version}/{plural}"
+
+
 @dataclass(frozen=True)
 class Rendered:
     """What Helm makes of the chart."""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from kubernetes import client
 
-from helm import CHART, CONTACT, render
+from helm import CHART, CONTACT, find_folder, render
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -18,19 +18,18 @@ ENROL = {"agents": {"enrol": {"enabled": True}}}
 NARROW = {"watchNamespaces": ["research", "teaching"]}
 
 
-def find_path(manifest: Mapping[str, Any]) -> str:
-    """Where objects of a manifest's kind are."""
-    version, kind = manifest["apiVersion"], manifest["kind"]
-    plural = f"{kind.lower()}s"
-    if kind == "ProbingPolicy":
-        plural = "probingpolicies"
-    root = "/apis" if "/" in version else "/api"
-    if namespace := manifest["metadata"].get("namespace"):
-        return f"{root}/{version}/namespaces/{namespace}/{plural}"
-    return f"{root}/{version}/{plural}"
+CLOSED = {
+    "networkPolicy": {
+        "enabled": True,
+        "storeClients": [{"ipBlock": {"cidr": "10.0.0.0/16"}}],
+    },
+    "agents": {"priorityClass": {"create": True}},
+}
+DIGEST = {"operator": {"image": {"digest": f"sha256:{'0' * 64}"}}}
+SMALL = {"rbac": {"aggregate": False, "confineAgents": False}}
 
 
-@pytest.mark.parametrize("values", [{}, ENROL, NARROW], ids=str)
+@pytest.mark.parametrize("values", [{}, ENROL, NARROW, CLOSED, DIGEST, SMALL], ids=str)
 def test_the_api_server_takes_all_of_it(
     system: Namespace, values: Mapping[str, Any]
 ) -> None:
@@ -40,7 +39,7 @@ def test_the_api_server_takes_all_of_it(
     for manifest in (*rendered.objects, rendered.policy):
         if manifest["kind"] == "CustomResourceDefinition":
             continue  # They are there.
-        answer = system.call("POST", find_path(manifest) + query, manifest)
+        answer = system.call("POST", find_folder(manifest) + query, manifest)
         assert answer.status == 201, (manifest["metadata"]["name"], answer.body)
 
 

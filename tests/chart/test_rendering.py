@@ -9,7 +9,7 @@ import yaml
 from anabranch.api import KINDS, ProbingPolicy
 from anabranch.api.schema import build_crd
 from anabranch.cluster.objects import read_object
-from anabranch.manifests.labels import SELECTOR
+from anabranch.manifests.labels import COMPONENT, SELECTOR, Component, label
 from anabranch.manifests.settings import Settings
 from devcluster.project import name_gateway_image
 from helm import CHART, CONTACT, NAMESPACE, render
@@ -37,6 +37,22 @@ AWS: Mapping[str, Any] = {"store": {"embedded": {"enabled": False}}}
 VARIANTS = pytest.mark.parametrize(
     "values", [{}, ALL_ON, NARROW, OWN_STORE, AWS], ids=str
 )
+
+
+def find_bound_rules(*values: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The rules of roles that the chart gives to somebody for good."""
+    rendered = render(CONTACT, *values)
+    bound = {
+        each["roleRef"]["name"]
+        for each in rendered.list("RoleBinding", "ClusterRoleBinding")
+        if HOOK not in each["metadata"].get("annotations", {})
+    }
+    return [
+        rule
+        for role in rendered.list("Role", "ClusterRole")
+        if role["metadata"]["name"] in bound
+        for rule in role["rules"]
+    ]
 
 
 def find_pods(*values: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -152,11 +168,7 @@ def test_narrowed_rights_end_at_the_namespaces() -> None:
 def test_nodes_are_seen_only_to_enrol_them() -> None:
     """Without enrolment, nobody lists nodes or makes Agents."""
     for values, expected in (({}, False), (ALL_ON, True)):
-        rules = [
-            rule
-            for role in render(CONTACT, values).list("Role", "ClusterRole")
-            for rule in role["rules"]
-        ]
+        rules = find_bound_rules(values)
         assert any("nodes" in rule["resources"] for rule in rules) is expected
         assert expected is any(
             "agents" in rule["resources"] and "create" in rule["verbs"]
@@ -230,24 +242,100 @@ def test_the_policy_is_what_the_values_say() -> None:
 
 def test_rights_to_write_the_policy_end_with_the_hook() -> None:
     """The role that may is one of those objects that Helm removes when it is done."""
-    rendered = render(CONTACT)
-    for role in rendered.list("Role", "ClusterRole"):
-        writes = any(
-            "probingpolicies" in rule["resources"]
-            and {"create", "patch", "update"} & {*rule["verbs"]}
-            for rule in role["rules"]
-        )
-        hook = role["metadata"].get("annotations", {})
-        assert writes is ("hook-succeeded" in hook.get(DELETED, ""))
+    for rule in find_bound_rules():
+        if "probingpolicies" in rule["resources"]:
+            assert not {"create", "patch", "update"} & {*rule["verbs"]}
+    role = render(CONTACT).find("Role", "anabranch-policy")
+    assert "create" in role["rules"][0]["verbs"]
+    assert "hook-succeeded" in role["metadata"]["annotations"][DELETED]
 
 
 def test_a_policy_of_ones_own_is_left_alone() -> None:
-    """Without policy.create no contact is asked for, and there is no hook."""
-    rendered = render({"policy": {"create": False}})
-    assert not rendered.list("Job")
-    assert all(
-        HOOK not in e["metadata"].get("annotations", {}) for e in rendered.objects
-    )
+    """Without policy.create no contact is asked for, and nothing writes it."""
+    names = {
+        each["metadata"]["name"]
+        for each in render({"policy": {"create": False}}).objects
+    }
+    assert "anabranch-policy" not in names
+
+
+def test_a_digest_is_what_is_run() -> None:
+    """The tag stays, for those who read."""
+    digest = f"sha256:{'a' * 64}"
+    image = {"image": {"digest": digest, "tag": "1.2.3"}}
+    rendered = render(CONTACT, {"operator": image, "agents": image})
+    settings = Settings.read(rendered.settings)
+    assert settings.agents.image == f"docker.io/anabranch/agent:1.2.3@{digest}"
+    assert settings.jobs.image == f"docker.io/anabranch/operator:1.2.3@{digest}"
+
+
+def test_pods_run_where_the_values_say() -> None:
+    """The operator's, those of the hooks, the store's and the Jobs'."""
+    place: dict[str, Any] = {
+        "nodeSelector": {"pool": "system"},
+        "tolerations": [{"key": "dedicated", "operator": "Exists"}],
+    }
+    urgent = place | {"priorityClassName": "system-cluster-critical"}
+    values = {"operator": urgent, "store": {"embedded": urgent}, "jobs": place}
+    for _, pod in find_pods(values):
+        assert {name: pod[name] for name in urgent} == urgent
+    jobs = Settings.read(render(CONTACT, values).settings).jobs
+    assert jobs.node_selector == place["nodeSelector"]
+    assert list(jobs.tolerations) == place["tolerations"]
+
+
+def test_agents_can_have_a_priority_class_of_their_own() -> None:
+    """It is of the release's namespace by its name, since the kind is of none."""
+    values = {"agents": {"priorityClass": {"create": True, "value": 1000}}}
+    rendered = render(CONTACT, values)
+    (made,) = rendered.list("PriorityClass")
+    assert made["value"] == 1000
+    named = Settings.read(rendered.settings).agents.priority_class_name
+    assert named == made["metadata"]["name"] == f"{NAMESPACE}-agents"
+
+
+def test_network_policies_let_jobs_ask_what_they_are_told_to_ask() -> None:
+    """The ports of the store and of ClickHouse are those of their URLs."""
+    values = {
+        "networkPolicy": {"enabled": True},
+        "clickhouse": {"url": "http://clickhouse.databases:8123"},
+    }
+    rendered = render(CONTACT, OWN_STORE, values)
+    names = {each["metadata"]["name"] for each in rendered.list("NetworkPolicy")}
+    assert names == {"anabranch-operator", "anabranch-jobs"}
+    jobs = rendered.find("NetworkPolicy", "anabranch-jobs")["spec"]
+    (rule,) = jobs["egress"]
+    ports = {each["port"] for each in rule["ports"]}
+    assert ports == {53, 443, 6443, 8123}
+    assert "ingress" not in jobs
+
+
+def test_network_policies_select_the_pods_that_there_are() -> None:
+    """Jobs by the labels that the operator gives them, but no agent."""
+    nodes = [{"ipBlock": {"cidr": "10.0.0.0/16"}}]
+    values = {"networkPolicy": {"enabled": True, "storeClients": nodes}}
+    rendered = render(CONTACT, values)
+    jobs = rendered.find("NetworkPolicy", "anabranch-jobs")["spec"]["podSelector"]
+    made = label(Component.STEP_JOB)
+    assert jobs["matchLabels"].items() <= made.items()
+    (expression,) = jobs["matchExpressions"]
+    assert expression["key"] == COMPONENT
+    assert expression["values"] == [Component.AGENT]
+    store = rendered.find("NetworkPolicy", "anabranch-store")["spec"]
+    (rule,) = store["ingress"]
+    assert {"podSelector": jobs} in rule["from"]
+    assert nodes[0] in rule["from"]
+    for each in (rendered.find("NetworkPolicy", "anabranch-operator")["spec"], store):
+        name = each["podSelector"]["matchLabels"]["app.kubernetes.io/component"]
+        deployment = rendered.find("Deployment", f"anabranch-{name}")
+        labels = deployment["spec"]["template"]["metadata"]["labels"]
+        assert each["podSelector"]["matchLabels"].items() <= labels.items()
+
+
+def test_what_ends_with_the_release_is_what_the_operator_makes() -> None:
+    """The script of the hook goes by the operator's own label."""
+    script = (CHART / "files" / "end_pods.py").read_text()
+    assert f'"{SELECTOR}"' in script
 
 
 def test_every_value_is_explained() -> None:

@@ -23,6 +23,19 @@ def test_two_stores_are_one_too_many() -> None:
         render(CONTACT, values)
 
 
+def test_agents_must_reach_the_store_through_network_policies() -> None:
+    """No selector finds them, so somebody has to give the nodes' addresses."""
+    with pytest.raises(RuntimeError, match=r"storeClients is empty.*addresses"):
+        render(CONTACT, {"networkPolicy": {"enabled": True}})
+
+
+def test_two_priority_classes_are_one_too_many() -> None:
+    """One is made or one is named."""
+    values = {"agents": {"priorityClass": {"create": True}, "priorityClassName": "x"}}
+    with pytest.raises(RuntimeError, match="set one of them"):
+        render(CONTACT, values)
+
+
 @pytest.mark.parametrize(
     ("values", "place"),
     [
@@ -46,6 +59,9 @@ def test_two_stores_are_one_too_many() -> None:
         ({"operator": {"image": {"pullPolicy": "Often"}}}, "pullPolicy"),
         ({"agents": {"resources": {"limits": {"cpu": 1}}}}, "limits/cpu"),
         ({"agents": {"healthPort": 70000}}, "agents/healthPort"),
+        ({"agents": {"image": {"digest": "sha256:1"}}}, "image/digest"),
+        ({"jobs": {"tolerations": [{"effect": "Never"}]}}, "tolerations/0/effect"),
+        ({"networkPolicy": {"scrapers": [{"pods": {}}]}}, "scrapers/0"),
         ({"agents": {"enrol": {"spec": {"nodeName": "n1"}}}}, "nodeName"),
     ],
     ids=str,

@@ -14,9 +14,32 @@ app.kubernetes.io/instance: {{ .context.Release.Name }}
 app.kubernetes.io/component: {{ .component }}
 {{- end }}
 
-{{/* An image; of the context and the values of one. */}}
+{{/* An image; of the context and the values of one. The tag tells people what a digest
+     is of. */}}
 {{- define "anabranch.image" -}}
-{{ .image.repository }}:{{ .image.tag | default .context.Chart.AppVersion }}
+{{ .image.repository }}:{{ .image.tag | default .context.Chart.AppVersion }}{{ with .image.digest }}@{{ . }}{{ end }}
+{{- end }}
+
+{{/* Where a pod may run, and what it may push aside; of the values of one. */}}
+{{- define "anabranch.placement" -}}
+{{- $chosen := dict }}
+{{- range $name, $value := pick . "nodeSelector" "tolerations" "affinity" "priorityClassName" }}
+{{- if $value }}
+{{- $_ := set $chosen $name $value }}
+{{- end }}
+{{- end }}
+{{- with $chosen }}
+{{- toYaml . }}
+{{- end }}
+{{- end }}
+
+{{/* The PriorityClass of agents, if they have one. */}}
+{{- define "anabranch.agentPriority" -}}
+{{- if .Values.agents.priorityClass.create -}}
+{{ .Release.Namespace }}-agents
+{{- else -}}
+{{ .Values.agents.priorityClassName }}
+{{- end }}
 {{- end }}
 
 {{/* The name of objects that no namespace holds: several releases have several. */}}
@@ -33,7 +56,14 @@ anabranch-store
 {{- end }}
 {{- end }}
 
-{{/* The security context of a container that needs nothing. */}}
+{{/* The security context of a pod that needs nothing, and of its container. */}}
+{{- define "anabranch.podSecurity" -}}
+runAsNonRoot: true
+runAsUser: 65532
+runAsGroup: 65532
+seccompProfile: {type: RuntimeDefault}
+{{- end }}
+
 {{- define "anabranch.containerSecurity" -}}
 allowPrivilegeEscalation: false
 readOnlyRootFilesystem: true

@@ -63,6 +63,10 @@ def build_job(
         ],
         "volumes": [{"name": "scratch", "emptyDir": {}}],
     }
+    if jobs.node_selector:
+        pod["nodeSelector"] = jobs.node_selector
+    if jobs.tolerations:
+        pod["tolerations"] = list(jobs.tolerations)
     lifetime = {"ttlSecondsAfterFinished": _LIST_SECONDS} if is_of_list else {}
     return {
         "apiVersion": "batch/v1",

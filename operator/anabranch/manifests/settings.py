@@ -69,6 +69,10 @@ class JobSettings(Model):
     """Whom list jobs ask the API server as."""
     resources: Resources = {}
     """What a job may use."""
+    node_selector: dict[LabelName, LabelValue] = {}
+    """Which nodes take them."""
+    tolerations: tuple[dict[str, Any], ...] = ()
+    """Which taints of nodes they tolerate, as pods say it."""
     active_deadline_seconds: Annotated[int, Field(ge=60)] = 86_400
     """How long one may take."""
 

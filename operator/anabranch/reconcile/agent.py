@@ -69,7 +69,7 @@ def decide_agent(
         observed_generation=agent.metadata.generation,
         conditions=conditions.all,
         pod_name=pod.name if pod else None,
-        version=pod.image.rpartition(":")[2] if pod else None,
+        version=pod.version if pod else None,
         active_rounds=active,
     )
     return AgentDecision(status, creates, deletes, again)

@@ -42,6 +42,11 @@ class PodView:
     message: str
     """Why it does not run, as Kubernetes says."""
 
+    @property
+    def version(self) -> str:
+        """The tag of its image, whether a digest follows or not."""
+        return self.image.partition("@")[0].rpartition(":")[2]
+
 
 @dataclass(frozen=True)
 class NodeView:

@@ -74,3 +74,19 @@ def test_what_can_be_no_server_is_refused(field: str, value: str) -> None:
     (error,) = told.value.errors()
     assert error["loc"] == ("clickhouse", field)
     assert "secret" not in error["msg"]
+
+
+def test_a_job_runs_on_the_nodes_that_it_may_run_on() -> None:
+    """And says nothing of nodes if the settings don't."""
+    place = {"nodeSelector": {"pool": "jobs"}, "tolerations": [{"operator": "Exists"}]}
+    jobs = {"image": "operator", **place}
+    settings = {
+        "namespace": "system",
+        "store": {"bucket": "surveys"},
+        "agents": {"image": "agent"},
+    }
+    chosen = Settings.read(settings | {"jobs": jobs})
+    pod = build_job(chosen, "job", {}, [])["spec"]["template"]["spec"]
+    assert {name: pod[name] for name in place} == place
+    free = build_job(read_settings(), "job", {}, [])["spec"]["template"]["spec"]
+    assert not place.keys() & free.keys()
