@@ -58,7 +58,10 @@ _ICMP = {
     ("port unreachable", 6): (58, 1, 4),
 }
 _LABEL = pa.struct(
-    [("label", pa.uint32()), *((name, pa.uint8()) for name in ("exp", "bos", "ttl"))]
+    [
+        pa.field("label", pa.uint32(), nullable=False),
+        *(pa.field(name, pa.uint8(), nullable=False) for name in ("exp", "bos", "ttl")),
+    ]
 )
 _TYPES: dict[str, pa.DataType] = {
     "capture_timestamp": pa.uint32(),
@@ -70,7 +73,7 @@ _TYPES: dict[str, pa.DataType] = {
     **dict.fromkeys(("reply_protocol", "reply_icmp_type"), pa.uint8()),
     **dict.fromkeys(("reply_icmp_code", "reply_ttl"), pa.uint8()),
     "reply_size": pa.uint16(),
-    "reply_mpls_labels": pa.list_(_LABEL),
+    "reply_mpls_labels": pa.list_(pa.field("item", _LABEL, nullable=False)),
     "rtt": pa.uint16(),
     "round": pa.uint8(),
     "capture_time_us": pa.uint64(),
@@ -81,7 +84,9 @@ _TYPES: dict[str, pa.DataType] = {
     "destination_prefix_reply": pa.uint8(),
     **dict.fromkeys(("prefix_index", "flow"), pa.uint32()),
 }
-COLUMNS = pa.schema(_TYPES)
+COLUMNS = pa.schema(
+    [pa.field(name, kind, nullable=False) for name, kind in _TYPES.items()]
+)
 """Those of reply parts."""
 
 
