@@ -104,18 +104,24 @@ bench: images
 	cd $(ENGINE) && $(CARGO) bench --locked --package anabranch-simulator --bench packets
 	cd $(ENGINE) && $(CARGO) bench --locked --package anabranch-plan --bench draw
 
-# The wheels, the same for the same sources, and the packages that they need by hash.
+EXPORT := $(UV) export --quiet --locked --no-dev
+EXTRAS_operator := --extra engine --extra operator --extra warehouse
+EXTRAS_agent := --extra agent
+SBOM := --preview-features sbom-export --format cyclonedx1.5
+
+# The wheels, the same for the same sources, the packages that they need by hash, and the
+# bill of materials of each image.
 wheels: export SOURCE_DATE_EPOCH := 315532800
 wheels: setup
 	@rm -rf build/image
 	$(UV) build --quiet --wheel --out-dir build/image .
 	$(UV) build --quiet --wheel --out-dir build/image $(ENGINE)/crates/python
-	$(UV) export --quiet --locked --no-dev --extra engine --extra operator --extra warehouse \
-	    --no-emit-project --no-emit-package anabranch-engine \
+	$(EXPORT) $(EXTRAS_operator) --no-emit-project --no-emit-package anabranch-engine \
 	    --output-file build/image/requirements.txt
-	$(UV) export --quiet --locked --no-dev --extra agent \
-	    --no-emit-project --no-emit-package anabranch-engine \
+	$(EXPORT) $(EXTRAS_agent) --no-emit-project --no-emit-package anabranch-engine \
 	    --output-file build/image/requirements-agent.txt
+	$(EXPORT) $(EXTRAS_operator) $(SBOM) --output-file build/image/operator.cdx.json
+	$(EXPORT) $(EXTRAS_agent) $(SBOM) --output-file build/image/agent.cdx.json
 
 images: wheels
 	@sh .ci/prerequisites cluster

@@ -8,7 +8,7 @@ import os
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from devcluster.archive import Archive
 from devcluster.binaries import cache_folder
@@ -104,6 +104,20 @@ class ImageStore:
             str(context),
         )
         self._archive(tag)
+
+    def read_config(self, tag: str) -> dict[str, Any]:
+        """What an image says of itself, such as its user and labels."""
+        told = json.loads(self._buildah("inspect", "--type=image", tag))
+        config: dict[str, Any] = told["OCIv1"]["config"]
+        return config
+
+    def run(self, tag: str, *words: str) -> str:
+        """What a command in a container of an image prints."""
+        container = self._buildah("from", "--pull-never", tag).strip()
+        try:
+            return self._buildah("run", container, "--", *words)
+        finally:
+            self._buildah("rm", container)
 
     def wrap(self, binary: Path, tag: str) -> None:
         """Makes an image of one static binary, its entry point."""
