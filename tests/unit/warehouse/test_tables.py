@@ -36,9 +36,11 @@ Rows = dict[str, list[tuple[Any, ...]]]
 
 
 @pytest.fixture(scope="module")
-def embedded(store: S3Store, tmp_path_factory: pytest.TempPathFactory) -> JobRun:
+def embedded(
+    store: S3Store, of_jobs: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+) -> JobRun:
     """The same run, of Jobs that run their SQL themselves."""
-    run = JobRun(store, tmp_path_factory.mktemp("scratch"), "embedded")
+    run = JobRun(store, tmp_path_factory.mktemp("scratch"), "embedded", of_jobs)
     run.survey()
     return run
 
@@ -233,6 +235,7 @@ def insist(act: Callable[[], None]) -> None:
 
 def test_a_run_outlives_its_server(
     store: S3Store,
+    of_jobs: dict[str, str],
     embedded: JobRun,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
@@ -240,7 +243,7 @@ def test_a_run_outlives_its_server(
     """While it is away Jobs are tried again; a wrong password is an error."""
     agent = AGENTS[0]
     with run_clickhouse(tmp_path / "server") as server:
-        run = JobRun(store, tmp_path, "outlives", server.environment)
+        run = JobRun(store, tmp_path, "outlives", of_jobs | server.environment)
         run.start()
         run.begin(agent)
         run.probe(agent, FIRST)
@@ -265,7 +268,10 @@ def test_a_run_without_a_server_can_be_loaded_later(
 ) -> None:
     """With the same rows, but for its name."""
     later = JobRun(
-        embedded.store, embedded.scratch, embedded.uid, clickhouse.environment
+        embedded.store,
+        embedded.scratch,
+        embedded.uid,
+        embedded.environment | clickhouse.environment,
     )
     assert later.load() == 0
     wanted = {
@@ -280,12 +286,12 @@ def test_a_run_without_a_server_can_be_loaded_later(
 
 
 def test_what_can_not_be_loaded_is_told(
-    surveyed: JobRun, capsys: pytest.CaptureFixture[str]
+    surveyed: JobRun, of_jobs: dict[str, str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     """No such run, and no server."""
     gone = JobRun(surveyed.store, surveyed.scratch, "gone", surveyed.environment)
     assert gone.load() == 1
     assert "surveys/gone/1/roster.json: " in capsys.readouterr().err
-    alone = JobRun(surveyed.store, surveyed.scratch, surveyed.uid)
+    alone = JobRun(surveyed.store, surveyed.scratch, surveyed.uid, of_jobs)
     assert alone.load() == 1
     assert f"{URL} is not set" in capsys.readouterr().err
