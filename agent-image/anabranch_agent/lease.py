@@ -80,6 +80,16 @@ class LeaseKeeper:
             UnreachableError: When it does not answer.
         """
         self.deadman.release()
+        try:
+            await self._leave()
+        except RefusedError as error:
+            if error.status != CONFLICT:
+                raise
+            # A renewal that was under way when this process was told to end.
+            self._lease = None
+            await self._leave()
+
+    async def _leave(self) -> None:
         if self._lease is None:
             self._lease = await self._read()
         if self._lease and look(self._lease, None, 0).holder == self.holder:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,11 +10,12 @@ import yaml
 
 from anabranch.api import KINDS, Resource
 from cases import CASES, STEPS, Case, Step, merge, minimal
+from examples import OURS
 
 if TYPE_CHECKING:
-    from devcluster.namespace import Namespace
+    from pathlib import Path
 
-EXAMPLES = Path(__file__).parents[2] / "examples"
+    from devcluster.namespace import Namespace
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.kind}: {case.says}")
@@ -146,9 +146,7 @@ def test_kinds_have_short_names_and_a_category(namespace: Namespace) -> None:
     assert all(entry["categories"] == ["anabranch"] for entry in found.values())
 
 
-@pytest.mark.parametrize(
-    "file", sorted(EXAMPLES.rglob("*.yaml")), ids=lambda file: file.name
-)
+@pytest.mark.parametrize("file", OURS, ids=lambda file: file.name)
 def test_the_api_server_accepts_the_examples(namespace: Namespace, file: Path) -> None:
     """Each document of each example is accepted as it stands."""
     for manifest in yaml.safe_load_all(file.read_text()):

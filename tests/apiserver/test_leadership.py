@@ -7,8 +7,10 @@ import os
 import signal
 import subprocess
 import sys
+import time
 import urllib.error
 import urllib.request
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pytest
@@ -16,6 +18,9 @@ import yaml
 
 from anabranch.cluster.objects import Place
 from anabranch.control.election import NAME, Election, LostError
+from anabranch_agent.config import Times
+from anabranch_agent.deadman import DeadMan
+from anabranch_agent.lease import LeaseKeeper
 from devcluster.process import find_free_ports
 from theatre import operating, set_stage
 
@@ -177,3 +182,48 @@ def test_settings_that_are_wrong_are_told(tmp_path: Path) -> None:
     assert done.returncode == 1
     for place in ("namespace", "store.bucket", "jobs.image", "agents.image"):
         assert f"{file}: {place}: " in done.stderr
+
+
+def test_an_agent_leaves_its_lease_though_a_renewal_was_under_way(
+    theatre: Theatre,
+) -> None:
+    """Of which it never heard: the next one would wait 80 seconds for nothing."""
+
+    async def act(stage: Stage) -> None:
+        namespace = stage.settings.namespace
+        await stage.create("Agent", "lyon", {"nodeName": "n9"}, namespace)
+        agent = await stage.get("Agent", "lyon", namespace)
+        place = Place("Lease", namespace, "anabranch-agent-lyon")
+        deadman = DeadMan(40)
+        keeper = LeaseKeeper(
+            cluster=stage.cluster,
+            namespace=namespace,
+            agent="lyon",
+            holder="pod-1",
+            deadman=deadman,
+            changed=lambda: None,
+            clock=time.monotonic,
+            wall_clock=lambda: datetime.now(UTC),
+            times=Times(),
+            owner=lambda: {
+                "apiVersion": agent["apiVersion"],
+                "kind": "Agent",
+                "name": "lyon",
+                "uid": agent["metadata"]["uid"],
+            },
+        )
+        renewing = asyncio.create_task(keeper.run())
+
+        async def is_held() -> bool:
+            return deadman.is_held(time.monotonic())
+
+        await stage.until("the Lease", is_held)
+        renewing.cancel()
+        changed = {"spec": {"renewTime": "2026-12-01T00:00:00.000000Z"}}
+        await stage.objects.patch(place, changed)
+        await keeper.release()
+        left = await stage.objects.get(place)
+        assert left is not None
+        assert left["spec"].get("holderIdentity", "") == ""
+
+    theatre.play(act)

@@ -13,9 +13,9 @@ from anabranch.api import KINDS, Agent, ProbingPolicy, Resource
 from anabranch.api.manifest import Source, read_manifests
 from anabranch.api.model import Model
 from anabranch.api.schema import build_schema, describe
+from examples import KIND_EXAMPLES, OURS
 
 ROOT = Path(__file__).parents[3]
-EXAMPLES = ROOT / "examples"
 
 
 def find_properties(schema: dict[str, object]) -> set[str]:
@@ -57,12 +57,12 @@ def test_the_example_of_a_kind_shows_every_field_of_its_spec(
     kind: type[Resource],
 ) -> None:
     """As a value, or in a comment where a choice excludes it."""
-    text = (EXAMPLES / "kinds" / f"{kind.__name__.lower()}.yaml").read_text()
+    text = (KIND_EXAMPLES / f"{kind.__name__.lower()}.yaml").read_text()
     fields = find_properties(build_schema(kind)["properties"]["spec"])
     assert {name for name in fields if f"{name}:" not in text} == set()
 
 
-@pytest.mark.parametrize("file", sorted(EXAMPLES.rglob("*.yaml")), ids=lambda f: f.name)
+@pytest.mark.parametrize("file", OURS, ids=lambda file: file.name)
 def test_examples_are_valid(file: Path) -> None:
     """Each document of each example is an object."""
     manifests = read_manifests([Source(str(file), file.read_bytes())])
