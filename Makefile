@@ -11,7 +11,7 @@ BINARY := PYTHONPATH=tests $(RUN)python -m devcluster.binaries
 HELM_DOCS := $$($(BINARY) helm-docs) --chart-search-root charts --sort-values-order file \
     --log-level warning
 # Of Go, for tests that need no cluster.
-PROGRAMS := apiserver helm kube verdicts versitygw
+PROGRAMS := apiserver helm kube prometheus promtool verdicts versitygw
 # Which cluster of this machine, and how many nodes it has.
 NUMBER := 0
 NODES := 2

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
+import re
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
+import yaml
 from prometheus_client.exposition import generate_latest
 
-from devcluster.binaries import PROMTOOL, build
+from devcluster.binaries import PROMETHEUS, PROMTOOL, build
 from devcluster.process import run_tool
 from exposition import watch_agent, watch_operator
 
@@ -17,7 +20,9 @@ if TYPE_CHECKING:
 
     from prometheus_client import CollectorRegistry
 
-PAGE = Path(__file__).parents[2] / "docs" / "metrics.md"
+ROOT = Path(__file__).parents[2]
+PAGE = ROOT / "docs" / "metrics.md"
+EXAMPLE = ROOT / "examples" / "monitoring" / "prometheus.yaml"
 SAMPLES = 250
 """So many at most each process tells of."""
 
@@ -39,6 +44,11 @@ def read_table(title: str) -> list[str]:
     return [line for line in section.splitlines() if line.startswith("| `")]
 
 
+def read_example() -> list[dict[str, Any]]:
+    """The objects of the Prometheus that the page names."""
+    return list(yaml.safe_load_all(EXAMPLE.read_text()))
+
+
 @pytest.mark.parametrize(
     ("title", "watch"), [("The operator", watch_operator), ("Agents", watch_agent)]
 )
@@ -47,6 +57,30 @@ def test_the_page_has_a_line_for_each_metric(
 ) -> None:
     """And for nothing else, each with the words that Prometheus is told."""
     assert [*read_table("Both"), *read_table(title)] == list(describe(watch()))
+
+
+def test_the_page_has_the_job_of_the_example() -> None:
+    """It is the one that tests/cluster has a real Prometheus run."""
+    maps = [each for each in read_example() if each["kind"] == "ConfigMap"]
+    (config,) = [yaml.safe_load(each["data"]["prometheus.yml"]) for each in maps]
+    text = PAGE.read_text().partition("\n## Prometheus alone\n")[2]
+    lines = itertools.takewhile(
+        lambda line: not line or line.startswith("    "),
+        itertools.dropwhile(lambda line: "job_name" not in line, text.splitlines()),
+    )
+    assert yaml.safe_load("\n".join(lines)) == config["scrape_configs"]
+
+
+def test_the_example_runs_the_prometheus_that_tests_build() -> None:
+    """The version of the image is that of the Go module."""
+    text = (PROMETHEUS.folder / "go.mod").read_text()
+    (version,) = re.findall(r"github\.com/prometheus/prometheus v0\.(\d+\.\d+)", text)
+    minor, patch = version.split(".")
+    (deployment,) = [each for each in read_example() if each["kind"] == "Deployment"]
+    (container,) = deployment["spec"]["template"]["spec"]["containers"]
+    # Prometheus 3.5 is the module's version 0.305.
+    tag = f"v{minor[0]}.{int(minor[1:])}.{patch}"
+    assert container["image"] == f"docker.io/prom/prometheus:{tag}"
 
 
 @pytest.mark.parametrize("watch", [watch_operator, watch_agent])
