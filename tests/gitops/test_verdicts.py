@@ -43,10 +43,8 @@ HEALTH = {
     },
     "TargetList": {
         "Healthy": "Checked",
-        "Progressing": (
-            "Checking ConfigMapMissing KeyMissing CheckFailed WrongSource NameTaken"
-        ),
-        "Degraded": "BadLines ListUnusable",
+        "Progressing": ("Checking ConfigMapMissing KeyMissing CheckFailed"),
+        "Degraded": "BadLines ListUnusable WrongSource NameTaken",
     },
     "ProbingPolicy": {"Healthy": "Obeyed", "Degraded": "WrongNamespace"},
     "Round": {

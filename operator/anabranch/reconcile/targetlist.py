@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 _NAME_CHARACTERS = 48
 _TOLD_PROBLEMS = 3
+_FINAL = frozenset({"WrongSource", "NameTaken"})
+"""Obstacles that do not go by what somebody adds."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,8 @@ def describe_list(
     if view.obstacle:
         reason, message = view.obstacle
         conditions.set("Ready", reason, message, holds=False)
+        if reason in _FINAL:
+            conditions.set("Stalled", reason, message)
     elif report is None:
         conditions.set("Ready", "Checking", "a Job checks it", holds=False)
         conditions.set("Reconciling", "Checking", "a Job checks it")
