@@ -10,7 +10,7 @@ BINARY := PYTHONPATH=tests $(RUN)python -m devcluster.binaries
 # Makes the chart's README of its template, and of the comments in its values.
 HELM_DOCS := $$($(BINARY) helm-docs) --chart-search-root charts --sort-values-order file \
     --log-level warning
-# Of Go, for tests that need no cluster.
+# Of Go, for tests.
 PROGRAMS := apiserver helm kube prometheus promtool verdicts versitygw
 # Which cluster of this machine, and how many nodes it has.
 NUMBER := 0
@@ -97,6 +97,7 @@ bench: images
 	$(RUN)python tests/bench/targetlist.py
 	$(RUN)python tests/bench/prober.py
 	$(RUN)python tests/bench/rounds.py
+	$(RUN)python tests/bench/clickhouse.py
 	$(RUN)python tests/bench/survey.py
 	$(RUN)python tests/bench/cluster.py
 	$(RUN)python tests/bench/scale.py
