@@ -102,6 +102,7 @@ def make_parts(store: DirectoryStore, targets: Plan) -> int:
             "destination_prefix_reply": same(0),
         }
     )
+    parts = parts.replace_schema_metadata({b"anabranch.part": b'{"probes": 0}'})
     folder = store.path(KEYS.step(STEP).parts(0))
     folder.mkdir(parents=True)
     for start in range(0, count, PART_ROWS):
