@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -90,3 +92,15 @@ def test_a_job_runs_on_the_nodes_that_it_may_run_on() -> None:
     assert {name: pod[name] for name in place} == place
     free = build_job(read_settings(), "job", {}, [])["spec"]["template"]["spec"]
     assert not place.keys() & free.keys()
+
+
+def test_who_makes_jobs_loads_no_engine() -> None:
+    """The operator's memory is for what it watches."""
+    loads = (
+        "import sys, anabranch.control.operator; "
+        "print({'chdb', 'pych_client', 'pyarrow'} & sys.modules.keys())"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", loads], capture_output=True, check=True, text=True
+    )
+    assert done.stdout == "set()\n"
