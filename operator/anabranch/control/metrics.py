@@ -103,7 +103,7 @@ class OperatorCollector(Collector):
         )
         yield GaugeMetricFamily(
             "anabranch_operator_queue_lag_seconds",
-            "For how long the object that waits the longest is due.",
+            "For how long an object is due that was not looked at, or not to the end.",
             value=queue.lag,
         )
         failing = GaugeMetricFamily(

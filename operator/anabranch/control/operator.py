@@ -256,5 +256,5 @@ class Operator:
     def _find_sickness(self) -> str:
         lag = self.queue.lag
         if lag > _SICK_SECONDS:
-            return f"something is due for {lag:.0f} s and was not looked at"
+            return f"something is due for {lag:.0f} s and was not looked at to the end"
         return ""

@@ -34,7 +34,8 @@ class WorkQueue(Generic[_Key]):
     """How often each key failed in a row."""
     _due: dict[_Key, float] = field(default_factory=dict)
     _heap: list[tuple[float, int, _Key]] = field(default_factory=list)
-    _active: set[_Key] = field(default_factory=set)
+    _active: dict[_Key, float] = field(default_factory=dict)
+    """Those that are worked on, with the times at which they were due."""
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
     _count: int = 0
 
@@ -43,10 +44,13 @@ class WorkQueue(Generic[_Key]):
 
     @property
     def lag(self) -> float:
-        """For how many seconds the one that waits the longest is due."""
+        """For how many seconds the one is due that is not done for the longest.
+
+        A work that hangs is told of, too.
+        """
         now = self.clock()
-        waiting = (due for key, due in self._due.items() if key not in self._active)
-        return max((now - due for due in waiting if due <= now), default=0.0)
+        due = (self._due | self._active).values()
+        return max((now - each for each in due if each <= now), default=0.0)
 
     def add(self, key: _Key, after: float = 0.0) -> None:
         """Has a key be worked on, in so many seconds at the latest."""
@@ -78,7 +82,7 @@ class WorkQueue(Generic[_Key]):
                 if again is not None:
                     self.add(key, again)
             finally:
-                self._active.discard(key)
+                del self._active[key]
                 self._changed.set()
 
     def _fail(self, key: _Key, error: Exception) -> None:
@@ -107,8 +111,7 @@ class WorkQueue(Generic[_Key]):
             for entry in passed:
                 heapq.heappush(self._heap, entry)
             if found is not None:
-                del self._due[found]
-                self._active.add(found)
+                self._active[found] = self._due.pop(found)
                 return found
             # Those who are worked on wake everybody up once they are done.
             waiting = [due for due, _, key in self._heap if key not in self._active]

@@ -136,8 +136,8 @@ def test_a_key_is_looked_at_again_when_it_asks_for_it() -> None:
     assert patient.done["a"] == 2
 
 
-def test_lag_is_of_what_is_due_and_not_worked_on() -> None:
-    """That is what a queue which hangs shows."""
+def test_lag_is_of_what_is_due_and_not_done() -> None:
+    """That is what a queue which hangs shows, or a work that does."""
     now = [100.0]
     works = Works()
     queue = WorkQueue(works.reconcile, lambda: now[0], works.note)
@@ -147,3 +147,16 @@ def test_lag_is_of_what_is_due_and_not_worked_on() -> None:
     now[0] += 7
     assert queue.lag == 7
     assert len(queue) == 2
+
+    async def hang() -> None:
+        works.seconds = 60
+        task = asyncio.create_task(queue.run(1))
+        await asyncio.sleep(0.01)
+        assert works.active == {"now"}
+        now[0] += 3
+        queue.add("now")
+        assert queue.lag == 10
+        task.cancel()
+        await asyncio.wait({task})
+
+    asyncio.run(hang())
