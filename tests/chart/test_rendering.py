@@ -333,9 +333,10 @@ def test_network_policies_select_the_pods_that_there_are() -> None:
 
 
 def test_what_ends_with_the_release_is_what_the_operator_makes() -> None:
-    """The script of the hook goes by the operator's own label."""
+    """The script of the hook goes by the operator's own labels."""
     script = (CHART / "files" / "end_pods.py").read_text()
     assert f'"{SELECTOR}"' in script
+    assert f'"{COMPONENT}={Component.AGENT}"' in script
 
 
 def test_every_value_is_explained() -> None:

@@ -96,6 +96,20 @@ def installed(cluster: Cluster) -> Demo:
     """The operator, by its chart, with an agent on each node."""
     demo = Demo(cluster)
     demo.clear()
+    install(demo)
+    return demo
+
+
+@pytest.fixture
+def replaceable(installed: Demo) -> Iterator[Demo]:
+    """The same, for a test that removes it: it is there again afterwards."""
+    yield installed
+    installed.clear()
+    install(installed)
+
+
+def install(demo: Demo) -> None:
+    """Installs the operator and the agents that tests have."""
     demo.install()
     agents = [
         {
@@ -113,7 +127,6 @@ def installed(cluster: Cluster) -> Demo:
     ]
     demo.system.apply(yaml.safe_dump_all(agents))
     demo.wait_agents()
-    return demo
 
 
 @pytest.fixture

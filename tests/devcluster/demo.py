@@ -74,17 +74,26 @@ class Demo:
         if "agents.anabranch.dev" in kubectl.run("get", "crds", "--output=name"):
             kubectl.run("delete", "--ignore-not-found", f"--filename={SURVEY}")
 
-    def install(self, *options: str) -> None:
-        """Brings the operator up to date; ``options`` are more of helm's."""
-        tell(f"installing the chart into {SYSTEM}")
+    def helm(self, *words: str) -> None:
+        """Has Helm do something in the system namespace, and waits until it is done."""
         run_tool(
             build(HELM),
             f"--kubeconfig={self.cluster.layout.kubeconfig}",
-            *("upgrade", "--install", "anabranch", str(CHART), f"--values={VALUES}"),
-            *options,
-            *(f"--namespace={SYSTEM}", "--create-namespace"),
+            *(*words, f"--namespace={SYSTEM}"),
             *("--wait", f"--timeout={_INSTALL_SECONDS}s"),
         )
+
+    def install(self, *options: str, chart: Path = CHART) -> None:
+        """Brings the operator up to date; ``options`` are more of helm's."""
+        tell(f"installing the chart into {SYSTEM}")
+        install = (
+            "upgrade",
+            "--install",
+            "anabranch",
+            str(chart),
+            "--create-namespace",
+        )
+        self.helm(*install, f"--values={VALUES}", *options)
         # Images have the same tag, whatever is in them.
         operator = "deployment/anabranch-operator"
         self.system.run("rollout", "restart", operator)
