@@ -1,13 +1,15 @@
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import yaml
 
-from helm import CONTACT, render
+from helm import CHART, CONTACT, render
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
 
 def test_a_policy_needs_a_contact() -> None:
@@ -72,3 +74,30 @@ def test_wrong_values_are_refused(values: Mapping[str, Any], place: str) -> None
         render(CONTACT, values)
     told = str(error.value).replace(".", "/")
     assert place in told
+
+
+def test_a_value_that_nobody_knows_is_refused_wherever_it_is() -> None:
+    """But where the words are Kubernetes', or those of a chart that has this one."""
+    schema = json.loads((CHART / "values.schema.json").read_text())
+    values = yaml.safe_load((CHART / "values.yaml").read_text())
+    known = schema["definitions"]
+    for path, part, value in walk(schema, values, known):
+        if part.get("properties") and path != "agents.enrol.spec":
+            assert part["additionalProperties"] is False, path
+            assert value.keys() <= part["properties"].keys(), path
+
+
+def walk(
+    schema: Mapping[str, Any],
+    value: Mapping[str, Any],
+    known: Mapping[str, Any],
+    path: str = "",
+) -> Iterator[tuple[str, Mapping[str, Any], Mapping[str, Any]]]:
+    """Each object of the values, with what the schema has of it."""
+    if reference := schema.get("$ref"):
+        schema = known[reference.removeprefix("#/definitions/")]
+    yield path, schema, value
+    for name, inner in value.items():
+        if isinstance(inner, dict) and name in schema.get("properties", {}):
+            place = f"{path}.{name}".removeprefix(".")
+            yield from walk(schema["properties"][name], inner, known, place)
