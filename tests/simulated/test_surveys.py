@@ -302,6 +302,11 @@ def test_a_round_job_may_end_before_and_after_each_thing_that_it_puts(
     assert rows[0] == rows[1]
 
 
+ONCE_IT_PROBES = (
+    'until awk \'/eth0:/ { sub(":", " "); exit $11 < 500 } END { }\' /proc/net/dev; '
+    "do sleep 0.1; done"
+)
+"""Waits, in a shell, until so many packets were sent: a start may take seconds."""
 KILLER = """
 import random, subprocess, sys, time
 chance, command = random.Random(5), sys.argv[1:]
@@ -434,7 +439,7 @@ def test_an_interrupted_survey_says_so_and_goes_on(tmp_path: Path) -> None:
     manifests = write_manifests(tmp_path / "m", TARGETS, agent=agent)
     data = tmp_path / "data"
     words = shlex.join(command(manifests, data))
-    script = f"{words} & sleep 5; kill -INT $!; wait $!; echo code $?"
+    script = f"{words} & {ONCE_IT_PROBES}; kill -INT $!; wait $!; echo code $?"
     output = world.run("bash", "-c", f"set -m; {script}")
     assert "agent1: stopped in round 1: " in output
     assert "it was stopped; run it again to go on" in output
@@ -462,7 +467,7 @@ def test_a_network_that_goes_away_loses_nothing(tmp_path: Path) -> None:
     agent = {"maxProbingRate": 2_000}
     manifests = write_manifests(tmp_path / "m", TARGETS, agent=agent)
     data = tmp_path / "data"
-    down = "{ sleep 4; ip link set eth0 down; } &"
+    down = f"{{ {ONCE_IT_PROBES}; ip link set eth0 down; }} &"
     code, _, error = run_command(world, manifests, data, f"{down} true")
     assert code == 1
     told = "can't send on eth0: Network is down (os error 100); see that it is up"
