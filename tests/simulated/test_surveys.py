@@ -220,7 +220,8 @@ def test_round_jobs_do_the_same_in_pieces_and_over_s3(
     step: Step | None = FIRST
     while step:
         plan = pq.read_table(there.fetch(keys.step(step).plan, scratch))
-        assert plan == pq.read_table(here.path(keys.step(step).plan))
+        expected = pq.read_table(here.path(keys.step(step).plan))
+        assert plan.to_pylist() == expected.to_pylist(), step
         step = job.conclude(step).next_step
     links = f"{keys.root}/*/links/*.parquet"
     rows = [

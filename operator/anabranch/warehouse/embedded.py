@@ -13,7 +13,7 @@ import chdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from anabranch.warehouse.engine import QueryError, tell
+from anabranch.warehouse.engine import SETTINGS, QueryError, tell
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,9 +24,9 @@ class EmbeddedEngine:
     """Runs queries, one at a time; see ``anabranch.warehouse.engine.Engine``."""
 
     def __init__(self, *, max_memory_bytes: int, max_threads: int) -> None:
-        self._settings = (
-            f"max_memory_usage = {max_memory_bytes}, max_threads = {max_threads}, "
-            "output_format_parquet_compression_method = 'zstd'"
+        limits = {"max_memory_usage": max_memory_bytes, "max_threads": max_threads}
+        self._settings = ", ".join(
+            f"{name} = '{value}'" for name, value in (SETTINGS | limits).items()
         )
         self._lock = threading.Lock()
         self._connection = chdb.connect(":memory:")

@@ -53,6 +53,12 @@ def tell(said: str, query: str) -> str:
     return line
 
 
+SETTINGS = {
+    "output_format_parquet_compression_method": "zstd",
+    # What is read was listed before: a store that then has nothing does not tell all.
+    "s3_throw_on_zero_files_match": 1,
+}
+"""What holds for all queries, on all engines."""
 _WORD = re.compile(r"'((?:[^'\\]|\\.)+)'")
 _SECRETS = re.compile(r"s3\('[^']*', '[^']*', ((?:'(?:[^'\\]|\\.)*', )+)'Parquet'\)")
 """The secret key, and a token, of ``Store.read_sql``."""

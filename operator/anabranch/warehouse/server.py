@@ -9,16 +9,15 @@ import httpx
 import pyarrow as pa
 from pych_client import ClickHouseClient
 
-from anabranch.warehouse.engine import QueryError, ServerAwayError, tell
+from anabranch.warehouse.engine import SETTINGS, QueryError, ServerAwayError, tell
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-_SETTINGS = {
+_SETTINGS = SETTINGS | {
     # A query that fails halfway is an error, and no half of an answer.
     "wait_end_of_query": 1,
-    "output_format_parquet_compression_method": "zstd",
 }
 _ANSWER_SECONDS = 3600.0
 """A server that says nothing for so long is away; a block may take it minutes."""
