@@ -22,6 +22,7 @@ NODES := 2
 setup: $(filter build/%,$(UV))
 	@mkdir -p build
 	@sh .ci/prerequisites
+	@test -d .venv || echo "setting up .venv: packages, and the engine in Rust, some minutes"
 	$(UV) sync --quiet --locked --all-extras
 
 build/uv/bin/uv:
@@ -115,6 +116,7 @@ SBOM := --preview-features sbom-export --format cyclonedx1.5
 wheels: export SOURCE_DATE_EPOCH := 315532800
 wheels: setup
 	@rm -rf build/image
+	@echo "building wheels; the engine's takes minutes, where its sources are new"
 	$(UV) build --quiet --wheel --out-dir build/image .
 	$(UV) build --quiet --wheel --out-dir build/image $(ENGINE)/crates/python
 	$(EXPORT) $(EXTRAS_operator) --no-emit-project --no-emit-package anabranch-engine \

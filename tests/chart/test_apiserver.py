@@ -106,6 +106,17 @@ def test_an_upgrade_keeps_opt_outs_and_a_stop(
     assert spec["maxRate"] == 100
 
 
+def test_opt_outs_outlive_values_without_them(
+    apply: Callable[[dict[str, Any]], None], fetch: Callable[[], dict[str, Any]]
+) -> None:
+    """A rollback applies the policy of before: who opted out since stays so."""
+    before = render(CONTACT).policy
+    opted_out = {"policy": {"exclusions": ["192.0.2.0/24"]}}
+    for policy in (before, render(CONTACT, opted_out).policy, before):
+        apply(policy)
+    assert fetch()["exclusions"] == ["192.0.2.0/24"]
+
+
 def test_a_rate_that_somebody_lowered_is_not_raised(
     system: Namespace,
     apply: Callable[[dict[str, Any]], None],

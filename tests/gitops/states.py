@@ -56,6 +56,7 @@ _POD = PodView(
     template="new",
     created_at=NOW,
     phase="Running",
+    is_placed=True,
     is_ready=True,
     is_going=False,
     image="agent:1",

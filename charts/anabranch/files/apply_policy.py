@@ -1,11 +1,13 @@
 """Applies the chart's ProbingPolicy, as soon as the API server has the kind.
 
-It is applied on the server's side: what others have added, such as opt-outs, stays;
-what somebody has changed by other means is not taken back, but told.
+It is applied on the server's side: what somebody has changed by other means is not
+taken back, but told. Opt-outs are only added: neither other values nor a rollback to
+those of before has a network probed again that asked not to be.
 """
 
 from __future__ import annotations
 
+import json
 import sys
 import time
 from pathlib import Path
@@ -27,13 +29,20 @@ REMEDIES = {
 def apply(policy: dict[str, Any]) -> None:
     """Applies a policy."""
     group, _, version = policy["apiVersion"].partition("/")
-    client.CustomObjectsApi().patch_namespaced_custom_object(
-        group,
-        version,
-        policy["metadata"]["namespace"],
-        "probingpolicies",
-        policy["metadata"]["name"],
-        policy,
+    objects, about = client.CustomObjectsApi(), policy["metadata"]
+    place = (group, version, about["namespace"], "probingpolicies", about["name"])
+    spec = dict(policy["spec"])
+    try:
+        there: Any = objects.get_namespaced_custom_object(*place)
+    except client.ApiException as error:
+        if error.status != NOT_FOUND:
+            raise
+    else:
+        exclusions = {*spec.get("exclusions", []), *there["spec"].get("exclusions", [])}
+        spec["exclusions"] = sorted(exclusions)
+    objects.patch_namespaced_custom_object(
+        *place,
+        policy | {"spec": spec},
         field_manager="anabranch-chart",
         _content_type="application/apply-patch+yaml",
     )
@@ -52,7 +61,8 @@ def main() -> str | None:
             if error.status in {NOT_FOUND, FORBIDDEN} and time.monotonic() < deadline:
                 time.sleep(1)
                 continue
-            return f"{error.body}\n{REMEDIES.get(error.status, '')}"
+            said = json.loads(error.body or "{}").get("message", error)
+            return f"the ProbingPolicy: {said}; {REMEDIES.get(error.status, '')}"
         return None
 
 

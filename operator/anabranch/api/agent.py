@@ -93,8 +93,8 @@ class Agent(Resource):
         Column("Node", ".spec.nodeName"),
         Column("Rate", ".spec.maxProbingRate", "integer"),
         Column("Rounds", ".status.activeRounds", "integer"),
-        AGE,
         condition_column("Ready", field="reason", name="Reason"),
+        AGE,
         Column("Version", ".status.version", wide=True),
     )
 

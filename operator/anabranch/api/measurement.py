@@ -384,9 +384,9 @@ class Measurement(Resource):
         condition_column("Ready"),
         Column("Round", ".status.round", "integer"),
         Column("Agents", ".status.agentsSummary"),
-        Column("Suspended", ".spec.suspend", "boolean"),
-        AGE,
         condition_column("Ready", field="reason", name="Reason"),
+        AGE,
+        Column("Suspended", ".spec.suspend", "boolean", wide=True),
         Column("Probes", ".status.totals.probes", "integer", wide=True),
         Column("Links", ".status.totals.links", "integer", wide=True),
     )

@@ -105,7 +105,7 @@ class Column:
 def condition_column(kind: str, *, field: str = "status", name: str = "") -> Column:
     """The column that shows a field of the condition of a type."""
     path = f'.status.conditions[?(@.type=="{kind}")].{field}'
-    return Column(name or kind, path, wide=field != "status")
+    return Column(name or kind, path)
 
 
 AGE = Column("Age", ".metadata.creationTimestamp", "date")

@@ -152,8 +152,8 @@ class TargetList(Resource):
     columns = (
         condition_column("Ready"),
         Column("Prefixes", ".status.prefixes", "integer"),
-        AGE,
         condition_column("Ready", field="reason", name="Reason"),
+        AGE,
         Column("Digest", ".status.digest", wide=True),
     )
 

@@ -9,6 +9,7 @@ from importlib import metadata
 from anabranch.api.manifest import ManifestError
 from anabranch.cli import (
     crds,
+    fetch,
     job,
     load,
     operator,
@@ -23,7 +24,7 @@ from anabranch.cli import (
 
 COMMANDS = (
     *(validate, run, results, plot, targets, simulate, score, crds),
-    *(operator, job, load),
+    *(operator, fetch, job, load),
 )
 EXTRAS = {
     "anabranch_engine": "engine",

@@ -64,6 +64,9 @@ def decide_agent(
         conditions.set("Ready", reason, message)
     else:
         message = pod.message or "its pod is not ready yet"
+        if not pod.is_placed:
+            node = agent.spec.node_name
+            message = f"no node {node!r} takes its pod; see that it is there: {message}"
         conditions.set("Ready", "PodNotReady", message, holds=False)
     status = AgentStatus(
         observed_generation=agent.metadata.generation,

@@ -105,7 +105,7 @@ class _Decider:
         """Says what the conditions are, and ``told`` of other fields."""
         if not any(each.type == "Complete" for each in self.conditions.all):
             message = "there is more to come"
-            self.conditions.set("Complete", "NotYet", message, holds=False)
+            self.conditions.set("Complete", "InProgress", message, holds=False)
         status = self.before.model_copy(
             update={
                 "observed_generation": self.seen.measurement.metadata.generation,
@@ -320,7 +320,8 @@ class _Decider:
     ) -> Decision:
         self.conditions.set("Failed", reason, message)
         self.conditions.set("Stalled", reason, message)
-        self.conditions.set("Ready", reason, message, holds=False)
+        for kind in ("Ready", "Complete"):
+            self.conditions.set(kind, reason, message, holds=False)
         return self._end(*actions, told=told or {})
 
     def _end(self, *actions: Action, told: Mapping[str, object]) -> Decision:

@@ -37,6 +37,11 @@ def find_events(before: Status, after: Status) -> Iterator[Event]:
     """What is to be told of a change of status; of one change of mind, one event."""
     known = {each.type: each for each in before.conditions}
     told: set[str] = set()
+    bad = {
+        each.reason
+        for each in after.conditions
+        if each.type in {"Failed", "Stalled"} and each.status == "True"
+    }
     for condition in after.conditions:
         was = known.get(condition.type)
         if condition.type not in _TOLD or condition.reason in told:
@@ -46,16 +51,12 @@ def find_events(before: Status, after: Status) -> Iterator[Event]:
         if was and (was.status, was.reason) == (condition.status, condition.reason):
             continue
         told.add(condition.reason)
-        yield Event(_is_bad(condition), condition.reason, condition.message)
+        yield Event(condition.reason in bad, condition.reason, condition.message)
 
 
 def _is_news(condition: Condition) -> bool:
     """Whether it is worth telling of a condition that was not there before."""
     return condition.type == "Ready" or condition.status == "True"
-
-
-def _is_bad(condition: Condition) -> bool:
-    return condition.type in {"Failed", "Stalled"} and condition.status == "True"
 
 
 @dataclass(frozen=True)

@@ -278,7 +278,7 @@ class Measurements:
         message = str(error)
         conditions.set("Ready", "NameTaken", message, holds=False)
         conditions.set("Stalled", "NameTaken", message)
-        conditions.set("Complete", "NotYet", "there is more to come", holds=False)
+        conditions.set("Complete", "NameTaken", message, holds=False)
         update = {
             "conditions": conditions.all,
             "observed_generation": measurement.metadata.generation,

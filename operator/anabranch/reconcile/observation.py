@@ -31,6 +31,12 @@ class AgentView:
     is_outdated: bool
     """Whether it waits for its rounds to end, to be replaced."""
 
+    @property
+    def reason(self) -> str:
+        """What is said of the Agent, in a word."""
+        ready = self.agent.find_condition("Ready")
+        return ready.reason if ready else "not looked at yet"
+
 
 @dataclass(frozen=True)
 class RunView:

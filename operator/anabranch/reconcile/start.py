@@ -93,7 +93,11 @@ def _find_obstacles(seen: Observation) -> Iterator[Obstacle]:
     if spec.dry_run:
         return
     members = find_members(seen)
-    waiting = [each.name for each in members if not seen.agents[each.name].is_ready]
+    waiting = [
+        f"{each.name} ({seen.agents[each.name].reason})"
+        for each in members
+        if not seen.agents[each.name].is_ready
+    ]
     ready = len(members) - len(waiting)
     if ready < spec.min_agents:
         more = f"; not ready: {', '.join(waiting[:5])}" if waiting else ""

@@ -35,6 +35,8 @@ class PodView:
     """What tells the template that it was made of from others."""
     created_at: datetime
     phase: str
+    is_placed: bool
+    """Whether it has a node."""
     is_ready: bool
     is_going: bool
     """Whether it was told to end."""
@@ -87,6 +89,7 @@ def view_pod(body: Mapping[str, Any], template: str) -> PodView:
         template=metadata.get("labels", {}).get(template, ""),
         created_at=datetime.fromisoformat(metadata["creationTimestamp"]),
         phase=status.get("phase", "Pending"),
+        is_placed="nodeName" in body["spec"],
         is_ready=ready.get("status") == "True",
         is_going="deletionTimestamp" in metadata,
         image=body["spec"]["containers"][0]["image"],

@@ -14,6 +14,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+    from typing import BinaryIO
 
 _MISSING = {"NoSuchKey", "404"}
 _THERE = {"PreconditionFailed", "412"}
@@ -22,6 +23,7 @@ _BUSY = {"ConditionalRequestConflict", "409"}
 _ATTEMPTS = 5
 _CONNECT_SECONDS = 5
 _READ_SECONDS = 30
+_CHUNK_BYTES = 1 << 20
 
 
 class StoreError(OSError):
@@ -88,6 +90,16 @@ class S3Store:
         with _as_os_errors(key):
             answer = self._client.get_object(Bucket=self.bucket, Key=key)
             return answer["Body"].read()
+
+    def copy(self, key: str, out: BinaryIO) -> None:
+        """Writes an object's content, however large, to a stream.
+
+        Raises:
+            FileNotFoundError: When there is none.
+        """
+        with _as_os_errors(key):
+            answer = self._client.get_object(Bucket=self.bucket, Key=key)
+            out.writelines(answer["Body"].iter_chunks(_CHUNK_BYTES))
 
     def tail(self, key: str, count: int) -> bytes:
         """The last bytes of an object."""

@@ -1,0 +1,60 @@
+"""`anabranch fetch`: an object of a cluster's store."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import argparse
+
+    from anabranch.cli.command import Commands
+
+_SETTINGS = Path("/etc/anabranch/settings.yaml")
+"""Where the chart puts them."""
+
+
+def add_parser(commands: Commands) -> None:
+    """Adds the command."""
+    summary = "write an object of a cluster's store, such as a result, to the output"
+    parser = commands.add_parser(
+        "fetch", help=summary, description=f"{summary}; for the operator's pod"
+    )
+    parser.add_argument("uri", metavar="URI", help="as in status.results: s3://…")
+    parser.add_argument(
+        "--settings",
+        type=Path,
+        default=_SETTINGS,
+        metavar="FILE",
+        help="what the operator is told, by default %(default)s",
+    )
+    parser.set_defaults(run=run)
+
+
+def run(chosen: argparse.Namespace) -> int:
+    """Writes it; 1 when there is no such object."""
+    # Extras, which other commands do without.
+    from anabranch.manifests.settings import (  # noqa: PLC0415
+        SettingsError,
+        read_settings,
+    )
+    from anabranch.store.s3 import S3Store, StoreError  # noqa: PLC0415
+
+    try:
+        settings = read_settings(chosen.settings).store
+    except (OSError, SettingsError) as error:
+        print(f"anabranch: {error}", file=sys.stderr)
+        return 1
+    begin = f"s3://{settings.bucket}/"
+    if not chosen.uri.startswith(begin):
+        told = f"{chosen.uri!r} does not begin with {begin}, which is the store"
+        print(f"anabranch: {told}", file=sys.stderr)
+        return 1
+    store = S3Store(settings.bucket, endpoint_url=settings.endpoint or None)
+    try:
+        store.copy(chosen.uri.removeprefix(begin), sys.stdout.buffer)
+    except (FileNotFoundError, StoreError) as error:
+        print(f"anabranch: {error}", file=sys.stderr)
+        return 1
+    return 0
