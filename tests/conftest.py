@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import uuid
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from anabranch.store.s3 import S3Store
 from devcluster.s3 import KEY, REGION, S3, SECRET, run_s3
 
 if TYPE_CHECKING:
@@ -41,5 +44,10 @@ def s3_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def s3(s3_server: S3, s3_credentials: None) -> S3:  # noqa: ARG001 (for boto3)
-    """A real S3 gateway, that this process may use."""
-    return s3_server
+    """A real S3 gateway, that this process may use, with a bucket for the test alone.
+
+    Surveys of several tests have the same name, and so the same keys.
+    """
+    bucket = f"test-{uuid.uuid4()}"
+    S3Store(bucket, endpoint_url=s3_server.url).create_bucket()
+    return replace(s3_server, bucket=bucket)
