@@ -48,12 +48,11 @@ lint: setup
 	cd $(ENGINE) && $(CARGO) clippy --locked --all-targets -- --deny warnings
 	test -z "$$(gofmt -l tests/devcluster/go tests/gitops/go)"
 
-# Two at a time, since most of them wait; those of the cluster are one of the two.
+# Two at a time, since most of them wait; those of the cluster come afterwards, since some of the
+# others look at all links and processes of the machine.
 PYTEST := $(RUN)pytest --numprocesses 2 --dist loadgroup --no-loadscope-reorder
 
-test: images test-engine
-	$(BINARY) $(PROGRAMS) pause >/dev/null
-	$(PYTEST)
+test: test-local test-cluster
 
 # All but what takes a cluster.
 test-local: test-engine

@@ -99,9 +99,9 @@ def test_unknown_fields_are_refused(namespace: Namespace) -> None:
 
 
 COLUMNS = {
-    "Measurement": "Name Ready Round Agents Suspended Age Reason Probes Links",
-    "Agent": "Name Ready Node Rate Rounds Age Reason Version",
-    "TargetList": "Name Ready Prefixes Age Reason Digest",
+    "Measurement": "Name Ready Round Agents Reason Age Suspended Probes Links",
+    "Agent": "Name Ready Node Rate Rounds Reason Age Version",
+    "TargetList": "Name Ready Prefixes Reason Age Digest",
     "ProbingPolicy": "Name Ready Stop Age Contact",
     "Round": "Name Agent Round Ready Complete Sent Planned Replies Age Reason Node",
 }
