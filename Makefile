@@ -48,16 +48,12 @@ lint: setup
 	cd $(ENGINE) && $(CARGO) clippy --locked --all-targets -- --deny warnings
 	test -z "$$(gofmt -l tests/devcluster/go tests/gitops/go)"
 
-# Two at a time, since most of them wait; those of the cluster come afterwards, since some of the
-# others look at all links and processes of the machine.
-PYTEST := $(RUN)pytest --numprocesses 2 --dist loadgroup --no-loadscope-reorder
-
 test: test-local test-cluster
 
-# All but what takes a cluster.
+# All but what takes a cluster; two files at a time, since most of them wait.
 test-local: test-engine
 	$(BINARY) $(PROGRAMS) >/dev/null
-	$(PYTEST) --ignore tests/cluster
+	$(RUN)pytest --numprocesses 2 --dist loadfile --ignore tests/cluster
 
 test-engine: setup
 	@sh .ci/prerequisites tests

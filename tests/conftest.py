@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import uuid
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,17 +13,6 @@ from devcluster.s3 import KEY, REGION, S3, SECRET, run_s3
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-TESTS = Path(__file__).parent
-CLUSTER = TESTS / "cluster"
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Has workers take whole files, and one of them, at once, all of the cluster's."""
-    items.sort(key=lambda item: item.path.parent != CLUSTER)
-    for item in items:
-        group = CLUSTER if item.path.parent == CLUSTER else item.path
-        item.add_marker(pytest.mark.xdist_group(str(group.relative_to(TESTS))))
 
 
 @pytest.fixture(scope="session")
