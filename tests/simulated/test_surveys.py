@@ -1,88 +1,39 @@
-"""Whole surveys on real packets: what they find, and what stops them."""
+"""Whole surveys on real packets: what they find, and what they refuse."""
 
 from __future__ import annotations
 
-import contextlib
-import csv
 import json
-import shlex
-import subprocess
-import sys
-import time
-from collections import Counter
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING
 
 import pyarrow.parquet as pq
 import pytest
 from anabranch_engine import Plan
 
-from anabranch.api import Measurement
-from anabranch.local.assignment import assign_all
-from anabranch.local.manifest import load_manifests
-from anabranch.local.runs import find_runs, open_results
-from anabranch.local.score import Judge, tell
+from anabranch.local.score import tell
 from anabranch.rounds.steps import FIRST, Step
-from anabranch.runs.chain import read_outcomes
 from anabranch.store.directory import DirectoryStore
 from anabranch.store.s3 import S3Store
 from anabranch.warehouse.embedded import open_embedded
 from anabranch.warehouse.job import RoundJob
 from anabranch.warehouse.pieces import PIECE_ROWS
 from diamondminer import DiamondMiner, name_prefix
-from surveying import command, survey, write_manifests
+from onesurvey import (
+    TARGETS,
+    judge,
+    open_run,
+    read_links,
+    run_command,
+    write_table,
+)
+from surveying import survey, write_manifests
 from world import World
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from pathlib import Path
 
     from anabranch.store.keys import RunKeys
     from anabranch.store.store import Store
     from devcluster.s3 import S3
-
-TARGETS = [
-    "240.0.0.0/18,udp,1,32,6",
-    "240.0.64.0/19,icmp,1,32,6",
-    "3fff::/59,udp,1,32,6",
-    "3fff:0:0:20::/60,icmp6,1,32,6",
-]
-"""96 /24s and 48 /64s."""
-
-
-def open_run(data: Path) -> RunKeys:
-    """The run of the only agent."""
-    (run,) = find_runs(data, "default", "survey", None)
-    return run
-
-
-def write_table(data: Path, table: str, output_format: str, file: Path) -> None:
-    """Writes a table of the results of all agents."""
-    with open_results(data, find_runs(data, "default", "survey", None)) as results:
-        results.write(table, output_format, file)
-
-
-def read_links(data: Path, file: Path) -> set[tuple[str, str]]:
-    """The near and far address of all links that were found."""
-    write_table(data, "links", "csv", file)
-    with file.open(newline="") as rows:
-        return {
-            (row["near_address"], row["far_address"]) for row in csv.DictReader(rows)
-        }
-
-
-def judge(world: World, manifests: Path, flows: int = 256) -> Judge:
-    """Who knows what a survey was to find."""
-    loaded = load_manifests([str(manifests)], lambda: sys.stdin.buffer)
-    (document,) = loaded.of_kind(Measurement)
-    return Judge(world.simulation, list(assign_all(loaded, document)), flows)
-
-
-def rehearse(world: World, manifests: Path, folder: Path) -> set[tuple[int, int]]:
-    """The links that the first agent finds in process."""
-    its = judge(world, manifests)
-    links, _ = its.rehearse_one(its.assignments[0], folder)
-    return links
 
 
 @pytest.mark.parametrize(
@@ -231,112 +182,6 @@ def test_round_jobs_do_the_same_in_pieces_and_over_s3(
     assert rows[0] == rows[1]
 
 
-class CrashError(Exception):
-    """What ends a process."""
-
-
-@dataclass
-class CrashingStore:
-    """A store of which each put ends the process twice: before, and then after it."""
-
-    store: DirectoryStore
-    tries: Counter[str] = field(default_factory=Counter)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.store, name)
-
-    def _crash(self, key: str, put: Callable[[], bool]) -> bool:
-        self.tries[key] += 1
-        if self.tries[key] == 1:
-            raise CrashError(key)
-        done = put()
-        if self.tries[key] == 2:
-            raise CrashError(key)
-        return done
-
-    def put(self, key: str, content: bytes) -> bool:
-        """Puts an object there, perhaps."""
-        return self._crash(key, lambda: self.store.put(key, content))
-
-    def put_file(self, key: str, file: Path) -> bool:
-        """The same with a file's content."""
-        return self._crash(key, lambda: self.store.put_file(key, file))
-
-
-def test_a_round_job_may_end_before_and_after_each_thing_that_it_puts(
-    tmp_path: Path,
-) -> None:
-    """What it leaves is what one leaves that nothing has stopped."""
-    world = World(32, 16)
-    targets = ["240.0.0.0/19,udp,1,32,6", "3fff::/60,icmp6,1,32,6"]
-    data, again = tmp_path / "data", DirectoryStore(tmp_path / "again")
-    survey(world, write_manifests(tmp_path / "manifests", targets), data)
-    keys, whole, engine = open_run(data), DirectoryStore(data), open_embedded()
-    for key in whole.list(keys.root):
-        if "/replies/" in key or key == keys.targets:
-            again.put(key, whole.get(key))
-    (assignment,) = judge(world, tmp_path / "manifests" / "survey.yaml").assignments
-    rules = assignment.record.run_rules
-    crashing, step, crashes = CrashingStore(again), cast("Step | None", FIRST), 0
-    while step:
-        scratch = tmp_path / f"scratch-{crashes}"
-        scratch.mkdir()
-        job = RoundJob(cast("Store", crashing), engine, keys, rules, scratch)
-        try:
-            outcomes = read_outcomes(cast("Store", crashing), keys)
-            step = outcomes[max(outcomes)].next_step if outcomes else FIRST
-            if step == FIRST:
-                job.begin()
-            while step:
-                step = job.conclude(step).next_step
-        except CrashError:
-            crashes += 1
-    assert crashes == 2 * len(crashing.tries) > 40
-    for key in whole.list(keys.root):
-        if key.endswith("plan.parquet"):
-            assert pq.read_table(again.path(key)) == pq.read_table(whole.path(key))
-    links = f"{keys.root}/*/links/*.parquet"
-    rows = [
-        engine.read(f"SELECT * FROM {store.read_sql(links)} ORDER BY ALL")
-        for store in (whole, again)
-    ]
-    assert rows[0] == rows[1]
-
-
-ONCE_IT_PROBES = (
-    'until awk \'/eth0:/ { sub(":", " "); exit $11 < 500 } END { }\' /proc/net/dev; '
-    "do sleep 0.1; done"
-)
-"""Waits, in a shell, until so many packets were sent: a start may take seconds."""
-KILLER = """
-import random, subprocess, sys, time
-chance, command = random.Random(5), sys.argv[1:]
-for _ in range(12):
-    survey = subprocess.Popen(command)
-    time.sleep(chance.uniform(1, 3.5))
-    survey.kill()
-    survey.wait()
-subprocess.run(command, check=True)
-"""
-
-
-def test_a_survey_that_is_killed_again_and_again_ends_with_the_same_result(
-    tmp_path: Path,
-) -> None:
-    """Whatever it was about to do; nothing is counted twice."""
-    world = World(96, 48, switches={"delay": 0.2})
-    manifests = write_manifests(
-        tmp_path / "manifests", TARGETS, agent={"maxProbingRate": 5_000}
-    )
-    words = command(manifests, tmp_path / "data")
-    world.run("python3", "-c", KILLER, *words, seconds=300)
-    found = read_links(tmp_path / "data", tmp_path / "links.csv")
-    expected = rehearse(world, manifests, tmp_path)
-    assert {(tell(near), tell(far)) for near, far in found} == expected
-    (left,) = (tmp_path / "data").glob(".*")
-    assert left.name == ".default.survey.lock"
-
-
 @pytest.mark.parametrize(
     ("tool", "targets", "sent"),
     [
@@ -360,25 +205,6 @@ def test_yarrp_and_ping_are_surveys_of_one_step(
     if tool == "ping":
         assert {reply["reply_icmp_type"] for reply in replies} == {0, 129}
         assert {reply["probe_ttl"] for reply in replies} == {32}
-
-
-def run_command(
-    world: World, manifests: Path, data: Path, before: str = "true", *options: str
-) -> tuple[int, str, str]:
-    """`anabranch run` in a simulation: its exit code, output and last error."""
-    words = command(manifests, data, *options)
-    done = subprocess.run(
-        [*world.command, "sh", "-c", f"{before} && exec {shlex.join(words)}"],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-    )
-    errors = [
-        line for line in done.stderr.splitlines() if line.startswith("anabranch:")
-    ]
-    assert "Traceback" not in done.stderr
-    return done.returncode, done.stdout, "\n".join(errors)
 
 
 def test_what_keeps_a_survey_from_running_is_one_clear_line(tmp_path: Path) -> None:
@@ -433,24 +259,6 @@ def test_a_run_goes_on_only_as_what_it_was(tmp_path: Path) -> None:
     assert "done in round" in output
 
 
-def test_an_interrupted_survey_says_so_and_goes_on(tmp_path: Path) -> None:
-    """The running part is closed; the exit code is a shell's for SIGINT."""
-    world = World(96, 48)
-    agent = {"maxProbingRate": 2_000}
-    manifests = write_manifests(tmp_path / "m", TARGETS, agent=agent)
-    data = tmp_path / "data"
-    words = shlex.join(command(manifests, data))
-    script = f"{words} & {ONCE_IT_PROBES}; kill -INT $!; wait $!; echo code $?"
-    output = world.run("bash", "-c", f"set -m; {script}")
-    assert "agent1: stopped in round 1: " in output
-    assert "it was stopped; run it again to go on" in output
-    assert output.endswith("code 130\n")
-    assert list(data.rglob("replies/*/*.parquet"))
-    survey(world, manifests, data)
-    found = {(tell(near), tell(far)) for near, far in read_links(data, tmp_path / "l")}
-    assert found == rehearse(world, manifests, tmp_path)
-
-
 def test_a_dry_run_says_what_would_be_sent(tmp_path: Path) -> None:
     """And sends nothing, and writes nothing."""
     manifests = write_manifests(tmp_path / "m", ["240.0.0.0/20,udp,1,32,6"])
@@ -460,54 +268,3 @@ def test_a_dry_run_says_what_would_be_sent(tmp_path: Path) -> None:
     assert code == 0
     assert "agent1 would send 3,072 probes to 16 targets at 100,000/s" in output
     assert not (tmp_path / "data").exists()
-
-
-def test_a_network_that_goes_away_loses_nothing(tmp_path: Path) -> None:
-    """A link that goes down is one clear line; run again, it goes on."""
-    world = World(96, 48)
-    agent = {"maxProbingRate": 2_000}
-    manifests = write_manifests(tmp_path / "m", TARGETS, agent=agent)
-    data = tmp_path / "data"
-    down = f"{{ {ONCE_IT_PROBES}; ip link set eth0 down; }} &"
-    code, _, error = run_command(world, manifests, data, f"{down} true")
-    assert code == 1
-    told = "can't send on eth0: Network is down (os error 100); see that it is up"
-    assert error.splitlines()[0] == f"anabranch: agent1: {told}"
-    code, _, error = run_command(world, manifests, data)
-    assert (code, error) == (0, "")
-    found = {(tell(near), tell(far)) for near, far in read_links(data, tmp_path / "l")}
-    assert found == rehearse(world, manifests, tmp_path)
-
-
-def is_running(word: str) -> bool:
-    """Whether there is a process with this word in its command."""
-    for file in Path("/proc").glob("[0-9]*/cmdline"):
-        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
-            if word.encode() in file.read_bytes():
-                return True
-    return False
-
-
-def test_a_simulator_that_dies_takes_the_survey_along_and_loses_nothing(
-    tmp_path: Path,
-) -> None:
-    """Nothing of it goes on running; started again, it ends as if nothing had been."""
-    world = World(96, 48)
-    agent = {"maxProbingRate": 2_000}
-    manifests = write_manifests(tmp_path / "m", TARGETS, agent=agent)
-    data = tmp_path / "data"
-    words = command(manifests, data)
-    with subprocess.Popen([*world.command, *words], stderr=subprocess.DEVNULL) as died:
-        deadline = time.monotonic() + 60
-        while not list(data.glob("agents/agent1/*/1/001-00/outcome.json")):
-            assert time.monotonic() < deadline
-            time.sleep(0.1)
-        time.sleep(1)
-        died.kill()
-    deadline = time.monotonic() + 10
-    while is_running(str(data)):
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
-    survey(world, manifests, data)
-    found = {(tell(near), tell(far)) for near, far in read_links(data, tmp_path / "l")}
-    assert found == rehearse(world, manifests, tmp_path)

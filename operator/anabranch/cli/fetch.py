@@ -33,18 +33,18 @@ def add_parser(commands: Commands) -> None:
 
 
 def run(chosen: argparse.Namespace) -> int:
-    """Writes it; 1 when there is no such object."""
+    """Writes it; 1 when it can't be in this store."""
     # Extras, which other commands do without.
     from anabranch.manifests.settings import (  # noqa: PLC0415
         SettingsError,
         read_settings,
     )
-    from anabranch.store.s3 import S3Store, StoreError  # noqa: PLC0415
+    from anabranch.store.s3 import S3Store  # noqa: PLC0415
 
     try:
         settings = read_settings(chosen.settings).store
-    except (OSError, SettingsError) as error:
-        print(f"anabranch: {error}", file=sys.stderr)
+    except SettingsError as error:
+        print(error, file=sys.stderr)
         return 1
     begin = f"s3://{settings.bucket}/"
     if not chosen.uri.startswith(begin):
@@ -52,9 +52,5 @@ def run(chosen: argparse.Namespace) -> int:
         print(f"anabranch: {told}", file=sys.stderr)
         return 1
     store = S3Store(settings.bucket, endpoint_url=settings.endpoint or None)
-    try:
-        store.copy(chosen.uri.removeprefix(begin), sys.stdout.buffer)
-    except (FileNotFoundError, StoreError) as error:
-        print(f"anabranch: {error}", file=sys.stderr)
-        return 1
+    store.copy(chosen.uri.removeprefix(begin), sys.stdout.buffer)
     return 0

@@ -1,0 +1,46 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from anabranch.api import Agent
+from anabranch.reconcile.agent import decide_agent
+from anabranch.reconcile.views import PodView
+
+NOW = datetime(2026, 12, 1, tzinfo=UTC)
+AGENT = Agent.read(
+    {
+        "apiVersion": "anabranch.dev/v1alpha1",
+        "kind": "Agent",
+        "metadata": {"name": "ghost", "namespace": "system", "uid": "1"},
+        "spec": {"nodeName": "n9"},
+    }
+)
+POD = PodView(
+    name="anabranch-agent-ghost",
+    uid="pod",
+    template="new",
+    created_at=NOW,
+    phase="Pending",
+    is_placed=False,
+    is_ready=False,
+    is_going=False,
+    image="agent:1",
+    message="0/2 nodes are available",
+)
+
+
+def tell(pod: PodView) -> str:
+    """What is said of an agent with such a pod."""
+    status = decide_agent(AGENT, pod, "new", 0, NOW).status
+    (ready,) = (each for each in status.conditions if each.type == "Ready")
+    assert (ready.status, ready.reason) == ("False", "PodNotReady")
+    return ready.message
+
+
+def test_an_agent_whose_node_is_not_there_names_it() -> None:
+    """The scheduler speaks of all nodes but this one."""
+    assert tell(POD) == (
+        "no node 'n9' takes its pod; see that it is there: 0/2 nodes are available"
+    )
+    assert tell(replace(POD, is_placed=True)) == "0/2 nodes are available"
