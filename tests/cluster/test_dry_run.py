@@ -11,6 +11,9 @@ if TYPE_CHECKING:
     from devcluster.demo import Demo
     from devcluster.kubectl import Kubectl
 
+NOISE = 40
+"""Frames: an agent would send 372 probes."""
+
 
 def test_a_dry_run_counts_and_sends_nothing(
     cluster: Cluster, installed: Demo, kubectl: Kubectl
@@ -26,4 +29,6 @@ def test_a_dry_run_counts_and_sends_nothing(
     assert "2 agents would send 744 probes to 4 targets" in ready["message"]
     assert "startTime" not in found
     assert kubectl.get("rounds")["items"] == []
-    assert [count_frames(node) for node in cluster.nodes] == before
+    after = [count_frames(node) for node in cluster.nodes]
+    # Kernels look for neighbours now and then.
+    assert all(now - then < NOISE for now, then in zip(after, before, strict=True))

@@ -39,7 +39,10 @@ def find_infeasible(
         elif not manifests.may_hold(ProbingPolicy):
             message = f"there is no ProbingPolicy {POLICY_NAME!r}, and without one"
             problems.append(
-                document.problem(("spec",), f"{message} nothing is sent; add it")
+                document.problem(
+                    ("spec",),
+                    f"{message} nothing is sent; add it (a cluster's chart brings one)",
+                )
             )
     return problems
 

@@ -59,3 +59,11 @@ def test_what_is_not_there_is_told(
     output = capsys.readouterr()
     assert told in output.err
     assert output.out == ""
+
+
+def test_outside_of_a_cluster_it_says_where_it_belongs(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Or which option it takes."""
+    assert main(["fetch", "s3://x/y", "--settings", "/nowhere"]) == 1
+    assert "run this in the operator's pod, or name" in capsys.readouterr().err
