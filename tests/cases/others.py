@@ -205,7 +205,16 @@ CASES: list[Case] = [
     ),
     Case("ProbingPolicy", "no contact", {"spec": {"contact": REMOVED}}, "spec.contact"),
     Case(
-        "ProbingPolicy", "a contact in no ASCII", spec(contact="café"), "spec.contact"
+        "ProbingPolicy",
+        "a contact in no ASCII",
+        spec(contact="café@example.org"),
+        "spec.contact",
+    ),
+    Case(
+        "ProbingPolicy",
+        "a contact that reaches nobody",
+        spec(contact="the team"),
+        "spec.contact",
     ),
     Case(
         "ProbingPolicy",

@@ -38,13 +38,27 @@ def test_two_priority_classes_are_one_too_many() -> None:
         render(CONTACT, values)
 
 
+@pytest.mark.parametrize("of", ["operator", "jobs", "agents", "store.embedded"])
+@pytest.mark.parametrize(
+    "name", ["app.kubernetes.io/managed-by", "anabranch.dev/agent"]
+)
+def test_labels_that_pods_are_found_by_are_not_to_be_chosen(of: str, name: str) -> None:
+    """Else a pod would be taken for another one, and ended with it."""
+    values: dict[str, Any] = {"podLabels": {name: "mine"}}
+    for part in reversed(of.split(".")):
+        values = {part: values}
+    with pytest.raises(RuntimeError, match=rf"{of}\.podLabels has {name}: .* another"):
+        render(CONTACT, values)
+
+
 @pytest.mark.parametrize(
     ("values", "place"),
     [
         ({"watchNamespace": ["default"]}, "watchNamespace"),
         ({"watchNamespaces": ["Default"]}, "watchNamespaces/0"),
-        ({"policy": {"contact": "x" * 65}}, "policy/contact"),
-        ({"policy": {"contact": "Zoë"}}, "policy/contact"),
+        ({"policy": {"contact": f"@{'x' * 64}"}}, "policy/contact"),
+        ({"policy": {"contact": "zoë@example.org"}}, "policy/contact"),
+        ({"policy": {"contact": "the team"}}, "policy/contact"),
         ({"policy": {"allow": None}}, "allow"),
         ({"policy": {"allow": "0.0.0.0/0"}}, "policy/allow"),
         ({"policy": {"allow": ["example.org"]}}, "policy/allow/0"),
@@ -57,6 +71,13 @@ def test_two_priority_classes_are_one_too_many() -> None:
         ({"clickhouse": {"url": "http://me:x@clickhouse:8123"}}, "clickhouse/url"),
         ({"clickhouse": {"database": "a`b"}}, "clickhouse/database"),
         ({"clickhouse": {"password": "x"}}, "password"),
+        ({"caBundle": {"configMap": "Company"}}, "caBundle/configMap"),
+        ({"caBundle": {"key": "a/b"}}, "caBundle/key"),
+        ({"caBundle": {"secret": "company"}}, "secret"),
+        ({"operator": {"podLabels": {"team": 1}}}, "operator/podLabels/team"),
+        ({"agents": {"podLabels": {"team": "a b"}}}, "agents/podLabels/team"),
+        ({"jobs": {"podLabels": {"a b": "c"}}}, "'a b'"),
+        ({"jobs": {"podAnnotations": {"a": True}}}, "jobs/podAnnotations/a"),
         ({"operator": {"replicas": 2}}, "replicas"),
         ({"operator": {"image": {"pullPolicy": "Often"}}}, "pullPolicy"),
         ({"agents": {"resources": {"limits": {"cpu": 1}}}}, "limits/cpu"),

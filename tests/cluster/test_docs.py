@@ -108,6 +108,12 @@ def list_left(demo: Demo) -> set[str]:
     return {*inside.split(), *running.split(), *wide.split()}
 
 
+def read_reasons(demo: Demo) -> list[str]:
+    """Why each Agent is ready, or is not."""
+    path = '{.items[*].status.conditions[?(@.type=="Ready")].reason}'
+    return demo.system.run("get", "agents", f"--output=jsonpath={path}").split()
+
+
 def test_every_command_does_what_the_page_says(
     reader: Reader, replaceable: Demo, simulate: Callable[[World], World]
 ) -> None:
@@ -132,7 +138,9 @@ def test_every_command_does_what_the_page_says(
         "lease.coordination.k8s.io/anabranch-operator",
     }
     assert list_left(demo) == stays
+    assert set(read_reasons(demo)) == {"Uninstalled"}
     reader.do(return_to)
+    assert set(read_reasons(demo)) == {"PodReady"}
     again = kubectl.get("measurement/demo")["status"]
     assert again["totals"] == status["totals"]
     assert again["completionTime"] == status["completionTime"]

@@ -3,7 +3,8 @@
 Agents that have no rights any more can't give up their Leases. Once their pods are gone
 nobody sends, so the Leases go, too, and who comes next need not wait.
 
-Agents and Measurements stay as they are, for a release that comes later.
+Agents and Measurements stay, for a release that comes later; an Agent says that nobody
+looks after it any more, where it would say that it can probe.
 """
 
 from __future__ import annotations
@@ -11,6 +12,9 @@ from __future__ import annotations
 import os
 import sys
 import time
+from datetime import UTC, datetime
+from http import HTTPStatus
+from typing import Any
 
 from kubernetes import client, config
 
@@ -18,6 +22,7 @@ SECONDS = 180
 """Agents are given a minute to store what they have."""
 MADE = "app.kubernetes.io/managed-by=anabranch-operator"
 OF_AGENTS = "anabranch.dev/component=agent"
+AGENTS = ("anabranch.dev", "v1alpha1")
 
 
 def main() -> str | None:
@@ -43,7 +48,32 @@ def main() -> str | None:
     client.CoordinationV1Api().delete_collection_namespaced_lease(
         namespace, label_selector=OF_AGENTS
     )
+    tell_agents(namespace)
     return None
+
+
+def tell_agents(namespace: str) -> None:
+    """Says in each Agent that it has no operator."""
+    objects = client.CustomObjectsApi()
+    try:
+        found: Any = objects.list_namespaced_custom_object(*AGENTS, namespace, "agents")
+    except client.ApiException as error:
+        if error.status == HTTPStatus.NOT_FOUND:
+            return  # The definitions went with the release.
+        raise
+    ready = {
+        "type": "Ready",
+        "status": "Unknown",
+        "reason": "Uninstalled",
+        "message": "its operator was removed, and its pod with it; install it again",
+        "lastTransitionTime": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",
+    }
+    for agent in found["items"]:
+        objects.patch_namespaced_custom_object_status(
+            *(*AGENTS, namespace, "agents", agent["metadata"]["name"]),
+            {"status": {"conditions": [ready], "podName": None}},
+            _content_type="application/merge-patch+json",
+        )
 
 
 if __name__ == "__main__":

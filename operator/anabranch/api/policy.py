@@ -10,7 +10,7 @@ from pydantic_core import PydanticCustomError
 from anabranch.api.lists import Distinct
 from anabranch.api.model import Model, Rule
 from anabranch.api.resource import AGE, Column, Resource, Status, condition_column
-from anabranch.api.text import Prefix, Rate, Seconds
+from anabranch.api.text import Contact, Prefix, Rate, Seconds
 
 POLICY_NAME = "default"
 
@@ -38,7 +38,7 @@ class TenantLimits(Model):
 class ProbingPolicySpec(Model):
     """What agents obey, whatever a measurement asks for."""
 
-    contact: Annotated[str, Field(min_length=3, max_length=64, pattern="^[ -~]+$")]
+    contact: Contact
     """Who probes: a URL or mail address, in ASCII; probes carry it where it fits."""
     exclusions: PrefixList = ()
     """Networks that are never probed: opt-outs. Running rounds obey within seconds."""

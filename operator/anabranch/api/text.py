@@ -218,8 +218,13 @@ TTLS_IN_ORDER = Rule(
 )
 """For models with both."""
 
+_CONTACT = "^[ -~]*(@|://)[ -~]*$"
+Contact = Annotated[str, Field(min_length=3, max_length=64, pattern=_CONTACT)]
+"""Where somebody is reached: a URL or a mail address, in ASCII."""
+
 FORMS = {
     f"^{_LABEL}$": "be lower-case letters, digits and inner -",
     _SUBDOMAIN: "be lower-case letters, digits and inner - and .",
+    _CONTACT: "be a URL or a mail address, in ASCII",
 }
 """Patterns in words."""
