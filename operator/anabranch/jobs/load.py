@@ -33,7 +33,7 @@ def load(
     for member in roster.members:
         run = RunKeys(keys.measurement, keys.run_id, member.name)
         steps = list(read_outcomes(store, run))
-        tables.prepare(run)
+        tables.make_anew(run)
         for number in range(len(steps)):
             tables.load_step(store, run, steps[: number + 1])
         if is_over:

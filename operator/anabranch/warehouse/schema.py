@@ -4,11 +4,15 @@ Rows are loaded more than once where a job is run again. So each table is a
 ReplacingMergeTree whose key tells apart all rows that differ, and views read it with
 FINAL: how often and in which order rows are loaded does not matter. A run is a
 partition, which goes in one statement.
+
+Statements that make things wait for all servers of a cluster. So what was made is told
+by a mark, the comment of the view that is made last, and is not made again.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from hashlib import sha256
 from ipaddress import IPv4Address
 from typing import TYPE_CHECKING
 
@@ -105,6 +109,29 @@ TABLES = (PLANS, REPLIES, PREFIXES, LINKS, DIAMONDS)
 
 
 @dataclass(frozen=True)
+class Script:
+    """Statements that make tables and views; the last one makes a view.
+
+    They may be run again, and by two at once.
+    """
+
+    steps: tuple[str, ...]
+    view: str
+    """The name of the view that is made last."""
+
+    @property
+    def mark(self) -> str:
+        """What tells that just these statements were run, as the view's comment."""
+        return sha256("\n".join(self.steps).encode()).hexdigest()[:16]
+
+    @property
+    def statements(self) -> tuple[str, ...]:
+        """All of it, in order."""
+        *before, last = self.steps
+        return (*before, f"{last} COMMENT {text(self.mark)}")
+
+
+@dataclass(frozen=True)
 class Schema:
     """Where the tables are: a database, on one server or on those of a cluster.
 
@@ -119,18 +146,26 @@ class Schema:
         """Where rows of a table are loaded into, as SQL has it."""
         return self._qualify(f"raw_{table.name}")
 
-    def make(self) -> Iterator[str]:
-        """What makes all that is missing, and gives views their latest form."""
-        yield f"CREATE DATABASE IF NOT EXISTS {_quote(self.database)}{self._everywhere}"
-        for table in TABLES:
-            yield from self._make_table(table)
-        for name, query in self._views().items():
-            yield self._make_view(name, query)
+    def make(self) -> Script:
+        """Makes all that runs share, with this version's columns and views."""
+        name = f"{_quote(self.database)}{self._everywhere}"
+        tables = (each for table in TABLES for each in self._make_table(table))
+        steps = (f"CREATE DATABASE IF NOT EXISTS {name}", *tables)
+        return self._end_with(self._views(), *steps)
 
-    def make_views(self, keys: RunKeys) -> Iterator[str]:
-        """What makes the views of an agent's run that diamond-miner's queries read."""
-        for kind, query in self._diamond_miner(keys).items():
-            yield self._make_view(f"{kind}__{name_run(keys)}", query)
+    def make_views(self, keys: RunKeys) -> Script:
+        """Makes the views of an agent's run that diamond-miner's queries read."""
+        run = name_run(keys)
+        views = self._diamond_miner(keys)
+        return self._end_with({f"{kind}__{run}": views[kind] for kind in views})
+
+    def ask_marks(self, *scripts: Script) -> str:
+        """The query for the ``name`` and ``mark`` of each view of some scripts."""
+        names = ", ".join(text(script.view) for script in scripts)
+        return (
+            "SELECT name, comment AS mark FROM system.tables "
+            f"WHERE database = {text(self.database)} AND name IN ({names})"
+        )
 
     @property
     def _everywhere(self) -> str:
@@ -172,6 +207,10 @@ class Schema:
             f"ORDER BY ({', '.join(key)})"
         )
         yield f"ALTER TABLE {name}{self._everywhere} {added}"
+
+    def _end_with(self, views: Mapping[str, str], *before: str) -> Script:
+        made = [self._make_view(name, query) for name, query in views.items()]
+        return Script((*before, *made), view=[*views][-1])
 
     def _make_view(self, name: str, query: str) -> str:
         view = self._qualify(name)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from anabranch.rounds.steps import Step
     from anabranch.store.keys import RunKeys
     from anabranch.store.store import Store
-    from anabranch.warehouse.schema import Schema, Table
+    from anabranch.warehouse.schema import Schema, Script, Table
     from anabranch.warehouse.server import ServerEngine
 
 _SETTINGS = (
@@ -44,8 +44,17 @@ class Tables:
 
     def prepare(self, keys: RunKeys) -> None:
         """Makes the tables, and the views of an agent's run, unless they are there."""
-        for statement in (*self.schema.make(), *self.schema.make_views(keys)):
-            self.engine.execute(statement)
+        scripts = (self.schema.make(), self.schema.make_views(keys))
+        rows = self.engine.read(self.schema.ask_marks(*scripts)).to_pylist()
+        marks = {row["name"]: row["mark"] for row in rows}
+        for script in scripts:
+            if marks.get(script.view) != script.mark:
+                self._run(script)
+
+    def make_anew(self, keys: RunKeys) -> None:
+        """Makes all of it, also what is there: servers of a cluster may lack it."""
+        self._run(self.schema.make())
+        self._run(self.schema.make_views(keys))
 
     def load_step(self, store: Store, keys: RunKeys, steps: list[Step]) -> None:
         """Loads the last of some steps: its plan, replies, prefixes and links."""
@@ -61,6 +70,10 @@ class Tables:
     def load_diamonds(self, store: Store, keys: RunKeys) -> None:
         """Loads the diamonds of an agent's run, which are in the store."""
         _Load(self, store, keys).diamonds()
+
+    def _run(self, script: Script) -> None:
+        for statement in script.statements:
+            self.engine.execute(statement)
 
 
 @dataclass(frozen=True)

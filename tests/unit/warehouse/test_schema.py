@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -9,9 +10,11 @@ import pytest
 from anabranch.store.keys import RunKeys
 from anabranch.warehouse.embedded import open_embedded
 from anabranch.warehouse.schema import TABLES, Schema, name_run
+from anabranch.warehouse.tables import Tables
 
 if TYPE_CHECKING:
     from anabranch.warehouse.server import ServerEngine
+    from clickhouseserver import Server
 
 KEYS = RunKeys("0c9f-1", "2026-w1", "paris.1")
 
@@ -21,15 +24,15 @@ def test_clickhouse_understands_each_statement(cluster: str) -> None:
     """Its parser does; nothing is run, since there is no cluster here."""
     schema = Schema("surveys", cluster)
     engine = open_embedded()
-    statements = [*schema.make(), *schema.make_views(KEYS)]
-    for statement in statements:
+    scripts = (schema.make(), schema.make_views(KEYS))
+    for statement in (each for script in scripts for each in script.statements):
         assert engine.read(f"EXPLAIN AST {statement}").num_rows
         assert ("ON CLUSTER `main`" in statement) is bool(cluster)
 
 
 def test_in_a_cluster_tables_are_replicated_and_spread_by_prefix() -> None:
     """Rows that are the same must meet on one shard."""
-    made = "\n".join(Schema("surveys", "main").make())
+    made = "\n".join(Schema("surveys", "main").make().statements)
     assert made.count("ENGINE = ReplicatedReplacingMergeTree(") == len(TABLES)
     spread = "cityHash64(measurement, run_id, agent, prefix_index))"
     assert made.count(spread) == len(TABLES)
@@ -43,14 +46,14 @@ def test_tables_can_be_made_again_and_get_the_columns_that_they_lack(
     """Those that a later version has, too; what is there stays."""
     schema = Schema("grown")
     for _ in range(2):
-        for statement in schema.make():
+        for statement in schema.make().statements:
             engine.execute(statement)
     # As if this version's columns were not there yet.
     engine.execute("ALTER TABLE grown.raw_replies DROP COLUMN quoted_length")
     engine.execute(
         "INSERT INTO grown.raw_replies (measurement, run_id) VALUES ('m', '1')"
     )
-    for statement in schema.make():
+    for statement in schema.make().statements:
         engine.execute(statement)
     rows = engine.read("SELECT measurement, quoted_length FROM grown.replies")
     assert rows.to_pylist() == [{"measurement": "m", "quoted_length": 0}]
@@ -59,9 +62,42 @@ def test_tables_can_be_made_again_and_get_the_columns_that_they_lack(
 def test_views_of_a_run_are_named_as_diamond_miner_names_tables() -> None:
     """By the measurement, the run and the agent; each other run's are others."""
     assert name_run(KEYS) == "0c9f_1__2026_w1__paris__1"
-    views = list(Schema("surveys").make_views(KEYS))
+    views = Schema("surveys").make_views(KEYS).statements
     for kind, view in zip(
         ("results", "links", "prefixes", "probes"), views, strict=True
     ):
         name = f"`surveys`.`{kind}__0c9f_1__2026_w1__paris__1`"
         assert view.startswith(f"CREATE OR REPLACE VIEW {name} AS ")
+
+
+def test_what_is_there_is_not_made_again(
+    clickhouse: Server, engine: ServerEngine
+) -> None:
+    """A Job makes what another run lacks, what changed, or what somebody removed."""
+    tables = Tables(engine, Schema("once"))
+    views = len(tables.schema.make_views(KEYS).statements)
+
+    def prepare(keys: RunKeys) -> int:
+        before = len(clickhouse.queries)
+        tables.prepare(keys)
+        made = clickhouse.queries[before:]
+        return sum(query.startswith(("CREATE ", "ALTER ")) for query in made)
+
+    whole = len(tables.schema.make().statements) + views
+    another = replace(KEYS, agent="tokyo")
+    assert [prepare(KEYS), prepare(KEYS), prepare(another)] == [whole, 0, views]
+    engine.execute("CREATE OR REPLACE VIEW once.diamonds AS SELECT 1")
+    assert [prepare(KEYS), prepare(another)] == [whole - views, 0]
+    engine.execute("DROP DATABASE once")
+    assert prepare(KEYS) == whole
+
+
+def test_a_server_that_lacks_tables_gets_them_by_a_load(engine: ServerEngine) -> None:
+    """One of a cluster may, whose others have all."""
+    tables = Tables(engine, Schema("joined"))
+    tables.prepare(KEYS)
+    engine.execute("DROP TABLE joined.raw_links")
+    tables.make_anew(KEYS)
+    assert engine.read("SELECT count() AS links FROM joined.links").to_pylist() == [
+        {"links": 0}
+    ]
