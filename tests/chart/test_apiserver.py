@@ -6,7 +6,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from kubernetes import client
 
-from helm import CHART, CONTACT, find_folder, render
+from anabranch.api import Agent
+from anabranch.manifests.agents import build_pod
+from anabranch.manifests.jobs import build_job
+from anabranch.manifests.labels import Component, label
+from anabranch.manifests.settings import Settings
+from helm import CHART, CONTACT, NAMESPACE, find_folder, render
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -26,21 +31,42 @@ CLOSED = {
     "agents": {"priorityClass": {"create": True}},
 }
 DIGEST = {"operator": {"image": {"digest": f"sha256:{'0' * 64}"}}}
+_TOLD = {"podLabels": {"team": "a"}, "podAnnotations": {"example.org/team": "a b"}}
+TOLD = {
+    "caBundle": {"configMap": "company"},
+    "operator": _TOLD,
+    "store": {"embedded": _TOLD},
+}
+DRY = "?dryRun=All&fieldValidation=Strict"
 SMALL = {"rbac": {"aggregate": False, "confineAgents": False}}
 
 
-@pytest.mark.parametrize("values", [{}, ENROL, NARROW, CLOSED, DIGEST, SMALL], ids=str)
+@pytest.mark.parametrize(
+    "values", [{}, ENROL, NARROW, CLOSED, DIGEST, TOLD, SMALL], ids=str
+)
 def test_the_api_server_takes_all_of_it(
     system: Namespace, values: Mapping[str, Any]
 ) -> None:
     """Each object is valid, down to fields that nobody knows."""
     rendered = render(CONTACT, values)
-    query = "?dryRun=All&fieldValidation=Strict"
     for manifest in (*rendered.objects, rendered.policy):
         if manifest["kind"] == "CustomResourceDefinition":
             continue  # They are there.
-        answer = system.call("POST", find_folder(manifest) + query, manifest)
+        answer = system.call("POST", find_folder(manifest) + DRY, manifest)
         assert answer.status == 201, (manifest["metadata"]["name"], answer.body)
+
+
+def test_the_api_server_takes_what_the_operator_makes(system: Namespace) -> None:
+    """Pods with labels, annotations and a bundle of somebody's choice."""
+    chosen = TOLD | {"jobs": _TOLD, "agents": _TOLD}
+    settings = Settings.read(render(CONTACT, chosen).settings)
+    about = {"name": "paris", "namespace": NAMESPACE, "uid": "1"}
+    head = {"apiVersion": "anabranch.dev/v1alpha1", "kind": "Agent"}
+    agent = Agent.read(head | {"metadata": about, "spec": {"nodeName": "n1"}})
+    job = build_job(settings, "job", label(Component.STEP_JOB), ["begin"])
+    for manifest in (job, build_pod(settings, agent)):
+        answer = system.call("POST", find_folder(manifest) + DRY, manifest)
+        assert answer.status == 201, answer.body
 
 
 @pytest.fixture

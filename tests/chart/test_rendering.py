@@ -11,7 +11,6 @@ from anabranch.api.schema import build_crd
 from anabranch.cluster.objects import read_object
 from anabranch.manifests.labels import COMPONENT, SELECTOR, Component, label
 from anabranch.manifests.settings import Settings
-from devcluster.project import name_gateway_image
 from helm import CHART, CONTACT, NAMESPACE, render
 
 if TYPE_CHECKING:
@@ -53,12 +52,6 @@ def find_bound_rules(*values: Mapping[str, Any]) -> list[dict[str, Any]]:
         if role["metadata"]["name"] in bound
         for rule in role["rules"]
     ]
-
-
-def find_pods(*values: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """The specs of all pods, with what makes them."""
-    for each in render(CONTACT, *values).list("Deployment", "Job"):
-        yield each["metadata"]["name"], each["spec"]["template"]["spec"]
 
 
 def test_the_definitions_are_those_of_the_models() -> None:
@@ -137,16 +130,6 @@ def test_large_rates_stay_whole_numbers() -> None:
     assert rendered.policy["spec"]["maxRate"] == 50_000_000
 
 
-def test_a_changed_setting_starts_the_operator_again() -> None:
-    """It reads them once, so its pod is made anew."""
-    sums = []
-    for values in ({}, {}, NARROW):
-        operator = render(CONTACT, values).find("Deployment", "anabranch-operator")
-        annotations = operator["spec"]["template"]["metadata"]["annotations"]
-        sums.append(annotations["checksum/settings"])
-    assert sums[0] == sums[1] != sums[2]
-
-
 @VARIANTS
 def test_nobody_has_rights_that_are_not_needed(values: Mapping[str, Any]) -> None:
     """No role has a wildcard, reads Secrets, or lets anyone become someone else."""
@@ -176,20 +159,6 @@ def test_nodes_are_seen_only_to_enrol_them() -> None:
         )
 
 
-@pytest.mark.parametrize("user", [0, 65532])
-def test_pods_may_do_nothing(user: int) -> None:
-    """All are nonroot, but a store whose volume belongs to root; none can write."""
-    for name, pod in find_pods({"store": {"embedded": {"runAsUser": user}}}):
-        security = pod["securityContext"]
-        assert security["runAsNonRoot"] is (user != 0 or name != "anabranch-store")
-        assert security["seccompProfile"] == {"type": "RuntimeDefault"}
-        (container,) = pod["containers"]
-        security = container["securityContext"]
-        assert security["readOnlyRootFilesystem"]
-        assert not security["allowPrivilegeEscalation"]
-        assert security["capabilities"] == {"drop": ["ALL"]}
-
-
 def test_the_operator_does_not_take_the_charts_pods_for_its_own() -> None:
     """What it finds by its label is what it made."""
     name, _, value = SELECTOR.partition("=")
@@ -197,22 +166,15 @@ def test_the_operator_does_not_take_the_charts_pods_for_its_own() -> None:
         assert each["metadata"].get("labels", {}).get(name) != value
 
 
-def test_the_gateway_is_the_one_that_tests_use() -> None:
-    """The version in the values is that of the Go module."""
-    store = dict(find_pods())["anabranch-store"]
-    assert store["containers"][0]["image"] == name_gateway_image()
-
-
 def test_another_store_leaves_the_embedded_one_out() -> None:
     """Neither a volume nor a Secret is made, and the operator reads the given one."""
     rendered = render(CONTACT, OWN_STORE)
     assert not rendered.list("Secret", "PersistentVolumeClaim", "Service")
-    pods = dict(find_pods(OWN_STORE))
-    assert "anabranch-store" not in pods
-    (operator,) = pods["anabranch-operator"]["containers"]
-    assert operator["envFrom"] == [{"secretRef": {"name": "s3"}}]
-    (operator,) = dict(find_pods(AWS))["anabranch-operator"]["containers"]
-    assert "envFrom" not in operator
+    own = [{"secretRef": {"name": "s3"}}]
+    for values, expected in ((OWN_STORE, own), (AWS, None)):
+        (operator,) = render(CONTACT, values).list("Deployment")
+        (container,) = operator["spec"]["template"]["spec"]["containers"]
+        assert container.get("envFrom") == expected
 
 
 def test_the_policy_allows_nothing_by_default() -> None:
@@ -257,41 +219,6 @@ def test_a_policy_of_ones_own_is_left_alone() -> None:
         for each in render({"policy": {"create": False}}).objects
     }
     assert "anabranch-policy" not in names
-
-
-def test_a_digest_is_what_is_run() -> None:
-    """The tag stays, for those who read."""
-    digest = f"sha256:{'a' * 64}"
-    image = {"image": {"digest": digest, "tag": "1.2.3"}}
-    rendered = render(CONTACT, {"operator": image, "agents": image})
-    settings = Settings.read(rendered.settings)
-    assert settings.agents.image == f"docker.io/anabranch/agent:1.2.3@{digest}"
-    assert settings.jobs.image == f"docker.io/anabranch/operator:1.2.3@{digest}"
-
-
-def test_pods_run_where_the_values_say() -> None:
-    """The operator's, those of the hooks, the store's and the Jobs'."""
-    place: dict[str, Any] = {
-        "nodeSelector": {"pool": "system"},
-        "tolerations": [{"key": "dedicated", "operator": "Exists"}],
-    }
-    urgent = place | {"priorityClassName": "system-cluster-critical"}
-    values = {"operator": urgent, "store": {"embedded": urgent}, "jobs": place}
-    for _, pod in find_pods(values):
-        assert {name: pod[name] for name in urgent} == urgent
-    jobs = Settings.read(render(CONTACT, values).settings).jobs
-    assert jobs.node_selector == place["nodeSelector"]
-    assert list(jobs.tolerations) == place["tolerations"]
-
-
-def test_agents_can_have_a_priority_class_of_their_own() -> None:
-    """It is of the release's namespace by its name, since the kind is of none."""
-    values = {"agents": {"priorityClass": {"create": True, "value": 1000}}}
-    rendered = render(CONTACT, values)
-    (made,) = rendered.list("PriorityClass")
-    assert made["value"] == 1000
-    named = Settings.read(rendered.settings).agents.priority_class_name
-    assert named == made["metadata"]["name"] == f"{NAMESPACE}-agents"
 
 
 def test_network_policies_let_jobs_ask_what_they_are_told_to_ask() -> None:

@@ -14,6 +14,28 @@ app.kubernetes.io/instance: {{ .context.Release.Name }}
 app.kubernetes.io/component: {{ .component }}
 {{- end }}
 
+{{/* The labels that somebody wants pods to have; of their values and the path of these. */}}
+{{- define "anabranch.podLabels" -}}
+{{- $labels := .values.podLabels | default dict }}
+{{- range $name := keys $labels | sortAlpha }}
+{{- if regexMatch "^(app\\.kubernetes\\.io|anabranch\\.dev)/" $name }}
+{{- fail (printf "%s.podLabels has %s: labels of app.kubernetes.io/ and anabranch.dev/ are those that pods are found by, and the chart's own; choose another name" $.path $name) }}
+{{- end }}
+{{- end }}
+{{- toYaml $labels }}
+{{- end }}
+
+{{/* The metadata of a pod: what it is found by, what somebody wants, and annotations of
+     ours; of the context, a component, values with their path, and the annotations. */}}
+{{- define "anabranch.podMetadata" -}}
+labels:
+  {{- merge (include "anabranch.selector" . | fromYaml) (include "anabranch.podLabels" . | fromYaml) | toYaml | nindent 2 }}
+{{- with merge (.annotations | default dict) (.values.podAnnotations | default dict) }}
+annotations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end }}
+
 {{/* An image; of the context and the values of one. The tag tells people what a digest
      is of. */}}
 {{- define "anabranch.image" -}}

@@ -58,8 +58,7 @@ spec:
   activeDeadlineSeconds: 240
   template:
     metadata:
-      labels:
-        {{- include "anabranch.selector" . | nindent 8 }}
+      {{- include "anabranch.podMetadata" (merge (dict "path" "operator" "values" $root.Values.operator) .) | nindent 6 }}
     spec:
       restartPolicy: Never
       serviceAccountName: {{ $name }}

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from anabranch.api.resource import API_VERSION
 from anabranch.manifests.labels import ENROLLED, TEMPLATE, Component, label
 from anabranch.manifests.store import describe_store
+from anabranch.manifests.trust import describe_trust
 
 if TYPE_CHECKING:
     from anabranch.api import Agent
@@ -26,30 +27,30 @@ def name_pod(agent: str) -> str:
 
 def build_pod(settings: Settings, agent: Agent) -> dict[str, Any]:
     """The pod of an agent, which goes with the Agent."""
-    name = agent.metadata.name
+    name, agents = agent.metadata.name, settings.agents
     spec = _build_spec(settings, agent)
-    text = json.dumps(spec, sort_keys=True).encode()
+    made_of = [spec, agents.pod_labels, agents.pod_annotations]
+    text = json.dumps(made_of, sort_keys=True).encode()
     template = hashlib.sha256(text).hexdigest()[:_HASH_DIGITS]
-    return {
-        "apiVersion": "v1",
-        "kind": "Pod",
-        "metadata": {
-            "name": name_pod(name),
-            "namespace": settings.namespace,
-            "labels": label(Component.AGENT, agent=name, template=template),
-            "ownerReferences": [
-                {
-                    "apiVersion": API_VERSION,
-                    "kind": "Agent",
-                    "name": name,
-                    "uid": agent.metadata.uid,
-                    "controller": True,
-                    "blockOwnerDeletion": True,
-                }
-            ],
-        },
-        "spec": spec,
+    own = label(Component.AGENT, agent=name, template=template)
+    metadata: dict[str, Any] = {
+        "name": name_pod(name),
+        "namespace": settings.namespace,
+        "labels": agents.pod_labels | own,
+        "ownerReferences": [
+            {
+                "apiVersion": API_VERSION,
+                "kind": "Agent",
+                "name": name,
+                "uid": agent.metadata.uid,
+                "controller": True,
+                "blockOwnerDeletion": True,
+            }
+        ],
     }
+    if agents.pod_annotations:
+        metadata["annotations"] = agents.pod_annotations
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}
 
 
 def find_template(pod: dict[str, Any]) -> str:
@@ -86,6 +87,8 @@ def _build_spec(settings: Settings, agent: Agent) -> dict[str, Any]:
         "ANABRANCH_HEALTH_PORT": str(agents.health_port),
     }
     environment = describe_store(settings.store, own)
+    trust = describe_trust(settings.ca_bundle)
+    environment["env"] += trust.env
     environment["env"] += [
         {"name": name, "valueFrom": {"fieldRef": {"fieldPath": path}}}
         for name, path in {
@@ -104,7 +107,7 @@ def _build_spec(settings: Settings, agent: Agent) -> dict[str, Any]:
         # By this name Prometheus finds it, and by the number the scheduler.
         "ports": [{"name": "health", "containerPort": port, "hostPort": port}],
         "securityContext": _build_security(agents),
-        "volumeMounts": [{"name": "scratch", "mountPath": SCRATCH}],
+        "volumeMounts": [{"name": "scratch", "mountPath": SCRATCH}, *trust.mounts],
         "livenessProbe": {
             "httpGet": probe | {"path": "/healthz"},
             "periodSeconds": 10,
@@ -128,7 +131,8 @@ def _build_spec(settings: Settings, agent: Agent) -> dict[str, Any]:
         "terminationGracePeriodSeconds": _GRACE_SECONDS,
         "containers": [container],
         "volumes": [
-            {"name": "scratch", "emptyDir": {"sizeLimit": agents.scratch_size_limit}}
+            {"name": "scratch", "emptyDir": {"sizeLimit": agents.scratch_size_limit}},
+            *trust.volumes,
         ],
     }
     if agents.priority_class_name:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from anabranch.manifests.clickhouse import describe_clickhouse
 from anabranch.manifests.store import describe_store
+from anabranch.manifests.trust import describe_trust
 from anabranch.runs.report import AWAY, REFUSED
 
 if TYPE_CHECKING:
@@ -33,6 +34,8 @@ def build_job(
     jobs = settings.jobs
     environment = describe_store(settings.store)
     environment["env"] += describe_clickhouse(settings.clickhouse)
+    trust = describe_trust(settings.ca_bundle)
+    environment["env"] += trust.env
     pod: dict[str, Any] = {
         "restartPolicy": "Never",
         "serviceAccountName": jobs.service_account,
@@ -57,16 +60,22 @@ def build_job(
                     "readOnlyRootFilesystem": True,
                     "capabilities": {"drop": ["ALL"]},
                 },
-                "volumeMounts": [{"name": "scratch", "mountPath": "/tmp"}],  # noqa: S108 (its own)
+                "volumeMounts": [
+                    {"name": "scratch", "mountPath": "/tmp"},  # noqa: S108 (its own)
+                    *trust.mounts,
+                ],
                 **environment,
             }
         ],
-        "volumes": [{"name": "scratch", "emptyDir": {}}],
+        "volumes": [{"name": "scratch", "emptyDir": {}}, *trust.volumes],
     }
     if jobs.node_selector:
         pod["nodeSelector"] = jobs.node_selector
     if jobs.tolerations:
         pod["tolerations"] = list(jobs.tolerations)
+    metadata: dict[str, Any] = {"labels": jobs.pod_labels | labels}
+    if jobs.pod_annotations:
+        metadata["annotations"] = jobs.pod_annotations
     lifetime = {"ttlSecondsAfterFinished": _LIST_SECONDS} if is_of_list else {}
     return {
         "apiVersion": "batch/v1",
@@ -108,6 +117,6 @@ def build_job(
                     },
                 ]
             },
-            "template": {"metadata": {"labels": labels}, "spec": pod},
+            "template": {"metadata": metadata, "spec": pod},
         },
     }

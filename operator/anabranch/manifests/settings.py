@@ -58,6 +58,15 @@ class ClickHouseSettings(Model):
     """The cluster that has the tables, of several servers."""
 
 
+class BundleSettings(Model):
+    """The certificates of CAs that the operator, Jobs and agents trust."""
+
+    config_map: str = ""
+    """The ConfigMap with them; the public ones by default."""
+    key: Annotated[str, Field(min_length=1)] = "ca.crt"
+    """Where it has them, in PEM."""
+
+
 class JobSettings(Model):
     """The pods of Jobs."""
 
@@ -73,6 +82,10 @@ class JobSettings(Model):
     """Which nodes take them."""
     tolerations: tuple[dict[str, Any], ...] = ()
     """Which taints of nodes they tolerate, as pods say it."""
+    pod_labels: dict[LabelName, LabelValue] = {}
+    """What they are labelled with besides."""
+    pod_annotations: dict[LabelName, str] = {}
+    """What they are annotated with."""
     active_deadline_seconds: Annotated[int, Field(ge=60)] = 86_400
     """How long one may take."""
 
@@ -107,6 +120,10 @@ class AgentSettings(Model):
     """Their PriorityClass."""
     health_port: Port = 9465
     """Where they listen on their nodes' addresses."""
+    pod_labels: dict[LabelName, LabelValue] = {}
+    """What they are labelled with besides."""
+    pod_annotations: dict[LabelName, str] = {}
+    """What they are annotated with."""
     enrol: EnrolSettings | None = None
     """Nodes that become agents by a label."""
 
@@ -130,6 +147,8 @@ class Settings(Model):
     """Where the object store is."""
     clickhouse: ClickHouseSettings = ClickHouseSettings()
     """The server that runs the Jobs' SQL."""
+    ca_bundle: BundleSettings = BundleSettings()
+    """The certificates of CAs that are trusted."""
     jobs: JobSettings
     """The pods of Jobs."""
     agents: AgentSettings

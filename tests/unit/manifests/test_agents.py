@@ -1,13 +1,14 @@
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
 
 from anabranch.api import Agent
-from anabranch.manifests.agents import build_pod
-from anabranch.manifests.settings import SettingsError, read_settings
+from anabranch.manifests.agents import build_pod, find_template
+from anabranch.manifests.labels import AGENT as AGENT_LABEL
+from anabranch.manifests.settings import Settings, SettingsError, read_settings
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,15 +23,24 @@ AGENT = Agent.read(
 )
 
 
-def write(file: Path, size: str) -> Path:
-    """Settings whose agents have so much scratch space."""
-    settings = {
+def describe(**agents: Any) -> dict[str, Any]:
+    """Settings, with some of agents."""
+    return {
         "namespace": "system",
         "store": {"bucket": "surveys"},
         "jobs": {"image": "operator"},
-        "agents": {"image": "agent", "scratchSizeLimit": size},
+        "agents": {"image": "agent", **agents},
     }
-    file.write_text(yaml.safe_dump(settings))
+
+
+def build(**agents: Any) -> dict[str, Any]:
+    """The pod of an agent with such settings."""
+    return build_pod(Settings.read(describe(**agents)), AGENT)
+
+
+def write(file: Path, size: str) -> Path:
+    """Settings whose agents have so much scratch space."""
+    file.write_text(yaml.safe_dump(describe(scratchSizeLimit=size)))
     return file
 
 
@@ -52,3 +62,27 @@ def test_a_size_that_is_none_is_refused(size: str, tmp_path: Path) -> None:
     """By its place, and before there is a pod."""
     with pytest.raises(SettingsError, match=r"agents\.scratchSizeLimit: "):
         read_settings(write(tmp_path / "settings.yaml", size))
+
+
+def test_an_agent_is_labelled_and_annotated_as_the_settings_say() -> None:
+    """But by its own labels it is found, whoever says otherwise."""
+    labels = {"team": "network", AGENT_LABEL: "tokyo"}
+    notes = {"linkerd.io/inject": "disabled"}
+    metadata = build(podLabels=labels, podAnnotations=notes)["metadata"]
+    assert metadata["labels"]["team"] == "network"
+    assert metadata["labels"][AGENT_LABEL] == "paris"
+    assert metadata["annotations"] == notes
+    assert "annotations" not in build()["metadata"]
+
+
+@pytest.mark.parametrize("field", ["podLabels", "podAnnotations"])
+def test_an_agent_with_other_labels_or_annotations_is_to_be_replaced(
+    field: str,
+) -> None:
+    """Its template is another one, as with another image."""
+    none, first, second = (
+        find_template(build(**settings))
+        for settings in ({}, {field: {"team": "a"}}, {field: {"team": "b"}})
+    )
+    assert len({none, first, second}) == 3
+    assert find_template(build(**{field: {}})) == none

@@ -8,6 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from anabranch.manifests.jobs import build_job
+from anabranch.manifests.labels import COMPONENT, Component, label
 from anabranch.manifests.settings import Settings
 
 URL = "http://clickhouse.databases:8123"
@@ -92,6 +93,27 @@ def test_a_job_runs_on_the_nodes_that_it_may_run_on() -> None:
     assert {name: pod[name] for name in place} == place
     free = build_job(read_settings(), "job", {}, [])["spec"]["template"]["spec"]
     assert not place.keys() & free.keys()
+
+
+def test_the_pods_of_jobs_are_labelled_and_annotated_as_the_settings_say() -> None:
+    """Jobs are not: they are found, as their pods are, by labels of their own."""
+    notes = {"linkerd.io/inject": "disabled"}
+    jobs = {
+        "image": "operator",
+        "podLabels": {"team": "network", COMPONENT: "agent"},
+        "podAnnotations": notes,
+    }
+    settings = {
+        "namespace": "system",
+        "store": {"bucket": "surveys"},
+        "agents": {"image": "agent"},
+        "jobs": jobs,
+    }
+    own = label(Component.STEP_JOB)
+    job = build_job(Settings.read(settings), "job", own, [])
+    assert job["metadata"]["labels"] == own
+    pod = job["spec"]["template"]["metadata"]
+    assert pod == {"labels": own | {"team": "network"}, "annotations": notes}
 
 
 def test_who_makes_jobs_loads_no_engine() -> None:
