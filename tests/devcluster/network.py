@@ -67,6 +67,7 @@ def make_network(layout: Layout) -> None:
     if not _has_link(bridge, BRIDGE):
         _configure(bridge, [f"link add {BRIDGE} type bridge"])
     if not _has_link(bridge, _HOST_PORT):
+        _remove_host_link(layout)
         here = f"peer name {layout.host_link} netns {os.getpid()}"
         _configure(bridge, [f"link add {_HOST_PORT} type veth {here}"])
     for node in layout.nodes:
@@ -83,14 +84,8 @@ def make_network(layout: Layout) -> None:
 
 
 def remove_network(number: int) -> None:
-    """Removes the links and namespaces of a cluster.
-
-    A namespace that has lost its name lives on, with its links, while its last sockets
-    wait for answers.
-    """
-    link = Layout(number).host_link
-    if (_LINKS / link).exists():
-        run_tool("ip", "link", "delete", link)
+    """Removes the links and namespaces of a cluster."""
+    _remove_host_link(Layout(number))
     for name in find_namespaces(number):
         alone = ("unshare", "--mount", "--propagation=private")
         run_tool(*alone, "sh", "-c", _REMOVE_NAME, "sh", _NAMES, name)
@@ -124,6 +119,21 @@ def _make_namespace(member: Member) -> None:
     _NAMES.mkdir(exist_ok=True)
     member.netns.touch()
     run_tool("unshare", f"--net={member.netns}", "true")
+
+
+def _remove_host_link(layout: Layout) -> None:
+    """Removes this host's link into the network, if there is one.
+
+    A namespace that has lost its name lives on, with its links, while its last sockets
+    wait for answers; then the kernel removes them, which may be right now.
+    """
+    link = _LINKS / layout.host_link
+    if link.exists():
+        try:
+            run_tool("ip", "link", "delete", link.name)
+        except RuntimeError:
+            if link.exists():
+                raise
 
 
 def _bridge_lines(layout: Layout) -> Iterable[str]:
