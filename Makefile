@@ -50,10 +50,10 @@ lint: setup
 
 test: test-local test-cluster
 
-# All but what takes a cluster; two files at a time, since most of them wait.
+# All but what takes a cluster; three files at a time, since most of them wait.
 test-local: test-engine
 	$(BINARY) $(PROGRAMS) >/dev/null
-	$(RUN)pytest --numprocesses 2 --dist loadfile --ignore tests/cluster
+	$(RUN)pytest --numprocesses 3 --dist loadfile --ignore tests/cluster
 
 test-engine: setup
 	@sh .ci/prerequisites tests

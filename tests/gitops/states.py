@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import runpy
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, cast
@@ -29,6 +30,7 @@ from anabranch.runs.report import Findings, ListReport, ProbeCount
 from anabranch.store.directory import DirectoryStore
 from anabranch_agent.parts import Totals
 from anabranch_agent.status import View, build_status
+from helm import CHART
 from observations import (
     BUCKET,
     DIGEST,
@@ -108,6 +110,7 @@ def list_states(folder: Path) -> list[State]:
         *(_write("Agent", status) for status in _describe_agents()),
         *(State("Round", status) for status in _describe_rounds()),
         *_reconcile(folder),
+        State("Agent", {"observedGeneration": 1} | _say_farewell()),
     ]
 
 
@@ -254,6 +257,13 @@ def _describe_rounds() -> Iterator[Mapping[str, Any]]:
     )
     for each in views:
         yield build_status(each, [], "2026-11-24T12:00:00Z")
+
+
+def _say_farewell() -> dict[str, Any]:
+    """What the chart says of an Agent when it goes."""
+    script = runpy.run_path(str(CHART / "files" / "end_pods.py"))
+    status: dict[str, Any] = script["describe_agent"](NOW)
+    return status
 
 
 @dataclass

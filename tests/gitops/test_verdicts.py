@@ -38,7 +38,9 @@ HEALTH = {
     },
     "Agent": {
         "Healthy": "PodReady Draining",
-        "Progressing": "PodNotReady PodEnded PodMissing PodEnding Replacing",
+        "Progressing": (
+            "PodNotReady PodEnded PodMissing PodEnding Replacing Uninstalled"
+        ),
         "Degraded": "PodForbidden NodeTaken NameTaken WrongNamespace",
     },
     "TargetList": {

@@ -3,39 +3,58 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import time
+from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from world import World
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
-def look_around() -> dict[str, object]:
+
+MARK = "ANABRANCH_TEST_OF_LIFETIME"
+OF_OTHERS = re.compile(r"\b(anabranch-\d+-|ab\d+-)")
+"""Names of what other tests have there meanwhile."""
+
+
+@pytest.fixture(autouse=True)
+def _marked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Processes of this test are told from others by their environment."""
+    monkeypatch.setenv(MARK, str(tmp_path))
+
+
+def look_around() -> dict[str, list[str]]:
     """What a simulation could leave: links, namespaces, mounts, processes."""
-    links = sorted(link.name for link in Path("/sys/class/net").iterdir())
-    names = Path("/run/netns")
-    mounts = Path("/proc/self/mounts").read_text()
-    processes = []
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            command = (process / "cmdline").read_bytes()
-            state = (process / "stat").read_text().rpartition(")")[2].split()[0]
-        except FileNotFoundError:
-            continue
-        if state != "Z" and (b"simulate" in command or b"sleep\x001234" in command):
-            processes.append(command)
-    return {
-        "links": links,
-        "names": sorted(n.name for n in names.iterdir()) if names.exists() else [],
-        "mounts": mounts,
-        "processes": processes,
+    links = [link.name for link in Path("/sys/class/net").iterdir()]
+    folder = Path("/run/netns")
+    names = [name.name for name in folder.iterdir()] if folder.exists() else []
+    mounts = Path("/proc/self/mounts").read_text().splitlines()
+    found = {"links": links, "names": names, "mounts": mounts}
+    of_none = {
+        kind: sorted(each for each in all_ if not OF_OTHERS.search(each))
+        for kind, all_ in found.items()
     }
+    return of_none | {"processes": sorted(find_processes())}
 
 
-def wait_until_as(before: dict[str, object]) -> None:
+def find_processes() -> Iterator[str]:
+    """The commands of processes that this test has started, and their children."""
+    mark = f"{MARK}={os.environ[MARK]}\0".encode()
+    for process in Path("/proc").glob("[0-9]*"):
+        # Others may not be read, and one that ends meanwhile is gone.
+        with suppress(PermissionError, FileNotFoundError, ProcessLookupError):
+            if mark in (process / "environ").read_bytes():
+                yield (process / "cmdline").read_bytes().decode()
+
+
+def wait_until_as(before: dict[str, list[str]]) -> None:
     """The kernel takes a moment to remove what nobody has any more."""
     deadline = time.monotonic() + 10
     while look_around() != before:

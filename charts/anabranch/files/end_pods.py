@@ -61,19 +61,25 @@ def tell_agents(namespace: str) -> None:
         if error.status == HTTPStatus.NOT_FOUND:
             return  # The definitions went with the release.
         raise
+    status = describe_agent(datetime.now(UTC))
+    for agent in found["items"]:
+        objects.patch_namespaced_custom_object_status(
+            *(*AGENTS, namespace, "agents", agent["metadata"]["name"]),
+            {"status": status},
+            _content_type="application/merge-patch+json",
+        )
+
+
+def describe_agent(now: datetime) -> dict[str, Any]:
+    """The status of an Agent that nobody looks after, as far as it is another one."""
     ready = {
         "type": "Ready",
         "status": "Unknown",
         "reason": "Uninstalled",
         "message": "its operator was removed, and its pod with it; install it again",
-        "lastTransitionTime": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",
+        "lastTransitionTime": f"{now:%Y-%m-%dT%H:%M:%SZ}",
     }
-    for agent in found["items"]:
-        objects.patch_namespaced_custom_object_status(
-            *(*AGENTS, namespace, "agents", agent["metadata"]["name"]),
-            {"status": {"conditions": [ready], "podName": None}},
-            _content_type="application/merge-patch+json",
-        )
+    return {"conditions": [ready], "podName": None}
 
 
 if __name__ == "__main__":

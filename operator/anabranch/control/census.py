@@ -33,7 +33,7 @@ AGENT_REASONS = {
     "ready": ("PodReady", "Draining"),
     "unready": (
         *("PodNotReady", "PodEnded", "PodMissing", "PodEnding", "Replacing"),
-        *("PodForbidden", "NodeTaken", "NameTaken"),
+        *("PodForbidden", "NodeTaken", "NameTaken", "Uninstalled"),
     ),
 }
 """The reasons of an Agent's condition Ready, by whether it holds."""
