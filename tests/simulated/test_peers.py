@@ -139,6 +139,8 @@ def test_packets_are_well_formed(tmp_path: Path) -> None:
     def count(display_filter: str) -> int:
         checks = ("ip", "udp", "tcp")
         options = [w for c in checks for w in ("-o", f"{c}.check_checksum:TRUE")]
+        # Some of the ports that traceroute takes are those of protocols.
+        options += ["-d", "udp.port==1024-65535,echo"]
         command = ["tshark", "-r", str(file), *options, "-Y", display_filter]
         done = subprocess.run(command, capture_output=True, text=True, check=True)
         return len(done.stdout.splitlines())
