@@ -5,7 +5,8 @@ use std::time::Instant;
 use anabranch_chance::{below, scatter};
 use anabranch_fakeroute::behaviour::Behaviour;
 use anabranch_fakeroute::internet::Internet;
-use anabranch_fakeroute::network::{Asks, Network, Probe};
+use anabranch_fakeroute::network::Network;
+use anabranch_fakeroute::packet::{Asks, Probe};
 use anabranch_fakeroute::topology::Topologies;
 use anabranch_prefixes::Family;
 

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::network::{Answer, Network, Probe};
+use crate::network::Network;
+use crate::packet::{Answer, Probe};
 
 /// A network, a clock that stands still until something is awaited, and the replies on their way.
 pub struct Laboratory {

@@ -1,6 +1,6 @@
 //! Routers and hosts: the habits that tell them apart, and what they remember.
 
-use crate::network::{Probe, Reply};
+use crate::packet::{Probe, Reply};
 use anabranch_chance::{below, mix};
 
 /// Slots for what routers remember; routers may share one, at no harm but an older memory.

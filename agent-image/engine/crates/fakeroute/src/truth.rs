@@ -3,8 +3,10 @@
 use std::ops::Range;
 
 use crate::graph::Vertex;
-use crate::internet::{Instance, Internet, LEVELS, Level, Place};
-use crate::network::{Network, Probe};
+use crate::internet::{Internet, Place};
+use crate::level::{Instance, LEVELS, Level};
+use crate::network::Network;
+use crate::packet::Probe;
 use crate::topology::Topology;
 
 /// An interface of a router.

@@ -4,8 +4,10 @@ use std::collections::BTreeSet;
 
 use anabranch_chance::scatter;
 use anabranch_fakeroute::behaviour::Behaviour;
-use anabranch_fakeroute::internet::{Internet, Level, Place};
-use anabranch_fakeroute::network::{Asks, Network, Probe, Reply};
+use anabranch_fakeroute::internet::{Internet, Place};
+use anabranch_fakeroute::level::Level;
+use anabranch_fakeroute::network::Network;
+use anabranch_fakeroute::packet::{Asks, Probe, Reply};
 use anabranch_fakeroute::topology::Topologies;
 use anabranch_prefixes::Family;
 

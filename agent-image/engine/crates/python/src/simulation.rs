@@ -8,7 +8,8 @@ use std::sync::Arc;
 
 use anabranch_fakeroute::behaviour::{Behaviour, SWITCHES};
 use anabranch_fakeroute::internet::{MAX_PREFIXES, MAX_VANTAGE_POINTS};
-use anabranch_fakeroute::network::{Asks, Network, Probe, Reply};
+use anabranch_fakeroute::network::Network;
+use anabranch_fakeroute::packet::{Asks, Probe, Reply};
 use anabranch_fakeroute::topology::{Topologies, Topology};
 use anabranch_plan::{FlowMapper, Row};
 use anabranch_prefixes::Family;

@@ -1,6 +1,6 @@
 //! From a probe's bytes to its reply's.
 
-use anabranch_fakeroute::network::{Answer, Asks, Probe, Reply};
+use anabranch_fakeroute::packet::{Answer, Asks, Probe, Reply};
 use anabranch_prefixes::Family;
 use anabranch_wire::checksum::{Sum, checksum};
 use anabranch_wire::ip::{HEADER_V4, HEADER_V6, Header, ICMP, ICMP6, Packet, TCP, UDP};
