@@ -120,6 +120,16 @@ def test_the_files_are_passed_on_whole() -> None:
     assert json.loads(dashboard["data"]["anabranch.json"]) == json.loads(text)
 
 
+def test_alerts_link_to_where_the_runbook_is() -> None:
+    """To a section of it, each; who publishes it elsewhere says so."""
+    place = "https://docs.example.org/anabranch/runbook"
+    (rule,) = render_more("prometheusRule", runbook=place)
+    for group in rule["spec"]["groups"]:
+        for alert in group["rules"]:
+            link = alert["annotations"]["runbook_url"]
+            assert link == f"{place}#{alert['alert'].lower()}"
+
+
 def test_the_monitors_find_what_they_are_for() -> None:
     """The Service selects the operator's pod, the PodMonitor an agent's, by ports."""
     objects = {each["kind"]: each for each in render_more(*PARTS)}
