@@ -70,7 +70,8 @@ statistics: setup
 # Each takes a minute or two; the first one is among the tests.
 survival: images
 	$(BINARY) $(PROGRAMS) pause >/dev/null
-	$(RUN)pytest -m "" tests/cluster/test_survival.py tests/cluster/test_release.py
+	$(RUN)pytest -m "" tests/cluster/test_survival.py tests/cluster/test_drain.py \
+	    tests/cluster/test_release.py
 
 demo: setup
 	@rm -rf build/demo
