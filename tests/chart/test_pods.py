@@ -108,8 +108,14 @@ def test_pods_are_labelled_and_annotated_as_the_values_say() -> None:
         assert metadata["labels"]["team"] == of
     settings = Settings.read(render(CONTACT, values).settings)
     for of, chosen in (("jobs", settings.jobs), ("agents", settings.agents)):
-        assert chosen.pod_labels == {"team": of}
+        assert chosen.pod_labels["team"] == of
         assert chosen.pod_annotations == {"example.org/of": of}
+
+
+def test_what_empties_nodes_passes_agents_over() -> None:
+    """They come back to a node that is drained: nobody could wait for it to be empty."""
+    settings = Settings.read(render(CONTACT).settings)
+    assert settings.agents.pod_labels == {"cluster.x-k8s.io/drain": "skip"}
 
 
 def test_labels_and_annotations_come_beside_the_charts_own() -> None:
