@@ -113,7 +113,7 @@ def test_pods_are_labelled_and_annotated_as_the_values_say() -> None:
 
 
 def test_what_empties_nodes_passes_agents_over() -> None:
-    """They come back to a node that is drained: nobody could wait for it to be empty."""
+    """They come back to a drained node, which nobody could wait for to be empty."""
     settings = Settings.read(render(CONTACT).settings)
     assert settings.agents.pod_labels == {"cluster.x-k8s.io/drain": "skip"}
 
