@@ -119,6 +119,11 @@ def test_rounds_share_what_the_agent_may_send(site: Site) -> None:
         sent = wire.listen(3)
         assert 150 < len(sent) <= 310
         assert sum(to in MODEST for to in sent) <= 65
+    for probed in (modest, greedy):
+        status = site.status(probed.name)
+        assert status["repliesReceived"] > 100
+        # Those to the other one, which it hears, too, are nobody's forgery.
+        assert status["repliesInvalid"] == 0
 
 
 def test_the_policy_is_obeyed_while_rounds_run(site: Site) -> None:

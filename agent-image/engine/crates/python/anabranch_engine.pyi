@@ -339,7 +339,8 @@ class Statistics:
     replies: int
     """Valid replies."""
     foreign: int
-    """ICMP that is no reply to a probe of this kind."""
+    """ICMP that is no reply to a probe of this kind, or one to another prober of this
+    process."""
     forged: int
     """Replies whose tag is wrong: forged, damaged, or to probes of an earlier start."""
     unplanned: int

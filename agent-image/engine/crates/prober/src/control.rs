@@ -58,7 +58,7 @@ pub enum Counter {
     Unroutable,
     /// Valid replies.
     Replies,
-    /// ICMP that is no reply to a probe of this kind.
+    /// ICMP that is no reply to a probe of this kind, or one to another prober of this process.
     Foreign,
     /// Replies whose tag is wrong: forged, damaged, or to probes of an earlier start.
     Forged,

@@ -6,3 +6,4 @@ pub mod part;
 pub mod prober;
 mod receiving;
 mod sending;
+mod stamps;

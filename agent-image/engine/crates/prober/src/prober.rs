@@ -1,8 +1,7 @@
 //! A prober: a plan in, reply parts out.
 
 use std::collections::HashMap;
-use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -18,6 +17,7 @@ use crate::control::{Control, Counts};
 use crate::part::{find_cursor, lock};
 use crate::receiving::{Receiving, write_parts};
 use crate::sending::Sending;
+use crate::stamps;
 
 /// Parts that may wait to be written.
 const PARTS: usize = 2;
@@ -98,7 +98,7 @@ impl Prober {
         let plan = open(&options)?;
         check(&options, &plan)?;
         let lock = lock(&options.parts)?;
-        let stamp = Stamp::new(draw_key()?, &options.contact);
+        let stamp = stamps::draw(&options.contact)?;
         let reins = Arc::clone(&control);
         let thread = thread::spawn(move || {
             let outcome = enter(options.network.as_deref())
@@ -177,16 +177,6 @@ fn enter(network: Option<&Path>) -> Result<(), ProberError> {
         })?;
     }
     Ok(())
-}
-
-fn draw_key() -> io::Result<[u64; 2]> {
-    let mut bytes = [0; 16];
-    File::open("/dev/urandom")?.read_exact(&mut bytes)?;
-    let word = |at: usize| {
-        let bytes = bytes[at..].first_chunk().copied().unwrap_or_default();
-        u64::from_ne_bytes(bytes)
-    };
-    Ok([word(0), word(8)])
 }
 
 fn probe(

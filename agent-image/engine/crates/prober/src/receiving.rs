@@ -20,6 +20,7 @@ use crate::control::{Control, Counter};
 use crate::part::{self, Head, Row};
 use crate::prober::Options;
 use crate::sending::{Event, Running};
+use crate::stamps;
 
 /// Frames that are read before anything else is looked at.
 const TURN: usize = 256;
@@ -186,7 +187,12 @@ impl<'a> Receiving<'a> {
             return;
         };
         if !self.stamp.vouches_for(&reply.probe, reply.seen) {
-            self.control.count(Counter::Forged, 1);
+            let counter = if stamps::any_vouches_for(&reply) {
+                Counter::Foreign
+            } else {
+                Counter::Forged
+            };
+            self.control.count(counter, 1);
             return;
         }
         // Whatever it answers was told of before it was sent.
