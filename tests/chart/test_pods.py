@@ -12,7 +12,9 @@ from helm import CONTACT, NAMESPACE, render
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-OURS = frozenset({"anabranch-operator", "anabranch-policy", "anabranch-farewell"})
+OURS = frozenset(
+    f"anabranch-{part}" for part in ("operator", "policy", "farewell", "aftercare")
+)
 """What has pods of the operator's image."""
 
 

@@ -69,6 +69,7 @@ def test_the_chart_leaves_policy_and_secrets_to_git() -> None:
     assert len(rendered.list("CustomResourceDefinition")) == len(KINDS)
     assert not rendered.list("Secret", "ProbingPolicy")
     for job in rendered.list("Job"):
-        assert job["metadata"]["annotations"]["helm.sh/hook"] == "post-delete"
+        when = job["metadata"]["annotations"]["helm.sh/hook"]
+        assert when in {"pre-delete", "post-delete"}
     store = values["store"]
     assert rendered.settings["store"]["secret"] == store["existingSecret"]

@@ -178,9 +178,9 @@ CASES = (
     Case(
         "AnabranchStoreAway",
         {'anabranch_agent_store_errors_total{PARIS, call="part"}': "0+2x60"},
-        "8m",
-        "Of the calls that anabranch-agent-paris makes of the store, 16 failed within "
-        "10 minutes.",
+        "6m",
+        "Of the calls that anabranch-agent-paris makes of the store, 6 failed within "
+        "3 minutes, and others before.",
         PARIS,
     ),
     Case(
@@ -272,6 +272,16 @@ def test_in_health_there_is_no_alert(tmp_path: Path) -> None:
         for minutes in range(0, 180, 3)
     ]
     run_promtool(tmp_path, write_test({}, checks))
+
+
+def test_a_store_that_came_back_is_no_alert(tmp_path: Path) -> None:
+    """However often it was asked in the minute that it was away."""
+    series = 'anabranch_agent_store_errors_total{PARIS, call="part"}'
+    checks: list[dict[str, Any]] = [
+        {"alertname": "AnabranchStoreAway", "eval_time": f"{m}m", "exp_alerts": []}
+        for m in range(60)
+    ]
+    run_promtool(tmp_path, write_test({series: "0x9 40x60"}, checks))
 
 
 def test_a_failure_is_told_for_an_hour(tmp_path: Path) -> None:

@@ -1,7 +1,8 @@
-"""Ends what the operator made and Helm does not know: agents' pods, and Jobs.
+"""Ends the operator, and what it made and Helm does not know: agents' pods, and Jobs.
 
-Agents that have no rights any more can't give up their Leases. Once their pods are gone
-nobody sends, so the Leases go, too, and who comes next need not wait.
+While the store and their rights are still there, agents store what they have. Once
+their pods are gone nobody sends, so the Leases go, too, and who comes next need not
+wait.
 
 Agents and Measurements stay, for a release that comes later; an Agent says that nobody
 looks after it any more, where it would say that it can probe.
@@ -20,6 +21,8 @@ from kubernetes import client, config
 
 SECONDS = 180
 """Agents are given a minute to store what they have."""
+OPERATOR = "anabranch-operator"
+OF_OPERATOR = "app.kubernetes.io/name=anabranch,app.kubernetes.io/component=operator"
 MADE = "app.kubernetes.io/managed-by=anabranch-operator"
 OF_AGENTS = "anabranch.dev/component=agent"
 AGENTS = ("anabranch.dev", "v1alpha1")
@@ -31,14 +34,19 @@ def main() -> str | None:
     namespace = os.environ["NAMESPACE"]
     pods, jobs = client.CoreV1Api(), client.BatchV1Api()
     deadline = time.monotonic() + SECONDS
+    stop_operator(namespace)
     while True:
         # An operator that ends may have made one more.
         jobs.delete_collection_namespaced_job(
             namespace, label_selector=MADE, propagation_policy="Background"
         )
         pods.delete_collection_namespaced_pod(namespace, label_selector=MADE)
-        found = pods.list_namespaced_pod(namespace, label_selector=MADE).items
-        left = [str(pod.metadata.name) for pod in found if pod.metadata]
+        left = [
+            str(pod.metadata.name)
+            for made in (OF_OPERATOR, MADE)
+            for pod in pods.list_namespaced_pod(namespace, label_selector=made).items
+            if pod.metadata
+        ]
         if not left:
             break
         if time.monotonic() > deadline:
@@ -50,6 +58,17 @@ def main() -> str | None:
     )
     tell_agents(namespace)
     return None
+
+
+def stop_operator(namespace: str) -> None:
+    """Has the operator end, unless its Deployment went before it."""
+    try:
+        client.AppsV1Api().patch_namespaced_deployment_scale(
+            OPERATOR, namespace, {"spec": {"replicas": 0}}
+        )
+    except client.ApiException as error:
+        if error.status != HTTPStatus.NOT_FOUND:
+            raise
 
 
 def tell_agents(namespace: str) -> None:
