@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,8 @@ import yaml
 from devcluster.process import run_tool, wait_until
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from devcluster.cluster import Cluster
     from devcluster.demo import Demo
     from devcluster.kubectl import Kubectl
@@ -18,6 +21,8 @@ if TYPE_CHECKING:
 
 RATE = 200
 """So slow that a round takes some seconds."""
+_NEIGHBOURS = 4
+"""Frames: kernels look for neighbours now and then."""
 Links = set[tuple[str, str]]
 
 
@@ -95,6 +100,16 @@ class Survey:
         pods = self.demo.system.list_pods(label)
         running = (pod for pod in pods if pod["status"].get("phase") == "Running")
         return next(running, None)
+
+
+def are_silent(nodes: Sequence[Machine], seconds: float = 3) -> bool:
+    """Whether nodes send no probes into the simulated Internet, for a while."""
+    before = [count_frames(node) for node in nodes]
+    time.sleep(seconds)
+    after = [count_frames(node) for node in nodes]
+    return all(
+        now - then <= _NEIGHBOURS for now, then in zip(after, before, strict=True)
+    )
 
 
 def count_frames(node: Machine) -> int:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
+
 from clustersurvey import Survey
 from devcluster.process import run_tool, wait_until
 
@@ -13,6 +15,7 @@ if TYPE_CHECKING:
     from devcluster.kubectl import Kubectl
 
 
+@pytest.mark.survival
 def test_raw_sockets_are_enough(
     cluster: Cluster, installed: Demo, kubectl: Kubectl
 ) -> None:
