@@ -71,7 +71,7 @@ statistics: setup
 survival: images
 	$(BINARY) $(PROGRAMS) pause >/dev/null
 	$(RUN)pytest -m "" tests/cluster/test_survival.py tests/cluster/test_drain.py \
-	    tests/cluster/test_privileges.py tests/cluster/test_release.py
+	    tests/cluster/test_farewell.py tests/cluster/test_privileges.py tests/cluster/test_release.py
 
 demo: setup
 	@rm -rf build/demo
