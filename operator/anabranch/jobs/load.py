@@ -30,13 +30,14 @@ def load(
     roster = Roster.model_validate_json(store.get(keys.roster))
     # Diamonds are put once, so not before all links are there.
     is_over = read_report(store, keys.summary, Findings) is not None
-    for member in roster.members:
-        run = RunKeys(keys.measurement, keys.run_id, member.name)
+    names = [member.name for member in roster.members]
+    runs = [RunKeys(keys.measurement, keys.run_id, name) for name in names]
+    tables.make_anew(runs)
+    for run in runs:
         steps = list(read_outcomes(store, run))
-        tables.make_anew(run)
         for number in range(len(steps)):
             tables.load_step(store, run, steps[: number + 1])
         if is_over:
             AgentResults(store, tables.engine, run, store).put_diamonds(scratch)
             tables.load_diamonds(store, run)
-        yield member.name, len(steps)
+        yield run.agent, len(steps)

@@ -21,6 +21,8 @@ from anabranch.warehouse.schema import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from anabranch.rounds.steps import Step
     from anabranch.store.keys import RunKeys
     from anabranch.store.store import Store
@@ -51,10 +53,11 @@ class Tables:
             if marks.get(script.view) != script.mark:
                 self._run(script)
 
-    def make_anew(self, keys: RunKeys) -> None:
+    def make_anew(self, runs: Iterable[RunKeys]) -> None:
         """Makes all of it, also what is there: servers of a cluster may lack it."""
         self._run(self.schema.make())
-        self._run(self.schema.make_views(keys))
+        for keys in runs:
+            self._run(self.schema.make_views(keys))
 
     def load_step(self, store: Store, keys: RunKeys, steps: list[Step]) -> None:
         """Loads the last of some steps: its plan, replies, prefixes and links."""

@@ -97,7 +97,7 @@ def test_a_server_that_lacks_tables_gets_them_by_a_load(engine: ServerEngine) ->
     tables = Tables(engine, Schema("joined"))
     tables.prepare(KEYS)
     engine.execute("DROP TABLE joined.raw_links")
-    tables.make_anew(KEYS)
+    tables.make_anew([KEYS])
     assert engine.read("SELECT count() AS links FROM joined.links").to_pylist() == [
         {"links": 0}
     ]
