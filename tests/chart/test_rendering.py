@@ -264,6 +264,10 @@ def test_what_ends_with_the_release_is_what_the_operator_makes() -> None:
     script = (CHART / "files" / "end_pods.py").read_text()
     assert f'"{SELECTOR}"' in script
     assert f'"{COMPONENT}={Component.AGENT}"' in script
+    operator = render(CONTACT).find("Deployment", "anabranch-operator")
+    labels = operator["spec"]["template"]["metadata"]["labels"]
+    (found,) = re.findall(r'OF_OPERATOR = "(.+)"', script)
+    assert dict(word.split("=") for word in found.split(",")).items() <= labels.items()
 
 
 def test_every_value_is_explained() -> None:
