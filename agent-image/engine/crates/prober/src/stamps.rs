@@ -1,7 +1,8 @@
 //! Stamps: each prober has its own, whose key is drawn at its start and never stored.
 //!
 //! Every prober of a process hears the replies to all of them. So those that were drawn of late are
-//! remembered, to tell replies to another prober from what somebody forged.
+//! remembered, to tell replies to another prober from what somebody forged. Of what quotes 28 bytes
+//! of an IPv4 probe, and so 16 bits of its tag, one forgery in a thousand is told as another's.
 
 use std::collections::VecDeque;
 use std::fs::File;
@@ -11,7 +12,7 @@ use std::sync::{PoisonError, RwLock};
 use anabranch_wire::probe::Stamp;
 use anabranch_wire::reply::Reply;
 
-/// More than probers run at once, with those whose last replies may still come.
+/// The most: of more that run at once, replies to the oldest are told as forged.
 const REMEMBERED: usize = 64;
 static RECENT: RwLock<VecDeque<Stamp>> = RwLock::new(VecDeque::new());
 
