@@ -21,8 +21,10 @@ if TYPE_CHECKING:
 
 RATE = 200
 """So slow that a round takes some seconds."""
-_NEIGHBOURS = 4
-"""Frames: kernels look for neighbours now and then."""
+NOISE = 40
+"""Frames in some minutes: kernels look for neighbours now and then."""
+_NOISE_AT_ONCE = 4
+"""The same, in some seconds."""
 Links = set[tuple[str, str]]
 
 
@@ -102,13 +104,21 @@ class Survey:
         return next(running, None)
 
 
+def finish_undisturbed(demo: Demo, **fields: Any) -> tuple[dict[str, Any], Links]:
+    """What comes of a survey in a namespace of its own, which goes with it."""
+    with demo.cluster.kubectl.open_namespace() as kubectl:
+        survey = Survey(demo.cluster, demo, kubectl)
+        survey.start(**fields)
+        return survey.finish()
+
+
 def are_silent(nodes: Sequence[Machine], seconds: float = 3) -> bool:
     """Whether nodes send no probes into the simulated Internet, for a while."""
     before = [count_frames(node) for node in nodes]
     time.sleep(seconds)
     after = [count_frames(node) for node in nodes]
     return all(
-        now - then <= _NEIGHBOURS for now, then in zip(after, before, strict=True)
+        now - then <= _NOISE_AT_ONCE for now, then in zip(after, before, strict=True)
     )
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from clustersurvey import Survey
+from clustersurvey import Survey, finish_undisturbed
 from devcluster.process import wait_until
 from world import World
 
@@ -62,10 +62,7 @@ def test_a_survey_outlives_the_drain_of_each_node(
 ) -> None:
     """Each pod is evicted once; agents come back at once, and count nothing twice."""
     simulate(World(48, 0))
-    with cluster.kubectl.open_namespace() as elsewhere:
-        undisturbed = Survey(cluster, installed, elsewhere)
-        undisturbed.start(tool="yarrp", rate=10 * RATE)
-        expected, known = undisturbed.finish()
+    expected, known = finish_undisturbed(installed, tool="yarrp", rate=10 * RATE)
     survey = Survey(cluster, installed, kubectl)
     survey.start(tool="yarrp", rate=RATE)
     evicted = ""

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from clustersurvey import Survey, count_frames
+from clustersurvey import NOISE, Survey, count_frames
 
 if TYPE_CHECKING:
     from devcluster.cluster import Cluster
     from devcluster.demo import Demo
     from devcluster.kubectl import Kubectl
-
-NOISE = 40
-"""Frames: an agent would send 372 probes."""
 
 
 def test_a_dry_run_counts_and_sends_nothing(
@@ -30,5 +27,5 @@ def test_a_dry_run_counts_and_sends_nothing(
     assert "startTime" not in found
     assert kubectl.get("rounds")["items"] == []
     after = [count_frames(node) for node in cluster.nodes]
-    # Kernels look for neighbours now and then.
+    # An agent would send 372 probes.
     assert all(now - then < NOISE for now, then in zip(after, before, strict=True))

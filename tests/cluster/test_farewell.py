@@ -6,7 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from clustersurvey import Survey, are_silent, count_frames
+from clustersurvey import (
+    NOISE,
+    Survey,
+    are_silent,
+    count_frames,
+    finish_undisturbed,
+)
 
 if TYPE_CHECKING:
     from devcluster.cluster import Cluster
@@ -15,8 +21,6 @@ if TYPE_CHECKING:
 
 RATE = 100
 """So slow that there is something left when the release goes."""
-NOISE = 40
-"""Frames: kernels look for neighbours now and then."""
 
 
 @pytest.mark.survival
@@ -24,10 +28,7 @@ def test_a_survey_outlives_its_release(
     cluster: Cluster, replaceable: Demo, kubectl: Kubectl
 ) -> None:
     """Agents store all that they have before the store goes, and none goes on."""
-    with cluster.kubectl.open_namespace() as elsewhere:
-        undisturbed = Survey(cluster, replaceable, elsewhere)
-        undisturbed.start(tool="yarrp", rate=10 * RATE)
-        expected, known = undisturbed.finish()
+    expected, known = finish_undisturbed(replaceable, tool="yarrp", rate=10 * RATE)
     frames = sum(map(count_frames, cluster.nodes))
     survey = Survey(cluster, replaceable, kubectl)
     survey.start(tool="yarrp", rate=RATE)

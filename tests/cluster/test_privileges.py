@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from clustersurvey import Survey
+from clustersurvey import Survey, finish_undisturbed
 from devcluster.process import run_tool, wait_until
 
 if TYPE_CHECKING:
@@ -20,10 +20,7 @@ def test_raw_sockets_are_enough(
     cluster: Cluster, installed: Demo, kubectl: Kubectl
 ) -> None:
     """Pods are replaced by those with two capabilities, which probe as well."""
-    with cluster.kubectl.open_namespace() as elsewhere:
-        privileged = Survey(cluster, installed, elsewhere)
-        privileged.start(tool="yarrp", rate=2000)
-        before, expected = privileged.finish()
+    before, expected = finish_undisturbed(installed, tool="yarrp", rate=2000)
     assert is_privileged(installed) == {True}
     installed.install("--set=agents.privileged=false")
     try:

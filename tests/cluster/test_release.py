@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from clustersurvey import Survey
+from clustersurvey import Survey, finish_undisturbed
 from devcluster.demo import VALUES
 from world import World
 
@@ -63,10 +63,7 @@ def test_a_survey_outlives_an_upgrade_and_a_rollback(
     simulate(World(48, 0))
     replaceable.install(chart=write_chart(tmp_path))
     replaceable.wait_agents()
-    with cluster.kubectl.open_namespace() as elsewhere:
-        undisturbed = Survey(cluster, replaceable, elsewhere)
-        undisturbed.start()
-        expected = undisturbed.finish()
+    expected = finish_undisturbed(replaceable)
     survey = Survey(cluster, replaceable, kubectl)
     survey.start()
     survey.wait_probing()

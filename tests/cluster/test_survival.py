@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from clustersurvey import RATE, Links, Survey, are_silent, count_frames
+from clustersurvey import (
+    RATE,
+    Links,
+    Survey,
+    are_silent,
+    count_frames,
+    finish_undisturbed,
+)
 from devcluster import faults
 from devcluster.process import wait_until
 from world import World
@@ -33,10 +40,7 @@ SILENT_SECONDS = 42.0
 def expected(cluster: Cluster, installed: Demo) -> tuple[dict[str, Any], Links]:
     """What a survey finds when nothing happens."""
     cluster.simulate(replace(WORLD, vantage_points=cluster.layout.size))
-    with cluster.kubectl.open_namespace() as kubectl:
-        survey = Survey(cluster, installed, kubectl)
-        survey.start()
-        return survey.finish()
+    return finish_undisturbed(installed)
 
 
 def kill_operator(survey: Survey) -> None:
@@ -119,10 +123,7 @@ def test_a_node_that_is_cut_off_is_silent_and_goes_on(
     cluster: Cluster, installed: Demo, kubectl: Kubectl
 ) -> None:
     """Within its 40 seconds, as seen on the wire; nobody else probes for it."""
-    with cluster.kubectl.open_namespace() as elsewhere:
-        undisturbed = Survey(cluster, installed, elsewhere)
-        undisturbed.start(tool="yarrp", rate=10 * RATE)
-        expected = undisturbed.finish()
+    expected = finish_undisturbed(installed, tool="yarrp", rate=10 * RATE)
     survey, node = Survey(cluster, installed, kubectl), cluster.nodes[0]
     survey.start(tool="yarrp", rate=SLOW_RATE)
     survey.wait_probing()
