@@ -54,7 +54,7 @@ def run(chosen: argparse.Namespace) -> int:
     try:
         settings = read_settings(chosen.settings)
     except SettingsError as error:
-        print(error, file=sys.stderr)
+        print(f"anabranch: {error}", file=sys.stderr)
         return 1
     code = 0
     try:

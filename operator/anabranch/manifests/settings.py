@@ -171,10 +171,14 @@ def read_settings(file: Path) -> Settings:
 
     Raises:
         OSError: When it can't be read.
-        SettingsError: When it is not right, with all that is wrong.
+        SettingsError: When it is not there, or not right, with all that is wrong.
     """
     try:
         return Settings.read(yaml.safe_load(file.read_text()))
+    except FileNotFoundError as error:
+        raise SettingsError(
+            f"{file} is not there; run this in the operator's pod, or name its settings"
+        ) from error
     except yaml.YAMLError as error:
         raise SettingsError(f"{file} is no YAML: {error}") from error
     except ValidationError as error:
