@@ -23,7 +23,9 @@ setup: $(filter build/%,$(UV))
 	@mkdir -p build
 	@sh .ci/prerequisites
 	@test -d .venv || echo "setting up .venv: packages, and the engine in Rust, some minutes"
+	@sh .ci/dependencies restore quick
 	$(UV) sync --quiet --locked --all-extras
+	@sh .ci/dependencies keep quick
 
 build/uv/bin/uv:
 	@sh .ci/prerequisites
@@ -114,7 +116,8 @@ wheels: setup
 	@rm -rf build/image
 	@echo "building wheels; the engine's takes minutes, where its sources are new"
 	$(UV) build --quiet --wheel --out-dir build/image .
-	$(UV) build --quiet --wheel --out-dir build/image $(ENGINE)/crates/python
+	$(UV) build --quiet --wheel --out-dir build/image --config-setting build-args="--profile release" \
+	    $(ENGINE)/crates/python
 	$(EXPORT) $(EXTRAS_operator) --no-emit-project --no-emit-package anabranch-engine \
 	    --output-file build/image/requirements.txt
 	$(EXPORT) $(EXTRAS_agent) --no-emit-project --no-emit-package anabranch-engine \

@@ -47,7 +47,7 @@ def read_links(data: Path, file: Path) -> set[tuple[str, str]]:
     write_table(data, "links", "csv", file)
     with file.open(newline="") as rows:
         return {
-            (row["near_address"], row["far_address"]) for row in csv.DictReader(rows)
+            (row["near_addr"], row["far_addr"]) for row in csv.DictReader(rows)
         }
 
 

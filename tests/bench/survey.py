@@ -158,7 +158,7 @@ def survey_here(folder: Path) -> tuple[float, int, set[tuple[str, str]]]:
         text=True,
     )
     rows = csv.DictReader(table.stdout.splitlines())
-    return took, sent, {(row["near_address"], row["far_address"]) for row in rows}
+    return took, sent, {(row["near_addr"], row["far_addr"]) for row in rows}
 
 
 def main() -> None:

@@ -175,7 +175,7 @@ def main() -> int:
 
 
 def _name_link(row: Mapping[str, str]) -> tuple[str, str]:
-    return row["near_address"], row["far_address"]
+    return row["near_addr"], row["far_addr"]
 
 
 if __name__ == "__main__":

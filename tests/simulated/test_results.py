@@ -60,7 +60,7 @@ def read(folder: Path, table: str) -> list[dict[str, Any]]:
 def test_interfaces_are_those_of_routers_with_their_ttls(folder: Path) -> None:
     """Each once an agent, and none of a target."""
     interfaces = read(folder, "interfaces")
-    assert len({(row["agent"], row["address"]) for row in interfaces}) == len(
+    assert len({(row["agent"], row["addr"]) for row in interfaces}) == len(
         interfaces
     )
     assert {row["agent"] for row in interfaces} == {"agent1", "agent2"}
@@ -68,7 +68,7 @@ def test_interfaces_are_those_of_routers_with_their_ttls(folder: Path) -> None:
     homes = [ip_network("198.18.0.0/15"), ip_network("10.18.0.0/16")]
     homes.append(ip_network("3fff:ffe::/32"))
     for row in interfaces:
-        address = ip_address(row["address"])
+        address = ip_address(row["addr"])
         assert any(address in network for network in routers + homes)
         assert 1 <= row["min_ttl"] <= row["max_ttl"] <= 32
         assert row["prefixes"] <= row["replies"]
@@ -77,9 +77,9 @@ def test_interfaces_are_those_of_routers_with_their_ttls(folder: Path) -> None:
 def test_links_lead_from_one_interface_to_the_next(folder: Path) -> None:
     """Each once an agent; the ends of all are interfaces."""
     links = read(folder, "links")
-    ends = [(row["agent"], row["near_address"], row["far_address"]) for row in links]
+    ends = [(row["agent"], row["near_addr"], row["far_addr"]) for row in links]
     assert len(set(ends)) == len(ends) > 100
-    known = {(row["agent"], row["address"]) for row in read(folder, "interfaces")}
+    known = {(row["agent"], row["addr"]) for row in read(folder, "interfaces")}
     assert {(agent, end) for agent, *pair in ends for end in pair} <= known
     assert {row["first_round"] for row in links} >= {1, 2}
 

@@ -142,7 +142,7 @@ def read_links(data: Path, assignments: list[Assignment]) -> set[tuple[int, int]
         file = Path(folder, "links.csv")
         results.write("links", "csv", file)
         with file.open(newline="") as rows:
-            ends = ("near_address", "far_address")
+            ends = ("near_addr", "far_addr")
             return {
                 (tell(row[ends[0]]), tell(row[ends[1]])) for row in csv.DictReader(rows)
             }

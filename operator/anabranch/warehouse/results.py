@@ -103,9 +103,10 @@ class AgentResults:
         record = RunRecord.model_validate_json(self.store.get(self.keys.run))
         replies = Replies(record.drop_private).choose(self._parts)
         return (
-            f"SELECT '{self.keys.agent}' AS agent, {_text('addr')} AS address, "
+            f"SELECT '{self.keys.agent}' AS agent, {_text('found.addr')} AS addr, "
             "min(ttl) AS min_ttl, max(ttl) AS max_ttl, count() AS replies, "
-            f"uniqExact(prefix_index) AS prefixes FROM ({replies}) GROUP BY addr"
+            f"uniqExact(prefix_index) AS prefixes FROM ({replies}) AS found "
+            "GROUP BY found.addr"
         )
 
     @property
@@ -113,12 +114,12 @@ class AgentResults:
         """Links, each once."""
         return (
             f"SELECT '{self.keys.agent}' AS agent, "
-            f"{_text('near_addr')} AS near_address, "
-            f"{_text('far_addr')} AS far_address, min(near_ttl) AS min_near_ttl, "
+            f"{_text('found.near_addr')} AS near_addr, "
+            f"{_text('found.far_addr')} AS far_addr, min(near_ttl) AS min_near_ttl, "
             "max(near_ttl) AS max_near_ttl, uniqExact(prefix_index) AS prefixes, "
             "sum(flows) AS flows, min(greatest(near_round, far_round)) AS first_round, "
             f"min(near_round != far_round) AS is_inter_round FROM {self._links()} "
-            "GROUP BY near_addr, far_addr"
+            "AS found GROUP BY found.near_addr, found.far_addr"
         )
 
     @property
@@ -205,7 +206,7 @@ class Results:
 
     def count(self) -> dict[str, int]:
         """How many interfaces and links there are, each once."""
-        distinct = {"interfaces": "address", "links": "near_address, far_address"}
+        distinct = {"interfaces": "addr", "links": "near_addr, far_addr"}
         counts = dict.fromkeys(distinct, 0)
         for table, columns in distinct.items():
             with contextlib.suppress(NothingYetError):
@@ -236,7 +237,7 @@ class Results:
         query = self._select("links", is_caracal=False)
         rows = self.engine.read(
             "SELECT round, count() AS links FROM (SELECT min(first_round) AS round "
-            f"FROM ({query}) GROUP BY near_address, far_address) "
+            f"FROM ({query}) GROUP BY near_addr, far_addr) "
             "GROUP BY round ORDER BY round"
         )
         return [(row["round"], row["links"]) for row in rows.to_pylist()]

@@ -83,12 +83,12 @@ def test_links_and_nodes_are_ours(surveyed: JobRun, ask: Any) -> None:
     """Each once; what it takes for private is told to be left in."""
     links = {(row["near_addr"], row["far_addr"]) for row in ask(queries.GetLinks())}
     assert links == {
-        (name(row["near_address"]), name(row["far_address"]))
+        (name(row["near_addr"]), name(row["far_addr"]))
         for row in read_results(surveyed, "links")
     }
     nodes = ask(queries.GetNodes(filter_private=False))
     assert {row["reply_src_addr"] for row in nodes} == {
-        name(row["address"]) for row in read_results(surveyed, "interfaces")
+        name(row["addr"]) for row in read_results(surveyed, "interfaces")
     }
     counted = ask(queries.Count(query=queries.GetNodes(filter_private=False)))
     assert counted == [{"count()": len(nodes)}]
