@@ -1,6 +1,8 @@
 //! Sends the probes of a plan, and keeps the replies in parts.
 
 pub mod control;
+mod event;
+pub mod options;
 pub mod pace;
 pub mod part;
 pub mod prober;

@@ -17,9 +17,9 @@ use anabranch_wire::probe::{Stamp, elapsed_us};
 use anabranch_wire::reply::Reply;
 
 use crate::control::{Control, Counter};
+use crate::event::{Event, Running};
+use crate::options::Options;
 use crate::part::{self, Head, Row};
-use crate::prober::Options;
-use crate::sending::{Event, Running};
 use crate::stamps;
 
 /// Frames that are read before anything else is looked at.

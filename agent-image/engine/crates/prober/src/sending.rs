@@ -16,8 +16,9 @@ use anabranch_prefixes::Family;
 use anabranch_wire::probe::{Probe, Stamp, carried_time};
 
 use crate::control::{Control, Counter, Limits};
+use crate::event::{Event, Running};
+use crate::options::Options;
 use crate::pace::{Gaps, Pace};
-use crate::prober::Options;
 
 /// The longest sleep: how soon a stop or another rate is obeyed.
 const NAP: Duration = Duration::from_millis(50);
@@ -27,37 +28,6 @@ const PASSED_OVER: u64 = 1 << 16;
 const PASSED_OVER_WAITING: u64 = 64;
 /// How often the receiver is told how far the sender is.
 const MARK_NS: u64 = 50_000_000;
-
-/// What the receiver has to know.
-pub(crate) enum Event {
-    /// Replies come by this link too.
-    Link(Receiver),
-    /// Probes of this family are sent from this address.
-    Source(Family, u128),
-    /// A block is to be sent, from a slot on.
-    Block(Arc<Running>, u64),
-    /// The range that is being sent ends before this slot, with so many probes sent; another one
-    /// begins there.
-    Range(u32, u64, u64),
-    /// What comes before this slot of a block is out by now.
-    Mark(u32, u64),
-    /// Nothing more is sent.
-    End,
-}
-
-/// A block that is being sent.
-pub(crate) struct Running {
-    /// What tells it, and its order, from others.
-    pub plan: u64,
-    /// Its number.
-    pub number: u32,
-    /// Its probes.
-    pub block: Block,
-    /// The slot before which all is sent, or about to be.
-    pub position: AtomicU64,
-    /// The number of the way to each prefix, by its place; none where no route leads.
-    exits: Vec<Option<u16>>,
-}
 
 pub(crate) struct Sending<'a> {
     options: &'a Options,

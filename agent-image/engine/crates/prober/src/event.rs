@@ -1,0 +1,39 @@
+//! What the sender tells the receiver.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
+use anabranch_link::receiver::Receiver;
+use anabranch_plan::Block;
+use anabranch_prefixes::Family;
+
+/// What the receiver has to know.
+pub(crate) enum Event {
+    /// Replies come by this link too.
+    Link(Receiver),
+    /// Probes of this family are sent from this address.
+    Source(Family, u128),
+    /// A block is to be sent, from a slot on.
+    Block(Arc<Running>, u64),
+    /// The range that is being sent ends before this slot, with so many probes sent; another one
+    /// begins there.
+    Range(u32, u64, u64),
+    /// What comes before this slot of a block is out by now.
+    Mark(u32, u64),
+    /// Nothing more is sent.
+    End,
+}
+
+/// A block that is being sent.
+pub(crate) struct Running {
+    /// What tells it, and its order, from others.
+    pub plan: u64,
+    /// Its number.
+    pub number: u32,
+    /// Its probes.
+    pub block: Block,
+    /// The slot before which all is sent, or about to be.
+    pub position: AtomicU64,
+    /// The number of the way to each prefix, by its place; none where no route leads.
+    pub exits: Vec<Option<u16>>,
+}
