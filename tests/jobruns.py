@@ -83,6 +83,9 @@ _TYPES: dict[str, pa.DataType] = {
     "quoted_length": pa.uint16(),
     "destination_prefix_reply": pa.uint8(),
     **dict.fromkeys(("prefix_index", "flow"), pa.uint32()),
+    "rewritten": pa.uint8(),
+    "interface": pa.string(),
+    "gateway": pa.binary(16),
 }
 COLUMNS = pa.schema(
     [pa.field(name, kind, nullable=False) for name, kind in _TYPES.items()]
@@ -264,6 +267,9 @@ class JobRun:
                 "destination_prefix_reply": int(_is_in(address, network)),
                 "prefix_index": index,
                 "flow": flow,
+                "rewritten": 2 * int(ttl > 6),
+                "interface": "eth0",
+                "gateway": _pack("240.255.0.254" if length == 24 else "fe80::1"),
             }
             yield row
             if step.round == 2 and index == min(prefixes.values()):

@@ -46,9 +46,7 @@ def read_links(data: Path, file: Path) -> set[tuple[str, str]]:
     """The near and far address of all links that were found."""
     write_table(data, "links", "csv", file)
     with file.open(newline="") as rows:
-        return {
-            (row["near_addr"], row["far_addr"]) for row in csv.DictReader(rows)
-        }
+        return {(row["near_addr"], row["far_addr"]) for row in csv.DictReader(rows)}
 
 
 def judge(world: World, manifests: Path, flows: int = 256) -> Judge:

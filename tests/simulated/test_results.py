@@ -60,9 +60,7 @@ def read(folder: Path, table: str) -> list[dict[str, Any]]:
 def test_interfaces_are_those_of_routers_with_their_ttls(folder: Path) -> None:
     """Each once an agent, and none of a target."""
     interfaces = read(folder, "interfaces")
-    assert len({(row["agent"], row["addr"]) for row in interfaces}) == len(
-        interfaces
-    )
+    assert len({(row["agent"], row["addr"]) for row in interfaces}) == len(interfaces)
     assert {row["agent"] for row in interfaces} == {"agent1", "agent2"}
     routers = [ip_network("255.128.0.0/9"), ip_network("3fff:fff::/32")]
     homes = [ip_network("198.18.0.0/15"), ip_network("10.18.0.0/16")]

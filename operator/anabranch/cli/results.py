@@ -24,7 +24,7 @@ def add_parser(commands: Commands) -> None:
     add_run_arguments(parser)
     parser.add_argument(
         "--table",
-        choices=("interfaces", "links", "replies", "diamonds"),
+        choices=("interfaces", "links", "diamonds", "replies", "rewrites"),
         default="links",
         help="what to write, by default links",
     )

@@ -85,8 +85,9 @@ def _find_links(heard: list[Columns]) -> tuple[Columns, Columns]:
     hop = every["prefix_index"] << np.uint64(39) | every["flow"] << np.uint64(8)
     hop |= every["ttl"]
     order = np.argsort(hop)
-    near = order[:-1][hop[order[1:]] == hop[order[:-1]] + np.uint64(1)]
-    far = order[1:][hop[order[1:]] == hop[order[:-1]] + np.uint64(1)]
+    hop, address = hop[order], every["address"][order]
+    is_link = (hop[1:] == hop[:-1] + np.uint64(1)) & (address[1:] != address[:-1])
+    near, far = order[:-1][is_link], order[1:][is_link]
     ends = [
         {name: column[end] for name, column in every.items()} for end in (near, far)
     ]

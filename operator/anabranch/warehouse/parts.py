@@ -14,7 +14,14 @@ if TYPE_CHECKING:
     from anabranch.rounds.steps import Step
     from anabranch.store.keys import RunKeys, StepKeys
     from anabranch.store.store import Store
+    from anabranch.warehouse.engine import Engine
 
+_LATER = {
+    "rewritten": "toUInt8(0)",
+    "interface": "''",
+    "gateway": "toFixedString('', 16)",
+}
+"""Columns that parts of version 0.2 do not have, and what these say instead."""
 _TAIL_BYTES = 1 << 16
 """A part's footer takes some 10 KiB."""
 
@@ -50,6 +57,13 @@ def read_steps(
         return None
     steps_there = ",".join(dict.fromkeys(there))
     return store.read_sql(f"{keys.root}/{{{steps_there}}}/{pattern}")
+
+
+def read_replies(engine: Engine, parts: str) -> str:
+    """The rows of reply parts with all columns, as SQL, whatever version wrote them."""
+    there = engine.read(f"DESCRIBE TABLE {parts}").column("name").to_pylist()
+    missing = [f"{_LATER[name]} AS {name}" for name in _LATER if name not in there]
+    return f"(SELECT {', '.join(['*', *missing])} FROM {parts})"
 
 
 def count_parts(store: Store, keys: StepKeys) -> PartCounts:

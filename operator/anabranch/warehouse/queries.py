@@ -75,16 +75,33 @@ class Replies:
         return " AND ".join(conditions)
 
     def choose(self, source: str, piece: Piece = WHOLE) -> str:
-        """The rows of a source that count: prefix_index, flow, ttl, round and addr."""
+        """The rows of a source that count.
+
+        Columns: prefix_index, flow, ttl, round, addr, and quoted_ttl.
+        """
         return (
             "SELECT prefix_index, flow, probe_ttl AS ttl, round, "
-            f"reply_src_addr AS addr FROM {source} "
+            f"reply_src_addr AS addr, quoted_ttl FROM {source} "
             f"WHERE {piece.condition} AND {self.condition}"
         )
 
 
 def _mapped(address: str) -> str:
     return f"unhex('{'0' * 20}ffff{address}')"
+
+
+def _drop_forwarded(replies: str) -> str:
+    """Replies in the place of those that send them.
+
+    A router that forwards at TTL 0 has the next one reply, which quotes TTL 0 then, and
+    shows at two TTLs (Augustin et al., "Avoiding traceroute anomalies with Paris
+    traceroute", IMC 2006). A router that quotes TTL 0 always does so by habit.
+    """
+    both = "min(quoted_ttl) = 0 AND max(quoted_ttl) > 0"
+    forwarded = f"SELECT addr FROM ({replies}) GROUP BY addr HAVING {both}"
+    return (
+        f"SELECT * FROM ({replies}) WHERE quoted_ttl > 0 OR addr NOT IN ({forwarded})"
+    )
 
 
 def find_prefixes(replies: str) -> str:
@@ -99,7 +116,7 @@ def find_prefixes(replies: str) -> str:
         FROM (
             SELECT prefix_index, count() AS heard, arrayUniq(groupArray(ttl)) AS ttls,
                 arrayUniq(groupArray(cityHash64(addr))) AS addrs
-            FROM ({replies})
+            FROM ({_drop_forwarded(replies)})
             GROUP BY prefix_index, flow
         )
         GROUP BY prefix_index
@@ -111,8 +128,8 @@ def find_links(replies: str, earlier: str | None, prefixes: str) -> str:
     """The links of a step's flows: both ends' rounds, and how many flows crossed them.
 
     A link lies between replies to the same flow at neighbouring TTLs, of which at least
-    one is this step's. Prefixes with amplification have none: which reply is to be
-    believed?
+    one is this step's, from two addresses. Prefixes with amplification have none: which
+    reply is to be believed?
     """
     amplified = f"SELECT prefix_index FROM {prefixes} WHERE has_amplification"
     rows = f"SELECT *, 1 AS is_new FROM ({replies})"
@@ -135,7 +152,7 @@ def find_links(replies: str, earlier: str | None, prefixes: str) -> str:
             FROM (
                 SELECT prefix_index, flow::UInt64 * 256 + ttl AS hop, round, addr,
                     is_new
-                FROM ({rows})
+                FROM ({_drop_forwarded(rows)})
                 WHERE prefix_index NOT IN ({amplified})
             )
             WINDOW w AS (
@@ -143,7 +160,7 @@ def find_links(replies: str, earlier: str | None, prefixes: str) -> str:
                 ROWS BETWEEN CURRENT ROW AND 1 FOLLOWING
             )
         )
-        WHERE next_hop = hop + 1 AND (is_new OR next_is_new)
+        WHERE next_hop = hop + 1 AND next_addr != addr AND (is_new OR next_is_new)
         GROUP BY ALL
         ORDER BY prefix_index, near_ttl
     """

@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 
 from anabranch.rounds.diamonds import find_diamonds
 from anabranch.runs.record import RunRecord
+from anabranch.warehouse.parts import read_replies
 from anabranch.warehouse.pieces import PIECE_ROWS, cut
 from anabranch.warehouse.queries import WHOLE, Piece, Replies
 
@@ -20,9 +21,6 @@ if TYPE_CHECKING:
     from anabranch.store.keys import RunKeys
     from anabranch.store.store import Store
     from anabranch.warehouse.engine import Engine
-
-TABLES = ("interfaces", "links", "replies", "diamonds")
-FORMATS = ("csv", "jsonl", "parquet", "caracal-csv")
 
 
 class NothingYetError(LookupError):
@@ -89,12 +87,30 @@ class AgentResults:
     @property
     def replies(self) -> str:
         """Replies with all that is known of them, and the targets that they are to."""
-        text = ", ".join(f"{_text(name)} AS {name}" for name in _ADDRESSES)
+        addresses = (*_ADDRESSES, "gateway")
+        text = ", ".join(f"{_text(name)} AS {name}" for name in addresses)
         return (
             f"SELECT '{self.keys.agent}' AS agent, prefix, * EXCEPT (prefix, protocol) "
-            f"FROM (SELECT * EXCEPT ({', '.join(_ADDRESSES)}), {text} "
-            f"FROM {self._parts}) AS replies INNER JOIN {self._targets} AS targets "
-            "USING (prefix_index)"
+            f"FROM (SELECT * EXCEPT ({', '.join(addresses)}), {text} "
+            f"FROM {read_replies(self.engine, self._parts)}) AS replies "
+            f"INNER JOIN {self._targets} AS targets USING (prefix_index)"
+        )
+
+    @property
+    def rewrites(self) -> str:
+        """Fields of probes that somebody rewrites on the way, and from which TTL on."""
+        names = ", ".join(f"({bit}, '{name}')" for bit, name in REWRITTEN.items())
+        fields = (
+            "arrayStringConcat(arrayMap(field -> field.2, arrayFilter(field -> "
+            f"bitAnd(rewritten, field.1) != 0, [{names}])), ', ')"
+        )
+        return (
+            f"SELECT '{self.keys.agent}' AS agent, {fields} AS fields, first_ttl, "
+            "count() AS prefixes, sum(heard) AS replies FROM (SELECT rewritten, "
+            "prefix_index, min(probe_ttl) AS first_ttl, count() AS heard "
+            f"FROM {read_replies(self.engine, self._parts)} "
+            "WHERE rewritten != 0 GROUP BY rewritten, prefix_index) "
+            "GROUP BY rewritten, first_ttl ORDER BY rewritten, first_ttl"
         )
 
     @property
@@ -276,7 +292,7 @@ class Results:
         return target, edges
 
     def _select(self, table: str, is_caracal: bool) -> str:  # noqa: FBT001
-        needed = "replies" if table in {"replies", "interfaces"} else "links"
+        needed = "links" if table in {"links", "diamonds"} else "replies"
         selects = []
         for agent in self.agents:
             if needed not in agent.kinds:
@@ -289,6 +305,8 @@ class Results:
                     selects.append(agent.caracal if is_caracal else agent.replies)
                 case "interfaces":
                     selects.append(agent.interfaces)
+                case "rewrites":
+                    selects.append(agent.rewrites)
                 case _:
                     selects.append(agent.links)
         if not selects:
@@ -310,6 +328,8 @@ _CARACAL = (
 )
 """The columns of caracal's replies, in their order."""
 _ADDRESSES = ("probe_src_addr", "probe_dst_addr", "reply_src_addr")
+REWRITTEN = {1: "source address", 2: "ports", 4: "checksum", 8: "identification"}
+"""What each bit of a reply's ``rewritten`` stands for; ICMP's identifier is a port."""
 
 
 def _text(column: str, *, plain: bool = True) -> str:

@@ -65,7 +65,8 @@ REPLIES = Table(
     | {"rtt": "UInt16", "round": _SMALL, "capture_time_us": "UInt64"}
     | {"rtt_us": _NUMBER, "reply_id": "UInt16"}
     | {"reply_tos": _SMALL, "quoted_tos": _SMALL, "quoted_length": "UInt16"}
-    | {"destination_prefix_reply": _SMALL},
+    | {"destination_prefix_reply": _SMALL}
+    | {"rewritten": _SMALL, "interface": _NAME, "gateway": _ADDRESS},
     (
         *(*_RUN, *_TARGET, "flow", "probe_ttl", "round"),
         *("capture_time_us", "reply_src_addr", "reply_id"),

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from anabranch.runs.record import RunRecord
-from anabranch.warehouse.parts import find_blocks, read_steps
+from anabranch.warehouse.parts import find_blocks, read_replies, read_steps
 from anabranch.warehouse.queries import Replies
 from anabranch.warehouse.schema import (
     DIAMONDS,
@@ -94,7 +94,8 @@ class _Load:
     def replies(self, step: Step, block: int) -> None:
         record = RunRecord.model_validate_json(self.store.get(self.keys.run))
         counts = Replies(record.drop_private).condition
-        rows = self._read(step, f"replies/{block:05}/*.parquet")
+        parts = self._read(step, f"replies/{block:05}/*.parquet")
+        rows = read_replies(self.tables.engine, parts)
         self._insert_of_targets(
             REPLIES, block, f"SELECT *, {counts} AS is_counted FROM {rows}"
         )

@@ -195,6 +195,10 @@ class CrashingEngine:
     engine: ServerEngine
     tries: Counter[str] = field(default_factory=Counter)
 
+    def read(self, query: str) -> pa.Table:
+        """The rows of a SELECT."""
+        return self.engine.read(query)
+
     def execute(self, statement: str) -> None:
         """Does it, perhaps."""
         self.tries[statement] += 1

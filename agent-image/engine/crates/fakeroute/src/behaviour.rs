@@ -41,7 +41,7 @@ const fn switch(
 
 /// All traits.
 #[rustfmt::skip]
-pub const SWITCHES: [Switch; 13] = [
+pub const SWITCHES: [Switch; 23] = [
     switch("loss", "packets lost, of probes and of replies alike", (0.0, 0.0, 0.02, 1.0)),
     switch("silent-routers", "routers that never answer", (0.0, 0.02, 0.1, 1.0)),
     switch("hosts", "addresses of prefixes that answer", (1.0, 0.3, 0.3, 1.0)),
@@ -52,6 +52,16 @@ pub const SWITCHES: [Switch; 13] = [
     switch("amplification", "prefixes whose last router answers three times", (0.0, 0.0, 0.02, 1.0)),
     switch("loops", "prefixes to which packets loop", (0.0, 0.0, 0.02, 1.0)),
     switch("short-quotes", "routers that quote 28 bytes of a probe and no more", (0.0, 0.2, 0.5, 1.0)),
+    switch("cut-quotes", "routers that quote 16 bytes behind the IP header and no more", (0.0, 0.0, 0.05, 1.0)),
+    switch("padded-quotes", "routers that fill quotes up to 128 bytes with zeros", (0.0, 0.0, 0.05, 1.0)),
+    switch("quote-leftovers", "routers that leave a VLAN tag's or an MPLS label's end in front of quotes", (0.0, 0.0, 0.02, 1.0)),
+    switch("quoted-ttls", "routers that quote another TTL than 1", (0.0, 0.0, 0.05, 1.0)),
+    switch("zero-ttl", "routers that forward at TTL 0, so that the next one shows in their place too", (0.0, 0.0, 0.02, 1.0)),
+    switch("masquerades", "prefixes whose last routers send errors from the probe's destination", (0.0, 0.0, 0.02, 1.0)),
+    switch("rewritten-ports", "prefixes before which source ports are rewritten, and not put back in quotes", (0.0, 0.0, 0.02, 1.0)),
+    switch("rewritten-checksums", "the same of checksums", (0.0, 0.0, 0.02, 1.0)),
+    switch("rewritten-ids", "the same of IPv4 identifications", (0.0, 0.0, 0.02, 1.0)),
+    switch("gateway-change", "seconds after which gateways have another Ethernet address, never if 0", (0.0, 0.0, 60.0, 1e6)),
     switch("icmp-rate", "ICMP errors of a router in a second, without limit if 0", (0.0, 0.0, 100.0, 1e6)),
     switch("route-change", "seconds after which routes through the core change, never if 0", (0.0, 0.0, 60.0, 1e6)),
     switch("delay", "what round-trip times are multiplied by, at once if 0", (1.0, 1.0, 1.0, 10.0)),
@@ -114,6 +124,13 @@ impl Behaviour {
         self.0[place.expect("a name from the table")]
     }
 
+    /// Microseconds after which gateways have another Ethernet address; 0 for never.
+    #[must_use]
+    #[allow(clippy::cast_sign_loss)] // nothing is below 0
+    pub fn gateway_change_us(&self) -> u64 {
+        (self.get("gateway-change") * 1e6) as u64
+    }
+
     /// The same as hashes and integers, for many packets.
     #[must_use]
     #[allow(clippy::cast_sign_loss)] // nothing is below 0
@@ -131,6 +148,15 @@ impl Behaviour {
             amplification: share("amplification"),
             loops: share("loops"),
             short_quotes: share("short-quotes"),
+            cut_quotes: share("cut-quotes"),
+            padded_quotes: share("padded-quotes"),
+            quote_leftovers: share("quote-leftovers"),
+            quoted_ttls: share("quoted-ttls"),
+            zero_ttl: share("zero-ttl"),
+            masquerades: share("masquerades"),
+            rewritten_ports: share("rewritten-ports"),
+            rewritten_checksums: share("rewritten-checksums"),
+            rewritten_ids: share("rewritten-ids"),
             error_interval_us: match self.get("icmp-rate") {
                 0.0 => 0,
                 rate => (1e6 / rate) as u64,
@@ -155,6 +181,15 @@ pub(crate) struct Switches {
     pub amplification: Share,
     pub loops: Share,
     pub short_quotes: Share,
+    pub cut_quotes: Share,
+    pub padded_quotes: Share,
+    pub quote_leftovers: Share,
+    pub quoted_ttls: Share,
+    pub zero_ttl: Share,
+    pub masquerades: Share,
+    pub rewritten_ports: Share,
+    pub rewritten_checksums: Share,
+    pub rewritten_ids: Share,
     /// Microseconds between two ICMP errors of a router; 0 if there is no limit.
     pub error_interval_us: u64,
     /// When routes change; 0 for never.

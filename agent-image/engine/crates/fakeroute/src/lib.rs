@@ -7,6 +7,7 @@ pub mod laboratory;
 pub mod level;
 pub mod network;
 pub mod packet;
+pub mod quote;
 mod router;
 pub mod segment;
 pub mod topology;

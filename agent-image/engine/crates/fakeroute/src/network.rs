@@ -68,7 +68,7 @@ impl Network {
         if lost || probe.ttl == 0 {
             return None;
         }
-        let stop = self.find_stop(probe, packet, now_us)?;
+        let (stop, left) = self.find_end(probe, packet, now_us)?;
         let reply = stop.reply_to(probe)?;
         let interval_us = self.switches.error_interval_us;
         let router = stop.router;
@@ -78,13 +78,13 @@ impl Network {
         let travel_us = u64::from(2 * stop.delay_us + below(mix(packet, 8), JITTER_US));
         Some(Answer {
             reply,
-            from: stop.address,
+            from: self.sender_of(&stop, probe),
             hops: stop.hops as u8,
             ttl: initial_ttl(router, reply).saturating_sub(stop.hops as u8 - 1),
             identification: self.memory.identify(router, probe, packet, now_us),
             delay_us: ((travel_us * self.switches.delay_per_1024) >> 10) as u32,
             label: stop.label,
-            short_quote: self.switches.short_quotes.of_mix(router, 9),
+            quote: self.switches.quote(router, stop.prefix, left),
             copies: stop.copies,
         })
     }
@@ -93,8 +93,35 @@ impl Network {
     /// address that it comes from. Where routers balance packet by packet, one of those possible.
     #[must_use]
     pub fn predict(&self, probe: &Probe) -> Option<(Reply, u128)> {
-        let stop = self.find_stop(probe, 0, 0).filter(|_| probe.ttl > 0)?;
-        Some((stop.reply_to(probe)?, stop.address))
+        let (stop, _) = self.find_end(probe, 0, 0).filter(|_| probe.ttl > 0)?;
+        Some((stop.reply_to(probe)?, self.sender_of(&stop, probe)))
+    }
+
+    /// Where a probe ends, if there is somebody who answers, and what is left of its TTL there.
+    #[inline]
+    fn find_end(&self, probe: &Probe, packet: u64, now_us: u64) -> Option<(Stop, u8)> {
+        let stop = self.find_stop(probe, packet, now_us)?;
+        if stop.is_destination {
+            let left = u32::from(probe.ttl) + 1 - stop.hops;
+            return Some((stop, left as u8));
+        }
+        if !self.forwards_at_zero(stop.router) {
+            return Some((stop, 1));
+        }
+        let further = Probe {
+            ttl: probe.ttl.checked_add(1)?,
+            ..*probe
+        };
+        Some((self.find_stop(&further, packet, now_us)?, 0))
+    }
+
+    /// The address that replies from a stop carry.
+    #[inline]
+    fn sender_of(&self, stop: &Stop, probe: &Probe) -> u128 {
+        match stop.prefix {
+            Some(prefix) if self.masquerades(prefix) => probe.destination,
+            _ => stop.address,
+        }
     }
 
     /// Where a probe ends, if there is somebody who answers.
@@ -108,6 +135,12 @@ impl Network {
         let prefix = internet.prefix_behind(probe.vantage_point, place)?;
         let change_us = self.switches.route_change_us;
         let epoch = u32::from(change_us > 0 && now_us >= change_us);
+        let told = self.tell_prefix(probe.family, prefix);
+        let is_host = matches!(place, Place::Host(_));
+        let near = |stop: Stop, level: Level| Stop {
+            prefix: (is_host && level >= Level::Access).then_some(told),
+            ..stop
+        };
         // What the TTL leaves for the segment at hand and those behind it.
         let mut ttl = u32::from(probe.ttl);
         let mut reached = Reached::default();
@@ -126,25 +159,28 @@ impl Network {
                     });
                 }
             }
-            if instance.level == Level::Edge && ttl > 1 && self.loops(probe.family, prefix) {
+            if instance.level == Level::Edge && ttl > 1 && self.switches.loops.of(told) {
                 let (access, reached_access) = before?;
                 if ttl % 2 == 0 {
                     let layer = access.length() - 1;
                     let vertex = self.walk(&access, layer, probe, packet);
-                    return self.stop_at(internet, &access, vertex, layer, reached_access);
+                    let stop = self.stop_at(internet, &access, vertex, layer, reached_access);
+                    return stop.map(|stop| near(stop, access.level));
                 }
                 ttl = 1;
             }
             if ttl <= length {
                 let vertex = self.walk(&instance, ttl - 1, probe, packet);
-                return self.stop_at(internet, &instance, vertex, ttl - 1, reached);
+                let stop = self.stop_at(internet, &instance, vertex, ttl - 1, reached);
+                return stop.map(|stop| near(stop, instance.level));
             }
             before = Some((instance, reached));
             ttl -= length;
             reached.hops += length;
             reached.delay_us += delay(&instance);
         }
-        self.stop_at_host(probe, reached)
+        let stop = self.stop_at_host(probe, reached);
+        stop.map(|stop| near(stop, Level::Edge))
     }
 
     /// The same in a topology, for a probe to one of its vertices.
@@ -178,6 +214,7 @@ impl Network {
             is_destination: vertex == place,
             label: self.switches.mpls.of_mix(router, 4).then(|| label(router)),
             copies: 1,
+            prefix: None,
         })
     }
 
@@ -235,6 +272,7 @@ impl Network {
             is_destination: false,
             label: shows_labels.then(|| label(router)),
             copies: if amplifies { 3 } else { 1 },
+            prefix: None,
         })
     }
 
@@ -249,6 +287,7 @@ impl Network {
             is_destination: true,
             label: None,
             copies: 1,
+            prefix: None,
         })
     }
 
@@ -290,9 +329,23 @@ impl Network {
         self.fold(topology.address(vertex))
     }
 
-    fn loops(&self, family: Family, prefix: u32) -> bool {
+    /// Whether a router forwards packets whose TTL has come down to 0.
+    #[inline]
+    pub(crate) fn forwards_at_zero(&self, router: u64) -> bool {
+        self.switches.zero_ttl.of_mix(router, 24)
+    }
+
+    /// Whether errors of the last routers before a prefix carry the probe's destination.
+    #[inline]
+    pub(crate) fn masquerades(&self, prefix: u64) -> bool {
+        self.switches.masquerades.of_mix(prefix, 23)
+    }
+
+    /// What tells a prefix from all others.
+    #[inline]
+    pub(crate) fn tell_prefix(&self, family: Family, prefix: u32) -> u64 {
         let number = u64::from(prefix) << 1 | u64::from(family == Family::V6);
-        self.switches.loops.of_mix(self.seed, scatter(number))
+        mix(self.seed, scatter(number))
     }
 
     #[inline]
@@ -361,6 +414,8 @@ struct Stop {
     is_destination: bool,
     label: Option<u32>,
     copies: u32,
+    /// What tells the prefix that it is one of the last routers before, or a host of.
+    prefix: Option<u64>,
 }
 
 impl Stop {

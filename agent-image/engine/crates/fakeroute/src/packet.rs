@@ -2,6 +2,8 @@
 
 use anabranch_prefixes::Family;
 
+use crate::quote::Quote;
+
 /// A packet that a vantage point sent, as far as the network looks at it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Probe {
@@ -79,8 +81,8 @@ pub struct Answer {
     pub delay_us: u32,
     /// The MPLS label that the probe had on the way.
     pub label: Option<u32>,
-    /// Whether it quotes no more than the least of the probe.
-    pub short_quote: bool,
+    /// How an error quotes the probe.
+    pub quote: Quote,
     /// How often it comes.
     pub copies: u32,
 }

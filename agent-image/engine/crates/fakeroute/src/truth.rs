@@ -197,7 +197,26 @@ impl Network {
         Interface {
             address: internet.interface(instance.level, instance.number, vertex),
             router: instance.router(vertex),
-            answers: !self.is_silent(instance.router(vertex)),
+            answers: self.shows(instance.router(vertex)),
+        }
+    }
+
+    /// Whether a router answers, and in its own place.
+    fn shows(&self, router: u64) -> bool {
+        !self.is_silent(router) && !self.forwards_at_zero(router)
+    }
+
+    /// The same interface as the flow of a probe meets it: the last routers before a prefix may
+    /// answer in the name of the destination alone.
+    fn interface_to(&self, probe: &Probe, instance: &Instance<'_>, vertex: Vertex) -> Interface {
+        let internet = self.internet(probe.family);
+        let interface = self.interface(internet, instance, vertex);
+        let hides = instance.level >= Level::Access
+            && matches!(internet.find(probe.destination), Some(Place::Host(prefix))
+                if self.masquerades(self.tell_prefix(probe.family, prefix)));
+        Interface {
+            answers: interface.answers && !hides,
+            ..interface
         }
     }
 
@@ -208,7 +227,7 @@ impl Network {
         Interface {
             address: topology.address(vertex),
             router,
-            answers: vertex == topology.destination() || !self.is_silent(router),
+            answers: vertex == topology.destination() || self.shows(router),
         }
     }
 
@@ -243,12 +262,11 @@ impl Network {
                 .map(|vertex| self.interface_in(topology, vertex))
                 .collect();
         }
-        let internet = self.internet(probe.family);
         let mut path = Vec::new();
         for instance in self.instances_to(probe) {
             path.extend((0..instance.length()).map(|layer| {
                 let vertex = self.walk(&instance, layer, probe, 0);
-                self.interface(internet, &instance, vertex)
+                self.interface_to(probe, &instance, vertex)
             }));
         }
         path
@@ -272,10 +290,9 @@ impl Network {
             }
             return;
         }
-        let internet = self.internet(probe.family);
         let mut last: Vec<Interface> = Vec::new();
         for instance in self.instances_to(probe) {
-            let at = |vertex| self.interface(internet, &instance, vertex);
+            let at = |vertex| self.interface_to(probe, &instance, vertex);
             for exit in &last {
                 take(*exit, at(0));
             }

@@ -132,15 +132,25 @@ impl Netlink {
         self.create(RouteNetlinkMessage::NewRoute(message))
     }
 
-    /// The way that packets to a destination take, or would take through a link.
+    /// The way that packets to a destination take, or would take through a link, or from an address.
     ///
     /// # Errors
     /// Those of the kernel; `NetworkUnreachable` where there is no way.
-    pub fn find_route(&self, destination: IpAddr, link: Option<u32>) -> io::Result<Route> {
+    pub fn find_route(
+        &self,
+        destination: IpAddr,
+        source: Option<IpAddr>,
+        link: Option<u32>,
+    ) -> io::Result<Route> {
         let mut message = RouteMessage::default();
         message.header.address_family = family(destination);
-        message.header.destination_prefix_length = if destination.is_ipv4() { 32 } else { 128 };
+        message.header.destination_prefix_length = bits(destination);
         message.attributes = vec![RouteAttribute::Destination(route_address(destination))];
+        if let Some(source) = source {
+            message.header.source_prefix_length = bits(source);
+            let source = RouteAttribute::Source(route_address(source));
+            message.attributes.push(source);
+        }
         message.attributes.extend(link.map(RouteAttribute::Oif));
         let answer = match self.ask(RouteNetlinkMessage::GetRoute(message)) {
             Err(error) if has_no_route(&error) => {
@@ -154,7 +164,7 @@ impl Netlink {
         if found.header.kind != RouteType::Unicast {
             return Err(io::ErrorKind::NetworkUnreachable.into());
         }
-        let (mut index, mut gateway, mut source) = (None, None, None);
+        let (mut index, mut gateway, mut source) = (None, None, source);
         for attribute in found.attributes {
             match attribute {
                 RouteAttribute::Oif(oif) => index = Some(oif),
@@ -302,6 +312,10 @@ fn neighbour(index: u32, address: IpAddr) -> NeighbourMessage {
         IpAddr::V6(v6) => NeighbourAddress::Inet6(v6),
     })];
     message
+}
+
+const fn bits(address: IpAddr) -> u8 {
+    if address.is_ipv4() { 32 } else { 128 }
 }
 
 const fn ip_address(address: &RouteAddress) -> Option<IpAddr> {

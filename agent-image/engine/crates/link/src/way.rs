@@ -6,6 +6,8 @@ use std::net::IpAddr;
 use std::thread::sleep;
 use std::time::Duration;
 
+use anabranch_prefixes::Family;
+
 use crate::netlink::{Mac, Netlink, Route};
 use crate::socket::index_of;
 
@@ -20,8 +22,21 @@ pub struct Way {
     pub link: String,
     /// The address that they are sent from.
     pub source: IpAddr,
+    /// The neighbour that they go to first; none on links without addresses of their own.
+    pub gateway: Option<IpAddr>,
     /// What stands before each packet: an Ethernet header, or nothing on links that have none.
     pub head: Vec<u8>,
+}
+
+impl Way {
+    /// The address that packets are sent from, as a number of its family.
+    #[must_use]
+    pub fn source_number(&self) -> (Family, u128) {
+        match self.source {
+            IpAddr::V4(v4) => (Family::V4, u128::from(u32::from(v4))),
+            IpAddr::V6(v6) => (Family::V6, u128::from(v6)),
+        }
+    }
 }
 
 /// The ways out of a network namespace: few, however many destinations there are.
@@ -29,16 +44,21 @@ pub struct Ways {
     netlink: Netlink,
     /// The name and index of the link that they must lead through.
     wanted: Option<(String, u32)>,
+    /// The addresses that they must lead from, at most one of a family.
+    sources: Vec<IpAddr>,
     known: HashMap<Route, usize>,
     found: Vec<Way>,
+    /// The index of each way's link.
+    links: Vec<u32>,
 }
 
 impl Ways {
-    /// Those of the calling thread's network namespace, through a link if one is wanted.
+    /// Those of the calling thread's network namespace, through a link if one is wanted, and from
+    /// these addresses: where the kernel has several routes, both choose among them.
     ///
     /// # Errors
     /// Those of the kernel, or when there is no such link.
-    pub fn open(wanted: Option<&str>) -> io::Result<Self> {
+    pub fn open(wanted: Option<&str>, sources: &[IpAddr]) -> io::Result<Self> {
         let wanted = match wanted {
             None => None,
             Some(name) => {
@@ -52,8 +72,10 @@ impl Ways {
         Ok(Self {
             netlink: Netlink::open()?,
             wanted,
+            sources: sources.to_vec(),
             known: HashMap::new(),
             found: Vec::new(),
+            links: Vec::new(),
         })
     }
 
@@ -65,10 +87,15 @@ impl Ways {
     pub fn find(&mut self, destination: IpAddr) -> io::Result<usize> {
         let unreachable = |reason| io::Error::new(io::ErrorKind::NetworkUnreachable, reason);
         let through = self.wanted.as_ref().map(|(_, index)| *index);
-        let found = self.netlink.find_route(destination, through);
-        let route = found.map_err(|error| match error.kind() {
-            io::ErrorKind::NetworkUnreachable => unreachable(format!(
+        let own = (self.sources.iter()).find(|source| source.is_ipv4() == destination.is_ipv4());
+        let found = self.netlink.find_route(destination, own.copied(), through);
+        let route = found.map_err(|error| match (error.kind(), own) {
+            (io::ErrorKind::NetworkUnreachable, None) => unreachable(format!(
                 "there is no route to {destination}; add one: {error}"
+            )),
+            (io::ErrorKind::NetworkUnreachable, Some(own)) => unreachable(format!(
+                "there is no route to {destination} from {own}; add one, or name a source address \
+                 that this machine has: {error}"
             )),
             _ => error,
         })?;
@@ -102,10 +129,37 @@ impl Ways {
         self.found.push(Way {
             link: link.name,
             source: route.source,
+            gateway: route.gateway,
             head,
         });
+        self.links.push(route.index);
         self.known.insert(route, self.found.len() - 1);
         Ok(self.found.len() - 1)
+    }
+
+    /// Asks the kernel for the gateways' Ethernet addresses again, and has it see that they are
+    /// right; calls `changed` with the number of each way whose head is another one now.
+    ///
+    /// # Errors
+    /// Those of the kernel.
+    pub fn renew(&mut self, mut changed: impl FnMut(usize, &Way)) -> io::Result<()> {
+        for (number, (way, index)) in self.found.iter_mut().zip(&self.links).enumerate() {
+            let Some(gateway) = way.gateway.filter(|_| !way.head.is_empty()) else {
+                continue;
+            };
+            match self.netlink.seek_neighbour(*index, gateway) {
+                // Who may only send frames trusts that others keep the table right.
+                Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {}
+                outcome => outcome?,
+            }
+            if let Some(mac) = self.netlink.find_neighbour(*index, gateway)?
+                && way.head[..mac.len()] != mac
+            {
+                way.head[..mac.len()].copy_from_slice(&mac);
+                changed(number, way);
+            }
+        }
+        Ok(())
     }
 
     /// A way by its number.

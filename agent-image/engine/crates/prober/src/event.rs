@@ -4,15 +4,15 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use anabranch_link::receiver::Receiver;
+use anabranch_link::way::Way;
 use anabranch_plan::Block;
-use anabranch_prefixes::Family;
 
 /// What the receiver has to know.
 pub(crate) enum Event {
     /// Replies come by this link too.
     Link(Receiver),
-    /// Probes of this family are sent from this address.
-    Source(Family, u128),
+    /// Probes leave by this way too; ways are told in the order of their numbers.
+    Way(Way),
     /// A block is to be sent, from a slot on.
     Block(Arc<Running>, u64),
     /// The range that is being sent ends before this slot, with so many probes sent; another one
@@ -36,4 +36,11 @@ pub(crate) struct Running {
     pub position: AtomicU64,
     /// The number of the way to each prefix, by its place; none where no route leads.
     pub exits: Vec<Option<u16>>,
+}
+
+impl Running {
+    /// The number of the way that the probe of a slot leaves by; none where no route leads.
+    pub fn exit(&self, slot: u64) -> Option<u16> {
+        self.exits[(slot % self.block.prefixes()) as usize]
+    }
 }

@@ -5,14 +5,17 @@
 
 use std::fs::{self, File};
 use std::io;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use anabranch_link::way::Way;
 use anabranch_prefixes::{Family, Prefix};
 use anabranch_wire::reply::Reply;
 use arrow_array::builder::{ListBuilder, StructBuilder, UInt8Builder, UInt32Builder};
 use arrow_array::{
-    ArrayRef, FixedSizeBinaryArray, RecordBatch, UInt8Array, UInt16Array, UInt32Array, UInt64Array,
+    ArrayRef, FixedSizeBinaryArray, RecordBatch, StringArray, UInt8Array, UInt16Array, UInt32Array,
+    UInt64Array,
 };
 use arrow_schema::{ArrowError, DataType, Field, Fields};
 use bytes::Bytes;
@@ -47,6 +50,17 @@ pub struct Head {
     pub counts: Counts,
 }
 
+/// A part that is to be written.
+#[derive(Clone, Debug)]
+pub struct Part {
+    /// What it says of itself.
+    pub head: Head,
+    /// The ways that probes leave by.
+    pub ways: Vec<Way>,
+    /// The replies.
+    pub rows: Vec<Row>,
+}
+
 /// A valid reply.
 #[derive(Clone, Copy, Debug)]
 pub struct Row {
@@ -62,6 +76,8 @@ pub struct Row {
     pub prefix_index: u32,
     /// Its flow.
     pub flow: u32,
+    /// The number of the way that its probe left by.
+    pub way: u16,
 }
 
 /// The file of a block's part that begins with a slot.
@@ -168,17 +184,17 @@ fn read_end(reader: &impl ChunkReader) -> Result<(Head, u64), String> {
 ///
 /// # Errors
 /// When it can't be written.
-pub fn write(folder: &Path, head: &Head, round: u8, rows: &mut [Row]) -> io::Result<()> {
-    rows.sort_unstable_by_key(|row| {
+pub fn write(folder: &Path, round: u8, part: &mut Part) -> io::Result<()> {
+    part.rows.sort_unstable_by_key(|row| {
         let probe = &row.reply.probe;
         let prefix = (probe.family, probe.destination, probe.protocol);
         (prefix, probe.source_port, probe.ttl, row.at_us)
     });
-    let path = path_of(folder, head.block, head.start);
+    let path = path_of(folder, part.head.block, part.head.start);
     let unfinished = path.with_extension("unfinished");
     let folder = path.parent().unwrap_or(folder);
     let outcome = fs::create_dir_all(folder)
-        .and_then(|()| write_file(&unfinished, head, round, rows))
+        .and_then(|()| write_file(&unfinished, round, part))
         // Takes no other part's place.
         .and_then(|()| {
             let flags = RenameFlags::RENAME_NOREPLACE;
@@ -197,13 +213,13 @@ fn named(error: &io::Error, path: &Path) -> io::Error {
     io::Error::new(error.kind(), format!("{}: {error}{reason}", path.display()))
 }
 
-fn write_file(path: &Path, head: &Head, round: u8, rows: &[Row]) -> io::Result<()> {
-    let json = serde_json::to_string(head)?;
+fn write_file(path: &Path, round: u8, part: &Part) -> io::Result<()> {
+    let json = serde_json::to_string(&part.head)?;
     let properties = WriterProperties::builder()
         .set_compression(Compression::ZSTD(ZstdLevel::default()))
         .set_key_value_metadata(Some(vec![KeyValue::new(HEAD.to_owned(), json)]))
         .build();
-    let batch = columns(rows, round).map_err(io::Error::other)?;
+    let batch = columns(&part.rows, &part.ways, round).map_err(io::Error::other)?;
     let file = File::create(path)?;
     let kept = file.try_clone()?;
     let mut writer = ArrowWriter::try_new(file, batch.schema(), Some(properties))?;
@@ -220,7 +236,7 @@ fn write_file(path: &Path, head: &Head, round: u8, rows: &[Row]) -> io::Result<(
 
 /// The columns of caracal's replies (<https://github.com/dioptra-io/caracal>) by name and unit, and
 /// those that follow them; `docs/formats.md` says what each is.
-fn columns(rows: &[Row], round: u8) -> Result<RecordBatch, ArrowError> {
+fn columns(rows: &[Row], ways: &[Way], round: u8) -> Result<RecordBatch, ArrowError> {
     let small = |of: &dyn Fn(&Row) -> u8| -> ArrayRef {
         Arc::new(rows.iter().map(of).collect::<UInt8Array>())
     };
@@ -231,15 +247,10 @@ fn columns(rows: &[Row], round: u8) -> Result<RecordBatch, ArrowError> {
         Arc::new(rows.iter().map(of).collect::<UInt32Array>())
     };
     let address = |of: &dyn Fn(&Reply) -> u128| -> Result<ArrayRef, ArrowError> {
-        let bytes = rows
-            .iter()
-            .flat_map(|row| mapped(row.reply.probe.family, of(&row.reply)));
-        let bytes: Vec<u8> = bytes.collect();
-        Ok(Arc::new(FixedSizeBinaryArray::try_new(
-            16,
-            bytes.into(),
-            None,
-        )?))
+        addresses(
+            rows.iter()
+                .map(|row| mapped(row.reply.probe.family, of(&row.reply))),
+        )
     };
     let time = |row: &Row| row.at_us;
     RecordBatch::try_from_iter([
@@ -281,7 +292,34 @@ fn columns(rows: &[Row], round: u8) -> Result<RecordBatch, ArrowError> {
         ),
         ("prefix_index", large(&|row| row.prefix_index)),
         ("flow", large(&|row| row.flow)),
+        ("rewritten", small(&|row| row.reply.quoted.rewritten.bits())),
+        (
+            "interface",
+            Arc::new(StringArray::from_iter_values(
+                rows.iter().map(|row| &ways[usize::from(row.way)].link),
+            )),
+        ),
+        ("gateway", gateways(rows, ways)?),
     ])
+}
+
+/// The neighbour that each probe went to first; `::` where there is none.
+fn gateways(rows: &[Row], ways: &[Way]) -> Result<ArrayRef, ArrowError> {
+    let gateways: Vec<[u8; 16]> = ways
+        .iter()
+        .map(|way| match way.gateway {
+            Some(IpAddr::V4(v4)) => v4.to_ipv6_mapped().octets(),
+            Some(IpAddr::V6(v6)) => v6.octets(),
+            None => [0; 16],
+        })
+        .collect();
+    addresses(rows.iter().map(|row| gateways[usize::from(row.way)]))
+}
+
+fn addresses(bytes: impl Iterator<Item = [u8; 16]>) -> Result<ArrayRef, ArrowError> {
+    let bytes: Vec<u8> = bytes.flatten().collect();
+    let array = FixedSizeBinaryArray::try_new(16, bytes.into(), None)?;
+    Ok(Arc::new(array))
 }
 
 fn mapped(family: Family, address: u128) -> [u8; 16] {
@@ -328,7 +366,12 @@ mod tests {
         let name = format!("anabranch-part-{}-{name}", std::process::id());
         let folder = std::env::temp_dir().join(name);
         for (start, end) in ranges {
-            write(&folder, &head(*start, *end), 1, &mut []).unwrap();
+            let mut part = Part {
+                head: head(*start, *end),
+                ways: Vec::new(),
+                rows: Vec::new(),
+            };
+            write(&folder, 1, &mut part).unwrap();
         }
         folder
     }

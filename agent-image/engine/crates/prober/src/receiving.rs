@@ -10,6 +10,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use anabranch_link::receiver::{Frame, Receiver};
+use anabranch_link::way::Way;
 use anabranch_plan::block::{Found, Headed};
 use anabranch_prefixes::Family;
 use anabranch_wire::ip::Packet;
@@ -19,7 +20,7 @@ use anabranch_wire::reply::Reply;
 use crate::control::{Control, Counter};
 use crate::event::{Event, Running};
 use crate::options::Options;
-use crate::part::{self, Head, Row};
+use crate::part::{self, Head, Part, Row};
 use crate::stamps;
 
 /// Frames that are read before anything else is looked at.
@@ -35,11 +36,12 @@ pub(crate) struct Receiving<'a> {
     stamp: &'a Stamp,
     wait: Duration,
     events: mpsc::Receiver<Event>,
-    parts: mpsc::SyncSender<(Head, Vec<Row>)>,
+    parts: mpsc::SyncSender<Part>,
     /// The most replies of a part.
     most: usize,
     links: Vec<Receiver>,
-    /// The addresses that probes are sent from.
+    /// The ways that probes leave by, and the addresses that they are sent from.
+    ways: Vec<Way>,
     sources: HashSet<(Family, u128)>,
     /// Blocks that replies may still come to, latest first.
     blocks: Vec<Heard>,
@@ -82,7 +84,7 @@ impl<'a> Receiving<'a> {
         stamp: &'a Stamp,
         options: &Options,
         events: mpsc::Receiver<Event>,
-        parts: mpsc::SyncSender<(Head, Vec<Row>)>,
+        parts: mpsc::SyncSender<Part>,
     ) -> Self {
         Self {
             control,
@@ -92,6 +94,7 @@ impl<'a> Receiving<'a> {
             parts,
             most: REPLIES_A_PROBE * options.part_probes as usize,
             links: Vec::new(),
+            ways: Vec::new(),
             sources: HashSet::new(),
             blocks: Vec::new(),
             ended: false,
@@ -125,8 +128,9 @@ impl<'a> Receiving<'a> {
         loop {
             match self.events.try_recv() {
                 Ok(Event::Link(link)) => self.links.push(link),
-                Ok(Event::Source(family, source)) => {
-                    self.sources.insert((family, source));
+                Ok(Event::Way(way)) => {
+                    self.sources.insert(way.source_number());
+                    self.ways.push(way);
                 }
                 Ok(Event::Block(running, from)) => {
                     let heard = Heard {
@@ -201,7 +205,9 @@ impl<'a> Receiving<'a> {
             self.control.count(Counter::Unplanned, 1);
             return;
         };
-        let Some(range) = self.blocks[block].range(found.slot) else {
+        let heard = &mut self.blocks[block];
+        let way = heard.running.exit(found.slot).unwrap_or_default();
+        let Some(range) = heard.range(found.slot) else {
             self.control.count(Counter::Late, 1);
             return;
         };
@@ -216,6 +222,7 @@ impl<'a> Receiving<'a> {
             is_from_prefix: found.prefix.first() <= reply.from && reply.from <= found.prefix.last(),
             prefix_index: found.prefix_index,
             flow: found.flow,
+            way,
         });
         self.control.count(Counter::Replies, 1);
     }
@@ -272,7 +279,12 @@ impl<'a> Receiving<'a> {
                     probes: closed.probes,
                     counts: self.control.counts(),
                 };
-                if self.parts.send((head, range.rows)).is_err() {
+                let part = Part {
+                    head,
+                    ways: self.ways.clone(),
+                    rows: range.rows,
+                };
+                if self.parts.send(part).is_err() {
                     return Ok(false);
                 }
             }
@@ -312,11 +324,11 @@ impl Range {
 
 /// Writes parts as they come; the first that can't be written ends it.
 pub(crate) fn write_parts(
-    parts: &mpsc::Receiver<(Head, Vec<Row>)>,
+    parts: &mpsc::Receiver<Part>,
     folder: &Path,
     round: u8,
 ) -> io::Result<()> {
     parts
         .iter()
-        .try_for_each(|(head, mut rows)| part::write(folder, &head, round, &mut rows))
+        .try_for_each(|mut part| part::write(folder, round, &mut part))
 }

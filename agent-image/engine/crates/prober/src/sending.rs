@@ -1,7 +1,6 @@
 //! The sender: draws the probes of a plan, and sends what the limits allow in their time.
 
 use std::io;
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc;
@@ -12,7 +11,6 @@ use anabranch_link::receiver::{Filter, Receiver};
 use anabranch_link::sender::Sender;
 use anabranch_link::way::Ways;
 use anabranch_plan::{Block, Draw};
-use anabranch_prefixes::Family;
 use anabranch_wire::probe::{Probe, Stamp, carried_time};
 
 use crate::control::{Control, Counter, Limits};
@@ -28,6 +26,8 @@ const PASSED_OVER: u64 = 1 << 16;
 const PASSED_OVER_WAITING: u64 = 64;
 /// How often the receiver is told how far the sender is.
 const MARK_NS: u64 = 50_000_000;
+/// How soon it is noticed that a gateway has another Ethernet address.
+const RENEWAL_NS: u64 = 1_000_000_000;
 
 pub(crate) struct Sending<'a> {
     options: &'a Options,
@@ -43,6 +43,7 @@ pub(crate) struct Sending<'a> {
     pace: Option<Pace>,
     paused: bool,
     start: Instant,
+    renewed_ns: u64,
 }
 
 /// A way out of this machine.
@@ -72,13 +73,14 @@ impl<'a> Sending<'a> {
             stamp,
             events,
             links: Vec::new(),
-            ways: Ways::open(options.interface.as_deref())?,
+            ways: Ways::open(options.interface.as_deref(), &options.sources)?,
             exits: Vec::new(),
             limits: None,
             changes: None,
             pace: None,
             paused: false,
             start: Instant::now(),
+            renewed_ns: 0,
         })
     }
 
@@ -102,6 +104,7 @@ impl<'a> Sending<'a> {
         let mut marked_ns = self.now_ns();
         while slot < end && !self.control.is_stopped() {
             let now_ns = self.now_ns();
+            self.renew_exits(now_ns)?;
             let (granted, mut wake_ns) = self.grant(now_ns);
             let gap_ns = self.control.prefix_gap_ns();
             let (mut taken, mut passed, mut first) = (0, 0, None);
@@ -265,12 +268,6 @@ impl<'a> Sending<'a> {
     /// Makes a new way one to send by, and its link and source known to the receiver.
     fn open(&mut self, number: usize) -> io::Result<()> {
         let way = self.ways.way(number);
-        let mut sources = self.options.sources.iter();
-        let own = sources.find(|source| source.is_ipv4() == way.source.is_ipv4());
-        let (family, source) = match own.unwrap_or(&way.source) {
-            IpAddr::V4(v4) => (Family::V4, u128::from(u32::from(*v4))),
-            IpAddr::V6(v6) => (Family::V6, u128::from(*v6)),
-        };
         let known = self.links.iter().position(|(name, _)| *name == way.link);
         let link = known.unwrap_or(self.links.len());
         if known.is_none() {
@@ -278,10 +275,22 @@ impl<'a> Sending<'a> {
             self.links
                 .push((way.link.clone(), Sender::open(&way.link, false)?));
         }
-        self.tell(Event::Source(family, source));
         let head = way.head.clone();
+        let (_, source) = way.source_number();
+        self.tell(Event::Way(way.clone()));
         self.exits.push(Exit { link, head, source });
         Ok(())
+    }
+
+    /// Has the ways lead to the gateways' present Ethernet addresses, once in a while.
+    fn renew_exits(&mut self, now_ns: u64) -> io::Result<()> {
+        if now_ns < self.renewed_ns + RENEWAL_NS {
+            return Ok(());
+        }
+        self.renewed_ns = now_ns;
+        let exits = &mut self.exits;
+        self.ways
+            .renew(|number, way| exits[number].head.clone_from(&way.head))
     }
 
     /// Tells the receiver; if it is gone, it has failed, and the reins say stop.

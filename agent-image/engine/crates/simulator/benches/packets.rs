@@ -47,7 +47,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let namespace = &vantage_point.namespace;
     let mut sender = namespace.enter(|| Sender::open("eth0", true))?;
     let mut receiver = namespace.enter(|| Receiver::open("eth0", Filter::Icmp))?;
-    let mut simulator = Simulator::new(network, vec![vantage_point]);
+    let mut simulator = Simulator::new(network, vec![vantage_point], 0);
     let stop = AtomicBool::new(false);
     std::thread::scope(|scope| {
         let simulating = scope.spawn(|| simulator.run(&stop));

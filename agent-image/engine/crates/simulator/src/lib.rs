@@ -1,7 +1,9 @@
 //! The simulated Internet on real packets, in network namespaces of its own.
 
 pub mod command;
+mod gateway;
 pub mod neighbour;
+mod quote;
 pub mod reply;
 pub mod simulation;
 pub mod simulator;

@@ -1,4 +1,4 @@
-//! Who has this address? The answers of a gateway on Ethernet (RFC 826, RFC 4861).
+//! Gateways on Ethernet: who has this address, and what leads out of here (RFC 826, RFC 4861)?
 
 use anabranch_link::netlink::Mac;
 use anabranch_prefixes::Family;
@@ -11,10 +11,19 @@ pub const ARP: [u8; 2] = [0x08, 0x06];
 
 const ARP_REQUEST: [u8; 8] = [0, 1, 8, 0, 6, 4, 0, 1];
 const ARP_LEN: usize = 28;
+const ROUTER_SOLICITATION: u8 = 133;
+const ROUTER_ADVERTISEMENT: u8 = 134;
 const NEIGHBOUR_SOLICITATION: u8 = 135;
 const NEIGHBOUR_ADVERTISEMENT: u8 = 136;
-/// From a router, asked for, in place of older knowledge.
-const ADVERTISEMENT_FLAGS: u8 = 0xe0;
+/// From a router, in place of older knowledge; and asked for.
+const UNASKED: u8 = 0xa0;
+const ASKED: u8 = 0xe0;
+/// How long a router is one, in seconds.
+const ROUTER_LIFETIME: u16 = 1_800;
+/// All nodes of a link, and their Ethernet address.
+const ALL_NODES: u128 = 0xff02 << 112 | 1;
+const ALL_NODES_MAC: Mac = [0x33, 0x33, 0, 0, 0, 1];
+const EVERYBODY_MAC: Mac = [0xff; 6];
 
 /// Appends the ARP answer to a frame that asks for `gateway`; false if it asks something else.
 pub fn answer_arp(out: &mut Vec<u8>, frame: &[u8], gateway: u128, mac: Mac) -> bool {
@@ -36,6 +45,15 @@ pub fn answer_arp(out: &mut Vec<u8>, frame: &[u8], gateway: u128, mac: Mac) -> b
     true
 }
 
+/// Whether a packet looks for a neighbour, or for routers.
+#[must_use]
+pub fn is_solicitation(packet: &Packet<'_>) -> bool {
+    let kind = packet.payload().first();
+    packet.family() == Family::V6
+        && packet.protocol() == ICMP6
+        && matches!(kind, Some(&ROUTER_SOLICITATION | &NEIGHBOUR_SOLICITATION))
+}
+
 /// Appends the neighbour advertisement, as an IPv6 packet, that answers a solicitation for
 /// `gateway`; false if it is something else.
 pub fn answer_solicitation(
@@ -45,8 +63,7 @@ pub fn answer_solicitation(
     mac: Mac,
 ) -> bool {
     let payload = packet.payload();
-    let asks = packet.family() == Family::V6
-        && packet.protocol() == ICMP6
+    let asks = is_solicitation(packet)
         && payload.len() >= 24
         && payload[0] == NEIGHBOUR_SOLICITATION
         && payload[8..24] == gateway.to_be_bytes()
@@ -54,23 +71,73 @@ pub fn answer_solicitation(
     if !asks {
         return false;
     }
-    let mut body = vec![
-        NEIGHBOUR_ADVERTISEMENT,
-        0,
-        0,
-        0,
-        ADVERTISEMENT_FLAGS,
-        0,
-        0,
-        0,
-    ];
+    advertise(out, gateway, mac, packet.source(), ASKED);
+    true
+}
+
+/// Appends the router advertisement, as an IPv6 packet, that answers a router solicitation: all
+/// that is not here can be reached by `gateway`. False if it is something else.
+pub fn answer_router_solicitation(
+    out: &mut Vec<u8>,
+    packet: &Packet<'_>,
+    gateway: u128,
+    mac: Mac,
+) -> bool {
+    let payload = packet.payload();
+    let asks = is_solicitation(packet) && payload[0] == ROUTER_SOLICITATION;
+    if asks {
+        let mut body = vec![ROUTER_ADVERTISEMENT, 0, 0, 0, 64, 0];
+        body.extend(ROUTER_LIFETIME.to_be_bytes());
+        body.extend([0; 8]);
+        body.extend([1, 1]); // the source's link-layer address, in units of 8 bytes
+        body.extend(mac);
+        write(out, gateway, ALL_NODES, body);
+    }
+    asks
+}
+
+/// The frames that tell everybody unasked by which Ethernet address a gateway is reached now.
+#[must_use]
+pub fn announce(family: Family, gateway: u128, mac: Mac) -> Vec<u8> {
+    let mut frame = Vec::new();
+    match family {
+        Family::V4 => {
+            let address = (gateway as u32).to_be_bytes();
+            frame.extend(EVERYBODY_MAC);
+            frame.extend(mac);
+            frame.extend(ARP);
+            frame.extend(&ARP_REQUEST[..7]);
+            frame.push(2); // a reply, to itself
+            frame.extend(mac);
+            frame.extend(address);
+            frame.extend(mac);
+            frame.extend(address);
+        }
+        Family::V6 => {
+            frame.extend(ALL_NODES_MAC);
+            frame.extend(mac);
+            frame.extend([0x86, 0xdd]);
+            advertise(&mut frame, gateway, mac, ALL_NODES, UNASKED);
+        }
+    }
+    frame
+}
+
+/// Appends the neighbour advertisement of a gateway.
+fn advertise(out: &mut Vec<u8>, gateway: u128, mac: Mac, to: u128, flags: u8) {
+    let mut body = vec![NEIGHBOUR_ADVERTISEMENT, 0, 0, 0, flags, 0, 0, 0];
     body.extend(gateway.to_be_bytes());
     body.extend([2, 1]); // the target's link-layer address, in units of 8 bytes
     body.extend(mac);
+    write(out, gateway, to, body);
+}
+
+/// Appends an `ICMPv6` message as an IPv6 packet.
+fn write(out: &mut Vec<u8>, from: u128, to: u128, mut body: Vec<u8>) {
     let header = Header {
         family: Family::V6,
-        source: gateway,
-        destination: packet.source(),
+        source: from,
+        destination: to,
         protocol: ICMP6,
         ttl: 255,
         identification: 0,
@@ -80,7 +147,6 @@ pub fn answer_solicitation(
     out.reserve(HEADER_V6 + body.len());
     header.write(out, body.len());
     out.extend(body);
-    true
 }
 
 #[cfg(test)]
@@ -107,6 +173,33 @@ mod tests {
         );
         assert!(!answer_arp(&mut out, &frame, 0xc612_0002, MAC));
         assert!(!answer_arp(&mut out, &frame[..30], 0xc612_0001, MAC));
+    }
+
+    #[test]
+    fn a_router_tells_that_it_is_one_and_that_its_address_has_changed() {
+        let payload = vec![ROUTER_SOLICITATION, 0, 0, 0, 0, 0, 0, 0];
+        let header = Header {
+            family: Family::V6,
+            source: 9,
+            destination: 0xff02 << 112 | 2,
+            protocol: ICMP6,
+            ttl: 255,
+            identification: 0,
+        };
+        let mut bytes = Vec::new();
+        header.write(&mut bytes, payload.len());
+        bytes.extend(&payload);
+        let mut out = Vec::new();
+        let asked = Packet::parse(&bytes).unwrap();
+        assert!(answer_router_solicitation(&mut out, &asked, 5, MAC));
+        let answer = Packet::parse(&out).unwrap();
+        assert!(answer.has_right_checksum());
+        assert_eq!((answer.payload()[0], answer.ttl()), (134, 255));
+        assert_eq!(answer.payload()[18..24], MAC);
+        let frame = announce(Family::V6, 5, MAC);
+        let told = Packet::parse(&frame[ETHERNET..]).unwrap();
+        assert!(told.has_right_checksum());
+        assert_eq!(told.payload()[8..24], 5u128.to_be_bytes());
     }
 
     #[test]

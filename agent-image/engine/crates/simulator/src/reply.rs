@@ -2,17 +2,10 @@
 
 use anabranch_fakeroute::packet::{Answer, Asks, Probe, Reply};
 use anabranch_prefixes::Family;
-use anabranch_wire::checksum::{Sum, checksum};
-use anabranch_wire::ip::{HEADER_V4, HEADER_V6, Header, ICMP, ICMP6, Packet, TCP, UDP};
+use anabranch_wire::ip::{Header, ICMP, ICMP6, Packet, TCP, UDP};
 
-/// The least of an IPv4 packet that an error quotes behind its header (RFC 792).
-const LEAST_QUOTED: usize = 8;
-/// The longest error over IPv4 (RFC 1812, section 4.3.2.3), in bytes.
-const LONGEST_V4: usize = 576;
-/// The longest error over IPv6 (RFC 4443, section 2.4).
-const LONGEST_V6: usize = 1280;
-/// A quote that extensions follow is padded to this length (RFC 4884, section 5).
-const QUOTE_BEFORE_EXTENSIONS: usize = 128;
+use crate::quote::Quoting;
+
 const ICMP_HEADER: usize = 8;
 /// A TCP header without options, and flags in it (RFC 9293, section 3.1).
 const TCP_HEADER: usize = 20;
@@ -20,8 +13,6 @@ const FINAL: u8 = 1;
 const SYNCHRONIZES: u8 = 2;
 const RESET: u8 = 4;
 const ACKNOWLEDGES: u8 = 16;
-/// An extension structure with one MPLS label.
-const EXTENSION: usize = 12;
 
 /// What the network sees of a packet.
 #[must_use]
@@ -81,7 +72,7 @@ pub fn write_reply(out: &mut Vec<u8>, packet: &Packet<'_>, answer: &Answer) {
         (Family::V6, Reply::Echo) => (ICMP6, 129, 0),
     };
     let header = header(packet, answer, protocol);
-    let quote = Quote::choose(packet, answer);
+    let quote = Quoting::choose(packet, answer);
     let payload = if answer.reply.is_error() {
         ICMP_HEADER + quote.size()
     } else {
@@ -138,87 +129,11 @@ fn write_reset(out: &mut Vec<u8>, packet: &Packet<'_>, answer: &Answer) {
     out[body + 16..body + 18].copy_from_slice(&sum.to_be_bytes());
 }
 
-/// What an ICMP error quotes of a probe.
-struct Quote {
-    /// Bytes of the probe.
-    len: usize,
-    /// The TTL that was left of the probe.
-    ttl: u8,
-    /// The MPLS label that follows.
-    label: Option<u32>,
-}
-
-impl Quote {
-    fn choose(packet: &Packet<'_>, answer: &Answer) -> Self {
-        let most = match (packet.family(), answer.label) {
-            (_, Some(_)) => QUOTE_BEFORE_EXTENSIONS,
-            (Family::V4, None) if answer.short_quote => packet.header_len() + LEAST_QUOTED,
-            (Family::V4, None) => LONGEST_V4 - HEADER_V4 - ICMP_HEADER,
-            (Family::V6, None) => LONGEST_V6 - HEADER_V6 - ICMP_HEADER,
-        };
-        let routers = answer.hops.saturating_sub(1);
-        Self {
-            len: most.min(packet.bytes().len()),
-            ttl: packet.ttl().saturating_sub(routers).max(1),
-            label: answer.label,
-        }
-    }
-
-    /// Its length with what follows it, in bytes.
-    const fn size(&self) -> usize {
-        match self.label {
-            Some(_) => QUOTE_BEFORE_EXTENSIONS + EXTENSION,
-            None => self.len,
-        }
-    }
-
-    /// The second word of the ICMP header: where extensions follow, the quote's length in words
-    /// of the family's size (RFC 4884, section 4).
-    const fn length_field(&self, family: Family) -> [u8; 4] {
-        match (self.label, family) {
-            (None, _) => [0; 4],
-            (Some(_), Family::V4) => [0, (QUOTE_BEFORE_EXTENSIONS / 4) as u8, 0, 0],
-            (Some(_), Family::V6) => [(QUOTE_BEFORE_EXTENSIONS / 8) as u8, 0, 0, 0],
-        }
-    }
-
-    fn write(&self, out: &mut Vec<u8>, packet: &Packet<'_>) {
-        let start = out.len();
-        out.extend(&packet.bytes()[..self.len]);
-        set_ttl(&mut out[start..], packet, self.ttl);
-        if let Some(label) = self.label {
-            out.resize(start + QUOTE_BEFORE_EXTENSIONS, 0);
-            write_label(out, label);
-        }
-    }
-}
-
-/// Sets the TTL of a quoted packet, and mends an IPv4 header's checksum.
-fn set_ttl(quote: &mut [u8], packet: &Packet<'_>, ttl: u8) {
-    match packet.family() {
-        Family::V4 => {
-            quote[8] = ttl;
-            quote[10..12].fill(0);
-            let sum = checksum(&quote[..packet.header_len()]);
-            quote[10..12].copy_from_slice(&sum.to_be_bytes());
-        }
-        Family::V6 => quote[7] = ttl,
-    }
-}
-
-/// Appends an extension structure with an MPLS label stack of one entry (RFC 4884, RFC 4950).
-fn write_label(out: &mut Vec<u8>, label: u32) {
-    let start = out.len();
-    out.extend([0x20, 0, 0, 0]); // version 2
-    out.extend([0, 8, 1, 1]); // an object of 8 bytes: MPLS label stack, incoming
-    let entry = label << 12 | 1 << 8 | 1; // bottom of the stack, TTL 1
-    out.extend(entry.to_be_bytes());
-    let sum = Sum::default().with(&out[start..]).finish();
-    out[start + 2..start + 4].copy_from_slice(&sum.to_be_bytes());
-}
-
 #[cfg(test)]
 mod tests {
+    use anabranch_fakeroute::quote::{Extent, Leftover, Quote, Rewritten};
+    use anabranch_wire::checksum::checksum;
+
     use super::*;
 
     fn udp(family: Family, ttl: u8, data: usize) -> Vec<u8> {
@@ -250,7 +165,12 @@ mod tests {
             identification: 1,
             delay_us: 0,
             label: None,
-            short_quote: false,
+            quote: Quote {
+                extent: Extent::Whole,
+                ttl: 1,
+                leftover: None,
+                rewritten: Rewritten::default(),
+            },
             copies: 1,
         }
     }
@@ -278,9 +198,20 @@ mod tests {
         }
     }
 
+    /// An answer that quotes otherwise.
+    fn quoting(change: impl FnOnce(&mut Quote)) -> Answer {
+        let mut answer = answer(Reply::TimeExceeded);
+        change(&mut answer.quote);
+        answer
+    }
+
     #[test]
-    fn a_destination_quotes_the_ttl_that_was_left() {
-        let bytes = reply(&udp(Family::V4, 32, 0), &answer(Reply::PortUnreachable));
+    fn a_quote_has_the_ttl_that_is_said() {
+        let odd = Answer {
+            reply: Reply::PortUnreachable,
+            ..quoting(|quote| quote.ttl = 29)
+        };
+        let bytes = reply(&udp(Family::V4, 32, 0), &odd);
         let packet = Packet::parse(&bytes).unwrap();
         assert_eq!(packet.payload()[..2], [3, 3]);
         assert_eq!(Packet::parse(&packet.payload()[8..]).unwrap().ttl(), 29);
@@ -288,11 +219,45 @@ mod tests {
 
     #[test]
     fn a_short_quote_has_28_bytes() {
-        let short = Answer {
-            short_quote: true,
-            ..answer(Reply::TimeExceeded)
-        };
+        let short = quoting(|quote| quote.extent = Extent::Least);
         assert_eq!(reply(&udp(Family::V4, 4, 30), &short).len(), 20 + 8 + 28);
+    }
+
+    #[test]
+    fn a_quote_is_cut_or_padded() {
+        let cut = quoting(|quote| quote.extent = Extent::Cut);
+        assert_eq!(reply(&udp(Family::V4, 4, 30), &cut).len(), 20 + 8 + 36);
+        let padded = quoting(|quote| quote.extent = Extent::Padded);
+        assert_eq!(reply(&udp(Family::V4, 4, 30), &padded).len(), 20 + 8 + 128);
+    }
+
+    #[test]
+    fn what_is_left_of_lower_layers_stands_in_front_of_a_quote() {
+        for (leftover, first) in [(Leftover::Vlan, 0), (Leftover::Label, 0x45)] {
+            for label in [None, Some(77)] {
+                let left = Answer {
+                    label,
+                    ..quoting(|quote| quote.leftover = Some(leftover))
+                };
+                let bytes = reply(&udp(Family::V4, 4, 30), &left);
+                let packet = Packet::parse(&bytes).unwrap();
+                assert!(packet.has_right_checksum());
+                assert_eq!(packet.payload()[8], first);
+                let quote = Packet::parse(&packet.payload()[12..]).unwrap();
+                assert_eq!((quote.ttl(), quote.destination()), (1, 9));
+            }
+        }
+    }
+
+    #[test]
+    fn a_translator_mends_the_checksum_behind_a_port() {
+        for family in [Family::V4, Family::V6] {
+            let translated = quoting(|quote| quote.rewritten.port = true);
+            let bytes = reply(&udp(family, 4, 30), &translated);
+            let quote = Packet::parse(&Packet::parse(&bytes).unwrap().payload()[8..]).unwrap();
+            assert!(quote.has_right_checksum());
+            assert_eq!(quote.payload()[..2], (0x5dc0u16 + 1_000).to_be_bytes());
+        }
     }
 
     #[test]

@@ -70,7 +70,8 @@ impl Plan {
                 VantagePoint::create(&network, number, &inside, namespace, link, translated)
             })
             .collect::<io::Result<Vec<_>>>()?;
-        let mut simulator = Simulator::new(network, vantage_points);
+        let mut simulator =
+            Simulator::new(network, vantage_points, self.behaviour.gateway_change_us());
         let names: Vec<String> = (0..self.vantage_points).map(name_of).collect();
         let namespaces: Vec<Named<'_>> = names
             .iter()

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use anabranch_fakeroute::network::Network;
 use anabranch_link::namespace::Namespace;
-use anabranch_link::netlink::{Mac, Netlink};
+use anabranch_link::netlink::Netlink;
 use anabranch_link::receiver::{Filter, Receiver};
 use anabranch_link::sender::Sender;
 use anabranch_link::{index_of, turn_off_offloads};
@@ -19,13 +19,11 @@ use nix::poll::{PollFd, PollFlags, ppoll};
 use nix::sys::signal::SigSet;
 use nix::sys::time::TimeSpec;
 
-use crate::neighbour::{ARP, ETHERNET, answer_arp, answer_solicitation};
+use crate::gateway::{Gateways, LINK_LOCAL};
+use crate::neighbour::ETHERNET;
 use crate::reply::{read_probe, write_reply};
 use crate::wheel::Wheel;
 
-/// The gateways' address on Ethernet. No link has it, so that the kernel on the simulator's side
-/// passes over what comes: to it, the frames are for somebody else.
-const GATEWAY: Mac = [0x02, 0xab, 0x72, 0x61, 0x6e, 0x01];
 const TYPE_V4: [u8; 2] = [0x08, 0x00];
 const TYPE_V6: [u8; 2] = [0x86, 0xdd];
 /// Private space for vantage points behind address translation: 10.18.0.0, a /24 each.
@@ -41,7 +39,7 @@ pub struct VantagePoint {
     pub namespace: Namespace,
     receiver: Receiver,
     sender: Sender,
-    gateways: [u128; 2],
+    gateways: Gateways,
     /// The address that the network sees, where it is not the vantage point's own.
     public_v4: Option<u128>,
 }
@@ -70,7 +68,7 @@ impl VantagePoint {
             v4.home(number)
         };
         let host = v4.vantage_point(number) - v4.home(number);
-        let gateways = [own_v4 + 1, v6.home(number) + 1];
+        let gateway_v4 = own_v4 + 1;
         let name = format!("vp{}", number + 1);
         inside.enter(|| {
             // The simulator answers; the kernel on its side is to keep quiet.
@@ -84,7 +82,10 @@ impl VantagePoint {
             let netlink = Netlink::open()?;
             netlink.set_up(index_of("lo")?)?;
             let index = index_of(link)?;
-            std::fs::write(format!("/proc/sys/net/ipv6/conf/{link}/accept_dad"), "0")?;
+            let own = format!("/proc/sys/net/ipv6/conf/{link}");
+            std::fs::write(format!("{own}/accept_dad"), "0")?;
+            // Routes lead to what is simulated, and nowhere else.
+            std::fs::write(format!("{own}/accept_ra"), "0")?;
             netlink.set_up(index)?;
             netlink.add_address(index, v4.address(own_v4 + host), v4.link_len())?;
             netlink.add_address(index, v6.address(v6.vantage_point(number)), v6.link_len())?;
@@ -95,8 +96,8 @@ impl VantagePoint {
                 .map(|(family, number)| (network.internet(family).address(number), family.bits()));
             for prefix in fixed.into_iter().chain(topologies) {
                 let gateway = match prefix.0 {
-                    IpAddr::V4(_) => v4.address(gateways[0]),
-                    IpAddr::V6(_) => v6.address(gateways[1]),
+                    IpAddr::V4(_) => v4.address(gateway_v4),
+                    IpAddr::V6(_) => v6.address(LINK_LOCAL[0]),
                 };
                 netlink.add_route(index, prefix, gateway)?;
             }
@@ -106,7 +107,7 @@ impl VantagePoint {
             receiver: inside.enter(|| Receiver::open(&name, Filter::Everything))?,
             sender: inside.enter(|| Sender::open(&name, true))?,
             namespace,
-            gateways,
+            gateways: Gateways::new(gateway_v4, v6.home(number) + 1),
             public_v4: translated.then(|| v4.vantage_point(number)),
         })
     }
@@ -131,18 +132,26 @@ pub struct Simulator {
     vantage_points: Vec<VantagePoint>,
     wheel: Wheel,
     start: Instant,
+    /// When gateways change their Ethernet addresses; 0 for never, or once it is done.
+    gateway_change_us: u64,
     counts: Counts,
 }
 
 impl Simulator {
-    /// A simulator of a network at its vantage points.
+    /// A simulator of a network at its vantage points, whose gateways have other Ethernet addresses
+    /// after so many microseconds, unless that is 0.
     #[must_use]
-    pub fn new(network: Network, vantage_points: Vec<VantagePoint>) -> Self {
+    pub fn new(
+        network: Network,
+        vantage_points: Vec<VantagePoint>,
+        gateway_change_us: u64,
+    ) -> Self {
         Self {
             network,
             vantage_points,
             wheel: Wheel::new(0),
             start: Instant::now(),
+            gateway_change_us,
             counts: Counts::default(),
         }
     }
@@ -160,6 +169,10 @@ impl Simulator {
     pub fn run(&mut self, stop: &AtomicBool) -> io::Result<Counts> {
         go_first()?;
         while !stop.load(Ordering::Relaxed) {
+            if self.gateway_change_us > 0 && self.now_us() >= self.gateway_change_us {
+                self.gateway_change_us = 0;
+                self.change_gateways();
+            }
             let mut busy = false;
             for number in 0..self.vantage_points.len() {
                 busy |= self.receive(number);
@@ -174,6 +187,17 @@ impl Simulator {
             self.counts.lost += vantage_point.receiver.take_lost()?;
         }
         Ok(self.counts)
+    }
+
+    /// Gives gateways other Ethernet addresses, and lets vantage points know.
+    fn change_gateways(&mut self) {
+        let now_us = self.now_us();
+        for (port, vantage_point) in (0..).zip(&mut self.vantage_points) {
+            vantage_point.gateways.change();
+            for frame in vantage_point.gateways.announce() {
+                self.wheel.add(now_us, port, |out| out.extend(frame));
+            }
+        }
     }
 
     fn now_us(&self) -> u64 {
@@ -198,7 +222,7 @@ impl Simulator {
         } = &mut vantage_points[number];
         let link = Link {
             number: number as u32,
-            gateways: *gateways,
+            gateways,
             public_v4: *public_v4,
         };
         for i in 0..TURN {
@@ -277,13 +301,13 @@ fn go_first() -> io::Result<()> {
 }
 
 /// What the frames of a port are answered by.
-struct Link {
+struct Link<'a> {
     number: u32,
-    gateways: [u128; 2],
+    gateways: &'a Gateways,
     public_v4: Option<u128>,
 }
 
-impl Link {
+impl Link<'_> {
     fn take(
         &self,
         frame: &[u8],
@@ -297,12 +321,11 @@ impl Link {
             counts.malformed += 1;
             return;
         };
-        let kind = [head[12], head[13]];
-        if kind == ARP {
-            let mut answer = Vec::new();
-            if answer_arp(&mut answer, frame, self.gateways[0], GATEWAY) {
-                wheel.add(now_us, port, |out| out.extend(answer));
-            }
+        if let Some(answer) = self.gateways.answer(frame) {
+            wheel.add(now_us, port, |out| out.extend(answer));
+            return;
+        }
+        if !self.gateways.take(&head[..6]) {
             return;
         }
         let Some(packet) = Packet::parse(bytes) else {
@@ -311,20 +334,12 @@ impl Link {
         };
         let ethernet = |out: &mut Vec<u8>| {
             out.extend(&head[6..12]);
-            out.extend(GATEWAY);
+            out.extend(self.gateways.mac(0));
             out.extend(match packet.family() {
                 Family::V4 => TYPE_V4,
                 Family::V6 => TYPE_V6,
             });
         };
-        let mut advertisement = Vec::new();
-        if answer_solicitation(&mut advertisement, &packet, self.gateways[1], GATEWAY) {
-            wheel.add(now_us, port, |out| {
-                ethernet(out);
-                out.extend(advertisement);
-            });
-            return;
-        }
         let mut probe = read_probe(&packet, self.number);
         if let (Family::V4, Some(public)) = (packet.family(), self.public_v4) {
             probe.source = public;

@@ -3,4 +3,5 @@
 pub mod checksum;
 pub mod ip;
 pub mod probe;
+pub mod quote;
 pub mod reply;

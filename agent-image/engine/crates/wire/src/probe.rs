@@ -5,7 +5,8 @@
 //! is the UDP checksum, or the ICMP sequence number; two bytes of payload make the checksum come
 //! out. In front of them stands the tag, a keyed hash of all that: 64 bits at the head of the payload,
 //! and the lowest 16 of them in the IPv4 identification, for routers that quote 28 bytes. The source
-//! address is left out of it, since translation changes it.
+//! address is left out of it, since translation changes it. Behind the tag the ports and the time
+//! stand once more, for quotes in which a translator has left its own.
 
 use std::hash::Hasher;
 
@@ -19,6 +20,8 @@ use crate::ip::{Header, ICMP, ICMP6, UDP};
 const TRANSPORT: usize = 8;
 /// The tag, in bytes.
 pub(crate) const TAG: usize = 8;
+/// The ports and the time of sending as they were sent, in bytes.
+pub(crate) const COPY: usize = 6;
 /// The bytes that make the checksum come out.
 const BALANCE: usize = 2;
 /// The longest contact, in bytes.
@@ -97,7 +100,7 @@ impl Stamp {
 
     /// The length of a probe's payload behind UDP's or ICMP's header.
     const fn payload(&self, ttl: u8) -> usize {
-        TAG + BALANCE + self.contact.len() + ttl as usize
+        TAG + COPY + BALANCE + self.contact.len() + ttl as usize
     }
 
     /// The TTL that a payload of this length tells.
@@ -135,6 +138,8 @@ impl Stamp {
             out.extend(sent);
         }
         out.extend(tag.to_be_bytes());
+        out.extend(ports.as_flattened());
+        out.extend(sent);
         let balance = out.len();
         out.extend([0; BALANCE]);
         out.extend(&self.contact);

@@ -3,8 +3,9 @@
 use anabranch_prefixes::Family;
 
 use crate::checksum::checksum;
-use crate::ip::{Packet, UDP};
-use crate::probe::{Probe, Seen, Stamp, TAG, icmp_of, restore_time};
+use crate::ip::Packet;
+use crate::probe::{Probe, Seen, Stamp, icmp_of};
+use crate::quote::{Quoted, see, word};
 
 /// MPLS label stack entries that a reply can show.
 pub const MAX_LABELS: usize = 8;
@@ -43,17 +44,6 @@ pub struct Reply {
     pub quoted: Quoted,
     /// The MPLS label stack that the probe had, outermost first.
     pub labels: Labels,
-}
-
-/// What an error quotes of a probe's IP header.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Quoted {
-    /// The TTL that was left.
-    pub ttl: u8,
-    /// The type of service, or traffic class.
-    pub tos: u8,
-    /// The packet's length as its header has it, in bytes.
-    pub length: u16,
 }
 
 /// Entries of an MPLS label stack (RFC 3032): label, traffic class, bottom of stack, TTL.
@@ -103,8 +93,8 @@ impl Stamp {
                 )
             }
             (Family::V4, 3 | 11) | (Family::V6, 1 | 3) => {
-                let (probe, seen, quoted) =
-                    self.read_quote(family, &message[ICMP_HEADER..], packet.destination())?;
+                let quote = &message[ICMP_HEADER..];
+                let (probe, seen, quoted) = self.find_quote(family, quote, packet.destination())?;
                 (probe, seen, quoted, read_labels(family, message))
             }
             _ => return None,
@@ -138,63 +128,6 @@ impl Stamp {
             sent: word(message, 6)?,
         })
     }
-
-    /// The probe that an error quotes, of which it may have cut off the end; it was sent from `own`,
-    /// whatever a translator made of that.
-    fn read_quote(&self, family: Family, quote: &[u8], own: u128) -> Option<(Probe, Seen, Quoted)> {
-        let packet = Packet::parse_head(quote).filter(|packet| packet.family() == family)?;
-        let transport = packet.payload();
-        let length = packet.length();
-        let (protocol, claimed) = (packet.protocol(), word(transport, 6)?);
-        let behind = usize::from(length).checked_sub(packet.header_len() + ICMP_HEADER)?;
-        let mut probe = Probe {
-            family,
-            destination: packet.destination(),
-            protocol,
-            source_port: word(transport, 0)?,
-            destination_port: word(transport, 2)?,
-            ttl: 0,
-            sent: claimed,
-        };
-        if protocol == UDP {
-            let length = usize::from(word(transport, 4)?);
-            probe.ttl = self.ttl_of(length.checked_sub(ICMP_HEADER)?)?;
-            if packet.source() != own {
-                probe.sent = restore_time(claimed, family, packet.source(), own);
-            }
-        } else if protocol == icmp_of(family) {
-            probe.source_port = word(transport, 4)?;
-            probe.destination_port = 0;
-            probe.ttl = self.ttl_of(behind)?;
-        } else {
-            return None;
-        }
-        let identification = (family == Family::V4).then(|| packet.identification());
-        let quoted = Quoted {
-            ttl: packet.ttl(),
-            tos: packet.tos(),
-            length,
-        };
-        Some((
-            probe,
-            see(&transport[ICMP_HEADER..], identification),
-            quoted,
-        ))
-    }
-}
-
-/// What is seen of a tag at the head of a payload, or else in an identification.
-fn see(payload: &[u8], identification: Option<u16>) -> Seen {
-    match (payload.first_chunk::<TAG>(), identification) {
-        (Some(tag), _) => Seen::Tag(u64::from_be_bytes(*tag)),
-        (None, Some(identification)) => Seen::Identification(identification),
-        (None, None) => Seen::Nothing,
-    }
-}
-
-fn word(bytes: &[u8], at: usize) -> Option<u16> {
-    let word = bytes.get(at..)?.first_chunk()?;
-    Some(u16::from_be_bytes(*word))
 }
 
 /// The MPLS label stack behind the quote of an error (RFC 4884, RFC 4950), also where a router does
@@ -232,14 +165,15 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::ip::Header;
+    use crate::ip::{Header, UDP};
     use crate::probe::tests::probes;
+    use crate::quote::Rewritten;
 
     const OWN: u128 = 7;
 
     /// An error about a probe's packet, as a router of its family sends it.
     fn error(probe: &[u8], kind: u8, quote: usize, extension: &[u8]) -> Vec<u8> {
-        let family = Packet::parse(probe).unwrap().family();
+        let family = Packet::parse_head(probe).unwrap().family();
         let mut message = vec![kind, 0, 0, 0, 0, 0, 0, 0];
         message.extend(&probe[..quote.min(probe.len())]);
         if !extension.is_empty() {
@@ -303,6 +237,46 @@ mod tests {
                 prop_assert_eq!(reply.quoted.ttl, probe.ttl);
                 prop_assert_eq!(usize::from(reply.quoted.length), bytes.len());
             }
+        }
+
+        #[test]
+        fn a_quote_names_its_probe_behind_what_is_left_of_a_vlan_tag_or_labels(
+            probe in probes(), leftover in proptest::collection::vec(any::<[u8; 4]>(), 0..3),
+            padding in 0usize..99
+        ) {
+            let bytes = sent(&probe);
+            let quote = [leftover.as_flattened(), &bytes, &vec![0; padding]].concat();
+            let message = [&[time_exceeded(probe.family), 0, 0, 0, 0, 0, 0, 0][..], &quote].concat();
+            let reply = read(&packet(probe.family, message)).unwrap();
+            prop_assert_eq!(reply.probe, probe);
+            prop_assert!(stamp().vouches_for(&reply.probe, reply.seen));
+            prop_assert_eq!(reply.quoted.rewritten, Rewritten::default());
+        }
+
+        #[test]
+        fn a_quote_names_its_probe_and_tells_what_a_translator_has_rewritten(
+            probe in probes(), source in any::<bool>(), ports in any::<bool>(),
+            identification in any::<bool>(), checksum in any::<bool>()
+        ) {
+            let (v4, udp) = (probe.family == Family::V4, probe.protocol == UDP);
+            let bytes = sent(&probe);
+            let header = bytes.len() - Packet::parse(&bytes).unwrap().payload().len();
+            let mut quote = bytes.clone();
+            let fields = [
+                (Rewritten::SOURCE, source, if v4 { 15 } else { 23 }),
+                (Rewritten::PORTS, ports, header + if udp { 1 } else { 5 }),
+                (Rewritten::IDENTIFICATION, identification && v4, 5),
+                (Rewritten::CHECKSUM, checksum, header + if udp { 7 } else { 3 }),
+            ];
+            let mut expected = Rewritten::default();
+            for (field, is_rewritten, place) in fields {
+                expected = expected.with(field, is_rewritten);
+                quote[place] ^= u8::from(is_rewritten);
+            }
+            let reply = read(&error(&quote, time_exceeded(probe.family), 999, &[])).unwrap();
+            prop_assert_eq!(reply.probe, probe);
+            prop_assert!(stamp().vouches_for(&reply.probe, reply.seen));
+            prop_assert_eq!(reply.quoted.rewritten, expected);
         }
 
         #[test]

@@ -1,0 +1,157 @@
+//! Quotes: what an ICMP error shows of the packet that it is about.
+
+use anabranch_prefixes::Family;
+
+use crate::ip::{Packet, UDP};
+use crate::probe::{COPY, Probe, Seen, Stamp, TAG, icmp_of, restore_time};
+
+/// The header of UDP, and of an ICMP echo, in bytes.
+const TRANSPORT: usize = 8;
+/// Where the quoted packet may begin: routers leave the end of an Ethernet header with a VLAN tag
+/// in front of it, or entries of an MPLS label stack.
+const QUOTE_STARTS: [usize; 3] = [0, 4, 8];
+
+/// What an error quotes of a probe's headers, beside what tells the probe.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Quoted {
+    /// The TTL that was left.
+    pub ttl: u8,
+    /// The type of service, or traffic class.
+    pub tos: u8,
+    /// The packet's length as its header has it, in bytes.
+    pub length: u16,
+    /// What is not as it was sent.
+    pub rewritten: Rewritten,
+}
+
+/// What the header of a quoted probe has that is not as it was sent: a translator on the way has
+/// rewritten it, and did not put it back in the quote.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Rewritten(u8);
+
+impl Rewritten {
+    /// The source address.
+    pub const SOURCE: Self = Self(1);
+    /// A port, or the ICMP identifier.
+    pub const PORTS: Self = Self(2);
+    /// The checksum of UDP or ICMP.
+    pub const CHECKSUM: Self = Self(4);
+    /// The IPv4 identification.
+    pub const IDENTIFICATION: Self = Self(8);
+
+    /// These, and others if they are rewritten.
+    #[must_use]
+    pub const fn with(self, others: Self, are_rewritten: bool) -> Self {
+        Self(self.0 | if are_rewritten { others.0 } else { 0 })
+    }
+
+    /// The sum of what is rewritten: 1 the source address, 2 ports or identifier, 4 the checksum,
+    /// 8 the identification.
+    #[must_use]
+    pub const fn bits(self) -> u8 {
+        self.0
+    }
+}
+
+impl Stamp {
+    /// The probe that an error quotes, perhaps behind what a router left of lower layers: the first
+    /// whose tag is right, else the first that could be one.
+    pub(crate) fn find_quote(&self, family: Family, quote: &[u8], own: u128) -> Option<Claim> {
+        let mut claims = QUOTE_STARTS
+            .into_iter()
+            .filter_map(|start| self.read_quote(family, quote.get(start..)?, own));
+        let first = claims.next()?;
+        let is_ours = |(probe, seen, _): &Claim| self.vouches_for(probe, *seen);
+        if is_ours(&first) {
+            return Some(first);
+        }
+        Some(claims.find(is_ours).unwrap_or(first))
+    }
+
+    /// The probe that a quote shows, of which the end may be cut off; it was sent from `own`,
+    /// whatever a translator made of that.
+    fn read_quote(&self, family: Family, quote: &[u8], own: u128) -> Option<Claim> {
+        let packet = Packet::parse_head(quote).filter(|packet| packet.family() == family)?;
+        let transport = packet.payload();
+        let (protocol, length) = (packet.protocol(), packet.length());
+        let behind = usize::from(length).checked_sub(packet.header_len() + TRANSPORT)?;
+        let mut probe = Probe {
+            family,
+            destination: packet.destination(),
+            protocol,
+            source_port: word(transport, 0)?,
+            destination_port: word(transport, 2)?,
+            ttl: 0,
+            sent: word(transport, 6)?,
+        };
+        let checksum;
+        if protocol == UDP {
+            let length = usize::from(word(transport, 4)?);
+            probe.ttl = self.ttl_of(length.checked_sub(TRANSPORT)?)?;
+            checksum = probe.sent;
+            if packet.source() != own {
+                probe.sent = restore_time(checksum, family, packet.source(), own);
+            }
+        } else if protocol == icmp_of(family) {
+            checksum = probe.destination_port;
+            probe.source_port = word(transport, 4)?;
+            probe.destination_port = 0;
+            probe.ttl = self.ttl_of(behind)?;
+        } else {
+            return None;
+        }
+        let payload = &transport[TRANSPORT..];
+        let mut rewritten = Rewritten::default().with(Rewritten::SOURCE, packet.source() != own);
+        if let Some(copy) = payload.get(TAG..TAG + COPY) {
+            let quoted = probe;
+            probe = with_copy(quoted, copy)?;
+            let ports = |probe: &Probe| (probe.source_port, probe.destination_port);
+            let as_sent = match protocol {
+                UDP => probe.sent,
+                _ => probe.source_port,
+            };
+            rewritten = rewritten
+                .with(Rewritten::PORTS, ports(&quoted) != ports(&probe))
+                .with(Rewritten::CHECKSUM, checksum != as_sent);
+        }
+        let identification = (family == Family::V4).then(|| packet.identification());
+        let seen = see(payload, identification);
+        if let (Seen::Tag(tag), Some(identification)) = (seen, identification) {
+            rewritten = rewritten.with(Rewritten::IDENTIFICATION, identification != tag as u16);
+        }
+        let quoted = Quoted {
+            ttl: packet.ttl(),
+            tos: packet.tos(),
+            length,
+            rewritten,
+        };
+        Some((probe, seen, quoted))
+    }
+}
+
+/// A probe that a quote claims to show, what it shows of the tag, and of the headers.
+pub(crate) type Claim = (Probe, Seen, Quoted);
+
+/// A probe with the ports and the time that its payload repeats.
+fn with_copy(probe: Probe, copy: &[u8]) -> Option<Probe> {
+    Some(Probe {
+        source_port: word(copy, 0)?,
+        destination_port: word(copy, 2)?,
+        sent: word(copy, 4)?,
+        ..probe
+    })
+}
+
+/// What is seen of a tag at the head of a payload, or else in an identification.
+pub(crate) fn see(payload: &[u8], identification: Option<u16>) -> Seen {
+    match (payload.first_chunk::<TAG>(), identification) {
+        (Some(tag), _) => Seen::Tag(u64::from_be_bytes(*tag)),
+        (None, Some(identification)) => Seen::Identification(identification),
+        (None, None) => Seen::Nothing,
+    }
+}
+
+pub(crate) fn word(bytes: &[u8], at: usize) -> Option<u16> {
+    let word = bytes.get(at..)?.first_chunk()?;
+    Some(u16::from_be_bytes(*word))
+}
