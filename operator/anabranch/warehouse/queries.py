@@ -51,6 +51,10 @@ class Replies:
 
     Only time exceeded, not from the prefix that is probed, and with ``drop_private``
     not from private addresses, which are others' in other places.
+
+    Nor what quotes TTL 0: the router at that hop forwarded the probe instead of
+    replying, and the next one replies in its place (Augustin et al., "Avoiding
+    traceroute anomalies with Paris traceroute", IMC 2006).
     """
 
     drop_private: bool
@@ -62,6 +66,7 @@ class Replies:
             "(reply_protocol = 1 AND reply_icmp_type = 11 "
             "OR reply_protocol = 58 AND reply_icmp_type = 3)",
             "destination_prefix_reply = 0",
+            "quoted_ttl > 0",
         ]
         if self.drop_private:
             conditions += (
@@ -75,33 +80,16 @@ class Replies:
         return " AND ".join(conditions)
 
     def choose(self, source: str, piece: Piece = WHOLE) -> str:
-        """The rows of a source that count.
-
-        Columns: prefix_index, flow, ttl, round, addr, and quoted_ttl.
-        """
+        """The rows of a source that count: prefix_index, flow, ttl, round and addr."""
         return (
             "SELECT prefix_index, flow, probe_ttl AS ttl, round, "
-            f"reply_src_addr AS addr, quoted_ttl FROM {source} "
+            f"reply_src_addr AS addr FROM {source} "
             f"WHERE {piece.condition} AND {self.condition}"
         )
 
 
 def _mapped(address: str) -> str:
     return f"unhex('{'0' * 20}ffff{address}')"
-
-
-def _drop_forwarded(replies: str) -> str:
-    """Replies in the place of those that send them.
-
-    A router that forwards at TTL 0 has the next one reply, which quotes TTL 0 then, and
-    shows at two TTLs (Augustin et al., "Avoiding traceroute anomalies with Paris
-    traceroute", IMC 2006). A router that quotes TTL 0 always does so by habit.
-    """
-    both = "min(quoted_ttl) = 0 AND max(quoted_ttl) > 0"
-    forwarded = f"SELECT addr FROM ({replies}) GROUP BY addr HAVING {both}"
-    return (
-        f"SELECT * FROM ({replies}) WHERE quoted_ttl > 0 OR addr NOT IN ({forwarded})"
-    )
 
 
 def find_prefixes(replies: str) -> str:
@@ -116,7 +104,7 @@ def find_prefixes(replies: str) -> str:
         FROM (
             SELECT prefix_index, count() AS heard, arrayUniq(groupArray(ttl)) AS ttls,
                 arrayUniq(groupArray(cityHash64(addr))) AS addrs
-            FROM ({_drop_forwarded(replies)})
+            FROM ({replies})
             GROUP BY prefix_index, flow
         )
         GROUP BY prefix_index
@@ -152,7 +140,7 @@ def find_links(replies: str, earlier: str | None, prefixes: str) -> str:
             FROM (
                 SELECT prefix_index, flow::UInt64 * 256 + ttl AS hop, round, addr,
                     is_new
-                FROM ({_drop_forwarded(rows)})
+                FROM ({rows})
                 WHERE prefix_index NOT IN ({amplified})
             )
             WINDOW w AS (

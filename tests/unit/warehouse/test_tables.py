@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    import pyarrow as pa
+
     from anabranch.store.s3 import S3Store
     from anabranch.warehouse.server import ServerEngine
     from clickhouseserver import Server
