@@ -12,12 +12,15 @@ HELM_DOCS := $$($(BINARY) helm-docs) --chart-search-root charts --sort-values-or
     --log-level warning
 # Of Go, for tests.
 PROGRAMS := apiserver helm kube prometheus promtool verdicts versitygw
+# What is measured: by scripts, and of the engine's crates by cargo.
+BENCHES := targetlist prober rounds clickhouse survey cluster scale
+ENGINE_BENCHES := answer packets draw
 # Which cluster of this machine, and how many nodes it has.
 NUMBER := 0
 NODES := 2
 
-.PHONY: setup lint test test-local test-engine test-cluster survival statistics demo demo-k8s bench crds chart wheels \
-    images cluster-up cluster-down
+.PHONY: setup lint test test-local test-engine test-cluster survival statistics demo demo-k8s crds chart wheels \
+    images cluster-up cluster-down bench bench-setup $(BENCHES:%=bench-%) $(ENGINE_BENCHES:%=bench-%)
 
 setup: $(filter build/%,$(UV))
 	@mkdir -p build
@@ -91,18 +94,20 @@ demo-k8s: demo cluster-up
 	$(BINARY) helm >/dev/null
 	PYTHONPATH=tests $(RUN)python -m devcluster.demo --number $(NUMBER)
 
-bench: images
+# Each by its name, such as make bench-prober; the figures are in docs/benchmarks.md.
+bench: $(BENCHES:%=bench-%) $(ENGINE_BENCHES:%=bench-%)
+
+$(BENCHES:%=bench-%): bench-%: bench-setup
+	$(RUN)python tests/bench/$*.py
+
+$(ENGINE_BENCHES:%=bench-%): bench-%: bench-setup
+	cd $(ENGINE) && $(CARGO) bench --locked --bench $*
+
+bench-cluster: images
+
+bench-setup: setup
+	@sh .ci/prerequisites tests
 	$(UV) sync --quiet --locked --all-extras --group bench
-	$(RUN)python tests/bench/targetlist.py
-	$(RUN)python tests/bench/prober.py
-	$(RUN)python tests/bench/rounds.py
-	$(RUN)python tests/bench/clickhouse.py
-	$(RUN)python tests/bench/survey.py
-	$(RUN)python tests/bench/cluster.py
-	$(RUN)python tests/bench/scale.py
-	cd $(ENGINE) && $(CARGO) bench --locked --package anabranch-fakeroute --bench answer
-	cd $(ENGINE) && $(CARGO) bench --locked --package anabranch-simulator --bench packets
-	cd $(ENGINE) && $(CARGO) bench --locked --package anabranch-plan --bench draw
 
 EXPORT := $(UV) export --quiet --locked --no-dev
 EXTRAS_operator := --extra engine --extra operator --extra warehouse

@@ -1,6 +1,6 @@
 """How soon the operator handles an event, and what it takes, with many agents.
 
-    .venv/bin/python tests/bench/scale.py
+    make bench-scale
 
 A real API server and a real store; a hundred measurements of ten of a thousand agents.
 Jobs, agents and pods are played: what they would put is put, and said to be done. An
