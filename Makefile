@@ -62,7 +62,9 @@ test-local: test-engine
 
 test-engine: setup
 	@sh .ci/prerequisites tests
+	@sh .ci/dependencies restore debug
 	cd $(ENGINE) && $(CARGO) test --locked
+	@sh .ci/dependencies keep debug
 
 test-cluster: images
 	$(BINARY) $(PROGRAMS) pause >/dev/null

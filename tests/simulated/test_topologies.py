@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import subprocess
 from typing import TYPE_CHECKING
 
 import pyarrow.parquet as pq
@@ -109,6 +110,40 @@ def test_the_truth_is_what_the_file_says(tmp_path: Path) -> None:
     assert tuple(diamond.values()) == ("240.0.1.0", "240.0.4.0", 4, 3)
     crossed = world.links(layers.destination(0), [ports(40000, n) for n in range(200)])
     assert crossed == links
+
+
+FAKEROUTE = """127.0.0.1 10.0.0.1
+
+10.0.0.1 10.1.2.3
+10.0.0.1 10.1.2.4
+
+10.1.2.3 127.1.1.6
+10.1.2.4 127.1.1.6"""
+
+
+def test_a_file_of_fakeroutes_users_leads_to_an_address_that_is_told(
+    tmp_path: Path,
+) -> None:
+    """Their destinations are loopback addresses, which nobody can send to."""
+    file = tmp_path / "2-paths"
+    file.write_text(FAKEROUTE)
+    world = World(0, 0, topologies=(file,))
+    script = 'scamper -O json -c "tracelb -P udp-dport -w 1" -i $ANABRANCH_DESTINATIONS'
+    done = subprocess.run(
+        [*world.command, "sh", "-c", script],
+        capture_output=True,
+        check=True,
+        text=True,
+    )
+    assert "nothing can be sent to its destination 127.1.1.6; probe 198.19.255.1" in (
+        done.stderr
+    )
+    (traced,) = (
+        json.loads(line) for line in done.stdout.splitlines() if "tracelb" in line
+    )
+    hops = [link for node in traced["nodes"] for hop in node["links"] for link in hop]
+    assert traced["dst"] == "198.19.255.1"
+    assert {link["addr"] for link in hops} == {"10.1.2.3", "10.1.2.4", traced["dst"]}
 
 
 def test_traceroute_sees_a_path_to_a_topologys_destination(tmp_path: Path) -> None:

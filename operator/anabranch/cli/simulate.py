@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +12,9 @@ if TYPE_CHECKING:
     from anabranch_engine import Simulation
 
     from anabranch.cli.command import Commands
+
+DESTINATIONS = "ANABRANCH_DESTINATIONS"
+"""Has the destinations of topology files, in their order, with blanks between."""
 
 
 def add_parser(commands: Commands) -> None:
@@ -64,7 +68,8 @@ def add_simulation_arguments(parser: argparse.ArgumentParser) -> None:
         default=[],
         type=Path,
         metavar="FILE",
-        help="a list of links from 127.0.0.1 to a destination; can be repeated",
+        help="a list of links from a vantage point to a destination, as Fakeroute has "
+        f"it; can be repeated. {DESTINATIONS} tells the command the destinations",
     )
     parser.add_argument("--vantage-points", type=_read_number, default=1, metavar="K")
     parser.add_argument(
@@ -121,6 +126,7 @@ def run(chosen: argparse.Namespace) -> int:
     except OSError as error:
         print(f"anabranch: can't write to {chosen.truth}: {error}", file=sys.stderr)
         return 1
+    _tell_destinations(chosen.topology, simulation)
     try:
         code, received, replies, lost = simulation.run(
             chosen.command, namespaces=chosen.attach
@@ -142,6 +148,20 @@ def run(chosen: argparse.Namespace) -> int:
             file=sys.stderr,
         )
     return code
+
+
+def _tell_destinations(files: list[Path], simulation: Simulation) -> None:
+    """Tells people and the command where the topologies lead."""
+    for file, (drawn, routed) in zip(files, simulation.destinations, strict=True):
+        if drawn != routed:
+            print(
+                f"anabranch: {file}: nothing can be sent to its destination {drawn}; "
+                f"probe {routed} instead",
+                file=sys.stderr,
+            )
+    if files:
+        routed_to = " ".join(str(routed) for _, routed in simulation.destinations)
+        os.environ[DESTINATIONS] = routed_to
 
 
 def _choose_number(given: int | None, usual: int, topologies: list[Path]) -> int:

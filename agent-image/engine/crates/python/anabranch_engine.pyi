@@ -163,6 +163,15 @@ class Simulation:
             value that it can't have, or a topology file is not one, with its line.
         """
 
+    @property
+    def destinations(
+        self,
+    ) -> list[tuple[IPv4Address | IPv6Address, IPv4Address | IPv6Address]]:
+        """Of each topology file, the destination as drawn, and as it can be probed.
+
+        They differ where a vantage point can't send to the first, as to 127.1.1.6.
+        """
+
     @staticmethod
     def switches() -> list[tuple[str, str, float, float]]:
         """All switches: name, help, value by default, and where everything is hard."""

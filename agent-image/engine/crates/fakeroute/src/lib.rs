@@ -5,6 +5,7 @@ pub mod graph;
 pub mod internet;
 pub mod laboratory;
 pub mod level;
+pub mod links;
 pub mod network;
 pub mod packet;
 pub mod quote;

@@ -1,21 +1,13 @@
-//! Topology files: one graph from the vantage points to one destination.
-//!
-//! The format is Fakeroute's list of links (<https://github.com/dioptra-io/fakeroute>), a line for
-//! each, `near far`, that begins at `127.0.0.1` (`::1` for IPv6) and ends at the destination. A third
-//! word, the weight, makes a link that much likelier than its neighbours; lines that begin with `#`
-//! are comments. The older format of libparistraceroute, in which `start` and `end` stand for what
-//! is before the first router and behind the destination, is read too.
+//! Topologies: one graph from the vantage points to one destination.
 
-use std::collections::{BTreeMap, HashMap};
-use std::fmt;
+use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 
 use anabranch_prefixes::Family;
 
 use crate::graph::{Graph, Vertex};
+use crate::links::{self, End, TopologyError};
 
-/// The heaviest weight of a link.
-pub const MAX_WEIGHT: u32 = 1_000;
 /// The most links on a path: a TTL reaches no further.
 pub const MAX_LENGTH: u32 = 255;
 
@@ -32,42 +24,15 @@ pub struct Topology {
     before: Vec<Vertex>,
 }
 
-/// What is wrong with a topology file, and how to mend it.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub struct TopologyError {
-    /// The line, from 1; none where it is about all of it.
-    pub line: Option<usize>,
-    /// The reason with the remedy.
-    pub reason: String,
-}
-
-impl fmt::Display for TopologyError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.line {
-            Some(line) => write!(f, "line {line}: {}", self.reason),
-            None => f.write_str(&self.reason),
-        }
-    }
-}
-
-/// An end of a link.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-enum End {
-    /// The vantage points.
-    Source,
-    /// An interface.
-    At(IpAddr),
-}
-
 impl Topology {
     /// Reads a topology file.
     ///
     /// # Errors
-    /// When a line is no link, or the links are not a graph without loops from `127.0.0.1` or `::1`
-    /// to one destination.
+    /// When a line is no link, or the links are not a graph without loops from the vantage points to
+    /// one destination.
     pub fn read(text: &str) -> Result<Self, TopologyError> {
-        let links = read_links(text)?;
-        let ends = sort(&links)?;
+        let links = links::read(text)?;
+        let ends = links::sort(&links)?;
         let numbers: HashMap<End, Vertex> =
             ends.iter().zip(0..).map(|(end, i)| (*end, i)).collect();
         let mut next_hops = vec![Vec::new(); ends.len()];
@@ -178,6 +143,36 @@ impl Topologies {
         Ok(Self { all, places })
     }
 
+    /// Gives destinations that vantage points have no route to, as loopback addresses, addresses of
+    /// the simulated space that no other interface has.
+    ///
+    /// # Panics
+    /// Never: there are more addresses than interfaces.
+    #[must_use]
+    pub fn route_destinations(
+        mut all: Vec<Topology>,
+        is_routable: impl Fn(Family, u128) -> bool,
+    ) -> Vec<Topology> {
+        let mut taken: HashSet<(Family, u128)> = all
+            .iter()
+            .flat_map(|topology| {
+                let addresses = topology.addresses.iter();
+                addresses.map(|address| (topology.family, *address))
+            })
+            .collect();
+        for topology in &mut all {
+            let family = topology.family;
+            let place = topology.destination() as usize;
+            if is_routable(family, topology.addresses[place]) {
+                continue;
+            }
+            let mut spare = (1..).map(|i| (family, first_spare(family) + i));
+            let given = spare.find(|key| taken.insert(*key));
+            topology.addresses[place] = given.expect("an address").1;
+        }
+        all
+    }
+
     /// All of them, in their order.
     #[must_use]
     pub fn all(&self) -> &[Topology] {
@@ -201,128 +196,12 @@ impl Topologies {
     }
 }
 
-struct Link {
-    near: End,
-    far: End,
-    weight: u32,
-}
-
-fn read_links(text: &str) -> Result<Vec<Link>, TopologyError> {
-    let mut links = Vec::new();
-    let mut seen: BTreeMap<(End, End), usize> = BTreeMap::new();
-    let mut v6 = None;
-    for (i, line) in text.lines().enumerate() {
-        let refuse = |reason| {
-            Err(TopologyError {
-                line: Some(i + 1),
-                reason,
-            })
-        };
-        let words: Vec<&str> = line.split_whitespace().collect();
-        let (near, far, weight) = match words[..] {
-            [first, ..] if first.starts_with('#') => continue,
-            [] | [_, "end"] => continue,
-            [near, far] => (near, far, "1"),
-            [near, far, weight] => (near, far, weight),
-            _ => return refuse("write a link as `near far`, or `near far weight`".to_owned()),
-        };
-        let Ok(weight @ 1..=MAX_WEIGHT) = weight.parse() else {
-            return refuse(format!(
-                "the weight {weight:?} must be a whole number from 1 to {MAX_WEIGHT}"
-            ));
-        };
-        let (near, far) = match (read_end(near), read_end(far)) {
-            (Ok(near), Ok(far)) => (near, far),
-            (Err(reason), _) | (_, Err(reason)) => return refuse(reason),
-        };
-        if near == End::Source && !links.is_empty() {
-            return refuse("a vantage point has one first router, in the first line".to_owned());
-        }
-        if far == End::Source {
-            return refuse("nothing leads to the vantage points; links begin there".to_owned());
-        }
-        for end in [near, far] {
-            if let End::At(address) = end
-                && *v6.get_or_insert(address.is_ipv6()) != address.is_ipv6()
-            {
-                return refuse("IPv4 and IPv6 do not mix; write a file for each".to_owned());
-            }
-        }
-        if let Some(earlier) = seen.insert((near, far), i + 1) {
-            return refuse(format!(
-                "line {earlier} has this link already; give it a weight if it is to be likelier"
-            ));
-        }
-        links.push(Link { near, far, weight });
-    }
-    Ok(links)
-}
-
-fn read_end(word: &str) -> Result<End, String> {
-    if word == "start" {
-        return Ok(End::Source);
-    }
-    match word.parse::<IpAddr>() {
-        Ok(address) if address.is_loopback() => Ok(End::Source),
-        Ok(address) if address.is_multicast() || address.is_unspecified() => Err(format!(
-            "no interface can have the address {address}; write a unicast address"
-        )),
-        Ok(address) => Ok(End::At(address)),
-        Err(_) => Err(format!(
-            "{word:?} is no address; write one such as 240.0.0.1, or 127.0.0.1 for the vantage points"
-        )),
-    }
-}
-
-/// The ends of links, each after all that lead to it: the vantage points first, the destination last.
-fn sort(links: &[Link]) -> Result<Vec<End>, TopologyError> {
-    let refuse = |reason| Err(TopologyError { line: None, reason });
-    let mut next_hops: BTreeMap<End, Vec<End>> = BTreeMap::new();
-    let mut waits_for: BTreeMap<End, usize> = BTreeMap::new();
-    for link in links {
-        next_hops.entry(link.near).or_default().push(link.far);
-        next_hops.entry(link.far).or_default();
-        *waits_for.entry(link.far).or_default() += 1;
-    }
-    if links.first().is_none_or(|link| link.near != End::Source) {
-        return refuse("the first link must begin at 127.0.0.1, or ::1 for IPv6".to_owned());
-    }
-    if let Some(End::At(stray)) = next_hops
-        .keys()
-        .find(|end| **end != End::Source && !waits_for.contains_key(end))
-    {
-        return refuse(format!(
-            "no link leads to {stray}; add one, or leave it out"
-        ));
-    }
-    let last: Vec<&End> = (next_hops.iter())
-        .filter_map(|(end, next)| next.is_empty().then_some(end))
-        .collect();
-    if let [End::At(one), End::At(other), ..] = last[..] {
-        return refuse(format!(
-            "no link begins at {one} nor at {other}; only the destination may be last: write a file \
-             for each destination"
-        ));
-    }
-    let mut sorted = vec![End::Source];
-    let mut place = 0;
-    while let Some(end) = sorted.get(place).copied() {
-        place += 1;
-        for next in &next_hops[&end] {
-            if let Some(count) = waits_for.get_mut(next) {
-                *count -= 1;
-                if *count == 0 {
-                    waits_for.remove(next);
-                    sorted.push(*next);
-                }
-            }
-        }
-    }
-    match waits_for.first_key_value() {
-        Some((End::At(address), _)) => refuse(format!(
-            "links lead in a circle before {address}, or through it; leave one of them out"
-        )),
-        _ => Ok(sorted),
+/// Where addresses for destinations begin that vantage points can't send to: 198.19.255.0 and
+/// `3fff:ffd::`.
+const fn first_spare(family: Family) -> u128 {
+    match family {
+        Family::V4 => 0xc613_ff00,
+        Family::V6 => 0x3fff_0ffd << 96,
     }
 }
 
@@ -355,6 +234,37 @@ mod tests {
     }
 
     #[test]
+    fn the_first_left_side_alone_is_the_source() {
+        let fakeroute = "\u{feff}127.0.0.1 10.0.0.1\r\n\r\n10.0.0.1 10.1.2.3\r\n10.0.0.1 127.0.0.9\r\n\
+                         \r\n10.1.2.3 127.1.1.6 \r\n127.0.0.9 127.1.1.6";
+        let topology = Topology::read(fakeroute).unwrap();
+        assert_eq!(topology.address(topology.destination()), 0x7f01_0106);
+        let own = Topology::read("192.168.1.1 10.0.0.1\n10.0.0.1 10.0.0.2").unwrap();
+        assert_eq!((own.address(1), own.destination()), (0x0a00_0001, 2));
+    }
+
+    #[test]
+    fn a_destination_that_nobody_can_send_to_gets_an_address() {
+        let all = [
+            "127.0.0.1 198.19.255.1\n198.19.255.1 127.1.1.6",
+            "127.0.0.1 10.0.0.1\n10.0.0.1 127.1.1.6",
+            "::1 3fff::1\n3fff::1 ::2",
+        ];
+        let all = all.map(|text| Topology::read(text).unwrap()).to_vec();
+        let is_routable = |family, address: u128| match family {
+            Family::V4 => address >> 24 != 127,
+            Family::V6 => address >> 96 != 0,
+        };
+        let routed = Topologies::route_destinations(all, is_routable);
+        let given: Vec<u128> = routed
+            .iter()
+            .map(|topology| topology.address(topology.destination()))
+            .collect();
+        assert_eq!(given, [0xc613_ff02, 0xc613_ff03, 0x3fff_0ffd << 96 | 1]);
+        assert!(Topologies::new(routed).is_ok());
+    }
+
+    #[test]
     fn the_older_format_and_ipv6_are_read() {
         let text = "# A DIAMOND\nstart 3fff::1\n3fff::1 3fff::2\n3fff::1 3fff::3\n3fff::2 3fff::4\n\
                     3fff::3 3fff::4\n3fff::4 end\n";
@@ -369,6 +279,7 @@ mod tests {
         assert!(refusal("127.0.0.1 1.1.1.1 0").contains("from 1 to 1000"));
         assert!(refusal("127.0.0.1 224.0.0.1").contains("unicast"));
         assert!(refusal("127.0.0.1 1.1.1.1\n1.1.1.1 127.0.0.1").contains("line 2: nothing leads"));
+        assert!(refusal("127.0.0.x 1.1.1.1").contains("line 1: \"127.0.0.x\" is no address"));
         assert!(refusal("127.0.0.1 1.1.1.1\n1.1.1.1 3fff::1").contains("do not mix"));
         let twice = "127.0.0.1 1.1.1.1\n1.1.1.1 1.1.1.2\n1.1.1.1 1.1.1.2";
         assert!(refusal(twice).contains("line 2 has this link"));
@@ -376,8 +287,9 @@ mod tests {
 
     #[test]
     fn what_is_no_graph_to_one_destination_is_refused() {
-        assert!(refusal("").contains("must begin at 127.0.0.1"));
+        assert!(refusal("# nothing").contains("there is no link"));
         assert!(refusal("1.1.1.1 1.1.1.2\nstart 1.1.1.1").contains("one first router"));
+        assert!(refusal("1.1.1.1 1.1.1.2\n1.1.1.1 1.1.1.3").contains("one first router"));
         assert!(refusal("start 1.1.1.1\n1.1.1.3 1.1.1.2\n1.1.1.1 1.1.1.2").contains("to 1.1.1.3"));
         let two = "start 1.1.1.1\n1.1.1.1 1.1.1.2\n1.1.1.1 1.1.1.3";
         assert!(refusal(two).contains("1.1.1.2 nor at 1.1.1.3"));

@@ -28,6 +28,8 @@ pub struct Simulation {
     plan: Plan,
     /// What the truth is told of; each run has its own, which it changes.
     network: Network,
+    /// Of each topology, as it is drawn and as vantage points can send to it.
+    destinations: Vec<(IpAddr, IpAddr)>,
 }
 
 #[pymethods]
@@ -63,14 +65,31 @@ impl Simulation {
                 return refuse(error.to_string());
             }
         }
-        let plan = Plan {
+        let mut plan = Plan {
             prefixes_v4,
             prefixes_v6,
-            topologies: read_topologies(&topologies)?,
+            topologies: Topologies::default(),
             vantage_points,
             seed,
             behaviour,
         };
+        let drawn = read_topologies(&topologies)?;
+        let bare = plan.build();
+        let is_routable = |family, address| {
+            let internet = bare.internet(family);
+            !internet.address(address).is_loopback() && !internet.is_home(address)
+        };
+        let routed = Topologies::route_destinations(drawn.clone(), is_routable);
+        let destinations = drawn.iter().zip(&routed).map(|(drawn, routed)| {
+            [drawn, routed].map(|topology| {
+                let internet = bare.internet(topology.family());
+                internet.address(topology.address(topology.destination()))
+            })
+        });
+        let destinations = destinations
+            .map(|[drawn, routed]| (drawn, routed))
+            .collect();
+        plan.topologies = join_topologies(&topologies, routed)?;
         let network = plan.build();
         for (family, address) in plan.topologies.addresses() {
             let internet = network.internet(family);
@@ -81,7 +100,16 @@ impl Simulation {
                 ));
             }
         }
-        Ok(Self { plan, network })
+        Ok(Self {
+            plan,
+            network,
+            destinations,
+        })
+    }
+
+    #[getter]
+    fn destinations(&self) -> Vec<(IpAddr, IpAddr)> {
+        self.destinations.clone()
     }
 
     /// Name, help, default, hostile value.
@@ -341,8 +369,8 @@ impl Simulation {
     }
 }
 
-fn read_topologies(files: &[PathBuf]) -> PyResult<Topologies> {
-    let topologies = files
+fn read_topologies(files: &[PathBuf]) -> PyResult<Vec<Topology>> {
+    files
         .iter()
         .map(|file| {
             let text = std::fs::read_to_string(file).map_err(|error| {
@@ -351,7 +379,10 @@ fn read_topologies(files: &[PathBuf]) -> PyResult<Topologies> {
             Topology::read(&text)
                 .map_err(|error| PyValueError::new_err(format!("{}: {error}", file.display())))
         })
-        .collect::<PyResult<Vec<_>>>()?;
+        .collect()
+}
+
+fn join_topologies(files: &[PathBuf], topologies: Vec<Topology>) -> PyResult<Topologies> {
     Topologies::new(topologies).map_err(|(one, other)| {
         PyValueError::new_err(format!(
             "{} and {}: the destination of one stands in the other too; give each its own",
