@@ -190,6 +190,26 @@ def test_the_digest_is_that_of_the_canonical_text() -> None:
     assert listed.digest() == f"sha256:{hashlib.sha256(text.getvalue()).hexdigest()}"
 
 
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"240.0.0.0/24,udp,2,32,6\n3fff::1,icmp6,2,32,6\n",
+        b"240.0.0.0/24,udp,2,32,6\n3fff::1,icmp6,2,32,6",
+        b"240.0.0.0/24,udp,2,32,6\r\n3fff::1,icmp6,2,32,6\r\n",
+        b"\xef\xbb\xbftarget,protocol,min_ttl,max_ttl,n_initial_flows\r\n"
+        b"240.0.0.0/24, udp, 2, 32, 6 \r\n\r\n# a comment\r\n3fff::1,icmp6,2,32,6",
+    ],
+    ids=["plain", "no last line feed", "of Windows", "of a spreadsheet"],
+)
+def test_lists_of_iris_are_read_as_their_users_have_them(content: bytes) -> None:
+    """As a program writes them, an editor or a spreadsheet."""
+    found = TargetList.read(io.BytesIO(content))
+    plain = TargetList.read(
+        io.BytesIO(b"240.0.0.0/24,udp,2,32,6\n3fff::1,icmp6,2,32,6\n")
+    )
+    assert found.digest() == plain.digest()
+
+
 def test_each_bad_line_is_told_and_nothing_is_used() -> None:
     """The first hundred by number and reason, the others by their count."""
     good, bad = ["240.0.0.0/8,udp,2,32,6"], ["240.0.0.0/8,udp,2,32"]
