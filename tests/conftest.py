@@ -7,12 +7,19 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from anabranch.store.s3 import S3Store
 from devcluster.s3 import KEY, REGION, S3, SECRET, run_s3
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+# A machine may be slow: that is no failure of what is tested.
+settings.register_profile(
+    "patient", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("patient")
 
 
 @pytest.fixture(scope="session")

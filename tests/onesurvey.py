@@ -73,7 +73,7 @@ def run_command(
         capture_output=True,
         text=True,
         check=False,
-        timeout=120,
+        timeout=600,
     )
     errors = [
         line for line in done.stderr.splitlines() if line.startswith("anabranch:")

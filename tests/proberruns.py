@@ -38,13 +38,13 @@ def probe(world: World, *commands: list[str]) -> list[dict[str, int]]:
     return statistics
 
 
-def capture(world: World, words: list[str], file: Path) -> dict[str, int]:
+def capture(world: World, words: list[str], file: Path) -> dict[str, float]:
     """The same at the first, whose packets are captured to a file."""
     script = (
         f"tcpdump --immediate-mode -U -B 65536 -i eth0 -w {file} -Q out 2>/dev/null & "
         f"sleep 1; {shlex.join(words)}; sleep 0.3; kill %1; wait"
     )
-    statistics: dict[str, int] = json.loads(world.run("bash", "-c", script))
+    statistics: dict[str, float] = json.loads(world.run("bash", "-c", script))
     return statistics
 
 

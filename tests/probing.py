@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import sys
+import time
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
@@ -38,7 +39,8 @@ def command(plan: Plan, parts: Path, **options: Any) -> list[str]:
     """What probes in a simulation: its output is the statistics as JSON.
 
     ``then`` is what is changed after the first second: rate, max_rate_per_prefix,
-    forbidden or stop, and ``begin`` has pairs of a block and a slot.
+    forbidden or stop; ``changed_at`` in the output says when the prober had taken it,
+    in seconds since 1970. ``begin`` has pairs of a block and a slot.
     """
     usual = {
         "order": "test",
@@ -62,8 +64,10 @@ def main() -> None:
     then = given.pop("then", {})
     prober = Prober(plan, parts, **given)
     signal.signal(signal.SIGTERM, lambda *_: prober.stop())
+    changed_at = 0.0
 
     def change(_: Statistics) -> None:
+        nonlocal changed_at
         for what, value in then.items():
             match what:
                 case "rate":
@@ -76,11 +80,15 @@ def main() -> None:
                     prober.stop()
                 case _:
                     raise ValueError(what)
+        changed_at = changed_at or time.time()
         then.clear()
 
     statistics = prober.run(change, 1.0)
-    told = json.dumps({name: getattr(statistics, name) for name in COUNTERS})
-    sys.stdout.write(f"{told}\n")  # at once: others may write to the same pipe
+    told = {name: getattr(statistics, name) for name in COUNTERS}
+    told["changed_at"] = changed_at
+    sys.stdout.write(
+        f"{json.dumps(told)}\n"
+    )  # at once: others may write to the same pipe
 
 
 if __name__ == "__main__":

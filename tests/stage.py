@@ -27,6 +27,7 @@ from anabranch.cluster.objects import Objects, Place
 from anabranch.manifests.labels import COMPONENT, MEASUREMENT, SELECTOR
 from anabranch.rounds.steps import Step
 from anabranch.store.keys import RunKeys
+from devcluster.process import PATIENCE
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -117,13 +118,15 @@ class Stage:
     ) -> None:
         """Waits until something holds."""
         try:
-            async with asyncio.timeout(seconds):
+            async with asyncio.timeout(PATIENCE * seconds):
                 while True:
                     if await holds():
                         return
                     await asyncio.sleep(POLL_SECONDS)
         except TimeoutError:
-            raise AssertionError(f"waited {seconds:g} s for {what}") from None
+            raise AssertionError(
+                f"waited {PATIENCE * seconds:g} s for {what}"
+            ) from None
 
     async def wait(
         self,
@@ -135,7 +138,7 @@ class Stage:
         """Waits until something holds of an object; the object then."""
         found: dict[str, Any] | None = None
         try:
-            async with asyncio.timeout(seconds):
+            async with asyncio.timeout(PATIENCE * seconds):
                 while True:
                     place = Place(kind, self.namespace, name)
                     if kind == "Agent":

@@ -51,7 +51,7 @@ class World:
         words += [f"--topology={file}" for file in self.topologies]
         return [sys.executable, "-m", "anabranch", "simulate", *words, "--"]
 
-    def run(self, *command: str, seconds: float = 120) -> str:
+    def run(self, *command: str, seconds: float = 600) -> str:
         """What a command writes, that must succeed in time."""
         done = subprocess.run(
             [*self.command, *command],

@@ -127,7 +127,7 @@ def test_the_process_leaves_the_lease_to_the_next_one(
 
             await stage.until("it to lead", leads)
             process.send_signal(signal.SIGTERM)
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(180):
                 assert await process.wait() == 0
             assert await find_holder(stage) == ""
         finally:

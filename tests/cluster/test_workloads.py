@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import time
 import urllib.request
 from functools import partial
 from string import Template
@@ -86,13 +85,11 @@ def test_a_service_is_found_by_name_from_each_node(
         wait_until("both pods to answer", partial(reaches, kubectl, pod, web), 20)
 
 
-def test_names_outside_fail_at_once(kubectl: Kubectl, web: list[str]) -> None:
-    """There is no way out, and no waiting for one."""
+def test_names_outside_are_not_known(kubectl: Kubectl, web: list[str]) -> None:
+    """There is no way out."""
     look_up = "import socket; socket.getaddrinfo('example.org', 80)"
-    begin = time.monotonic()
     with pytest.raises(RuntimeError, match="Name or service not known"):
         kubectl.run("exec", web[0], "--", "python", "-c", look_up)
-    assert time.monotonic() - begin < 5
 
 
 def test_logs_exec_and_port_forward_reach_pods(

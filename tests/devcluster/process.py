@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 STOP_SECONDS = 10.0
 _POLL_SECONDS = 0.1
+PATIENCE = 10.0
+"""How much longer than an idle machine a busy one may take."""
 
 
 @contextlib.contextmanager
@@ -48,15 +50,15 @@ def find_free_ports(count: int) -> list[int]:
 
 
 def wait_until(what: str, holds: Callable[[], bool], seconds: float) -> None:
-    """Waits until something holds.
+    """Waits until something holds, which takes an idle machine so long at most.
 
     Raises:
-        TimeoutError: When it does not in time.
+        TimeoutError: When it does not, ``PATIENCE`` times as long.
     """
-    deadline = time.monotonic() + seconds
+    deadline = time.monotonic() + PATIENCE * seconds
     while not holds():
         if time.monotonic() > deadline:
-            message = f"waited {seconds:g} s for {what}"
+            message = f"waited {PATIENCE * seconds:g} s for {what}"
             raise TimeoutError(message)
         time.sleep(_POLL_SECONDS)
 

@@ -56,7 +56,7 @@ def find_processes() -> Iterator[str]:
 
 def wait_until_as(before: dict[str, list[str]]) -> None:
     """The kernel takes a moment to remove what nobody has any more."""
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 120
     while look_around() != before:
         assert time.monotonic() < deadline, (before, look_around())
         time.sleep(0.1)
@@ -78,13 +78,13 @@ def test_nothing_is_left_when_the_simulator_is_killed(
     ready = tmp_path / "ready"
     command = ["sh", "-c", f"sleep 1234 & touch {ready}; sleep 12345"]
     simulating = subprocess.Popen([*world.command, *command])
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 120
     while not ready.exists():
         assert time.monotonic() < deadline
         time.sleep(0.05)
     assert look_around() != before
     simulating.send_signal(how)
-    assert simulating.wait(10) == -how
+    assert simulating.wait(120) == -how
     wait_until_as(before)
 
 
@@ -171,7 +171,7 @@ def test_a_million_hostile_packets_do_not_stop_it(world: World) -> None:
         capture_output=True,
         text=True,
         check=False,
-        timeout=120,
+        timeout=600,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "2 received" in done.stdout

@@ -54,7 +54,11 @@ def test_at_full_speed_each_missing_reply_is_accounted_for(tmp_path: Path) -> No
         wait_seconds=1,
     )
     done = subprocess.run(
-        [*world.command, *words], capture_output=True, text=True, check=True, timeout=60
+        [*world.command, *words],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=600,
     )
     statistics = json.loads(done.stdout)
     lost = re.search(r"it lost ([\d,]+) frames", done.stderr)
@@ -142,7 +146,7 @@ def refusal(world: World, words: list[str], before: str = "true") -> str:
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=600,
     )
     assert done.returncode != 0
     return done.stderr.splitlines()[-1]

@@ -76,7 +76,7 @@ def run(chosen: argparse.Namespace) -> int:
                 with file.open("rb") as rows:
                     shutil.copyfileobj(rows, open_stdout())
                 open_stdout().flush()
-    except (LookupError, RuntimeError) as error:
+    except (LookupError, RuntimeError, ValueError) as error:
         print(f"anabranch: {error.args[0]}", file=sys.stderr)
         return 1
     return 0

@@ -178,6 +178,7 @@ def sum_up(assignments: list[Assignment], report: Report, data: Path) -> None:
     # Extras, which other commands do without.
     from anabranch.local.display import describe_seconds  # noqa: PLC0415
     from anabranch.local.runs import open_results  # noqa: PLC0415
+    from anabranch.warehouse.damage import DamagedError  # noqa: PLC0415
 
     for agent in report.agents:
         counts = {
@@ -195,6 +196,8 @@ def sum_up(assignments: list[Assignment], report: Report, data: Path) -> None:
         if agent.probes_left:
             left = f"{agent.probes_left:,} more probes would go on"
             write(f"{agent.name}: maxRounds ended it: {left}\n")
+    if any(isinstance(agent.error, DamagedError) for agent in report.failed):
+        return
     name = assignments[0].record.measurement.metadata.name
     with open_results(data, [each.record.keys for each in assignments]) as results:
         found = results.count()

@@ -8,6 +8,7 @@ from anabranch.runs.chain import read_outcomes
 from anabranch.runs.report import Findings, read_report
 from anabranch.runs.roster import Roster
 from anabranch.store.keys import RunKeys
+from anabranch.warehouse.damage import naming_damage
 from anabranch.warehouse.results import AgentResults
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ def load(
 
     Raises:
         FileNotFoundError: When there is no such run.
+        DamagedError: When an object of it can't be used.
     """
     roster = Roster.model_validate_json(store.get(keys.roster))
     # Diamonds are put once, so not before all links are there.
@@ -34,10 +36,11 @@ def load(
     runs = [RunKeys(keys.measurement, keys.run_id, name) for name in names]
     tables.make_anew(runs)
     for run in runs:
-        steps = list(read_outcomes(store, run))
-        for number in range(len(steps)):
-            tables.load_step(store, run, steps[: number + 1])
-        if is_over:
-            AgentResults(store, tables.engine, run, store).put_diamonds(scratch)
-            tables.load_diamonds(store, run)
+        with naming_damage(store, [run]):
+            steps = list(read_outcomes(store, run))
+            for number in range(len(steps)):
+                tables.load_step(store, run, steps[: number + 1])
+            if is_over:
+                AgentResults(store, tables.engine, run, store).put_diamonds(scratch)
+                tables.load_diamonds(store, run)
         yield run.agent, len(steps)

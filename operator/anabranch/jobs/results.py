@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from anabranch.runs.report import Findings
 from anabranch.store.keys import RunKeys, SurveyKeys
+from anabranch.warehouse.damage import check_whole, naming_damage
 from anabranch.warehouse.results import NothingYetError, Results
 
 if TYPE_CHECKING:
@@ -27,8 +28,24 @@ def gather(
     agents: list[str],
     scratch: Path,
 ) -> Findings:
-    """Stores tables of what agents found, and how much it is."""
+    """Stores tables of what agents found, and how much it is.
+
+    Raises:
+        DamagedError: When an object can't be used or is missing.
+    """
     runs = [RunKeys(keys.measurement, keys.run_id, agent) for agent in agents]
+    check_whole(store, runs)
+    with naming_damage(store, runs):
+        return _gather(store, warehouse, keys, runs, scratch)
+
+
+def _gather(
+    store: Store,
+    warehouse: Warehouse,
+    keys: SurveyKeys,
+    runs: list[RunKeys],
+    scratch: Path,
+) -> Findings:
     results = Results(store, warehouse.engine, runs, scratch, store)
     tables = []
     for table in TABLES:

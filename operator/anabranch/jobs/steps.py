@@ -15,6 +15,7 @@ from anabranch.runs.record import RunRecord
 from anabranch.runs.report import ProbeCount, RefusedError
 from anabranch.runs.roster import Roster
 from anabranch.store.keys import SurveyKeys, shared_list
+from anabranch.warehouse.damage import naming_damage
 from anabranch.warehouse.job import RoundJob
 
 if TYPE_CHECKING:
@@ -65,10 +66,14 @@ class AgentJob:
         """Finds the links of a step that is probed, and plans the next one.
 
         A step that was concluded is left as it is.
+
+        Raises:
+            DamagedError: When an object of the run can't be used.
         """
-        record = RunRecord.model_validate_json(self.store.get(self.keys.run))
-        if step not in read_outcomes(self.store, self.keys):
-            self._open_round(record).conclude(step, is_last=is_last)
+        with naming_damage(self.store, [self.keys]):
+            record = RunRecord.model_validate_json(self.store.get(self.keys.run))
+            if step not in read_outcomes(self.store, self.keys):
+                self._open_round(record).conclude(step, is_last=is_last)
 
     def _open_round(self, record: RunRecord) -> RoundJob:
         return RoundJob(

@@ -14,6 +14,7 @@ from anabranch.local.assignment import find_network, start_or_resume
 from anabranch.rounds.steps import FIRST, Step
 from anabranch.rounds.targets import find_forbidden
 from anabranch.runs.chain import read_outcomes
+from anabranch.warehouse.damage import naming_damage
 from anabranch.warehouse.job import RoundJob
 from anabranch.warehouse.parts import count_parts
 
@@ -90,7 +91,8 @@ class AgentRun:
     def run(self) -> None:
         """Goes on from where the store says it is; errors are told by the progress."""
         try:
-            self._run()
+            with naming_damage(self.store, [self.assignment.record.keys]):
+                self._run()
         except BaseException as error:  # noqa: BLE001 (told by who waits for the thread)
             self.progress.error = error
             self.progress.state = State.FAILED

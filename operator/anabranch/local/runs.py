@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from anabranch.store.directory import DirectoryStore
 from anabranch.store.keys import RunKeys
+from anabranch.warehouse.damage import check_whole, naming_damage
 from anabranch.warehouse.embedded import open_embedded
 from anabranch.warehouse.results import Results
 
@@ -49,9 +50,17 @@ def find_runs(
 
 @contextmanager
 def open_results(data: Path, runs: list[RunKeys]) -> Iterator[Results]:
-    """The results of a run."""
+    """The results of a run.
+
+    Raises:
+        DamagedError: When an object of it can't be used or is missing; also from what
+            is done with the results.
+    """
+    store = DirectoryStore(data)
+    check_whole(store, runs)
     with tempfile.TemporaryDirectory() as name:
         scratch = Path(name)
         # Diamonds change as long as the run goes on.
         found = DirectoryStore(scratch)
-        yield Results(DirectoryStore(data), open_embedded(), runs, scratch, found)
+        with naming_damage(store, runs):
+            yield Results(store, open_embedded(), runs, scratch, found)

@@ -72,8 +72,30 @@ def count_parts(store: Store, keys: StepKeys) -> PartCounts:
     for key in store.list(keys.replies):
         if not key.endswith(".parquet"):
             continue  # the kernel's locks and what a kill left unfinished
-        metadata = pq.read_metadata(io.BytesIO(store.tail(key, _TAIL_BYTES)))
-        head = json.loads((metadata.metadata or {})[b"anabranch.part"])
+        head = read_head(store, key)
         probes += head["probes"]
-        replies += metadata.num_rows
+        replies += head["replies"]
     return PartCounts(probes, replies)
+
+
+def read_columns(store: Store, key: str) -> list[str]:
+    """The names of a Parquet object's columns.
+
+    Raises:
+        pyarrow.ArrowInvalid: When it is none.
+    """
+    tail = io.BytesIO(store.tail(key, _TAIL_BYTES))
+    names: list[str] = pq.read_metadata(tail).schema.to_arrow_schema().names
+    return names
+
+
+def read_head(store: Store, key: str) -> dict[str, int]:
+    """What a reply part says of itself, with how many ``replies`` it has.
+
+    Raises:
+        pyarrow.ArrowInvalid: When it is no Parquet file.
+        KeyError: When it is no reply part.
+    """
+    metadata = pq.read_metadata(io.BytesIO(store.tail(key, _TAIL_BYTES)))
+    head: dict[str, int] = json.loads((metadata.metadata or {})[b"anabranch.part"])
+    return head | {"replies": metadata.num_rows}

@@ -266,11 +266,11 @@ class Results:
         Near and far TTL and address, and how many flows were seen to pass.
 
         Raises:
-            LookupError: When there are none.
-            ValueError: When the target is neither a prefix nor ``largest``.
+            LookupError: When there are none, or the target is neither a prefix nor
+                ``largest``.
         """
         if target != "largest":
-            target = str(ip_network(target))
+            target = _read_prefix(target)
         selects = [agent.paths for agent in self.agents if "links" in agent.kinds]
         if not selects:
             raise NothingYetError("there are no links yet; let it run for a while")
@@ -330,6 +330,13 @@ _CARACAL = (
 _ADDRESSES = ("probe_src_addr", "probe_dst_addr", "reply_src_addr")
 REWRITTEN = {1: "source address", 2: "ports", 4: "checksum", 8: "identification"}
 """What each bit of a reply's ``rewritten`` stands for; ICMP's identifier is a port."""
+
+
+def _read_prefix(text: str) -> str:
+    try:
+        return str(ip_network(text))
+    except ValueError as error:
+        raise LookupError(f"{error}; name a target's prefix, or largest") from error
 
 
 def _text(column: str, *, plain: bool = True) -> str:

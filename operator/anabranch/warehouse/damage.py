@@ -1,0 +1,197 @@
+"""Objects of a run that can't be used: which one, what is wrong, and the remedy.
+
+What reads many objects at once, as SQL does, says that something is wrong with one of
+them and not with which. So where work on a run fails, its objects are looked at one by
+one; as long as nothing fails, that costs nothing.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from contextlib import contextmanager
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from anabranch.rounds.outcome import Outcome, PlanSummary
+from anabranch.runs.chain import read_outcomes
+from anabranch.runs.record import RunRecord
+from anabranch.runs.report import RefusedError
+from anabranch.warehouse.engine import QueryError
+from anabranch.warehouse.parts import (
+    count_parts,
+    find_blocks,
+    read_columns,
+    read_head,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from anabranch.rounds.steps import Step
+    from anabranch.store.keys import RunKeys
+    from anabranch.store.store import Store
+
+_PLAN = {"block", "prefix_index", "prefix", "prefix_len", "protocol", "flow_count"}
+_COLUMNS = {
+    "targets.parquet": _PLAN,
+    "*/plan.parquet": _PLAN,
+    "*/replies/*/*.parquet": {"prefix_index", "flow", "probe_ttl", "reply_src_addr"},
+    "*/prefixes/*.parquet": {"prefix_index", "has_amplification", "has_loops"},
+    "*/links/*.parquet": {"prefix_index", "near_ttl", "near_addr", "far_addr"},
+    "diamonds/*.parquet": {"prefix_index", "divergence_ttl", "convergence_ttl"},
+}
+"""Columns that Parquet objects must have, by their keys in a run."""
+_TEXTS: dict[str, Callable[[str], object]] = {
+    "run.json": RunRecord.model_validate_json,
+    "*/plan.json": lambda text: PlanSummary(**json.loads(text)),
+    "*/outcome.json": lambda text: Outcome(**json.loads(text)),
+}
+"""What reads JSON objects, by their keys in a run."""
+_SYMPTOMS = (QueryError, FileNotFoundError, ValueError, KeyError, TypeError)
+"""What is raised over objects that are damaged or gone."""
+_MADE_ANEW = ("*/prefixes/*", "*/links/*", "*/outcome.json")
+"""What a round job makes again of what else there is."""
+
+
+class DamagedError(RefusedError):
+    """An object that can't be used; the message names it and the remedy."""
+
+
+@contextmanager
+def naming_damage(store: Store, runs: Iterable[RunKeys]) -> Iterator[None]:
+    """Says which object of some runs is damaged, where what is done with them fails.
+
+    Raises:
+        DamagedError: In place of whatever was raised, if an object is damaged.
+    """
+    try:
+        yield
+    except DamagedError:
+        raise
+    except _SYMPTOMS as error:
+        for run in runs:
+            if damage := find_damage(store, run):
+                raise DamagedError(damage) from error
+        raise
+
+
+def check_whole(store: Store, runs: Iterable[RunKeys]) -> None:
+    """Sees that nothing is missing of the steps of some runs that are concluded.
+
+    Raises:
+        DamagedError: When something is, with what and the remedy.
+    """
+    for run in runs:
+        with naming_damage(store, [run]):
+            for step, outcome in read_outcomes(store, run).items():
+                if missing := _find_missing(store, run, step, outcome):
+                    raise DamagedError(missing)
+
+
+def find_damage(store: Store, run: RunKeys) -> str | None:
+    """The first object of a run that can't be used, what is wrong, and the remedy."""
+    there = set(store.list(run.root))
+    for key in (run.run, run.targets):
+        if key not in there:
+            return f"{key} is missing; {_mend(run, key)}"
+    for key in sorted(there):
+        if reason := _examine(store, key, key.removeprefix(f"{run.root}/")):
+            return f"{key} {reason}; {_mend(run, key)}"
+    return None
+
+
+def _examine(store: Store, key: str, name: str) -> str | None:
+    """What is wrong with an object, if anything is."""
+    for pattern, read in _TEXTS.items():
+        if fnmatchcase(name, pattern):
+            try:
+                read(store.get(key).decode())
+            except (ValueError, TypeError) as error:
+                return f"is not what was written ({_first_line(error)})"
+    for pattern, columns in _COLUMNS.items():
+        if fnmatchcase(name, pattern):
+            return _examine_rows(store.get(key), columns)
+    return None
+
+
+def _examine_rows(content: bytes, columns: set[str]) -> str | None:
+    if not content:
+        return "is empty"
+    try:
+        file = pq.ParquetFile(io.BytesIO(content))
+        if missing := columns - set(file.schema_arrow.names):
+            return _tell_columns(missing)
+        for batch in file.iter_batches():
+            batch.validate()
+    except (pa.ArrowException, OSError) as error:
+        return f"is damaged or cut off ({_first_line(error)})"
+    return None
+
+
+def _tell_columns(missing: set[str]) -> str:
+    return f"has other columns: {', '.join(sorted(missing))} are not there"
+
+
+def _find_missing(
+    store: Store, run: RunKeys, step: Step, outcome: Outcome
+) -> str | None:
+    """What a concluded step lacks: reply parts, or what was made of them."""
+    keys = run.step(step)
+    blocks = find_blocks(store, keys)
+    counted = count_parts(store, keys)
+    # A second agent may have put parts since; they do not count.
+    if counted.probes < outcome.probes or counted.replies < outcome.replies:
+        gap = _find_gap(store, keys.replies)
+        return (
+            f"{gap or f'the last of {keys.replies}'} is missing: the parts there have "
+            f"{counted.replies:,} of {outcome.replies:,} replies; "
+            f"{_mend(run, keys.replies)}"
+        )
+    for kind in ("prefixes", "links"):
+        folder = f"{keys.root}/{kind}"
+        there = {key.rpartition("/")[2] for key in store.list(folder)}
+        for block in blocks:
+            pieces = sum(name.startswith(f"{block:05}-") for name in there)
+            wanted = [f"{block:05}-{piece:03}.parquet" for piece in range(pieces or 1)]
+            for name in wanted:
+                key = f"{folder}/{name}"
+                if name not in there:
+                    return f"{key} is missing; {_mend(run, key)}"
+                # Where a column is not there, SQL takes it for zeros.
+                names = set(read_columns(store, key))
+                if missing := _COLUMNS[f"*/{kind}/*.parquet"] - names:
+                    return f"{key} {_tell_columns(missing)}; {_mend(run, key)}"
+    return None
+
+
+def _find_gap(store: Store, folder: str) -> str | None:
+    """The key of the first reply part that is not there, though one before it is."""
+    there = [key for key in store.list(folder) if key.endswith(".parquet")]
+    if not there:
+        return f"{folder}/{0:05}/{0:016}.parquet"
+    starts: dict[str, int] = {}
+    for key in there:
+        block, _, name = key.removeprefix(f"{folder}/").partition("/")
+        start = starts.get(block, 0)
+        if int(name.removesuffix(".parquet")) != start:
+            return f"{folder}/{block}/{start:016}.parquet"
+        starts[block] = read_head(store, key).get("end", 0)
+    return None
+
+
+def _mend(run: RunKeys, key: str) -> str:
+    """What to do about an object."""
+    name = key.removeprefix(f"{run.root}/")
+    if any(fnmatchcase(name, pattern) for pattern in _MADE_ANEW):
+        outcome = f"{run.root}/{name.partition('/')[0]}/outcome.json"
+        objects = "it" if key == outcome else f"it and {outcome}"
+        return f"remove {objects}, and run the measurement again: it is made anew"
+    return "put a whole copy of it back, or run the measurement under another runId"
+
+
+def _first_line(error: Any) -> str:
+    return str(error).partition("\n")[0]
