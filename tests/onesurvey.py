@@ -43,10 +43,14 @@ def write_table(data: Path, table: str, output_format: str, file: Path) -> None:
 
 
 def read_links(data: Path, file: Path) -> set[tuple[str, str]]:
-    """The near and far address of all links that were found."""
+    """The near and far address of all links that were found, without suspect ones."""
     write_table(data, "links", "csv", file)
     with file.open(newline="") as rows:
-        return {(row["near_addr"], row["far_addr"]) for row in csv.DictReader(rows)}
+        return {
+            (row["near_addr"], row["far_addr"])
+            for row in csv.DictReader(rows)
+            if row["is_suspect"] == "0"
+        }
 
 
 def judge(world: World, manifests: Path, flows: int = 256) -> Judge:

@@ -126,7 +126,7 @@ def describe_expected(chosen: argparse.Namespace) -> str:
 
 
 def read_links(data: Path, assignments: list[Assignment]) -> set[tuple[int, int]]:
-    """The links that a run found.
+    """The links that a run found, without suspect ones.
 
     Raises:
         LookupError: When there are none.
@@ -144,5 +144,7 @@ def read_links(data: Path, assignments: list[Assignment]) -> set[tuple[int, int]
         with file.open(newline="") as rows:
             ends = ("near_addr", "far_addr")
             return {
-                (tell(row[ends[0]]), tell(row[ends[1]])) for row in csv.DictReader(rows)
+                (tell(row[ends[0]]), tell(row[ends[1]]))
+                for row in csv.DictReader(rows)
+                if row["is_suspect"] == "0"
             }

@@ -23,13 +23,14 @@ from anabranch.rounds.planning import (
 )
 from anabranch.rounds.steps import FIRST, WINDOW_STARS, Step, next_steps
 from anabranch.runs.chain import read_outcomes
-from anabranch.warehouse.parts import count_parts, find_blocks, read_steps
+from anabranch.warehouse.parts import count_parts, fill, find_blocks, read_steps
 from anabranch.warehouse.pieces import PIECE_ROWS, cut
 from anabranch.warehouse.queries import (
     WHOLE,
     Piece,
     Replies,
     count_links,
+    find_changes,
     find_continuing,
     find_links,
     find_prefixes,
@@ -124,7 +125,8 @@ class RoundJob:
         return Replies(self.rules.drop_private).choose(found, piece)
 
     def _read_all(self, pattern: str, steps: list[Step]) -> str | None:
-        return read_steps(self.store, self.keys, pattern, steps)
+        rows = read_steps(self.store, self.keys, pattern, steps)
+        return rows and fill(self.engine, rows, pattern.partition("/")[0])
 
     def _reduce(self, block: int, piece: Piece, steps: list[Step]) -> None:
         """Finds links and prefixes of a piece of a block in the last step."""
@@ -133,11 +135,13 @@ class RoundJob:
         replies = self._read_parts(block, piece, [step])
         if replies is None:
             raise FileNotFoundError(keys.parts(block))
-        self._put(keys.prefixes(block, piece.number), find_prefixes(replies))
+        before = self._read_parts(block, piece, earlier)
+        changes = find_changes(replies, before if step.round > 1 else None)
+        known = find_prefixes(replies, changes)
+        self._put(keys.prefixes(block, piece.number), known)
         prefixes = self._read_all(f"prefixes/{block:05}-*.parquet", steps)
         if prefixes is None:
             raise FileNotFoundError(keys.prefixes(block, piece.number))
-        before = self._read_parts(block, piece, earlier)
         self._put(
             keys.links(block, piece.number), find_links(replies, before, prefixes)
         )
@@ -152,7 +156,7 @@ class RoundJob:
         amplified = f"SELECT prefix_index FROM {prefixes} WHERE has_amplification"
         found = self.engine.read(
             "SELECT uniqExact(cityHash64(near_addr, far_addr)) AS links "
-            f"FROM {links} WHERE prefix_index NOT IN ({amplified})"
+            f"FROM {links} WHERE NOT is_suspect AND prefix_index NOT IN ({amplified})"
         )
         known = self.engine.read(
             "SELECT count() AS prefixes, countIf(amplified) AS amplified, "

@@ -17,11 +17,15 @@ if TYPE_CHECKING:
     from anabranch.warehouse.engine import Engine
 
 _LATER = {
-    "rewritten": "toUInt8(0)",
-    "interface": "''",
-    "gateway": "toFixedString('', 16)",
+    "replies": {
+        "rewritten": "toUInt8(0)",
+        "interface": "''",
+        "gateway": "toFixedString('', 16)",
+    },
+    "prefixes": {"changed_after": "toUInt64(0)", "changed_before": "toUInt64(0)"},
+    "links": {"is_suspect": "toUInt8(0)"},
 }
-"""Columns that parts of version 0.2 do not have, and what these say instead."""
+"""Columns that version 0.2 does not write, by kind, and what stands in their place."""
 _TAIL_BYTES = 1 << 16
 """A part's footer takes some 10 KiB."""
 
@@ -59,11 +63,12 @@ def read_steps(
     return store.read_sql(f"{keys.root}/{{{steps_there}}}/{pattern}")
 
 
-def read_replies(engine: Engine, parts: str) -> str:
-    """The rows of reply parts with all columns, as SQL, whatever version wrote them."""
-    there = engine.read(f"DESCRIBE TABLE {parts}").column("name").to_pylist()
-    missing = [f"{_LATER[name]} AS {name}" for name in _LATER if name not in there]
-    return f"(SELECT {', '.join(['*', *missing])} FROM {parts})"
+def fill(engine: Engine, rows: str, kind: str) -> str:
+    """The rows of a kind's parts with all columns, whatever version wrote them."""
+    there = engine.read(f"DESCRIBE TABLE {rows}").column("name").to_pylist()
+    later = _LATER[kind]
+    missing = [f"{later[name]} AS {name}" for name in later if name not in there]
+    return f"(SELECT {', '.join(['*', *missing])} FROM {rows})" if missing else rows
 
 
 def count_parts(store: Store, keys: StepKeys) -> PartCounts:

@@ -43,6 +43,10 @@ class Piece:
 
 
 WHOLE = Piece(0, 1)
+BITS = 24
+"""How improbable it must be that two addresses exclude each other by chance."""
+MOST_ADDRESSES = 8
+"""Of a hop of a prefix at which changes are looked for."""
 
 
 @dataclass(frozen=True)
@@ -80,10 +84,14 @@ class Replies:
         return " AND ".join(conditions)
 
     def choose(self, source: str, piece: Piece = WHOLE) -> str:
-        """The rows of a source that count: prefix_index, flow, ttl, round and addr."""
+        """The rows of a source that count.
+
+        Columns: prefix_index, flow, ttl, round, addr, and sent, when the probe was, in
+        microseconds since 1970.
+        """
         return (
             "SELECT prefix_index, flow, probe_ttl AS ttl, round, "
-            f"reply_src_addr AS addr FROM {source} "
+            f"reply_src_addr AS addr, capture_time_us - rtt_us AS sent FROM {source} "
             f"WHERE {piece.condition} AND {self.condition}"
         )
 
@@ -92,23 +100,100 @@ def _mapped(address: str) -> str:
     return f"unhex('{'0' * 20}ffff{address}')"
 
 
-def find_prefixes(replies: str) -> str:
+def find_prefixes(replies: str, changes: str) -> str:
     """What is to be known of the prefixes that replied.
 
     A prefix has *amplification* when a probe had two replies, and *loops* when a flow
-    met an interface twice.
+    met an interface twice. ``changes`` is what ``find_changes`` gives: if the route
+    changed, then between ``changed_after`` and ``changed_before``; else both are 0.
     """
     return f"""
         SELECT prefix_index, sum(heard) AS replies,
-            max(heard > ttls) AS has_amplification, max(addrs < heard) AS has_loops
+            max(heard > ttls) AS has_amplification, max(addrs < heard) AS has_loops,
+            any(changes.changed_after) AS changed_after,
+            any(changes.changed_before) AS changed_before
         FROM (
             SELECT prefix_index, count() AS heard, arrayUniq(groupArray(ttl)) AS ttls,
                 arrayUniq(groupArray(cityHash64(addr))) AS addrs
             FROM ({replies})
             GROUP BY prefix_index, flow
-        )
+        ) AS known
+        LEFT JOIN ({changes}) AS changes USING (prefix_index)
         GROUP BY prefix_index
         ORDER BY prefix_index
+    """
+
+
+def find_changes(replies: str, earlier: str | None) -> str:
+    """The prefixes to which routes changed, and between which times.
+
+    ``earlier`` are replies of steps that may have probed the same hops.
+
+    Probes are sent in a random order. So of two addresses that share a hop, the replies
+    of one to a prefix are all before those of the other with a probability of 1 in
+    C(m + n, n), for m and n replies. Two addresses *exclude each other* if that is so
+    for each prefix that has both at this hop, always in the same order, and the
+    probabilities come to less than 2^-BITS: then the route changed from one to the
+    other. It did so at one time for all prefixes that have either, unless the times
+    contradict that. Hops with many addresses are left out: others of the path tell.
+    """
+    if earlier:
+        prefixes = f"SELECT prefix_index FROM ({replies})"
+        before = f"SELECT * FROM ({earlier}) WHERE prefix_index IN ({prefixes})"
+        replies = f"{replies} UNION ALL {before}"
+    seen = (
+        "SELECT prefix_index, ttl, addr, toInt64(min(sent)) AS first, "
+        "toInt64(max(sent)) AS last, count() AS heard "
+        f"FROM ({replies}) GROUP BY prefix_index, ttl, addr"
+    )
+    pairs = f"""
+        SELECT prefix_index, ttl, pair.1 AS one, pair.2 AS other,
+            multiIf(one.3 < other.2, 1, other.3 < one.2, -1, 0) AS verdict,
+            least(one.3, other.3) AS after, greatest(one.2, other.2) AS before,
+            lgamma(one.4 + other.4 + 1) - lgamma(one.4 + 1) - lgamma(other.4 + 1)
+                AS surprise
+        FROM (
+            SELECT prefix_index, ttl,
+                arraySort(groupArray((addr, first, last, heard))) AS found
+            FROM seen
+            GROUP BY prefix_index, ttl
+            HAVING length(found) BETWEEN 2 AND {MOST_ADDRESSES}
+        )
+        ARRAY JOIN arrayFlatten(arrayMap(
+            i -> arrayMap(j -> (found[i], found[j]), range(i + 1, length(found) + 1)),
+            range(1, length(found))
+        )) AS pair
+    """
+    excluding = f"""
+        SELECT ttl, one.1 AS one_addr, other.1 AS other_addr,
+            max(after) AS last_after, min(before) AS first_before
+        FROM pairs
+        GROUP BY ttl, one_addr, other_addr
+        HAVING abs(sum(verdict)) = count() AND sum(surprise) > {BITS} * ln(2)
+    """
+    return f"""
+        WITH seen AS ({seen}), pairs AS ({pairs}), excluding AS ({excluding})
+        SELECT prefix_index,
+            toUInt64(if(max(after) < min(before), max(after), min(after)))
+                AS changed_after,
+            toUInt64(if(max(after) < min(before), min(before), max(before)))
+                AS changed_before
+        FROM (
+            SELECT prefix_index, last_after AS after, first_before AS before
+            FROM seen INNER JOIN (
+                SELECT ttl, arrayJoin([one_addr, other_addr]) AS addr,
+                    last_after, first_before
+                FROM excluding WHERE last_after < first_before
+            ) AS at_once USING (ttl, addr)
+            UNION ALL
+            SELECT prefix_index, after, before
+            FROM pairs INNER JOIN (
+                SELECT * FROM excluding WHERE last_after >= first_before
+            ) AS by_and_by
+            ON pairs.ttl = by_and_by.ttl AND pairs.one.1 = by_and_by.one_addr
+                AND pairs.other.1 = by_and_by.other_addr
+        )
+        GROUP BY prefix_index
     """
 
 
@@ -117,8 +202,13 @@ def find_links(replies: str, earlier: str | None, prefixes: str) -> str:
 
     A link lies between replies to the same flow at neighbouring TTLs, of which at least
     one is this step's, from two addresses. Prefixes with amplification have none: which
-    reply is to be believed?
+    reply is to be believed? Where the route may have changed between the two replies of
+    each flow that crossed a link, it is *suspect*.
     """
+    changes = (
+        "SELECT prefix_index, groupArray((changed_after, changed_before)) AS changes "
+        f"FROM {prefixes} WHERE changed_before > 0 GROUP BY prefix_index"
+    )
     amplified = f"SELECT prefix_index FROM {prefixes} WHERE has_amplification"
     rows = f"SELECT *, 1 AS is_new FROM ({replies})"
     if earlier:
@@ -130,16 +220,19 @@ def find_links(replies: str, earlier: str | None, prefixes: str) -> str:
     return f"""
         SELECT prefix_index, toUInt8(hop % 256) AS near_ttl, round AS near_round,
             far_round, toFixedString(addr, 16) AS near_addr,
-            toFixedString(next_addr, 16) AS far_addr, toUInt32(count()) AS flows
+            toFixedString(next_addr, 16) AS far_addr, toUInt32(count()) AS flows,
+            min(arrayExists(change -> least(sent, next_sent) <= change.2
+                AND greatest(sent, next_sent) >= change.1, changes)) AS is_suspect
         FROM (
-            SELECT prefix_index, hop, round, addr, is_new,
+            SELECT prefix_index, hop, round, addr, is_new, sent,
+                leadInFrame(sent) OVER w AS next_sent,
                 leadInFrame(hop) OVER w AS next_hop,
                 leadInFrame(round) OVER w AS far_round,
                 leadInFrame(addr) OVER w AS next_addr,
                 leadInFrame(is_new) OVER w AS next_is_new
             FROM (
                 SELECT prefix_index, flow::UInt64 * 256 + ttl AS hop, round, addr,
-                    is_new
+                    is_new, sent
                 FROM ({rows})
                 WHERE prefix_index NOT IN ({amplified})
             )
@@ -147,7 +240,8 @@ def find_links(replies: str, earlier: str | None, prefixes: str) -> str:
                 PARTITION BY prefix_index ORDER BY hop
                 ROWS BETWEEN CURRENT ROW AND 1 FOLLOWING
             )
-        )
+        ) AS hops
+        LEFT JOIN ({changes}) AS changed USING (prefix_index)
         WHERE next_hop = hop + 1 AND next_addr != addr AND (is_new OR next_is_new)
         GROUP BY ALL
         ORDER BY prefix_index, near_ttl

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 
 from anabranch.rounds.diamonds import find_diamonds
 from anabranch.runs.record import RunRecord
-from anabranch.warehouse.parts import read_replies
+from anabranch.warehouse.parts import fill
 from anabranch.warehouse.pieces import PIECE_ROWS, cut
 from anabranch.warehouse.queries import WHOLE, Piece, Replies
 
@@ -60,6 +60,7 @@ class AgentResults:
         """Links of prefixes without amplification."""
         root = self.keys.root
         links = self.store.read_sql(f"{root}/*/links/{block}.parquet")
+        links = fill(self.engine, links, "links")
         prefixes = self.store.read_sql(f"{root}/*/prefixes/{block}.parquet")
         amplified = f"SELECT prefix_index FROM {prefixes} WHERE has_amplification"
         return (
@@ -92,7 +93,7 @@ class AgentResults:
         return (
             f"SELECT '{self.keys.agent}' AS agent, prefix, * EXCEPT (prefix, protocol) "
             f"FROM (SELECT * EXCEPT ({', '.join(addresses)}), {text} "
-            f"FROM {read_replies(self.engine, self._parts)}) AS replies "
+            f"FROM {fill(self.engine, self._parts, 'replies')}) AS replies "
             f"INNER JOIN {self._targets} AS targets USING (prefix_index)"
         )
 
@@ -108,7 +109,7 @@ class AgentResults:
             f"SELECT '{self.keys.agent}' AS agent, {fields} AS fields, first_ttl, "
             "count() AS prefixes, sum(heard) AS replies FROM (SELECT rewritten, "
             "prefix_index, min(probe_ttl) AS first_ttl, count() AS heard "
-            f"FROM {read_replies(self.engine, self._parts)} "
+            f"FROM {fill(self.engine, self._parts, 'replies')} "
             "WHERE rewritten != 0 GROUP BY rewritten, prefix_index) "
             "GROUP BY rewritten, first_ttl ORDER BY rewritten, first_ttl"
         )
@@ -134,8 +135,9 @@ class AgentResults:
             f"{_text('found.far_addr')} AS far_addr, min(near_ttl) AS min_near_ttl, "
             "max(near_ttl) AS max_near_ttl, uniqExact(prefix_index) AS prefixes, "
             "sum(flows) AS flows, min(greatest(near_round, far_round)) AS first_round, "
-            f"min(near_round != far_round) AS is_inter_round FROM {self._links()} "
-            "AS found GROUP BY found.near_addr, found.far_addr"
+            "min(near_round != far_round) AS is_inter_round, "
+            f"min(found.is_suspect) AS is_suspect FROM {self._links()} AS found "
+            "GROUP BY found.near_addr, found.far_addr"
         )
 
     @property
@@ -144,7 +146,8 @@ class AgentResults:
         return (
             f"SELECT prefix, near_ttl AS ttl, {_text('near_addr')} AS near, "
             f"{_text('far_addr')} AS far, flows FROM {self._links()} AS links "
-            f"INNER JOIN {self._targets} AS targets USING (prefix_index)"
+            f"INNER JOIN {self._targets} AS targets USING (prefix_index) "
+            "WHERE NOT is_suspect"
         )
 
     def put_diamonds(self, scratch: Path) -> None:
@@ -152,7 +155,9 @@ class AgentResults:
         keys = (key for key in self.store.list(self.keys.root) if "/links/" in key)
         for block in sorted({key.rpartition("/")[2][:5] for key in keys}):
             for piece in cut(self.engine, self._links(f"{block}-*"), PIECE_ROWS):
-                found = self._links(f"{block}-*", piece)
+                # Of suspect links a diamond would be one that there never was.
+                links = self._links(f"{block}-*", piece)
+                found = f"(SELECT * FROM {links} WHERE NOT is_suspect)"
                 hops = self.engine.read(
                     "SELECT prefix_index, ttl, uniqExact(node) AS width, "
                     "any(node) AS addr FROM (SELECT prefix_index, near_ttl AS ttl, "
@@ -170,7 +175,7 @@ class AgentResults:
     def diamonds(self) -> str:
         """Diamonds, once they are put."""
         ends = ", ".join(
-            f"{end}_ttl, {_text(f'{end}_addr')} AS {end}_address"
+            f"{end}_ttl, {_text(f'found.{end}_addr')} AS {end}_addr"
             for end in ("divergence", "convergence")
         )
         found = self.diamond_store.read_sql(f"{self.keys.diamonds_root}/*.parquet")
@@ -221,13 +226,14 @@ class Results:
             out.writelines(self.engine.stream(query, "CSV"))
 
     def count(self) -> dict[str, int]:
-        """How many interfaces and links there are, each once."""
+        """How many interfaces, and links that are not suspect, there are, each once."""
         distinct = {"interfaces": "addr", "links": "near_addr, far_addr"}
         counts = dict.fromkeys(distinct, 0)
         for table, columns in distinct.items():
             with contextlib.suppress(NothingYetError):
                 query = self._select(table, is_caracal=False)
-                found = f"SELECT uniqExact({columns}) AS found FROM ({query})"
+                where = "WHERE NOT is_suspect" if table == "links" else ""
+                found = f"SELECT uniqExact({columns}) AS found FROM ({query}) {where}"
                 counts[table] = self.engine.read(found).to_pylist()[0]["found"]
         return counts
 

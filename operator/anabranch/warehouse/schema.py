@@ -78,7 +78,8 @@ PREFIXES = Table(
     | _TARGET
     | {"prefix_len": _SMALL, "prefix_index": _NUMBER, "probe_src_addr": _ADDRESS}
     | _STEP
-    | {"replies": "UInt64", "has_amplification": _SMALL, "has_loops": _SMALL},
+    | {"replies": "UInt64", "has_amplification": _SMALL, "has_loops": _SMALL}
+    | dict.fromkeys(("changed_after", "changed_before"), "UInt64"),
     (*_RUN, *_TARGET, *_STEP),
 )
 LINKS = Table(
@@ -88,6 +89,7 @@ LINKS = Table(
     | {"prefix_len": _SMALL, "prefix_index": _NUMBER, "near_ttl": _SMALL}
     | {"near_round": _SMALL, "far_round": _SMALL}
     | {"near_addr": _ADDRESS, "far_addr": _ADDRESS, "flows": _NUMBER}
+    | {"is_suspect": _SMALL}
     | {"has_amplification": _SMALL},
     (
         *(*_RUN, *_TARGET, "near_ttl", "near_addr", "far_addr"),

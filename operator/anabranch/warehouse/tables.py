@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from anabranch.runs.record import RunRecord
-from anabranch.warehouse.parts import find_blocks, read_replies, read_steps
+from anabranch.warehouse.parts import fill, find_blocks, read_steps
 from anabranch.warehouse.queries import Replies
 from anabranch.warehouse.schema import (
     DIAMONDS,
@@ -95,13 +95,14 @@ class _Load:
         record = RunRecord.model_validate_json(self.store.get(self.keys.run))
         counts = Replies(record.drop_private).condition
         parts = self._read(step, f"replies/{block:05}/*.parquet")
-        rows = read_replies(self.tables.engine, parts)
+        rows = fill(self.tables.engine, parts, "replies")
         self._insert_of_targets(
             REPLIES, block, f"SELECT *, {counts} AS is_counted FROM {rows}"
         )
 
     def prefixes(self, step: Step, block: int) -> None:
-        rows = self._read(step, f"prefixes/{block:05}-*.parquet")
+        parts = self._read(step, f"prefixes/{block:05}-*.parquet")
+        rows = fill(self.tables.engine, parts, "prefixes")
         replies = self._read(step, f"replies/{block:05}/*.parquet")
         sources = (
             "SELECT prefix_index, any(probe_src_addr) AS probe_src_addr "
@@ -115,7 +116,8 @@ class _Load:
         )
 
     def links(self, step: Step, block: int) -> None:
-        rows = self._read(step, f"links/{block:05}-*.parquet")
+        parts = self._read(step, f"links/{block:05}-*.parquet")
+        rows = fill(self.tables.engine, parts, "links")
         self._insert_of_targets(
             LINKS, block, f"SELECT *, 0 AS has_amplification FROM {rows}"
         )
@@ -125,6 +127,7 @@ class _Load:
         rows = read_steps(self.store, self.keys, f"links/{block:05}-*.parquet", earlier)
         if rows is None:
             return
+        rows = fill(self.tables.engine, rows, "links")
         prefixes = self._read(step, f"prefixes/{block:05}-*.parquet")
         self._insert_of_targets(
             LINKS,

@@ -53,6 +53,12 @@ impl Network {
         }
     }
 
+    /// Whether routes through the core change at some time.
+    #[must_use]
+    pub const fn changes_routes(&self) -> bool {
+        self.switches.route_change_us > 0
+    }
+
     /// The topologies.
     #[must_use]
     pub const fn topologies(&self) -> &Topologies {

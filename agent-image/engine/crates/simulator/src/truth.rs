@@ -7,6 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anabranch_fakeroute::internet::Internet;
+use anabranch_fakeroute::level::Level;
 use anabranch_fakeroute::network::Network;
 use anabranch_fakeroute::truth::Diamond;
 use anabranch_prefixes::Family;
@@ -19,7 +20,7 @@ use parquet::file::properties::WriterProperties;
 const BATCH: usize = 1 << 16;
 
 /// Writes `interfaces.parquet`, `links.parquet` and `diamonds.parquet` to a folder, of both
-/// families, with addresses as text.
+/// families, with addresses as text: what there is before a route change, and after it.
 ///
 /// # Errors
 /// Those of writing.
@@ -28,9 +29,13 @@ pub fn write_truth(network: &Network, folder: &Path) -> io::Result<()> {
     let topologies = network.topologies().all();
     let internets = [Family::V4, Family::V6].map(|family| network.internet(family));
     let pieces = || {
-        internets
-            .iter()
-            .flat_map(|internet| internet.all(0).map(move |piece| (*internet, piece)))
+        internets.iter().flat_map(|internet| {
+            let after_change = internet
+                .all(1)
+                .filter(|piece| piece.level == Level::Core && network.changes_routes());
+            let all = internet.all(0).chain(after_change);
+            all.map(move |piece| (*internet, piece))
+        })
     };
 
     let mut interfaces = Table::create(folder, "interfaces")?;
