@@ -125,8 +125,10 @@ def describe_expected(chosen: argparse.Namespace) -> str:
     return f"; expected {mean:.4f}, in 99 of 100 runs {low:.4f} to {high:.4f}"
 
 
-def read_links(data: Path, assignments: list[Assignment]) -> set[tuple[int, int]]:
-    """The links that a run found, without suspect ones.
+def read_links(
+    data: Path, assignments: list[Assignment], *, suspect: bool = False
+) -> set[tuple[int, int]]:
+    """The links that a run found; those that are suspect only if they are asked for.
 
     Raises:
         LookupError: When there are none.
@@ -146,5 +148,5 @@ def read_links(data: Path, assignments: list[Assignment]) -> set[tuple[int, int]
             return {
                 (tell(row[ends[0]]), tell(row[ends[1]]))
                 for row in csv.DictReader(rows)
-                if row["is_suspect"] == "0"
+                if suspect or row["is_suspect"] == "0"
             }

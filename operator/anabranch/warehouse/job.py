@@ -34,6 +34,7 @@ from anabranch.warehouse.queries import (
     find_continuing,
     find_links,
     find_prefixes,
+    judge_links,
     read_prefixes,
 )
 
@@ -153,10 +154,9 @@ class RoundJob:
         prefixes = self._read_all("prefixes/*.parquet", steps)
         if links is None or prefixes is None:
             return counts
-        amplified = f"SELECT prefix_index FROM {prefixes} WHERE has_amplification"
         found = self.engine.read(
             "SELECT uniqExact(cityHash64(near_addr, far_addr)) AS links "
-            f"FROM {links} WHERE NOT is_suspect AND prefix_index NOT IN ({amplified})"
+            f"FROM {judge_links(links, prefixes)} WHERE NOT is_suspect"
         )
         known = self.engine.read(
             "SELECT count() AS prefixes, countIf(amplified) AS amplified, "

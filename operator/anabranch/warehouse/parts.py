@@ -23,7 +23,11 @@ _LATER = {
         "gateway": "toFixedString('', 16)",
     },
     "prefixes": {"changed_after": "toUInt64(0)", "changed_before": "toUInt64(0)"},
-    "links": {"is_suspect": "toUInt8(0)"},
+    "links": {
+        "first_end": "toUInt64(0)",
+        "last_start": "toUInt64(0)",
+        "is_unlikely": "toUInt8(0)",
+    },
 }
 """Columns that version 0.2 does not write, by kind, and what stands in their place."""
 _TAIL_BYTES = 1 << 16

@@ -43,8 +43,18 @@ class Piece:
 
 
 WHOLE = Piece(0, 1)
-BITS = 24
+BITS_AT_ONCE, BITS = (20, 8), 24
 """How improbable it must be that two addresses exclude each other by chance."""
+CHANGES = "groupArray((changed_after, changed_before))"
+"""The times between which routes to a prefix changed."""
+SUSPECT = (
+    "is_unlikely OR arrayExists(change -> first_end >= change.1 "
+    "AND last_start <= change.2, changes)"
+)
+"""Whether all flows that crossed a link may have had their replies on two sides of a
+route change, or loop."""
+REPEATS = 3
+"""Replies from interfaces that a flow has met before, from which on it loops."""
 MOST_ADDRESSES = 8
 """Of a hop of a prefix at which changes are looked for."""
 
@@ -130,12 +140,12 @@ def find_changes(replies: str, earlier: str | None) -> str:
     ``earlier`` are replies of steps that may have probed the same hops.
 
     Probes are sent in a random order. So of two addresses that share a hop, the replies
-    of one to a prefix are all before those of the other with a probability of 1 in
-    C(m + n, n), for m and n replies. Two addresses *exclude each other* if that is so
-    for each prefix that has both at this hop, always in the same order, and the
-    probabilities come to less than 2^-BITS: then the route changed from one to the
-    other. It did so at one time for all prefixes that have either, unless the times
-    contradict that. Hops with many addresses are left out: others of the path tell.
+    of one are all before those of the other with a probability of 1 in C(m + n, n), for
+    m and n replies. Two addresses *exclude each other* if that is so for each prefix
+    that has both at this hop, always in the same order, and it is too improbable to be
+    chance: then the route changed from one to the other. If it is so of all of these
+    prefixes together, it changed at one time, for all prefixes that have either. Hops
+    with many addresses are left out: others of the path tell.
     """
     if earlier:
         prefixes = f"SELECT prefix_index FROM ({replies})"
@@ -150,8 +160,7 @@ def find_changes(replies: str, earlier: str | None) -> str:
         SELECT prefix_index, ttl, pair.1 AS one, pair.2 AS other,
             multiIf(one.3 < other.2, 1, other.3 < one.2, -1, 0) AS verdict,
             least(one.3, other.3) AS after, greatest(one.2, other.2) AS before,
-            lgamma(one.4 + other.4 + 1) - lgamma(one.4 + 1) - lgamma(other.4 + 1)
-                AS surprise
+            one.4 AS of_one, other.4 AS of_other
         FROM (
             SELECT prefix_index, ttl,
                 arraySort(groupArray((addr, first, last, heard))) AS found
@@ -166,10 +175,14 @@ def find_changes(replies: str, earlier: str | None) -> str:
     """
     excluding = f"""
         SELECT ttl, one.1 AS one_addr, other.1 AS other_addr,
-            max(after) AS last_after, min(before) AS first_before
+            max(after) AS last_after, min(before) AS first_before,
+            last_after < first_before AS is_at_once,
+            {_surprise("sum(of_one)", "sum(of_other)")} AS at_once,
+            sum({_surprise("of_one", "of_other")}) AS each
         FROM pairs
         GROUP BY ttl, one_addr, other_addr
-        HAVING abs(sum(verdict)) = count() AND sum(surprise) > {BITS} * ln(2)
+        HAVING abs(sum(verdict)) = count() AND (each > {BITS} OR is_at_once
+            AND at_once > {BITS_AT_ONCE[0]} AND each > {BITS_AT_ONCE[1]})
     """
     return f"""
         WITH seen AS ({seen}), pairs AS ({pairs}), excluding AS ({excluding})
@@ -183,12 +196,12 @@ def find_changes(replies: str, earlier: str | None) -> str:
             FROM seen INNER JOIN (
                 SELECT ttl, arrayJoin([one_addr, other_addr]) AS addr,
                     last_after, first_before
-                FROM excluding WHERE last_after < first_before
+                FROM excluding WHERE is_at_once
             ) AS at_once USING (ttl, addr)
             UNION ALL
             SELECT prefix_index, after, before
             FROM pairs INNER JOIN (
-                SELECT * FROM excluding WHERE last_after >= first_before
+                SELECT * FROM excluding WHERE NOT is_at_once
             ) AS by_and_by
             ON pairs.ttl = by_and_by.ttl AND pairs.one.1 = by_and_by.one_addr
                 AND pairs.other.1 = by_and_by.other_addr
@@ -197,18 +210,23 @@ def find_changes(replies: str, earlier: str | None) -> str:
     """
 
 
+def _surprise(one: str, other: str) -> str:
+    """Bits of chance that it takes for all of one to be before all of the other."""
+    both = f"lgamma({one} + {other} + 1)"
+    return f"({both} - lgamma({one} + 1) - lgamma({other} + 1)) / ln(2)"
+
+
 def find_links(replies: str, earlier: str | None, prefixes: str) -> str:
     """The links of a step's flows: both ends' rounds, and how many flows crossed them.
 
     A link lies between replies to the same flow at neighbouring TTLs, of which at least
     one is this step's, from two addresses. Prefixes with amplification have none: which
-    reply is to be believed? Where the route may have changed between the two replies of
-    each flow that crossed a link, it is *suspect*.
+    reply is to be believed? Of the probes that a link rests on, ``first_end`` is when
+    the first flow had sent both, and ``last_start`` when the last one sent its first.
+    ``is_unlikely`` says that each flow that crossed it had met the far end before, or
+    one of the ends at another TTL too: it loops, or its route changed meanwhile. Where
+    flows loop, a link to an end that is nearer is unlikely too.
     """
-    changes = (
-        "SELECT prefix_index, groupArray((changed_after, changed_before)) AS changes "
-        f"FROM {prefixes} WHERE changed_before > 0 GROUP BY prefix_index"
-    )
     amplified = f"SELECT prefix_index FROM {prefixes} WHERE has_amplification"
     rows = f"SELECT *, 1 AS is_new FROM ({replies})"
     if earlier:
@@ -217,16 +235,32 @@ def find_links(replies: str, earlier: str | None, prefixes: str) -> str:
             f" UNION ALL SELECT *, 0 AS is_new FROM ({earlier}) "
             f"WHERE (prefix_index, flow) IN ({flows})"
         )
+    flows_meet = (
+        f"SELECT prefix_index FROM ({rows}) "
+        "GROUP BY prefix_index, flow HAVING count() > uniqExact(addr)"
+    )
+    met = f"""
+        SELECT prefix_index, flow, addr, min(ttl) AS first_ttl, max(ttl) AS last_ttl,
+            min(first_ttl) OVER (PARTITION BY prefix_index, addr) AS distance,
+            prefix_index IN ({flows_meet} + {REPEATS - 1}) AS is_looping
+        FROM ({rows})
+        WHERE prefix_index IN ({flows_meet})
+        GROUP BY prefix_index, flow, addr
+    """
     return f"""
-        SELECT prefix_index, toUInt8(hop % 256) AS near_ttl, round AS near_round,
-            far_round, toFixedString(addr, 16) AS near_addr,
+        SELECT hops.prefix_index AS prefix_index, toUInt8(hop % 256) AS near_ttl,
+            round AS near_round, far_round, toFixedString(hops.addr, 16) AS near_addr,
             toFixedString(next_addr, 16) AS far_addr, toUInt32(count()) AS flows,
-            min(arrayExists(change -> least(sent, next_sent) <= change.2
-                AND greatest(sent, next_sent) >= change.1, changes)) AS is_suspect
+            toUInt64(min(greatest(sent, next_sent))) AS first_end,
+            toUInt64(max(least(sent, next_sent))) AS last_start,
+            min(far.first_ttl > 0 AND (far.first_ttl <= hop % 256
+                OR far.is_looping AND far.distance < near.distance
+                OR NOT far.is_looping AND (near.first_ttl != near.last_ttl
+                    OR far.first_ttl != far.last_ttl))) AS is_unlikely
         FROM (
-            SELECT prefix_index, hop, round, addr, is_new, sent,
+            SELECT prefix_index, hop, intDiv(hop, 256) AS flow, round, addr, is_new,
+                sent, leadInFrame(hop) OVER w AS next_hop,
                 leadInFrame(sent) OVER w AS next_sent,
-                leadInFrame(hop) OVER w AS next_hop,
                 leadInFrame(round) OVER w AS far_round,
                 leadInFrame(addr) OVER w AS next_addr,
                 leadInFrame(is_new) OVER w AS next_is_new
@@ -241,11 +275,29 @@ def find_links(replies: str, earlier: str | None, prefixes: str) -> str:
                 ROWS BETWEEN CURRENT ROW AND 1 FOLLOWING
             )
         ) AS hops
-        LEFT JOIN ({changes}) AS changed USING (prefix_index)
-        WHERE next_hop = hop + 1 AND next_addr != addr AND (is_new OR next_is_new)
+        LEFT JOIN ({met}) AS near ON hops.prefix_index = near.prefix_index
+            AND hops.flow = near.flow AND hops.addr = near.addr
+        LEFT JOIN ({met}) AS far ON hops.prefix_index = far.prefix_index
+            AND hops.flow = far.flow AND hops.next_addr = far.addr
+        WHERE next_hop = hop + 1 AND next_addr != hops.addr AND (is_new OR next_is_new)
         GROUP BY ALL
         ORDER BY prefix_index, near_ttl
     """
+
+
+def judge_links(links: str, prefixes: str) -> str:
+    """Links of prefixes without amplification, with ``is_suspect``."""
+    changes = (
+        f"SELECT prefix_index, {CHANGES} AS changes "
+        f"FROM {prefixes} WHERE changed_before > 0 GROUP BY prefix_index"
+    )
+    amplified = f"SELECT prefix_index FROM {prefixes} WHERE has_amplification"
+    believed = f"SELECT * FROM {links} WHERE prefix_index NOT IN ({amplified})"
+    return (
+        "(SELECT * EXCEPT (first_end, last_start, is_unlikely, changes), "
+        f"{SUSPECT} AS is_suspect FROM ({believed}) AS crossed "
+        f"LEFT JOIN ({changes}) AS changed USING (prefix_index))"
+    )
 
 
 def find_continuing(replies: str, least_ttl: int) -> str:

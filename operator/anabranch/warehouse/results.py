@@ -13,7 +13,7 @@ from anabranch.rounds.diamonds import find_diamonds
 from anabranch.runs.record import RunRecord
 from anabranch.warehouse.parts import fill
 from anabranch.warehouse.pieces import PIECE_ROWS, cut
-from anabranch.warehouse.queries import WHOLE, Piece, Replies
+from anabranch.warehouse.queries import WHOLE, Piece, Replies, judge_links
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -54,19 +54,19 @@ class AgentResults:
 
     @property
     def _parts(self) -> str:
-        return self.store.read_sql(f"{self.keys.root}/*/replies/*/*.parquet")
+        return self._read("replies/*/*.parquet")
 
     def _links(self, block: str = "*", piece: Piece = WHOLE) -> str:
         """Links of prefixes without amplification."""
-        root = self.keys.root
-        links = self.store.read_sql(f"{root}/*/links/{block}.parquet")
-        links = fill(self.engine, links, "links")
-        prefixes = self.store.read_sql(f"{root}/*/prefixes/{block}.parquet")
-        amplified = f"SELECT prefix_index FROM {prefixes} WHERE has_amplification"
-        return (
-            f"(SELECT * FROM {links} WHERE {piece.condition} "
-            f"AND prefix_index NOT IN ({amplified}))"
+        links, prefixes = (
+            fill(self.engine, self._read(f"{kind}/{block}.parquet"), kind)
+            for kind in ("links", "prefixes")
         )
+        return judge_links(f"(SELECT * FROM {links} WHERE {piece.condition})", prefixes)
+
+    def _read(self, pattern: str) -> str:
+        """What all steps have of a kind."""
+        return self.store.read_sql(f"{self.keys.root}/*/{pattern}")
 
     @property
     def caracal(self) -> str:

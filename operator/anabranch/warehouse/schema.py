@@ -16,7 +16,7 @@ from hashlib import sha256
 from ipaddress import IPv4Address
 from typing import TYPE_CHECKING
 
-from anabranch.warehouse.queries import PRIVATE
+from anabranch.warehouse.queries import CHANGES, PRIVATE, SUSPECT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -89,7 +89,8 @@ LINKS = Table(
     | {"prefix_len": _SMALL, "prefix_index": _NUMBER, "near_ttl": _SMALL}
     | {"near_round": _SMALL, "far_round": _SMALL}
     | {"near_addr": _ADDRESS, "far_addr": _ADDRESS, "flows": _NUMBER}
-    | {"is_suspect": _SMALL}
+    | dict.fromkeys(("first_end", "last_start"), "UInt64")
+    | {"is_unlikely": _SMALL}
     | {"has_amplification": _SMALL},
     (
         *(*_RUN, *_TARGET, "near_ttl", "near_addr", "far_addr"),
@@ -241,8 +242,13 @@ class Schema:
                 f"WHERE is_counted GROUP BY {run}, reply_src_addr"
             ),
             "links": (
-                "SELECT * EXCEPT (has_amplification) "
-                f"FROM {links} WHERE NOT has_amplification"
+                "SELECT * EXCEPT (has_amplification, first_end, last_start, "
+                f"is_unlikely, changes), {SUSPECT} AS is_suspect "
+                f"FROM (SELECT * FROM {links} WHERE NOT has_amplification) AS found "
+                f"LEFT JOIN (SELECT {run}, protocol, prefix, {CHANGES} AS changes "
+                f"FROM {prefixes} WHERE changed_before > 0 "
+                f"GROUP BY {run}, protocol, prefix) AS changed "
+                f"USING ({run}, protocol, prefix)"
             ),
             "diamonds": f"SELECT * FROM {diamonds}",
         }

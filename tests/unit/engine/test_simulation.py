@@ -56,7 +56,7 @@ def test_a_topology_that_is_none_is_refused_by_file_and_line(tmp_path: Path) -> 
     with pytest.raises(ValueError, match=r"0.txt and .*1.txt: the destination of one"):
         draw("start 240.1.1.1", "start 240.1.1.1")
     with pytest.raises(ValueError, match=r"198.18.1.9 of a topology belongs to a"):
-        draw("start 198.18.1.9")
+        draw("start 198.18.1.9\n198.18.1.9 240.1.1.1")
     with pytest.raises(OSError, match=r"can't read .*/nosuch: No such file"):
         simulate(topologies=[tmp_path / "nosuch"])
 

@@ -133,8 +133,8 @@ def test_the_tables_say_what_the_results_say(
         "links": (
             "SELECT agent, near_addr, far_addr, min(near_ttl), max(near_ttl), "
             "uniqExact(prefix_index), sum(flows), min(greatest(near_round, far_round)) "
-            f"AS first_round, min(near_round != far_round) FROM anabranch.links {mine} "
-            "GROUP BY agent, near_addr, far_addr"
+            "AS first_round, min(near_round != far_round), min(is_suspect) "
+            f"FROM anabranch.links {mine} GROUP BY agent, near_addr, far_addr"
         ),
         "diamonds": (
             "SELECT agent, concat(replaceOne(toString(prefix), '::ffff:', ''), '/', "
