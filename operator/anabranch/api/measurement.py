@@ -175,7 +175,11 @@ class MeasurementSpec(Model):
     max_rounds: Annotated[int, Field(ge=1, le=255)] = 10
     """Rounds after which a run ends even where load balancers are not mapped yet."""
     failure_probability: Annotated[float, Field(gt=0, lt=1)] = 0.05
-    """The probability of missing a link of a destination's paths that may remain."""
+    """How probable it may be that a link to a destination is missed.
+
+    Diamond-Miner's rule keeps this where all load balancers of a hop have as many next
+    hops. Where one has far more than the others, it misses links more often.
+    """
     suspend: bool = False
     """Pauses the measurement as long as it is true."""
     dry_run: bool = False
