@@ -86,10 +86,13 @@ def test_diamonds_are_as_wide_as_the_links_between_say(folder: Path) -> None:
     """Between one divergence and one convergence point."""
     diamonds = read(folder, "diamonds")
     assert len(diamonds) > 10
+    known = {(row["agent"], row["addr"]) for row in read(folder, "interfaces")}
     for row in diamonds:
         length = row["convergence_ttl"] - row["divergence_ttl"]
         assert row["max_length"] == length >= 2
         assert row["max_width"] >= 2
+        ends = {row["divergence_addr"], row["convergence_addr"]}
+        assert {(row["agent"], end) for end in ends} <= known
         assert ip_network(row["prefix"]).prefixlen in {24, 64}
     assert {row["protocol"] for row in diamonds} <= {17, 58}
 
@@ -123,6 +126,8 @@ def test_pictures_are_drawn(folder: Path) -> None:
     file = folder / "all.svg"
     assert run(*words, "--output", str(file)) == f"{file}\n"
     assert "<svg" in file.read_text()
+    links = {(row["near_addr"], row["far_addr"]) for row in read(folder, "links")}
+    assert f"links found first (n = {len(links):,})" in file.read_text()
     file = folder / "paths.png"
     run(*words, "--output", str(file), "--target", "240.0.3.0/24")
     assert file.read_bytes().startswith(b"\x89PNG")
