@@ -10,16 +10,14 @@ import subprocess
 import sys
 from collections import Counter
 from ipaddress import ip_address, ip_network
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
 
 from surveying import command, write_manifests
 from world import World
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 WORLD = World(32, 16, vantage_points=2, switches={"mpls": 0.5})
 SIMULATION = ["--prefixes", "32", "--prefixes-v6", "16", "--vantage-points", "2"]
@@ -186,3 +184,12 @@ def test_what_is_broken_or_not_there_yet_is_one_clear_line(
         part.rename(part.with_suffix(".unfinished"))
     told = run(*words, "interfaces", code=1)
     assert "there are no interfaces yet; let it run for a while" in told
+
+
+@pytest.mark.parametrize("table", ["links", "diamonds"])
+def test_the_readme_shows_what_is_printed(folder: Path, table: str) -> None:
+    """The columns of today."""
+    printed = run("results", "survey", "--data", str(folder / "data"), "--table", table)
+    readme = Path(__file__).parents[2].joinpath("README.md").read_text()
+    shown = readme.partition(f"--table {table}\n    ")[2].partition("\n")[0]
+    assert shown == printed.splitlines()[0]
