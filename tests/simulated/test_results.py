@@ -10,16 +10,14 @@ import subprocess
 import sys
 from collections import Counter
 from ipaddress import ip_address, ip_network
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
 
 from surveying import command, write_manifests
 from world import World
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 WORLD = World(32, 16, vantage_points=2, switches={"mpls": 0.5})
 SIMULATION = ["--prefixes", "32", "--prefixes-v6", "16", "--vantage-points", "2"]
@@ -86,10 +84,13 @@ def test_diamonds_are_as_wide_as_the_links_between_say(folder: Path) -> None:
     """Between one divergence and one convergence point."""
     diamonds = read(folder, "diamonds")
     assert len(diamonds) > 10
+    known = {(row["agent"], row["addr"]) for row in read(folder, "interfaces")}
     for row in diamonds:
         length = row["convergence_ttl"] - row["divergence_ttl"]
         assert row["max_length"] == length >= 2
         assert row["max_width"] >= 2
+        ends = {row["divergence_addr"], row["convergence_addr"]}
+        assert {(row["agent"], end) for end in ends} <= known
         assert ip_network(row["prefix"]).prefixlen in {24, 64}
     assert {row["protocol"] for row in diamonds} <= {17, 58}
 
@@ -123,6 +124,8 @@ def test_pictures_are_drawn(folder: Path) -> None:
     file = folder / "all.svg"
     assert run(*words, "--output", str(file)) == f"{file}\n"
     assert "<svg" in file.read_text()
+    links = {(row["near_addr"], row["far_addr"]) for row in read(folder, "links")}
+    assert f"links found first (n = {len(links):,})" in file.read_text()
     file = folder / "paths.png"
     run(*words, "--output", str(file), "--target", "240.0.3.0/24")
     assert file.read_bytes().startswith(b"\x89PNG")
@@ -181,3 +184,12 @@ def test_what_is_broken_or_not_there_yet_is_one_clear_line(
         part.rename(part.with_suffix(".unfinished"))
     told = run(*words, "interfaces", code=1)
     assert "there are no interfaces yet; let it run for a while" in told
+
+
+@pytest.mark.parametrize("table", ["links", "diamonds"])
+def test_the_readme_shows_what_is_printed(folder: Path, table: str) -> None:
+    """The columns of today."""
+    printed = run("results", "survey", "--data", str(folder / "data"), "--table", table)
+    readme = Path(__file__).parents[2].joinpath("README.md").read_text()
+    shown = readme.partition(f"--table {table}\n    ")[2].partition("\n")[0]
+    assert shown == printed.splitlines()[0]

@@ -21,7 +21,7 @@ def add_parser(commands: Commands) -> None:
         "plot",
         help="draw what a run found",
         description="Draws how wide and long diamonds are and in which rounds links "
-        "were found, or the paths to one target.",
+        "were found, by all agents and by each, or the paths to one target.",
     )
     add_run_arguments(parser)
     parser.add_argument(
@@ -42,8 +42,10 @@ def add_parser(commands: Commands) -> None:
 def run(chosen: argparse.Namespace) -> int:
     """Draws to a file."""
     # Extras, which other commands do without.
-    from anabranch.local.plot import draw_overview, draw_paths  # noqa: PLC0415
+    from anabranch.local.overview import draw_overview  # noqa: PLC0415
+    from anabranch.local.pathgraph import draw_paths  # noqa: PLC0415
     from anabranch.local.runs import find_runs, open_results  # noqa: PLC0415
+    from anabranch.local.style import save  # noqa: PLC0415
 
     file = chosen.output or Path(f"{chosen.measurement}.svg")
     try:
@@ -51,14 +53,20 @@ def run(chosen: argparse.Namespace) -> int:
             chosen.data, chosen.namespace, chosen.measurement, chosen.run_id
         )
         with open_results(chosen.data, runs) as results:
+            agents = [run.agent for run in runs]
             if chosen.target:
                 target, edges = results.read_paths(chosen.target)
                 title = f"{chosen.measurement}: paths to {target}"
-                draw_paths(title, edges, file)
+                figure = draw_paths(title, agents, edges)
             else:
-                diamonds = results.count_diamonds()
-                links = results.count_links_by_round()
-                draw_overview(chosen.measurement, diamonds, links, file)
+                figure = draw_overview(
+                    chosen.measurement,
+                    agents,
+                    results.count_diamonds(),
+                    results.count_new_links(),
+                    results.count_links(),
+                )
+        save(figure, file)
     except (LookupError, RuntimeError, ValueError) as error:
         print(f"anabranch: {error.args[0]}", file=sys.stderr)
         return 1

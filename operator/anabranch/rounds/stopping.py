@@ -33,10 +33,9 @@ def count_flows(
     stopping point (Vermeulen et al., NSDI 2020), ceil(ln(epsilon / (k + 1)) /
     ln(k / (k + 1))). Where no link is known, none is looked for.
 
-    That holds for one load balancer of k + 1 next hops, and for several at a hop if they
-    are alike. Of a branch that few flows reach and that is wider than the others, more
-    is missed: the links of the hop are counted together, and those of the other branches
-    make it seem that fewer flows are enough.
+    That holds for one load balancer of k + 1 next hops, and for several at a hop if
+    they are alike. Of a branch that is wider than the others more is missed: the links
+    of a hop are counted together, and only some of the flows reach that branch.
     """
     k = np.maximum(links, 1).astype(np.float64)
     flows = np.ceil(np.log(failure_probability / (k + 1)) / np.log(k / (k + 1)))

@@ -142,9 +142,10 @@ class AgentResults:
 
     @property
     def paths(self) -> str:
-        """Links of each target: prefix, ttl, near, far and flows."""
+        """Links of each target: agent, prefix, ttl, near, far and flows."""
         return (
-            f"SELECT prefix, near_ttl AS ttl, {_text('near_addr')} AS near, "
+            f"SELECT '{self.keys.agent}' AS agent, prefix, near_ttl AS ttl, "
+            f"{_text('near_addr')} AS near, "
             f"{_text('far_addr')} AS far, flows FROM {self._links()} AS links "
             f"INNER JOIN {self._targets} AS targets USING (prefix_index) "
             "WHERE NOT is_suspect"
@@ -237,21 +238,34 @@ class Results:
                 counts[table] = self.engine.read(found).to_pylist()[0]["found"]
         return counts
 
-    def count_diamonds(self) -> list[tuple[int, int, int]]:
-        """Each max_width and max_length that diamonds have, and how many have them.
+    def count_diamonds(self) -> list[tuple[str, int, int, int]]:
+        """Agent, max_width, max_length, and how many diamonds have these.
 
         Raises:
             NothingYetError: When there are no links yet.
         """
         query = self._select("diamonds", is_caracal=False)
         rows = self.engine.read(
-            "SELECT max_width, max_length, count() AS diamonds "
-            f"FROM ({query}) GROUP BY max_width, max_length"
+            "SELECT agent, max_width, max_length, count() AS diamonds "
+            f"FROM ({query}) GROUP BY agent, max_width, max_length ORDER BY ALL"
         )
         return [tuple(row.values()) for row in rows.to_pylist()]
 
-    def count_links_by_round(self) -> list[tuple[int, int]]:
-        """Rounds, and how many links each was the first to find.
+    def count_links(self) -> list[tuple[str, int, int]]:
+        """Agent, round, and how many links the agent found first in this round.
+
+        Raises:
+            NothingYetError: When there are no links yet.
+        """
+        query = self._select("links", is_caracal=False)
+        rows = self.engine.read(
+            "SELECT agent, first_round, count() AS links "
+            f"FROM ({query}) GROUP BY agent, first_round ORDER BY ALL"
+        )
+        return [tuple(row.values()) for row in rows.to_pylist()]
+
+    def count_new_links(self) -> list[tuple[int, int]]:
+        """Round, and how many links no agent had found in an earlier one.
 
         Raises:
             NothingYetError: When there are no links yet.
@@ -262,14 +276,14 @@ class Results:
             f"FROM ({query}) GROUP BY near_addr, far_addr) "
             "GROUP BY round ORDER BY round"
         )
-        return [(row["round"], row["links"]) for row in rows.to_pylist()]
+        return [tuple(row.values()) for row in rows.to_pylist()]
 
     def read_paths(
         self, target: str
-    ) -> tuple[str, list[tuple[tuple[int, str], tuple[int, str], int]]]:
+    ) -> tuple[str, list[tuple[str, tuple[int, str], tuple[int, str], int]]]:
         """The links to a target, or to the one that has the most: ``largest``.
 
-        Near and far TTL and address, and how many flows were seen to pass.
+        Agent, near and far TTL and address, and how many flows were seen to pass.
 
         Raises:
             LookupError: When there are none, or the target is neither a prefix nor
@@ -286,12 +300,14 @@ class Results:
             found = self.engine.read(f"{most}(ttl, near, far) DESC, prefix LIMIT 1")
             target = found.to_pylist()[0]["prefix"] if len(found) else target
         rows = self.engine.read(
-            f"SELECT ttl, near, far, sum(flows) AS flows FROM {paths} "
-            f"WHERE prefix = '{target}' GROUP BY ttl, near, far ORDER BY ttl, near, far"
+            f"SELECT agent, ttl, near, far, sum(flows) AS flows FROM {paths} WHERE "
+            f"prefix = '{target}' GROUP BY agent, ttl, near, far ORDER BY ALL"
         )
         edges = [
-            ((row["ttl"], row["near"]), (row["ttl"] + 1, row["far"]), row["flows"])
-            for row in rows.to_pylist()
+            (agent, (ttl, near), (ttl + 1, far), flows)
+            for agent, ttl, near, far, flows in (
+                row.values() for row in rows.to_pylist()
+            )
         ]
         if not edges:
             raise LookupError(f"no links are known on the way to {target}")

@@ -9,6 +9,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import yaml
 import zstandard
 
 from anabranch.cli import main
@@ -26,6 +27,14 @@ def test_validate_counts_what_it_found(capsys: pytest.CaptureFixture[str]) -> No
     assert main(["validate", str(ROOT / "examples/survey.yaml")]) == 0
     assert "Measurement        1  valid" in capsys.readouterr().out
     assert main(["validate", str(ROOT / "examples/kinds")]) == 0
+
+
+def test_the_readme_shows_the_survey_of_the_demo() -> None:
+    """The Measurement, if not each of its line breaks."""
+    shown = (ROOT / "README.md").read_text().split("```yaml\n")[1].partition("```")[0]
+    survey = yaml.safe_load_all((ROOT / "examples/survey.yaml").read_text())
+    (measurement,) = (each for each in survey if each["kind"] == "Measurement")
+    assert yaml.safe_load(shown) == measurement
 
 
 def test_validate_reports_all_problems_of_all_files(
