@@ -173,8 +173,8 @@ def test_a_round_can_be_suspended(site: Site) -> None:
 
         def is_stored() -> bool:
             heads = read_heads(site.fetch_parts(probed))
-            sent = site.status(probed.name)["probesSent"]
-            return sum(head.probes for head in heads) == sent
+            stored: int = sum(head.probes for head in heads)
+            return stored == int(site.status(probed.name)["probesSent"])
 
         wait_until("all to be stored", is_stored, SECONDS)
         status = site.status(probed.name)

@@ -10,6 +10,7 @@ from anabranch.api.manifest import ManifestError
 from anabranch.cli import (
     crds,
     fetch,
+    init,
     job,
     load,
     operator,
@@ -23,7 +24,7 @@ from anabranch.cli import (
 )
 
 COMMANDS = (
-    *(validate, run, results, plot, targets, simulate, score, crds),
+    *(init, validate, run, results, plot, targets, simulate, score, crds),
     *(operator, fetch, job, load),
 )
 EXTRAS = {

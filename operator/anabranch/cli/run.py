@@ -34,7 +34,8 @@ def add_parser(commands: Commands) -> None:
         help="run the measurements of manifests from this machine",
         description="Runs measurements from this machine, each agent where its "
         "nodeName says: in the network namespace of that name, or right here on "
-        "localhost. What was interrupted goes on when it is started again. Exits with "
+        "localhost. What was interrupted goes on when it is started again. A "
+        "ProbingPolicy that changes meanwhile is obeyed within seconds. Exits with "
         "0 when it is through, 1 when something is refused or fails, and 130 when it "
         "was interrupted.",
     )
@@ -90,7 +91,7 @@ def run(chosen: argparse.Namespace) -> int:
                 describe(assignments)
             else:
                 check(document.object, assignments)
-                code = max(code, survey(assignments, chosen.data, stopped))
+                code = max(code, survey(assignments, chosen, stopped))
         except RunError as error:
             name = document.object.metadata.name
             print(f"anabranch: {name}: {error}", file=sys.stderr)
@@ -145,10 +146,15 @@ def describe(assignments: list[Assignment]) -> None:
         write(f"{line}\n")
 
 
-def survey(assignments: list[Assignment], data: Path, stopped: threading.Event) -> int:
+def survey(
+    assignments: list[Assignment],
+    chosen: argparse.Namespace,
+    stopped: threading.Event,
+) -> int:
     """Runs a measurement, shows how far it is, and sums it up; the exit code."""
     # Extras, which other commands do without.
     from anabranch.local.display import open_display  # noqa: PLC0415
+    from anabranch.local.policyfile import PolicyFiles  # noqa: PLC0415
     from anabranch.local.survey import run_survey  # noqa: PLC0415
     from anabranch.store.directory import DirectoryStore  # noqa: PLC0415
 
@@ -158,9 +164,10 @@ def survey(assignments: list[Assignment], data: Path, stopped: threading.Event) 
         if stopped.wait(max(left, 0)):
             return INTERRUPTED
     with open_display(sys.stderr) as display:
-        store = DirectoryStore(data)
-        report = run_survey(assignments, store, display.show, stopped)
-    sum_up(assignments, report, data)
+        store = DirectoryStore(chosen.data)
+        policies = PolicyFiles(chosen.files, assignments[0].record.policy, _tell)
+        report = run_survey(assignments, store, display.show, stopped, policies)
+    sum_up(assignments, report, chosen.data)
     for agent in report.failed:
         if not isinstance(agent.error, (OSError, ValueError, RuntimeError)):
             raise agent.error or AssertionError
@@ -171,6 +178,10 @@ def survey(assignments: list[Assignment], data: Path, stopped: threading.Event) 
     if report.failed or report.is_overdue:
         return 1
     return INTERRUPTED if report.stopped else 0
+
+
+def _tell(message: str) -> None:
+    print(f"anabranch: {message}", file=sys.stderr)
 
 
 def sum_up(assignments: list[Assignment], report: Report, data: Path) -> None:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from anabranch_engine import Plan, Statistics
 
+    from anabranch.api.policy import ProbingPolicySpec
     from anabranch.rounds.outcome import Outcome
     from anabranch.runs.assignment import Assignment
     from anabranch.store.directory import DirectoryStore
@@ -81,12 +82,37 @@ class AgentRun:
     progress: Progress
     _stop: threading.Event = field(default_factory=threading.Event)
     _prober: Prober | None = None
+    _policy: ProbingPolicySpec | None = None
+    """What is obeyed now; nothing is sent without one."""
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def __post_init__(self) -> None:
+        self._policy = self.assignment.record.policy
 
     def stop(self) -> None:
         """Stops sending; parts are closed in the time that replies are waited for."""
         self._stop.set()
         if self._prober:
             self._prober.stop()
+
+    def obey(self, policy: ProbingPolicySpec | None) -> None:
+        """Obeys a policy from now on: nothing is sent without one, or if it says so."""
+        with self._lock:
+            if policy == self._policy:
+                return
+            self._policy = policy
+            if self._prober:
+                self._rein(self._prober)
+
+    def _rein(self, prober: Prober) -> None:
+        """Has a prober do what the policy says."""
+        record, policy = self.assignment.record, self._policy
+        if policy is None or policy.stop:
+            prober.set_rate(0)
+            return
+        prober.forbid(find_forbidden(policy, record.agent.spec))
+        prober.set_max_rate_per_prefix(policy.max_rate_per_prefix)
+        prober.set_rate(record.choose_rate(policy))
 
     def run(self) -> None:
         """Goes on from where the store says it is; errors are told by the progress."""
@@ -157,6 +183,8 @@ class AgentRun:
             sources=[ip_address(source) for source in sources if source],
             contact=policy.contact,
         )
+        with self._lock:
+            self._rein(self._prober)
         if self._stop.is_set():
             return
         progress.state = State.PROBING

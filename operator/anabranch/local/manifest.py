@@ -84,7 +84,7 @@ def _read_sources(
         if name == "-":
             yield Source(STDIN, open_stdin().read())
             continue
-        for file in _find_files(name):
+        for file in find_files(name):
             if isinstance(file, Problem):
                 yield file
             elif file.resolve() not in seen:
@@ -92,7 +92,7 @@ def _read_sources(
                 yield _read_file(file)
 
 
-def _find_files(name: str) -> Iterator[Path | Problem]:
+def find_files(name: str) -> Iterator[Path | Problem]:
     """The file of this name, or the YAML files of the folder of this name."""
     if not name:
         yield Problem(Place("''"), (), "is no file's name; name a file or folder")

@@ -18,10 +18,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from anabranch.local.policyfile import PolicyFiles
     from anabranch.runs.assignment import Assignment
     from anabranch.store.directory import DirectoryStore
 
 _LOOK_SECONDS = 0.1
+_POLICY_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
@@ -49,11 +51,13 @@ def run_survey(
     store: DirectoryStore,
     show: Callable[[list[Progress]], None],
     stopped: threading.Event,
+    policies: PolicyFiles,
 ) -> Report:
     """Runs all agents to the end, or until ``stopped`` is set; failures are reported.
 
     It is stopped too when it takes longer than the measurement and the policy let it.
-    ``show`` is called some times a second.
+    ``show`` is called some times a second. What ``policies`` say meanwhile is obeyed:
+    within a second or two, as in a cluster.
 
     Raises:
         RunError: When another process runs the measurement on the same data.
@@ -74,11 +78,17 @@ def run_survey(
             runs.append(run)
         agents = [run.progress for run in runs]
         deadline = start + _find_limit(assignments[0])
+        looked = 0.0
         with _running(runs) as threads:
             while any(thread.is_alive() for thread in threads):
                 if stopped.is_set() or time.monotonic() > deadline:
                     for run in runs:
                         run.stop()
+                if time.monotonic() > looked + _POLICY_SECONDS:
+                    looked = time.monotonic()
+                    policy = policies.look()
+                    for run in runs:
+                        run.obey(policy)
                 time.sleep(_LOOK_SECONDS)
                 show(agents)
         show(agents)

@@ -59,7 +59,11 @@ class RunRecord(Model):
     @property
     def rate(self) -> int:
         """Probes a second."""
-        return choose_rate(self.agent, self._chosen, self.policy)
+        return self.choose_rate(self.policy)
+
+    def choose_rate(self, policy: ProbingPolicySpec) -> int:
+        """Probes a second under another policy."""
+        return choose_rate(self.agent, self._chosen, policy)
 
     @property
     def parameters(self) -> FlowParameters:

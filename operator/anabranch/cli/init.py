@@ -1,0 +1,163 @@
+"""`anabranch init`: the manifest of a first survey from this machine."""
+
+from __future__ import annotations
+
+import fcntl
+import socket
+import struct
+import sys
+from ipaddress import IPv6Address, ip_address, ip_network
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from anabranch.cli.command import write
+
+if TYPE_CHECKING:
+    import argparse
+    from ipaddress import IPv4Network, IPv6Network
+
+    from anabranch.cli.command import Commands
+
+FILE = Path("survey.yaml")
+_SIOCGIFADDR = 0x8915
+_ADDRESSES_V6 = Path("/proc/net/if_inet6")
+_ANY_PORT = 9
+"""Nothing is sent there: to connect a UDP socket only looks for a route."""
+
+
+def add_parser(commands: Commands) -> None:
+    """Adds the command."""
+    parser = commands.add_parser(
+        "init",
+        help="write the manifest of a first survey from this machine",
+        description="Writes a commented manifest with all that a survey from this "
+        "machine takes: what you name is allowed and nothing else, at a modest rate. "
+        "Nothing is sent.",
+    )
+    parser.add_argument(
+        "targets",
+        nargs="+",
+        metavar="TARGET",
+        help="a prefix or an address to probe, such as 192.0.2.0/24",
+    )
+    parser.add_argument(
+        "--contact",
+        metavar="CONTACT",
+        help="a URL or mail address for people who wonder about your probes; asked for "
+        "on a terminal",
+    )
+    parser.add_argument(
+        "--output",
+        type=Path,
+        default=FILE,
+        metavar="FILE",
+        help=f"a new file to write to, by default {FILE}",
+    )
+    parser.set_defaults(run=run)
+
+
+def run(chosen: argparse.Namespace) -> int:
+    """Writes the manifest, unless what it would say is refused."""
+    # Extras, which other commands do without.
+    from anabranch.api.manifest import Source, read_manifests  # noqa: PLC0415
+    from anabranch.local.draft import Draft  # noqa: PLC0415
+
+    try:
+        targets = [_read_target(text) for text in chosen.targets]
+        draft = Draft(
+            contact=chosen.contact or _ask_contact(),
+            targets=tuple(map(str, targets)),
+            interfaces=tuple(_find_interfaces(targets)),
+            is_reserved=_is_reserved(targets),
+        )
+    except ValueError as error:
+        print(f"anabranch: {error}", file=sys.stderr)
+        return 1
+    text = draft.write()
+    broken = read_manifests([Source(str(chosen.output), text.encode())]).broken
+    for problem in broken:
+        print(f"anabranch: {problem}", file=sys.stderr)
+    if broken:
+        return 1
+    try:
+        with chosen.output.open("x") as file:
+            file.write(text)
+    except FileExistsError:
+        message = f"{chosen.output} is there already; name another file with --output"
+        print(f"anabranch: {message}", file=sys.stderr)
+        return 1
+    write(
+        f"{chosen.output} is written; read it, then\n"
+        f"    anabranch run --dry-run {chosen.output}\n"
+        f"    anabranch run {chosen.output}\n"
+    )
+    return 0
+
+
+def _read_target(text: str) -> IPv4Network | IPv6Network:
+    """A prefix, or an address as one."""
+    try:
+        return ip_network(text)
+    except ValueError as error:
+        message = f"{text!r} can't be probed: {error}; write one such as 192.0.2.0/24"
+        raise ValueError(message) from error
+
+
+def _ask_contact() -> str:
+    if not sys.stdin or not sys.stdin.isatty():
+        message = "say who probes: --contact with a URL or mail address"
+        raise ValueError(message)
+    return input("Who probes? A URL or mail address, for people who wonder: ").strip()
+
+
+def _find_interfaces(
+    targets: list[IPv4Network | IPv6Network],
+) -> list[tuple[str, str]]:
+    """The interface and address that probes to each family's first target leave by.
+
+    Raises:
+        ValueError: When no route leads there.
+    """
+    first = {target.version: target for target in reversed(targets)}
+    return [_find_interface(first[version]) for version in sorted(first)]
+
+
+def _find_interface(target: IPv4Network | IPv6Network) -> tuple[str, str]:
+    family = socket.AF_INET if target.version == 4 else socket.AF_INET6  # noqa: PLR2004
+    try:
+        with socket.socket(family, socket.SOCK_DGRAM) as asking:
+            asking.connect((str(target.network_address), _ANY_PORT))
+            address = asking.getsockname()[0]
+    except OSError as error:
+        message = f"no route leads to {target} from this machine: {error.strerror}"
+        raise ValueError(f"{message}; add one, or name other targets") from error
+    owners = [
+        name
+        for _, name in socket.if_nameindex()
+        if ip_address(address) in _find_addresses(name, family)
+    ]
+    return (owners or ["an interface without an address"])[0], address
+
+
+def _find_addresses(interface: str, family: int) -> list[object]:
+    """The addresses of an interface; of IPv4 the first."""
+    if family == socket.AF_INET6:
+        lines = [line.split() for line in _ADDRESSES_V6.read_text().splitlines()]
+        return [
+            IPv6Address(bytes.fromhex(one[0])) for one in lines if one[5] == interface
+        ]
+    with socket.socket(family, socket.SOCK_DGRAM) as asking:
+        request = struct.pack("256s", interface.encode())
+        try:
+            found = fcntl.ioctl(asking, _SIOCGIFADDR, request)
+        except OSError:  # it has none
+            return []
+    return [ip_address(found[20:24])]
+
+
+def _is_reserved(targets: list[IPv4Network | IPv6Network]) -> bool:
+    """Whether a target lies in space that is not globally reachable."""
+    from anabranch_engine import PrefixSet  # noqa: PLC0415 (an extra)
+
+    reserved = PrefixSet.reserved()
+    return any(str(each) in reserved for each in targets)

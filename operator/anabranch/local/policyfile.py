@@ -1,0 +1,74 @@
+"""The ProbingPolicy of a run, as its files say it now."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from anabranch.api import ProbingPolicy
+from anabranch.api.manifest import Source, read_manifests
+from anabranch.api.policy import POLICY_NAME
+from anabranch.local.manifest import find_files
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from anabranch.api.policy import ProbingPolicySpec
+
+    Stamps = dict[Path, tuple[int, int]]
+
+
+@dataclass
+class PolicyFiles:
+    """Files that may hold the policy; standard input is read once."""
+
+    names: list[str]
+    policy: ProbingPolicySpec | None
+    """As it was read last; none when no file has one any more."""
+    tell: Callable[[str], None]
+    """Is told why a change does not count."""
+    _seen: Stamps = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._seen = self._find_stamps()
+
+    def look(self) -> ProbingPolicySpec | None:
+        """The policy now: a file with errors leaves the last one as it was."""
+        stamps = self._find_stamps()
+        if stamps == self._seen or "-" in self.names:
+            return self.policy
+        self._seen = stamps
+        try:
+            sources = [Source(str(file), file.read_bytes()) for file in stamps]
+        except OSError as error:
+            self.tell(f"can't read the policy again: {error}; the last one counts")
+            return self.policy
+        manifests = read_manifests(sources)
+        if manifests.broken:
+            self.tell(f"{manifests.broken[0]}; the last policy counts")
+            return self.policy
+        policies = (each.object for each in manifests.of_kind(ProbingPolicy))
+        named = (each.spec for each in policies if each.metadata.name == POLICY_NAME)
+        self.policy = next(named, None)
+        if self.policy is None:
+            self.tell("there is no ProbingPolicy any more: nothing is sent without one")
+        elif self.policy.stop:
+            self.tell(
+                "the ProbingPolicy stops all probing; it goes on without its stop"
+            )
+        return self.policy
+
+    def _find_stamps(self) -> Stamps:
+        """When each file was changed last, and its size."""
+        return {
+            file: (status.st_mtime_ns, status.st_size)
+            for file in self._find_files()
+            if (status := file.stat())
+        }
+
+    def _find_files(self) -> Iterator[Path]:
+        for name in self.names:
+            for file in find_files(name):
+                if isinstance(file, Path) and file.is_file():
+                    yield file
