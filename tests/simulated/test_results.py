@@ -124,7 +124,11 @@ def test_pictures_are_drawn(folder: Path) -> None:
     file = folder / "all.svg"
     assert run(*words, "--output", str(file)) == f"{file}\n"
     assert "<svg" in file.read_text()
-    links = {(row["near_addr"], row["far_addr"]) for row in read(folder, "links")}
+    links = {
+        (row["near_addr"], row["far_addr"])
+        for row in read(folder, "links")
+        if not row["is_suspect"]
+    }
     assert f"links found first (n = {len(links):,})" in file.read_text()
     file = folder / "paths.png"
     run(*words, "--output", str(file), "--target", "240.0.3.0/24")
@@ -135,6 +139,9 @@ def test_pictures_are_drawn(folder: Path) -> None:
     assert "no links are known" in run(*words, "--target", "192.0.2.0/24", code=1)
     assert "does not appear to be" in run(*words, "--target", "there", code=1)
     assert "not supported" in run(*words, "--output", "all.xyz", code=1)
+    nowhere = str(folder / "nowhere" / "all.svg")
+    told = run(*words, "--output", nowhere, code=1)
+    assert told.endswith(f"'{nowhere}'; correct the path or its rights\n")
 
 
 def test_a_survey_is_scored_by_the_network_that_it_was_in(folder: Path) -> None:

@@ -70,5 +70,8 @@ def run(chosen: argparse.Namespace) -> int:
     except (LookupError, RuntimeError, ValueError) as error:
         print(f"anabranch: {error.args[0]}", file=sys.stderr)
         return 1
+    except OSError as error:
+        print(f"anabranch: {error}; correct the path or its rights", file=sys.stderr)
+        return 1
     write(f"{file}\n")
     return 0

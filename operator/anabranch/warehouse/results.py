@@ -260,7 +260,8 @@ class Results:
         query = self._select("links", is_caracal=False)
         rows = self.engine.read(
             "SELECT agent, first_round, count() AS links "
-            f"FROM ({query}) GROUP BY agent, first_round ORDER BY ALL"
+            f"FROM ({query}) WHERE NOT is_suspect "
+            "GROUP BY agent, first_round ORDER BY ALL"
         )
         return [tuple(row.values()) for row in rows.to_pylist()]
 
@@ -273,7 +274,7 @@ class Results:
         query = self._select("links", is_caracal=False)
         rows = self.engine.read(
             "SELECT round, count() AS links FROM (SELECT min(first_round) AS round "
-            f"FROM ({query}) GROUP BY near_addr, far_addr) "
+            f"FROM ({query}) WHERE NOT is_suspect GROUP BY near_addr, far_addr) "
             "GROUP BY round ORDER BY round"
         )
         return [tuple(row.values()) for row in rows.to_pylist()]
