@@ -187,6 +187,10 @@ def test_what_is_broken_or_not_there_yet_is_one_clear_line(
     for links in data.rglob("links/*.parquet"):
         links.write_bytes(b"not parquet")
     assert len(run(*words, "links", code=1).splitlines()) == 1
+    for made in (*data.rglob("0*/links"), *data.rglob("0*/prefixes")):
+        shutil.rmtree(made)
+    for outcome in data.rglob("outcome.json"):
+        outcome.unlink()
     for part in data.rglob("replies/*/*.parquet"):
         part.rename(part.with_suffix(".unfinished"))
     told = run(*words, "interfaces", code=1)
