@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 _SICK_SECONDS = 30
-"""So long may the loop be busy before the process is taken for hung."""
+"""Seconds for which the loop may be busy before the process counts as hung."""
 
 
 def now() -> str:
@@ -136,7 +136,7 @@ class AgentProcess:
             task.result()
 
     async def _direct(self) -> None:
-        """Has done what is to be done, whenever something has changed."""
+        """Acts whenever something has changed."""
         while True:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._times.check):

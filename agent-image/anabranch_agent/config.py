@@ -26,7 +26,7 @@ class Config:
     namespace: str
     """The system namespace."""
     pod_uid: str
-    """What tells this process from other ones in the Lease."""
+    """The name by which the Lease knows this process."""
     host_ip: str
     """Where health and metrics are served."""
     health_port: int

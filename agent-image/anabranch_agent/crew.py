@@ -25,7 +25,7 @@ class Crew:
     failure: asyncio.Future[None]
     """Told the first error that nobody expected."""
     runs: dict[str, RoundRun] = field(default_factory=dict)
-    """By UID; those that are over stay until their Round is gone."""
+    """By the UID of their Round; a run that is over stays until that is gone."""
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
     def follow(self, wanted: Mapping[str, tuple[Round, Demand]]) -> None:

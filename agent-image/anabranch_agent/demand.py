@@ -1,4 +1,4 @@
-"""What is wanted of a Round now."""
+"""What an agent is to do with a Round now."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Limits:
 
 @dataclass(frozen=True)
 class Probe:
-    """That it is probed."""
+    """Probe the Round."""
 
     limits: Limits
     forbidden: PrefixSet
@@ -40,25 +40,25 @@ class Probe:
     """Why its rate is 0 meanwhile."""
 
     def is_same_prober(self, demand: Demand) -> bool:
-        """Whether the prober that does this one can do another one."""
+        """Whether the prober of this demand can go on under another one."""
         return isinstance(demand, Probe) and demand.limits == self.limits
 
 
 @dataclass(frozen=True)
 class Pause:
-    """That nothing is sent; what was heard is stored."""
+    """Send nothing, and store what was heard."""
 
     hold: Hold
 
 
 @dataclass(frozen=True)
 class Leave:
-    """That it is left as it is, since this process ends."""
+    """Leave the Round as it is: this process ends."""
 
 
 @dataclass(frozen=True)
 class Drop:
-    """That it is forgotten: the Round is gone."""
+    """Forget the Round: it is gone."""
 
 
 Demand = Probe | Pause | Leave | Drop

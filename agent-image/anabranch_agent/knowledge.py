@@ -81,7 +81,7 @@ class Knowledge:
         return all(watch.is_synced for watch in self.watches)
 
     def policy_age(self) -> float | None:
-        """For how long the policy may have changed unseen; None before it was seen."""
+        """Seconds for which the policy may have changed unseen, once it was seen."""
         return self._policies.age()
 
     def find_rules(self) -> Rules | Hold:

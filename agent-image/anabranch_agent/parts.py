@@ -61,7 +61,7 @@ class Stored:
 
 
 def sum_parts(parts: Iterable[Part]) -> Stored:
-    """What parts add up to, which lie in the order of their keys.
+    """The sum of parts, which are given in the order of their keys.
 
     Probes and replies are those of the parts. What is counted beside them starts anew
     with each prober: where a count falls, another one began.
@@ -114,5 +114,5 @@ def find_waiting(folder: Path) -> list[Waiting]:
 
 
 def is_next(waiting: Waiting, ends: Mapping[int, int]) -> bool:
-    """Whether a part goes on where those in the store end; any other is of no use."""
+    """Whether a part begins where those in the store end; any other is useless."""
     return waiting.start == ends.get(waiting.block, 0)

@@ -1,4 +1,4 @@
-"""What an agent may send, by the policy and its own object."""
+"""Decides what an agent may send, from the policy and its own object."""
 
 from __future__ import annotations
 

@@ -60,7 +60,7 @@ class RoundRun:
     """Called when there is something to tell, or rates to share anew."""
     demand: Demand
     is_probing: bool = False
-    """Whether it takes part in the rate."""
+    """Whether it gets a share of the agent's rate."""
     is_over: bool = False
     _trouble: Hold | None = _PENDING
     """What keeps it from probing; None if nothing does."""
@@ -79,12 +79,12 @@ class RoundRun:
 
     @property
     def uid(self) -> str:
-        """What tells the Round from others."""
+        """The UID of the Round."""
         return self.measured.metadata.uid
 
     @property
     def name(self) -> str:
-        """What people call it."""
+        """The name that logs and messages give it."""
         return "/".join(self.measured.key)
 
     @property

@@ -44,7 +44,7 @@ class Watch(Generic[_Object]):
     _told: str = ""
 
     def age(self) -> float | None:
-        """For how long changes may have been missed; None before the first list."""
+        """Seconds for which changes may have been missed, since the first list."""
         if not self.is_synced:
             return None
         return 0 if self._is_open else self.clock() - self._known_at

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from anabranch.runs.assignment import Assignment
 
 DATA = Path("anabranch-data")
-"""Where results go when nobody says where."""
+"""The folder for results if none is given."""
 INTERRUPTED = 130
 """What shells give for a program that SIGINT ended."""
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from anabranch.cli.command import Commands
 
 DESTINATIONS = "ANABRANCH_DESTINATIONS"
-"""Has the destinations of topology files, in their order, with blanks between."""
+"""The variable with the destinations of topology files, in order, with blanks."""
 
 
 def add_parser(commands: Commands) -> None:

@@ -1,1 +1,1 @@
-"""From what happens in a cluster to what is to be looked at, and back."""
+"""Watches, queue and life of the operator."""

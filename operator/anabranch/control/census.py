@@ -1,4 +1,4 @@
-"""What there is, by state: counted for Prometheus when it asks."""
+"""Counts objects by state when Prometheus asks."""
 
 from __future__ import annotations
 
@@ -55,14 +55,14 @@ _JOBS = (
 
 @dataclass
 class Progress:
-    """For how long Rounds that are to be probed have told nothing new.
+    """Finds out for how long Rounds that should be probed have reported no progress.
 
     Since they were first counted: a status does not say when it was written.
     """
 
     clock: Callable[[], float]
     _told: dict[str, tuple[RoundStatus, float]] = field(default_factory=dict)
-    """By UID the last status that was another one, and when it was seen."""
+    """The last new status of each Round, by UID, and when it was seen."""
 
     def find_oldest(self, rounds: Iterable[Round]) -> float:
         """The seconds of the one that has told nothing for longest; 0 without any."""

@@ -183,7 +183,7 @@ class Operator:
         stop.set()  # It takes the signals for itself, and ends by nothing else.
 
     async def _resync(self) -> None:
-        """Has all be looked at now and then, whatever watches may have missed.
+        """Queues all objects from time to time, since watches may miss changes.
 
         Raises:
             MissedError: When they missed that something was deleted, which they do if

@@ -1,4 +1,4 @@
-"""What is to be reconciled: each key once, one at a time, again after an error."""
+"""The queue of keys to reconcile: each once, and again after an error."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class WorkQueue(Generic[_Key]):
 
     @property
     def lag(self) -> float:
-        """For how many seconds the one is due that is not done for the longest.
+        """Seconds for which the oldest key that is due has waited.
 
         A work that hangs is told of, too.
         """
@@ -53,7 +53,7 @@ class WorkQueue(Generic[_Key]):
         return max((now - each for each in due if each <= now), default=0.0)
 
     def add(self, key: _Key, after: float = 0.0) -> None:
-        """Has a key be worked on, in so many seconds at the latest."""
+        """Queue a key, due in at most ``after`` seconds."""
         due = self.clock() + after
         if due < self._due.get(key, float("inf")):
             self._due[key] = due

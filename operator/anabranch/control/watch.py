@@ -154,14 +154,14 @@ class Watches:
         kopf.on.event(group, version, plural, registry=self.registry)(function)
 
     def _notice_agent(self, name: str, labels: dict[str, str]) -> None:
-        """Has an agent be looked at, and the measurements that choose it."""
+        """Queues an agent and the measurements that choose it."""
         self._add(("Agent", self._system, name))
         self._notice_measurements(
             lambda each: any(it.chooses(name, labels) for it in each.spec.agents)
         )
 
     def _notice_measurements(self, matters: Callable[[Measurement], bool]) -> None:
-        """Has the measurements be looked at that something matters to."""
+        """Queues the measurements that a change concerns."""
         for each in self.open_inventory().find_unfinished():
             if matters(each):
                 self._add(("Measurement", *each.key))

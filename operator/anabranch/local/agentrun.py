@@ -83,7 +83,7 @@ class AgentRun:
     _stop: threading.Event = field(default_factory=threading.Event)
     _prober: Prober | None = None
     _policy: ProbingPolicySpec | None = None
-    """What is obeyed now; nothing is sent without one."""
+    """The policy that counts now; without one nothing is sent."""
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
@@ -105,7 +105,7 @@ class AgentRun:
                 self._rein(self._prober)
 
     def _rein(self, prober: Prober) -> None:
-        """Has a prober do what the policy says."""
+        """Applies the policy to a prober."""
         record, policy = self.assignment.record, self._policy
         if policy is None or policy.stop:
             prober.set_rate(0)

@@ -51,16 +51,16 @@ class Score:
 
 @dataclass(frozen=True)
 class Expectation:
-    """What runs of the same rule in the same network find, with other flows each."""
+    """What runs with the same rule and other flows find in the same network."""
 
     runs: int
     mean: float
-    """Of recall."""
+    """The mean recall."""
     low: float
     """99 of 100 runs lie between this and ``high``."""
     high: float
     probes: float
-    """Of all agents, on average."""
+    """The mean number of probes, over all agents together."""
 
 
 @dataclass(frozen=True)

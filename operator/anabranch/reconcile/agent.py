@@ -26,7 +26,7 @@ _LEAST_SECONDS = 30.0
 
 @dataclass(frozen=True)
 class AgentDecision:
-    """What is to be said of an agent, and done with its pod."""
+    """The status of an agent, and what happens to its pod."""
 
     status: AgentStatus
     creates: bool = False
@@ -38,7 +38,7 @@ class AgentDecision:
 def decide_agent(
     agent: Agent, pod: PodView | None, template: str, active: int, now: datetime
 ) -> AgentDecision:
-    """What is to be done for an agent that has so many active Rounds.
+    """Decides what happens to an agent's pod while it has so many active Rounds.
 
     ``template`` tells the pod that it is to be from others.
     """

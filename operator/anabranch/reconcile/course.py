@@ -107,7 +107,7 @@ class _Navigator:
         return self._probe(step)
 
     def _probe(self, step: Step) -> Course:
-        """Has the step be planned, probed and concluded."""
+        """Starts what the step needs next: its plan, its Round, or its conclusion."""
         agent = self._agent
         if agent is None:
             # Its Rounds would wait for it for good.
@@ -215,7 +215,7 @@ class _Navigator:
         return choose_rate(agent.agent, entry, policy)
 
     def _cut(self, step: Step, age: float) -> Course:
-        """Has an agent stop, and what it stored be looked at."""
+        """Stops an agent, and concludes the step with what it stored."""
         found = self._round(step)
         message = "it took longer than it may"
         if found is None:

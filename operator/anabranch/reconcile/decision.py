@@ -1,4 +1,4 @@
-"""What is to be said of a measurement, and done for it; pure."""
+"""Decides the status of a measurement and the actions for it; pure."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ RESULTS = "results"
 
 
 def decide(seen: Observation, bucket: str) -> Decision:
-    """What is to be said and done; ``bucket`` is where results are."""
+    """The status and the actions for what was seen; ``bucket`` holds the results."""
     return _Decider(seen, bucket).decide()
 
 
@@ -60,7 +60,7 @@ class _Decider:
     bucket: str
     conditions: Conditions = field(init=False)
     before: MeasurementStatus = field(init=False)
-    """What was said of this run; of another one nothing is to stay."""
+    """The status of this run so far; nothing of another run stays in it."""
 
     def __post_init__(self) -> None:
         measurement = self.seen.measurement

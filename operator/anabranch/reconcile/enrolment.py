@@ -54,7 +54,7 @@ class Enrolment:
 
 
 def _agrees(agent: Agent, manifest: dict[str, Any]) -> bool:
-    """Whether an Agent has all that is wanted of those of its kind."""
+    """Whether an Agent has every label and field that enrolled Agents must have."""
     spec = agent.spec.model_dump(mode="json", by_alias=True)
     wanted, labels = manifest["spec"], manifest["metadata"]["labels"]
     return (

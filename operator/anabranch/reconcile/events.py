@@ -34,7 +34,7 @@ class Event:
 
 
 def find_events(before: Status, after: Status) -> Iterator[Event]:
-    """What is to be told of a change of status; of one change of mind, one event."""
+    """The events that a change of status causes: one for each new reason."""
     known = {each.type: each for each in before.conditions}
     told: set[str] = set()
     bad = {

@@ -112,7 +112,7 @@ class Measurements:
     def _find_wait(
         self, measurement: Measurement, status: MeasurementStatus, now: datetime
     ) -> float | None:
-        """In how many seconds a status is to be said, if not now.
+        """Seconds until a status is due, if it is not due now.
 
         Totals grow with each status of each Round: they can wait.
         """

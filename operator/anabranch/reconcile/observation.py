@@ -1,4 +1,4 @@
-"""What is seen of a measurement, and what can be done about it."""
+"""What the operator sees of a measurement, and the actions that it can take."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ class CreateJob:
 
 @dataclass(frozen=True)
 class CreateRound:
-    """Has an agent probe a step."""
+    """Makes an agent probe a step."""
 
     agent: Agent
     step: Step
@@ -141,7 +141,7 @@ class DeleteJob:
 
 @dataclass(frozen=True)
 class ExpireJob:
-    """Has Kubernetes remove a finished Job after a while."""
+    """Makes Kubernetes remove a finished Job after so many seconds."""
 
     name: str
     seconds: int
@@ -160,7 +160,7 @@ Action = (
 
 @dataclass(frozen=True)
 class Decision:
-    """What is to be said and done."""
+    """A status to write, and actions to take."""
 
     status: MeasurementStatus
     actions: tuple[Action, ...] = ()

@@ -1,4 +1,4 @@
-"""What all reconcilers act with."""
+"""The tools that all reconcilers share."""
 
 from __future__ import annotations
 
@@ -43,9 +43,9 @@ class Toolbox:
     """When to look again for what nobody tells."""
     _templates: dict[str, str] = field(default_factory=dict)
     _explained: dict[str, dict[str, str]] = field(default_factory=dict)
-    """By the UID that Jobs work for, and by that of the Job."""
+    """What pods of Jobs said, by the UID that a Job works for and by its own."""
     _said: dict[str, tuple[str, Status]] = field(default_factory=dict)
-    """By UID the status that was said last, and of which version of the object."""
+    """The status that was written last, by UID, with the version of its object."""
 
     def recall(self, about: Kind) -> Kind:
         """An object with what was said of it last, where watches do not tell it yet."""

@@ -1,4 +1,4 @@
-"""What is kept in memory of the objects of others: the little that is looked at."""
+"""The few fields of other programs' objects that the operator keeps in memory."""
 
 from __future__ import annotations
 

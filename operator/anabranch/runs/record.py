@@ -1,4 +1,4 @@
-"""What one agent's run is started with: the same however often it is gone on with."""
+"""What one agent's run starts with; it stays the same however often the run resumes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class RunRecord(Model):
     """Who probes what, by which rules; ``run.json`` in the store."""
 
     uid: str
-    """What tells the measurement from all others in the store."""
+    """The UID of the measurement in the store."""
     measurement: Measurement
     """As it was when the run started, without its status."""
     entry: AgentName
@@ -30,7 +30,7 @@ class RunRecord(Model):
     policy: ProbingPolicySpec
     """As it was when the run started; agents obey the one that there is."""
     target_list: Digest
-    """What tells the target list's content."""
+    """The digest of the target list's content."""
 
     @property
     def keys(self) -> RunKeys:

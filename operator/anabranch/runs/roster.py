@@ -31,7 +31,7 @@ class Roster(Model):
     """All that take part, in the order of the measurement's agents."""
 
     uid: str
-    """What tells the measurement from all others in the store."""
+    """The UID of the measurement in the store."""
     started: Timestamp | None = None
     """When the run started; a rehearsal does not."""
     measurement: Measurement

@@ -108,6 +108,6 @@ class DirectoryStore:
 
 
 def _refuse(error: OSError) -> None:
-    """What can't be listed is not taken for empty; what is not there is."""
+    """Raises when a folder can't be listed; a folder that is missing is empty."""
     if not isinstance(error, FileNotFoundError):
         raise error

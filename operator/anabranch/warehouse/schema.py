@@ -38,7 +38,7 @@ class Table:
     columns: Mapping[str, str]
     key: tuple[str, ...]
     version: str = ""
-    """Of rows that are the same, that with the highest one is left."""
+    """Of equal rows ClickHouse keeps the one with the highest value of this column."""
 
 
 PLANS = Table(
@@ -125,7 +125,7 @@ class Script:
 
     @property
     def mark(self) -> str:
-        """What tells that just these statements were run, as the view's comment."""
+        """A digest of the statements, which the view's comment carries."""
         return sha256("\n".join(self.steps).encode()).hexdigest()[:16]
 
     @property
