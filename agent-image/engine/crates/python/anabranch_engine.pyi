@@ -462,6 +462,10 @@ class Prober:
     def stop(self) -> None:
         """Stops sending, within 50 ms; also from other threads and signal handlers."""
 
+    @property
+    def is_silent(self) -> bool:
+        """Whether nothing more is sent: the last replies alone are waited for."""
+
     def set_rate(self, rate: int) -> None:
         """Changes the rate, in probes a second; 0 pauses."""
 

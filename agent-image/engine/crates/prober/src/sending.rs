@@ -309,6 +309,7 @@ impl<'a> Sending<'a> {
 
 impl Drop for Sending<'_> {
     fn drop(&mut self) {
+        self.control.fall_silent();
         self.tell(Event::End);
     }
 }
