@@ -129,9 +129,7 @@ def find_coverage(
 
 
 def describe(reason: Reason, count: int) -> str:
-    """What a shortfall is, in words."""
-    if reason in LEFT_OUT:
-        return f"{_count(count, 'target')} left out: {LEFT_OUT[reason]}"
+    """What a shortfall is that is none of whole targets, in words."""
     noun, words = _OTHERS[reason]
     return f"{_count(count, noun)} {words}"
 

@@ -7,10 +7,10 @@ from collections import Counter
 import pytest
 
 from anabranch.rounds.shortfall import (
+    LEFT_OUT,
     Coverage,
     Reason,
     TargetCounts,
-    describe,
     find_coverage,
 )
 from anabranch.rounds.steps import FIRST, Step
@@ -78,5 +78,10 @@ def test_agents_add_up() -> None:
 @pytest.mark.parametrize("reason", Reason)
 def test_each_reason_has_words(reason: Reason) -> None:
     """With a number, in the plural or not."""
-    assert describe(reason, 1).startswith("1 ")
-    assert describe(reason, 2_000).split()[1].endswith("s")
+    for count, number in ((1, "1"), (2_000, "2,000")):
+        (text,) = Coverage(0, Counter({reason: count})).describe()
+        assert text.startswith(f"{number} ")
+        noun = text.partition("left out")[0].split()[-1]
+        if reason not in LEFT_OUT:
+            noun = text.split()[1]
+        assert noun.endswith("s") == (count > 1)
