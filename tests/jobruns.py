@@ -6,7 +6,6 @@ There is neither a cluster nor an operator; the store is real.
 from __future__ import annotations
 
 import io
-import json
 import os
 from dataclasses import dataclass, field
 from ipaddress import IPv6Address, ip_network
@@ -23,6 +22,7 @@ from anabranch.rounds.steps import FIRST
 from anabranch.runs.chain import read_outcomes
 from anabranch.runs.roster import Member, Roster
 from anabranch.store.keys import RunKeys, SurveyKeys, shared_list
+from parts import make_head
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -292,9 +292,8 @@ def _write_part(rows: list[dict[str, Any]], probes: int) -> bytes:
         return tuple(row[name] for name in names)
 
     table = pa.Table.from_pylist(sorted(rows, key=place), schema=COLUMNS)
-    head = {b"anabranch.part": json.dumps({"probes": probes}).encode()}
     out = io.BytesIO()
-    pq.write_table(table.replace_schema_metadata(head), out)
+    pq.write_table(table.replace_schema_metadata(make_head(probes)), out)
     return out.getvalue()
 
 

@@ -89,18 +89,15 @@ def start(**spec: Any) -> Observation:
 
 def make_outcome(step: Step, following: Step | None, **more: Any) -> Outcome:
     """What a step came to."""
-    counts: dict[str, Any] = dict.fromkeys(
-        ("links", "prefixes", "amplified", "looping"), 1
-    )
-    return Outcome(
-        step=str(step),
-        probes=600,
-        replies=500,
-        **counts,
-        next=str(following) if following else None,
-        probes_left=0,
-        **({"is_cut": False} | more),
-    )
+    usual: dict[str, Any] = {
+        "probes": 600,
+        "replies": 500,
+        **dict.fromkeys(("links", "prefixes", "amplified", "looping"), 1),
+        "probes_left": 0,
+        "is_cut": False,
+    }
+    following_step = str(following) if following else None
+    return Outcome(step=str(step), next=following_step, **usual | more)
 
 
 def make_round(seen: Observation, agent: str, step: Step, status: Any = None) -> Round:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from ipaddress import IPv4Address, IPv6Address
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +29,18 @@ KINDS = {
     (58, 3): "time exceeded",
     (58, 129): "echo",
 }
+
+
+def make_head(probes: int, block: int = 0, **counts: int) -> dict[bytes, bytes]:
+    """The metadata of a part that is made up, with what its prober counted."""
+    known = dict.fromkeys(("forbidden", "unroutable", "unsent", "dropped"), 0)
+    head = {
+        "block": block,
+        "probes": probes,
+        "unroutable": 0,
+        "counts": known | {"sent": probes} | counts,
+    }
+    return {b"anabranch.part": json.dumps(head).encode()}
 
 
 def read_parts(folder: Path) -> list[dict[str, Any]]:

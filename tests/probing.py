@@ -24,7 +24,7 @@ def write_plan(path: Path, lines: list[str], **changes: Any) -> Plan:
     list_path = path.with_suffix(".csv")
     list_path.write_text("".join(f"{line}\n" for line in lines))
     with list_path.open("rb") as file:
-        targets = TargetList.read(file).split(24, 64, forbidden=PrefixSet())
+        targets = TargetList.read(file).split(24, 64)
     header: dict[str, Any] = {
         "initial_source_port": SPORT,
         "destination_port": DPORT,

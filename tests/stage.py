@@ -28,6 +28,7 @@ from anabranch.manifests.labels import COMPONENT, MEASUREMENT, SELECTOR
 from anabranch.rounds.steps import Step
 from anabranch.store.keys import RunKeys
 from devcluster.process import PATIENCE
+from parts import make_head
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -344,7 +345,6 @@ def _write_part(replies: pa.Table, round_number: int, probes: int) -> bytes:
         "destination_prefix_reply": pa.array(np.zeros(count, dtype=np.uint8)),
     }
     table = pa.table(columns)
-    head = {b"anabranch.part": json.dumps({"probes": probes}).encode()}
     out = io.BytesIO()
-    pq.write_table(table.replace_schema_metadata(head), out)
+    pq.write_table(table.replace_schema_metadata(make_head(probes)), out)
     return out.getvalue()

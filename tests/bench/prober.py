@@ -39,9 +39,7 @@ def open_plan(folder: Path) -> Plan:
     lines = [
         f"240.{n >> 8}.{n & 255}.0/24,udp,1,{TTLS},{FLOWS}\n" for n in range(PREFIXES)
     ]
-    targets = TargetList.read(io.BytesIO("".join(lines).encode())).split(
-        24, 64, forbidden=PrefixSet()
-    )
+    targets = TargetList.read(io.BytesIO("".join(lines).encode())).split(24, 64)
     return Plan.write(
         folder / "plan.parquet",
         targets,

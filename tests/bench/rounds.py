@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from anabranch_engine import Plan, PrefixSet, Simulation, TargetList
+from anabranch_engine import Plan, Simulation, TargetList
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
@@ -30,6 +30,7 @@ from anabranch.store.keys import RunKeys
 from anabranch.warehouse.embedded import open_embedded
 from anabranch.warehouse.job import RoundJob
 from diamondminer import DiamondMiner as Peer
+from parts import make_head
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -52,9 +53,7 @@ def make_targets(file: Path) -> Plan:
         else f"241.{(n >> 8) - 256}.{n & 255}.0/24,udp,1,{TTLS},{FLOWS}\n"
         for n in range(PREFIXES)
     )
-    targets = TargetList.read(io.BytesIO(lines.encode())).split(
-        24, 64, forbidden=PrefixSet()
-    )
+    targets = TargetList.read(io.BytesIO(lines.encode())).split(24, 64)
     file.parent.mkdir(parents=True)
     return Plan.write(
         file,
@@ -102,7 +101,7 @@ def make_parts(store: DirectoryStore, targets: Plan) -> int:
             "destination_prefix_reply": same(0),
         }
     )
-    parts = parts.replace_schema_metadata({b"anabranch.part": b'{"probes": 0}'})
+    parts = parts.replace_schema_metadata(make_head(0))
     folder = store.path(KEYS.step(STEP).parts(0))
     folder.mkdir(parents=True)
     for start in range(0, count, PART_ROWS):

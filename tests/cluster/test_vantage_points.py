@@ -40,7 +40,7 @@ folder = pathlib.Path(tempfile.mkdtemp())
 entries = folder / "targets.csv"
 entries.write_text(sys.argv[1] + ",udp,1,24,1\\n")
 with entries.open("rb") as file:
-    targets = TargetList.read(file).split(24, 64, forbidden=PrefixSet())
+    targets = TargetList.read(file).split(24, 64)
 plan = Plan.write(
     folder / "plan.parquet", targets, initial_source_port=24000,
     destination_port=33434, flow_mapper="RandomFlowMapper", seed=1, order_seed=1,

@@ -25,6 +25,7 @@ from anabranch.reconcile.policy import Policies
 from anabranch.reconcile.targetlist import ListView, describe_list
 from anabranch.reconcile.toolbox import Toolbox
 from anabranch.reconcile.views import PodView
+from anabranch.rounds.shortfall import TargetCounts
 from anabranch.rounds.steps import FIRST
 from anabranch.runs.report import Findings, ListReport, ProbeCount
 from anabranch.store.directory import DirectoryStore
@@ -189,6 +190,8 @@ def _end() -> Iterator[Observation]:
     runs = {"agent1": done, "agent2": RunView({}, SUMMARY)}
     yield replace(seen, agents=one, runs=runs, findings=findings)
     yield replace(seen, agents={}, findings=findings)
+    nothing = RunView(targets=TargetCounts(0, {"NotAllowed": 1}))
+    yield replace(seen, runs=dict.fromkeys(seen.agents, nothing))
     yield replace(seen, runs=dict.fromkeys(seen.agents, cut), findings=findings)
     assert seen.roster
     earlier = seen.roster.model_copy(update={"started": NOW - timedelta(days=1)})

@@ -33,7 +33,7 @@ HEALTH = {
         ),
         "Degraded": (
             "PolicyLimit AgentTwice AgentsFailed ResultsFailed DeadlineExceeded "
-            "StartDeadlineExceeded RunIdUsed NameTaken Refused"
+            "StartDeadlineExceeded NoTargets RunIdUsed NameTaken Refused"
         ),
     },
     "Agent": {

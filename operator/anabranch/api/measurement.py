@@ -7,22 +7,21 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from anabranch.api.lists import Distinct
+from anabranch.api.measurementstatus import MeasurementStatus
 from anabranch.api.model import Model, Rule, Transition
 from anabranch.api.resource import (
     AGE,
     Column,
     Resource,
-    Status,
     condition_column,
 )
 from anabranch.api.text import (
     AgentName,
-    Count,
-    Digest,
     DnsSubdomain,
     LabelName,
     LabelValue,
     Rate,
+    RunId,
     Seconds,
     Timestamp,
 )
@@ -31,8 +30,6 @@ from anabranch.api.tool import DiamondMiner, ParameterOverrides, Ping, Tool, Yar
 TOOLS = ("diamondMiner", "yarrp", "ping")
 MAX_NAME = 48
 """Leaves room for the round and agent that child names end with."""
-
-RunId = Annotated[str, Field(min_length=1, max_length=32, pattern="^[a-z0-9.-]+$")]
 
 
 class LabelRequirement(Model):
@@ -208,86 +205,6 @@ class MeasurementSpec(Model):
         return next(tool for tool in self.tools if tool is not None)
 
 
-class MeasurementTotals(Model):
-    """Sums over all agents and rounds of the run."""
-
-    probes: Count = 0
-    """Probes sent."""
-    replies: Count = 0
-    """Valid replies received."""
-    nodes: Count | None = None
-    """Distinct interfaces discovered, once the run is over."""
-    links: Count | None = None
-    """Distinct links discovered, once the run is over."""
-
-
-class AgentCounts(Model):
-    """Agents of the run by state."""
-
-    total: Count = 0
-    """All."""
-    running: Count = 0
-    """With rounds to come."""
-    finished: Count = 0
-    """With all rounds done."""
-    failed: Count = 0
-    """Given up."""
-
-
-class UnhealthyAgent(Model):
-    """An agent that does not do its part."""
-
-    name: AgentName
-    """Its name."""
-    reason: Annotated[str, Field(max_length=1024)]
-    """What is wrong."""
-
-
-class PinnedList(Model):
-    """A target list as it was when the run started."""
-
-    name: DnsSubdomain
-    """The TargetList."""
-    digest: Digest
-    """Its content."""
-
-
-class Results(Model):
-    """Where the results are, in the object store."""
-
-    name: Annotated[str, Field(max_length=63)]
-    """What is there, such as links."""
-    uri: Annotated[str, Field(max_length=1024)]
-    """Where."""
-
-
-class MeasurementStatus(Status):
-    """How the run goes."""
-
-    run_id: RunId | None = None
-    """The run that the status speaks of."""
-    waiting_since: Timestamp | None = None
-    """Since when something is in the way of a start."""
-    start_time: Timestamp | None = None
-    """When it started; from then on its spec is fixed."""
-    completion_time: Timestamp | None = None
-    """When it ended, well or not."""
-    round: Count | None = None
-    """The highest round that an agent is in."""
-    target_lists: Annotated[tuple[PinnedList, ...], Field(max_length=64)] = ()
-    """The target lists, by content."""
-    totals: MeasurementTotals | None = None
-    """Sums so far."""
-    agents: AgentCounts | None = None
-    """Agents by state."""
-    agents_summary: Annotated[str | None, Field(max_length=32)] = None
-    """Agents that run or have finished, of all: 3/3."""
-    unhealthy_agents: Annotated[tuple[UnhealthyAgent, ...], Field(max_length=20)] = ()
-    """Agents that do not do their part; the first twenty."""
-    results: Annotated[tuple[Results, ...], Field(max_length=16)] = ()
-    """Where the results are."""
-
-
 MUTABLE = (
     "suspend",
     "start_deadline_seconds",
@@ -391,6 +308,8 @@ class Measurement(Resource):
         condition_column("Ready", field="reason", name="Reason"),
         AGE,
         Column("Suspended", ".spec.suspend", "boolean", wide=True),
+        Column("Targets", ".status.targets.probed", "integer", wide=True),
+        Column("Left out", ".status.targets.leftOut", "integer", wide=True),
         Column("Probes", ".status.totals.probes", "integer", wide=True),
         Column("Links", ".status.totals.links", "integer", wide=True),
     )

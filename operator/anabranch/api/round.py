@@ -6,7 +6,6 @@ from typing import Annotated
 
 from pydantic import Field
 
-from anabranch.api.measurement import RunId
 from anabranch.api.model import Model, Transition
 from anabranch.api.resource import AGE, Column, Resource, Status, condition_column
 from anabranch.api.text import (
@@ -16,6 +15,7 @@ from anabranch.api.text import (
     DnsSubdomain,
     ObjectKey,
     Rate,
+    RunId,
     Timestamp,
     WaitSeconds,
 )

@@ -208,7 +208,10 @@ WaitSeconds = Annotated[int, Field(ge=1, le=6)]
 """Probes carry their time of sending for 6.5 s."""
 """A duration of up to a year."""
 
-Count = Annotated[int, Field(ge=0, le=1 << 53)]
+RunId = Annotated[str, Field(min_length=1, max_length=32, pattern="^[a-z0-9.-]+$")]
+"""The name of a run of a measurement."""
+MAX_COUNT = 1 << 53
+Count = Annotated[int, Field(ge=0, le=MAX_COUNT)]
 """How many there are; no more than every reader of JSON can count to."""
 
 TTLS_IN_ORDER = Rule(

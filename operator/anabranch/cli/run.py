@@ -127,15 +127,17 @@ def check(measurement: Measurement, assignments: list[Assignment]) -> None:
 
 def describe(assignments: list[Assignment]) -> None:
     """Says what would be sent, and how long it would take."""
-    from anabranch.local.display import describe_seconds  # noqa: PLC0415 (an extra)
+    # Extras, which other commands do without.
+    from anabranch.local.display import describe_seconds  # noqa: PLC0415
+    from anabranch.rounds.shortfall import find_coverage  # noqa: PLC0415
 
     for assignment in assignments:
-        record = assignment.record
+        record, targets = assignment.record, assignment.counts
         with tempfile.TemporaryDirectory() as folder:
             probes = assignment.count_probes(Path(folder, "targets.parquet"))
         line = (
             f"{record.measurement.metadata.name}: {record.agent.metadata.name} "
-            f"would send {probes:,} probes to {len(assignment.targets):,} targets at "
+            f"would send {probes:,} probes to {targets.probed:,} targets at "
             f"{record.rate:,}/s, in {describe_seconds(probes / record.rate)}"
         )
         if isinstance(record.measurement.spec.tool, DiamondMiner):
@@ -144,6 +146,8 @@ def describe(assignments: list[Assignment]) -> None:
                 "take"
             )
         write(f"{line}\n")
+        for shortfall in find_coverage(targets).describe():
+            write(f"{record.agent.metadata.name}: {shortfall}\n")
 
 
 def survey(
@@ -192,21 +196,19 @@ def sum_up(assignments: list[Assignment], report: Report, data: Path) -> None:
     from anabranch.warehouse.damage import DamagedError  # noqa: PLC0415
 
     for agent in report.agents:
+        probed = agent.coverage.probed
         counts = {
+            **({} if probed is None else {"targets": probed}),
             "probes": agent.sent + agent.step_sent,
             "replies": agent.replies,
             "links": agent.links,
-            "probes without a route": agent.unroutable,
-            "packets lost unread": agent.lost,
-            "prefixes with amplification, left out": agent.amplified,
         }
-        needed = {"probes", "replies", "links"}
-        told = [f"{n:,} {what}" for what, n in counts.items() if n or what in needed]
-        where = f"{agent.state.value} in round {agent.step.round}"
-        write(f"{agent.name}: {where}: {', '.join(told)}\n")
-        if agent.probes_left:
-            left = f"{agent.probes_left:,} more probes would go on"
-            write(f"{agent.name}: maxRounds ended it: {left}\n")
+        write(
+            f"{agent.name}: {agent.state.value} in round {agent.step.round}: "
+            f"{', '.join(f'{count:,} {what}' for what, count in counts.items())}\n"
+        )
+        for shortfall in agent.coverage.describe():
+            write(f"{agent.name}: {shortfall}\n")
     if any(isinstance(agent.error, DamagedError) for agent in report.failed):
         return
     name = assignments[0].record.measurement.metadata.name

@@ -68,7 +68,7 @@ def run(chosen: argparse.Namespace) -> int:
     if chosen.csv:
         targets.write_csv(open_stdout())
         return 0
-    forbidden = PrefixSet() if chosen.allow_reserved else PrefixSet.reserved()
+    forbidden = [] if chosen.allow_reserved else [PrefixSet.reserved()]
     lengths = (chosen.prefix_len_v4, chosen.prefix_len_v6)
     try:
         split = targets.split(*lengths, forbidden=forbidden)
@@ -80,7 +80,7 @@ def run(chosen: argparse.Namespace) -> int:
         "lines": f"{targets.lines:,}",
         "entries": f"{len(targets):,}",
         "targets": f"{len(split):,} of /{lengths[0]} and /{lengths[1]}",
-        "excluded": f"{split.excluded:,}",
+        "excluded": f"{sum(split.excluded):,}",
         "partly excluded": f"{split.partly_excluded:,}",
     }
     write("".join(f"{name:<17}{value}\n" for name, value in counts.items()))

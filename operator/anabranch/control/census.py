@@ -25,8 +25,14 @@ HINDRANCES = (
     *("NoPolicy", "ProbingStopped", "PolicyLimit"),
     *("AgentMissing", "AgentTwice", "AgentNotAllowed", "WaitingForAgents"),
     *("TargetListMissing", "TargetListNotReady", "NotYet", "AgentsUnavailable"),
-    *("AgentsFailed", "ResultsFailed", "DeadlineExceeded", "StartDeadlineExceeded"),
-    *("RunIdUsed", "NameTaken", "Counting", "Refused"),
+    *(
+        "NoTargets",
+        "AgentsFailed",
+        "ResultsFailed",
+        "DeadlineExceeded",
+        "StartDeadlineExceeded",
+    ),
+    *("NoTargets", "RunIdUsed", "NameTaken", "Counting", "Refused"),
 )
 """Why a Measurement does not go on, as its condition Ready says."""
 AGENT_REASONS = {

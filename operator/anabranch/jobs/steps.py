@@ -34,8 +34,11 @@ def count(store: Store, keys: SurveyKeys, agent: str, scratch: Path) -> ProbeCou
         RefusedError: When it could not run.
     """
     assignment = _assign(store, keys, agent)
-    probes = assignment.count_probes(scratch / "targets.parquet")
-    counted = ProbeCount(len(assignment.targets), probes)
+    targets = assignment.counts
+    probes = 0
+    if targets.probed:
+        probes = assignment.count_probes(scratch / "targets.parquet")
+    counted = ProbeCount(targets.probed, probes, targets.shortfalls)
     store.put(keys.count(agent), json.dumps(asdict(counted)).encode())
     return counted
 
@@ -52,6 +55,8 @@ class AgentJob:
     def begin(self) -> None:
         """Notes what the run is started with, and plans its first step.
 
+        Of a run that has nothing to probe there are counts that say why, and no plan.
+
         Raises:
             RefusedError: When the agent can't run.
         """
@@ -59,6 +64,9 @@ class AgentJob:
         survey = SurveyKeys(keys.measurement, keys.run_id)
         assignment = _assign(self.store, survey, keys.agent)
         self.store.put(keys.run, assignment.record.write())
+        if not assignment.counts.probed:
+            assignment.put_counts(self.store)
+            return
         assignment.put_targets(self.store, self.scratch)
         self._open_round(assignment.record).begin()
 

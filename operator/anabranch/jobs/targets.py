@@ -7,7 +7,7 @@ import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from anabranch_engine import PrefixSet, TargetList, TargetListError
+from anabranch_engine import TargetList, TargetListError
 
 from anabranch.api import TargetList as TargetListObject
 from anabranch.api.configmap import ConfigMap
@@ -80,7 +80,7 @@ def _read(store: Store, spec: TargetListSpec, content: bytes | None) -> ListRepo
     except TargetListError as error:
         return ListReport(problems=tuple(error.problems), problem_count=error.total)
     try:
-        split = targets.split(*_LENGTHS, forbidden=PrefixSet())
+        split = targets.split(*_LENGTHS)
     except ValueError as error:
         return ListReport(reason=str(error))
     canonical = io.BytesIO()

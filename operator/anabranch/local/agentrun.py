@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING
 from anabranch_engine import Prober
 
 from anabranch.local.assignment import find_network, start_or_resume
+from anabranch.rounds.shortfall import Coverage, TargetCounts, find_coverage
 from anabranch.rounds.steps import FIRST, Step
 from anabranch.rounds.targets import find_forbidden
 from anabranch.runs.chain import read_outcomes
+from anabranch.runs.report import read_report
 from anabranch.warehouse.damage import naming_damage
 from anabranch.warehouse.job import RoundJob
 from anabranch.warehouse.parts import count_parts
@@ -35,6 +37,7 @@ class State(enum.Enum):
 
     PLANNING = "planning"
     PROBING = "probing"
+    WAITING = "waiting for replies"
     DONE = "done"
     STOPPED = "stopped"
     FAILED = "failed"
@@ -59,14 +62,8 @@ class Progress:
     """Links that were found in the steps that are over, each once."""
     rate: float = 0
     """Probes a second, of late."""
-    unroutable: int = 0
-    """Probes to prefixes that no route leads to."""
-    lost: int = 0
-    """Packets that the kernel dropped unread."""
-    amplified: int = 0
-    """Prefixes with more than one reply to a probe, of which no links are told."""
-    probes_left: int = 0
-    """Probes that a further round would have sent, had maxRounds allowed it."""
+    coverage: Coverage = find_coverage(None)  # noqa: RUF009 (frozen)
+    """What it covers of what was asked for, as far as its steps are over."""
     error: BaseException | None = None
     """Why it failed."""
 
@@ -130,12 +127,16 @@ class AgentRun:
         job = RoundJob(
             self.store, self.engine, record.keys, record.run_rules, self.scratch
         )
+        counts = read_report(self.store, record.keys.target_counts, TargetCounts)
+        progress.coverage = find_coverage(counts)
         step: Step | None = FIRST
+        outcomes: list[Outcome] = []
         for done, outcome in read_outcomes(self.store, record.keys).items():
             progress.step = done
             progress.sent += outcome.probes
             progress.replies += outcome.replies
-            step = self._note(outcome)
+            outcomes.append(outcome)
+            step = self._note(counts, outcomes)
         if step == FIRST:
             job.begin()
         while step:
@@ -148,15 +149,17 @@ class AgentRun:
             outcome = job.conclude(step)
             progress.sent += progress.step_sent
             progress.step_sent = progress.planned = 0
-            step = self._note(outcome)
+            outcomes.append(outcome)
+            step = self._note(counts, outcomes)
         progress.state = State.DONE
 
-    def _note(self, outcome: Outcome) -> Step | None:
-        """Shows what a step found; the next one."""
-        self.progress.links = outcome.links
-        self.progress.amplified = outcome.amplified
-        self.progress.probes_left = outcome.probes_left
-        return outcome.next_step
+    def _note(
+        self, counts: TargetCounts | None, outcomes: list[Outcome]
+    ) -> Step | None:
+        """Shows what steps found, in order; the next one."""
+        self.progress.links = outcomes[-1].links
+        self.progress.coverage = find_coverage(counts, outcomes)
+        return outcomes[-1].next_step
 
     def _probe(self, step: Step, plan: Plan) -> None:
         record, progress = self.assignment.record, self.progress
@@ -167,7 +170,7 @@ class AgentRun:
         earlier = count_parts(self.store, keys)
         progress.step_sent = earlier.probes
         sources = (agent.source_address_v4, agent.source_address_v6)
-        self._prober = Prober(
+        prober = self._prober = Prober(
             plan,
             self.store.path(keys.replies),
             network=find_network(record.agent),
@@ -189,18 +192,17 @@ class AgentRun:
             return
         progress.state = State.PROBING
         known, sent = progress.step_sent, 0
-        unroutable, lost = progress.unroutable, progress.lost
 
         def note(statistics: Statistics) -> None:
             nonlocal sent
+            if prober.is_silent:
+                progress.state = State.WAITING
             progress.rate = (statistics.sent - sent) / _EVERY_SECONDS
             sent = statistics.sent
             progress.step_sent = known + sent
             progress.replies = before + earlier.replies + statistics.replies
-            progress.unroutable = unroutable + statistics.unroutable
-            progress.lost = lost + statistics.dropped
 
-        note(self._prober.run(note, _EVERY_SECONDS))
+        note(prober.run(note, _EVERY_SECONDS))
         progress.rate = 0
         stored = count_parts(self.store, keys)
         progress.step_sent = stored.probes

@@ -16,6 +16,7 @@ from anabranch.reconcile.observation import (
     ExpireJob,
     RunView,
 )
+from anabranch.rounds.shortfall import describe_nothing, find_coverage
 from anabranch.rounds.steps import FIRST
 from anabranch.runs.record import choose_rate
 
@@ -59,6 +60,8 @@ class Course:
     """The step that it is in, or ended with."""
     probes: int
     replies: int
+    run: RunView
+    """What the store has of it."""
     actions: tuple[Action, ...] = ()
 
     @property
@@ -160,6 +163,8 @@ class _Navigator:
 
     def _find_failure(self, step: Step) -> str:
         """Why the run can't go on, if that is so."""
+        if self._run.has_nothing:
+            return describe_nothing(find_coverage(self._run.targets))
         for suffix in ("begin", str(step)):
             job = self._job(suffix)
             if job and job.is_failed:
@@ -258,6 +263,7 @@ class _Navigator:
             step=run.step or max(run.outcomes, default=FIRST),
             probes=probes + ((status and status.probes_sent) or 0),
             replies=replies + ((status and status.replies_received) or 0),
+            run=run,
             actions=actions,
         )
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from anabranch.api.measurement import (
+from anabranch.api.measurementstatus import (
     AgentCounts,
     MeasurementStatus,
     MeasurementTotals,
@@ -17,6 +17,7 @@ from anabranch.api.measurement import (
 from anabranch.manifests.rounds import name_step
 from anabranch.reconcile.conditions import Conditions
 from anabranch.reconcile.course import JOB_SECONDS, State, find_courses
+from anabranch.reconcile.coverage import cover, cover_rehearsal, tell
 from anabranch.reconcile.inventory import is_over
 from anabranch.reconcile.observation import (
     CreateJob,
@@ -27,6 +28,7 @@ from anabranch.reconcile.observation import (
     PutRoster,
 )
 from anabranch.reconcile.start import find_members, find_obstacle, make_roster
+from anabranch.rounds.shortfall import describe_nothing
 from anabranch.store.keys import SurveyKeys
 
 if TYPE_CHECKING:
@@ -173,15 +175,23 @@ class _Decider:
         ]
         if len(seen.counts) < len(members):
             return self._say("Counting", "probes are counted", *jobs)
+        coverage = cover_rehearsal(seen.counts.values())
+        if not coverage.probed:
+            message = describe_nothing(coverage)
+            for kind in ("Failed", "Stalled"):
+                self.conditions.set(kind, "NoTargets", message)
+            self.conditions.set("Ready", "NoTargets", message, holds=False)
+            return self._decide(told=tell(coverage))
         probes = sum(each.probes for each in seen.counts.values())
-        targets = sum(each.targets for each in seen.counts.values())
+        left_out = coverage.describe_left_out()
         message = (
-            f"{len(members)} agents would send {probes:,} probes to {targets:,} "
-            "targets in the first round; set dryRun to false to start"
+            f"{len(members)} agents would send {probes:,} probes to "
+            f"{coverage.probed:,} targets in the first round"
+            f"{left_out and f' ({left_out})'}; set dryRun to false to start"
         )
         self.conditions.set("Ready", "DryRun", message)
         self.conditions.set("Complete", "DryRun", message)
-        return self._decide()
+        return self._decide(told=tell(coverage))
 
     def _run(self) -> Decision:
         """Goes on with a run, agent by agent."""
@@ -253,6 +263,7 @@ class _Decider:
             "agents": AgentCounts(
                 total=len(courses), running=running, finished=finished, failed=failed
             ),
+            **tell(cover(courses)),
             "agents_summary": f"{healthy}/{len(courses)}",
             "unhealthy_agents": tuple(
                 UnhealthyAgent(name=course.member.name, reason=course.message[:1024])
@@ -265,6 +276,9 @@ class _Decider:
     ) -> Decision:
         """Gathers the results, and says how the run ended."""
         seen = self.seen
+        if all(course.run.has_nothing for course in courses):
+            message = describe_nothing(cover(courses))
+            return self._fail("NoTargets", message, *actions, told=told)
         name = name_step(seen.measurement, "", RESULTS)
         job = seen.jobs.get(name)
         if job and job.is_failed:
@@ -306,7 +320,9 @@ class _Decider:
             return self._fail("AgentsFailed", message, *actions, told=told)
         good = len(courses) - len(bad)
         reason = "PartlyComplete" if bad else "Completed"
+        left_out = cover(courses).describe_left_out()
         message = f"{good} of {len(courses)} agents are through"
+        message += left_out and f"; {left_out}"
         self.conditions.set("Ready", reason, message)
         self.conditions.set("Complete", reason, message)
         return self._end(*actions, told=told)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from anabranch.api.measurementstatus import MeasurementStatus
 from anabranch.api.resource import API_VERSION
 from anabranch.cluster.client import MERGE
 from anabranch.cluster.objects import MANAGER, Objects, Place
@@ -42,6 +43,8 @@ def find_events(before: Status, after: Status) -> Iterator[Event]:
         for each in after.conditions
         if each.type in {"Failed", "Stalled"} and each.status == "True"
     }
+    if isinstance(before, MeasurementStatus) and isinstance(after, MeasurementStatus):
+        yield from _find_shortfalls(before, after)
     for condition in after.conditions:
         was = known.get(condition.type)
         if condition.type not in _TOLD or condition.reason in told:
@@ -52,6 +55,23 @@ def find_events(before: Status, after: Status) -> Iterator[Event]:
             continue
         told.add(condition.reason)
         yield Event(condition.reason in bad, condition.reason, condition.message)
+
+
+def _find_shortfalls(
+    before: MeasurementStatus, after: MeasurementStatus
+) -> Iterator[Event]:
+    """Tells when more targets are left out, and of each other shortfall once a run."""
+    is_same = before.run_id == after.run_id
+    known = {each.reason for each in before.shortfalls} if is_same else set()
+    left_out = before.targets.left_out if is_same and before.targets else 0
+    targets = after.targets
+    if targets and targets.message and targets.left_out != left_out:
+        yield Event(is_warning=True, reason="TargetsLeftOut", note=targets.message)
+    for shortfall in after.shortfalls:
+        if shortfall.reason not in known:
+            yield Event(
+                is_warning=True, reason=shortfall.reason, note=shortfall.message
+            )
 
 
 def _is_news(condition: Condition) -> bool:

@@ -24,6 +24,7 @@ from anabranch.reconcile.observation import (
     PutRoster,
     RunView,
 )
+from anabranch.rounds.shortfall import TargetCounts
 from anabranch.runs.chain import read_outcomes, read_summary
 from anabranch.runs.report import Findings, ProbeCount, read_report
 from anabranch.runs.roster import Roster
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from anabranch.api import Agent, Measurement
-    from anabranch.api.measurement import MeasurementStatus
+    from anabranch.api.measurementstatus import MeasurementStatus
     from anabranch.reconcile.observation import Action
     from anabranch.reconcile.toolbox import Toolbox
 
@@ -223,7 +224,8 @@ class Measurements:
     def _read_run(self, keys: RunKeys, known: RunView) -> RunView:
         store = self.tools.store
         outcomes = read_outcomes(store, keys, dict(known.outcomes))
-        run = RunView(outcomes)
+        targets = known.targets or read_report(store, keys.target_counts, TargetCounts)
+        run = RunView(outcomes, targets=targets)
         if run.step is None:
             return run
         return replace(run, summary=read_summary(store, keys.step(run.step)))

@@ -12,10 +12,11 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from anabranch.api import Agent, Measurement, Round, TargetList
-    from anabranch.api.measurement import MeasurementStatus
+    from anabranch.api.measurementstatus import MeasurementStatus
     from anabranch.api.policy import ProbingPolicySpec
     from anabranch.reconcile.views import JobView
     from anabranch.rounds.outcome import Outcome, PlanSummary
+    from anabranch.rounds.shortfall import TargetCounts
     from anabranch.runs.report import Findings, ProbeCount
     from anabranch.runs.roster import Roster
 
@@ -46,6 +47,13 @@ class RunView:
     """The steps that were concluded, in order."""
     summary: PlanSummary | None = None
     """Of the current step's plan, if it is made."""
+    targets: TargetCounts | None = None
+    """How many targets are probed, and why not all, once that is known."""
+
+    @property
+    def has_nothing(self) -> bool:
+        """Whether no target is left to be probed."""
+        return self.targets is not None and not self.targets.probed
 
     @property
     def step(self) -> Step | None:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import datetime
 
-    from anabranch.api.measurement import PinnedList
+    from anabranch.api.measurementstatus import PinnedList
     from anabranch.reconcile.observation import Observation
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from anabranch.api import Agent, Measurement, ProbingPolicy
 from anabranch.api.policy import POLICY_NAME
 from anabranch.api.references import select_agents
+from anabranch.rounds.shortfall import describe_nothing, find_coverage
 from anabranch.rounds.targets import choose_targets
 
 if TYPE_CHECKING:
@@ -93,9 +94,19 @@ def _find_complaints(
     tool = measurement.spec.tool
     chosen = select_agents(entry, agents)
     # Agents that may probe the same space get the same targets.
-    alike = {(a.spec.exclusions, a.spec.allow_reserved): a for a in reversed(chosen)}
+    alike = {
+        (
+            *(a.spec.exclusions, a.spec.allow_reserved),
+            *(a.spec.min_ttl, a.spec.max_ttl),
+        ): a
+        for a in reversed(chosen)
+    }
     for agent in reversed(alike.values()):
         try:
-            choose_targets(content, tool, policy, agent.spec)
+            counts = choose_targets(content, tool, policy, agent.spec).counts
         except ValueError as error:
             yield f"Agent {agent.metadata.name!r}: {error}"
+        else:
+            if not counts.probed:
+                nothing = describe_nothing(find_coverage(counts))
+                yield f"Agent {agent.metadata.name!r}: {nothing}"

@@ -49,6 +49,15 @@ class Outcome:
     """Probes that a further round would have sent, had maxRounds allowed it."""
     is_cut: bool
     """Whether it was ended before all was probed."""
+    # Version 0.2 does not say what follows.
+    unroutable: int = 0
+    """Prefixes of the step that no route led to."""
+    forbidden: int = 0
+    """Probes that were passed over, to addresses that are excluded."""
+    unsent: int = 0
+    """Probes that the kernel did not take."""
+    dropped: int = 0
+    """Packets that the kernel dropped before they were read."""
 
     @property
     def next_step(self) -> Step | None:

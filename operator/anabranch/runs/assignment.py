@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+import json
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 import pyarrow.parquet as pq
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from anabranch_engine import TargetList, Targets
 
     from anabranch.api.tool import FlowParameters
+    from anabranch.rounds.shortfall import TargetCounts
     from anabranch.runs.record import RunRecord
     from anabranch.store.store import Store
 
@@ -29,6 +31,8 @@ class Assignment:
 
     record: RunRecord
     targets: Targets
+    counts: TargetCounts
+    """How many targets are probed, and what keeps others from it."""
     parameters: FlowParameters
 
     def write_targets(self, file: Path, blocks: int | None = None) -> Plan:
@@ -65,21 +69,27 @@ class Assignment:
         return targets.ask(file.with_suffix(".asked"), [demands]).probes
 
     def put_targets(self, store: Store, scratch: Path) -> None:
-        """Puts all targets into the store, unless they are there."""
+        """Puts all targets and their counts into the store, unless they are there."""
+        self.put_counts(store)
         draft = self.write_targets(scratch / "targets.parquet")
         store.put_file(self.record.keys.targets, draft.path)
         draft.path.unlink()
 
+    def put_counts(self, store: Store) -> None:
+        """Puts the counts of targets into the store, unless they are there."""
+        text = json.dumps(asdict(self.counts), indent=1)
+        store.put(self.record.keys.target_counts, text.encode())
+
 
 def assign(record: RunRecord, content: TargetList) -> Assignment:
-    """What an agent has to do with the content of its target list.
+    """What an agent has to do with the content of its target list; maybe nothing.
 
     Raises:
         ValueError: When that can't be, with the remedy.
     """
     tool = record.measurement.spec.tool
-    targets = choose_targets(content, tool, record.policy, record.agent.spec)
-    return Assignment(record, targets, record.parameters)
+    choice = choose_targets(content, tool, record.policy, record.agent.spec)
+    return Assignment(record, choice.targets, choice.counts, record.parameters)
 
 
 def _choose(name: str, wanted: str, given: int | None, usual: int) -> int | None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from anabranch.store.store import Store
 
     Report = TypeVar("Report")
@@ -45,6 +47,8 @@ class ProbeCount:
     targets: int
     probes: int
     """In the first round; of Diamond-Miner in all of its windows."""
+    shortfalls: Mapping[str, int] = field(default_factory=dict)
+    """Targets that it would not probe, or not all of, by the reason."""
 
 
 @dataclass(frozen=True)

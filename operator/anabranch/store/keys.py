@@ -75,6 +75,11 @@ class RunKeys:
         return f"{self.root}/targets.parquet"
 
     @property
+    def target_counts(self) -> str:
+        """How many targets are probed, and what keeps others from it."""
+        return f"{self.root}/targets.json"
+
+    @property
     def diamonds_root(self) -> str:
         """The folder of its diamonds."""
         return f"{self.root}/diamonds"

@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from anabranch.rounds.outcome import Outcome, PlanSummary
+from anabranch.rounds.shortfall import TargetCounts
 from anabranch.runs.chain import read_outcomes
 from anabranch.runs.record import RunRecord
 from anabranch.runs.report import RefusedError
@@ -47,6 +48,7 @@ _COLUMNS = {
 """Columns that Parquet objects must have, by their keys in a run."""
 _TEXTS: dict[str, Callable[[str], object]] = {
     "run.json": RunRecord.model_validate_json,
+    "targets.json": lambda text: TargetCounts(**json.loads(text)),
     "*/plan.json": lambda text: PlanSummary(**json.loads(text)),
     "*/outcome.json": lambda text: Outcome(**json.loads(text)),
 }

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import io
 import json
+from collections import Counter, defaultdict
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pyarrow.parquet as pq
 
@@ -42,6 +43,14 @@ class PartCounts:
     """Probes that were sent for them."""
     replies: int
     """Valid replies in them."""
+    unroutable: int
+    """Prefixes that no route led to."""
+    forbidden: int
+    """Probes that were passed over, to addresses that are excluded."""
+    unsent: int
+    """Probes that the kernel did not take."""
+    dropped: int
+    """Packets that the kernel dropped before they were read."""
 
 
 def find_blocks(store: Store, keys: StepKeys) -> list[int]:
@@ -76,15 +85,35 @@ def fill(engine: Engine, rows: str, kind: str) -> str:
 
 
 def count_parts(store: Store, keys: StepKeys) -> PartCounts:
-    """Probes and replies of a step, as far as its parts are in the store."""
+    """What the parts of a step add up to, as far as they are in the store.
+
+    What probers count beside probes and replies starts anew with each of them: where a
+    count falls, another one began.
+    """
     probes = replies = 0
+    unroutable: defaultdict[int, int] = defaultdict(int)
+    over, last = Counter[str](), Counter[str]()
     for key in store.list(keys.replies):
         if not key.endswith(".parquet"):
             continue  # the kernel's locks and what a kill left unfinished
         head = read_head(store, key)
         probes += head["probes"]
         replies += head["replies"]
-    return PartCounts(probes, replies)
+        block = head["block"]
+        unroutable[block] = max(unroutable[block], head.get("unroutable", 0))
+        counts = Counter(head["counts"])
+        if counts["sent"] < last["sent"]:
+            over += last
+        last = counts
+    over += last
+    return PartCounts(
+        probes,
+        replies,
+        unroutable=sum(unroutable.values()),
+        forbidden=over["forbidden"],
+        unsent=over["unsent"],
+        dropped=over["dropped"],
+    )
 
 
 def read_columns(store: Store, key: str) -> list[str]:
@@ -98,7 +127,7 @@ def read_columns(store: Store, key: str) -> list[str]:
     return names
 
 
-def read_head(store: Store, key: str) -> dict[str, int]:
+def read_head(store: Store, key: str) -> dict[str, Any]:
     """What a reply part says of itself, with how many ``replies`` it has.
 
     Raises:
@@ -106,5 +135,5 @@ def read_head(store: Store, key: str) -> dict[str, int]:
         KeyError: When it is no reply part.
     """
     metadata = pq.read_metadata(io.BytesIO(store.tail(key, _TAIL_BYTES)))
-    head: dict[str, int] = json.loads((metadata.metadata or {})[b"anabranch.part"])
+    head: dict[str, Any] = json.loads((metadata.metadata or {})[b"anabranch.part"])
     return head | {"replies": metadata.num_rows}

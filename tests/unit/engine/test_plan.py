@@ -7,7 +7,7 @@ from ipaddress import ip_address, ip_network
 from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
-from anabranch_engine import Plan, PrefixSet, TargetList
+from anabranch_engine import Plan, TargetList
 from diamond_miner.mappers import (
     IntervalFlowMapper,
     RandomFlowMapper,
@@ -102,9 +102,7 @@ def test_a_plan_that_is_none_is_refused(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="No such file"):
         Plan.write(
             tmp_path / "nosuch" / "plan.parquet",
-            TargetList.read(io.BytesIO(b"240.0.0.0/6,udp,1,1,1\n")).split(
-                24, 64, forbidden=PrefixSet()
-            ),
+            TargetList.read(io.BytesIO(b"240.0.0.0/6,udp,1,1,1\n")).split(24, 64),
             initial_source_port=SPORT,
             destination_port=DPORT,
             flow_mapper="SequentialFlowMapper",
@@ -154,7 +152,7 @@ def test_what_can_not_be_probed_is_refused_by_its_prefix(tmp_path: Path) -> None
 def test_a_plan_has_a_block_for_each_million_targets(tmp_path: Path) -> None:
     """A prefix is in one of them, and its number is that of its target."""
     list_of_all = TargetList.read(io.BytesIO(b"240.0.0.0/6,udp,1,1,1\n"))
-    targets = list_of_all.split(27, 64, forbidden=PrefixSet())
+    targets = list_of_all.split(27, 64)
     plan = Plan.write(
         tmp_path / "plan.parquet",
         targets,

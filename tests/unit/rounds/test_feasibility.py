@@ -45,12 +45,12 @@ def test_a_measurement_needs_a_policy() -> None:
         (
             "  contact:",
             "  limits: {maxTargets: 0x1}\n  exclusions: [240.0.0.0/24]\n  contact:",
-            "Agent 'paris': nothing is left to probe: all 1 targets are excluded",
+            "Agent 'paris': nothing is left to probe: 1 of 1 target left out: 1 ex",
         ),
         (
             "  allowReserved: true\n---",
             "---",
-            "reserved (see allowReserved of policy and agent)",
+            "1 in reserved space (see allowReserved of policy and agent); list other",
         ),
         (
             "diamondMiner: {}",

@@ -8,6 +8,7 @@ from anabranch.api.agent import AgentSpec
 from anabranch.api.policy import ProbingPolicySpec, TenantLimits
 from anabranch.api.targetlist import TargetEntry
 from anabranch.api.tool import DiamondMiner, Ping, Tool, Yarrp
+from anabranch.rounds.shortfall import TargetCounts
 from anabranch.rounds.targets import (
     SplitLengths,
     choose_split,
@@ -79,9 +80,9 @@ def test_a_bare_address_is_its_24_or_itself_for_ping() -> None:
     """As Iris's documentation has it."""
     entries = read_entries([TargetEntry(target="8.8.8.8", protocol="icmp")])
     for tool, count in ((DiamondMiner(), 1), (Ping(), 1), (Yarrp(prefix_len_v4=32), 1)):
-        assert len(choose_targets(entries, tool, POLICY, AGENT)) == count
+        assert choose_targets(entries, tool, POLICY, AGENT).counts.probed == count
     whole = read_entries([TargetEntry(target="8.8.8.0/24", protocol="icmp")])
-    assert len(choose_targets(whole, Ping(), POLICY, AGENT)) == 256
+    assert choose_targets(whole, Ping(), POLICY, AGENT).counts.probed == 256
 
 
 def test_a_policy_limits_the_targets_of_a_measurement() -> None:
@@ -90,3 +91,61 @@ def test_a_policy_limits_the_targets_of_a_measurement() -> None:
     entries = read_entries([TargetEntry(target="8.8.0.0/16")])
     with pytest.raises(ValueError, match="256 targets, above the limit of 255"):
         choose_targets(entries, DiamondMiner(), policy, AGENT)
+
+
+def test_targets_that_are_left_out_are_counted_by_the_first_reason() -> None:
+    """And those that are probed in part, which stay."""
+    policy = POLICY.model_copy(
+        update={
+            "exclusions": ("8.8.0.0/24", "8.8.1.0/25"),
+            "allow": ("8.8.0.0/22", "10.0.0.0/24"),
+        }
+    )
+    agent = AGENT.model_copy(update={"exclusions": ("8.8.0.0/23",)})
+    entries = read_entries(
+        [TargetEntry(target="8.8.0.0/21"), TargetEntry(target="10.0.0.0/23")]
+    )
+    choice = choose_targets(entries, Yarrp(), policy, agent)
+    assert choice.counts == TargetCounts(
+        2,
+        {
+            "ExcludedByPolicy": 1,
+            "ExcludedByAgent": 1,
+            "Reserved": 2,
+            "NotAllowed": 4,
+        },
+    )
+    agent = AGENT.model_copy(update={"exclusions": ("8.8.2.7",)})
+    choice = choose_targets(entries, Yarrp(), policy, agent)
+    assert choice.counts.probed == len(choice.targets) == 3
+    assert choice.counts.shortfalls["PartlyExcluded"] == 2
+
+
+@pytest.mark.parametrize(
+    ("tool", "probed", "outside", "cut"),
+    [(Yarrp(), 2, 1, 1), (Ping(), 2, 1, 1), (DiamondMiner(), 2, 1, 1)],
+)
+def test_what_an_agents_ttls_leave_of_targets_is_counted(
+    tool: Tool, probed: int, outside: int, cut: int
+) -> None:
+    """Nothing, or not all; ping asks for the highest TTL alone."""
+    agent = AGENT.model_copy(update={"min_ttl": 5, "max_ttl": 20})
+    lowest = 1 if isinstance(tool, Ping) else 5
+    entries = read_entries(
+        [
+            TargetEntry(target="8.8.8.8/32", protocol="icmp", min_ttl=1, max_ttl=4),
+            TargetEntry(target="8.8.9.9/32", protocol="icmp", min_ttl=5, max_ttl=32),
+            TargetEntry(
+                target="8.8.7.7/32", protocol="icmp", min_ttl=lowest, max_ttl=20
+            ),
+        ]
+    )
+    counts = choose_targets(entries, tool, POLICY, agent).counts
+    assert counts == TargetCounts(probed, {"OutsideTtls": outside, "TtlsCut": cut})
+
+
+def test_nothing_may_be_left() -> None:
+    """Whoever asks for targets then sees why."""
+    entries = read_entries([TargetEntry(target="10.0.0.0/24")])
+    choice = choose_targets(entries, DiamondMiner(), POLICY, AGENT)
+    assert choice.counts == TargetCounts(0, {"Reserved": 1})

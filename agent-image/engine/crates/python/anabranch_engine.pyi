@@ -101,14 +101,14 @@ class TargetList:
         prefix_len_v4: int,
         prefix_len_v6: int,
         *,
-        forbidden: PrefixSet,
+        forbidden: Sequence[PrefixSet] = ...,
         limit: int = ...,
     ) -> Targets:
         """The targets, split to these prefix lengths: overlaps merged, none forbidden.
 
         Entries longer than the split stay whole; a bare IPv4 address stands for its
         /24, or for less where the split is finer. A target is left out when all its
-        addresses are forbidden.
+        addresses are in one of the forbidden sets or another.
 
         :raises ValueError: when more than ``limit`` targets are left, or more than
             ``MAX_TARGETS``.
@@ -125,12 +125,19 @@ class Targets:
 
     def __len__(self) -> int: ...
     @property
-    def excluded(self) -> int:
-        """Targets left out because all their addresses are forbidden."""
+    def excluded(self) -> list[int]:
+        """Targets left out, for each forbidden set.
+
+        A target counts for the first set with which, and with those before it, all its
+        addresses are forbidden.
+        """
 
     @property
     def partly_excluded(self) -> int:
         """Targets of which the engine passes over some forbidden addresses."""
+
+    def beyond(self, min_ttl: int, max_ttl: int) -> tuple[int, int]:
+        """Targets that ask for no TTL within these bounds, and for some beyond too."""
 
     def __arrow_c_stream__(self, requested_schema: object | None = None) -> object: ...
 
@@ -454,6 +461,10 @@ class Prober:
 
     def stop(self) -> None:
         """Stops sending, within 50 ms; also from other threads and signal handlers."""
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether nothing more is sent: the last replies alone are waited for."""
 
     def set_rate(self, rate: int) -> None:
         """Changes the rate, in probes a second; 0 pauses."""

@@ -35,6 +35,8 @@ impl Limits {
 #[derive(Debug)]
 pub struct Control {
     stopped: AtomicBool,
+    /// Whether nothing more is sent, for whatever reason.
+    silent: AtomicBool,
     rate: AtomicU32,
     prefix_gap_ns: AtomicU64,
     limits: Mutex<Arc<Limits>>,
@@ -98,6 +100,7 @@ impl Control {
     pub fn new(rate: u32, prefix_gap: Duration, limits: Limits) -> Self {
         Self {
             stopped: AtomicBool::new(false),
+            silent: AtomicBool::new(false),
             rate: AtomicU32::new(rate),
             prefix_gap_ns: AtomicU64::new(whole_ns(prefix_gap)),
             limits: Mutex::new(Arc::new(limits)),
@@ -115,6 +118,17 @@ impl Control {
     #[must_use]
     pub fn is_stopped(&self) -> bool {
         self.stopped.load(Ordering::Acquire)
+    }
+
+    /// Says that nothing more is sent: replies alone are waited for.
+    pub fn fall_silent(&self) {
+        self.silent.store(true, Ordering::Release);
+    }
+
+    /// Whether nothing more is sent.
+    #[must_use]
+    pub fn is_silent(&self) -> bool {
+        self.silent.load(Ordering::Acquire)
     }
 
     /// Changes the rate, in probes a second; 0 pauses.

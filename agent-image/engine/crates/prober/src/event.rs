@@ -36,6 +36,8 @@ pub(crate) struct Running {
     pub position: AtomicU64,
     /// The number of the way to each prefix, by its place; none where no route leads.
     pub exits: Vec<Option<u16>>,
+    /// The number of prefixes that no route leads to.
+    pub unroutable: u64,
 }
 
 impl Running {

@@ -46,6 +46,9 @@ pub struct Head {
     pub end: u64,
     /// The probes that were sent for it.
     pub probes: u64,
+    /// The prefixes of the block that no route led to when its sending began.
+    #[serde(default)] // parts of version 0.2 do not say
+    pub unroutable: u64,
     /// What was counted up to this part, since the prober started.
     pub counts: Counts,
 }
@@ -382,6 +385,7 @@ mod tests {
             block: 3,
             start,
             end,
+            unroutable: 0,
             probes: end - start,
             counts: Counts::default(),
         }

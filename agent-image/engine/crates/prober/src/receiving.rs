@@ -277,6 +277,7 @@ impl<'a> Receiving<'a> {
                     start: range.start,
                     end: closed.end,
                     probes: closed.probes,
+                    unroutable: heard.running.unroutable,
                     counts: self.control.counts(),
                 };
                 let part = Part {

@@ -87,12 +87,14 @@ impl<'a> Sending<'a> {
     /// Sends a block from a slot on, to its end or until it is told to stop.
     pub fn send_block(&mut self, number: u32, block: Block, from: u64) -> io::Result<()> {
         let exits = self.find_exits(&block)?;
+        let unroutable = exits.iter().filter(|exit| exit.is_none()).count() as u64;
         let running = Arc::new(Running {
             plan: block.fingerprint(),
             number,
             block,
             position: AtomicU64::new(from),
             exits,
+            unroutable,
         });
         self.tell(Event::Block(Arc::clone(&running), from));
         let block = &running.block;
@@ -307,6 +309,7 @@ impl<'a> Sending<'a> {
 
 impl Drop for Sending<'_> {
     fn drop(&mut self) {
+        self.control.fall_silent();
         self.tell(Event::End);
     }
 }

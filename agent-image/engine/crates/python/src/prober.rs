@@ -198,6 +198,11 @@ impl Prober {
         self.control.stop();
     }
 
+    #[getter]
+    fn is_silent(&self) -> bool {
+        self.control.is_silent()
+    }
+
     fn set_rate(&self, rate: u32) {
         self.control.set_rate(rate);
     }

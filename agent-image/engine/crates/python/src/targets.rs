@@ -90,13 +90,13 @@ impl TargetList {
         Ok(py.detach(write)?)
     }
 
-    #[pyo3(signature = (prefix_len_v4, prefix_len_v6, *, forbidden, limit = core::MAX_TARGETS))]
+    #[pyo3(signature = (prefix_len_v4, prefix_len_v6, *, forbidden = Vec::new(), limit = core::MAX_TARGETS))]
     fn split(
         &self,
         py: Python<'_>,
         prefix_len_v4: u8,
         prefix_len_v6: u8,
-        forbidden: &PrefixSet,
+        forbidden: Vec<PyRef<'_, PrefixSet>>,
         limit: u64,
     ) -> PyResult<Targets> {
         if prefix_len_v4 > 32 || prefix_len_v6 > 128 {
@@ -107,8 +107,8 @@ impl TargetList {
             v4: prefix_len_v4,
             v6: prefix_len_v6,
         };
-        let forbidden: &Set = &forbidden.0;
-        match py.detach(|| self.list.split(split, forbidden, limit)) {
+        let forbidden: Vec<Set> = forbidden.iter().map(|set| set.0.clone()).collect();
+        match py.detach(|| self.list.split(split, &forbidden, limit)) {
             Ok(targets) => Ok(Targets(Arc::new(targets))),
             Err(error) => Err(PyValueError::new_err(error.to_string())),
         }
@@ -131,13 +131,17 @@ impl Targets {
     }
 
     #[getter]
-    fn excluded(&self) -> u128 {
-        self.0.excluded()
+    fn excluded(&self) -> Vec<u128> {
+        self.0.excluded().to_vec()
     }
 
     #[getter]
     fn partly_excluded(&self) -> u128 {
         self.0.partly_excluded()
+    }
+
+    fn beyond(&self, py: Python<'_>, min_ttl: u8, max_ttl: u8) -> (u128, u128) {
+        py.detach(|| self.0.beyond(min_ttl, max_ttl))
     }
 
     #[pyo3(signature = (requested_schema = None))]

@@ -124,7 +124,7 @@ pub struct Target {
 pub struct Targets {
     runs: Vec<Run>,
     count: u64,
-    excluded: u128,
+    excluded: Vec<u128>,
     partly_excluded: u128,
 }
 
@@ -145,16 +145,36 @@ impl Targets {
         self.count
     }
 
-    /// The number of targets left out because all their addresses are forbidden.
+    /// For each forbidden set, the number of targets that it leaves out, and those before it do not:
+    /// all their addresses are in it or in those.
     #[must_use]
-    pub const fn excluded(&self) -> u128 {
-        self.excluded
+    pub fn excluded(&self) -> &[u128] {
+        &self.excluded
     }
 
     /// The number of targets with some forbidden addresses, which the engine passes over.
     #[must_use]
     pub const fn partly_excluded(&self) -> u128 {
         self.partly_excluded
+    }
+
+    /// How many targets ask for no TTL within these bounds, and how many for some beyond them too.
+    #[must_use]
+    pub fn beyond(&self, min_ttl: u8, max_ttl: u8) -> (u128, u128) {
+        let (mut outside, mut cut) = (0, 0);
+        for run in &self.runs {
+            let Intent {
+                min_ttl: low,
+                max_ttl: high,
+                ..
+            } = run.intent;
+            if high < min_ttl || max_ttl < low {
+                outside += run.count();
+            } else if low < min_ttl || max_ttl < high {
+                cut += run.count();
+            }
+        }
+        (outside, cut)
     }
 
     /// The targets as runs of neighbours.
@@ -206,15 +226,29 @@ impl TargetList {
     pub fn split(
         &self,
         split: Split,
-        forbidden: &PrefixSet,
+        forbidden: &[PrefixSet],
         limit: u64,
     ) -> Result<Targets, SplitError> {
-        let mut targets = Targets::default();
+        let mut targets = Targets {
+            excluded: vec![0; forbidden.len()],
+            ..Targets::default()
+        };
+        let unions = unite(forbidden);
         let mut count = 0u128;
         for run in merged(raised(self.entries(), split)) {
-            for part in targets.allowed_parts(run, forbidden) {
+            let Some(all) = unions.last() else {
+                count = count.saturating_add(run.count());
+                targets.runs.push(run);
+                continue;
+            };
+            let allowed = run.without(all);
+            for part in &allowed.parts {
                 count = count.saturating_add(part.count());
-                targets.runs.push(part);
+            }
+            targets.runs.extend(allowed.parts);
+            targets.partly_excluded += allowed.partly;
+            if allowed.excluded > 0 {
+                targets.blame(&run, &unions);
             }
         }
         let limit = limit.min(MAX_TARGETS);
@@ -312,24 +346,60 @@ fn merged(nested: impl Iterator<Item = Run>) -> Vec<Run> {
     done
 }
 
+/// For each set, the union of it and those before.
+fn unite(sets: &[PrefixSet]) -> Vec<PrefixSet> {
+    let mut unions: Vec<PrefixSet> = Vec::with_capacity(sets.len());
+    for set in sets {
+        let union = unions.last().map(|before| before.union(set));
+        unions.push(union.unwrap_or_else(|| set.clone()));
+    }
+    unions
+}
+
 impl Targets {
-    /// The parts of a run that have an address to probe; counts the rest.
-    fn allowed_parts(&mut self, run: Run, forbidden: &PrefixSet) -> Vec<Run> {
-        let host = run.host_mask();
-        let mut parts = Vec::new();
-        let mut rest = Some(run);
+    /// Counts for each set what it leaves out of a run, and those before it do not.
+    fn blame(&mut self, run: &Run, unions: &[PrefixSet]) {
+        let mut before = 0;
+        for (excluded, union) in self.excluded.iter_mut().zip(unions) {
+            let now = run.without(union).excluded;
+            *excluded = excluded.saturating_add(now - before);
+            before = now;
+        }
+    }
+}
+
+/// What is left of a run.
+struct Allowed {
+    /// The parts that have an address to probe.
+    parts: Vec<Run>,
+    /// The number of targets that have none.
+    excluded: u128,
+    /// The number of targets with some forbidden addresses.
+    partly: u128,
+}
+
+impl Run {
+    /// What is left of this run where some addresses are forbidden.
+    fn without(&self, forbidden: &PrefixSet) -> Allowed {
+        let host = self.host_mask();
+        let mut allowed = Allowed {
+            parts: Vec::new(),
+            excluded: 0,
+            partly: 0,
+        };
+        let mut rest = Some(*self);
         let mut last_partial = None;
         for (first, last) in forbidden
-            .family(run.family)
-            .overlapping(run.first, run.last)
+            .family(self.family)
+            .overlapping(self.first, self.last)
         {
-            let (first, last) = (first.max(run.first), last.min(run.last));
+            let (first, last) = (first.max(self.first), last.min(self.last));
             let partial_head = (first & host != 0).then_some(first & !host);
             let partial_tail = (last & host != host).then_some(last & !host);
             for partial in [partial_head, partial_tail].into_iter().flatten() {
                 // Ranges come in order, so a target met twice is met twice in a row.
                 if last_partial.replace(partial) != Some(partial) {
-                    self.partly_excluded += 1;
+                    allowed.partly += 1;
                 }
             }
             let from = match partial_head {
@@ -346,13 +416,14 @@ impl Targets {
             if from > to {
                 continue;
             }
-            self.excluded = self.excluded.saturating_add(run.part(from, to).count());
+            let gone = self.part(from, to).count();
+            allowed.excluded = allowed.excluded.saturating_add(gone);
             if let Some(before) = rest.filter(|rest| rest.first < from) {
-                parts.push(before.part(before.first, from - 1));
+                allowed.parts.push(before.part(before.first, from - 1));
             }
-            rest = (to < run.last).then(|| run.part(to + 1, run.last));
+            rest = (to < self.last).then(|| self.part(to + 1, self.last));
         }
-        parts.extend(rest);
-        parts
+        allowed.parts.extend(rest);
+        allowed
     }
 }

@@ -21,7 +21,7 @@ fn forbidden(prefixes: &[&str]) -> PrefixSet {
 
 fn split(lines: &[&str], without: &[&str]) -> Targets {
     list(lines)
-        .split(SPLIT, &forbidden(without), MAX_TARGETS)
+        .split(SPLIT, &[forbidden(without)], MAX_TARGETS)
         .unwrap()
 }
 
@@ -46,13 +46,7 @@ fn entries_longer_than_the_split_stay_whole() {
 #[test]
 fn a_bare_address_stands_for_its_24_or_for_itself_where_the_tool_splits_to_addresses() {
     let bare = list(&["10.0.0.9,udp,2,32,6", "2001:db8::9,udp,2,32,6"]);
-    let at = |v4, v6| {
-        prefixes(
-            &bare
-                .split(Split { v4, v6 }, &forbidden(&[]), MAX_TARGETS)
-                .unwrap(),
-        )
-    };
+    let at = |v4, v6| prefixes(&bare.split(Split { v4, v6 }, &[], MAX_TARGETS).unwrap());
     assert_eq!(at(24, 64), ["10.0.0.0/24", "2001:db8::9/128"]);
     assert_eq!(at(32, 128), ["10.0.0.9/32", "2001:db8::9/128"]);
     assert_eq!(at(16, 48), ["10.0.0.0/24", "2001:db8::9/128"]);
@@ -99,15 +93,44 @@ fn forbidden_targets_go_and_partly_forbidden_ones_are_counted() {
         prefixes(&targets),
         ["10.0.0.0/24", "10.0.2.0/24", "10.0.3.0/24"]
     );
-    assert_eq!((targets.excluded(), targets.partly_excluded()), (1, 1));
+    assert_eq!(
+        (targets.excluded(), targets.partly_excluded()),
+        (&[1][..], 1)
+    );
+}
+
+#[test]
+fn a_target_counts_for_the_first_set_that_leaves_nothing_of_it() {
+    let sets = [
+        forbidden(&["10.0.0.0/24", "10.0.1.0/25"]),
+        forbidden(&["10.0.0.0/23"]),
+        forbidden(&["10.0.4.0/24"]),
+        forbidden(&["10.0.0.0/22"]),
+    ];
+    let targets = list(&["10.0.0.0/21,udp,2,32,6"])
+        .split(SPLIT, &sets, MAX_TARGETS)
+        .unwrap();
+    assert_eq!(targets.excluded(), [1, 1, 1, 2]);
+    assert_eq!(targets.count(), 3);
+}
+
+#[test]
+fn targets_beyond_bounds_of_ttls_are_counted() {
+    let lines = [
+        "10.0.0.0/23,udp,2,8,6",
+        "10.0.2.0/24,udp,9,32,6",
+        "10.0.3.0/24,udp,4,8,6",
+    ];
+    let targets = split(&lines, &[]);
+    assert_eq!(targets.beyond(1, 255), (0, 0));
+    assert_eq!(targets.beyond(4, 8), (1, 2));
+    assert_eq!(targets.beyond(9, 30), (3, 1));
 }
 
 #[test]
 fn too_many_targets_are_refused_with_their_number() {
     let all_v6 = list(&["::/0,udp,2,32,6"]);
-    let refused = all_v6
-        .split(SPLIT, &forbidden(&[]), MAX_TARGETS)
-        .unwrap_err();
+    let refused = all_v6.split(SPLIT, &[], MAX_TARGETS).unwrap_err();
     assert_eq!(
         refused,
         SplitError {
@@ -116,12 +139,8 @@ fn too_many_targets_are_refused_with_their_number() {
         }
     );
     let by_address = Split { v4: 32, v6: 128 };
-    assert!(
-        all_v6
-            .split(by_address, &forbidden(&[]), MAX_TARGETS)
-            .is_err()
-    );
-    let nothing_left = all_v6.split(by_address, &forbidden(&["::/0"]), MAX_TARGETS);
+    assert!(all_v6.split(by_address, &[], MAX_TARGETS).is_err());
+    let nothing_left = all_v6.split(by_address, &[forbidden(&["::/0"])], MAX_TARGETS);
     assert_eq!(nothing_left.unwrap().count(), 0);
 }
 
@@ -175,25 +194,34 @@ proptest! {
     ) {
         let without: Vec<Prefix> = without.into_iter().map(|e| e.prefix).collect();
         let set: PrefixSet = without.iter().copied().collect();
+        // Of more sets the union counts, and each target for the first that closes it.
+        let sets: Vec<PrefixSet> = without.iter().map(|p| [*p].into_iter().collect()).collect();
+        let is_closed = |n: usize, a| {
+            without[..n].iter().any(|p| p.first() <= a && a <= p.last())
+        };
         let targets = TargetList::new(entries.clone())
-            .split(Split { v4: len, v6: 64 }, &set, MAX_TARGETS)
+            .split(Split { v4: len, v6: 64 }, &sets, MAX_TARGETS)
             .unwrap();
         let found: BTreeMap<Prefix, Intent> =
             targets.iter().map(|t| (t.prefix, t.intent)).collect();
         let is_forbidden = |a| set.holds(&Prefix::containing(Family::V4, a, 32));
         let mut wanted = BTreeMap::new();
-        let (mut gone, mut partly) = (0, 0);
+        let (mut gone, mut partly) = (vec![0; sets.len()], 0);
         for (prefix, intent) in (0..64).filter_map(|a| expected(&entries, len, a)).collect::<BTreeMap<_, _>>() {
             let addresses = prefix.first()..=prefix.last();
             match addresses.clone().filter(|a| is_forbidden(*a)).count() {
                 0 => {}
-                n if n == addresses.count() => { gone += 1; continue; }
+                n if n == addresses.clone().count() => {
+                    let first = (1..=sets.len()).find(|n| addresses.clone().all(|a| is_closed(*n, a)));
+                    gone[first.unwrap() - 1] += 1;
+                    continue;
+                }
                 _ => partly += 1,
             }
             wanted.insert(prefix, intent);
         }
         prop_assert_eq!(targets.count(), wanted.len() as u64);
         prop_assert_eq!(found, wanted);
-        prop_assert_eq!((targets.excluded(), targets.partly_excluded()), (gone, partly));
+        prop_assert_eq!((targets.excluded(), targets.partly_excluded()), (&gone[..], partly));
     }
 }
