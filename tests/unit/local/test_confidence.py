@@ -7,7 +7,7 @@ import logging
 from typing import TYPE_CHECKING
 
 import pytest
-from anabranch_engine import Plan, PrefixSet, Simulation, TargetList
+from anabranch_engine import Plan, Simulation, TargetList
 
 from anabranch.api.tool import DiamondMiner
 from anabranch.local.rehearsal import rehearse
@@ -49,7 +49,7 @@ def count_misses(graph: str, failure_probability: float, folder: Path) -> int:
     listed = TargetList.read(io.BytesIO(b"240.9.9.9/32,udp,1,8,6\n"))
     targets = Plan.write(
         folder / "targets.parquet",
-        listed.split(32, 128, forbidden=PrefixSet()),
+        listed.split(32, 128, forbidden=[]),
         initial_source_port=24_000,
         destination_port=33_434,
         flow_mapper="RandomFlowMapper",
