@@ -23,6 +23,12 @@ from anabranch.rounds.planning import (
 )
 from anabranch.rounds.steps import FIRST, WINDOW_STARS, Step, next_steps
 from anabranch.runs.chain import read_outcomes
+from anabranch.warehouse.changes import (
+    PREFIXES_LOOKED_AT,
+    find_changes,
+    find_exclusions,
+    join_hops,
+)
 from anabranch.warehouse.parts import count_parts, fill, find_blocks, read_steps
 from anabranch.warehouse.pieces import PIECE_ROWS, cut
 from anabranch.warehouse.queries import (
@@ -30,7 +36,6 @@ from anabranch.warehouse.queries import (
     Piece,
     Replies,
     count_links,
-    find_changes,
     find_continuing,
     find_links,
     find_prefixes,
@@ -137,15 +142,26 @@ class RoundJob:
         if replies is None:
             raise FileNotFoundError(keys.parts(block))
         before = self._read_parts(block, piece, earlier)
-        changes = find_changes(replies, before if step.round > 1 else None)
-        known = find_prefixes(replies, changes)
+        known = find_prefixes(
+            replies, before, self._find_changes(step, replies, before)
+        )
         self._put(keys.prefixes(block, piece.number), known)
         prefixes = self._read_all(f"prefixes/{block:05}-*.parquet", steps)
         if prefixes is None:
             raise FileNotFoundError(keys.prefixes(block, piece.number))
-        self._put(
-            keys.links(block, piece.number), find_links(replies, before, prefixes)
-        )
+        most = f"SELECT max(repeats) AS most FROM {prefixes} WHERE {piece.condition}"
+        (repeats,) = self.engine.read(most).column("most").to_pylist()
+        links = find_links(replies, before, prefixes, repeats=repeats > 0)
+        self._put(keys.links(block, piece.number), links)
+
+    def _find_changes(self, step: Step, replies: str, before: str | None) -> str:
+        """The query for changes of routes; windows of one round share no hop."""
+        rows = join_hops(replies, before) if before and step.round > 1 else replies
+        prefixes = f"SELECT uniq(prefix_index) AS prefixes FROM ({replies})"
+        (count,) = self.engine.read(prefixes).column("prefixes").to_pylist()
+        one_in = 1 + count // PREFIXES_LOOKED_AT
+        exclusions = self.engine.read(find_exclusions(rows, one_in)).to_pylist()
+        return find_changes(rows, exclusions)
 
     def _count(self, steps: list[Step]) -> dict[str, int]:
         """How much was found so far."""

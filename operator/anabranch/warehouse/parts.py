@@ -23,7 +23,11 @@ _LATER = {
         "interface": "''",
         "gateway": "toFixedString('', 16)",
     },
-    "prefixes": {"changed_after": "toUInt64(0)", "changed_before": "toUInt64(0)"},
+    "prefixes": {
+        "repeats": "toUInt32(0)",
+        "changed_after": "toUInt64(0)",
+        "changed_before": "toUInt64(0)",
+    },
     "links": {
         "first_end": "toUInt64(0)",
         "last_start": "toUInt64(0)",

@@ -43,8 +43,6 @@ class Piece:
 
 
 WHOLE = Piece(0, 1)
-BITS_AT_ONCE, BITS = (20, 8), 24
-"""How improbable it must be that two addresses exclude each other by chance."""
 CHANGES = "groupArray((changed_after, changed_before))"
 """The times between which routes to a prefix changed."""
 SUSPECT = (
@@ -55,8 +53,6 @@ SUSPECT = (
 route change, or loop."""
 REPEATS = 3
 """Replies from interfaces that a flow has met before, from which on it loops."""
-MOST_ADDRESSES = 8
-"""Of a hop of a prefix at which changes are looked for."""
 
 
 @dataclass(frozen=True)
@@ -110,22 +106,28 @@ def _mapped(address: str) -> str:
     return f"unhex('{'0' * 20}ffff{address}')"
 
 
-def find_prefixes(replies: str, changes: str) -> str:
+def find_prefixes(replies: str, earlier: str | None, changes: str) -> str:
     """What is to be known of the prefixes that replied.
 
     A prefix has *amplification* when a probe had two replies, and *loops* when a flow
-    met an interface twice. ``changes`` is what ``find_changes`` gives: if the route
-    changed, then between ``changed_after`` and ``changed_before``; else both are 0.
+    met an interface twice. ``repeats`` is how many replies a flow had from interfaces
+    that it had met before, in earlier steps too. ``changes`` is what ``find_changes``
+    gives: if the route changed, then between ``changed_after`` and ``changed_before``;
+    else both are 0.
     """
     return f"""
         SELECT prefix_index, sum(heard) AS replies,
             max(heard > ttls) AS has_amplification, max(addrs < heard) AS has_loops,
+            toUInt32(max(every - every_addr)) AS repeats,
             any(changes.changed_after) AS changed_after,
             any(changes.changed_before) AS changed_before
         FROM (
-            SELECT prefix_index, count() AS heard, arrayUniq(groupArray(ttl)) AS ttls,
-                arrayUniq(groupArray(cityHash64(addr))) AS addrs
-            FROM ({replies})
+            SELECT prefix_index, countIf(is_new) AS heard,
+                arrayUniq(groupArrayIf(ttl, is_new)) AS ttls,
+                arrayUniq(groupArrayIf(cityHash64(addr), is_new)) AS addrs,
+                count() AS every,
+                arrayUniq(groupArray(cityHash64(addr))) AS every_addr
+            FROM ({_add_earlier(replies, earlier)})
             GROUP BY prefix_index, flow
         ) AS known
         LEFT JOIN ({changes}) AS changes USING (prefix_index)
@@ -134,89 +136,21 @@ def find_prefixes(replies: str, changes: str) -> str:
     """
 
 
-def find_changes(replies: str, earlier: str | None) -> str:
-    """The prefixes to which routes changed, and between which times.
-
-    ``earlier`` are replies of steps that may have probed the same hops.
-
-    Probes are sent in a random order. So of two addresses that share a hop, the replies
-    of one are all before those of the other with a probability of 1 in C(m + n, n), for
-    m and n replies. Two addresses *exclude each other* if that is so for each prefix
-    that has both at this hop, always in the same order, and it is too improbable to be
-    chance: then the route changed from one to the other. If it is so of all of these
-    prefixes together, it changed at one time, for all prefixes that have either. Hops
-    with many addresses are left out: others of the path tell.
-    """
-    if earlier:
-        prefixes = f"SELECT prefix_index FROM ({replies})"
-        before = f"SELECT * FROM ({earlier}) WHERE prefix_index IN ({prefixes})"
-        replies = f"{replies} UNION ALL {before}"
-    seen = (
-        "SELECT prefix_index, ttl, addr, toInt64(min(sent)) AS first, "
-        "toInt64(max(sent)) AS last, count() AS heard "
-        f"FROM ({replies}) GROUP BY prefix_index, ttl, addr"
+def _add_earlier(replies: str, earlier: str | None) -> str:
+    """A step's replies, with those of earlier steps to the same flows."""
+    rows = f"SELECT *, 1 AS is_new FROM ({replies})"
+    if earlier is None:
+        return rows
+    flows = f"SELECT prefix_index, flow FROM ({replies})"
+    return (
+        f"{rows} UNION ALL SELECT *, 0 AS is_new FROM ({earlier}) "
+        f"WHERE (prefix_index, flow) IN ({flows})"
     )
-    pairs = f"""
-        SELECT prefix_index, ttl, pair.1 AS one, pair.2 AS other,
-            multiIf(one.3 < other.2, 1, other.3 < one.2, -1, 0) AS verdict,
-            least(one.3, other.3) AS after, greatest(one.2, other.2) AS before,
-            one.4 AS of_one, other.4 AS of_other
-        FROM (
-            SELECT prefix_index, ttl,
-                arraySort(groupArray((addr, first, last, heard))) AS found
-            FROM seen
-            GROUP BY prefix_index, ttl
-            HAVING length(found) BETWEEN 2 AND {MOST_ADDRESSES}
-        )
-        ARRAY JOIN arrayFlatten(arrayMap(
-            i -> arrayMap(j -> (found[i], found[j]), range(i + 1, length(found) + 1)),
-            range(1, length(found))
-        )) AS pair
-    """
-    excluding = f"""
-        SELECT ttl, one.1 AS one_addr, other.1 AS other_addr,
-            max(after) AS last_after, min(before) AS first_before,
-            last_after < first_before AS is_at_once,
-            {_surprise("sum(of_one)", "sum(of_other)")} AS at_once,
-            sum({_surprise("of_one", "of_other")}) AS each
-        FROM pairs
-        GROUP BY ttl, one_addr, other_addr
-        HAVING abs(sum(verdict)) = count() AND (each > {BITS} OR is_at_once
-            AND at_once > {BITS_AT_ONCE[0]} AND each > {BITS_AT_ONCE[1]})
-    """
-    return f"""
-        WITH seen AS ({seen}), pairs AS ({pairs}), excluding AS ({excluding})
-        SELECT prefix_index,
-            toUInt64(if(max(after) < min(before), max(after), min(after)))
-                AS changed_after,
-            toUInt64(if(max(after) < min(before), min(before), max(before)))
-                AS changed_before
-        FROM (
-            SELECT prefix_index, last_after AS after, first_before AS before
-            FROM seen INNER JOIN (
-                SELECT ttl, arrayJoin([one_addr, other_addr]) AS addr,
-                    last_after, first_before
-                FROM excluding WHERE is_at_once
-            ) AS at_once USING (ttl, addr)
-            UNION ALL
-            SELECT prefix_index, after, before
-            FROM pairs INNER JOIN (
-                SELECT * FROM excluding WHERE NOT is_at_once
-            ) AS by_and_by
-            ON pairs.ttl = by_and_by.ttl AND pairs.one.1 = by_and_by.one_addr
-                AND pairs.other.1 = by_and_by.other_addr
-        )
-        GROUP BY prefix_index
-    """
 
 
-def _surprise(one: str, other: str) -> str:
-    """Bits of chance that it takes for all of one to be before all of the other."""
-    both = f"lgamma({one} + {other} + 1)"
-    return f"({both} - lgamma({one} + 1) - lgamma({other} + 1)) / ln(2)"
-
-
-def find_links(replies: str, earlier: str | None, prefixes: str) -> str:
+def find_links(
+    replies: str, earlier: str | None, prefixes: str, *, repeats: bool
+) -> str:
     """The links of a step's flows: both ends' rounds, and how many flows crossed them.
 
     A link lies between replies to the same flow at neighbouring TTLs, of which at least
@@ -225,63 +159,74 @@ def find_links(replies: str, earlier: str | None, prefixes: str) -> str:
     the first flow had sent both, and ``last_start`` when the last one sent its first.
     ``is_unlikely`` says that each flow that crossed it had met the far end before, or
     one of the ends at another TTL too: it loops, or its route changed meanwhile. Where
-    flows loop, a link to an end that is nearer is unlikely too.
+    flows loop, a link to an end that is nearer is unlikely too. Without ``repeats`` no
+    flow of a prefix met an interface twice.
     """
     amplified = f"SELECT prefix_index FROM {prefixes} WHERE has_amplification"
-    rows = f"SELECT *, 1 AS is_new FROM ({replies})"
-    if earlier:
-        flows = f"SELECT prefix_index, flow FROM ({replies})"
-        rows += (
-            f" UNION ALL SELECT *, 0 AS is_new FROM ({earlier}) "
-            f"WHERE (prefix_index, flow) IN ({flows})"
-        )
-    flows_meet = (
-        f"SELECT prefix_index FROM ({rows}) "
-        "GROUP BY prefix_index, flow HAVING count() > uniqExact(addr)"
+    repeating = f"SELECT prefix_index FROM {prefixes} WHERE repeats > 0"
+    looping = f"SELECT prefix_index FROM {prefixes} WHERE repeats >= {REPEATS}"
+    rows = (
+        f"SELECT * FROM ({_add_earlier(replies, earlier)}) "
+        f"WHERE prefix_index NOT IN ({amplified})"
     )
-    met = f"""
-        SELECT prefix_index, flow, addr, min(ttl) AS first_ttl, max(ttl) AS last_ttl,
-            min(first_ttl) OVER (PARTITION BY prefix_index, addr) AS distance,
-            prefix_index IN ({flows_meet} + {REPEATS - 1}) AS is_looping
-        FROM ({rows})
-        WHERE prefix_index IN ({flows_meet})
-        GROUP BY prefix_index, flow, addr
-    """
+    simple = f"{rows} AND prefix_index NOT IN ({repeating})"
+    rows = f"{rows} AND prefix_index IN ({repeating})"
+    within = "OVER (PARTITION BY prefix_index, flow, addr)"
+    met = (
+        f"SELECT *, min(ttl) {within} AS first_ttl, max(ttl) {within} AS last_ttl, "
+        f"min(ttl) OVER (PARTITION BY prefix_index, addr) AS distance FROM ({rows})"
+    )
+    columns = "prefix_index, ttl, round, far_round, addr, next_addr, end, start"
+    unlikely = f"""next_first_ttl <= ttl OR if(prefix_index IN ({looping}),
+        next_distance < distance,
+        first_ttl != last_ttl OR next_first_ttl != next_last_ttl)"""
+    pairs = f"SELECT {columns}, 0 AS unlikely FROM ({_pair(simple)})"
+    if repeats:
+        twice = _pair(met, "first_ttl", "last_ttl", "distance")
+        pairs += f" UNION ALL SELECT {columns}, {unlikely} AS unlikely FROM ({twice})"
     return f"""
-        SELECT hops.prefix_index AS prefix_index, toUInt8(hop % 256) AS near_ttl,
-            round AS near_round, far_round, toFixedString(hops.addr, 16) AS near_addr,
+        SELECT prefix_index, toUInt8(ttl) AS near_ttl, round AS near_round, far_round,
+            toFixedString(addr, 16) AS near_addr,
             toFixedString(next_addr, 16) AS far_addr, toUInt32(count()) AS flows,
-            toUInt64(min(greatest(sent, next_sent))) AS first_end,
-            toUInt64(max(least(sent, next_sent))) AS last_start,
-            min(far.first_ttl > 0 AND (far.first_ttl <= hop % 256
-                OR far.is_looping AND far.distance < near.distance
-                OR NOT far.is_looping AND (near.first_ttl != near.last_ttl
-                    OR far.first_ttl != far.last_ttl))) AS is_unlikely
+            toUInt64(min(end)) AS first_end, toUInt64(max(start)) AS last_start,
+            min(unlikely) AS is_unlikely
+        FROM ({pairs})
+        GROUP BY ALL
+        ORDER BY prefix_index, near_ttl
+    """
+
+
+def _pair(rows: str, *columns: str) -> str:
+    """Replies to the same flow at neighbouring TTLs, from two addresses.
+
+    With these columns of both.
+    """
+    more = "".join(f", {name}, next_{name}" for name in columns)
+    both = "".join(
+        f", {name}, leadInFrame({name}) OVER w AS next_{name}" for name in columns
+    )
+    kept = "".join(f", {name}" for name in columns)
+    return f"""
+        SELECT prefix_index, hop % 256 AS ttl, round, far_round, addr, next_addr,
+            greatest(sent, next_sent) AS end, least(sent, next_sent) AS start{more}
         FROM (
-            SELECT prefix_index, hop, intDiv(hop, 256) AS flow, round, addr, is_new,
-                sent, leadInFrame(hop) OVER w AS next_hop,
+            SELECT prefix_index, hop, round, addr, is_new, sent,
+                leadInFrame(hop) OVER w AS next_hop,
                 leadInFrame(sent) OVER w AS next_sent,
                 leadInFrame(round) OVER w AS far_round,
                 leadInFrame(addr) OVER w AS next_addr,
-                leadInFrame(is_new) OVER w AS next_is_new
+                leadInFrame(is_new) OVER w AS next_is_new{both}
             FROM (
                 SELECT prefix_index, flow::UInt64 * 256 + ttl AS hop, round, addr,
-                    is_new, sent
+                    is_new, sent{kept}
                 FROM ({rows})
-                WHERE prefix_index NOT IN ({amplified})
             )
             WINDOW w AS (
                 PARTITION BY prefix_index ORDER BY hop
                 ROWS BETWEEN CURRENT ROW AND 1 FOLLOWING
             )
-        ) AS hops
-        LEFT JOIN ({met}) AS near ON hops.prefix_index = near.prefix_index
-            AND hops.flow = near.flow AND hops.addr = near.addr
-        LEFT JOIN ({met}) AS far ON hops.prefix_index = far.prefix_index
-            AND hops.flow = far.flow AND hops.next_addr = far.addr
-        WHERE next_hop = hop + 1 AND next_addr != hops.addr AND (is_new OR next_is_new)
-        GROUP BY ALL
-        ORDER BY prefix_index, near_ttl
+        )
+        WHERE next_hop = hop + 1 AND next_addr != addr AND (is_new OR next_is_new)
     """
 
 

@@ -79,6 +79,7 @@ PREFIXES = Table(
     | {"prefix_len": _SMALL, "prefix_index": _NUMBER, "probe_src_addr": _ADDRESS}
     | _STEP
     | {"replies": "UInt64", "has_amplification": _SMALL, "has_loops": _SMALL}
+    | {"repeats": _NUMBER}
     | dict.fromkeys(("changed_after", "changed_before"), "UInt64"),
     (*_RUN, *_TARGET, *_STEP),
 )
