@@ -335,7 +335,7 @@ def _write_part(replies: pa.Table, round_number: int, probes: int) -> bytes:
         b"\0" * 10 + b"\xff\xff" + address[i * 8 + 4 : i * 8 + 8] for i in range(count)
     ]
 
-    def fill(value: int, kind: pa.DataType) -> pa.Array:
+    def fill(value: int, kind: pa.DataType) -> Any:
         return pa.array(np.full(count, value), kind)
 
     columns = {
@@ -348,10 +348,16 @@ def _write_part(replies: pa.Table, round_number: int, probes: int) -> bytes:
         "reply_icmp_type": fill(11, pa.uint8()),
         "destination_prefix_reply": fill(0, pa.uint8()),
         "quoted_ttl": fill(1, pa.uint8()),
-        "capture_time_us": fill(round_number * 1_000_000, pa.uint64()),
+        # Probes that leave all at once would look like changes of routes.
+        "capture_time_us": pa.array(
+            round_number * 1_000_000_000 + np.arange(count) * 1_000, pa.uint64()
+        ),
         "rtt_us": fill(1_000, pa.uint32()),
     }
     table = pa.table(columns)
+    # As in real ones, nothing may be absent.
+    schema = pa.schema([field.with_nullable(nullable=False) for field in table.schema])
     out = io.BytesIO()
-    pq.write_table(table.replace_schema_metadata(make_head(probes)), out)
+    head = make_head(probes)
+    pq.write_table(table.cast(schema).replace_schema_metadata(head), out)
     return out.getvalue()
