@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from anabranch.cluster.objects import Place
 from stage import read_condition
 from theatre import operating, set_stage
 
@@ -64,5 +65,30 @@ def test_a_survey_without_a_target_fails(theatre: Theatre) -> None:
             assert not any("results" in job for job in stage.jobs_done)
             told = (await list_warnings(stage))["NoTargets"]
             assert "2 of 2 targets left out: 2 outside of the policy's allow" in told
+
+    theatre.play(act)
+
+
+def test_an_agent_without_a_target_does_not_keep_others_from_theirs(
+    theatre: Theatre,
+) -> None:
+    """The survey is complete but for it."""
+
+    async def act(stage: Stage) -> None:
+        async with operating(stage):
+            await set_stage(stage, suspend=True)
+            place = Place("Agent", stage.settings.namespace, "tokyo")
+            exclusions = {"spec": {"exclusions": ["240.0.0.0/8"]}}
+            await stage.objects.patch(place, exclusions)
+            await stage.change("Measurement", "survey", suspend=False)
+            found = await stage.wait_reason("PartlyComplete")
+            status = found["status"]
+            assert (status["targets"]["probed"], status["targets"]["leftOut"]) == (4, 4)
+            (unhealthy,) = status["unhealthyAgents"]
+            assert unhealthy["name"] == "tokyo"
+            assert "4 of 4 targets left out: 4 excluded by" in unhealthy["reason"]
+            assert status["totals"]["links"]
+            warnings = await list_warnings(stage)
+            assert {"TargetsLeftOut", "AgentFailed"} <= warnings.keys()
 
     theatre.play(act)
