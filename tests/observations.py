@@ -16,6 +16,7 @@ from anabranch.reconcile.views import JobView
 from anabranch.rounds.outcome import Outcome, PlanSummary
 
 if TYPE_CHECKING:
+    from anabranch.api.resource import Condition
     from anabranch.rounds.steps import Step
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
@@ -85,6 +86,12 @@ def start(**spec: Any) -> Observation:
     status = seen.measurement.status
     roster = make_roster(seen, status.target_lists, status.start_time)
     return replace(seen, roster=roster)
+
+
+def find_condition(decision: Decision, kind: str) -> Condition:
+    """A condition that is said."""
+    (found,) = (c for c in decision.status.conditions if c.type == kind)
+    return found
 
 
 def make_outcome(step: Step, following: Step | None, **more: Any) -> Outcome:

@@ -31,13 +31,15 @@ KINDS = {
 }
 
 
-def make_head(probes: int, block: int = 0, **counts: int) -> dict[bytes, bytes]:
+def make_head(
+    probes: int, block: int = 0, unroutable: int = 0, **counts: int
+) -> dict[bytes, bytes]:
     """The metadata of a part that is made up, with what its prober counted."""
     known = dict.fromkeys(("forbidden", "unroutable", "unsent", "dropped"), 0)
     head = {
         "block": block,
         "probes": probes,
-        "unroutable": 0,
+        "unroutable": unroutable,
         "counts": known | {"sent": probes} | counts,
     }
     return {b"anabranch.part": json.dumps(head).encode()}

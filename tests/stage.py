@@ -334,17 +334,30 @@ def _write_part(replies: pa.Table, round_number: int, probes: int) -> bytes:
     mapped = [
         b"\0" * 10 + b"\xff\xff" + address[i * 8 + 4 : i * 8 + 8] for i in range(count)
     ]
+
+    def fill(value: int, kind: pa.DataType) -> Any:
+        return pa.array(np.full(count, value), kind)
+
     columns = {
         "probe_ttl": replies.column("ttl").cast(pa.uint8()),
         "reply_src_addr": pa.array(mapped, pa.binary(16)),
         "prefix_index": replies.column("prefix_index").cast(pa.uint32()),
         "flow": replies.column("flow").cast(pa.uint32()),
-        "round": pa.array(np.full(count, round_number, dtype=np.uint8)),
-        "reply_protocol": pa.array(np.full(count, 1, dtype=np.uint8)),
-        "reply_icmp_type": pa.array(np.full(count, 11, dtype=np.uint8)),
-        "destination_prefix_reply": pa.array(np.zeros(count, dtype=np.uint8)),
+        "round": fill(round_number, pa.uint8()),
+        "reply_protocol": fill(1, pa.uint8()),
+        "reply_icmp_type": fill(11, pa.uint8()),
+        "destination_prefix_reply": fill(0, pa.uint8()),
+        "quoted_ttl": fill(1, pa.uint8()),
+        # Probes that leave all at once would look like changes of routes.
+        "capture_time_us": pa.array(
+            round_number * 1_000_000_000 + np.arange(count) * 1_000, pa.uint64()
+        ),
+        "rtt_us": fill(1_000, pa.uint32()),
     }
     table = pa.table(columns)
+    # As in real ones, nothing may be absent.
+    schema = pa.schema([field.with_nullable(nullable=False) for field in table.schema])
     out = io.BytesIO()
-    pq.write_table(table.replace_schema_metadata(make_head(probes)), out)
+    head = make_head(probes)
+    pq.write_table(table.cast(schema).replace_schema_metadata(head), out)
     return out.getvalue()

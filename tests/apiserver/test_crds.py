@@ -99,7 +99,9 @@ def test_unknown_fields_are_refused(namespace: Namespace) -> None:
 
 
 COLUMNS = {
-    "Measurement": "Name Ready Round Agents Reason Age Suspended Probes Links",
+    "Measurement": (
+        "Name Ready Round Agents Reason Age Suspended Targets LeftOut Probes Links"
+    ),
     "Agent": "Name Ready Node Rate Rounds Reason Age Version",
     "TargetList": "Name Ready Prefixes Reason Age Digest",
     "ProbingPolicy": "Name Ready Stop Age Contact",

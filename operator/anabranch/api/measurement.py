@@ -309,7 +309,7 @@ class Measurement(Resource):
         AGE,
         Column("Suspended", ".spec.suspend", "boolean", wide=True),
         Column("Targets", ".status.targets.probed", "integer", wide=True),
-        Column("Left out", ".status.targets.leftOut", "integer", wide=True),
+        Column("LeftOut", ".status.targets.leftOut", "integer", wide=True),
         Column("Probes", ".status.totals.probes", "integer", wide=True),
         Column("Links", ".status.totals.links", "integer", wide=True),
     )

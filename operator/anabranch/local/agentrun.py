@@ -62,7 +62,7 @@ class Progress:
     """Links that were found in the steps that are over, each once."""
     rate: float = 0
     """Probes a second, of late."""
-    coverage: Coverage = find_coverage(None)  # noqa: RUF009 (frozen)
+    coverage: Coverage = field(default_factory=lambda: find_coverage(None))
     """What it covers of what was asked for, as far as its steps are over."""
     error: BaseException | None = None
     """Why it failed."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 
 import pytest
 from rich.console import Console
@@ -38,6 +39,19 @@ def test_elsewhere_a_line_comes_when_something_changes() -> None:
         "1 min 00 s left",
         "paris: round 3 done, 0 probes, 0 replies, 0 links",
     ]
+
+
+def test_that_replies_are_waited_for_is_told() -> None:
+    """Nothing is sent meanwhile, and no time for it is left."""
+    out = io.StringIO()
+    waiting = replace(AGENT, state=State.WAITING, step_sent=10_000, rate=0)
+    with open_display(out) as lines:
+        lines.show([AGENT])
+        lines.show([waiting])
+    assert out.getvalue().splitlines()[1] == (
+        "paris: round 1.3 waiting for replies, 110,000 probes, 90,000 replies, 1,234 "
+        "links"
+    )
 
 
 def test_a_terminal_has_a_row_for_each_agent(monkeypatch: pytest.MonkeyPatch) -> None:

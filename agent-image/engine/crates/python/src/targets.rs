@@ -107,7 +107,7 @@ impl TargetList {
             v4: prefix_len_v4,
             v6: prefix_len_v6,
         };
-        let forbidden: Vec<Set> = forbidden.iter().map(|set| set.0.clone()).collect();
+        let forbidden: Vec<Set> = forbidden.into_iter().map(|set| set.0.clone()).collect();
         match py.detach(|| self.list.split(split, &forbidden, limit)) {
             Ok(targets) => Ok(Targets(Arc::new(targets))),
             Err(error) => Err(PyValueError::new_err(error.to_string())),
