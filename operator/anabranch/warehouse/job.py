@@ -150,15 +150,15 @@ class RoundJob:
         if prefixes is None:
             raise FileNotFoundError(keys.prefixes(block, piece.number))
         most = f"SELECT max(repeats) AS most FROM {prefixes} WHERE {piece.condition}"
-        (repeats,) = self.engine.read(most).column("most").to_pylist()
-        links = find_links(replies, before, prefixes, repeats=repeats > 0)
+        repeats = self.engine.read(most).to_pylist()[0]["most"] > 0
+        links = find_links(replies, before, prefixes, repeats=repeats)
         self._put(keys.links(block, piece.number), links)
 
     def _find_changes(self, step: Step, replies: str, before: str | None) -> str:
         """The query for changes of routes; windows of one round share no hop."""
         rows = join_hops(replies, before) if before and step.round > 1 else replies
         prefixes = f"SELECT uniq(prefix_index) AS prefixes FROM ({replies})"
-        (count,) = self.engine.read(prefixes).column("prefixes").to_pylist()
+        count = self.engine.read(prefixes).to_pylist()[0]["prefixes"]
         one_in = 1 + count // PREFIXES_LOOKED_AT
         exclusions = self.engine.read(find_exclusions(rows, one_in)).to_pylist()
         return find_changes(rows, exclusions)
