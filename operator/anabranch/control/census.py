@@ -25,13 +25,7 @@ HINDRANCES = (
     *("NoPolicy", "ProbingStopped", "PolicyLimit"),
     *("AgentMissing", "AgentTwice", "AgentNotAllowed", "WaitingForAgents"),
     *("TargetListMissing", "TargetListNotReady", "NotYet", "AgentsUnavailable"),
-    *(
-        "NoTargets",
-        "AgentsFailed",
-        "ResultsFailed",
-        "DeadlineExceeded",
-        "StartDeadlineExceeded",
-    ),
+    *("AgentsFailed", "ResultsFailed", "DeadlineExceeded", "StartDeadlineExceeded"),
     *("NoTargets", "RunIdUsed", "NameTaken", "Counting", "Refused"),
 )
 """Why a Measurement does not go on, as its condition Ready says."""
