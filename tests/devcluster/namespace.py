@@ -52,8 +52,13 @@ class Namespace:
         }
         url = f"{config.host}{path}"
         response = self.connection.call_api(method, url, headers, body)
-        body_text: bytes = response.read()  # type: ignore[no-untyped-call]
-        return Answer(response.status, json.loads(body_text))
+        text: bytes = response.read()  # type: ignore[no-untyped-call]
+        is_json = response.headers.get("Content-Type", "").startswith(
+            "application/json"
+        )
+        # Of a path that is not served yet the answer is a plain text.
+        body_of = json.loads(text) if is_json else {"message": text.decode()}
+        return Answer(response.status, body_of)
 
     def path(self, kind: str, name: str = "") -> str:
         """The path of a kind's objects here, or of one of them."""
