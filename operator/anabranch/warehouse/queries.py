@@ -115,6 +115,18 @@ def find_prefixes(replies: str, earlier: str | None, changes: str) -> str:
     gives: if the route changed, then between ``changed_after`` and ``changed_before``;
     else both are 0.
     """
+    all_of_it = "count() {}, arrayUniq(groupArray(cityHash64(addr))) {}"
+    if earlier is None:
+        counts = (
+            f"{all_of_it.format('AS heard', 'AS addrs')}, heard AS every, "
+            "addrs AS every_addr, arrayUniq(groupArray(ttl)) AS ttls"
+        )
+    else:
+        counts = (
+            f"{all_of_it.format('AS every', 'AS every_addr')}, "
+            "countIf(is_new) AS heard, arrayUniq(groupArrayIf(ttl, is_new)) AS ttls, "
+            "arrayUniq(groupArrayIf(cityHash64(addr), is_new)) AS addrs"
+        )
     return f"""
         SELECT prefix_index, sum(heard) AS replies,
             max(heard > ttls) AS has_amplification, max(addrs < heard) AS has_loops,
@@ -122,11 +134,7 @@ def find_prefixes(replies: str, earlier: str | None, changes: str) -> str:
             any(changes.changed_after) AS changed_after,
             any(changes.changed_before) AS changed_before
         FROM (
-            SELECT prefix_index, countIf(is_new) AS heard,
-                arrayUniq(groupArrayIf(ttl, is_new)) AS ttls,
-                arrayUniq(groupArrayIf(cityHash64(addr), is_new)) AS addrs,
-                count() AS every,
-                arrayUniq(groupArray(cityHash64(addr))) AS every_addr
+            SELECT prefix_index, {counts}
             FROM ({_add_earlier(replies, earlier)})
             GROUP BY prefix_index, flow
         ) AS known
