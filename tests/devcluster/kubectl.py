@@ -75,5 +75,13 @@ class Kubectl:
         return [pod for pod in pods if "deletionTimestamp" not in pod["metadata"]]
 
     def wait(self, what: str, condition: str, seconds: float = 60) -> None:
-        """Waits for a condition, as in ``kubectl wait --for``."""
-        self.run("wait", what, f"--for={condition}", f"--timeout={seconds:g}s")
+        """Wait for a condition, as ``kubectl wait --for`` does.
+
+        Raises:
+            RuntimeError: With the object's status, when the condition does not come.
+        """
+        try:
+            self.run("wait", what, f"--for={condition}", f"--timeout={seconds:g}s")
+        except RuntimeError as error:
+            status = self.run("get", what, "--output=jsonpath={.status}")
+            raise RuntimeError(f"{error}; its status: {status}") from error
