@@ -1,26 +1,26 @@
-//! How the simulated network behaves; each trait is a switch.
+//! The behaviour of the simulated network; each trait is a switch.
 
 use crate::graph::{Balancing, Choice, Keys};
 use anabranch_chance::{Share, mix};
 
-/// Shares from 0 to 1, rates and times; [`SWITCHES`] documents each.
+/// The values of all traits: shares from 0 to 1, rates and times. [`SWITCHES`] documents each.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Behaviour([f64; SWITCHES.len()]);
 
-/// A trait of the network.
+/// A trait of the network, with its values in the three presets.
 #[derive(Debug)]
 pub struct Switch {
     /// Its name.
     pub name: &'static str,
-    /// What it does.
+    /// Its effect, and the unit of its value.
     pub help: &'static str,
-    /// Its value where nothing makes measuring hard.
+    /// Its value in a network that is easy to measure.
     pub plain: f64,
     /// Its value in a demo.
     pub default: f64,
-    /// Its value where everything is hard.
+    /// Its value in a network that is as hard to measure as can be.
     pub hostile: f64,
-    /// Its largest value.
+    /// Its largest value; the smallest is 0.
     pub most: f64,
 }
 
@@ -39,7 +39,7 @@ const fn switch(
     }
 }
 
-/// All traits.
+/// All traits of the network.
 #[rustfmt::skip]
 pub const SWITCHES: [Switch; 23] = [
     switch("loss", "packets lost, of probes and of replies alike", (0.0, 0.0, 0.02, 1.0)),
@@ -73,7 +73,7 @@ impl Default for Behaviour {
     }
 }
 
-/// A switch that there is not, or a value that it can't have.
+/// An unknown switch, or a value out of its bounds.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[error("{name} must be {bounds}")]
 pub struct SwitchError {
@@ -82,13 +82,13 @@ pub struct SwitchError {
 }
 
 impl Behaviour {
-    /// A network that shows all there is: nothing but balancing by flow, and delays.
+    /// Returns an easy network: per-flow balancing, realistic delays, and every address answers.
     #[must_use]
     pub fn plain() -> Self {
         Self(SWITCHES.each_ref().map(|switch| switch.plain))
     }
 
-    /// Everything that makes measuring hard, at once.
+    /// Returns a network with everything that makes measuring hard, at once.
     #[must_use]
     pub fn hostile() -> Self {
         Self(SWITCHES.each_ref().map(|switch| switch.hostile))
@@ -97,7 +97,7 @@ impl Behaviour {
     /// Sets a trait.
     ///
     /// # Errors
-    /// When there is no such trait, or the value is out of its bounds.
+    /// If there is no such trait, or the value is out of its bounds.
     pub fn set(&mut self, name: &str, value: f64) -> Result<(), SwitchError> {
         let refuse = |bounds: String| SwitchError {
             name: name.to_owned(),
@@ -115,23 +115,23 @@ impl Behaviour {
         Ok(())
     }
 
-    /// The value of a trait.
+    /// Returns the value of a trait.
     ///
     /// # Panics
-    /// When there is no such trait.
+    /// If there is no such trait.
     fn get(&self, name: &str) -> f64 {
         let place = SWITCHES.iter().position(|switch| switch.name == name);
         self.0[place.expect("a name from the table")]
     }
 
-    /// Microseconds after which gateways have another Ethernet address; 0 for never.
+    /// The time after which gateways have another Ethernet address, in microseconds; 0 for never.
     #[must_use]
     #[allow(clippy::cast_sign_loss)] // nothing is below 0
     pub fn gateway_change_us(&self) -> u64 {
         (self.get("gateway-change") * 1e6) as u64
     }
 
-    /// The same as hashes and integers, for many packets.
+    /// Converts the traits to thresholds and integers, which are fast to apply to many packets.
     #[must_use]
     #[allow(clippy::cast_sign_loss)] // nothing is below 0
     pub(crate) fn compile(&self) -> Switches {
@@ -167,14 +167,14 @@ impl Behaviour {
     }
 }
 
-/// The traits as draws from hashes. Each reads a hash of its own, so that they are independent.
+/// The traits as thresholds for hashes. Each trait has a hash of its own: they are independent.
 #[derive(Clone, Debug)]
 pub(crate) struct Switches {
     pub loss: Share,
     pub silent_routers: Share,
     pub hosts: Share,
     pub per_destination: Share,
-    /// That or per destination.
+    /// The share that balances per packet or per destination; draws for both use the same hash.
     pub per_packet: Share,
     pub weighted: Share,
     pub mpls: Share,
@@ -190,16 +190,16 @@ pub(crate) struct Switches {
     pub rewritten_ports: Share,
     pub rewritten_checksums: Share,
     pub rewritten_ids: Share,
-    /// Microseconds between two ICMP errors of a router; 0 if there is no limit.
+    /// The time between two ICMP errors of a router, in microseconds; 0 for no limit.
     pub error_interval_us: u64,
-    /// When routes change; 0 for never.
+    /// When routes change, in microseconds from the start; 0 for never.
     pub route_change_us: u64,
-    /// The factor of delays, in parts of 1,024.
+    /// The factor of delays, in units of 1/1,024.
     pub delay_per_1024: u64,
 }
 
 impl Switches {
-    /// What the routers of a segment balance by.
+    /// Returns the kind of balancing of a segment's routers.
     #[inline]
     pub fn balancing(&self, salt: u64) -> Balancing {
         let draw = mix(salt, 1);
@@ -212,7 +212,7 @@ impl Switches {
         }
     }
 
-    /// How the routers of a segment choose for a packet.
+    /// Returns how the routers of a segment choose the next hops of a packet.
     #[inline]
     pub fn choice(&self, salt: u64, keys: &Keys) -> Choice {
         Choice {

@@ -8,27 +8,28 @@ pub type Vertex = u32;
 /// How a router spreads packets over its next hops.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Balancing {
-    /// By the flow: addresses, protocol, first four octets behind the IP header, flow label.
+    /// Per flow: the addresses, the protocol, the first four octets after the IP header, and the
+    /// flow label.
     Flow,
-    /// By the addresses alone.
+    /// Per destination: the addresses and the protocol.
     Destination,
-    /// Packet by packet.
+    /// Per packet.
     Packet,
 }
 
-/// What routers choose the next hop by: a hash for each kind of balancing.
+/// The values by which routers choose a next hop: a hash for each kind of balancing.
 #[derive(Clone, Copy, Debug)]
 pub struct Keys {
-    /// Of the flow.
+    /// The hash of the flow.
     pub flow: u64,
-    /// Of source and destination.
+    /// The hash of source, destination and protocol.
     pub destination: u64,
-    /// Of this packet alone.
+    /// The hash of this packet alone.
     pub packet: u64,
 }
 
 impl Keys {
-    /// What a kind of balancing looks at.
+    /// Returns the hash for a kind of balancing.
     #[inline]
     #[must_use]
     pub const fn of(&self, balancing: Balancing) -> u64 {
@@ -40,17 +41,18 @@ impl Keys {
     }
 }
 
-/// How the routers of a segment choose for one packet.
+/// The rule by which the routers of a segment choose the next hops of one packet.
 #[derive(Clone, Copy, Debug)]
 pub struct Choice {
-    /// What they look at in the packet.
+    /// The hash of the packet that decides.
     pub key: u64,
-    /// Whether they prefer their first next hops: of two draws, the lower one counts.
+    /// True if routers prefer their first next hops: they take the lower of two draws.
     pub weighted: bool,
 }
 
 impl Choice {
-    /// One of `count` next hops; `router` tells routers apart, which choose independently.
+    /// Returns the index of one of `count` next hops. Routers with different `router` choose
+    /// independently.
     #[inline]
     #[must_use]
     pub const fn choose(&self, router: u64, count: u32) -> u32 {
@@ -69,16 +71,16 @@ impl Choice {
 #[derive(Clone, Debug)]
 pub struct Graph {
     vertices: u32,
-    /// All of it in one piece of memory, since walks are as fast as it is near: where the next hops
-    /// of each vertex begin, and where the last ones end; the router of each vertex; the next hops.
+    /// The whole graph in one piece of memory, which makes walks fast. In order: the start of each
+    /// vertex's next hops and the end of the last; the router of each vertex; the next hops.
     table: Box<[u32]>,
 }
 
 impl Graph {
-    /// A graph from the next hops of each vertex, and the router that each is an interface of.
+    /// Makes a graph from the next hops and the router of each vertex.
     ///
     /// # Panics
-    /// When there is not a router for each vertex.
+    /// If the two slices differ in length.
     #[must_use]
     pub fn new(next_hops: &[Vec<Vertex>], routers: &[u32]) -> Self {
         assert_eq!(next_hops.len(), routers.len());
@@ -102,7 +104,7 @@ impl Graph {
         self.vertices
     }
 
-    /// The next hops of a vertex.
+    /// Returns the next hops of a vertex.
     #[inline]
     #[must_use]
     pub fn next_hops(&self, vertex: Vertex) -> &[Vertex] {
@@ -110,16 +112,16 @@ impl Graph {
         &self.table[self.table[place] as usize..self.table[place + 1] as usize]
     }
 
-    /// The router that a vertex is an interface of.
+    /// Returns the router that has a vertex as an interface.
     #[inline]
     #[must_use]
     pub fn router(&self, vertex: Vertex) -> u32 {
         self.table[(self.vertices + 1 + vertex) as usize]
     }
 
-    /// Where a packet goes from a vertex; nowhere from a last one.
+    /// Returns the vertex that a packet goes to from `vertex`, or None at the end of the graph.
     ///
-    /// `salt` tells the instances of a graph apart.
+    /// `salt` distinguishes the instances of a graph.
     #[inline]
     #[must_use]
     pub fn next_hop(&self, vertex: Vertex, choice: Choice, salt: u64) -> Option<Vertex> {

@@ -1,10 +1,11 @@
-//! A procedural Internet of any size: a tree of providers, in no more memory than its shapes take.
+//! A procedural Internet of any size: a tree of providers. Only the shapes of its segments take
+//! memory.
 //!
 //! A path leads from a vantage point's home through the core into a region, a provider, an access
-//! network and an edge router to a prefix. Each of these is an instance of a [`Segment`] drawn from
-//! its level's catalogue by a hash of its number, and has a block of addresses of its own, so that
-//! an address tells its interface and an interface its address by arithmetic alone. All vantage points
-//! share the segments from the region on: their paths merge there.
+//! network and an edge router to a prefix. Each of these is an instance of a [`Segment`]: a hash of
+//! its number draws it from the catalogue of its level. Each has a block of addresses of its own.
+//! So arithmetic alone turns an address into an interface, and back. All vantage points share the
+//! segments from the region on: their paths merge there.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -17,7 +18,7 @@ use anabranch_chance::{Draws, mix, scatter};
 
 /// The most vantage points.
 pub const MAX_VANTAGE_POINTS: u32 = 16;
-/// The most prefixes of a family: what fits below the routers in 240.0.0.0/4.
+/// The most prefixes of a family: as many as fit into 240.0.0.0/4 below the routers.
 pub const MAX_PREFIXES: u32 = (INTERFACES_V4 - PREFIXES_V4 as u32) >> 8;
 
 const PREFIXES_V4: u128 = 0xf000_0000; // 240.0.0.0
@@ -26,34 +27,34 @@ const HOMES_V4: u128 = 0xc612_0000; // 198.18.0.0, a /24 for each vantage point
 const PREFIXES_V6: u128 = 0x3fff << 112; // 3fff::
 const INTERFACES_V6: u128 = PREFIXES_V6 | 0xfff << 96; // 3fff:fff::
 const HOMES_V6: u128 = PREFIXES_V6 | 0xffe << 96; // 3fff:ffe::, a /64 for each vantage point
-/// Addresses from one home router to the next: a vantage point shares its link, and so the
-/// first four addresses, with the first router alone.
+/// The addresses from one home router to the next. A vantage point's link takes the first four, and
+/// only the first router is on it.
 const HOME_STEP: u128 = 4;
-/// The place of a vantage point's own address on that link; routers have the one before.
+/// The offset of a vantage point's own address on its link. Routers have the address before.
 const HOST: u128 = 2;
-/// Leading bits that the addresses of a vantage point's link share, less the family's.
+/// The host bits of a vantage point's link.
 const LINK_HOST_BITS: u8 = 2;
 
-/// Segments to choose from at each level: a power of two.
+/// The number of segments in each level's catalogue: a power of two.
 const CATALOGUE: usize = 512;
 
-/// One Internet of one family.
+/// An Internet of one family.
 pub struct Internet {
     family: Family,
     prefixes: u32,
     vantage_points: u32,
     catalogues: [Vec<Segment>; 6],
     outlines: Box<[[Outline; CATALOGUE]; 6]>,
-    /// What tells the levels' and families' hashes apart.
+    /// The seeds that make the hashes of levels and families differ.
     seeds: [u64; 6],
-    /// The first address of each level's blocks, counted from the first of all; one more at the end.
+    /// The first address of each level's blocks, as an offset from the first of all, and the end.
     offsets: [u32; 7],
 }
 
-/// Something with an address.
+/// The place of an address in an Internet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Place {
-    /// An address of a prefix, by the prefix's number.
+    /// An address in a prefix, with the prefix's number.
     Host(u32),
     /// An interface of a router.
     Interface {
@@ -67,10 +68,10 @@ pub enum Place {
 }
 
 impl Internet {
-    /// An Internet with so many prefixes, /24 or /64, seen from so many vantage points.
+    /// Makes an Internet with `prefixes` prefixes (/24 or /64), seen from `vantage_points`.
     ///
     /// # Panics
-    /// When there are more of either than fit, [`MAX_PREFIXES`] and [`MAX_VANTAGE_POINTS`].
+    /// If there are more than [`MAX_PREFIXES`] or [`MAX_VANTAGE_POINTS`].
     #[must_use]
     pub fn new(family: Family, prefixes: u32, vantage_points: u32, seed: u64) -> Self {
         assert!(prefixes <= MAX_PREFIXES && vantage_points <= MAX_VANTAGE_POINTS);
@@ -117,18 +118,18 @@ impl Internet {
         self.prefixes
     }
 
-    /// The number of instances of a level.
+    /// Returns the number of instances of a level.
     #[must_use]
     pub fn instances(&self, level: Level) -> u32 {
         match level {
-            // Without prefixes nothing leads anywhere.
+            // Without prefixes, home networks lead nowhere.
             Level::Home => self.vantage_points * self.prefixes.min(1),
             Level::Core => self.vantage_points * count(self.prefixes, Level::Region),
             _ => count(self.prefixes, level),
         }
     }
 
-    /// How many instances of the next level an instance of a tree's level leads to.
+    /// Returns the number of instances of the next level below an instance of a tree's level.
     #[must_use]
     pub fn fan_out(&self, level: Level) -> u32 {
         match LEVELS.get(level as usize + 1) {
@@ -137,12 +138,12 @@ impl Internet {
         }
     }
 
-    /// An instance of a level, in one of the epochs that a route change divides time into.
+    /// Returns an instance of a level, before (epoch 0) or after (epoch 1) the route change.
     #[inline]
     #[must_use]
     pub fn instance(&self, level: Level, number: u32, epoch: u32) -> Instance<'_> {
         let i = level as usize;
-        // A route change moves what crosses the core, and leaves the rest.
+        // A route change affects only the core.
         let epoch = if level == Level::Core { epoch } else { 0 };
         let salt = scatter(self.seeds[i] ^ (u64::from(number) | u64::from(epoch) << 32));
         let place = salt as usize % CATALOGUE;
@@ -155,7 +156,7 @@ impl Internet {
         }
     }
 
-    /// The address of an interface, as a number of the family.
+    /// Returns the address of an interface, as a number of the family.
     #[must_use]
     pub fn interface(&self, level: Level, number: u32, vertex: Vertex) -> u128 {
         if level == Level::Home {
@@ -169,7 +170,7 @@ impl Internet {
             }
     }
 
-    /// The first address of a vantage point's own network.
+    /// Returns the first address of a vantage point's own network.
     #[must_use]
     pub fn home(&self, vantage_point: u32) -> u128 {
         match self.family {
@@ -178,7 +179,7 @@ impl Internet {
         }
     }
 
-    /// Whether an address belongs to the network of a vantage point.
+    /// Returns whether an address belongs to a vantage point's own network.
     #[must_use]
     pub fn is_home(&self, address: u128) -> bool {
         let bits = match self.family {
@@ -191,19 +192,19 @@ impl Internet {
             .any(|home| home >> bits == address >> bits)
     }
 
-    /// The address of a vantage point.
+    /// Returns the address of a vantage point, as a number of the family.
     #[must_use]
     pub fn vantage_point(&self, number: u32) -> u128 {
         self.home(number) + HOST
     }
 
-    /// The length of the prefix of a vantage point's link.
+    /// The prefix length of a vantage point's link.
     #[must_use]
     pub const fn link_len(&self) -> u8 {
         self.family.bits() - LINK_HOST_BITS
     }
 
-    /// The first address of a prefix.
+    /// Returns the first address of a prefix, as a number of the family.
     #[must_use]
     pub fn prefix(&self, number: u32) -> u128 {
         match self.family {
@@ -212,7 +213,8 @@ impl Internet {
         }
     }
 
-    /// What has an address; nothing outside of this Internet, or where no interface is.
+    /// Returns the place of an address, or None if it is outside of this Internet or of no
+    /// interface.
     #[inline]
     #[must_use]
     pub fn find(&self, address: u128) -> Option<Place> {
@@ -252,7 +254,7 @@ impl Internet {
     }
 
     fn existing(&self, level: Level, number: u32, vertex: Vertex) -> Option<Place> {
-        // A route change moves flows to other routers, with addresses of the same blocks.
+        // After a route change, flows meet other routers with addresses of the same blocks.
         let there = (0..2).any(|epoch| {
             let instance = self.instance(level, number, epoch);
             vertex < instance.segment.graph().vertices()
@@ -264,7 +266,8 @@ impl Internet {
         })
     }
 
-    /// The prefix whose path holds a place, from where a vantage point can reach it.
+    /// Returns a prefix whose path from a vantage point leads through a place, or None if none
+    /// does.
     #[must_use]
     pub fn prefix_behind(&self, vantage_point: u32, place: Place) -> Option<u32> {
         match place {
@@ -278,7 +281,7 @@ impl Internet {
         }
     }
 
-    /// The segments on the way from a vantage point to a prefix.
+    /// Returns the segments on the way from a vantage point to a prefix, first to last.
     #[inline]
     pub fn path(
         &self,
@@ -289,7 +292,7 @@ impl Internet {
         let region = prefix >> plan(Level::Region).shift;
         let numbers = [
             vantage_point,
-            // Regions first, so that the vantage points' ways into one are neighbours.
+            // All vantage points' ways into a region have adjacent numbers.
             region * self.vantage_points + vantage_point,
             region,
             prefix >> plan(Level::Provider).shift,
@@ -302,7 +305,7 @@ impl Internet {
             .map(move |(level, number)| self.instance(level, number, epoch))
     }
 
-    /// An address as others write it.
+    /// Converts a number of the family to an address.
     #[must_use]
     pub fn address(&self, number: u128) -> IpAddr {
         match self.family {

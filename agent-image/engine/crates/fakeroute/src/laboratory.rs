@@ -1,16 +1,16 @@
-//! A network in process, in a time of its own: what a prober would see, without packets.
+//! A network inside the process, with a clock of its own: all that a prober sees, without packets.
 
 use std::collections::BTreeMap;
 
 use crate::network::Network;
 use crate::packet::{Answer, Probe};
 
-/// A network, a clock that stands still until something is awaited, and the replies on their way.
+/// A network, a clock that only waiting moves, and the replies on their way.
 pub struct Laboratory {
     network: Network,
     now_us: u64,
     sent: u64,
-    /// By arrival; those of one moment in the order in which their probes were sent.
+    /// The replies on their way, by time of arrival and then in the order of sending.
     waiting: BTreeMap<(u64, u64), (Probe, Answer)>,
 }
 
@@ -26,7 +26,7 @@ pub struct Received {
 }
 
 impl Laboratory {
-    /// A network at time 0.
+    /// Makes a laboratory at time 0.
     #[must_use]
     pub const fn new(network: Network) -> Self {
         Self {
@@ -54,7 +54,7 @@ impl Laboratory {
         }
     }
 
-    /// Waits for the next reply, at most until a time: what arrives, or nothing at that time.
+    /// Waits until the next reply or `until_us`, whichever is first. Returns the reply, if any.
     pub fn receive(&mut self, until_us: u64) -> Option<Received> {
         match self.waiting.first_entry() {
             Some(next) if next.key().0 <= until_us => {

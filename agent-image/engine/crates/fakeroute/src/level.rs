@@ -1,23 +1,23 @@
-//! The levels of the procedural Internet, and the pieces of network that they consist of.
+//! The levels of the procedural Internet, and the instances of segments that make them up.
 
 use crate::graph::{Choice, Vertex};
 use crate::segment::{Segment, Shape};
 use anabranch_chance::mix;
 
-/// The kinds of segments of a path, in their order.
+/// The kinds of segments of a path, in the order of the path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Level {
     /// The vantage point's own network.
     Home,
     /// Between a vantage point and a region.
     Core,
-    /// 1,024 prefixes.
+    /// The network of 1,024 prefixes.
     Region,
-    /// 64 prefixes.
+    /// The network of 64 prefixes.
     Provider,
-    /// 8 prefixes.
+    /// The network of 8 prefixes.
     Access,
-    /// One prefix.
+    /// The router of one prefix.
     Edge,
 }
 
@@ -31,18 +31,19 @@ pub const LEVELS: [Level; 6] = [
     Level::Edge,
 ];
 
-/// What a level looks like: the bits of a prefix's number that it leaves out, and its shapes.
+/// The plan of a level. An instance's number is a prefix's number without its last `shift` bits.
 pub(crate) struct Plan {
     pub shift: u32,
-    /// Addresses of an instance, at least its shape's vertices.
+    /// The number of addresses of an instance: at least the number of its vertices.
     pub block: u32,
     pub shape: Shape,
 }
 
-/// Paths have 0.75 diamonds on average (see [`crate::segment`]): four levels can have one.
+/// The share of segments with a diamond, in each of four levels: paths have 0.75 diamonds on
+/// average (see [`crate::segment`]).
 const DIAMOND: f64 = 0.19;
 
-/// What a level looks like.
+/// Returns the plan of a level.
 pub(crate) const fn plan(level: Level) -> Plan {
     const fn of(shift: u32, block: u32, hops: (u32, u32), diamond: f64) -> Plan {
         let shape = Shape {
@@ -66,12 +67,12 @@ pub(crate) const fn plan(level: Level) -> Plan {
     }
 }
 
-/// The number of instances of a tree's level that so many prefixes need.
+/// Returns the number of instances of a tree's level that `prefixes` prefixes need.
 pub(crate) const fn count(prefixes: u32, level: Level) -> u32 {
     prefixes.div_ceil(1 << plan(level).shift)
 }
 
-/// What most packets need of a segment, small enough for all of them to stay near the processor.
+/// The data of a segment that most packets need, small enough for the processor's caches.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Outline {
     length: u8,
@@ -87,17 +88,17 @@ impl Outline {
     }
 }
 
-/// An instance of a segment: a real piece of network.
+/// An instance of a segment: a real part of the network.
 #[derive(Clone, Copy)]
 pub struct Instance<'a> {
-    /// Its shape.
+    /// The segment that gives its shape.
     pub segment: &'a Segment,
     pub(crate) outline: Outline,
     /// Its level.
     pub level: Level,
     /// Its number in its level.
     pub number: u32,
-    /// What tells it from all others.
+    /// The hash that distinguishes it from all other instances.
     pub salt: u64,
 }
 
@@ -109,17 +110,17 @@ impl Instance<'_> {
         self.outline.length as u32
     }
 
-    /// Whether walks differ.
+    /// True if walks through the instance differ.
     #[inline]
     #[must_use]
     pub const fn branches(&self) -> bool {
         self.outline.branches
     }
 
-    /// The vertex of a layer that a packet meets.
+    /// Returns the vertex that a packet meets in a layer.
     ///
     /// # Panics
-    /// When there is no such layer.
+    /// If there is no such layer.
     #[inline]
     #[must_use]
     pub fn walk(&self, layer: u32, choice: Choice) -> Vertex {
@@ -133,11 +134,11 @@ impl Instance<'_> {
         vertex
     }
 
-    /// What tells the router of a vertex from all others.
+    /// Returns the number that identifies the router of a vertex among all routers.
     #[inline]
     #[must_use]
     pub fn router(&self, vertex: Vertex) -> u64 {
-        // Where nothing branches, each interface has a router of its own.
+        // In a segment without branches, each interface has a router of its own.
         let router = if self.branches() {
             self.segment.graph().router(vertex)
         } else {

@@ -1,4 +1,4 @@
-//! A simulated Internet: what it looks like, and what it answers.
+//! A simulated Internet: its topology, and its replies to probes.
 
 pub mod behaviour;
 pub mod graph;

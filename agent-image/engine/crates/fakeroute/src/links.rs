@@ -1,25 +1,26 @@
 //! The links of a topology file.
 //!
-//! The format is Fakeroute's list of links (<https://github.com/dioptra-io/fakeroute>), a line for
-//! each, `near far`, of which the first begins at the
-//! vantage points (`127.0.0.1` by custom) and the last ends at the destination. A third
-//! word, the weight, makes a link that much likelier than its neighbours; lines that begin with `#`
-//! are comments. The older format of libparistraceroute, in which `start` and `end` stand for what
-//! is before the first router and behind the destination, is read too.
+//! The format is Fakeroute's list of links (<https://github.com/dioptra-io/fakeroute>). Each line
+//! is a link, `near far`. The first link begins at the vantage points (`127.0.0.1` by custom), and
+//! the last ends at the destination. A third word is a weight: the link is that much likelier than
+//! its neighbours. Lines that begin with `#` are comments.
+//!
+//! The older format of libparistraceroute works too. In it, `start` stands for what is before the
+//! first router, and `end` for what is behind the destination.
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::IpAddr;
 
-/// The heaviest weight of a link.
+/// The largest weight of a link.
 pub const MAX_WEIGHT: u32 = 1_000;
 
-/// What is wrong with a topology file, and how to mend it.
+/// An error in a topology file, with the remedy.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub struct TopologyError {
-    /// The line, from 1; none where it is about all of it.
+    /// The line, counted from 1; None if the error concerns the whole file.
     pub line: Option<usize>,
-    /// The reason with the remedy.
+    /// The reason, with the remedy.
     pub reason: String,
 }
 
@@ -43,22 +44,22 @@ pub enum End {
 
 /// A link of a file.
 pub struct Link {
-    /// Where it begins.
+    /// The end nearer to the vantage points.
     pub near: End,
-    /// Where it ends.
+    /// The end nearer to the destination.
     pub far: End,
-    /// How much likelier it is than a neighbour of weight 1.
+    /// The weight: how much likelier the link is than a neighbour of weight 1.
     pub weight: u32,
 }
 
-/// The links of a file, from its text.
+/// Reads the links of a file from its text.
 ///
 /// # Errors
-/// For the first line that is no link, or that no other line can stand beside.
+/// For the first line that is no link, or that contradicts an earlier line.
 pub fn read(text: &str) -> Result<Vec<Link>, TopologyError> {
     let mut links: Vec<Link> = Vec::new();
-    // The left side of the first link is the source, whatever address it has; of loopback addresses
-    // behind it some files make routers and destinations.
+    // The left end of the first link is the source, whatever its address. Some files also use
+    // loopback addresses for routers and destinations: these are not the source.
     let mut source: Option<&str> = None;
     let mut seen: BTreeMap<(End, End), usize> = BTreeMap::new();
     let mut v6 = None;
@@ -128,10 +129,10 @@ fn read_end(word: &str) -> Result<End, String> {
     }
 }
 
-/// The ends of links, each after all that lead to it: the vantage points first, the destination last.
+/// Returns the ends of links in topological order: the vantage points first, the destination last.
 ///
 /// # Errors
-/// When they are no graph without loops from the vantage points to one destination.
+/// If the links are no acyclic graph from the vantage points to one destination.
 pub fn sort(links: &[Link]) -> Result<Vec<End>, TopologyError> {
     let refuse = |reason| Err(TopologyError { line: None, reason });
     let mut next_hops: BTreeMap<End, Vec<End>> = BTreeMap::new();

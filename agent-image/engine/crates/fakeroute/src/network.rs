@@ -1,4 +1,4 @@
-//! What the network answers to a probe: a function of the probe, the time and the seed.
+//! Computes the network's answer to a probe: a function of the probe, the time and the seed.
 
 use anabranch_prefixes::Family;
 
@@ -11,7 +11,7 @@ use crate::router::{Memory, initial_ttl};
 use crate::topology::{Topologies, Topology};
 use anabranch_chance::{below, mix, scatter};
 
-/// The network: an Internet of each family, and what its routers remember.
+/// The network: an Internet of each family, topologies, and the memory of its routers.
 pub struct Network {
     v4: Internet,
     v6: Internet,
@@ -23,8 +23,8 @@ pub struct Network {
 }
 
 impl Network {
-    /// A network of two Internets, and of topologies beside them. Where both have an address,
-    /// it is the topology's.
+    /// Makes a network of two Internets and of topologies. An address that both have belongs to the
+    /// topology.
     #[must_use]
     pub fn new(
         v4: Internet,
@@ -44,7 +44,7 @@ impl Network {
         }
     }
 
-    /// The Internet of a family.
+    /// Returns the Internet of a family.
     #[must_use]
     pub const fn internet(&self, family: Family) -> &Internet {
         match family {
@@ -53,19 +53,19 @@ impl Network {
         }
     }
 
-    /// Whether routes through the core change at some time.
+    /// True if routes through the core change at some time.
     #[must_use]
     pub const fn changes_routes(&self) -> bool {
         self.switches.route_change_us > 0
     }
 
-    /// The topologies.
+    /// The network's topologies.
     #[must_use]
     pub const fn topologies(&self) -> &Topologies {
         &self.topologies
     }
 
-    /// What comes back to a probe that was sent at a time, in microseconds from the start.
+    /// Returns the answer to a probe sent at `now_us` microseconds from the start, or None.
     #[inline]
     pub fn answer(&mut self, probe: &Probe, now_us: u64) -> Option<Answer> {
         self.packets += 1;
@@ -95,15 +95,16 @@ impl Network {
         })
     }
 
-    /// The reply to a probe where nothing is lost or limited, before any route change, and the
-    /// address that it comes from. Where routers balance packet by packet, one of those possible.
+    /// Returns the reply to a probe and its source address, as if nothing were lost or rate-limited
+    /// and before any route change. Under per-packet balancing it is one of the possible replies.
     #[must_use]
     pub fn predict(&self, probe: &Probe) -> Option<(Reply, u128)> {
         let (stop, _) = self.find_end(probe, 0, 0).filter(|_| probe.ttl > 0)?;
         Some((stop.reply_to(probe)?, self.sender_of(&stop, probe)))
     }
 
-    /// Where a probe ends, if there is somebody who answers, and what is left of its TTL there.
+    /// Returns where a probe ends and what is left of its TTL there, or None if nobody answers
+    /// there.
     #[inline]
     fn find_end(&self, probe: &Probe, packet: u64, now_us: u64) -> Option<(Stop, u8)> {
         let stop = self.find_stop(probe, packet, now_us)?;
@@ -121,7 +122,7 @@ impl Network {
         Some((self.find_stop(&further, packet, now_us)?, 0))
     }
 
-    /// The address that replies from a stop carry.
+    /// Returns the source address of replies from a stop.
     #[inline]
     fn sender_of(&self, stop: &Stop, probe: &Probe) -> u128 {
         match stop.prefix {
@@ -130,7 +131,7 @@ impl Network {
         }
     }
 
-    /// Where a probe ends, if there is somebody who answers.
+    /// Returns where a probe ends by its TTL alone, or None if nobody answers there.
     #[inline]
     fn find_stop(&self, probe: &Probe, packet: u64, now_us: u64) -> Option<Stop> {
         if let Some((topology, place)) = self.topologies.find(probe.family, probe.destination) {
@@ -147,7 +148,7 @@ impl Network {
             prefix: (is_host && level >= Level::Access).then_some(told),
             ..stop
         };
-        // What the TTL leaves for the segment at hand and those behind it.
+        // The TTL that is left for this segment and those behind it.
         let mut ttl = u32::from(probe.ttl);
         let mut reached = Reached::default();
         let mut before: Option<(Instance<'_>, Reached)> = None;
@@ -189,7 +190,7 @@ impl Network {
         stop.map(|stop| near(stop, Level::Edge))
     }
 
-    /// The same in a topology, for a probe to one of its vertices.
+    /// Does the same in a topology, for a probe to one of its vertices.
     fn find_stop_in(
         &self,
         topology: &Topology,
@@ -224,7 +225,7 @@ impl Network {
         })
     }
 
-    /// The vertices of a topology that a probe to one of them meets.
+    /// Returns the vertices that a probe to the vertex `place` meets in a topology.
     pub(crate) fn walk_in<'a>(
         &self,
         topology: &'a Topology,
@@ -251,7 +252,7 @@ impl Network {
         way.into_iter().chain(spreading)
     }
 
-    /// A router, unless it is one that never answers.
+    /// Returns the stop at a router, or None if the router never answers.
     #[inline]
     fn stop_at(
         &self,
@@ -282,7 +283,7 @@ impl Network {
         })
     }
 
-    /// A host behind the last router, unless nobody has the address.
+    /// Returns the stop at a host behind the last router, or None if no host has the address.
     fn stop_at_host(&self, probe: &Probe, reached: Reached) -> Option<Stop> {
         let host = self.fold(probe.destination);
         self.switches.hosts.of(host).then_some(Stop {
@@ -297,13 +298,13 @@ impl Network {
         })
     }
 
-    /// Whether a router never answers.
+    /// Returns whether a router never answers.
     #[inline]
     pub(crate) fn is_silent(&self, router: u64) -> bool {
         self.switches.silent_routers.of_mix(router, 6)
     }
 
-    /// The vertex of a segment's layer that a probe meets.
+    /// Returns the vertex that a probe meets in a layer of a segment.
     #[inline]
     pub(crate) fn walk(
         &self,
@@ -319,35 +320,35 @@ impl Network {
         instance.walk(layer, self.switches.choice(instance.salt, &keys))
     }
 
-    /// Whether the routers that a salt stands for balance packet by packet.
+    /// Returns whether the routers of a segment, by its salt, balance per packet.
     pub(crate) fn sprays(&self, salt: u64) -> bool {
         self.switches.balancing(salt) == Balancing::Packet
     }
 
-    /// What tells a topology's choices from those of others.
+    /// Returns the salt of a topology: its choices are independent of those of others.
     pub(crate) fn salt_of(&self, topology: &Topology) -> u64 {
         self.router_in(topology, topology.destination())
     }
 
-    /// What tells the router at a vertex from all others, in whatever topology it stands.
+    /// Returns the number that identifies the router at a vertex, the same in all topologies.
     #[inline]
     pub(crate) fn router_in(&self, topology: &Topology, vertex: Vertex) -> u64 {
         self.fold(topology.address(vertex))
     }
 
-    /// Whether a router forwards packets whose TTL has come down to 0.
+    /// Returns whether a router forwards packets whose TTL has reached 0.
     #[inline]
     pub(crate) fn forwards_at_zero(&self, router: u64) -> bool {
         self.switches.zero_ttl.of_mix(router, 24)
     }
 
-    /// Whether errors of the last routers before a prefix carry the probe's destination.
+    /// Returns whether the last routers before a prefix send errors from the probe's destination.
     #[inline]
     pub(crate) fn masquerades(&self, prefix: u64) -> bool {
         self.switches.masquerades.of_mix(prefix, 23)
     }
 
-    /// What tells a prefix from all others.
+    /// Returns the number that identifies a prefix among those of both families.
     #[inline]
     pub(crate) fn tell_prefix(&self, family: Family, prefix: u32) -> u64 {
         let number = u64::from(prefix) << 1 | u64::from(family == Family::V6);
@@ -359,7 +360,7 @@ impl Network {
         mix(self.seed ^ address as u64, (address >> 64) as u64)
     }
 
-    /// What routers may look at in a probe.
+    /// Returns the hashes of a probe that routers may choose by.
     #[inline]
     fn keys(&self, probe: &Probe, packet: u64) -> Keys {
         let ends = mix(self.fold(probe.destination), scatter(probe.source as u64));
@@ -375,20 +376,20 @@ impl Network {
 
 const JITTER_US: u32 = 200;
 const LAST_LINK_US: u32 = 300;
-/// What a link of a topology takes, in microseconds, and what it may take longer.
+/// The least delay of a topology's link, in microseconds, and the range above it.
 const LEAST_HOP_US: u32 = 200;
 const MORE_HOP_US: u32 = 4_000;
-/// Labels below have a meaning of their own (RFC 3032).
+/// Labels below this one are reserved (RFC 3032).
 const FIRST_LABEL: u32 = 16;
 const LABELS: u32 = (1 << 20) - FIRST_LABEL;
 
-/// The MPLS label that a router sees on packets.
+/// Returns the MPLS label that a router sees on packets.
 #[inline]
 fn label(router: u64) -> u32 {
     FIRST_LABEL + below(mix(router, 5), LABELS)
 }
 
-/// How long a segment takes in one direction, in microseconds.
+/// Returns the delay of a segment in one direction, in microseconds.
 #[inline]
 fn delay(instance: &Instance<'_>) -> u32 {
     let (least, most) = match instance.level {
@@ -398,34 +399,34 @@ fn delay(instance: &Instance<'_>) -> u32 {
         Level::Provider | Level::Access => (200, 4_000),
         Level::Edge => (100, 2_000),
     };
-    // The lowest bits have chosen the segment's shape; these are others.
+    // The lowest bits of the salt chose the segment's shape, so the delay uses others.
     least + below(instance.salt << 16, most - least)
 }
 
-/// How far a probe has come.
+/// The hops and the delay of a probe so far.
 #[derive(Clone, Copy, Default)]
 struct Reached {
     hops: u32,
     delay_us: u32,
 }
 
-/// Where a probe ends, and who is there.
+/// The router or host at which a probe ends, and its answer.
 struct Stop {
     address: u128,
-    /// What tells the router or host from all others.
+    /// The number that identifies the router or host among all.
     router: u64,
-    /// Hops from the vantage point: 1 for the first router.
+    /// Its distance from the vantage point in hops: 1 for the first router.
     hops: u32,
     delay_us: u32,
     is_destination: bool,
     label: Option<u32>,
     copies: u32,
-    /// What tells the prefix that it is one of the last routers before, or a host of.
+    /// The number that identifies the prefix of the host, or behind one of its last routers.
     prefix: Option<u64>,
 }
 
 impl Stop {
-    /// What is said there to a probe, if anything.
+    /// Returns the kind of reply to a probe, or None if there is no reply.
     const fn reply_to(&self, probe: &Probe) -> Option<Reply> {
         match (self.is_destination, probe.asks) {
             (false, _) => Some(Reply::TimeExceeded),

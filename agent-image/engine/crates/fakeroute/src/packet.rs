@@ -1,10 +1,10 @@
-//! Probes and replies, as far as the network looks at them and decides about them.
+//! Probes and replies, with the fields that the network reads or decides.
 
 use anabranch_prefixes::Family;
 
 use crate::quote::Quote;
 
-/// A packet that a vantage point sent, as far as the network looks at it.
+/// A probe, with the fields that the network reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Probe {
     /// The vantage point's number.
@@ -19,17 +19,17 @@ pub struct Probe {
     pub protocol: u8,
     /// The TTL or hop limit.
     pub ttl: u8,
-    /// The first four octets behind the IP header: ports, or ICMP type, code and checksum.
+    /// The first four octets after the IP header: ports, or ICMP type, code and checksum.
     pub octets: u32,
-    /// The flow label of IPv6; 0 for IPv4.
+    /// The IPv6 flow label; 0 for IPv4.
     pub flow_label: u32,
-    /// The identification of IPv4; 0 for IPv6.
+    /// The IPv4 identification; 0 for IPv6.
     pub identification: u16,
-    /// What a host does with it.
+    /// The reply that it asks a host for.
     pub asks: Asks,
 }
 
-/// What a probe makes a host send.
+/// The reply that a probe asks a host for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Asks {
     /// An echo reply.
@@ -38,14 +38,14 @@ pub enum Asks {
     Port,
     /// A reset: TCP to a port where nobody listens.
     Reset,
-    /// Nothing: what hosts drop.
+    /// Nothing: hosts drop the probe.
     Nothing,
 }
 
-/// What kind of reply it is.
+/// A kind of reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reply {
-    /// The TTL ended on the way.
+    /// The TTL expired on the way.
     TimeExceeded,
     /// The destination's answer to an echo request.
     Echo,
@@ -56,7 +56,7 @@ pub enum Reply {
 }
 
 impl Reply {
-    /// Whether it is an ICMP error, which quotes its probe.
+    /// Returns whether the reply is an ICMP error, which quotes its probe.
     #[inline]
     #[must_use]
     pub const fn is_error(self) -> bool {
@@ -64,25 +64,25 @@ impl Reply {
     }
 }
 
-/// A reply, as far as the network decides about it.
+/// A reply, with the fields that the network decides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Answer {
-    /// The kind.
+    /// The kind of reply.
     pub reply: Reply,
-    /// The address that it comes from.
+    /// The source address, as a number of the family.
     pub from: u128,
-    /// Hops from the vantage point to where it comes from: 1 for the first router.
+    /// The distance of its sender from the vantage point in hops: 1 for the first router.
     pub hops: u8,
     /// The TTL that it arrives with.
     pub ttl: u8,
     /// The identification of its IPv4 header.
     pub identification: u16,
-    /// When it arrives, in microseconds from when the probe was sent.
+    /// The time from the sending of the probe to the arrival of the reply, in microseconds.
     pub delay_us: u32,
-    /// The MPLS label that the probe had on the way.
+    /// The MPLS label that the probe carried at the router.
     pub label: Option<u32>,
     /// How an error quotes the probe.
     pub quote: Quote,
-    /// How often it comes.
+    /// The number of times that it arrives.
     pub copies: u32,
 }

@@ -1,61 +1,62 @@
-//! How errors quote the probes that they are about.
+//! How ICMP errors quote their probes.
 
 use anabranch_chance::{below, mix};
 
 use crate::behaviour::Switches;
 
-/// TTLs that are quoted instead of what was left.
+/// The range of wrong TTLs in quotes: at most this much above the TTL that was left.
 const ODD_TTLS: u32 = 200;
 
-/// How an error quotes its probe.
+/// How an ICMP error quotes its probe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Quote {
-    /// How much of it.
+    /// How much of the probe it quotes.
     pub extent: Extent,
     /// The TTL in the quoted header.
     pub ttl: u8,
-    /// What of lower layers stands in front of it.
+    /// The remnant of a lower layer in front of the quote.
     pub leftover: Option<Leftover>,
-    /// Fields that were rewritten on the way, and are not put back.
+    /// The fields that a translator rewrote on the way, and did not put back.
     pub rewritten: Rewritten,
 }
 
 /// How much of a probe is quoted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Extent {
-    /// As much as fits.
+    /// As much of the probe as fits.
     Whole,
-    /// Of IPv4, 8 bytes behind the IP header (RFC 792); else as much as fits.
+    /// 8 bytes after the IP header for IPv4 (RFC 792); as much as fits for IPv6.
     Least,
-    /// 16 bytes behind the IP header.
+    /// 16 bytes after the IP header.
     Cut,
     /// As much as fits, then zeros.
     Padded,
 }
 
-/// What routers forget to take away in front of a quote.
+/// A remnant that a router leaves in front of a quote.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Leftover {
-    /// The end of a VLAN tag (IEEE 802.1Q), and the packet's type.
+    /// The end of a VLAN tag (IEEE 802.1Q), and the packet's `EtherType`.
     Vlan,
-    /// An entry of an MPLS label stack.
+    /// An MPLS label stack entry.
     Label,
 }
 
-/// Fields of a probe that a translator rewrites.
+/// The fields of a probe that a translator rewrites.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Rewritten {
     /// The source port, or the ICMP identifier.
     pub port: bool,
     /// The checksum of UDP or ICMP.
     pub checksum: bool,
-    /// The identification of IPv4.
+    /// The IPv4 identification.
     pub identification: bool,
 }
 
 impl Switches {
-    /// How a router quotes a probe of whose TTL this is left. A prefix is given if the router is
-    /// one of the last before it, behind whoever rewrites what goes there.
+    /// Returns how a router quotes a probe that has a TTL of `left`. `prefix` is given if the
+    /// router is one of the last before that prefix: a translator may have rewritten the probe
+    /// before it.
     #[inline]
     pub fn quote(&self, router: u64, prefix: Option<u64>, left: u8) -> Quote {
         let extent = if self.short_quotes.of_mix(router, 9) {

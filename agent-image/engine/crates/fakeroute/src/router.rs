@@ -1,21 +1,21 @@
-//! Routers and hosts: the habits that tell them apart, and what they remember.
+//! Routers and hosts: their habits and their memory.
 
 use crate::packet::{Probe, Reply};
 use anabranch_chance::{below, mix};
 
-/// Slots for what routers remember; routers may share one, at no harm but an older memory.
+/// The number of slots in the memory. Routers may share a slot: one then sees the other's past.
 const SLOTS: usize = 1 << 16;
 
-/// What routers remember, by the number that tells one from all others.
+/// The state of routers. A slot belongs to the number that identifies a router.
 pub(crate) struct Memory {
-    /// Replies sent, which advance the routers' counters.
+    /// The number of replies sent, which advances the routers' identification counters.
     counters: Box<[u16]>,
     /// When each router may next send an ICMP error, in microseconds.
     next_error_us: Box<[u64]>,
 }
 
 impl Memory {
-    /// Routers that have sent nothing.
+    /// Makes the memory of routers that have sent nothing.
     pub fn new() -> Self {
         Self {
             counters: vec![0; SLOTS].into(),
@@ -23,8 +23,8 @@ impl Memory {
         }
     }
 
-    /// Whether a router's limit of ICMP errors, one in so many microseconds, lets it send one now:
-    /// a bucket that fills evenly and holds a tenth of a second's errors.
+    /// Returns whether a router's limit, one ICMP error in `interval_us`, lets it send one now. The
+    /// limit is a token bucket: it fills evenly, and holds a tenth of a second's errors.
     #[inline]
     pub fn may_send_error(&mut self, router: u64, interval_us: u64, now_us: u64) -> bool {
         if interval_us == 0 {
@@ -39,14 +39,14 @@ impl Memory {
         fits
     }
 
-    /// The identification of a router's next packet, by the router's habit.
+    /// Returns the IPv4 identification of a router's next packet, by the router's habit.
     #[inline]
     pub fn identify(&mut self, router: u64, probe: &Probe, packet: u64, now_us: u64) -> u16 {
         let counter = &mut self.counters[router as usize % SLOTS];
         *counter = counter.wrapping_add(1);
         let habit = mix(router, 10);
         match below(habit, 10) {
-            // A counter that all its packets share, other people's too.
+            // One counter for all packets of the router, including those to other people.
             0..6 => {
                 let others = now_us * u64::from(1 + below(habit << 32, 500)) / 1_000_000;
                 (habit as u16)
@@ -60,7 +60,7 @@ impl Memory {
     }
 }
 
-/// The initial TTL of a router's replies: one for errors and one for others (Vanaubel et al.,
+/// Returns the initial TTL of a router's reply: one for errors and one for others (Vanaubel et al.,
 /// "Network fingerprinting: TTL-based router signatures", IMC 2013).
 #[inline]
 pub(crate) fn initial_ttl(router: u64, reply: Reply) -> u8 {

@@ -1,19 +1,19 @@
-//! Segments: the pieces that paths are made of, each drawn once and used many times.
+//! Segments: the parts of paths, each drawn once and used many times.
 //!
-//! A segment begins with one interface and goes on in layers, so that all walks through it are of
-//! one length. Plain hops come first, then perhaps a diamond, whose convergence point is either the
-//! hop behind it or the first one of the next segment.
+//! A segment begins with one interface and goes on in layers: all walks through it have the same
+//! length. Plain hops come first, then perhaps a diamond. Its convergence point is either the hop
+//! behind it or the first one of the next segment.
 //!
 //! The shares are those of the survey of Vermeulen et al., "Multilevel MDA-Lite Paris Traceroute"
-//! (IMC 2018), section 5: 53 % of the paths have diamonds, 1.4 each; 48 % of the diamonds have
-//! length 2 and half of these width 2; widths reach 96 with peaks at 48 and 56; 15 % are meshed, 11 %
-//! asymmetric; 42 % look different once aliases are resolved, 68 % of whose sets have size 2 and 97 %
-//! at most 10. What lies between these figures is interpolated.
+//! (IMC 2018), section 5. There, 53 % of the paths have diamonds, 1.4 each. 48 % of the diamonds
+//! have length 2, and half of these width 2. Widths reach 96, with peaks at 48 and 56. 15 % are
+//! meshed, 11 % asymmetric. 42 % look different once aliases are resolved: 68 % of the alias sets
+//! have size 2, and 97 % at most 10. Values between these figures are interpolated.
 
 use crate::graph::{Graph, Vertex};
 use anabranch_chance::{Draws, Share};
 
-/// What a level of the Internet draws its segments by.
+/// The parameters by which a level of the Internet draws its segments.
 #[derive(Clone, Copy, Debug)]
 pub struct Shape {
     /// The fewest and the most plain hops.
@@ -24,16 +24,16 @@ pub struct Shape {
     pub max_vertices: u32,
 }
 
-/// A piece of a path.
+/// A part of a path.
 #[derive(Clone, Debug)]
 pub struct Segment {
     graph: Graph,
     length: u32,
-    /// The first vertex of each layer; one more at the end.
+    /// The first vertex of each layer, and the end of the last layer.
     layers: Vec<Vertex>,
 }
 
-/// Lengths of diamonds, in links from divergence to convergence point.
+/// The lengths of diamonds, in links from divergence to convergence point, with their weights.
 const LENGTHS: [(u32, u32); 9] = [
     (2, 480),
     (3, 180),
@@ -45,7 +45,7 @@ const LENGTHS: [(u32, u32); 9] = [
     (10, 20),
     (12, 10),
 ];
-/// Widths of the widest layer of diamonds of length 2.
+/// The widths of the widest layer in diamonds of length 2, with their weights.
 const SHORT_WIDTHS: [(u32, u32); 11] = [
     (2, 504),
     (3, 120),
@@ -59,7 +59,7 @@ const SHORT_WIDTHS: [(u32, u32); 11] = [
     (48, 15),
     (56, 15),
 ];
-/// Widths of the widest layer of longer diamonds.
+/// The widths of the widest layer in longer diamonds, with their weights.
 const LONG_WIDTHS: [(u32, u32); 11] = [
     (2, 250),
     (3, 120),
@@ -73,13 +73,13 @@ const LONG_WIDTHS: [(u32, u32); 11] = [
     (56, 30),
     (96, 5),
 ];
-/// Of the diamonds with two wide layers side by side (about half), so many are meshed.
+/// The share of meshed diamonds among those with two adjacent wide layers (about half of all).
 const MESHED: f64 = 0.29;
-/// Of the diamonds that are not of length 2, so many have unequal numbers of next hops.
+/// The share of diamonds with unequal numbers of next hops, among those longer than 2.
 const ASYMMETRIC: f64 = 0.21;
-/// Diamonds in which some interfaces belong to one router.
+/// The share of diamonds in which some interfaces belong to one router.
 const ALIASED: f64 = 0.42;
-/// Interfaces of a router, where it has several.
+/// The numbers of interfaces that a router has in an aliased diamond, with their weights.
 const ALIASES: [(u32, u32); 6] = [(2, 68), (3, 12), (4, 9), (6, 5), (8, 3), (10, 3)];
 
 impl Segment {
@@ -92,7 +92,7 @@ impl Segment {
             let room = shape.max_vertices.saturating_sub(hops);
             let inner = draw_widths(room, draws);
             style = Style::draw(inner.len(), draws);
-            // Ends with the convergence point itself in half of the cases.
+            // In half of the cases, the convergence point is in the next segment.
             let place = (1 + draws.range(0, 1) * (hops - 1)).min(hops) as usize;
             widths.splice(place..place, inner);
         }
@@ -117,20 +117,20 @@ impl Segment {
         }
     }
 
-    /// The interfaces and links.
+    /// The graph of interfaces and links.
     #[must_use]
     pub const fn graph(&self) -> &Graph {
         &self.graph
     }
 
-    /// The number of layers: of hops that a walk makes.
+    /// The number of layers, which is the number of hops of every walk.
     #[inline]
     #[must_use]
     pub const fn length(&self) -> u32 {
         self.length
     }
 
-    /// The layer of a vertex, from 0, if there is such a vertex.
+    /// Returns the layer of a vertex, from 0, or None if there is no such vertex.
     #[inline]
     #[must_use]
     pub fn layer_of(&self, vertex: Vertex) -> Option<u32> {
@@ -138,7 +138,7 @@ impl Segment {
         (layer < self.length()).then_some(layer)
     }
 
-    /// The vertices of each layer.
+    /// Returns the vertices of each layer.
     #[must_use]
     pub fn layer_ranges(&self) -> Vec<std::ops::Range<Vertex>> {
         self.layers
@@ -147,7 +147,7 @@ impl Segment {
             .collect()
     }
 
-    /// The vertices of the last layer, from which the next segment is reached.
+    /// Returns the vertices of the last layer, which lead to the next segment.
     #[must_use]
     pub fn exits(&self) -> std::ops::Range<Vertex> {
         self.layers[self.layers.len() - 2]..self.layers[self.layers.len() - 1]
@@ -173,7 +173,7 @@ impl Style {
     }
 }
 
-/// The widths of the layers between divergence and convergence point.
+/// Draws the widths of the layers between divergence and convergence point.
 fn draw_widths(room: u32, draws: &mut Draws) -> Vec<u32> {
     let layers = draws.weighted(&LENGTHS) - 1;
     let widths: &[(u32, u32)] = if layers == 1 {
@@ -185,19 +185,20 @@ fn draw_widths(room: u32, draws: &mut Draws) -> Vec<u32> {
     let peak = draws.range(0, layers - 1);
     (0..layers)
         .map(|layer| {
-            // Halves towards both ends, as trees that open and close.
+            // Widths halve towards both ends, like trees that open and close.
             let distance = layer.abs_diff(peak).min(draws.range(0, 2));
             (widest >> distance).max(2)
         })
         .collect()
 }
 
-/// The next hops of each of `from` vertices among `to` vertices that begin at `first`.
+/// Returns the next hops of each of `from` vertices, among `to` vertices that begin at `first`.
 fn connect(from: u32, to: u32, first: Vertex, style: Style) -> Vec<Vec<Vertex>> {
     (0..from)
         .map(|i| {
             let mut next: Vec<Vertex> = if to >= from {
-                // Every `from`th, so that all are reached and shares differ by one at most.
+                // Each takes every `from`th: all are reached, and their numbers differ by one at
+                // most.
                 (0..to).filter(|j| j % from == i).collect()
             } else {
                 vec![i % to]
@@ -217,7 +218,7 @@ fn connect(from: u32, to: u32, first: Vertex, style: Style) -> Vec<Vec<Vertex>> 
         .collect()
 }
 
-/// The router of each vertex: in an aliased diamond neighbours of a layer share some.
+/// Returns the router of each vertex. In an aliased diamond, neighbours in a layer may share one.
 fn group(widths: &[u32], style: Style, draws: &mut Draws) -> Vec<u32> {
     let mut routers: Vec<u32> = Vec::new();
     for width in widths {
@@ -291,7 +292,7 @@ mod tests {
                 ..SHAPE
             };
             for _ in 0..2_000 {
-                // Layers can't be narrower than two, however little room there is.
+                // A layer of a diamond is never narrower than two, however little room there is.
                 let segment = Segment::draw(shape, &mut draws);
                 assert!(segment.graph().vertices() <= max_vertices.max(3 + 2 * 11));
             }

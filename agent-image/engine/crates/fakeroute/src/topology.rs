@@ -1,4 +1,4 @@
-//! Topologies: one graph from the vantage points to one destination.
+//! Topologies: each is one graph from the vantage points to one destination.
 
 use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
@@ -8,28 +8,28 @@ use anabranch_prefixes::Family;
 use crate::graph::{Graph, Vertex};
 use crate::links::{self, End, TopologyError};
 
-/// The most links on a path: a TTL reaches no further.
+/// The most links on a path: no TTL reaches further.
 pub const MAX_LENGTH: u32 = 255;
 
 /// A graph of addresses, from the vantage points (vertex 0) to the destination (the last vertex).
 ///
-/// Vertices are numbered so that every link leads to a higher number.
+/// Every link leads to a vertex with a higher number.
 #[derive(Clone, Debug)]
 pub struct Topology {
     family: Family,
     graph: Graph,
-    /// The address of each vertex; that of vertex 0 means nothing.
+    /// The address of each vertex; that of vertex 0 has no meaning.
     addresses: Vec<u128>,
-    /// The vertex by which packets to a router itself come, for each.
+    /// For each vertex, the vertex before it on the way of packets to the router itself.
     before: Vec<Vertex>,
 }
 
 impl Topology {
-    /// Reads a topology file.
+    /// Reads a topology file from its text.
     ///
     /// # Errors
-    /// When a line is no link, or the links are not a graph without loops from the vantage points to
-    /// one destination.
+    /// If a line is no link, or if the links are no acyclic graph from the vantage points to one
+    /// destination.
     pub fn read(text: &str) -> Result<Self, TopologyError> {
         let links = links::read(text)?;
         let ends = links::sort(&links)?;
@@ -73,34 +73,34 @@ impl Topology {
         self.family
     }
 
-    /// Its vertices and links; a link stands there as often as it weighs.
+    /// The graph of vertices and links. It repeats a link as often as its weight.
     #[must_use]
     pub const fn graph(&self) -> &Graph {
         &self.graph
     }
 
-    /// The last vertex.
+    /// The vertex of the destination, which is the last one.
     #[must_use]
     pub const fn destination(&self) -> Vertex {
         self.graph.vertices() - 1
     }
 
-    /// The address of a vertex, as a number of the family; 0 for the vantage points.
+    /// Returns the address of a vertex, as a number of the family; 0 for the vantage points.
     ///
     /// # Panics
-    /// When there is no such vertex.
+    /// If there is no such vertex.
     #[inline]
     #[must_use]
     pub fn address(&self, vertex: Vertex) -> u128 {
         self.addresses[vertex as usize]
     }
 
-    /// All interfaces, the destination's too.
+    /// Returns the vertices of all interfaces, including the destination.
     pub fn interfaces(&self) -> impl Iterator<Item = Vertex> + use<> {
         1..self.graph.vertices()
     }
 
-    /// The vertices by which packets to a router come, from the first one on: always the same.
+    /// Returns the path of packets to the router itself, from the first hop on. It never varies.
     #[must_use]
     pub fn way_to(&self, vertex: Vertex) -> Vec<Vertex> {
         let mut way = Vec::new();
@@ -114,7 +114,7 @@ impl Topology {
     }
 }
 
-/// The topologies of a network, and what has an address in them.
+/// The topologies of a network, with an index of their addresses.
 #[derive(Clone, Debug, Default)]
 pub struct Topologies {
     all: Vec<Topology>,
@@ -122,12 +122,12 @@ pub struct Topologies {
 }
 
 impl Topologies {
-    /// Topologies side by side. They may share routers: an address that several have is a
-    /// router of the first, when probed itself.
+    /// Puts topologies side by side. They may share routers. A probe to an address that several
+    /// have takes the first of them.
     ///
     /// # Errors
-    /// With the places of two topologies where an address is the destination of one and stands in
-    /// the other too.
+    /// If an address is the destination of one topology and stands in another too: the positions of
+    /// both.
     pub fn new(all: Vec<Topology>) -> Result<Self, (usize, usize)> {
         let mut places = HashMap::new();
         for (i, topology) in all.iter().enumerate() {
@@ -143,8 +143,8 @@ impl Topologies {
         Ok(Self { all, places })
     }
 
-    /// Gives destinations that vantage points have no route to, as loopback addresses, addresses of
-    /// the simulated space that no other interface has.
+    /// Replaces destinations that vantage points have no route to, such as loopback addresses, by
+    /// addresses of the simulated space that no other interface has.
     ///
     /// # Panics
     /// Never: there are more addresses than interfaces.
@@ -173,18 +173,18 @@ impl Topologies {
         all
     }
 
-    /// All of them, in their order.
+    /// All topologies, in their order.
     #[must_use]
     pub fn all(&self) -> &[Topology] {
         &self.all
     }
 
-    /// The addresses of all interfaces, each once.
+    /// Returns the addresses of all interfaces, each once.
     pub fn addresses(&self) -> impl Iterator<Item = (Family, u128)> {
         self.places.keys().copied()
     }
 
-    /// The topology and the vertex that have an address.
+    /// Returns the topology and the vertex that have an address.
     #[inline]
     #[must_use]
     pub fn find(&self, family: Family, address: u128) -> Option<(&Topology, Vertex)> {
@@ -196,8 +196,7 @@ impl Topologies {
     }
 }
 
-/// Where addresses for destinations begin that vantage points can't send to: 198.19.255.0 and
-/// `3fff:ffd::`.
+/// Returns the base of the addresses for unroutable destinations: 198.19.255.0 or `3fff:ffd::`.
 const fn first_spare(family: Family) -> u128 {
     match family {
         Family::V4 => 0xc613_ff00,

@@ -1,4 +1,4 @@
-//! What there is to be found.
+//! The ground truth: the interfaces, links and diamonds that a measurement can find.
 
 use std::ops::Range;
 
@@ -14,13 +14,13 @@ use crate::topology::Topology;
 pub struct Interface {
     /// Its address, as a number of the family.
     pub address: u128,
-    /// What tells its router from all others.
+    /// The number that identifies its router among all.
     pub router: u64,
-    /// Whether the router answers.
+    /// True if the router answers.
     pub answers: bool,
 }
 
-/// A branching of paths and where they meet again (Augustin et al., IMC 2011).
+/// A diamond: paths diverge and converge again (Augustin et al., IMC 2011).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Diamond {
     /// The address of the divergence point.
@@ -29,12 +29,12 @@ pub struct Diamond {
     pub convergence: u128,
     /// The most interfaces at one hop in between.
     pub max_width: u32,
-    /// Links from one to the other, on the longest path.
+    /// The number of links between the two, on the longest path.
     pub max_length: u32,
 }
 
 impl Internet {
-    /// The instances of the next level that traffic through an instance can go on to.
+    /// Returns the instances of the next level that traffic through an instance can go on to.
     fn next_numbers(&self, level: Level, number: u32) -> Range<u32> {
         let Some(next) = LEVELS.get(level as usize + 1) else {
             return 0..0;
@@ -42,7 +42,7 @@ impl Internet {
         let regions = self.instances(Level::Region);
         let vantage_points = self.instances(Level::Home);
         match level {
-            // A vantage point's ways into the regions lie as far apart as there are vantage points.
+            // A vantage point's ways into the regions are `vantage_points` numbers apart.
             Level::Home => number..number + (regions.max(1) - 1) * vantage_points + 1,
             Level::Core => number / vantage_points..number / vantage_points + 1,
             _ => {
@@ -53,7 +53,7 @@ impl Internet {
         }
     }
 
-    /// The entries of the segments that follow an instance.
+    /// Returns the first addresses of the segments that follow an instance.
     fn next_entries(&self, instance: &Instance<'_>) -> impl Iterator<Item = u128> + '_ {
         let level = instance.level;
         let step = match level {
@@ -66,14 +66,16 @@ impl Internet {
             .filter_map(move |number| Some(self.interface(next?, number, 0)))
     }
 
-    /// All pieces of this Internet, in one of the epochs that a route change makes.
+    /// Returns all instances of this Internet, before (epoch 0) or after (epoch 1) the route
+    /// change.
     pub fn all(&self, epoch: u32) -> impl Iterator<Item = Instance<'_>> {
         LEVELS.into_iter().flat_map(move |level| {
             (0..self.instances(level)).map(move |number| self.instance(level, number, epoch))
         })
     }
 
-    /// The links of a piece, within it and to those that follow: near and far address.
+    /// Passes each link of an instance to `take`, as the near and the far address. The links to the
+    /// instances that follow are included.
     pub fn links(&self, instance: &Instance<'_>, mut take: impl FnMut(u128, u128)) {
         let graph = instance.segment.graph();
         let address = |vertex| self.interface(instance.level, instance.number, vertex);
@@ -89,7 +91,7 @@ impl Internet {
         }
     }
 
-    /// The diamonds that diverge in a piece.
+    /// Passes each diamond that diverges in an instance to `take`.
     pub fn diamonds(&self, instance: &Instance<'_>, mut take: impl FnMut(Diamond)) {
         let address = |vertex| self.interface(instance.level, instance.number, vertex);
         let widths = instance.segment.layer_ranges();
@@ -125,7 +127,7 @@ impl Internet {
 }
 
 impl Topology {
-    /// The links between interfaces: near and far vertex.
+    /// Returns the links between interfaces, as the near and the far vertex.
     pub fn links(&self) -> impl Iterator<Item = (Vertex, Vertex)> {
         self.interfaces().flat_map(|near| {
             let mut next = self.graph().next_hops(near).to_vec();
@@ -134,7 +136,7 @@ impl Topology {
         })
     }
 
-    /// The diamonds, from first to last.
+    /// Returns the diamonds, from first to last.
     #[must_use]
     pub fn diamonds(&self) -> Vec<Diamond> {
         let meeting = self.meeting_points();
@@ -152,7 +154,7 @@ impl Topology {
             .collect()
     }
 
-    /// The vertices that lie on all paths: where no link leads past, once those before are passed.
+    /// Returns the vertices that lie on all paths: no link leads past them.
     fn meeting_points(&self) -> Vec<Vertex> {
         let mut last_reached = 0;
         let passed_by_none = self.interfaces().filter(|vertex| {
@@ -164,7 +166,8 @@ impl Topology {
         passed_by_none.collect()
     }
 
-    /// The interfaces at each hop between two vertices, on paths of whatever length.
+    /// Returns the number of interfaces at each hop between two vertices, over paths of all
+    /// lengths.
     fn widths(&self, divergence: Vertex, convergence: Vertex) -> Vec<u32> {
         let mut widths = Vec::new();
         let mut layer = vec![divergence];
@@ -183,7 +186,7 @@ impl Topology {
 }
 
 impl Network {
-    /// The interfaces of a piece.
+    /// Returns the interfaces of an instance.
     pub fn interfaces<'a>(
         &'a self,
         internet: &'a Internet,
@@ -201,13 +204,13 @@ impl Network {
         }
     }
 
-    /// Whether a router answers, and in its own place.
+    /// Returns whether a router answers, and at its own hop.
     fn shows(&self, router: u64) -> bool {
         !self.is_silent(router) && !self.forwards_at_zero(router)
     }
 
-    /// The same interface as the flow of a probe meets it: the last routers before a prefix may
-    /// answer in the name of the destination alone.
+    /// Returns an interface as the flow of a probe sees it. The last routers before a prefix may
+    /// send from the probe's destination alone, and then do not answer as themselves.
     fn interface_to(&self, probe: &Probe, instance: &Instance<'_>, vertex: Vertex) -> Interface {
         let internet = self.internet(probe.family);
         let interface = self.interface(internet, instance, vertex);
@@ -220,7 +223,7 @@ impl Network {
         }
     }
 
-    /// The interface at a vertex of a topology; the destination always answers.
+    /// Returns the interface at a vertex of a topology. The destination always answers.
     #[must_use]
     pub fn interface_in(&self, topology: &Topology, vertex: Vertex) -> Interface {
         let router = self.router_in(topology, vertex);
@@ -231,13 +234,13 @@ impl Network {
         }
     }
 
-    /// The topology that a probe's destination is the end of.
+    /// Returns the topology whose destination a probe goes to, and the vertex of the destination.
     fn find_destination(&self, probe: &Probe) -> Option<(&Topology, Vertex)> {
         let (topology, vertex) = self.topologies().find(probe.family, probe.destination)?;
         (vertex == topology.destination()).then_some((topology, vertex))
     }
 
-    /// The segments on the way to a probe's destination, if it lies in a prefix.
+    /// Returns the segments on the way to a probe's destination, if that lies in a prefix.
     fn instances_to<'a>(&'a self, probe: &Probe) -> impl Iterator<Item = Instance<'a>> + use<'a> {
         let internet = self.internet(probe.family);
         let prefix = match internet.find(probe.destination) {
@@ -250,9 +253,10 @@ impl Network {
             .flat_map(move |prefix| internet.path(vantage_point, prefix, 0))
     }
 
-    /// The interfaces that the packets of a flow to a prefix, or to a topology's destination, meet
-    /// before their destination, first to last; nothing for other destinations. Where routers
-    /// balance packet by packet, one of the flow's paths.
+    /// Returns the interfaces that a flow meets before its destination, first to last.
+    ///
+    /// The destination is in a prefix, or is that of a topology; for others the path is empty.
+    /// Under per-packet balancing, this is one of the flow's paths.
     #[must_use]
     pub fn path(&self, probe: &Probe) -> Vec<Interface> {
         if let Some((topology, place)) = self.find_destination(probe) {
@@ -272,8 +276,11 @@ impl Network {
         path
     }
 
-    /// The links between routers, and to a topology's destination, that the packets of a flow can
-    /// cross: those of its path, and where routers balance packet by packet all that they choose from.
+    /// Passes each link that the packets of a flow can cross to `take`, as the near and far
+    /// interface.
+    ///
+    /// These are the links of the flow's path between routers, and to a topology's destination.
+    /// Under per-packet balancing, they include all links that routers choose from.
     pub fn links_of_flow(&self, probe: &Probe, mut take: impl FnMut(Interface, Interface)) {
         if let Some((topology, place)) = self.find_destination(probe) {
             let mut link = |near, far| {

@@ -11,7 +11,7 @@ use anabranch_fakeroute::topology::{Topologies, Topology};
 use anabranch_fakeroute::truth::Diamond;
 use anabranch_prefixes::Family;
 
-/// 1-4-2-1, and a way of its own that is shorter by one.
+/// Layers of 1, 4, 2 and 1 interfaces, and another path that is shorter by one hop.
 const GRAPH: &str = "127.0.0.1 240.9.0.1
 240.9.0.1 240.9.1.1
 240.9.0.1 240.9.1.2
@@ -175,10 +175,10 @@ fn replies_arrive_in_the_order_of_their_round_trips() {
 }
 
 const RUNS: u32 = 50_000;
-/// What the algorithm sends at least to one hop, at 95 %.
+/// The fewest probes that the algorithm sends to a hop, at a confidence of 95 %.
 const PROBES: u32 = 6;
 
-/// The simplest diamond is missed by the multipath detection algorithm at 95 % with the
+/// At a confidence of 95 %, the multipath detection algorithm misses the simplest diamond with
 /// probability (1/2)^5 (Vermeulen et al., IMC 2018, section 3).
 #[test]
 fn the_simplest_diamond_is_missed_as_often_as_theory_says() {

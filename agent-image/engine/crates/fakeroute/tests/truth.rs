@@ -1,4 +1,4 @@
-//! What is answered is what there is: every answer on a path, every path made of links.
+//! Every answer comes from an interface on a path, and every path is made of links.
 
 use std::collections::BTreeSet;
 

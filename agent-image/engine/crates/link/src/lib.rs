@@ -1,4 +1,4 @@
-//! Links of this machine: namespaces, addresses and routes, and packets in batches.
+//! The links of this machine: network namespaces, addresses, routes, and packets in batches.
 
 pub mod namespace;
 pub mod netlink;

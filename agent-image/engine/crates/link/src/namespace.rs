@@ -1,4 +1,4 @@
-//! Network namespaces without a name: the kernel removes them with the last process that has one.
+//! Network namespaces without a name: the kernel removes each with the last process that holds it.
 
 use std::fs::File;
 use std::io;
@@ -7,14 +7,14 @@ use std::path::Path;
 
 use nix::sched::{CloneFlags, setns, unshare};
 
-/// A network namespace, alive as long as this is.
+/// A network namespace. It stays alive at least as long as this value.
 pub struct Namespace(File);
 
 impl Namespace {
-    /// Makes a new one, with nothing in it.
+    /// Makes a new, empty namespace.
     ///
     /// # Errors
-    /// Those of the kernel; without the right to, `PermissionDenied`.
+    /// Those of the kernel; `PermissionDenied` if the process may not make namespaces.
     pub fn create() -> io::Result<Self> {
         on_thread(|| {
             unshare(CloneFlags::CLONE_NEWNET)?;
@@ -22,7 +22,7 @@ impl Namespace {
         })
     }
 
-    /// Opens one that has a name or a process: a file in `/run/netns`, or `/proc/PID/ns/net`.
+    /// Opens the namespace of a file: one in `/run/netns`, or `/proc/PID/ns/net`.
     ///
     /// # Errors
     /// Those of opening the file.
@@ -30,10 +30,10 @@ impl Namespace {
         File::open(file).map(Self)
     }
 
-    /// Does something inside, on a thread of its own, so that the caller stays where it is.
+    /// Runs `act` inside the namespace, on a thread of its own: the caller's thread does not move.
     ///
     /// # Errors
-    /// Those of what is done, and of entering.
+    /// Those of entering the namespace, and those of `act`.
     pub fn enter<T: Send>(&self, act: impl FnOnce() -> io::Result<T> + Send) -> io::Result<T> {
         on_thread(|| {
             setns(&self.0, CloneFlags::CLONE_NEWNET)?;
@@ -42,7 +42,7 @@ impl Namespace {
     }
 }
 
-/// Moves the calling thread into the namespace of a file, such as those in `/run/netns`.
+/// Moves the calling thread into the namespace of a file, such as one in `/run/netns`.
 ///
 /// # Errors
 /// Those of the kernel.

@@ -1,4 +1,4 @@
-//! Links, addresses and routes of the calling thread's network namespace, by netlink.
+//! The links, addresses and routes of the calling thread's network namespace, through netlink.
 
 use std::io;
 use std::net::IpAddr;
@@ -25,14 +25,14 @@ use nix::libc;
 /// An Ethernet address.
 pub type Mac = [u8; 6];
 
-/// The way that packets to a destination take.
+/// The route that packets take to a destination.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Route {
     /// The index of the link.
     pub index: u32,
-    /// The neighbour that they go to first; none if that is the destination itself.
+    /// The neighbour that packets go to first; None if that is the destination itself.
     pub gateway: Option<IpAddr>,
-    /// The address that they are sent from.
+    /// The address that packets are sent from.
     pub source: IpAddr,
 }
 
@@ -43,7 +43,7 @@ pub struct Link {
     pub name: String,
     /// Its Ethernet address, if it has one.
     pub mac: Option<Mac>,
-    /// Whether it leads nowhere but here.
+    /// True for the loopback link, which leads nowhere but to this machine.
     pub is_loopback: bool,
 }
 
@@ -51,7 +51,7 @@ pub struct Link {
 pub struct Netlink(Socket);
 
 impl Netlink {
-    /// Opens one in the namespace of the calling thread.
+    /// Opens a socket in the network namespace of the calling thread.
     ///
     /// # Errors
     /// Those of the kernel.
@@ -62,7 +62,7 @@ impl Netlink {
         Ok(Self(socket))
     }
 
-    /// Makes a pair of connected Ethernet links, one here and one in another namespace.
+    /// Makes a pair of connected Ethernet links: `name` here, `peer` in another namespace.
     ///
     /// # Errors
     /// Those of the kernel.
@@ -83,7 +83,7 @@ impl Netlink {
         self.create(RouteNetlinkMessage::NewLink(link))
     }
 
-    /// Lets a link carry packets.
+    /// Sets a link up, so that it carries packets.
     ///
     /// # Errors
     /// Those of the kernel.
@@ -95,7 +95,7 @@ impl Netlink {
         self.request(RouteNetlinkMessage::SetLink(link), 0)
     }
 
-    /// Gives a link an address, at once and without asking whether others have it.
+    /// Gives a link an address at once, without duplicate address detection.
     ///
     /// # Errors
     /// Those of the kernel.
@@ -112,7 +112,7 @@ impl Netlink {
         self.create(RouteNetlinkMessage::NewAddress(message))
     }
 
-    /// Sends what is for a prefix to a neighbour behind a link.
+    /// Adds a route: packets to `prefix` go to the neighbour `gateway` on a link.
     ///
     /// # Errors
     /// Those of the kernel.
@@ -132,10 +132,10 @@ impl Netlink {
         self.create(RouteNetlinkMessage::NewRoute(message))
     }
 
-    /// The way that packets to a destination take, or would take through a link, or from an address.
+    /// Returns the route to a destination, optionally for packets from `source` or through `link`.
     ///
     /// # Errors
-    /// Those of the kernel; `NetworkUnreachable` where there is no way.
+    /// Those of the kernel; `NetworkUnreachable` if no route leads there.
     pub fn find_route(
         &self,
         destination: IpAddr,
@@ -183,7 +183,7 @@ impl Netlink {
         }
     }
 
-    /// A link by its index.
+    /// Returns the link with this index.
     ///
     /// # Errors
     /// Those of the kernel.
@@ -210,7 +210,7 @@ impl Netlink {
         })
     }
 
-    /// The Ethernet address of a neighbour, if it is known.
+    /// Returns the Ethernet address of a neighbour, or None if the kernel does not know it.
     ///
     /// # Errors
     /// Those of the kernel.
@@ -285,8 +285,8 @@ impl Netlink {
     }
 }
 
-/// Whether a question for a route was answered by none, or by one that lets nothing through:
-/// unreachable, prohibit and blackhole.
+/// Returns whether the kernel found no route, or one that lets nothing through: unreachable,
+/// prohibit or blackhole.
 fn has_no_route(error: &io::Error) -> bool {
     let none = [
         libc::ENETUNREACH,

@@ -1,4 +1,4 @@
-//! A link's packets, received from a ring that the kernel fills.
+//! Receives a link's packets from a ring that the kernel fills.
 
 use std::io;
 use std::mem;
@@ -12,13 +12,13 @@ use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
 
 use crate::socket::{bind, check, open, set_option};
 
-/// Bytes for each received frame with its head: room for any frame of 1,500 bytes.
+/// Bytes of the ring for each frame and its head: room for any frame of 1,500 bytes.
 const FRAME: usize = 2048;
 const BLOCK: usize = 1 << 20;
-/// Frames that may wait to be read: a tenth of a second at 300,000 a second.
+/// Frames that the ring holds until they are read: a tenth of a second at 300,000 a second.
 const FRAMES: usize = 1 << 15;
 
-/// What is received of a link.
+/// The frames that a receiver takes from a link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Filter {
     /// Every frame.
@@ -27,7 +27,7 @@ pub enum Filter {
     Icmp,
 }
 
-/// A link's receiving end, in the namespace in which it was opened.
+/// The receiving end of a link, in the namespace in which it was opened.
 pub struct Receiver {
     socket: OwnedFd,
     ring: NonNull<u8>,
@@ -37,16 +37,16 @@ pub struct Receiver {
 /// A received frame.
 #[derive(Clone, Copy, Debug)]
 pub struct Frame<'a> {
-    /// All of it, with the link's header if it has one.
+    /// The whole frame, with the link's header if the link has one.
     pub bytes: &'a [u8],
-    /// What is behind the link's header.
+    /// The packet: what follows the link's header.
     pub packet: &'a [u8],
-    /// When the kernel had it, in microseconds since 1970.
+    /// When the kernel received it, in microseconds since 1970.
     pub at_us: u64,
 }
 
 impl Receiver {
-    /// Opens the link of this name in the calling thread's network namespace.
+    /// Opens the link with this name in the calling thread's network namespace.
     ///
     /// # Errors
     /// Those of the kernel.
@@ -57,7 +57,7 @@ impl Receiver {
         let socket = open()?;
         let version = libc::tpacket_versions::TPACKET_V2;
         set_option(&socket, libc::SOL_PACKET, libc::PACKET_VERSION, &version)?;
-        // What is sent here is not to come back.
+        // The receiver must not see what this machine sends.
         set_option(
             &socket,
             libc::SOL_PACKET,
@@ -87,10 +87,10 @@ impl Receiver {
         Ok(receiver)
     }
 
-    /// Hands over a received frame, if there is one.
+    /// Passes the next received frame to `take` and returns its result, or None if no frame waits.
     pub fn receive<T>(&mut self, take: impl FnOnce(Frame<'_>) -> T) -> Option<T> {
-        // SAFETY: the ring has FRAMES slots of FRAME bytes, each with a head at its beginning; while
-        // the status says so the slot is ours and the kernel leaves it alone.
+        // SAFETY: the ring has FRAMES slots of FRAME bytes, each with a head at its beginning.
+        // While the status says so, the slot is ours and the kernel leaves it alone.
         unsafe {
             let slot = self.ring.add(self.next * FRAME);
             let status = slot.cast::<u32>();
@@ -114,7 +114,7 @@ impl Receiver {
         }
     }
 
-    /// Frames that were lost because the ring was full, since this was last asked.
+    /// Returns how many frames were lost to a full ring since the last call.
     ///
     /// # Errors
     /// Those of the kernel.
@@ -154,13 +154,13 @@ impl Drop for Receiver {
 // SAFETY: the ring belongs to the receiver alone.
 unsafe impl Send for Receiver {}
 
-/// Lets nothing but ICMP and `ICMPv6` through, in the kernel.
+/// Makes the kernel drop all frames but those of ICMP and `ICMPv6`.
 fn attach(socket: &OwnedFd) -> io::Result<()> {
     const LOAD_BYTE: u16 = (libc::BPF_LD | libc::BPF_B | libc::BPF_ABS) as u16;
     const AND: u16 = (libc::BPF_ALU | libc::BPF_AND | libc::BPF_K) as u16;
     const IF_EQUAL: u16 = (libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K) as u16;
     const RETURN: u16 = (libc::BPF_RET | libc::BPF_K) as u16;
-    // Bytes counted from the network header, whatever the link has before it.
+    // An offset from the network header, whatever header the link puts before it.
     const NETWORK: u32 = libc::SKF_NET_OFF.cast_unsigned();
     const fn step(code: u16, jt: u8, jf: u8, k: u32) -> libc::sock_filter {
         libc::sock_filter { code, jt, jf, k }

@@ -1,4 +1,4 @@
-//! Frames sent on a link in batches.
+//! Sends frames on a link in batches.
 
 use std::io;
 use std::mem;
@@ -9,23 +9,25 @@ use nix::libc;
 
 use crate::socket::{bind, check, is_full, open, set_option};
 
-/// Frames sent by one system call.
+/// The most frames that one system call sends.
 pub const BATCH: usize = 64;
 
-/// A link's sending end, in the namespace in which it was opened.
+/// The sending end of a link, in the namespace in which it was opened.
 pub struct Sender {
     socket: OwnedFd,
     link: String,
-    /// Frames that wait for the batch to be full, one behind another.
+    /// The frames of the next batch, one behind another.
     queue: Vec<u8>,
-    /// Where each of them ends.
+    /// The end of each frame in the queue.
     ends: Vec<usize>,
     unsent: u64,
 }
 
 impl Sender {
-    /// Opens the link of this name in the calling thread's network namespace. Frames that bypass
-    /// its queue are sent a little faster, and nobody who captures on the link sees them.
+    /// Opens the link with this name in the calling thread's network namespace.
+    ///
+    /// With `bypass`, frames skip the link's queueing discipline. That is a little faster, but a
+    /// capture on the link does not see them.
     ///
     /// # Errors
     /// Those of the kernel.
@@ -48,10 +50,10 @@ impl Sender {
         })
     }
 
-    /// Takes a frame, which `write` appends, to send with the next batch.
+    /// Queues the frame that `write` appends, and sends the batch once it is full.
     ///
     /// # Errors
-    /// Those of sending, when a batch is full.
+    /// Those of `flush`.
     pub fn send(&mut self, write: impl FnOnce(&mut Vec<u8>)) -> io::Result<()> {
         write(&mut self.queue);
         self.ends.push(self.queue.len());
@@ -61,11 +63,11 @@ impl Sender {
         Ok(())
     }
 
-    /// Sends what was taken. What does not fit into the kernel's queues is lost and counted, as on
-    /// a full link.
+    /// Sends the queued frames. A frame that finds the kernel's queues full is lost and counted, as
+    /// on a full link.
     ///
     /// # Errors
-    /// Those of the kernel; what was taken is dropped then.
+    /// Those of the kernel; the rest of the batch is dropped then.
     pub fn flush(&mut self) -> io::Result<()> {
         let count = self.ends.len();
         // SAFETY: the structures are plain data, for which zeros are valid.
@@ -108,7 +110,7 @@ impl Sender {
         outcome
     }
 
-    /// Frames that were lost because a queue was full, since this was last asked.
+    /// Returns how many frames were lost to a full queue since the last call.
     pub const fn take_unsent(&mut self) -> u64 {
         mem::replace(&mut self.unsent, 0)
     }

@@ -1,4 +1,4 @@
-//! Sockets for whole frames, and what is asked of links by name.
+//! Sockets for whole frames, and calls on links by their names.
 
 use std::ffi::CString;
 use std::io;
@@ -7,7 +7,7 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 
 use nix::libc;
 
-/// A socket for whole frames, that receives nothing yet; who sends waits for room.
+/// Opens a socket for whole frames. It receives nothing yet; sending blocks until there is room.
 pub(crate) fn open() -> io::Result<OwnedFd> {
     let kind = libc::SOCK_RAW | libc::SOCK_CLOEXEC;
     // SAFETY: a plain system call.
@@ -25,7 +25,7 @@ pub(crate) fn open() -> io::Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(socket) })
 }
 
-/// Ties a socket to a link; it receives the frames of a protocol, of none if 0.
+/// Binds a socket to a link. It receives the frames of `protocol`, or none if that is 0.
 pub(crate) fn bind(socket: &OwnedFd, link: &str, protocol: u16) -> io::Result<()> {
     // SAFETY: the structure is plain data, for which zeros are valid.
     let mut address: libc::sockaddr_ll = unsafe { mem::zeroed() };
@@ -43,7 +43,7 @@ pub(crate) fn bind(socket: &OwnedFd, link: &str, protocol: u16) -> io::Result<()
     Ok(())
 }
 
-/// Turns off what a link leaves to hardware, so that packets are whole and have their checksums.
+/// Turns off a link's hardware offloads, so that packets are whole and have their checksums.
 ///
 /// # Errors
 /// Those of the kernel.
@@ -71,10 +71,10 @@ pub fn turn_off_offloads(name: &str) -> io::Result<()> {
     Ok(())
 }
 
-/// The index of a link in the calling thread's network namespace.
+/// Returns the index of a link in the calling thread's network namespace.
 ///
 /// # Errors
-/// When there is none of this name.
+/// If no link has this name.
 pub fn index_of(name: &str) -> io::Result<u32> {
     let name = CString::new(name)?;
     // SAFETY: the name ends with a zero.

@@ -1,4 +1,4 @@
-//! The ways that probes leave this machine.
+//! The ways by which probes leave this machine.
 
 use std::collections::HashMap;
 use std::io;
@@ -11,25 +11,25 @@ use anabranch_prefixes::Family;
 use crate::netlink::{Mac, Netlink, Route};
 use crate::socket::index_of;
 
-/// How long a gateway may take to tell its Ethernet address.
+/// How long a gateway may take to answer with its Ethernet address.
 const PATIENCE: Duration = Duration::from_secs(3);
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// A way that probes leave this machine.
+/// A way by which probes leave this machine: a link, a source address and a gateway.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Way {
     /// The name of the link.
     pub link: String,
-    /// The address that they are sent from.
+    /// The address that probes are sent from.
     pub source: IpAddr,
-    /// The neighbour that they go to first; none on links without addresses of their own.
+    /// The neighbour that probes go to first; None only on links without Ethernet addresses.
     pub gateway: Option<IpAddr>,
-    /// What stands before each packet: an Ethernet header, or nothing on links that have none.
+    /// The bytes before each packet: an Ethernet header, or nothing on links that have none.
     pub head: Vec<u8>,
 }
 
 impl Way {
-    /// The address that packets are sent from, as a number of its family.
+    /// Returns the family of the source address, and the address as a number.
     #[must_use]
     pub fn source_number(&self) -> (Family, u128) {
         match self.source {
@@ -42,9 +42,9 @@ impl Way {
 /// The ways out of a network namespace: few, however many destinations there are.
 pub struct Ways {
     netlink: Netlink,
-    /// The name and index of the link that they must lead through.
+    /// The name and index of the link that all ways must use.
     wanted: Option<(String, u32)>,
-    /// The addresses that they must lead from, at most one of a family.
+    /// The addresses that probes must be sent from, at most one a family.
     sources: Vec<IpAddr>,
     known: HashMap<Route, usize>,
     found: Vec<Way>,
@@ -53,11 +53,13 @@ pub struct Ways {
 }
 
 impl Ways {
-    /// Those of the calling thread's network namespace, through a link if one is wanted, and from
-    /// these addresses: where the kernel has several routes, both choose among them.
+    /// Prepares to find the ways out of the calling thread's network namespace.
+    ///
+    /// They lead through the link `wanted`, if given, and from `sources`. Where the kernel has
+    /// several routes, it chooses among those that fit.
     ///
     /// # Errors
-    /// Those of the kernel, or when there is no such link.
+    /// Those of the kernel, or if there is no such link.
     pub fn open(wanted: Option<&str>, sources: &[IpAddr]) -> io::Result<Self> {
         let wanted = match wanted {
             None => None,
@@ -79,11 +81,11 @@ impl Ways {
         })
     }
 
-    /// The number of the way to a destination.
+    /// Returns the number of the way to a destination.
     ///
     /// # Errors
-    /// With the remedy: `NetworkUnreachable` when no route leads out to this destination, and others
-    /// when a gateway does not tell its address, or the kernel fails.
+    /// Each names the remedy. `NetworkUnreachable` if no route leads out to this destination;
+    /// others if a gateway does not answer with its address, or the kernel fails.
     pub fn find(&mut self, destination: IpAddr) -> io::Result<usize> {
         let unreachable = |reason| io::Error::new(io::ErrorKind::NetworkUnreachable, reason);
         let through = self.wanted.as_ref().map(|(_, index)| *index);
@@ -137,8 +139,9 @@ impl Ways {
         Ok(self.found.len() - 1)
     }
 
-    /// Asks the kernel for the gateways' Ethernet addresses again, and has it see that they are
-    /// right; calls `changed` with the number of each way whose head is another one now.
+    /// Brings the gateways' Ethernet addresses up to date, and makes the kernel verify them.
+    ///
+    /// Calls `changed` with the number of each way whose head is another one now.
     ///
     /// # Errors
     /// Those of the kernel.
@@ -148,7 +151,7 @@ impl Ways {
                 continue;
             };
             match self.netlink.seek_neighbour(*index, gateway) {
-                // Who may only send frames trusts that others keep the table right.
+                // A process that may only send frames relies on others to keep the table right.
                 Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {}
                 outcome => outcome?,
             }
@@ -162,7 +165,7 @@ impl Ways {
         Ok(())
     }
 
-    /// A way by its number.
+    /// Returns the way with this number.
     #[must_use]
     pub fn way(&self, number: usize) -> &Way {
         &self.found[number]

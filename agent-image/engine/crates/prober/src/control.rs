@@ -1,4 +1,4 @@
-//! What may change while probes are sent, and what is counted.
+//! The controls of a running prober, and its counters.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -7,7 +7,7 @@ use std::time::Duration;
 use anabranch_prefixes::{Family, PrefixSet};
 use serde::{Deserialize, Serialize};
 
-/// What is never sent, whatever a plan says.
+/// Bounds on what a prober sends, whatever the plan says.
 #[derive(Clone, Debug)]
 pub struct Limits {
     /// Addresses that are not probed.
@@ -19,7 +19,7 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// Whether a probe may be sent.
+    /// Returns whether a probe may be sent.
     #[inline]
     #[must_use]
     pub fn allow(&self, family: Family, destination: u128, ttl: u8) -> bool {
@@ -31,11 +31,11 @@ impl Limits {
     }
 }
 
-/// The reins of a prober that runs.
+/// The controls of a running prober, shared with its threads.
 #[derive(Debug)]
 pub struct Control {
     stopped: AtomicBool,
-    /// Whether nothing more is sent, for whatever reason.
+    /// True once nothing more is sent, for whatever reason.
     silent: AtomicBool,
     rate: AtomicU32,
     prefix_gap_ns: AtomicU64,
@@ -47,7 +47,7 @@ pub struct Control {
 
 const COUNTERS: usize = Counter::Stalled as usize + 1;
 
-/// What is counted.
+/// The events that a prober counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Counter {
     /// Probes handed to the kernel and sent.
@@ -56,27 +56,27 @@ pub enum Counter {
     Unsent,
     /// Probes of the plan that the limits forbid.
     Forbidden,
-    /// Probes of the plan to prefixes that no route leads to.
+    /// Probes of the plan to prefixes without a route.
     Unroutable,
     /// Valid replies.
     Replies,
-    /// ICMP that is no reply to a probe of this kind, or one to another prober of this process.
+    /// ICMP packets that answer no probe of this kind, or another prober of this process.
     Foreign,
     /// Replies whose tag is wrong: forged, damaged, or to probes of an earlier start.
     Forged,
-    /// Replies to probes that the plan does not have, or that were not sent yet.
+    /// Replies to probes that are not in the plan, or were not sent yet.
     Unplanned,
-    /// Replies that came after the time that is waited for them.
+    /// Replies that came after their wait had ended.
     Late,
     /// Replies beyond two for each probe of a part: someone repeats them.
     Excess,
     /// Packets that the kernel dropped before they were read.
     Dropped,
-    /// Microseconds by which the sender was held up.
+    /// Microseconds by which the sender fell behind its schedule.
     Stalled,
 }
 
-/// What was counted: [`Counter`] says what each number is.
+/// The counts so far: [`Counter`] describes each.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[allow(missing_docs)] // the counters' names
 pub struct Counts {
@@ -95,7 +95,9 @@ pub struct Counts {
 }
 
 impl Control {
-    /// The reins of a prober that is to start, with the least time between probes to a prefix.
+    /// Makes the controls of a new prober.
+    ///
+    /// `rate` is in probes a second; `prefix_gap` is the least time between probes to a prefix.
     #[must_use]
     pub fn new(rate: u32, prefix_gap: Duration, limits: Limits) -> Self {
         Self {
@@ -114,18 +116,18 @@ impl Control {
         self.stopped.store(true, Ordering::Release);
     }
 
-    /// Whether sending is to stop.
+    /// Returns whether sending is to stop.
     #[must_use]
     pub fn is_stopped(&self) -> bool {
         self.stopped.load(Ordering::Acquire)
     }
 
-    /// Says that nothing more is sent: replies alone are waited for.
+    /// Notes that nothing more is sent, and only replies are awaited.
     pub fn fall_silent(&self) {
         self.silent.store(true, Ordering::Release);
     }
 
-    /// Whether nothing more is sent.
+    /// Returns whether nothing more is sent.
     #[must_use]
     pub fn is_silent(&self) -> bool {
         self.silent.load(Ordering::Acquire)
@@ -153,7 +155,7 @@ impl Control {
         self.prefix_gap_ns.load(Ordering::Acquire)
     }
 
-    /// Changes which addresses are not probed.
+    /// Replaces the set of addresses that are not probed.
     pub fn forbid(&self, forbidden: PrefixSet) {
         let mut limits = self.limits.lock().unwrap_or_else(PoisonError::into_inner);
         *limits = Arc::new(Limits {
@@ -163,7 +165,7 @@ impl Control {
         self.changes.fetch_add(1, Ordering::Release);
     }
 
-    /// What is never sent, if it has changed since `changes`, which is brought up to date.
+    /// Returns the limits if they changed since `changes`, and brings `changes` up to date.
     #[must_use]
     pub fn changed_limits(&self, changes: &mut Option<u64>) -> Option<Arc<Limits>> {
         let now = Some(self.changes.load(Ordering::Acquire));
@@ -175,12 +177,12 @@ impl Control {
         Some(Arc::clone(&limits))
     }
 
-    /// Counts.
+    /// Adds to a counter.
     pub fn count(&self, counter: Counter, count: u64) {
         self.counters[counter as usize].fetch_add(count, Ordering::Relaxed);
     }
 
-    /// What was counted so far.
+    /// Returns the counts so far.
     #[must_use]
     pub fn counts(&self) -> Counts {
         let of = |counter: Counter| self.counters[counter as usize].load(Ordering::Relaxed);

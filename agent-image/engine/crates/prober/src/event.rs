@@ -1,4 +1,4 @@
-//! What the sender tells the receiver.
+//! The messages from the sender to the receiver.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -7,18 +7,18 @@ use anabranch_link::receiver::Receiver;
 use anabranch_link::way::Way;
 use anabranch_plan::Block;
 
-/// What the receiver has to know.
+/// A message from the sender to the receiver.
 pub(crate) enum Event {
-    /// Replies come by this link too.
+    /// Replies also come in by this link.
     Link(Receiver),
-    /// Probes leave by this way too; ways are told in the order of their numbers.
+    /// Probes also leave by this way. Ways come in the order of their numbers.
     Way(Way),
-    /// A block is to be sent, from a slot on.
+    /// The sender begins a block at this slot.
     Block(Arc<Running>, u64),
-    /// The range that is being sent ends before this slot, with so many probes sent; another one
-    /// begins there.
+    /// The current range of a block ends before this slot, with so many probes sent. The next range
+    /// begins at the slot. The fields are the block, the slot and the probes.
     Range(u32, u64, u64),
-    /// What comes before this slot of a block is out by now.
+    /// All probes of a block before this slot are sent. The fields are the block and the slot.
     Mark(u32, u64),
     /// Nothing more is sent.
     End,
@@ -26,22 +26,22 @@ pub(crate) enum Event {
 
 /// A block that is being sent.
 pub(crate) struct Running {
-    /// What tells it, and its order, from others.
+    /// The fingerprint of the plan's block and of the order of its probes.
     pub plan: u64,
-    /// Its number.
+    /// The number of the block.
     pub number: u32,
     /// Its probes.
     pub block: Block,
-    /// The slot before which all is sent, or about to be.
+    /// All probes before this slot are sent, or about to be.
     pub position: AtomicU64,
-    /// The number of the way to each prefix, by its place; none where no route leads.
+    /// The number of the way to each prefix, by its place; None for a prefix without a route.
     pub exits: Vec<Option<u16>>,
-    /// The number of prefixes that no route leads to.
+    /// The number of prefixes without a route.
     pub unroutable: u64,
 }
 
 impl Running {
-    /// The number of the way that the probe of a slot leaves by; none where no route leads.
+    /// Returns the number of the way that a slot's probe leaves by; None if there is no route.
     pub fn exit(&self, slot: u64) -> Option<u16> {
         self.exits[(slot % self.block.prefixes()) as usize]
     }

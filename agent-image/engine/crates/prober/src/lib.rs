@@ -1,4 +1,4 @@
-//! Sends the probes of a plan, and keeps the replies in parts.
+//! Sends the probes of a plan, and writes the replies to parts.
 
 pub mod control;
 mod event;

@@ -1,4 +1,4 @@
-//! What a prober is told at its start.
+//! The options of a prober.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -7,39 +7,39 @@ use std::time::Duration;
 
 use anabranch_plan::Plan;
 
-/// What a prober is to do.
+/// The options of a prober.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// The network namespace to probe from, by its file; the calling thread's if none.
+    /// The file of the network namespace to probe from; None for the calling thread's.
     pub network: Option<PathBuf>,
     /// The plan's file.
     pub plan: PathBuf,
-    /// The folder that parts go to, and that says how far earlier probers were.
+    /// The folder of the parts. The parts in it tell how far earlier probers got.
     pub parts: PathBuf,
-    /// The blocks to probe, in this order; all if there are none.
+    /// The blocks to probe, in this order; empty for all of them.
     pub blocks: Vec<u32>,
-    /// The slots that the parts in the folder begin with, by their block; 0 if it is not named.
+    /// The first slot of each block's parts in the folder; 0 for a block that is not named.
     pub begin: HashMap<u32, u64>,
-    /// Who probes, and in which round: what the order of probes depends on beside the plan.
+    /// Who probes, and in which round. With the plan, this determines the order of the probes.
     pub order: String,
-    /// The number of the round, for the replies.
+    /// The number of the round, which each reply records.
     pub round: u8,
-    /// How long replies are waited for.
+    /// How long to wait for the reply to a probe.
     pub wait: Duration,
-    /// The probes of a part, at most.
+    /// The most probes of a part.
     pub part_probes: u64,
-    /// The time in which the probes of a part are sent, at most.
+    /// The longest time over which the probes of a part are sent.
     pub part_time: Duration,
-    /// Where probes are to leave; by the routes' choice if none.
+    /// The link that probes leave by; None to leave the choice to the routes.
     pub interface: Option<String>,
-    /// The addresses to send from, at most one of a family; the routes' choice where there is none.
+    /// The addresses to send from, at most one a family. Without one, the routes choose.
     pub sources: Vec<IpAddr>,
-    /// For people who wonder about a probe.
+    /// How to reach whoever probes. Probes carry this text for people who wonder about them.
     pub contact: String,
 }
 
 impl Options {
-    /// The blocks to probe.
+    /// Returns the numbers of the blocks to probe.
     pub(crate) fn blocks_of(&self, plan: &Plan) -> Vec<u32> {
         if self.blocks.is_empty() {
             (0..plan.header().blocks).collect()

@@ -1,38 +1,39 @@
-//! When probes may be sent: how many in all, and how often to one prefix.
+//! Decides when probes may be sent: how many in all, and how often to one prefix.
 //!
-//! All times are nanoseconds from any start.
+//! All times count from the same arbitrary start: those in `_ns` are nanoseconds, those in `_ps`
+//! picoseconds.
 
 use std::collections::VecDeque;
 
-/// The window in which a rate is never exceeded by more than a probe.
+/// The window in which a rate is never exceeded by more than one probe.
 const WINDOW_NS: u64 = 100_000_000;
-/// Probes that are sent at once are those of this time, at most: half of a hundredth of the window.
+/// Batches a second: a batch gathers the probes of 0.5 ms, a two-hundredth of the window.
 const BATCHES_A_SECOND: u32 = 2_000;
 /// The most probes that are sent at once.
 pub const MAX_BATCH: u32 = 64;
-/// Who is later than this has stalled, and does not catch up.
+/// A sender that is later than this has stalled, and does not catch up.
 const SLACK_PS: u64 = 2_000_000_000;
 const SECOND_NS: u64 = 1_000_000_000;
 const SECOND_PS: u64 = 1_000 * SECOND_NS;
 
-/// A limit of the rate: at most `ceil(rate / 10) + 1` probes in any 100 ms, and never more than
+/// A limit on the rate: at most `ceil(rate / 10) + 1` probes in any 100 ms, and never more than
 /// `rate` a second on average.
 ///
-/// A probe is due an interval after the one before. Lateness of up to 2 ms is made good; what is
-/// later than that is a stall, after which the schedule begins anew.
+/// Each probe is due one interval after the one before. The pace makes up for a delay of up to
+/// 2 ms. A longer one is a stall: after it, the schedule starts anew.
 #[derive(Clone, Debug)]
 pub struct Pace {
     rate: u32,
-    /// When the next probe is due, in picoseconds, which last for 213 days.
+    /// When the next probe is due, in picoseconds. They overflow after 213 days.
     due_ps: u64,
-    /// When batches of the last window were out, and their probes.
+    /// When each batch of the last window was out, and how many probes it had.
     recent: VecDeque<(u64, u64)>,
     in_window: u64,
     stalled_ns: u64,
 }
 
 impl Pace {
-    /// A limit of so many probes a second, the first of them now.
+    /// Makes a limit of `rate` probes a second. The first probe is due now.
     ///
     /// # Panics
     /// When the rate is 0.
@@ -48,7 +49,7 @@ impl Pace {
         }
     }
 
-    /// Changes the rate, from now on.
+    /// Changes the rate from now on, in probes a second.
     ///
     /// # Panics
     /// When the rate is 0.
@@ -65,7 +66,7 @@ impl Pace {
         self.rate
     }
 
-    /// How many probes may be sent now.
+    /// Returns how many probes may be sent now.
     pub fn grant(&mut self, now_ns: u64) -> usize {
         let Some(late_ps) = (now_ns * 1_000).checked_sub(self.due_ps) else {
             return 0;
@@ -85,14 +86,14 @@ impl Pace {
         due.min(room).min(MAX_BATCH.into()) as usize
     }
 
-    /// Notes that so many probes were sent, and are out by now.
+    /// Records that `count` probes were sent, and are out by now.
     pub fn sent(&mut self, count: usize, now_ns: u64) {
         self.due_ps += count as u64 * self.interval_ps();
         self.recent.push_back((now_ns, count as u64));
         self.in_window += count as u64;
     }
 
-    /// When the next batch may be sent.
+    /// Returns when the next batch may be sent.
     #[must_use]
     pub fn next_ns(&self) -> u64 {
         let due_ns = (self.due_ps + (self.batch() - 1) * self.interval_ps()).div_ceil(1_000);
@@ -102,18 +103,18 @@ impl Pace {
         }
     }
 
-    /// How long it has stalled in all.
+    /// The total time of all stalls.
     #[must_use]
     pub const fn stalled_ns(&self) -> u64 {
         self.stalled_ns
     }
 
-    /// From one probe to the next.
+    /// The time from one probe to the next.
     fn interval_ps(&self) -> u64 {
         SECOND_PS.div_ceil(self.rate.into())
     }
 
-    /// Probes that are waited for, to be sent together.
+    /// The number of probes to gather before they are sent together.
     fn batch(&self) -> u64 {
         (self.rate / BATCHES_A_SECOND).clamp(1, MAX_BATCH).into()
     }
@@ -123,17 +124,17 @@ impl Pace {
     }
 }
 
-/// A least time between two probes to the same prefix, which lie one pass apart.
+/// A least time between two probes to the same prefix. Their slots are one pass apart.
 #[derive(Clone, Debug)]
 pub struct Gaps {
     pass: u64,
-    /// Slots that were sent together, first and last, and when they were out; only those that may
-    /// still be too close.
+    /// The first and last slot of each batch, and when it was out. Batches are kept as long as they
+    /// may still be too close.
     recent: VecDeque<(u64, u64, u64)>,
 }
 
 impl Gaps {
-    /// For a block of so many prefixes.
+    /// Makes the gaps for a block of so many prefixes: a pass has one slot for each.
     #[must_use]
     pub const fn new(prefixes: u64) -> Self {
         Self {
@@ -142,8 +143,9 @@ impl Gaps {
         }
     }
 
-    /// When a slot may be sent, so long after the one before of its prefix; `first` is the first
-    /// slot of those that are to be sent with it.
+    /// Returns when a slot may be sent: at least `least_ns` after the slot before of its prefix.
+    ///
+    /// `first` is the first slot of the batch that it would join, if the batch has any.
     pub fn free_ns(&mut self, slot: u64, first: Option<u64>, least_ns: u64, now_ns: u64) -> u64 {
         let Some(before) = slot.checked_sub(self.pass) else {
             return 0;
@@ -162,7 +164,7 @@ impl Gaps {
         }
     }
 
-    /// Notes that slots were sent, and are out by now.
+    /// Records that the slots from `first` to `last` were sent, and are out by now.
     pub fn sent(&mut self, first: u64, last: u64, now_ns: u64) {
         self.recent.push_back((first, last, now_ns));
     }
@@ -176,8 +178,8 @@ mod tests {
 
     const SECOND: u64 = SECOND_NS;
 
-    /// Probes that are sent until a time, when each wait is late by what `late_ns` gives: when each
-    /// is sent.
+    /// Sends probes until a time, and returns when each was sent. Each wait ends late by what
+    /// `late_ns` returns.
     fn send(rate: u32, until_ns: u64, mut late_ns: impl FnMut() -> u64) -> (Vec<u64>, Pace) {
         let mut pace = Pace::new(rate, 0);
         let (mut now, mut sent) = (0, Vec::new());

@@ -1,7 +1,7 @@
-//! Reply parts: the replies to one range of a block's slots, in a Parquet file.
+//! Reply parts: each is a Parquet file with the replies to one range of a block's slots.
 //!
-//! Parts of a block follow one another without a gap, each named by the slot that it begins with:
-//! so the files say how far a block is, and what is to be sent next.
+//! The parts of a block follow one another without a gap, and each is named by its first slot. So
+//! the files tell how far the block is, and which slot comes next.
 
 use std::fs::{self, File};
 use std::io;
@@ -33,30 +33,30 @@ use crate::control::Counts;
 /// The key of the head in the file's metadata; its value is JSON.
 const HEAD: &str = "anabranch.part";
 
-/// What a part holds.
+/// The description of a part, kept in its file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Head {
-    /// What tells the plan's block, and its order, from others.
+    /// The fingerprint of the plan's block and of the order of its probes.
     pub plan: u64,
-    /// The block.
+    /// The number of the block.
     pub block: u32,
     /// The first slot.
     pub start: u64,
-    /// The slot behind the last one.
+    /// The slot after the last one.
     pub end: u64,
-    /// The probes that were sent for it.
+    /// The number of probes sent in this range.
     pub probes: u64,
-    /// The prefixes of the block that no route led to when its sending began.
+    /// The number of the block's prefixes without a route when its sending began.
     #[serde(default)] // parts of version 0.2 do not say
     pub unroutable: u64,
-    /// What was counted up to this part, since the prober started.
+    /// The prober's counts from its start up to this part.
     pub counts: Counts,
 }
 
-/// A part that is to be written.
+/// A part to write.
 #[derive(Clone, Debug)]
 pub struct Part {
-    /// What it says of itself.
+    /// The description of the part.
     pub head: Head,
     /// The ways that probes leave by.
     pub ways: Vec<Way>,
@@ -67,32 +67,32 @@ pub struct Part {
 /// A valid reply.
 #[derive(Clone, Copy, Debug)]
 pub struct Row {
-    /// What it says.
+    /// The content of the reply.
     pub reply: Reply,
-    /// When the kernel had it, in microseconds since 1970.
+    /// When the kernel received it, in microseconds since 1970.
     pub at_us: u64,
     /// The round trip time, in microseconds.
     pub rtt_us: u32,
-    /// Whether it comes from the prefix that is probed.
+    /// True if the reply comes from the probed prefix.
     pub is_from_prefix: bool,
-    /// The number of its prefix in the list of targets.
+    /// The number of the probed prefix in the list of targets.
     pub prefix_index: u32,
-    /// Its flow.
+    /// The flow of the probe.
     pub flow: u32,
-    /// The number of the way that its probe left by.
+    /// The number of the way that the probe left by.
     pub way: u16,
 }
 
-/// The file of a block's part that begins with a slot.
+/// Returns the path of the part of a block that begins at slot `start`.
 #[must_use]
 pub fn path_of(folder: &Path, block: u32, start: u64) -> PathBuf {
     folder.join(format!("{block:05}/{start:016}.parquet"))
 }
 
-/// The slot that a block's parts in a folder lead to, of which the first begins with `begin`.
+/// Returns the slot after a block's parts in a folder. The first part begins at slot `begin`.
 ///
 /// # Errors
-/// When a part can't be read, is of another plan or order, or is missing between others.
+/// If a part can't be read, belongs to another plan or order, or is missing between others.
 pub fn find_cursor(folder: &Path, block: u32, plan: u64, begin: u64) -> io::Result<u64> {
     let refuse = |reason: String| Err(io::Error::new(io::ErrorKind::InvalidData, reason));
     let (mut slot, mut parts) = (begin, 0);
@@ -129,10 +129,10 @@ fn count_parts(folder: &Path) -> usize {
     entries.filter(|entry| is_part(entry.path())).count()
 }
 
-/// Takes a folder of parts for this process alone, as long as what is given back lives.
+/// Locks a folder of parts for this process. The lock lasts as long as the returned value.
 ///
 /// # Errors
-/// When another process has it, or it can't be made.
+/// If another process holds the lock, or the folder can't be made.
 pub fn lock(folder: &Path) -> io::Result<Flock<File>> {
     let open = fs::create_dir_all(folder).and_then(|()| File::open(folder));
     let file = open.map_err(|error| {
@@ -148,10 +148,10 @@ pub fn lock(folder: &Path) -> io::Result<Flock<File>> {
     })
 }
 
-/// What a part says of itself, and how many replies it has, by the last bytes of its file.
+/// Returns the head of a part and its number of replies, from the last bytes of its file.
 ///
 /// # Errors
-/// When it is no part, or its end is longer than what is given.
+/// If the file is no part, or if `tail` is too short to hold the end of the file.
 pub fn read_tail(tail: Vec<u8>) -> Result<(Head, u64), String> {
     read_end(&Bytes::from(tail))
 }
@@ -186,7 +186,7 @@ fn read_end(reader: &impl ChunkReader) -> Result<(Head, u64), String> {
 /// Writes a part, whole or not at all.
 ///
 /// # Errors
-/// When it can't be written.
+/// If it can't be written.
 pub fn write(folder: &Path, round: u8, part: &mut Part) -> io::Result<()> {
     part.rows.sort_unstable_by_key(|row| {
         let probe = &row.reply.probe;
@@ -198,7 +198,7 @@ pub fn write(folder: &Path, round: u8, part: &mut Part) -> io::Result<()> {
     let folder = path.parent().unwrap_or(folder);
     let outcome = fs::create_dir_all(folder)
         .and_then(|()| write_file(&unfinished, round, part))
-        // Takes no other part's place.
+        // This never replaces another part.
         .and_then(|()| {
             let flags = RenameFlags::RENAME_NOREPLACE;
             Ok(renameat2(AT_FDCWD, &unfinished, AT_FDCWD, &path, flags)?)
@@ -237,8 +237,8 @@ fn write_file(path: &Path, round: u8, part: &Part) -> io::Result<()> {
     kept.sync_all()
 }
 
-/// The columns of caracal's replies (<https://github.com/dioptra-io/caracal>) by name and unit, and
-/// those that follow them; `docs/formats.md` says what each is.
+/// Returns the columns of caracal's replies (<https://github.com/dioptra-io/caracal>) by name and
+/// unit, then our own; `docs/formats.md` describes each.
 fn columns(rows: &[Row], ways: &[Way], round: u8) -> Result<RecordBatch, ArrowError> {
     let small = |of: &dyn Fn(&Row) -> u8| -> ArrayRef {
         Arc::new(rows.iter().map(of).collect::<UInt8Array>())
@@ -306,7 +306,7 @@ fn columns(rows: &[Row], ways: &[Way], round: u8) -> Result<RecordBatch, ArrowEr
     ])
 }
 
-/// The neighbour that each probe went to first; `::` where there is none.
+/// Returns the neighbour that each reply's probe went to first; `::` where there is none.
 fn gateways(rows: &[Row], ways: &[Way]) -> Result<ArrayRef, ArrowError> {
     let gateways: Vec<[u8; 16]> = ways
         .iter()
@@ -364,7 +364,7 @@ mod tests {
 
     const PLAN: u64 = 7;
 
-    /// A folder of its own, with empty parts of block 3 that have these ranges.
+    /// Makes a folder with empty parts of block 3 that have these ranges.
     fn folder(name: &str, ranges: &[(u64, u64)]) -> PathBuf {
         let name = format!("anabranch-part-{}-{name}", std::process::id());
         let folder = std::env::temp_dir().join(name);
@@ -396,7 +396,7 @@ mod tests {
         let folder = folder("begin", &[(100, 120), (120, 150)]);
         let find = |begin| find_cursor(&folder, 3, PLAN, begin);
         assert_eq!(find(100).unwrap(), 150);
-        // One that was taken away since may only be the first.
+        // Only the first parts may have been taken away.
         let told = find(0).unwrap_err().to_string();
         assert!(
             told.contains("0000000000000000.parquet is missing"),
@@ -416,7 +416,7 @@ mod tests {
         let folder = folder("tail", &[(5, 9)]);
         let file = fs::read(path_of(&folder, 3, 5)).unwrap();
         assert_eq!(read_tail(file.clone()).unwrap(), (head(5, 9), 0));
-        // Of the columns nothing is needed.
+        // The columns are not needed.
         let columns = file.len() - 4 - columns_end(&file);
         assert_eq!(
             read_tail(file[file.len() - columns..].to_vec())
@@ -430,7 +430,7 @@ mod tests {
         fs::remove_dir_all(folder).unwrap();
     }
 
-    /// Where the columns of a file end, and what describes them begins.
+    /// Returns where the columns of a file end and its metadata begins.
     fn columns_end(file: &[u8]) -> usize {
         let length = file[file.len() - 8..].first_chunk().copied().unwrap();
         file.len() - 12 - u32::from_le_bytes(length) as usize

@@ -1,4 +1,4 @@
-//! A prober: a plan in, reply parts out.
+//! A prober: it takes a plan, and writes reply parts.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -18,16 +18,16 @@ use crate::receiving::{Receiving, write_parts};
 use crate::sending::Sending;
 use crate::stamps;
 
-/// Parts that may wait to be written.
+/// The most parts that wait to be written.
 const PARTS: usize = 2;
 
-/// What went wrong, with the remedy.
+/// The reason why a prober failed, with the remedy.
 #[derive(Debug, thiserror::Error)]
 pub enum ProberError {
     /// The plan can't be used.
     #[error("{path}: {error}")]
     Plan {
-        /// Its file.
+        /// The plan's file.
         path: PathBuf,
         /// What is wrong with it.
         error: PlanError,
@@ -35,12 +35,12 @@ pub enum ProberError {
     /// An option can't be used.
     #[error("{0}")]
     Option(String),
-    /// The kernel does not let it.
+    /// The system refused an operation.
     #[error(transparent)]
     Io(#[from] io::Error),
 }
 
-/// A prober that runs, in threads of its own.
+/// A running prober, in threads of its own.
 pub struct Prober {
     control: Arc<Control>,
     thread: JoinHandle<Result<(), ProberError>>,
@@ -50,7 +50,7 @@ impl Prober {
     /// Starts to probe.
     ///
     /// # Errors
-    /// When the plan or an option can't be used: nothing is sent then.
+    /// If the plan or an option can't be used; nothing is sent then.
     pub fn start(options: Options, control: Arc<Control>) -> Result<Self, ProberError> {
         let plan = open(&options)?;
         check(&options, &plan)?;
@@ -67,22 +67,22 @@ impl Prober {
         Ok(Self { control, thread })
     }
 
-    /// What was counted so far.
+    /// Returns the counts so far.
     #[must_use]
     pub fn counts(&self) -> Counts {
         self.control.counts()
     }
 
-    /// Whether it has ended, for whatever reason.
+    /// Returns whether the prober has ended, for whatever reason.
     #[must_use]
     pub fn has_ended(&self) -> bool {
         self.thread.is_finished()
     }
 
-    /// Waits for the end; what was counted.
+    /// Waits until the prober ends, and returns its counts.
     ///
     /// # Errors
-    /// What ended it, if that was not the end of the plan or a stop.
+    /// The failure that ended it, unless it reached the end of the plan or was stopped.
     pub fn wait(self) -> Result<Counts, ProberError> {
         let outcome = self.thread.join();
         outcome.unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
@@ -122,10 +122,10 @@ fn check(options: &Options, plan: &Plan) -> Result<(), ProberError> {
     Ok(())
 }
 
-/// Less than it takes the time that a probe carries to come around.
+/// The longest wait for replies: shorter than the time in which a probe's timestamp wraps around.
 const MAX_WAIT: Duration = Duration::from_secs(6);
 
-/// Moves the calling thread to where it is to probe from.
+/// Moves the calling thread into the network namespace to probe from.
 fn enter(network: Option<&Path>) -> Result<(), ProberError> {
     if let Some(file) = network {
         namespace::join(file).map_err(|error| {

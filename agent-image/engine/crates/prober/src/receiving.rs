@@ -23,12 +23,12 @@ use crate::options::Options;
 use crate::part::{self, Head, Part, Row};
 use crate::stamps;
 
-/// Frames that are read before anything else is looked at.
+/// The most frames to read from a link before anything else is looked at.
 const TURN: usize = 256;
-/// How long the receiver lets frames gather when it has read all: the kernel notes their times, and
-/// to be woken for each would cost more than to read it.
+/// How long the receiver lets frames gather once it has read all. The kernel records when each
+/// arrived, and to wake for each frame would cost more than to read it.
 const PAUSE: Duration = Duration::from_millis(1);
-/// Replies that a part has room for, a probe of it: who repeats replies can't fill the memory.
+/// The replies that a part has room for, per probe: nobody fills the memory by repeating replies.
 const REPLIES_A_PROBE: usize = 2;
 
 pub(crate) struct Receiving<'a> {
@@ -43,38 +43,38 @@ pub(crate) struct Receiving<'a> {
     /// The ways that probes leave by, and the addresses that they are sent from.
     ways: Vec<Way>,
     sources: HashSet<(Family, u128)>,
-    /// Blocks that replies may still come to, latest first.
+    /// The blocks that replies may still come to, latest first.
     blocks: Vec<Heard>,
     ended: bool,
 }
 
-/// What was heard of a block.
+/// The state of a block whose replies are awaited.
 struct Heard {
     running: Arc<Running>,
     ranges: Vec<Range>,
-    /// Slots, and when all before them were out.
+    /// Slots, and when all probes before each were out.
     marks: VecDeque<(u64, Instant)>,
-    /// The slot before which replies are too late: all there was sent a wait time ago, and soon
-    /// the time that a probe carries could be another one.
+    /// Replies to slots before this one are too late. Their probes were sent a wait time ago, and
+    /// the timestamp that they carry is about to wrap around.
     expired: u64,
 }
 
 /// A range of slots, and the replies to it so far.
 struct Range {
     start: u64,
-    /// None while it is being sent.
+    /// None while the range is being sent.
     closed: Option<Closed>,
     rows: Vec<Row>,
 }
 
-/// How a range ended.
+/// The end of a range.
 #[derive(Clone, Copy)]
 struct Closed {
-    /// The slot behind the last one.
+    /// The slot after the last one.
     end: u64,
-    /// The probes that were sent.
+    /// The number of probes sent.
     probes: u64,
-    /// When the last of them was.
+    /// When the last probe was sent.
     at: Instant,
 }
 
@@ -101,7 +101,7 @@ impl<'a> Receiving<'a> {
         }
     }
 
-    /// Receives until all that was sent had its time.
+    /// Receives until the wait for all probes has ended.
     pub fn run(mut self) -> io::Result<()> {
         loop {
             self.hear();
@@ -110,7 +110,7 @@ impl<'a> Receiving<'a> {
                 continue; // what waits in the ring came in time
             }
             if !self.close_ranges()? {
-                // Nobody writes parts any more: what failed there is told there.
+                // Nobody writes parts any more: the writer reports why.
                 self.control.stop();
                 return Ok(());
             }
@@ -123,7 +123,7 @@ impl<'a> Receiving<'a> {
         }
     }
 
-    /// Takes what the sender has told.
+    /// Handles the sender's messages.
     fn hear(&mut self) {
         loop {
             match self.events.try_recv() {
@@ -171,7 +171,7 @@ impl<'a> Receiving<'a> {
         }
     }
 
-    /// Reads some frames; the most that a link had.
+    /// Reads up to `TURN` frames from each link; returns the largest number read from one link.
     fn receive(&mut self) -> usize {
         let mut links = std::mem::take(&mut self.links);
         let mut most = 0;
@@ -179,7 +179,7 @@ impl<'a> Receiving<'a> {
             let frames = (0..TURN).map_while(|_| link.receive(|frame| self.take(&frame)));
             most = most.max(frames.count());
         }
-        // Others may have come meanwhile.
+        // More links may have been added meanwhile.
         links.append(&mut self.links);
         self.links = links;
         most
@@ -199,7 +199,7 @@ impl<'a> Receiving<'a> {
             self.control.count(counter, 1);
             return;
         }
-        // Whatever it answers was told of before it was sent.
+        // The sender announces each probe's block before it sends the probe.
         self.hear();
         let Some((block, found)) = self.find(&reply) else {
             self.control.count(Counter::Unplanned, 1);
@@ -235,7 +235,7 @@ impl<'a> Receiving<'a> {
             .then(|| self.stamp.read(&packet))?
     }
 
-    /// The block of the probe that a reply answers, and the probe, if it was sent.
+    /// Returns the probe that a reply answers, with the index of its block, if it was sent.
     fn find(&self, reply: &Reply) -> Option<(usize, Found)> {
         let probe = &reply.probe;
         let headed = Headed {
@@ -254,7 +254,7 @@ impl<'a> Receiving<'a> {
             })
     }
 
-    /// Hands over the ranges that have had their time; false if nobody takes them.
+    /// Passes on the ranges whose wait has ended; returns false if nobody takes them.
     fn close_ranges(&mut self) -> io::Result<bool> {
         let now = Instant::now();
         for heard in &mut self.blocks {
@@ -290,7 +290,7 @@ impl<'a> Receiving<'a> {
                 }
             }
         }
-        // The last range of a block is open and empty, once nothing more of it is sent.
+        // The last range of a block stays open and empty once the block is sent.
         let (ended, mut newest) = (self.ended, true);
         self.blocks.retain(|heard| {
             let goes_on = newest && !ended;
@@ -302,7 +302,7 @@ impl<'a> Receiving<'a> {
 }
 
 impl Heard {
-    /// The range that replies to a slot go to, unless they are too late.
+    /// Returns the range for the replies to a slot, or None if they are too late.
     fn range(&mut self, slot: u64) -> Option<&mut Range> {
         let mut ranges = self.ranges.iter_mut();
         ranges.find(|range| self.expired <= slot && range.holds(slot))
@@ -323,7 +323,7 @@ impl Range {
     }
 }
 
-/// Writes parts as they come; the first that can't be written ends it.
+/// Writes parts as they come, and stops at the first that can't be written.
 pub(crate) fn write_parts(
     parts: &mpsc::Receiver<Part>,
     folder: &Path,

@@ -1,4 +1,4 @@
-//! The sender: draws the probes of a plan, and sends what the limits allow in their time.
+//! The sender: draws the probes of a plan, and sends those that the limits allow, at their pace.
 
 use std::io;
 use std::sync::Arc;
@@ -18,15 +18,15 @@ use crate::event::{Event, Running};
 use crate::options::Options;
 use crate::pace::{Gaps, Pace};
 
-/// The longest sleep: how soon a stop or another rate is obeyed.
+/// The longest sleep, and so the longest delay before the sender obeys a stop or a new rate.
 const NAP: Duration = Duration::from_millis(50);
-/// Probes that are not to be sent, passed over before anything else is looked at; fewer where others
-/// wait to be sent.
+/// The most probes to pass over, because they must not be sent, before anything else is looked at.
+/// The limit is lower while a batch waits to be sent.
 const PASSED_OVER: u64 = 1 << 16;
 const PASSED_OVER_WAITING: u64 = 64;
-/// How often the receiver is told how far the sender is.
+/// How often the sender tells the receiver its position.
 const MARK_NS: u64 = 50_000_000;
-/// How soon it is noticed that a gateway has another Ethernet address.
+/// How often the gateways' Ethernet addresses are brought up to date.
 const RENEWAL_NS: u64 = 1_000_000_000;
 
 pub(crate) struct Sending<'a> {
@@ -36,7 +36,7 @@ pub(crate) struct Sending<'a> {
     events: mpsc::Sender<Event>,
     links: Vec<(String, Sender)>,
     ways: Ways,
-    /// What each of the ways is here.
+    /// The exit of each way, by the way's number.
     exits: Vec<Exit>,
     limits: Option<Arc<Limits>>,
     changes: Option<u64>,
@@ -46,14 +46,14 @@ pub(crate) struct Sending<'a> {
     renewed_ns: u64,
 }
 
-/// A way out of this machine.
+/// What the sender keeps of a way.
 struct Exit {
     link: usize,
     head: Vec<u8>,
     source: u128,
 }
 
-/// How far the range that is being sent is.
+/// The progress of the range that is being sent.
 struct Range {
     start: u64,
     began: Instant,
@@ -84,7 +84,7 @@ impl<'a> Sending<'a> {
         })
     }
 
-    /// Sends a block from a slot on, to its end or until it is told to stop.
+    /// Sends a block from slot `from` on, to its end or until the prober is stopped.
     pub fn send_block(&mut self, number: u32, block: Block, from: u64) -> io::Result<()> {
         let exits = self.find_exits(&block)?;
         let unroutable = exits.iter().filter(|exit| exit.is_none()).count() as u64;
@@ -126,7 +126,7 @@ impl<'a> Sending<'a> {
                 }
                 walk.next();
                 slot = draw.slot + 1;
-                // Before it is out, so that no reply is earlier.
+                // The position moves before the probe is out, so that no reply comes earlier.
                 running.position.store(slot, Ordering::Release);
                 if let Some(reason) = self.take(&running, &draw)? {
                     self.control.count(reason, 1);
@@ -158,7 +158,7 @@ impl<'a> Sending<'a> {
         Ok(())
     }
 
-    /// Probes that may be sent now, and when to look again.
+    /// Returns how many probes may be sent now, and when to look again.
     fn grant(&mut self, now_ns: u64) -> (usize, u64) {
         let nap_ns = now_ns + NAP.as_nanos() as u64;
         let rate = self.control.rate();
@@ -178,7 +178,7 @@ impl<'a> Sending<'a> {
         (granted, pace.next_ns())
     }
 
-    /// Takes a probe for the next batch, unless there is a reason not to.
+    /// Adds a probe to the next batch, or returns the counter of why it must not be sent.
     fn take(&mut self, running: &Running, draw: &Draw) -> io::Result<Option<Counter>> {
         let headed = running.block.head(draw);
         if let Some(limits) = self.control.changed_limits(&mut self.changes) {
@@ -212,7 +212,7 @@ impl<'a> Sending<'a> {
         Ok(None)
     }
 
-    /// Sends what was taken; how many of it the kernel took.
+    /// Sends the batch of `taken` probes, and returns how many of them the kernel took.
     fn flush(&mut self, taken: usize) -> io::Result<u64> {
         let mut refused = 0;
         for (_, sender) in &mut self.links {
@@ -229,7 +229,7 @@ impl<'a> Sending<'a> {
         Ok(sent)
     }
 
-    /// Sleeps until a time, at most for a moment.
+    /// Sleeps until a time, but no longer than `NAP`.
     fn rest(&self, wake_ns: u64) {
         let wait = Duration::from_nanos(wake_ns.saturating_sub(self.now_ns()));
         sleep(wait.min(NAP));
@@ -239,10 +239,10 @@ impl<'a> Sending<'a> {
         range.sent >= self.options.part_probes || range.began.elapsed() >= self.options.part_time
     }
 
-    /// The number of the way to each prefix of a block, by its place; none where no route leads.
+    /// Returns the number of the way to each prefix of a block, by its place; None without a route.
     ///
     /// # Errors
-    /// Those of finding, and when no route leads anywhere.
+    /// Those of finding the ways, or if no prefix has a route.
     fn find_exits(&mut self, block: &Block) -> io::Result<Vec<Option<u16>>> {
         let mut exits = Vec::with_capacity(block.prefixes() as usize);
         let mut reason = None;
@@ -267,7 +267,7 @@ impl<'a> Sending<'a> {
         }
     }
 
-    /// Makes a new way one to send by, and its link and source known to the receiver.
+    /// Opens the link of a new way if need be, and tells the receiver of the link and the way.
     fn open(&mut self, number: usize) -> io::Result<()> {
         let way = self.ways.way(number);
         let known = self.links.iter().position(|(name, _)| *name == way.link);
@@ -284,7 +284,7 @@ impl<'a> Sending<'a> {
         Ok(())
     }
 
-    /// Has the ways lead to the gateways' present Ethernet addresses, once in a while.
+    /// Brings the gateways' Ethernet addresses up to date, every `RENEWAL_NS`.
     fn renew_exits(&mut self, now_ns: u64) -> io::Result<()> {
         if now_ns < self.renewed_ns + RENEWAL_NS {
             return Ok(());
@@ -295,7 +295,7 @@ impl<'a> Sending<'a> {
             .renew(|number, way| exits[number].head.clone_from(&way.head))
     }
 
-    /// Tells the receiver; if it is gone, it has failed, and the reins say stop.
+    /// Sends the receiver a message. If the receiver is gone, it has failed, and the sender stops.
     fn tell(&self, event: Event) {
         if self.events.send(event).is_err() {
             self.control.stop();
@@ -324,7 +324,7 @@ impl Range {
     }
 }
 
-/// Microseconds since 1970.
+/// Returns the time in microseconds since 1970.
 pub(crate) fn unix_us() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
     since.map_or(0, |since| since.as_micros() as u64)

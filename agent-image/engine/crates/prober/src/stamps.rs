@@ -1,8 +1,8 @@
 //! Stamps: each prober has its own, whose key is drawn at its start and never stored.
 //!
-//! Every prober of a process hears the replies to all of them. So those that were drawn of late are
-//! remembered, to tell replies to another prober from what somebody forged. Of what quotes 28 bytes
-//! of an IPv4 probe, and so 16 bits of its tag, one forgery in a thousand is told as another's.
+//! Every prober of a process hears the replies to all of them. So the process remembers the recent
+//! stamps, to tell replies to another prober from forgeries. A reply that quotes only 28 bytes of
+//! an IPv4 probe shows 16 bits of its tag: one such forgery in a thousand passes for another's.
 
 use std::collections::VecDeque;
 use std::fs::File;
@@ -12,11 +12,11 @@ use std::sync::{PoisonError, RwLock};
 use anabranch_wire::probe::Stamp;
 use anabranch_wire::reply::Reply;
 
-/// The most: of more that run at once, replies to the oldest are told as forged.
+/// The most stamps to remember. If more probers run, replies to the oldest count as forged.
 const REMEMBERED: usize = 64;
 static RECENT: RwLock<VecDeque<Stamp>> = RwLock::new(VecDeque::new());
 
-/// A stamp with a key of its own.
+/// Makes a stamp with a key of its own.
 pub(crate) fn draw(contact: &str) -> io::Result<Stamp> {
     let stamp = Stamp::new(draw_key()?, contact);
     let mut recent = RECENT.write().unwrap_or_else(PoisonError::into_inner);
@@ -25,7 +25,7 @@ pub(crate) fn draw(contact: &str) -> io::Result<Stamp> {
     Ok(stamp)
 }
 
-/// Whether a reply answers a prober of this process.
+/// Returns whether a reply answers any prober of this process.
 pub(crate) fn any_vouches_for(reply: &Reply) -> bool {
     let recent = RECENT.read().unwrap_or_else(PoisonError::into_inner);
     recent

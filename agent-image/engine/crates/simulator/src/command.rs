@@ -1,4 +1,4 @@
-//! A command that ends with the simulator, and all that it started with it.
+//! Runs a command that ends with the simulator, as does all that the command started.
 
 use std::ffi::{CString, OsString};
 use std::io;
@@ -15,9 +15,9 @@ use nix::sys::signal::Signal;
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::{ForkResult, Pid, execvp, fork, getppid};
 
-/// Where `ip netns` looks for namespaces by name.
+/// The folder where `ip netns` looks for namespaces by name.
 const NAMES: &str = "/run/netns";
-/// What a shell says when it can't run a command.
+/// The exit code by which a shell says that it could not run a command.
 const NOT_RUN: i32 = 127;
 
 /// A namespace that the command can enter by its name.
@@ -28,18 +28,18 @@ pub struct Named<'a> {
     pub namespace: BorrowedFd<'a>,
 }
 
-/// A command that runs.
+/// A running command.
 pub struct Running(Pid);
 
 /// Starts a command in the first of the namespaces.
 ///
-/// It runs in a PID and a mount namespace of its own, in which the network namespaces have their
-/// names: the kernel removes all of it when the calling thread ends, whatever ended it.
+/// The command runs in a PID and a mount namespace of its own, where the network namespaces have
+/// their names. The kernel removes all of this when the calling thread ends, for whatever reason.
 ///
 /// # Errors
 /// Those of the kernel.
 pub fn start(command: &[OsString], namespaces: &[Named<'_>]) -> io::Result<Running> {
-    // All that needs memory is made before the process splits.
+    // Everything that needs memory is made before the process splits.
     let words: Vec<CString> = command
         .iter()
         .map(|word| CString::new(word.clone().into_vec()))
@@ -54,8 +54,8 @@ pub fn start(command: &[OsString], namespaces: &[Named<'_>]) -> io::Result<Runni
     std::fs::create_dir_all(NAMES)?;
     let parent = Pid::this();
     let flags = libc::CLONE_NEWPID | libc::CLONE_NEWNS | libc::SIGCHLD;
-    // SAFETY: without a stack of its own the child goes on with a copy of this one, as after fork;
-    // until it runs the command it makes no more than system calls.
+    // SAFETY: without a stack of its own the child continues on a copy of this one, as after fork.
+    // Until it runs the command it only makes system calls.
     let child = unsafe { libc::syscall(libc::SYS_clone, i64::from(flags), 0, 0, 0, 0) };
     match child {
         -1 => Err(io::Error::last_os_error()),
@@ -72,7 +72,7 @@ pub fn start(command: &[OsString], namespaces: &[Named<'_>]) -> io::Result<Runni
 }
 
 impl Running {
-    /// Waits for the command's end; its exit code, or 128 and the signal that ended it.
+    /// Waits until the command ends. Returns its exit code, or 128 plus the signal that ended it.
     ///
     /// # Errors
     /// Those of the kernel.
@@ -88,14 +88,14 @@ impl Running {
     }
 }
 
-/// Enters the vantage point, and makes the mounts that the command sees.
+/// Enters the vantage point's namespace, and makes the mounts that the command sees.
 fn prepare(
     parent: Pid,
     namespace: BorrowedFd<'_>,
     binds: &[(CString, CString)],
 ) -> nix::Result<()> {
     set_pdeathsig(Signal::SIGKILL)?;
-    // The parent's number is 0 here; it is 1 once init has taken over.
+    // The parent has the number 0 in this PID namespace, and 1 once init has taken over.
     if getppid() != Pid::from_raw(0) && getppid() != parent {
         exit(NOT_RUN);
     }
@@ -126,8 +126,8 @@ fn prepare(
     )
 }
 
-/// Runs the command and waits for it, as the first process of a PID namespace must, reaping what
-/// others leave behind.
+/// Runs the command and waits for it. As the first process of a PID namespace must, it also reaps
+/// the processes that others leave behind.
 fn be_init(words: &[CString]) -> nix::Result<()> {
     // SAFETY: this process has one thread.
     match unsafe { fork()? } {

@@ -1,4 +1,4 @@
-//! The gateways of a vantage point: two, of which the second is reached by IPv6 alone.
+//! The two gateways of a vantage point. The second is reachable over IPv6 alone.
 
 use anabranch_link::netlink::Mac;
 use anabranch_prefixes::Family;
@@ -9,23 +9,23 @@ use crate::neighbour::{
     is_solicitation,
 };
 
-/// The first one's address on Ethernet. No link has it, so that the kernel on the simulator's side
-/// passes over what comes: to it, the frames are for somebody else.
+/// The Ethernet address of the first gateway. No link has it: so the kernel on the simulator's side
+/// ignores these frames, as if they were for somebody else.
 const FIRST: Mac = [0x02, 0xab, 0x72, 0x61, 0x6e, 0x01];
-/// Their link-local addresses, which routes lead to.
+/// The gateways' link-local addresses, which routes lead to.
 pub const LINK_LOCAL: [u128; 2] = [0xfe80 << 112 | 1, 0xfe80 << 112 | 2];
 
-/// Gateways, and their addresses.
+/// The gateways of a vantage point, and their addresses.
 pub struct Gateways {
     v4: u128,
-    /// A global address of the first one.
+    /// A global address of the first gateway.
     v6: u128,
-    /// Whether they have other Ethernet addresses by now.
+    /// True once the gateways have other Ethernet addresses.
     have_changed: bool,
 }
 
 impl Gateways {
-    /// Gateways, of which the first has these addresses besides.
+    /// Makes the gateways. The first one also has the addresses `v4` and `v6`.
     pub const fn new(v4: u128, v6: u128) -> Self {
         Self {
             v4,
@@ -34,25 +34,25 @@ impl Gateways {
         }
     }
 
-    /// Gives them other Ethernet addresses.
+    /// Gives the gateways other Ethernet addresses.
     pub const fn change(&mut self) {
         self.have_changed = true;
     }
 
-    /// The Ethernet address of the first or the second.
+    /// Returns the Ethernet address of the first (0) or the second (1) gateway.
     pub const fn mac(&self, number: usize) -> Mac {
         let mut mac = FIRST;
         mac[5] += number as u8 + if self.have_changed { 0x10 } else { 0 };
         mac
     }
 
-    /// Whether they take a frame with this destination.
+    /// Returns whether a gateway accepts frames to this Ethernet address.
     pub fn take(&self, destination: &[u8]) -> bool {
         let is_to_many = destination[0] & 1 == 1;
         is_to_many || destination == self.mac(0) || destination == self.mac(1)
     }
 
-    /// The answer to a frame that looks for a gateway, as a frame.
+    /// Returns the frame that answers an ARP request or a solicitation, or None for other frames.
     pub fn answer(&self, frame: &[u8]) -> Option<Vec<u8>> {
         let (head, rest) = frame.split_first_chunk::<ETHERNET>()?;
         if !self.take(&head[..6]) {
@@ -78,7 +78,7 @@ impl Gateways {
         None
     }
 
-    /// The frames that tell everybody their Ethernet addresses.
+    /// Returns the frames that announce the gateways' Ethernet addresses to all.
     pub fn announce(&self) -> Vec<Vec<u8>> {
         let mut frames = vec![announce(Family::V4, self.v4, self.mac(0))];
         frames.extend(
@@ -88,7 +88,7 @@ impl Gateways {
         frames
     }
 
-    /// The IPv6 addresses, and whose they are.
+    /// Returns each IPv6 address and the number of its gateway.
     const fn addresses_v6(&self) -> [(u128, usize); 3] {
         [(LINK_LOCAL[0], 0), (LINK_LOCAL[1], 1), (self.v6, 0)]
     }

@@ -1,4 +1,4 @@
-//! The simulated Internet on real packets, in network namespaces of its own.
+//! Serves the simulated Internet with real packets, in network namespaces of its own.
 
 pub mod command;
 mod gateway;

@@ -1,4 +1,4 @@
-//! Gateways on Ethernet: who has this address, and what leads out of here (RFC 826, RFC 4861)?
+//! ARP (RFC 826) and neighbour discovery (RFC 4861) of the gateways.
 
 use anabranch_link::netlink::Mac;
 use anabranch_prefixes::Family;
@@ -15,17 +15,17 @@ const ROUTER_SOLICITATION: u8 = 133;
 const ROUTER_ADVERTISEMENT: u8 = 134;
 const NEIGHBOUR_SOLICITATION: u8 = 135;
 const NEIGHBOUR_ADVERTISEMENT: u8 = 136;
-/// From a router, in place of older knowledge; and asked for.
+/// Flags of a neighbour advertisement: from a router, overriding older entries; one is solicited.
 const UNASKED: u8 = 0xa0;
 const ASKED: u8 = 0xe0;
-/// How long a router is one, in seconds.
+/// How long hosts may use a router after its advertisement, in seconds.
 const ROUTER_LIFETIME: u16 = 1_800;
-/// All nodes of a link, and their Ethernet address.
+/// The address of all nodes on a link, and its Ethernet address.
 const ALL_NODES: u128 = 0xff02 << 112 | 1;
 const ALL_NODES_MAC: Mac = [0x33, 0x33, 0, 0, 0, 1];
 const EVERYBODY_MAC: Mac = [0xff; 6];
 
-/// Appends the ARP answer to a frame that asks for `gateway`; false if it asks something else.
+/// Appends the ARP reply to a frame that asks for `gateway`; returns false for other frames.
 pub fn answer_arp(out: &mut Vec<u8>, frame: &[u8], gateway: u128, mac: Mac) -> bool {
     let Some(request) = frame.get(ETHERNET..ETHERNET + ARP_LEN) else {
         return false;
@@ -45,7 +45,7 @@ pub fn answer_arp(out: &mut Vec<u8>, frame: &[u8], gateway: u128, mac: Mac) -> b
     true
 }
 
-/// Whether a packet looks for a neighbour, or for routers.
+/// Returns whether a packet is a neighbour or router solicitation.
 #[must_use]
 pub fn is_solicitation(packet: &Packet<'_>) -> bool {
     let kind = packet.payload().first();
@@ -55,7 +55,7 @@ pub fn is_solicitation(packet: &Packet<'_>) -> bool {
 }
 
 /// Appends the neighbour advertisement, as an IPv6 packet, that answers a solicitation for
-/// `gateway`; false if it is something else.
+/// `gateway`; returns false for other packets.
 pub fn answer_solicitation(
     out: &mut Vec<u8>,
     packet: &Packet<'_>,
@@ -75,8 +75,8 @@ pub fn answer_solicitation(
     true
 }
 
-/// Appends the router advertisement, as an IPv6 packet, that answers a router solicitation: all
-/// that is not here can be reached by `gateway`. False if it is something else.
+/// Appends the router advertisement, as an IPv6 packet, that answers a router solicitation. It
+/// makes `gateway` the default router. Returns false for other packets.
 pub fn answer_router_solicitation(
     out: &mut Vec<u8>,
     packet: &Packet<'_>,
@@ -96,7 +96,7 @@ pub fn answer_router_solicitation(
     asks
 }
 
-/// The frames that tell everybody unasked by which Ethernet address a gateway is reached now.
+/// Returns the unsolicited frame that announces the Ethernet address of a gateway to all.
 #[must_use]
 pub fn announce(family: Family, gateway: u128, mac: Mac) -> Vec<u8> {
     let mut frame = Vec::new();
@@ -123,7 +123,7 @@ pub fn announce(family: Family, gateway: u128, mac: Mac) -> Vec<u8> {
     frame
 }
 
-/// Appends the neighbour advertisement of a gateway.
+/// Appends a neighbour advertisement of a gateway, as an IPv6 packet.
 fn advertise(out: &mut Vec<u8>, gateway: u128, mac: Mac, to: u128, flags: u8) {
     let mut body = vec![NEIGHBOUR_ADVERTISEMENT, 0, 0, 0, flags, 0, 0, 0];
     body.extend(gateway.to_be_bytes());

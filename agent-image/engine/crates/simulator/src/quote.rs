@@ -1,4 +1,4 @@
-//! What ICMP errors quote of a probe, as it stands on the wire.
+//! The quotes of probes in ICMP errors, byte by byte.
 
 use anabranch_fakeroute::packet::Answer;
 use anabranch_fakeroute::quote::{Extent, Leftover, Quote, Rewritten};
@@ -7,31 +7,31 @@ use anabranch_wire::checksum::{Sum, checksum};
 use anabranch_wire::ip::{HEADER_V4, HEADER_V6, ICMP, ICMP6, Packet, UDP};
 
 const ICMP_HEADER: usize = 8;
-/// The least of an IPv4 packet that an error quotes behind its header (RFC 792).
+/// The bytes after the IPv4 header that an error must quote at least (RFC 792).
 const LEAST_QUOTED: usize = 8;
-/// What some quote behind the IP header, in bytes.
+/// The bytes after the IP header that routers with cut quotes quote.
 const CUT_QUOTED: usize = 16;
-/// What is left of lower layers in front of a quote, in bytes.
+/// The bytes of lower layers that some routers leave in front of a quote.
 const LEFTOVER: usize = 4;
-/// What a translator adds to source ports.
+/// The number that a translator adds to source ports.
 const PORT_SHIFT: u16 = 1_000;
 /// The longest error over IPv4 (RFC 1812, section 4.3.2.3), in bytes.
 const LONGEST_V4: usize = 576;
-/// The longest error over IPv6 (RFC 4443, section 2.4).
+/// The longest error over IPv6 (RFC 4443, section 2.4), in bytes.
 const LONGEST_V6: usize = 1280;
-/// A quote that extensions follow is padded to this length (RFC 4884, section 5).
+/// The length to which a quote is padded if extensions follow (RFC 4884, section 5), in bytes.
 const QUOTE_BEFORE_EXTENSIONS: usize = 128;
-/// An extension structure with one MPLS label.
+/// The length of an extension structure with one MPLS label, in bytes.
 const EXTENSION: usize = 12;
 
-/// What an ICMP error quotes of a probe.
+/// The quote of a probe in an ICMP error.
 pub(crate) struct Quoting {
     quote: Quote,
-    /// Bytes of the probe.
+    /// The number of quoted bytes.
     len: usize,
-    /// The length to which zeros fill it.
+    /// The length to which zeros pad the quote, with its leftover, in bytes.
     filled: usize,
-    /// The MPLS label that follows.
+    /// The MPLS label in an extension after the quote.
     label: Option<u32>,
 }
 
@@ -64,13 +64,13 @@ impl Quoting {
         }
     }
 
-    /// Its length with what follows it, in bytes.
+    /// The length of the quote and its extension, in bytes.
     pub const fn size(&self) -> usize {
         self.filled + if self.label.is_some() { EXTENSION } else { 0 }
     }
 
-    /// The second word of the ICMP header: where extensions follow, the quote's length in words
-    /// of the family's size (RFC 4884, section 4).
+    /// Returns the second word of the ICMP header. If an extension follows, this has the quote's
+    /// length, in units of 4 bytes for IPv4 and 8 bytes for IPv6 (RFC 4884, section 4).
     pub const fn length_field(&self, family: Family) -> [u8; 4] {
         match (self.label, family) {
             (None, _) => [0; 4],
@@ -89,7 +89,7 @@ impl Quoting {
                     Family::V6 => [0x86, 0xdd],
                 });
             }
-            // Its first bits are those of an IPv4 header.
+            // The first bits look like those of an IPv4 header.
             Some(Leftover::Label) => out.extend((0x45_123u32 << 12 | 1 << 8 | 1).to_be_bytes()),
             None => {}
         }
@@ -117,7 +117,7 @@ fn rewrite(quote: &mut [u8], packet: &Packet<'_>, rewritten: Rewritten) {
         word.copy_from_slice(&old.wrapping_add(by).to_be_bytes());
     };
     if rewritten.port && transport.len() >= LEAST_QUOTED {
-        // The checksum is right again (RFC 1624).
+        // The checksum stays right (RFC 1624).
         change(&mut transport[ports..ports + 2], PORT_SHIFT);
         let old = u32::from(u16::from_be_bytes([
             transport[checksum],
@@ -135,7 +135,7 @@ fn rewrite(quote: &mut [u8], packet: &Packet<'_>, rewritten: Rewritten) {
     }
 }
 
-/// Sets the TTL of a quoted packet, and mends an IPv4 header's checksum.
+/// Sets the TTL of a quoted packet, and updates an IPv4 header's checksum.
 fn set_ttl(quote: &mut [u8], packet: &Packet<'_>, ttl: u8) {
     match packet.family() {
         Family::V4 => {

@@ -1,4 +1,4 @@
-//! From a probe's bytes to its reply's.
+//! Reads probes from packets, and writes their replies.
 
 use anabranch_fakeroute::packet::{Answer, Asks, Probe, Reply};
 use anabranch_prefixes::Family;
@@ -7,14 +7,14 @@ use anabranch_wire::ip::{Header, ICMP, ICMP6, Packet, TCP, UDP};
 use crate::quote::Quoting;
 
 const ICMP_HEADER: usize = 8;
-/// A TCP header without options, and flags in it (RFC 9293, section 3.1).
+/// The length of a TCP header without options, and its flags (RFC 9293, section 3.1).
 const TCP_HEADER: usize = 20;
 const FINAL: u8 = 1;
 const SYNCHRONIZES: u8 = 2;
 const RESET: u8 = 4;
 const ACKNOWLEDGES: u8 = 16;
 
-/// What the network sees of a packet.
+/// Reads the fields of a packet that the network looks at.
 #[must_use]
 pub fn read_probe(packet: &Packet<'_>, vantage_point: u32) -> Probe {
     let payload = packet.payload();
@@ -53,7 +53,7 @@ fn read_asks(packet: &Packet<'_>) -> Asks {
     }
 }
 
-/// Whether a TCP segment to a closed port is whole, and no reset itself.
+/// Returns whether a closed port resets a TCP segment: it is complete, and is no reset itself.
 fn asks_for_reset(segment: &[u8]) -> bool {
     segment.len() >= TCP_HEADER
         && (TCP_HEADER..=segment.len()).contains(&(usize::from(segment[12] >> 4) * 4))
@@ -85,7 +85,7 @@ pub fn write_reply(out: &mut Vec<u8>, packet: &Packet<'_>, answer: &Answer) {
         out.extend(quote.length_field(packet.family()));
         quote.write(out, packet);
     } else {
-        // Identifier, sequence number and data go back as they came.
+        // Identifier, sequence number and data are returned unchanged.
         out.extend(&packet.payload()[4..]);
     }
     let sum = header.start_sum(payload).with(&out[body..]).finish();
@@ -103,7 +103,7 @@ fn header(packet: &Packet<'_>, answer: &Answer, protocol: u8) -> Header {
     }
 }
 
-/// Appends the reset of a TCP port where nobody listens (RFC 9293, section 3.5.2).
+/// Appends the reset from a closed TCP port (RFC 9293, section 3.5.2).
 fn write_reset(out: &mut Vec<u8>, packet: &Packet<'_>, answer: &Answer) {
     let segment = packet.payload();
     let flags = segment[13];
@@ -198,7 +198,7 @@ mod tests {
         }
     }
 
-    /// An answer that quotes otherwise.
+    /// Returns an answer whose quote is changed.
     fn quoting(change: impl FnOnce(&mut Quote)) -> Answer {
         let mut answer = answer(Reply::TimeExceeded);
         change(&mut answer.quote);
@@ -306,7 +306,7 @@ mod tests {
 
     #[test]
     fn a_closed_tcp_port_resets_what_comes() {
-        // A SYN with one octet of data, and an ACK.
+        // A SYN with one octet of data, then an ACK.
         for (flags, expected) in [
             (2, [0, 0, 0, 0, 0, 0, 1, 2]),
             (16, [0, 0, 0, 9, 0, 0, 0, 0]),

@@ -1,4 +1,4 @@
-//! One simulation from its start to its end: a command in a network of its own.
+//! A simulation from start to end: it runs a command in a simulated network.
 
 use std::ffi::OsString;
 use std::io;
@@ -16,30 +16,31 @@ use anabranch_prefixes::Family;
 use crate::command::{self, Named};
 use crate::simulator::{Counts, Simulator, VantagePoint};
 
-/// The link of a vantage point in a namespace of the simulation's own.
+/// The link of a vantage point, in a namespace that the simulation makes.
 const OWN_LINK: &str = "eth0";
-/// The link in a namespace that was there before, beside its others.
+/// The link of a vantage point, in an existing namespace that may have other links.
 const LINK: &str = "sim0";
 
-/// What to simulate.
+/// The parameters of a simulation.
 #[derive(Clone, Debug)]
 pub struct Plan {
-    /// IPv4 prefixes, /24s from 240.0.0.0 on.
+    /// The number of IPv4 prefixes: /24s from 240.0.0.0 on.
     pub prefixes_v4: u32,
-    /// IPv6 prefixes, /64s from `3fff::` on.
+    /// The number of IPv6 prefixes: /64s from `3fff::` on.
     pub prefixes_v6: u32,
-    /// Topologies beside them.
+    /// The topologies in addition to the prefixes.
     pub topologies: Topologies,
-    /// Vantage points; where there are several, the last is behind 1:1 address translation.
+    /// The number of vantage points. If there are several, the last is behind 1:1 address
+    /// translation.
     pub vantage_points: u32,
-    /// What everything is drawn from.
+    /// The seed of all random choices.
     pub seed: u64,
-    /// How the network behaves.
+    /// The behaviour of the network.
     pub behaviour: Behaviour,
 }
 
 impl Plan {
-    /// The network of this plan.
+    /// Builds the network.
     #[must_use]
     pub fn build(&self) -> Network {
         let internet =
@@ -50,13 +51,14 @@ impl Plan {
         Network::new(v4, v6, topologies, &self.behaviour, self.seed)
     }
 
-    /// Runs a command at the first vantage point until it ends; its exit code, and what went
-    /// through. All that was made for it is gone then.
+    /// Runs a command at the first vantage point until it ends. Returns its exit code and the
+    /// counts.
     ///
-    /// The vantage points are network namespaces of its own, or those of as many files.
+    /// Each vantage point is the network namespace of one of `files`, or a new one where there is
+    /// no file. Everything that the simulation made is gone when this returns.
     ///
     /// # Errors
-    /// Those of the kernel; without the right to make namespaces, `PermissionDenied`.
+    /// Those of the kernel; `PermissionDenied` if the process may not make namespaces.
     pub fn run(&self, command: &[OsString], files: &[PathBuf]) -> io::Result<(i32, Counts)> {
         let network = self.build();
         let inside = Namespace::create()?;
@@ -81,7 +83,7 @@ impl Plan {
                 namespace: vantage_point.namespace.as_fd(),
             })
             .collect();
-        // The command starts before any thread does, and ends with this one.
+        // The command starts before any other thread does, and ends with this one.
         let running = command::start(command, &namespaces)?;
         let stop = AtomicBool::new(false);
         std::thread::scope(|scope| {
@@ -96,7 +98,7 @@ impl Plan {
     }
 }
 
-/// The name of a vantage point, for `ip netns`.
+/// Returns the name of a vantage point for `ip netns`.
 #[must_use]
 pub fn name_of(number: u32) -> String {
     format!("vp{}", number + 1)

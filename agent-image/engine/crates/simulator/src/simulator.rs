@@ -1,4 +1,4 @@
-//! The simulator: ports on one side, the network on the other, a wheel of delays between them.
+//! The simulator: ports on one side, the network on the other, and a wheel of delays between them.
 
 use std::io;
 use std::net::IpAddr;
@@ -26,27 +26,28 @@ use crate::wheel::Wheel;
 
 const TYPE_V4: [u8; 2] = [0x08, 0x00];
 const TYPE_V6: [u8; 2] = [0x86, 0xdd];
-/// Private space for vantage points behind address translation: 10.18.0.0, a /24 each.
+/// The private addresses of vantage points behind address translation: a /24 each from 10.18.0.0
+/// on.
 const PRIVATE_V4: u128 = 0x0a12_0000;
-/// Frames read from a port before the next one's turn.
+/// The most frames read from a port before the next port's turn.
 const TURN: usize = 256;
-/// What a vantage point can send to, beside the addresses of topologies.
+/// The prefixes that a vantage point has routes to, in addition to the addresses of topologies.
 const ROUTES: [(&str, u8); 3] = [("240.0.0.0", 4), ("198.18.0.0", 15), ("3fff::", 20)];
 
-/// A vantage point: a namespace with one link, whose other end is a port.
+/// A vantage point: a namespace with one link. The link's other end is a port of the simulator.
 pub struct VantagePoint {
     /// Its network namespace.
     pub namespace: Namespace,
     receiver: Receiver,
     sender: Sender,
     gateways: Gateways,
-    /// The address that the network sees, where it is not the vantage point's own.
+    /// The IPv4 address that the network sees, if it is translated.
     public_v4: Option<u128>,
 }
 
 impl VantagePoint {
-    /// Makes one of a namespace, with a link of this name into the simulator's; `translated` puts
-    /// it behind 1:1 address translation.
+    /// Makes a vantage point of a namespace, with a link named `link` to the namespace `inside`.
+    /// `translated` puts it behind 1:1 address translation.
     ///
     /// # Errors
     /// Those of the kernel.
@@ -71,7 +72,7 @@ impl VantagePoint {
         let gateway_v4 = own_v4 + 1;
         let name = format!("vp{}", number + 1);
         inside.enter(|| {
-            // The simulator answers; the kernel on its side is to keep quiet.
+            // The simulator answers, so the kernel on its side must not.
             std::fs::write("/proc/sys/net/ipv6/conf/default/disable_ipv6", "1")?;
             let netlink = Netlink::open()?;
             netlink.add_veth(&name, link, namespace.as_fd())?;
@@ -84,7 +85,7 @@ impl VantagePoint {
             let index = index_of(link)?;
             let own = format!("/proc/sys/net/ipv6/conf/{link}");
             std::fs::write(format!("{own}/accept_dad"), "0")?;
-            // Routes lead to what is simulated, and nowhere else.
+            // Only static routes count: they lead to the simulated addresses, and nowhere else.
             std::fs::write(format!("{own}/accept_ra"), "0")?;
             netlink.set_up(index)?;
             netlink.add_address(index, v4.address(own_v4 + host), v4.link_len())?;
@@ -113,12 +114,12 @@ impl VantagePoint {
     }
 }
 
-/// What went through.
+/// The numbers of frames and packets so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
     /// Packets received.
     pub received: u64,
-    /// Frames that held no packet, or a broken one.
+    /// Frames without a packet, or with a broken one.
     pub malformed: u64,
     /// Replies sent, copies included.
     pub replies: u64,
@@ -132,14 +133,14 @@ pub struct Simulator {
     vantage_points: Vec<VantagePoint>,
     wheel: Wheel,
     start: Instant,
-    /// When gateways change their Ethernet addresses; 0 for never, or once it is done.
+    /// When gateways change their Ethernet addresses, in microseconds; 0 for never, or once done.
     gateway_change_us: u64,
     counts: Counts,
 }
 
 impl Simulator {
-    /// A simulator of a network at its vantage points, whose gateways have other Ethernet addresses
-    /// after so many microseconds, unless that is 0.
+    /// Makes the simulator of a network. Its gateways get other Ethernet addresses after
+    /// `gateway_change_us` microseconds, unless that is 0.
     #[must_use]
     pub fn new(
         network: Network,
@@ -162,7 +163,7 @@ impl Simulator {
         &self.vantage_points
     }
 
-    /// Answers until it is told to stop; what went through.
+    /// Answers until `stop` is true, and returns the counts.
     ///
     /// # Errors
     /// Those of the kernel.
@@ -189,7 +190,7 @@ impl Simulator {
         Ok(self.counts)
     }
 
-    /// Gives gateways other Ethernet addresses, and lets vantage points know.
+    /// Gives the gateways other Ethernet addresses, and announces these to the vantage points.
     fn change_gateways(&mut self) {
         let now_us = self.now_us();
         for (port, vantage_point) in (0..).zip(&mut self.vantage_points) {
@@ -204,7 +205,7 @@ impl Simulator {
         self.start.elapsed().as_micros() as u64
     }
 
-    /// Reads some frames of a port; whether there were any.
+    /// Reads up to `TURN` frames from a port; returns whether there were any.
     fn receive(&mut self, number: usize) -> bool {
         let now_us = self.now_us();
         let Self {
@@ -237,7 +238,7 @@ impl Simulator {
         true
     }
 
-    /// Sends the replies whose time has come.
+    /// Sends the replies that are due.
     fn send(&mut self) -> io::Result<()> {
         let now_us = self.now_us();
         let Self {
@@ -289,8 +290,8 @@ impl Simulator {
     }
 }
 
-/// Has the calling thread run before what it simulates for, which would else be measured with less
-/// of a network than there is.
+/// Gives the calling thread priority over the programs that use the network. Otherwise they would
+/// measure a slower network.
 fn go_first() -> io::Result<()> {
     const NICENESS: i32 = -15;
     // SAFETY: a plain system call; 0 is the calling thread.
@@ -300,7 +301,7 @@ fn go_first() -> io::Result<()> {
     }
 }
 
-/// What the frames of a port are answered by.
+/// The parts of a port that answer its frames.
 struct Link<'a> {
     number: u32,
     gateways: &'a Gateways,

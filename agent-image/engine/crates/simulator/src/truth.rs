@@ -1,4 +1,4 @@
-//! The truth about a simulated Internet, in Parquet files.
+//! Writes the ground truth of a simulated Internet to Parquet files.
 
 use std::collections::BTreeSet;
 use std::fs::{File, create_dir_all};
@@ -16,11 +16,12 @@ use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::properties::WriterProperties;
 
-/// Rows that are held in memory at once.
+/// The number of rows to hold in memory.
 const BATCH: usize = 1 << 16;
 
-/// Writes `interfaces.parquet`, `links.parquet` and `diamonds.parquet` to a folder, of both
-/// families, with addresses as text: what there is before a route change, and after it.
+/// Writes `interfaces.parquet`, `links.parquet` and `diamonds.parquet` to a folder.
+///
+/// The files cover both families, before and after a route change; addresses are text.
 ///
 /// # Errors
 /// Those of writing.
@@ -105,7 +106,7 @@ fn text(internet: &Internet, address: u128) -> String {
 
 /// A row of a table.
 trait Row: Ord + Sized {
-    /// The columns of rows, with their names.
+    /// Returns the columns of rows, with their names.
     fn columns(rows: &[Self]) -> Vec<(&'static str, ArrayRef)>;
 }
 
@@ -145,7 +146,7 @@ impl Row for (String, String, (u32, u32)) {
     }
 }
 
-/// A Parquet file that takes rows.
+/// A Parquet file that is written row by row.
 struct Table<R> {
     rows: Vec<R>,
     writer: ArrowWriter<File>,
@@ -172,7 +173,7 @@ impl<R: Row> Table<R> {
         Ok(())
     }
 
-    /// Takes rows, each of them once.
+    /// Adds rows, each once.
     fn extend(&mut self, rows: impl Iterator<Item = R>) -> io::Result<()> {
         rows.collect::<BTreeSet<R>>()
             .into_iter()

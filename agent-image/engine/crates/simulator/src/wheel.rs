@@ -1,28 +1,28 @@
-//! Frames that wait for their time.
+//! A wheel of frames that wait until they are due.
 
 use std::mem;
 
-/// How long a slot of the wheel is, in microseconds.
+/// The length of a slot of the wheel, in microseconds.
 pub const SLOT_US: u64 = 32;
-/// The wheel turns once in 4.2 s; what would wait longer leaves then.
+/// The number of slots. The wheel turns once in 4.2 s; a frame with a longer delay leaves then.
 const SLOTS: u64 = 1 << 17;
 
-/// Frames by the time at which they leave. A slot's frames lie one behind another in one buffer,
-/// so that a million waiting frames are no million allocations.
+/// Frames by the time at which they leave. Each slot keeps its frames in one buffer, so that a
+/// million waiting frames do not take a million allocations.
 pub struct Wheel {
     slots: Vec<Vec<u8>>,
-    /// Buffers of slots that have left: the next to be used are those that are near the processor.
+    /// The buffers of past slots. The most recent is used first: it is likely still in the cache.
     spare: Vec<Vec<u8>>,
     /// The first slot that has not left.
     next: u64,
     waiting: u64,
 }
 
-/// What stands before each frame in a slot: its port and length.
+/// The bytes in front of each frame in a slot: its port and its length.
 const HEAD: usize = 4;
 
 impl Wheel {
-    /// A wheel that starts at a time.
+    /// Makes a wheel that starts at `now_us`.
     #[must_use]
     pub fn new(now_us: u64) -> Self {
         Self {
@@ -33,16 +33,16 @@ impl Wheel {
         }
     }
 
-    /// How many frames wait.
+    /// The number of waiting frames.
     #[must_use]
     pub const fn waiting(&self) -> u64 {
         self.waiting
     }
 
-    /// Adds a frame for a port; `write` appends it.
+    /// Adds a frame that leaves by a port at a time. `write` appends its bytes.
     ///
     /// # Panics
-    /// When the frame is longer than 65,535 bytes.
+    /// If the frame is longer than 65,535 bytes.
     pub fn add(&mut self, at_us: u64, port: u16, write: impl FnOnce(&mut Vec<u8>)) {
         let slot = (at_us / SLOT_US).clamp(self.next, self.next + SLOTS - 1);
         let buffer = &mut self.slots[(slot % SLOTS) as usize];
@@ -58,7 +58,7 @@ impl Wheel {
         self.waiting += 1;
     }
 
-    /// Hands over all frames whose time has come, with their ports.
+    /// Passes all frames that are due to `send`, with their ports.
     pub fn leave(&mut self, now_us: u64, mut send: impl FnMut(u16, &[u8])) {
         while self.next <= now_us / SLOT_US {
             let mut slot = mem::take(&mut self.slots[(self.next % SLOTS) as usize]);
