@@ -35,44 +35,46 @@ class AgentSpec(Model):
     )
 
     node_name: DnsSubdomain
-    """The Kubernetes node that it runs on."""
+    """The Kubernetes node that the agent runs on."""
     max_probing_rate: Rate = 1000
-    """Probes a second that it sends at most, all measurements together."""
+    """The highest rate of the agent over all measurements, in probes a second."""
     min_ttl: Ttl = 1
-    """No probe has a TTL below; raise it to spare the site's own routers."""
+    """The lowest TTL that the agent may probe. Raise it to spare the site's own
+    routers."""
     max_ttl: Ttl = 255
-    """No probe has a TTL above."""
+    """The highest TTL that the agent may probe."""
     interface: Annotated[
         str | None, Field(max_length=15, pattern="^[!-.0-~]*[!-\\-0-~][!-.0-~]*$")
     ] = None
-    """The interface to send from; by default the one that has the route."""
+    """The interface that sends probes; by default the one that has the route."""
     source_address_v4: AddressV4 | None = None
-    """The IPv4 source address; by default the interface's."""
+    """The IPv4 source address of probes; by default the interface's."""
     source_address_v6: AddressV6 | None = None
-    """The IPv6 source address; by default the interface's."""
+    """The IPv6 source address of probes; by default the interface's."""
     wait_seconds: WaitSeconds = 5
-    """How long it waits for replies behind the last probe of a round."""
+    """How long the agent waits for replies after the last probe of a round, in
+    seconds."""
     exclusions: PrefixList = ()
     """Networks that this agent never probes, besides those of the policy."""
     allow_reserved: bool = False
-    """Whether it may probe space that is not globally reachable, if the policy lets
-    it."""
+    """Whether the agent may probe space that is not globally reachable. The policy must
+    allow it too."""
     # Replaced as a whole, as the policy's allow list is: [] must stay [].
     allowed_namespaces: Annotated[
         tuple[DnsLabel, ...] | None, Field(max_length=1000)
     ] = None
-    """The namespaces whose measurements it serves; by default all."""
+    """The namespaces whose measurements the agent serves; by default all."""
 
 
 class AgentStatus(Status):
-    """How the agent fares."""
+    """The state of an agent."""
 
     pod_name: str | None = None
-    """The pod that runs it."""
+    """The pod that runs the agent."""
     version: str | None = None
-    """The version of its program."""
+    """The version of the agent's program."""
     active_rounds: Count | None = None
-    """Rounds that it probes now."""
+    """The number of rounds that the agent is probing now."""
 
 
 class Agent(Resource):
@@ -99,6 +101,6 @@ class Agent(Resource):
     )
 
     spec: AgentSpec
-    """Where it runs and what it may do."""
+    """Where the agent runs and what it may do."""
     status: AgentStatus = AgentStatus()
-    """How it fares; written by the operator."""
+    """The state of the agent; written by the operator."""

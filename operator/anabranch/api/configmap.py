@@ -30,7 +30,7 @@ class ConfigMap(Model):
     binary_data: dict[str, Annotated[str, AfterValidator(_read_base64)]] = {}
     """Bytes by key, in base 64."""
     immutable: bool = False
-    """Whether it may change."""
+    """Whether the content is fixed."""
 
     @property
     def key(self) -> tuple[str, str]:
@@ -38,7 +38,7 @@ class ConfigMap(Model):
         return self.metadata.namespace, self.metadata.name
 
     def content(self, key: str) -> bytes | None:
-        """What stands under a key, if there is one."""
+        """Return the content of a key, or None if there is no such key."""
         if key in self.data:
             return self.data[key].encode()
         encoded = self.binary_data.get(key)

@@ -1,4 +1,4 @@
-"""YAML as Kubernetes reads it, within bounds, and where things are in it."""
+"""Read YAML as Kubernetes does, within bounds, and find the line of a field."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 Path = tuple[str | int, ...]
-"""Where a value is in a document: names of fields and numbers of items."""
+"""The path to a value in a document: names of fields and indices of items."""
 
 MAX_DEPTH = 64
-"""Nested lists and mappings."""
+"""How deep lists and mappings may be nested."""
 MAX_VALUES = 1_000_000
-"""Values in a document, each alias counted with all that it stands for."""
+"""The most values in a document. An alias counts as all the values it stands for."""
 
 
 class DocumentError(Exception):
-    """Text that is no document, or one that nobody can mean."""
+    """A text that is not a YAML document, or that exceeds the bounds."""
 
     def __init__(self, line: int, message: str) -> None:
         self.line = line
@@ -29,10 +29,11 @@ class DocumentError(Exception):
 
 
 def read_documents(content: bytes) -> Iterator[yaml.Node]:
-    """The documents of a YAML text, checked for what would exhaust a reader.
+    """Yield the documents of a YAML text, and refuse those that would exhaust a reader.
 
     Raises:
-        DocumentError: When the text is no YAML, or nested too deep.
+        DocumentError: If the text is not YAML, is nested too deep, or has too many
+            values.
     """
     try:
         _check_depth(content)
@@ -49,10 +50,12 @@ def read_documents(content: bytes) -> Iterator[yaml.Node]:
 
 
 def read_value(node: yaml.Node) -> Any:
-    """The value of a document, as JSON has it: without null fields, as the API server.
+    """Return the value of a document as JSON has it.
+
+    As in the API server, fields that are null are left out.
 
     Raises:
-        DocumentError: When a value is not what its tag says.
+        DocumentError: If a value does not match its tag.
     """
     try:
         return _drop_nulls(_Constructor().construct_document(node))
@@ -67,7 +70,7 @@ def read_value(node: yaml.Node) -> Any:
 
 
 def find_line(node: yaml.Node, path: Path) -> int:
-    """The line of a field, or of the nearest that is there around it."""
+    """Return the line of a field, or of the closest parent that is in the document."""
     line: int = node.start_mark.line + 1
     for part in path:
         if isinstance(node, yaml.MappingNode):
@@ -87,7 +90,7 @@ def find_line(node: yaml.Node, path: Path) -> int:
 def find_repeated_fields(
     node: yaml.Node, path: Path = ()
 ) -> Iterator[tuple[Path, int]]:
-    """Each field that stands twice in its mapping, with its line."""
+    """Yield the path and line of each field that repeats a name in its mapping."""
     if isinstance(node, yaml.SequenceNode):
         for index, item in enumerate(node.value):
             yield from find_repeated_fields(item, (*path, index))
@@ -102,7 +105,7 @@ def find_repeated_fields(
 
 
 def _check_depth(content: bytes) -> None:
-    """Refuses what the composer, which recurses, would not survive."""
+    """Refuse a nesting that would exhaust the stack of the composer, which recurses."""
     depth = 0
     # Broken text is the composer's to report, behind the documents before it.
     with contextlib.suppress(yaml.MarkedYAMLError):
@@ -116,7 +119,10 @@ def _check_depth(content: bytes) -> None:
 
 
 def _count_values(node: yaml.Node, counted: dict[int, int]) -> int:
-    """How many values a node stands for; each is counted once, however often named."""
+    """Return how many values a node stands for, with its aliases written out.
+
+    ``counted`` keeps the counts of nodes by their id, so that each is visited once.
+    """
     if id(node) in counted:
         if not (count := counted[id(node)]):
             message = "an anchor holds an alias of itself; write it out"
@@ -136,7 +142,7 @@ def _count_values(node: yaml.Node, counted: dict[int, int]) -> int:
 
 
 def _drop_nulls(value: Any) -> Any:
-    """Fields without a value are absent, and whole floats are integers."""
+    """Leave out fields that are null, and turn whole floats into integers."""
     match value:
         case dict():
             kept = {k: v for k, v in value.items() if v is not None or k in _NO_NULL}
@@ -150,30 +156,30 @@ def _drop_nulls(value: Any) -> Any:
 
 
 _NO_NULL = {"allow"}
-"""Fields of which a forgotten value would open what it is there to close."""
+"""Fields that may not be dropped when null: an absent `allow` would allow all."""
 
 
 class _Loader(yaml.CSafeLoader):
-    """Resolves plain scalars as Kubernetes' YAML does: no times, no base 60."""
+    """A loader that resolves plain scalars as Kubernetes does: no times, no base 60."""
 
 
 class _Constructor(yaml.constructor.SafeConstructor):
-    """Makes values of them."""
+    """A constructor of the values of scalars, as Kubernetes reads them."""
 
     def construct_yaml_int(self, node: yaml.ScalarNode) -> int:
-        """Decimal, ``0x``, ``0o``, ``0b``, or octal by a leading zero."""
+        """Read a decimal, ``0x``, ``0o`` or ``0b`` number, or octal with leading 0."""
         text = str(self.construct_scalar(node)).replace("_", "").lower()
         digits = text.lstrip("+-")
         base = 8 if digits != "0" and re.fullmatch("0[0-7]+", digits) else 0
         return int(text, base)
 
     def construct_yaml_float(self, node: yaml.ScalarNode) -> float:
-        """Decimal with a point or an exponent, ``.inf`` or ``.nan``."""
+        """Read a decimal with a point or an exponent, ``.inf`` or ``.nan``."""
         text = str(self.construct_scalar(node)).replace("_", "").lower()
         return float(re.sub(r"\.(?=inf|nan)", "", text))
 
     def construct_yaml_bool(self, node: yaml.ScalarNode) -> bool:
-        """As YAML 1.1 has it: yes and on are true."""
+        """Read a boolean of YAML 1.1, where yes and on are true."""
         text = str(self.construct_scalar(node)).lower()
         if text not in {"y", "yes", "true", "on", "n", "no", "false", "off"}:
             raise ValueError(f"{text} is no boolean")

@@ -1,4 +1,4 @@
-"""Lists that Kubernetes merges: sets, and maps by a key of their items."""
+"""Lists that Kubernetes merges item by item: as sets, or as maps by a key."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Distinct:
-    """Annotates a tuple whose items differ, so that several owners can add to it."""
+    """Annotate a tuple with distinct items, to which several owners can add."""
 
     by: str | None = None
-    """The attribute that tells the items apart; by default they do so themselves."""
+    """The attribute that must differ between items; by default the whole item."""
 
     def __get_pydantic_core_schema__(
         self, source: Any, handler: GetCoreSchemaHandler
     ) -> core_schema.CoreSchema:
-        """Checks the items once each of them is valid."""
+        """Check that the items are distinct, after each has been validated."""
         return core_schema.no_info_after_validator_function(
             self._check, handler(source)
         )
@@ -30,7 +30,7 @@ class Distinct:
     def __get_pydantic_json_schema__(
         self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
     ) -> JsonSchemaValue:
-        """Names the list's type, as Kubernetes does."""
+        """Add Kubernetes' list type to the schema."""
         merged = (
             {"x-kubernetes-list-type": "set"}
             if self.by is None

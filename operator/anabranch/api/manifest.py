@@ -1,4 +1,4 @@
-"""From the text of manifests to checked objects; every problem in one report."""
+"""Read manifests into checked objects, and report all problems at once."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _READ = {kind.__name__: kind for kind in _KINDS}
 
 @dataclass(frozen=True)
 class Source:
-    """A text with manifests, and the name that reports give it."""
+    """A text with manifests, and its name in reports."""
 
     name: str
     content: bytes
@@ -58,7 +58,7 @@ class Place:
     """The object there, as kind and name."""
 
     def __str__(self) -> str:
-        """For people and for editors that jump to a line."""
+        """Return the place as people read it and as editors jump to it."""
         if not self.document:
             return self.source
         subject = f", {self.subject}" if self.subject else ""
@@ -67,20 +67,20 @@ class Place:
 
 @dataclass(frozen=True)
 class Problem:
-    """What is wrong somewhere, and what to do."""
+    """A problem in a manifest, with its place and its remedy."""
 
     place: Place
     path: Path
     message: str
 
     def __str__(self) -> str:
-        """One line: place, field and remedy."""
+        """Return one line with the place, the field and the remedy."""
         field = f": {show_path(self.path)}" if self.path else ""
         return f"{self.place}{field}: {self.message}"
 
 
 class ManifestError(Exception):
-    """Manifests that can't be used, with all their problems."""
+    """Manifests can't be used; the error has all their problems."""
 
     def __init__(self, problems: Iterable[Problem]) -> None:
         self.problems = tuple(problems)
@@ -89,38 +89,41 @@ class ManifestError(Exception):
 
 @dataclass(frozen=True)
 class Document(Generic[T_co]):
-    """One object and where it was read."""
+    """One object and its place in a manifest."""
 
     place: Place
     node: yaml.Node
     object: T_co
 
     def problem(self, path: Path, message: str) -> Problem:
-        """A problem with a field of the object."""
+        """Return a problem with a field of the object."""
         place = replace(self.place, line=find_line(self.node, path))
         return Problem(place, path, message)
 
 
 @dataclass(frozen=True)
 class Manifests:
-    """The objects of all sources, in their order; of use when nothing is broken."""
+    """The objects of all sources, in order.
+
+    They are complete only if ``broken`` is empty.
+    """
 
     documents: tuple[Document[Object], ...]
     broken: tuple[Problem, ...] = ()
-    """What is wrong with the documents that are no objects, or objects twice."""
+    """Problems of documents that are invalid, or that repeat an object."""
 
     def of_kind(self, kind: type[T_co]) -> list[Document[T_co]]:
-        """The documents that hold objects of a kind."""
+        """Return the documents that hold objects of a kind."""
         found = [each for each in self.documents if isinstance(each.object, kind)]
         return cast("list[Document[T_co]]", found)
 
     def find(self, kind: type[ObjectT], key: Key) -> Document[ObjectT] | None:
-        """The document that holds the object of this kind and name."""
+        """Return the document that holds an object of this kind and key, or None."""
         found = (each for each in self.of_kind(kind) if each.object.key == key)
         return next(found, None)
 
     def may_hold(self, kind: type[Object], name: str = "") -> bool:
-        """Whether a broken document may be about an object of this kind and name."""
+        """Return whether a broken document may hold an object of this kind and name."""
         wanted = f"{kind.__name__} {name}".rstrip()
         return any(
             (problem.place.subject if name else problem.place.subject.split(" ")[0])
@@ -130,7 +133,7 @@ class Manifests:
 
 
 def read_manifests(sources: Iterable[Source]) -> Manifests:
-    """The objects of all sources, each valid by itself and no two of one name."""
+    """Read the objects of all sources, and check each of them and that names differ."""
     documents: list[Document[Object]] = []
     broken: list[Problem] = []
     for source in sources:
@@ -198,7 +201,7 @@ def _name_subject(value: dict[str, Any]) -> str:
 
 
 def _refuse_kind(value: dict[str, Any]) -> tuple[Path, str] | None:
-    """Why a document's kind is not read, if so."""
+    """Return why the kind of a document can't be read, or None if it can."""
     kind, version = value.get("kind"), value.get("apiVersion")
     if not isinstance(kind, str) or kind not in _READ:
         shown = show_value(kind)

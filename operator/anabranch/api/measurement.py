@@ -29,7 +29,7 @@ from anabranch.api.tool import DiamondMiner, ParameterOverrides, Ping, Tool, Yar
 
 TOOLS = ("diamondMiner", "yarrp", "ping")
 MAX_NAME = 48
-"""Leaves room for the round and agent that child names end with."""
+"""The longest name in characters: names of Rounds and Jobs append round and agent."""
 
 
 class LabelRequirement(Model):
@@ -47,12 +47,12 @@ class LabelRequirement(Model):
     key: LabelName
     """The label's name."""
     operator: Literal["In", "NotIn", "Exists", "DoesNotExist"]
-    """How it is compared."""
+    """How the label's value is compared with `values`."""
     values: Annotated[tuple[LabelValue, ...], Field(max_length=64)] = ()
-    """With what."""
+    """The values to compare with, for In and NotIn."""
 
     def matches(self, labels: dict[str, str]) -> bool:
-        """Whether labels meet it; NotIn is met by labels that lack the key."""
+        """Return whether labels meet the condition; NotIn holds without the key."""
         value = labels.get(self.key)
         match self.operator:
             case "In":
@@ -66,17 +66,17 @@ class LabelRequirement(Model):
 
 
 class LabelSelector(Model):
-    """Conditions on labels, all of which must hold; none selects everything."""
+    """Conditions on labels, all of which must hold. Without any, all agents match."""
 
     match_labels: Annotated[dict[str, LabelValue], Field(max_length=64)] = {}
-    """Labels with their values."""
+    """Labels and the values that they must have."""
     match_expressions: Annotated[
         tuple[LabelRequirement, ...], Field(max_length=64)
     ] = ()
-    """Conditions on labels."""
+    """Further conditions on labels."""
 
     def matches(self, labels: dict[str, str]) -> bool:
-        """Whether labels meet all conditions."""
+        """Return whether labels meet all conditions."""
         return self.match_labels.items() <= labels.items() and all(
             need.matches(labels) for need in self.match_expressions
         )
@@ -88,16 +88,17 @@ class MeasurementAgent(Model):
     name: AgentName
     """The agent's name; with a selector, a name for the group."""
     selector: LabelSelector | None = None
-    """The agents of the group, by label."""
+    """The labels that select the agents of the group."""
     target_list: DnsSubdomain
-    """The TargetList, in the measurement's namespace."""
+    """The TargetList to probe, in the measurement's namespace."""
     probing_rate: Rate | None = None
-    """Probes a second that each agent sends at most; by default its maxProbingRate."""
+    """The highest rate of each agent, in probes a second; by default its
+    maxProbingRate."""
     parameters: ParameterOverrides | None = None
-    """Parameters to take instead of the tool's."""
+    """Parameters that replace those of the tool."""
 
     def chooses(self, name: str, labels: dict[str, str]) -> bool:
-        """Whether it names an agent, or selects it by its labels."""
+        """Return whether the entry names an agent, or selects it by its labels."""
         if self.selector is None:
             return self.name == name
         return self.selector.matches(labels)
@@ -117,7 +118,7 @@ def _reverses_a_whole_byte(spec: MeasurementSpec) -> bool:
 
 
 def _reverse_byte_rule() -> Rule:
-    """Reversing a byte needs a whole one, as diamond-miner's mapper for /24s does."""
+    """Return the rule that ReverseByteFlowMapper takes /24s: it reverses a byte."""
     reverses = f"flowMapper == '{_REVERSE_BYTE}'"
     by_agent = (
         "self.agents.exists(a, has(a.parameters) && has(a.parameters.flowMapper) && "
@@ -142,8 +143,8 @@ def _reverse_byte_rule() -> Rule:
 class MeasurementSpec(Model):
     """What to measure, from where, and how long.
 
-    Once a run has started, suspend, the deadlines and ttlSecondsAfterFinished may
-    change and rates may be lowered; all else changes only together with runId.
+    While a run is on, only suspend, the deadlines and ttlSecondsAfterFinished may
+    change, and rates may be lowered. To change anything else, set a new runId.
     """
 
     rules = (
@@ -158,45 +159,48 @@ class MeasurementSpec(Model):
     )
 
     diamond_miner: DiamondMiner | None = None
-    """Multipath discovery."""
+    """Multipath discovery with Diamond-Miner."""
     yarrp: Yarrp | None = None
-    """Single-path discovery."""
+    """Single-path discovery with Yarrp."""
     ping: Ping | None = None
-    """Echo requests."""
+    """Echo requests to each address."""
     agents: Annotated[
         tuple[MeasurementAgent, ...],
         Field(min_length=1, max_length=64),
         Distinct(by="name"),
     ]
-    """Who measures, and what."""
+    """The agents that probe, and the targets of each."""
     max_rounds: Annotated[int, Field(ge=1, le=255)] = 10
-    """Rounds after which a run ends even where load balancers are not mapped yet."""
+    """The most rounds of a run. It ends after them even if load balancers are not fully
+    mapped."""
     failure_probability: Annotated[float, Field(gt=0, lt=1)] = 0.05
-    """How probable it may be that a link to a destination is missed.
+    """The highest accepted probability that a link to a destination is missed.
 
-    Diamond-Miner's rule keeps this where all load balancers of a hop have as many next
-    hops. Where one has far more than the others, it misses links more often.
+    Diamond-Miner's stopping rule keeps this if all load balancers at a hop have the
+    same number of next hops. If one has far more than the others, the rule misses
+    links more often.
     """
     suspend: bool = False
-    """Pauses the measurement as long as it is true."""
+    """Pauses the measurement while true."""
     dry_run: bool = False
-    """Finds agents and targets and counts the probes, and sends none."""
+    """Finds agents and targets and counts the probes, but sends none."""
     start_at: Timestamp | None = None
-    """When all agents begin; by default each as soon as it can."""
+    """When all agents start; by default each starts as soon as it can."""
     start_deadline_seconds: Seconds | None = None
-    """Fails the run if it could not start for so long."""
+    """Fails the run if it can't start within this time."""
     active_deadline_seconds: Seconds | None = None
-    """Fails the run if it takes longer; what it found is delivered."""
+    """Fails the run if it takes longer. The results up to then are still delivered."""
     min_agents: Annotated[int, Field(ge=1, le=10_000)] = 1
-    """Agents that must be ready before the run starts."""
+    """The number of agents that must be ready before the run starts."""
     ttl_seconds_after_finished: Annotated[int | None, Field(ge=0, le=31_536_000)] = None
-    """When to remove the finished run's Rounds and Jobs; the Measurement stays."""
+    """How long to keep the Rounds and Jobs of a finished run, in seconds. The
+    Measurement itself stays."""
     run_id: RunId = "1"
-    """Names the run; another one runs the measurement again."""
+    """The name of the run. A new name runs the measurement again."""
 
     @property
     def tools(self) -> tuple[DiamondMiner | None, Yarrp | None, Ping | None]:
-        """All tools, of which one is given."""
+        """All tools; exactly one is not None."""
         return self.diamond_miner, self.yarrp, self.ping
 
     @property
@@ -317,10 +321,10 @@ class Measurement(Resource):
     spec: MeasurementSpec
     """What to measure, from where, and how long."""
     status: MeasurementStatus = MeasurementStatus()
-    """How the run goes; written by the operator."""
+    """The progress of the run; written by the operator."""
 
     @property
     def is_finished(self) -> bool:
-        """Whether the run that the spec names is over."""
+        """Whether the run that the spec names has ended."""
         is_same = self.status.run_id == self.spec.run_id
         return is_same and self.status.completion_time is not None

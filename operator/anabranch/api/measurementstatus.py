@@ -1,4 +1,4 @@
-"""The status of a `Measurement`: how its run goes, and how much of it there is."""
+"""The status of a `Measurement`: the progress and the totals of its run."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from anabranch.api.resource import Status
 from anabranch.api.text import AgentName, Count, Digest, DnsSubdomain, RunId, Timestamp
 
 Reason = Annotated[str, Field(max_length=64, pattern="^[A-Z][A-Za-z]*$")]
-"""A reason in a word, as those of conditions are."""
+"""A reason as one word, as in conditions."""
 
 
 class MeasurementTotals(Model):
@@ -23,64 +23,64 @@ class MeasurementTotals(Model):
     replies: Count = 0
     """Valid replies received."""
     nodes: Count | None = None
-    """Distinct interfaces discovered, once the run is over."""
+    """Distinct interfaces discovered; set when the run has ended."""
     links: Count | None = None
-    """Distinct links discovered, once the run is over."""
+    """Distinct links discovered; set when the run has ended."""
 
 
 class LeftOut(Model):
     """Targets that are left out for one reason."""
 
     reason: Reason
-    """Why."""
+    """Why the targets are left out."""
     count: Count
-    """How many, over all agents."""
+    """The number of targets, over all agents."""
 
 
 class TargetTotals(Model):
-    """Targets of all agents of the run; one that two agents have counts twice."""
+    """Targets of all agents of the run. A target of two agents counts twice."""
 
     probed: Count
-    """Those that are probed, at least in part."""
+    """Targets that are probed, at least in part."""
     left_out: Count
-    """Those that are not probed at all."""
+    """Targets that are not probed at all."""
     reasons: Annotated[
         tuple[LeftOut, ...], Field(max_length=16), Distinct(by="reason")
     ] = ()
-    """Why they are left out."""
+    """The number of targets left out, by reason."""
     message: Annotated[str | None, Field(max_length=1024)] = None
-    """The same in a sentence."""
+    """How many targets are left out and why, in a sentence."""
 
 
 class Shortfall(Model):
-    """What the run is short of beside targets, for one reason."""
+    """Something other than left-out targets that makes the run incomplete."""
 
     reason: Reason
-    """Why."""
+    """Why the run is incomplete."""
     count: Count
-    """How much, over all agents."""
+    """How many probes, packets, targets or agents are concerned, over all agents."""
     message: Annotated[str, Field(max_length=256)]
-    """Of what, in a sentence."""
+    """What is missing, in a sentence."""
 
 
 class AgentCounts(Model):
     """Agents of the run by state."""
 
     total: Count = 0
-    """All."""
+    """All agents of the run."""
     running: Count = 0
-    """With rounds to come."""
+    """Agents with rounds to do."""
     finished: Count = 0
-    """With all rounds done."""
+    """Agents that have done all rounds."""
     failed: Count = 0
-    """Given up."""
+    """Agents that have failed and will not go on."""
 
 
 class UnhealthyAgent(Model):
-    """An agent that does not do its part."""
+    """An agent that fails to probe as it should."""
 
     name: AgentName
-    """Its name."""
+    """The agent's name."""
     reason: Annotated[str, Field(max_length=1024)]
     """What is wrong."""
 
@@ -89,48 +89,49 @@ class PinnedList(Model):
     """A target list as it was when the run started."""
 
     name: DnsSubdomain
-    """The TargetList."""
+    """The name of the TargetList."""
     digest: Digest
-    """Its content."""
+    """The SHA-256 of its content."""
 
 
 class Results(Model):
-    """Where the results are, in the object store."""
+    """One table of results in the object store."""
 
     name: Annotated[str, Field(max_length=63)]
-    """What is there, such as links."""
+    """The name of the table, such as links."""
     uri: Annotated[str, Field(max_length=1024)]
-    """Where."""
+    """The URI of the table."""
 
 
 class MeasurementStatus(Status):
-    """How the run goes."""
+    """The progress of the run."""
 
     run_id: RunId | None = None
-    """The run that the status speaks of."""
+    """The run that the status describes."""
     waiting_since: Timestamp | None = None
-    """Since when something is in the way of a start."""
+    """Since when something has kept the run from starting."""
     start_time: Timestamp | None = None
-    """When it started; from then on its spec is fixed."""
+    """When the run started. From then on most of the spec is fixed."""
     completion_time: Timestamp | None = None
-    """When it ended, well or not."""
+    """When the run ended, whether it succeeded or failed."""
     round: Count | None = None
-    """The highest round that an agent is in."""
+    """The highest round that any agent has reached."""
     target_lists: Annotated[tuple[PinnedList, ...], Field(max_length=64)] = ()
-    """The target lists, by content."""
+    """The target lists of the run, with the content that they had at its start."""
     totals: MeasurementTotals | None = None
-    """Sums so far."""
+    """Sums over all agents and rounds so far."""
     targets: TargetTotals | None = None
-    """Targets that are probed and left out, once all agents have split their lists."""
+    """How many targets are probed and left out; set when all agents' lists have been
+    split."""
     shortfalls: Annotated[
         tuple[Shortfall, ...], Field(max_length=32), Distinct(by="reason")
     ] = ()
-    """What else keeps the run from seeing all that was asked for, by the reason."""
+    """What else makes the run incomplete, by reason."""
     agents: AgentCounts | None = None
-    """Agents by state."""
+    """The number of agents by state."""
     agents_summary: Annotated[str | None, Field(max_length=32)] = None
-    """Agents that run or have finished, of all: 3/3."""
+    """Agents that are running or have finished, of all agents, such as 3/3."""
     unhealthy_agents: Annotated[tuple[UnhealthyAgent, ...], Field(max_length=20)] = ()
-    """Agents that do not do their part; the first twenty."""
+    """The first twenty agents that fail to probe as they should."""
     results: Annotated[tuple[Results, ...], Field(max_length=16)] = ()
-    """Where the results are."""
+    """The tables of results."""

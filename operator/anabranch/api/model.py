@@ -1,4 +1,4 @@
-"""What every kind is made of: frozen models whose rules the cluster keeps too."""
+"""The base of all kinds: frozen models with rules that the API server checks too."""
 
 from __future__ import annotations
 
@@ -22,34 +22,34 @@ if TYPE_CHECKING:
 class Rule:
     """A condition on one model's fields together.
 
-    It is written twice, for Python and for the API server (CEL); one table of cases
-    tests both.
+    It is written twice: for Python, and in CEL for the API server. The same table of
+    cases tests both.
     """
 
     holds: Callable[[Any], bool]
-    """Whether a model keeps it."""
+    """Return whether a model meets the condition."""
     cel: str
-    """The same, as an expression over ``self``."""
+    """The same condition in CEL, as an expression over ``self``."""
     message: str
-    """What must be, and so what to do."""
+    """The error message: what must hold, and so what to do."""
 
 
 @dataclass(frozen=True)
 class Transition:
-    """A condition on a change of one model."""
+    """A condition on a change of a model."""
 
     holds: Callable[[Any, Any], bool]
-    """Whether the step from the first model to the second keeps it."""
+    """Return whether the change from the first model to the second is allowed."""
     cel: str
-    """The same, as an expression over ``oldSelf`` and ``self``."""
+    """The same condition in CEL, as an expression over ``oldSelf`` and ``self``."""
     message: str
-    """What must be, and so what to do."""
+    """The error message: what must hold, and so what to do."""
 
 
 class Model(BaseModel):
-    """A frozen part of a kind, with camelCase names outside.
+    """A frozen part of a kind, with camelCase names in JSON and YAML.
 
-    Types are strict: ``"5"`` is no number.
+    Types are strict: ``"5"`` is not a number.
     """
 
     model_config = ConfigDict(
@@ -67,11 +67,12 @@ class Model(BaseModel):
 
     @classmethod
     def read(cls, value: Any) -> Self:
-        """A model from what JSON or YAML gave.
+        """Return a model of a value that was read from JSON or YAML.
 
         Raises:
-            ValidationError: With all that is wrong; see `find_errors`.
-            TypeError: When JSON can't say the value.
+            ValidationError: If the value is invalid, with all errors; see
+                `find_errors`.
+            TypeError: If JSON can't express the value.
         """
         return cls.model_validate_json(json.dumps(value), by_alias=True, by_name=False)
 
@@ -86,7 +87,7 @@ class Model(BaseModel):
     def __get_pydantic_json_schema__(
         cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler, /
     ) -> JsonSchemaValue:
-        """Adds the rules to the schema, as Kubernetes spells them."""
+        """Add the rules to the schema as Kubernetes' validation rules."""
         schema = handler.resolve_ref_schema(handler(core_schema))
         rules: tuple[Rule | Transition, ...] = (*cls.rules, *cls.transitions)
         if rules:
@@ -97,9 +98,10 @@ class Model(BaseModel):
 
 
 def find_errors(error: ValidationError) -> list[ErrorDetails]:
-    """What is wrong, without what is wrong only because of it.
+    """Return the errors of a validation, without those that only follow from others.
 
-    Where an item of a list is bad, pydantic also misses it in the list's length.
+    Pydantic does not count an invalid item of a list, and may then find the list too
+    short.
     """
     errors = error.errors()
     places = [details["loc"] for details in errors]
@@ -114,9 +116,10 @@ def find_errors(error: ValidationError) -> list[ErrorDetails]:
 
 
 def broken_transitions(old: Model, new: Model) -> list[str]:
-    """The messages of the rules that the step from ``old`` to ``new`` breaks.
+    """Return the messages of the transition rules that a change breaks.
 
-    Parts that both have are compared too, as the API server does.
+    As in the API server, the rules of nested models apply where both versions have
+    the nested model.
     """
     broken = [rule.message for rule in new.transitions if not rule.holds(old, new)]
     for name in type(new).model_fields:

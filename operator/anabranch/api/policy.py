@@ -1,4 +1,4 @@
-"""`ProbingPolicy`: what may be probed at all, and how fast."""
+"""`ProbingPolicy`: what agents may probe, and how fast."""
 
 from __future__ import annotations
 
@@ -25,35 +25,38 @@ AllowList = Annotated[tuple[Prefix, ...], Field(max_length=10_000)]
 
 
 class TenantLimits(Model):
-    """What no measurement may exceed, whoever made it."""
+    """Limits for every measurement, whoever created it."""
 
     max_targets: Annotated[int, Field(ge=1, le=1 << 25)] = 1 << 25
-    """Targets of one agent, once its list is split."""
+    """The most targets of one agent, after its list has been split."""
     max_rounds: Annotated[int, Field(ge=1, le=255)] = 255
-    """Rounds of one run."""
+    """The most rounds of one run."""
     max_duration_seconds: Seconds | None = None
-    """How long one run may take; by default as long as it needs."""
+    """The longest duration of one run; by default there is no limit."""
 
 
 class ProbingPolicySpec(Model):
-    """What agents obey, whatever a measurement asks for."""
+    """What agents obey, whatever measurements ask for."""
 
     contact: Contact
-    """Who probes: a URL or mail address, in ASCII; probes carry it where it fits."""
+    """Who probes: a URL or mail address, in ASCII. Probes carry it if it fits."""
     exclusions: PrefixList = ()
-    """Networks that are never probed: opt-outs. Running rounds obey within seconds."""
+    """Networks that no agent probes, such as opt-outs. Running rounds obey within
+    seconds."""
     allow: AllowList | None = None
-    """When given, nothing outside of it is probed; [] allows nothing."""
+    """The only networks that agents may probe; by default all. [] allows nothing."""
     allow_reserved: bool = False
-    """Whether agents that say so too may probe space that is not globally reachable."""
+    """Whether agents may probe space that is not globally reachable. The Agent must
+    allow it too."""
     max_rate: Rate | None = None
-    """Probes a second that each agent may send at most."""
+    """The highest rate of each agent, in probes a second; by default the agent's own
+    limit alone applies."""
     max_rate_per_prefix: Rate = 100
-    """Probes a second that each agent may send to one target at most."""
+    """The highest rate of each agent to one target, in probes a second."""
     stop: bool = False
-    """Stops all probing, within seconds, as long as it is true."""
+    """Stops all probing within seconds, while true."""
     limits: TenantLimits = TenantLimits()
-    """What no measurement may exceed."""
+    """Limits for every measurement."""
 
     @field_validator("allow")
     @classmethod
@@ -67,11 +70,11 @@ class ProbingPolicySpec(Model):
 
 
 class ProbingPolicyStatus(Status):
-    """Whether the policy counts."""
+    """Whether the policy is in force."""
 
 
 class ProbingPolicy(Resource):
-    """The rules of good conduct that bind every agent; without one, nothing is sent."""
+    """The rules of good conduct for every agent. Without a policy, nothing is sent."""
 
     rules = (
         Rule(
@@ -93,4 +96,4 @@ class ProbingPolicy(Resource):
     spec: ProbingPolicySpec
     """What agents obey."""
     status: ProbingPolicyStatus = ProbingPolicyStatus()
-    """Whether it counts; written by the operator."""
+    """Whether the policy is in force; written by the operator."""

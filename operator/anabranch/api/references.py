@@ -1,4 +1,4 @@
-"""What the objects of one set of manifests say of each other."""
+"""The references between the objects of a set of manifests."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def find_dangling(manifests: Manifests) -> list[Problem]:
-    """Every reference that leads nowhere."""
+    """Return a problem for each reference to an object that does not exist."""
     problems: list[Problem] = []
     for measurement in manifests.of_kind(Measurement):
         problems += _check_measurement(measurement, manifests)
@@ -26,7 +26,7 @@ def find_dangling(manifests: Manifests) -> list[Problem]:
 
 
 def select_agents(wanted: MeasurementAgent, agents: list[Agent]) -> list[Agent]:
-    """The agents that an entry of a measurement names, or selects by label."""
+    """Return the agents that an entry of a measurement names, or selects by label."""
     return [
         agent
         for agent in agents

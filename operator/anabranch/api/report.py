@@ -1,4 +1,4 @@
-"""What is wrong with a value, in words that say what to write instead."""
+"""Describe an invalid value in words that say what to write instead."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
     from anabranch.api.model import Model
 
 _LONGEST = 80
-"""Characters of a value that are shown."""
+"""The most characters of a value that are shown."""
 
 
 def show_path(path: Path) -> str:
-    """A path as people write it: ``spec.agents[0].name``."""
+    """Return a path as people write it: ``spec.agents[0].name``."""
     shown = "".join(
         f"[{part}]" if isinstance(part, int) else f".{show_text(part)}" for part in path
     )
@@ -29,18 +29,18 @@ def show_path(path: Path) -> str:
 
 
 def show_text(text: str) -> str:
-    """A text on one line, without what would move a terminal's cursor."""
+    """Return a text on one line, shortened and with control characters escaped."""
     short = text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in short)
 
 
 def show_value(value: Any) -> str:
-    """A value as YAML has it."""
+    """Return a value as it is written in YAML."""
     return show_text(json.dumps(value, default=str, ensure_ascii=False))
 
 
 def explain(details: ErrorDetails, model: type[Model]) -> str:
-    """What is wrong with a value of a model, and what to write instead."""
+    """Return what is wrong with a value of a model, and what to write instead."""
     *parents, field = details["loc"] or ("",)
     context = details.get("ctx", {})
     given = details["input"]
@@ -68,7 +68,7 @@ def explain(details: ErrorDetails, model: type[Model]) -> str:
 
 
 def _find_fields(model: type[Model], path: Path) -> list[str]:
-    """The names that a mapping at this path may have."""
+    """Return the names of fields that a mapping at this path may have."""
     schema = describe(model)
     for part in path:
         parts = schema if isinstance(part, int) else schema.get("properties", {})

@@ -1,4 +1,4 @@
-"""What all kinds share: metadata, conditions, and how a kind names itself."""
+"""What all kinds share: metadata, status and conditions, names and columns."""
 
 from __future__ import annotations
 
@@ -28,44 +28,44 @@ class ObjectMeta(Model):
     """The standard metadata of an object (Kubernetes' ``meta/v1`` ``ObjectMeta``)."""
 
     name: DnsSubdomain
-    """The object's name, unique among its kind in the namespace."""
+    """The object's name, unique within its kind and namespace."""
     namespace: DnsLabel = "default"
     """The namespace."""
     labels: dict[LabelName, LabelValue] = {}
-    """Labels that selectors choose by."""
+    """Labels, by which selectors choose objects."""
     annotations: dict[str, str] = {}
     """Notes for tools."""
     uid: str = ""
-    """Given by the API server."""
+    """The object's UID; set by the API server."""
     generation: int = 0
-    """Counts the changes of the spec; given by the API server."""
+    """The number of the spec's version; set by the API server."""
     resource_version: str = ""
-    """Given by the API server."""
+    """The version of the object; set by the API server."""
     creation_timestamp: Timestamp | None = None
-    """Given by the API server."""
+    """When the object was created; set by the API server."""
     deletion_timestamp: Timestamp | None = None
-    """Set by the API server once the object is to go."""
+    """When deletion was asked for; set by the API server."""
     deletion_grace_period_seconds: int | None = None
-    """Set by the API server."""
+    """How long the deletion may take; set by the API server."""
     finalizers: tuple[str, ...] = ()
-    """What must be done before the object goes."""
+    """Names of the tasks that must be done before the object is deleted."""
     owner_references: tuple[dict[str, Any], ...] = ()
-    """The objects that this one goes with."""
+    """The owners of the object; when all are deleted, it is deleted too."""
     managed_fields: tuple[dict[str, Any], ...] = ()
-    """Who set which fields; kept by the API server."""
+    """Who set which fields; set by the API server."""
     self_link: str = ""
-    """Given by old API servers."""
+    """The object's URL; set by old API servers."""
 
 
 class Condition(Model):
     """One aspect of an object's state (Kubernetes' ``meta/v1`` ``Condition``)."""
 
     type: Annotated[str, Field(max_length=316, pattern="^[A-Z][A-Za-z]*$")]
-    """What it is about, such as Ready."""
+    """The name of the condition, such as Ready."""
     status: Literal["True", "False", "Unknown"]
-    """Whether it holds."""
+    """Whether the condition holds."""
     observed_generation: Count | None = None
-    """The generation of the spec that it was found for."""
+    """The generation of the spec that the condition refers to."""
     last_transition_time: Timestamp
     """When the status last changed."""
     reason: Annotated[
@@ -78,16 +78,17 @@ class Condition(Model):
 
 
 class Status(Model):
-    """What has been observed of an object."""
+    """The observed state of an object."""
 
     observed_generation: Annotated[int, Field(ge=-1)] = -1
-    """The generation of the spec that the status speaks of; -1 before the first."""
+    """The generation of the spec that the status refers to; -1 before the first
+    status."""
     conditions: Annotated[
         tuple[Condition, ...],
         Field(max_length=16),
         Distinct(by="type"),
     ] = ()
-    """The state, one aspect each."""
+    """The conditions, each for one aspect of the state."""
 
 
 @dataclass(frozen=True)
@@ -96,14 +97,14 @@ class Column:
 
     name: str
     path: str
-    """Where the value is, as a JSON path."""
+    """The JSON path of the value."""
     type: Literal["string", "integer", "number", "boolean", "date"] = "string"
     wide: bool = False
-    """Shown with ``-o wide`` alone."""
+    """Whether the column is shown only with ``-o wide``."""
 
 
 def condition_column(kind: str, *, field: str = "status", name: str = "") -> Column:
-    """The column that shows a field of the condition of a type."""
+    """Return a column for a field of the condition of this type."""
     path = f'.status.conditions[?(@.type=="{kind}")].{field}'
     return Column(name or kind, path)
 
@@ -125,9 +126,9 @@ class Resource(Model):
     metadata: ObjectMeta
     """Name, namespace, labels."""
     spec: Model
-    """What is wanted."""
+    """The desired state."""
     status: Status
-    """What is."""
+    """The observed state."""
 
     @field_validator("kind")
     @classmethod
@@ -142,12 +143,12 @@ class Resource(Model):
         return self.metadata.namespace, self.metadata.name
 
     def find_condition(self, kind: str) -> Condition | None:
-        """The condition of a type, if it was found for the spec that there is."""
+        """Return the condition of a type, or None if it is absent or out of date."""
         if self.status.observed_generation != self.metadata.generation:
             return None
         return next((c for c in self.status.conditions if c.type == kind), None)
 
     def holds(self, kind: str) -> bool:
-        """Whether a condition holds of the spec that there is."""
+        """Return whether a condition holds for the current spec."""
         condition = self.find_condition(kind)
         return condition is not None and condition.status == "True"

@@ -1,4 +1,4 @@
-"""`Round`: what one agent is to probe next; made by the operator alone."""
+"""`Round`: what one agent has to probe next. Only the operator creates Rounds."""
 
 from __future__ import annotations
 
@@ -25,47 +25,47 @@ class MeasurementRef(Model):
     """The measurement that the round belongs to."""
 
     name: DnsSubdomain
-    """Its name, in the round's namespace."""
+    """The measurement's name, in the round's namespace."""
     uid: Annotated[str, Field(min_length=1, max_length=63)]
-    """Its UID."""
+    """The measurement's UID."""
 
 
 class PlanRef(Model):
-    """The plan, in the object store."""
+    """A plan in the object store."""
 
     key: ObjectKey
-    """Its key."""
+    """The key of the plan's object."""
     digest: Digest
-    """Its content."""
+    """The SHA-256 of the plan."""
     blocks: Annotated[int, Field(ge=1, le=1 << 25)]
-    """Blocks that it is cut into."""
+    """The number of blocks in the plan."""
     probes: Count
-    """Probes that it asks for."""
+    """The number of probes in the plan."""
 
 
 class RoundSpec(Model):
     """What to probe, and how fast."""
 
     measurement: MeasurementRef
-    """The measurement that it belongs to."""
+    """The measurement that the round belongs to."""
     run_id: RunId
-    """The measurement's run."""
+    """The run of the measurement."""
     agent: AgentName
-    """The agent that probes it."""
+    """The agent that probes the round."""
     node_name: DnsSubdomain
     """The agent's node."""
     round: Annotated[int, Field(ge=1, le=255)]
-    """The round's number; the windows of Diamond-Miner's first round share 1."""
+    """The round's number; all windows of Diamond-Miner's first round have number 1."""
     window: Annotated[int, Field(ge=0, le=255)] = 0
-    """The window's number within the round."""
+    """The window's number within the round, from 0."""
     plan: PlanRef
-    """What to probe."""
+    """The plan of what to probe."""
     rate: Rate
-    """Probes a second that are granted."""
+    """The rate that is granted to the agent, in probes a second."""
     suspend: bool = False
-    """Pauses the round as long as it is true."""
+    """Pauses the round while true."""
     wait_seconds: WaitSeconds = 5
-    """How long replies are waited for."""
+    """How long the agent waits for replies after the last probe, in seconds."""
 
 
 def _times_are_kept(old: RoundStatus, new: RoundStatus) -> bool:
@@ -79,7 +79,7 @@ def _times_are_kept(old: RoundStatus, new: RoundStatus) -> bool:
 
 
 class RoundStatus(Status):
-    """How far it is; written by the agent alone."""
+    """The progress of the round; written by the agent alone."""
 
     transitions = (
         Transition(
@@ -92,13 +92,13 @@ class RoundStatus(Status):
     )
 
     start_time: Timestamp | None = None
-    """When its first probe was sent."""
+    """When the agent sent the first probe."""
     completion_time: Timestamp | None = None
-    """When its last reply part was stored."""
+    """When the agent stored the last reply part."""
     block: Count | None = None
-    """The block that is probed now."""
+    """The block that the agent is probing now."""
     parts: Count | None = None
-    """Reply parts stored."""
+    """The number of reply parts stored."""
     probes_sent: Count | None = None
     """Probes sent."""
     replies_received: Count | None = None
@@ -106,7 +106,7 @@ class RoundStatus(Status):
     replies_invalid: Count | None = None
     """Replies that failed validation."""
     send_errors: Count | None = None
-    """Probes that the kernel refused."""
+    """Probes that the kernel refused to send."""
     receive_drops: Count | None = None
     """Packets that the kernel dropped before they were read."""
 
@@ -120,7 +120,7 @@ def _spec_is_kept(old: Round, new: Round) -> bool:
 
 
 class Round(Resource):
-    """What one agent is to probe next."""
+    """What one agent has to probe next."""
 
     transitions = (
         Transition(
@@ -153,4 +153,4 @@ class Round(Resource):
     spec: RoundSpec
     """What to probe, and how fast."""
     status: RoundStatus = RoundStatus()
-    """How far it is."""
+    """The progress of the round."""

@@ -1,7 +1,7 @@
-"""From the models to CustomResourceDefinitions.
+"""Build CustomResourceDefinitions from the models.
 
-The schemas are structural: every reference is put in place, `null` is left out (a field
-is absent instead), and what JSON Schema has beyond OpenAPI 3.0 is rewritten
+The schemas are structural: references are replaced with what they refer to, `null` is
+left out (a field is absent instead), and keywords that OpenAPI 3.0 lacks are rewritten
 (https://kubernetes.io/docs/tasks/extend-kubernetes/custom-resources/custom-resource-definitions/).
 """
 
@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 Schema = dict[str, Any]
 
 MAX_BYTES = 100_000
-"""A CRD must stay well below the 256 KiB that `kubectl apply` can annotate."""
+"""The largest size of a CRD, well below the 256 KiB that `kubectl apply` can
+annotate."""
 
 _NESTED = {"items", "additionalProperties"}
 _KEPT = {
@@ -50,7 +51,7 @@ _LEFT_OUT = {
 
 
 def build_crd(kind: type[Resource]) -> Schema:
-    """The CustomResourceDefinition of a kind, ready to be written as YAML."""
+    """Return the CustomResourceDefinition of a kind, ready to be written as YAML."""
     name = kind.__name__
     return {
         "apiVersion": "apiextensions.k8s.io/v1",
@@ -84,7 +85,7 @@ def build_crd(kind: type[Resource]) -> Schema:
 
 
 def build_schema(kind: type[Resource]) -> Schema:
-    """The structural schema of a kind's objects."""
+    """Return the structural schema of a kind's objects."""
     root = describe(kind)
     # The API server knows and checks these by itself.
     root["properties"] |= {
@@ -99,7 +100,7 @@ def build_schema(kind: type[Resource]) -> Schema:
 
 
 def describe(model: type[Model]) -> Schema:
-    """The structural schema of a model."""
+    """Return the structural schema of a model."""
     source = model.model_json_schema(by_alias=True)
     return _convert(source, source.get("$defs", {}))
 
@@ -114,7 +115,7 @@ def _build_column(column: Column) -> Schema:
 
 
 def _convert(source: Schema, definitions: Schema) -> Schema:
-    """One JSON Schema as OpenAPI 3.0's structural subset."""
+    """Convert a JSON Schema to the structural subset of OpenAPI 3.0."""
     source = _inline(source, definitions)
     schema: Schema = {}
     for key, value in source.items():
@@ -130,7 +131,7 @@ def _convert(source: Schema, definitions: Schema) -> Schema:
 
 
 def _inline(source: Schema, definitions: Schema) -> Schema:
-    """A schema with what it refers to, or may be null beside, put in its place."""
+    """Replace a reference with its target, and a choice with its non-null option."""
     source = dict(source)
     if reference := source.pop("$ref", None):
         return _inline(definitions[reference.rpartition("/")[2]] | source, definitions)
@@ -141,7 +142,7 @@ def _inline(source: Schema, definitions: Schema) -> Schema:
 
 
 def _convert_keyword(key: str, value: Any) -> Schema:
-    """One keyword that holds no schema, as OpenAPI 3.0 has it."""
+    """Convert one keyword whose value is not a schema to OpenAPI 3.0."""
     match key:
         case "description":
             return {key: " ".join(value.split())}

@@ -1,4 +1,4 @@
-"""`TargetList`: what is to be probed."""
+"""`TargetList`: what to probe."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ SOURCES = ("entries", "configMap", "object", "file")
 
 
 class TargetEntry(Model):
-    """One prefix to probe; a line of Iris's target lists."""
+    """One prefix to probe, like a line of Iris's target lists."""
 
     rules = (
         TTLS_IN_ORDER,
@@ -46,16 +46,16 @@ class TargetEntry(Model):
     )
 
     target: Prefix
-    """A prefix, or an address: a bare IPv4 address stands for its /24 (for itself where
-    the tool splits to addresses), a bare IPv6 one for itself."""
+    """A prefix or an address. A bare IPv4 address stands for its /24, or for itself if
+    the tool splits targets to addresses. A bare IPv6 address stands for itself."""
     protocol: Literal["icmp", "icmp6", "udp"] = "udp"
-    """What the probes are made of."""
+    """The protocol of the probes."""
     min_ttl: Ttl = 2
     """The first TTL to probe."""
     max_ttl: Ttl = 32
     """The last TTL to probe, inclusive."""
     n_initial_flows: Annotated[int, Field(ge=1, le=65535)] = 6
-    """Flows to send at each TTL in the first round."""
+    """The number of flows to send at each TTL in the first round."""
 
 
 class ConfigMapKey(Model):
@@ -66,18 +66,19 @@ class ConfigMapKey(Model):
     key: Annotated[str, Field(max_length=253, pattern="^[-._a-zA-Z0-9]+$")] = (
         "targets.csv"
     )
-    """The key that holds the CSV, under `data`, or under `binaryData` for zstd."""
+    """The key that holds the CSV: under `data`, or under `binaryData` if compressed
+    with zstd."""
 
 
 class ObjectRef(Model):
     """An object in the object store."""
 
     key: ObjectKey
-    """The object's key; its content is CSV, plain or compressed with zstd."""
+    """The object's key. The object is CSV, plain or compressed with zstd."""
 
 
 class TargetListSpec(Model):
-    """Where the targets are."""
+    """Where the targets come from."""
 
     rules = (
         Rule(
@@ -99,17 +100,17 @@ class TargetListSpec(Model):
     entries: Annotated[
         tuple[TargetEntry, ...] | None, Field(min_length=1, max_length=1000)
     ] = None
-    """The targets themselves."""
+    """The targets, inline."""
     config_map: ConfigMapKey | None = None
     """The targets as CSV in a ConfigMap."""
     object: ObjectRef | None = None
     """The targets as CSV in the object store."""
     file: Annotated[str | None, Field(max_length=4096, pattern="^[^\\x00]+$")] = None
-    """The targets as CSV in a file beside the manifest, for the local runner alone."""
+    """The targets as CSV in a file beside the manifest; for the local runner only."""
 
     @property
     def source(self) -> str:
-        """Which of the sources is given."""
+        """The name of the source that is given."""
         fields = type(self).model_fields.items()
         return next(
             str(field.alias)
@@ -119,7 +120,7 @@ class TargetListSpec(Model):
 
 
 class ListProblem(Model):
-    """A line that can't be used."""
+    """An invalid line of the list."""
 
     line: Annotated[int, Field(ge=1)]
     """The line's number."""
@@ -128,20 +129,21 @@ class ListProblem(Model):
 
 
 class TargetListStatus(Status):
-    """What was found in the list."""
+    """The content of the list."""
 
     digest: Digest | None = None
-    """The SHA-256 of the canonical list; measurements pin it."""
+    """The SHA-256 of the canonical list, by which measurements pin it."""
     lines: Count | None = None
-    """Lines read."""
+    """The number of lines read."""
     entries: Count | None = None
-    """Entries, once repetitions are merged."""
+    """The number of entries, after repeated ones are merged."""
     prefixes: Count | None = None
-    """Targets when split to /24 (IPv4) and /64 (IPv6), before any exclusion."""
+    """The number of targets after a split to /24 (IPv4) and /64 (IPv6), before
+    exclusions."""
     problems: Annotated[tuple[ListProblem, ...], Field(max_length=100)] = ()
-    """The first lines that can't be used; as long as there is one, nothing is."""
+    """The first invalid lines. The list is used only if there are none."""
     problem_count: Count | None = None
-    """How many lines can't be used."""
+    """The number of invalid lines."""
 
 
 class TargetList(Resource):
@@ -158,6 +160,6 @@ class TargetList(Resource):
     )
 
     spec: TargetListSpec
-    """Where the targets are."""
+    """Where the targets come from."""
     status: TargetListStatus = TargetListStatus()
-    """What was found there; written by the operator."""
+    """The content of the list; written by the operator."""

@@ -1,4 +1,4 @@
-"""Texts and numbers with a form: names, prefixes, times, rates."""
+"""Types of texts and numbers with a fixed form: names, prefixes, times, rates."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ _MAPPED_LEN = 96
 
 
 def _read_prefix(text: str) -> str:
-    """Checks an address or prefix by the rules of the engine and of CEL's ``cidr``.
+    """Check an address or prefix by the rules of the engine and of CEL's ``cidr``.
 
-    The standard library alone would let net masks, zones and leading zeros pass.
+    The standard library alone would accept net masks, zones and leading zeros.
     """
     address, slash, length = text.partition("/")
     if slash and (not length.isdecimal() or str(int(length)) != length):
@@ -126,13 +126,13 @@ def _address(bits: int, family: int) -> tuple[object, object]:
 
 
 DnsLabel = Annotated[str, Field(max_length=63, pattern=f"^{_LABEL}$")]
-"""A name of an object whose name becomes a label, a folder or a host name."""
+"""The name of an object, if it also serves as a label, a folder or a host name."""
 
 DnsSubdomain = Annotated[str, Field(max_length=253, pattern=_SUBDOMAIN)]
-"""A name of an object."""
+"""The name of an object."""
 
 AgentName = Annotated[str, Field(max_length=63, pattern=_SUBDOMAIN)]
-"""A name of an Agent: also a label's value and a folder's name."""
+"""The name of an Agent, which is also a label's value and a folder's name."""
 
 LabelName = Annotated[
     str,
@@ -184,7 +184,7 @@ ObjectKey = Annotated[
         min_length=1, max_length=512, pattern=r"^[A-Za-z0-9_=+.:-][A-Za-z0-9_=+.:/-]*$"
     ),
 ]
-"""A key in the object store, without a slash at its beginning."""
+"""A key in the object store, without a leading slash."""
 
 Timestamp = Annotated[
     AwareDatetime,
@@ -192,10 +192,10 @@ Timestamp = Annotated[
     PlainSerializer(_write_time, return_type=str, when_used="json"),
     Field(strict=False, json_schema_extra={"pattern": _TIME}),
 ]
-"""A time with its zone; written in UTC by the second."""
+"""A time with its zone; written in UTC, in whole seconds."""
 
 Rate = Annotated[int, Field(ge=1, le=100_000_000)]
-"""Probes a second."""
+"""A rate in probes a second."""
 
 Ttl = Annotated[int, Field(ge=1, le=255)]
 """A time to live, or hop limit."""
@@ -204,30 +204,30 @@ Port = Annotated[int, Field(ge=1, le=65535)]
 """A UDP port."""
 
 Seconds = Annotated[int, Field(ge=1, le=31_536_000)]
-WaitSeconds = Annotated[int, Field(ge=1, le=6)]
-"""Probes carry their time of sending for 6.5 s."""
 """A duration of up to a year."""
+WaitSeconds = Annotated[int, Field(ge=1, le=6)]
+"""A wait for replies. The send time in a probe is only unambiguous for 6.5 s."""
 
 RunId = Annotated[str, Field(min_length=1, max_length=32, pattern="^[a-z0-9.-]+$")]
 """The name of a run of a measurement."""
 MAX_COUNT = 1 << 53
 Count = Annotated[int, Field(ge=0, le=MAX_COUNT)]
-"""How many there are; no more than every reader of JSON can count to."""
+"""A count, up to the largest integer that every reader of JSON keeps exact."""
 
 TTLS_IN_ORDER = Rule(
     lambda bounds: bounds.min_ttl <= bounds.max_ttl,
     "self.minTtl <= self.maxTtl",
     "minTtl must not be above maxTtl",
 )
-"""For models with both."""
+"""The rule for models that have both TTLs."""
 
 _CONTACT = "^[ -~]*(@|://)[ -~]*$"
 Contact = Annotated[str, Field(min_length=3, max_length=64, pattern=_CONTACT)]
-"""Where somebody is reached: a URL or a mail address, in ASCII."""
+"""A contact: a URL or a mail address, in ASCII."""
 
 FORMS = {
     f"^{_LABEL}$": "be lower-case letters, digits and inner -",
     _SUBDOMAIN: "be lower-case letters, digits and inner - and .",
     _CONTACT: "be a URL or a mail address, in ASCII",
 }
-"""Patterns in words."""
+"""What a text must do to match each pattern, in words."""

@@ -18,12 +18,13 @@ FlowMapperName = Literal[
 
 
 class FlowMapperKwargs(Model):
-    """What a flow mapper takes; each mapper only its own."""
+    """Parameters of a flow mapper. Each mapper takes only its own."""
 
     seed: Annotated[int | None, Field(ge=0, le=(1 << 31) - 1)] = None
     """RandomFlowMapper: the seed of its permutations; by default 42."""
     step: Annotated[int | None, Field(ge=1, le=255)] = None
-    """IntervalFlowMapper: the distance between two flows' addresses; by default 32."""
+    """IntervalFlowMapper: the distance between the addresses of two flows; by default
+    32."""
 
 
 def _kwargs_fit(parameters: FlowParameters | ParameterOverrides) -> bool:
@@ -47,7 +48,7 @@ _KWARGS_FIT = Rule(
 
 
 class FlowParameters(Model):
-    """How flow numbers become addresses and ports."""
+    """How flow numbers map to addresses and ports."""
 
     rules = (_KWARGS_FIT,)
 
@@ -56,14 +57,14 @@ class FlowParameters(Model):
     destination_port: Port = 33434
     """The destination port of all flows."""
     flow_mapper: FlowMapperName = "RandomFlowMapper"
-    """How the flows of a prefix choose its addresses; ReverseByteFlowMapper leaves IPv6
-    to SequentialFlowMapper."""
+    """How flows map to the addresses of a prefix. For IPv6, ReverseByteFlowMapper acts
+    as SequentialFlowMapper."""
     flow_mapper_kwargs: FlowMapperKwargs | None = None
-    """What the mapper takes."""
+    """Parameters of the flow mapper."""
 
 
 class ParameterOverrides(Model):
-    """Parameters that one agent takes instead of the tool's."""
+    """Parameters that replace the tool's for one agent."""
 
     rules = (_KWARGS_FIT,)
 
@@ -72,15 +73,16 @@ class ParameterOverrides(Model):
     destination_port: Port | None = None
     """The destination port of all flows."""
     flow_mapper: FlowMapperName | None = None
-    """How the flows of a prefix choose its addresses; its kwargs stand beside it."""
+    """How flows map to the addresses of a prefix. Its parameters are in
+    flowMapperKwargs."""
     flow_mapper_kwargs: FlowMapperKwargs | None = None
-    """What this agent's mapper takes."""
+    """Parameters of this flow mapper."""
 
 
 class DiamondMiner(FlowParameters):
     """Multipath discovery (Vermeulen et al., NSDI 2020).
 
-    Rounds go on until every load balancer is mapped with the measurement's failure
+    Rounds continue until every load balancer is mapped with the measurement's failure
     probability.
     """
 
@@ -100,7 +102,7 @@ class Yarrp(FlowParameters):
 
 
 class Ping(FlowParameters):
-    """Echo requests to each address; its target lists name no UDP."""
+    """Echo requests to each address. Its target lists must not name UDP."""
 
 
 Tool = DiamondMiner | Yarrp | Ping
