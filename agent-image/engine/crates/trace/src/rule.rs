@@ -1,0 +1,52 @@
+//! The rules of a trace.
+
+use crate::stopping::StoppingPoints;
+
+/// How flows and TTLs are chosen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Algorithm {
+    /// One flow: Paris traceroute.
+    SinglePath,
+    /// The Multipath Detection Algorithm with node control.
+    Mda,
+    /// MDA-Lite, which goes over to the MDA where its assumptions do not hold.
+    MdaLite {
+        /// The flows of each vertex in the meshing test, at least 2.
+        phi: usize,
+    },
+}
+
+/// The rules of a trace, shared by many tracers.
+#[derive(Clone, Debug)]
+pub struct Rule {
+    /// The algorithm.
+    pub algorithm: Algorithm,
+    /// The stopping points of each vertex.
+    pub points: StoppingPoints,
+    /// The highest TTL that is probed.
+    pub max_ttl: u8,
+    /// The number of silent hops in a row that end a trace.
+    pub gap_limit: u8,
+    /// The number of times that a probe without a reply is sent.
+    pub attempts: u8,
+    /// The most probes of a trace.
+    pub max_probes: u32,
+}
+
+impl Rule {
+    /// Makes a rule with the usual bounds: 32 hops, 5 silent ones, 3 attempts, 30,000 probes.
+    ///
+    /// # Panics
+    /// If the failure probability of a vertex is not between 0 and 1.
+    #[must_use]
+    pub fn new(algorithm: Algorithm, failure_probability: f64) -> Self {
+        Self {
+            algorithm,
+            points: StoppingPoints::new(failure_probability),
+            max_ttl: 32,
+            gap_limit: 5,
+            attempts: 3,
+            max_probes: 30_000,
+        }
+    }
+}

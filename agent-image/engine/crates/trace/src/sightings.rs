@@ -1,0 +1,213 @@
+//! What a tracer has seen: which vertex each flow meets at each hop.
+
+use std::collections::BTreeSet;
+
+/// A flow, by its number: bodies turn it into header fields.
+pub type Flow = u16;
+
+/// A probe: a flow and a TTL.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Ask {
+    /// The flow.
+    pub flow: Flow,
+    /// The TTL.
+    pub ttl: u8,
+}
+
+/// What a flow meets at a hop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Vertex {
+    /// A router, by the address that it answers from.
+    Router(u128),
+    /// The end of the path: the destination, or a router that reports it as unreachable.
+    End(u128),
+    /// Nobody who answers: a star.
+    Silent,
+}
+
+impl Vertex {
+    /// Returns whether paths go on behind it.
+    #[must_use]
+    pub const fn leads_on(self) -> bool {
+        !matches!(self, Self::End(_))
+    }
+}
+
+/// One hop: the vertices there, in the order of their discovery, and the flows that meet them.
+#[derive(Clone, Debug, Default)]
+pub struct Hop {
+    vertices: Vec<Vertex>,
+    /// The place in `vertices` for each flow, plus one; 0 for a flow that was not probed.
+    seen: Vec<u16>,
+    probed: usize,
+}
+
+impl Hop {
+    /// The vertices, in the order of their discovery.
+    #[must_use]
+    pub fn vertices(&self) -> &[Vertex] {
+        &self.vertices
+    }
+
+    /// The number of flows that were probed here.
+    #[must_use]
+    pub const fn probed(&self) -> usize {
+        self.probed
+    }
+
+    /// Returns the vertex of a flow, or None if it was not probed here.
+    #[must_use]
+    pub fn vertex(&self, flow: Flow) -> Option<Vertex> {
+        let place = *self.seen.get(usize::from(flow))?;
+        Some(self.vertices[usize::from(place.checked_sub(1)?)])
+    }
+
+    /// Returns the flows that are known to meet a vertex, in order.
+    pub fn flows(&self, vertex: Vertex) -> impl Iterator<Item = Flow> + '_ {
+        let place = self.vertices.iter().position(|each| *each == vertex);
+        let wanted = place.map_or(0, |place| place as u16 + 1);
+        let seen = self.seen.iter().zip(0..);
+        seen.filter_map(move |(place, flow)| (wanted != 0 && *place == wanted).then_some(flow))
+    }
+
+    fn note(&mut self, flow: Flow, vertex: Vertex) {
+        let known = self.vertices.iter().position(|each| *each == vertex);
+        let place = known.unwrap_or_else(|| {
+            self.vertices.push(vertex);
+            self.vertices.len() - 1
+        });
+        let flow = usize::from(flow);
+        if self.seen.len() <= flow {
+            self.seen.resize(flow + 1, 0);
+        }
+        if self.seen[flow] == 0 {
+            self.probed += 1;
+        }
+        self.seen[flow] = place as u16 + 1;
+    }
+}
+
+/// A link of two hops in a row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Link {
+    /// The TTL of the nearer end; 0 for the vantage point.
+    pub near_ttl: u8,
+    /// The nearer end; None for the vantage point.
+    pub near: Option<Vertex>,
+    /// The farther end.
+    pub far: Vertex,
+}
+
+/// All that was seen on the paths to a destination.
+#[derive(Clone, Debug)]
+pub struct Sightings {
+    /// The hops; the vantage point, which all flows leave, is no hop.
+    hops: Vec<Hop>,
+    nothing: Hop,
+    flows: Flow,
+}
+
+impl Default for Sightings {
+    fn default() -> Self {
+        Self {
+            hops: Vec::new(),
+            nothing: Hop::default(),
+            flows: 0,
+        }
+    }
+}
+
+impl Sightings {
+    /// Notes what a probe met.
+    ///
+    /// # Panics
+    /// If its TTL is 0.
+    pub fn note(&mut self, ask: Ask, vertex: Vertex) {
+        let place = usize::from(ask.ttl) - 1;
+        if self.hops.len() <= place {
+            self.hops.resize(place + 1, Hop::default());
+        }
+        self.hops[place].note(ask.flow, vertex);
+        self.flows = self.flows.max(ask.flow + 1);
+    }
+
+    /// The number of flows in use: a new flow has this number.
+    #[must_use]
+    pub const fn flows(&self) -> Flow {
+        self.flows
+    }
+
+    /// The number of the last hop that was probed.
+    #[must_use]
+    pub fn last_ttl(&self) -> u8 {
+        self.hops.len() as u8
+    }
+
+    /// Returns a hop; one that was not probed yet has no vertices.
+    #[must_use]
+    pub fn hop(&self, ttl: u8) -> &Hop {
+        let place = usize::from(ttl).checked_sub(1);
+        place
+            .and_then(|place| self.hops.get(place))
+            .unwrap_or(&self.nothing)
+    }
+
+    /// Returns whether every flow, probed or not, passes one vertex at this TTL: then no node
+    /// control is needed behind it. The vantage point, at TTL 0, is such a vertex.
+    #[must_use]
+    pub fn is_single(&self, ttl: u8) -> bool {
+        if ttl == 0 {
+            return true;
+        }
+        let ends_before = (1..=ttl).any(|ttl| !self.hop(ttl).vertices.iter().all(|v| v.leads_on()));
+        self.hop(ttl).vertices.len() == 1 && !ends_before
+    }
+
+    /// Returns whether a flow is known to have ended before a TTL.
+    #[must_use]
+    pub fn has_ended(&self, flow: Flow, ttl: u8) -> bool {
+        (1..ttl).any(|ttl| self.hop(ttl).vertex(flow).is_some_and(|v| !v.leads_on()))
+    }
+
+    /// Returns the known successors of a vertex at `ttl`.
+    #[must_use]
+    pub fn successors(&self, ttl: u8, vertex: Vertex) -> BTreeSet<Vertex> {
+        let far = self.hop(ttl + 1);
+        let flows = self.hop(ttl).flows(vertex);
+        flows.filter_map(|flow| far.vertex(flow)).collect()
+    }
+
+    /// Returns the known predecessors of a vertex at `ttl`.
+    #[must_use]
+    pub fn predecessors(&self, ttl: u8, vertex: Vertex) -> BTreeSet<Vertex> {
+        let near = self.hop(ttl - 1);
+        let flows = self.hop(ttl).flows(vertex);
+        flows.filter_map(|flow| near.vertex(flow)).collect()
+    }
+
+    /// Returns the links: those that one flow crosses, and those that leave a vertex which all
+    /// flows pass.
+    #[must_use]
+    pub fn links(&self) -> BTreeSet<Link> {
+        let mut links = BTreeSet::new();
+        for (place, far) in self.hops.iter().enumerate() {
+            let near_ttl = place as u8;
+            let near = self.hop(near_ttl);
+            let link = |near, far| Link {
+                near_ttl,
+                near,
+                far,
+            };
+            if self.is_single(near_ttl) {
+                let only = near.vertices.first().copied();
+                links.extend(far.vertices.iter().map(|vertex| link(only, *vertex)));
+                continue;
+            }
+            for vertex in near.vertices.iter().filter(|vertex| vertex.leads_on()) {
+                let successors = self.successors(near_ttl, *vertex);
+                links.extend(successors.into_iter().map(|far| link(Some(*vertex), far)));
+            }
+        }
+        links
+    }
+}
