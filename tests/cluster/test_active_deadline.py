@@ -17,7 +17,8 @@ def test_a_survey_that_takes_too_long_delivers_what_it_found(
 ) -> None:
     """Agents stop, their last parts are looked at, and it fails with its results."""
     survey = Survey(cluster, installed, kubectl)
-    survey.start(tool="yarrp", rate=20, activeDeadlineSeconds=20)
+    # Long enough for replies to be stored, also where pods are slow to start.
+    survey.start(tool="yarrp", rate=10, activeDeadlineSeconds=45)
     survey.wait_probing()
     kubectl.wait("measurement/survey", "condition=Failed", 120)
     survey.wait_reason("DeadlineExceeded")

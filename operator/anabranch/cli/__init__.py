@@ -9,6 +9,7 @@ from importlib import metadata
 from anabranch.api.manifest import ManifestError
 from anabranch.cli import (
     crds,
+    fakeroute,
     fetch,
     init,
     job,
@@ -24,7 +25,7 @@ from anabranch.cli import (
 )
 
 COMMANDS = (
-    *(init, validate, run, results, plot, targets, simulate, score, crds),
+    *(init, validate, run, results, plot, targets, simulate, fakeroute, score, crds),
     *(operator, fetch, job, load),
 )
 EXTRAS = {

@@ -158,6 +158,8 @@ def _find_missing(
         there = {key.rpartition("/")[2] for key in store.list(folder)}
         for block in blocks:
             pieces = sum(name.startswith(f"{block:05}-") for name in there)
+            if not pieces and counted.probes > outcome.probes:
+                continue  # Its parts came after the step was concluded.
             wanted = [f"{block:05}-{piece:03}.parquet" for piece in range(pieces or 1)]
             for name in wanted:
                 key = f"{folder}/{name}"

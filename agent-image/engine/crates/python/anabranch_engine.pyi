@@ -12,12 +12,14 @@ __all__ = [
     "Plan",
     "PrefixSet",
     "Prober",
+    "Sample",
     "Simulation",
     "Statistics",
     "Table",
     "TargetList",
     "TargetListError",
     "Targets",
+    "Trial",
 ]
 
 MAX_TARGETS: Final[int]
@@ -477,3 +479,64 @@ class Prober:
 
     def forbid(self, forbidden: PrefixSet) -> None:
         """Changes which addresses are not probed, from the next probe on."""
+
+@final
+class Trial:
+    """A multipath algorithm on one topology, in the process, as Fakeroute tests it.
+
+    All routers answer, and at once. A run fails unless the links that it finds are
+    exactly those of the topology.
+    """
+
+    vertices: int
+    """The number of interfaces of the topology."""
+    edges: int
+    """The number of links of the topology."""
+    predicted: float | None
+    """The probability that the MDA misses a link; None if balancing is weighted."""
+
+    def __new__(
+        cls,
+        topology: PathLike[str],
+        *,
+        algorithm: str,
+        failure_probability: float,
+        phi: int,
+        seed: int,
+    ) -> Trial:
+        """Prepares an algorithm: ``mda``, ``mdaLite`` or ``singlePath``.
+
+        ``failure_probability`` is that of a vertex, and ``phi`` the flows of each vertex
+        in the meshing test of MDA-Lite.
+
+        :raises OSError: when the topology file can't be read.
+        :raises ValueError: when it is none, with its line, or for a value out of bounds.
+        """
+
+    def run(self, first: int, runs: int) -> Sample:
+        """Traces the destination ``runs`` times; runs are numbered from ``first``.
+
+        Runs of different numbers are independent, and the same number gives the same.
+        """
+
+    @staticmethod
+    def share_failure(failure_probability: float, branching: int) -> float:
+        """The failure probability of each vertex that keeps a topology's.
+
+        The topology has at most ``branching`` branching points.
+        """
+
+@final
+class Sample:
+    """Sums over some runs."""
+
+    failures: int
+    """The runs that did not find exactly the links of the topology."""
+    probes: int
+    """The probes sent."""
+    vertices: int
+    """The interfaces found."""
+    edges: int
+    """The links found."""
+    switches: dict[str, int]
+    """The runs in which MDA-Lite went over to the MDA, by reason."""

@@ -12,4 +12,5 @@ pub mod quote;
 mod router;
 pub mod segment;
 pub mod topology;
+pub mod trial;
 pub mod truth;

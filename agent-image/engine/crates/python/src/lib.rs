@@ -7,6 +7,7 @@ mod prober;
 mod simulation;
 mod stream;
 mod targets;
+mod trial;
 
 use pyo3::prelude::*;
 
@@ -24,6 +25,8 @@ mod anabranch_engine {
     use crate::stream::Table;
     #[pymodule_export]
     use crate::targets::{TargetList, TargetListError, Targets};
+    #[pymodule_export]
+    use crate::trial::{Sample, Trial};
     #[pymodule_export]
     const MAX_TARGETS: u64 = anabranch_targets::MAX_TARGETS;
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::net::{IpAddr, Ipv4Addr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anabranch_fakeroute::behaviour::{Behaviour, SWITCHES};
@@ -370,16 +370,15 @@ impl Simulation {
 }
 
 fn read_topologies(files: &[PathBuf]) -> PyResult<Vec<Topology>> {
-    files
-        .iter()
-        .map(|file| {
-            let text = std::fs::read_to_string(file).map_err(|error| {
-                PyOSError::new_err(format!("can't read {}: {error}", file.display()))
-            })?;
-            Topology::read(&text)
-                .map_err(|error| PyValueError::new_err(format!("{}: {error}", file.display())))
-        })
-        .collect()
+    files.iter().map(|file| read_topology(file)).collect()
+}
+
+/// Reads a topology file; errors name it.
+pub fn read_topology(file: &Path) -> PyResult<Topology> {
+    let text = std::fs::read_to_string(file)
+        .map_err(|error| PyOSError::new_err(format!("can't read {}: {error}", file.display())))?;
+    Topology::read(&text)
+        .map_err(|error| PyValueError::new_err(format!("{}: {error}", file.display())))
 }
 
 fn join_topologies(files: &[PathBuf], topologies: Vec<Topology>) -> PyResult<Topologies> {

@@ -1,0 +1,108 @@
+//! Trials of multipath algorithms on a topology, in the process.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anabranch_fakeroute::trial::Trial as Inner;
+use anabranch_trace::lite::Switch;
+use anabranch_trace::rule::{Algorithm, Rule};
+use anabranch_trace::stopping;
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+
+use crate::simulation::read_topology;
+
+const ALGORITHMS: &str = "mda, mdaLite or singlePath";
+
+#[pyclass(module = "anabranch_engine")]
+pub struct Trial {
+    trial: Inner,
+    rule: Arc<Rule>,
+}
+
+#[pymethods]
+impl Trial {
+    #[new]
+    #[allow(clippy::needless_pass_by_value)] // what a path becomes
+    #[pyo3(signature = (topology, *, algorithm, failure_probability, phi, seed))]
+    fn new(
+        topology: PathBuf,
+        algorithm: &str,
+        failure_probability: f64,
+        phi: usize,
+        seed: u64,
+    ) -> PyResult<Self> {
+        let refuse = |reason: String| Err(PyValueError::new_err(reason));
+        let algorithm = match algorithm {
+            "mda" => Algorithm::Mda,
+            "mdaLite" if phi < 2 => return refuse("phi must be 2 or more".to_owned()),
+            "mdaLite" => Algorithm::MdaLite { phi },
+            "singlePath" => Algorithm::SinglePath,
+            other => return refuse(format!("{other:?} is no algorithm; choose {ALGORITHMS}")),
+        };
+        if !(1e-9..1.0).contains(&failure_probability) {
+            return refuse("the failure probability must be from 1e-9 to below 1".to_owned());
+        }
+        Ok(Self {
+            trial: Inner::new(read_topology(&topology)?, seed),
+            rule: Arc::new(Rule::new(algorithm, failure_probability)),
+        })
+    }
+
+    #[getter]
+    fn vertices(&self) -> usize {
+        self.trial.vertices()
+    }
+
+    #[getter]
+    fn edges(&self) -> usize {
+        self.trial.edges()
+    }
+
+    #[getter]
+    fn predicted(&self) -> Option<f64> {
+        self.trial.predict_failure(&self.rule.points)
+    }
+
+    fn run(&mut self, py: Python<'_>, first: u32, runs: u32) -> Sample {
+        py.detach(|| {
+            let mut sample = Sample::default();
+            for number in first..first.saturating_add(runs) {
+                let run = self.trial.run(&self.rule, number);
+                sample.failures += u32::from(!run.is_exact);
+                sample.probes += u64::from(run.tracer.probes());
+                sample.vertices += run.vertices as u64;
+                sample.edges += run.edges as u64;
+                if let Some((_, switch)) = run.tracer.switch() {
+                    *sample.switches.entry(tell_switch(switch)).or_default() += 1;
+                }
+            }
+            sample
+        })
+    }
+
+    #[staticmethod]
+    fn share_failure(failure_probability: f64, branching: u32) -> f64 {
+        stopping::share_failure(failure_probability, branching)
+    }
+}
+
+const fn tell_switch(switch: Switch) -> &'static str {
+    match switch {
+        Switch::Meshed => "meshed",
+        Switch::Asymmetric => "asymmetric",
+        Switch::UnequalLengths => "unequal lengths",
+    }
+}
+
+/// What some runs came to.
+#[pyclass(frozen, get_all, module = "anabranch_engine")]
+#[derive(Default)]
+pub struct Sample {
+    failures: u32,
+    probes: u64,
+    vertices: u64,
+    edges: u64,
+    switches: BTreeMap<&'static str, u32>,
+}

@@ -1,0 +1,131 @@
+"""`anabranch fakeroute`: does a multipath algorithm fail as often as it may?"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from anabranch.cli.command import write
+from anabranch.local.validation import summarise
+
+if TYPE_CHECKING:
+    from anabranch.cli.command import Commands
+    from anabranch.local.validation import Validation
+
+_MOST_RUNS = 1 << 32
+"""Runs are told apart by a number of 32 bits."""
+
+
+def add_parser(commands: Commands) -> None:
+    """Adds the command."""
+    parser = commands.add_parser(
+        "fakeroute",
+        help="test how often a multipath algorithm misses a link of a topology",
+        description="Traces a topology many times in the process, without packets, and "
+        "compares how often a link is missed with what the stopping points predict, as "
+        "Fakeroute does. Exits with 2 if the algorithm fails more often than predicted.",
+    )
+    parser.add_argument(
+        "topology",
+        type=Path,
+        metavar="FILE",
+        help="links from a vantage point to a destination, as Fakeroute has them",
+    )
+    parser.add_argument(
+        "--algorithm", choices=("mda", "mdaLite", "singlePath"), default="mda"
+    )
+    parser.add_argument(
+        "--failure-probability",
+        type=float,
+        default=0.05,
+        metavar="P",
+        help="the failure probability of a vertex, or with --max-branching of the "
+        "whole topology; 0.05",
+    )
+    parser.add_argument(
+        "--max-branching",
+        type=_read_count,
+        metavar="B",
+        help="share the failure probability among so many branching points",
+    )
+    parser.add_argument(
+        "--phi",
+        type=_read_count,
+        default=2,
+        metavar="N",
+        help="flows of each vertex in the meshing test of mdaLite; 2",
+    )
+    parser.add_argument("--runs", type=_read_count, default=1000, metavar="N")
+    parser.add_argument(
+        "--samples",
+        type=_read_count,
+        default=50,
+        metavar="N",
+        help="how often so many runs are made, 2 or more; 50",
+    )
+    parser.add_argument("--seed", type=_read_count, default=1, metavar="S")
+    parser.set_defaults(run=run)
+
+
+def run(chosen: argparse.Namespace) -> int:
+    """Prints what was predicted and what was measured."""
+    from anabranch_engine import Trial  # noqa: PLC0415 (an extra)
+
+    failure = chosen.failure_probability
+    if chosen.samples < 2 or chosen.runs * chosen.samples > _MOST_RUNS:
+        message = f"--samples must be 2 or more, and all runs at most {_MOST_RUNS:,}"
+        print(f"anabranch: {message}", file=sys.stderr)
+        return 1
+    if chosen.max_branching and 0 < failure < 1:
+        failure = Trial.share_failure(failure, chosen.max_branching)
+    try:
+        trial = Trial(
+            chosen.topology,
+            algorithm=chosen.algorithm,
+            failure_probability=failure,
+            phi=chosen.phi,
+            seed=chosen.seed,
+        )
+    except (OSError, ValueError) as error:
+        print(f"anabranch: {error}", file=sys.stderr)
+        return 1
+    starts = range(0, chosen.runs * chosen.samples, chosen.runs)
+    found = summarise(
+        [trial.run(start, chosen.runs) for start in starts],
+        chosen.runs,
+        predicted=None if chosen.algorithm == "singlePath" else trial.predicted,
+        vertices=trial.vertices,
+        edges=trial.edges,
+    )
+    head = (
+        f"{chosen.topology}: {trial.vertices} interfaces, {trial.edges} links\n"
+        f"{chosen.algorithm}, failure probability of a vertex {failure:.5g}, "
+        f"{chosen.samples} samples of {chosen.runs:,} runs\n"
+    )
+    write(head + _describe(found, with_verdict=chosen.algorithm != "singlePath"))
+    return 2 if found.is_broken else 0
+
+
+def _describe(found: Validation, *, with_verdict: bool) -> str:
+    lowest, highest = found.interval(0.95)
+    rows = {
+        "missed a link": f"{found.mean:.5f}  (95 %: {lowest:.5f} to {highest:.5f})",
+        "probes a run": f"{found.probes:.1f}",
+        "interfaces found": f"{found.vertices:.4f}",
+        "links found": f"{found.edges:.4f}",
+    }
+    if found.predicted is not None:
+        rows = {"predicted": f"{found.predicted:.5f}", **rows}
+    for reason, share in found.switches.items():
+        rows[f"switched: {reason}"] = f"{share:.4f}"
+    if with_verdict:
+        rows["verdict"] = found.verdict
+    return "".join(f"  {name:<26}{value}\n" for name, value in rows.items())
+
+
+def _read_count(text: str) -> int:
+    if text.isascii() and text.isdecimal() and 0 < int(text) < _MOST_RUNS:
+        return int(text)
+    raise argparse.ArgumentTypeError(f"{text!r} must be from 1 to {_MOST_RUNS - 1}")

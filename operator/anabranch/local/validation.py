@@ -1,0 +1,93 @@
+"""Does an algorithm fail as often as its stopping points say? Pure statistics.
+
+The method is Fakeroute's (Vermeulen et al., "Multilevel MDA-Lite Paris Traceroute", IMC
+2018, section 3): the rate of failure of each of some samples, their mean, and its
+confidence interval.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from anabranch_engine import Sample
+
+_DEVIATIONS = {0.95: 1.96, 0.999: 3.29}
+"""Quantiles of the normal distribution, for two-sided intervals."""
+
+
+@dataclass(frozen=True)
+class Validation:
+    """What samples of an algorithm's runs came to."""
+
+    predicted: float | None
+    """The probability of failure by the stopping points; none if there is no formula."""
+    mean: float
+    """The mean rate of failure."""
+    error: float
+    """The standard error of the mean."""
+    probes: float
+    """Probes of a run, on average."""
+    vertices: float
+    """The share of the interfaces found, on average."""
+    edges: float
+    """The share of the links found, on average."""
+    switches: dict[str, float]
+    """The share of runs in which MDA-Lite went over to the MDA, by reason."""
+
+    def interval(self, confidence: float) -> tuple[float, float]:
+        """The confidence interval of the mean, for .95 or .999."""
+        half = _DEVIATIONS[confidence] * self.error
+        return max(self.mean - half, 0.0), min(self.mean + half, 1.0)
+
+    @property
+    def verdict(self) -> str:
+        """How the mean compares with the prediction, at a confidence of .999."""
+        if self.predicted is None:
+            return "no prediction: a load balancer prefers some next hops"
+        lowest, highest = self.interval(0.999)
+        if self.predicted < lowest:
+            return "it fails more often than predicted"
+        if self.predicted > highest:
+            return "it fails less often than predicted"
+        return "it fails as often as predicted"
+
+    @property
+    def is_broken(self) -> bool:
+        """Whether the algorithm fails more often than predicted."""
+        return self.predicted is not None and self.predicted < self.interval(0.999)[0]
+
+
+def summarise(
+    samples: Sequence[Sample],
+    runs: int,
+    *,
+    predicted: float | None,
+    vertices: int,
+    edges: int,
+) -> Validation:
+    """Summarise samples of ``runs`` runs each, on a topology of that many links.
+
+    Raises:
+        ValueError: When there are fewer than two samples.
+    """
+    if len(samples) < 2:
+        raise ValueError("a confidence interval takes two samples or more")
+    rates = [sample.failures / runs for sample in samples]
+    total = runs * len(samples)
+    switches = sum((Counter(sample.switches) for sample in samples), Counter[str]())
+    return Validation(
+        predicted=predicted,
+        mean=statistics.fmean(rates),
+        error=statistics.stdev(rates) / math.sqrt(len(rates)),
+        probes=sum(sample.probes for sample in samples) / total,
+        vertices=sum(sample.vertices for sample in samples) / total / vertices,
+        edges=sum(sample.edges for sample in samples) / total / edges,
+        switches={reason: count / total for reason, count in sorted(switches.items())},
+    )

@@ -1,0 +1,63 @@
+"""`anabranch fakeroute`: what it prints and refuses."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from anabranch.cli import main
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SIMPLEST = "examples/topologies/simplest.txt"
+FEW = ("--runs", "100", "--samples", "5")
+
+
+def test_it_compares_what_is_measured_with_what_is_predicted(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """With the cost of a run."""
+    assert main(["fakeroute", SIMPLEST, *FEW]) == 0
+    said = capsys.readouterr().out
+    assert "simplest.txt: 4 interfaces, 5 links" in said
+    assert "predicted                 0.03125" in said
+    assert "it fails as often as predicted" in said
+
+
+def test_a_failure_probability_can_be_shared(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Among as many branching points as the topology may have."""
+    shared = ("--max-branching", "30", "--algorithm", "mdaLite")
+    assert main(["fakeroute", SIMPLEST, *FEW, *shared]) == 0
+    assert "failure probability of a vertex 0.0017083" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        (["--failure-probability", "1"], "from 1e-9 to below 1"),
+        (["--algorithm", "mdaLite", "--phi", "1"], "phi must be 2 or more"),
+        (["--samples", "1"], "--samples must be 2 or more"),
+    ],
+)
+def test_a_rule_that_is_none_is_refused(
+    words: list[str], reason: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With its bounds."""
+    assert main(["fakeroute", SIMPLEST, *words]) == 1
+    assert reason in capsys.readouterr().err
+
+
+def test_a_file_that_is_no_topology_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With the file and the line."""
+    file = tmp_path / "circle.txt"
+    file.write_text("127.0.0.1 240.0.0.1\n240.0.0.1 nowhere\n")
+    assert main(["fakeroute", str(file)]) == 1
+    assert f"{file}: line 2" in capsys.readouterr().err
+    assert main(["fakeroute", str(tmp_path / "none.txt")]) == 1
+    assert "can't read" in capsys.readouterr().err
