@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from anabranch.cli.command import write
-from anabranch.local.validation import summarise
+from anabranch.local.validation import FEWEST_SAMPLES, summarise
 
 if TYPE_CHECKING:
     from anabranch.cli.command import Commands
@@ -25,7 +25,7 @@ def add_parser(commands: Commands) -> None:
         help="test how often a multipath algorithm misses a link of a topology",
         description="Traces a topology many times in the process, without packets, and "
         "compares how often a link is missed with what the stopping points predict, as "
-        "Fakeroute does. Exits with 2 if the algorithm fails more often than predicted.",
+        "Fakeroute does. Exits with 2 if the algorithm fails more often than that.",
     )
     parser.add_argument(
         "topology",
@@ -74,8 +74,11 @@ def run(chosen: argparse.Namespace) -> int:
     from anabranch_engine import Trial  # noqa: PLC0415 (an extra)
 
     failure = chosen.failure_probability
-    if chosen.samples < 2 or chosen.runs * chosen.samples > _MOST_RUNS:
-        message = f"--samples must be 2 or more, and all runs at most {_MOST_RUNS:,}"
+    if chosen.samples < FEWEST_SAMPLES or chosen.runs * chosen.samples > _MOST_RUNS:
+        message = (
+            f"--samples must be {FEWEST_SAMPLES} or more, and all runs at most "
+            f"{_MOST_RUNS:,}"
+        )
         print(f"anabranch: {message}", file=sys.stderr)
         return 1
     if chosen.max_branching and 0 < failure < 1:

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
     from anabranch_engine import Sample
 
+FEWEST_SAMPLES = 2
+"""One sample has no variation."""
 _DEVIATIONS = {0.95: 1.96, 0.999: 3.29}
 """Quantiles of the normal distribution, for two-sided intervals."""
 
@@ -27,7 +29,7 @@ class Validation:
     """What samples of an algorithm's runs came to."""
 
     predicted: float | None
-    """The probability of failure by the stopping points; none if there is no formula."""
+    """The probability of failure by the stopping points; none without a formula."""
     mean: float
     """The mean rate of failure."""
     error: float
@@ -77,7 +79,7 @@ def summarise(
     Raises:
         ValueError: When there are fewer than two samples.
     """
-    if len(samples) < 2:
+    if len(samples) < FEWEST_SAMPLES:
         raise ValueError("a confidence interval takes two samples or more")
     rates = [sample.failures / runs for sample in samples]
     total = runs * len(samples)

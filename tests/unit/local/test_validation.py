@@ -52,7 +52,9 @@ def test_mda_lite_costs_less_than_the_mda_and_switches_where_it_must() -> None:
     plain, lite = (validate("unmeshed", each, 0.00393) for each in ("mda", "mdaLite"))
     assert lite.probes < 0.75 * plain.probes
     assert sum(lite.switches.values()) < 0.02
-    meshed, switched = (validate("meshed", each, 0.00393) for each in ("mda", "mdaLite"))
+    meshed, switched = (
+        validate("meshed", each, 0.00393) for each in ("mda", "mdaLite")
+    )
     assert switched.switches["meshed"] > 0.98
     assert switched.probes == pytest.approx(meshed.probes, rel=0.05)
 

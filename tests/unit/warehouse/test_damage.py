@@ -8,6 +8,7 @@ import pytest
 
 from anabranch.rounds.steps import FIRST
 from anabranch.runs.report import REFUSED
+from anabranch.warehouse.damage import check_whole
 from jobruns import AGENTS, JobRun
 
 if TYPE_CHECKING:
@@ -36,3 +37,20 @@ def test_a_job_names_the_object_and_is_not_tried_again(
     told = capsys.readouterr().err.splitlines()[-1]
     assert told.startswith(f"anabranch: {part} is ")
     assert "put a whole copy of it back" in told
+
+
+def test_parts_that_come_after_a_step_was_concluded_are_no_damage(
+    store: S3Store, of_jobs: dict[str, str], tmp_path: Path
+) -> None:
+    """Nothing was made of them, and nothing is missing."""
+    run = JobRun(store, tmp_path, "late", of_jobs)
+    run.start()
+    agent = AGENTS[0]
+    run.begin(agent)
+    run.probe(agent, FIRST)
+    assert run.conclude(agent, FIRST) == 0
+    keys = run.agent_keys(agent).step(FIRST)
+    check_whole(store, [run.agent_keys(agent)])
+    part = next(key for key in store.list(keys.replies) if key.endswith(".parquet"))
+    store.put(f"{keys.parts(9)}/{0:016}.parquet", store.get(part))
+    check_whole(store, [run.agent_keys(agent)])

@@ -506,11 +506,12 @@ class Trial:
     ) -> Trial:
         """Prepares an algorithm: ``mda``, ``mdaLite`` or ``singlePath``.
 
-        ``failure_probability`` is that of a vertex, and ``phi`` the flows of each vertex
-        in the meshing test of MDA-Lite.
+        ``failure_probability`` is that of a vertex, and ``phi`` the flows of each
+        vertex in the meshing test of MDA-Lite.
 
         :raises OSError: when the topology file can't be read.
-        :raises ValueError: when it is none, with its line, or for a value out of bounds.
+        :raises ValueError: when it is none, with its line, or for a value out of
+            bounds.
         """
 
     def run(self, first: int, runs: int) -> Sample:

@@ -79,7 +79,7 @@ impl Trial {
     }
 
     /// Returns the probability that the MDA misses a link: that it fails at a vertex of K
-    /// successors at least, 1 - prod(1 - P_K). None if a load balancer prefers some of its
+    /// successors at least, `1 - prod(1 - P_K)`. None if a load balancer prefers some of its
     /// successors, since the stopping points take them for equally likely.
     #[must_use]
     pub fn predict_failure(&self, points: &StoppingPoints) -> Option<f64> {

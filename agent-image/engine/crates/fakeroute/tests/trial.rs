@@ -1,5 +1,7 @@
 //! Algorithms find what they promise, and cost what the MDA-Lite paper calculates.
 
+#![allow(clippy::cast_precision_loss)] // there are few runs
+
 use std::fmt::Write as _;
 use std::sync::Arc;
 
@@ -9,7 +11,7 @@ use anabranch_trace::lite::Switch;
 use anabranch_trace::rule::{Algorithm, Rule};
 use anabranch_trace::tracer::{End, Want};
 
-/// The failure probability for which n_1 = 9, n_2 = 17 and n_4 = 33 (Veitch et al.).
+/// The failure probability for which `n_1` = 9, `n_2` = 17 and `n_4` = 33 (Veitch et al.).
 const VEITCH: f64 = 0.003_93;
 const LITE: Algorithm = Algorithm::MdaLite { phi: 2 };
 

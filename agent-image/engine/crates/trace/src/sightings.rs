@@ -99,22 +99,12 @@ pub struct Link {
 }
 
 /// All that was seen on the paths to a destination.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Sightings {
     /// The hops; the vantage point, which all flows leave, is no hop.
     hops: Vec<Hop>,
     nothing: Hop,
     flows: Flow,
-}
-
-impl Default for Sightings {
-    fn default() -> Self {
-        Self {
-            hops: Vec::new(),
-            nothing: Hop::default(),
-            flows: 0,
-        }
-    }
 }
 
 impl Sightings {

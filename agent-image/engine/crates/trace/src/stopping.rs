@@ -35,7 +35,7 @@ impl StoppingPoints {
         self.failure_probability
     }
 
-    /// Returns n_k: the probes after which a vertex with `found` known successors has no other,
+    /// Returns `n_k`: the probes after which a vertex with `found` known successors has no other,
     /// but for the failure probability. Before the first reply, that of one successor applies.
     #[must_use]
     pub fn after(&self, found: usize) -> usize {
@@ -59,9 +59,9 @@ impl StoppingPoints {
             if probes > 1 {
                 draw(&mut found);
             }
-            for k in 1..successors {
+            for (k, share) in found.iter_mut().enumerate().take(successors).skip(1) {
                 if self.after(k) == probes {
-                    failed += std::mem::take(&mut found[k]);
+                    failed += std::mem::take(share);
                 }
             }
         }
