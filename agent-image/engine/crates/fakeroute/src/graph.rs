@@ -145,17 +145,17 @@ mod tests {
     /// Returns how far the joint choices of two routers are from those of independent ones: the
     /// chi-squared statistic of `near` times `far` next hops, for 20,000 flows.
     fn dependence(salt: u64, (near, far): (u32, u32)) -> f64 {
-        const FLOWS: u64 = 20_000;
+        const FLOWS: u32 = 20_000;
         let mut counts = vec![0.0; (near * far) as usize];
         for flow in 0..FLOWS {
             let choice = Choice {
-                key: scatter(flow),
+                key: scatter(u64::from(flow)),
                 weighted: false,
             };
             let (one, other) = (choice.choose(salt, near), choice.choose(salt + 1, far));
             counts[(one * far + other) as usize] += 1.0;
         }
-        let expected = FLOWS as f64 / f64::from(near * far);
+        let expected = f64::from(FLOWS) / f64::from(near * far);
         let squares = counts
             .iter()
             .map(|count: &f64| (count - expected).powi(2) / expected);
