@@ -1,4 +1,4 @@
-"""The commands."""
+"""The command line: `anabranch` and its commands."""
 
 from __future__ import annotations
 
@@ -41,11 +41,11 @@ EXTRAS = {
     "pych_client": "warehouse",
     "rich": "local",
 }
-"""The extra that a module comes with."""
+"""The extra of the package that installs each module."""
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Runs one command and gives its exit code: 1 when the input is refused."""
+    """Run one command and return its exit code, which is 1 if the input is refused."""
     parser = argparse.ArgumentParser(
         prog="anabranch", description="Maps the Internet's multipath topology."
     )
@@ -57,7 +57,7 @@ def main(arguments: list[str] | None = None) -> int:
     chosen = parser.parse_args(arguments)
     try:
         code: int = chosen.run(chosen)
-        # What can't be written is to be told here, not when the interpreter ends.
+        # Report a failed write here, not when the interpreter ends.
         sys.stdout.flush()
     except ManifestError as error:
         count = len(error.problems)
@@ -65,7 +65,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"{count} problem{'s' * (count > 1)}; nothing is used", file=sys.stderr)
         return 1
     except BrokenPipeError:
-        # The reader, such as head, has enough; there is nobody to tell.
+        # The reader, such as head, has closed the pipe.
         sys.stdout = None
         return 1
     except ModuleNotFoundError as error:
@@ -77,7 +77,7 @@ def main(arguments: list[str] | None = None) -> int:
     except RuntimeError as error:
         if not error.args or type(error).__module__.partition(".")[0] != "anabranch":
             raise
-        # Of a run, or a query: they say what to do.
+        # Errors of runs and queries say what to do.
         print(f"anabranch: {error}", file=sys.stderr)
         return 1
     except OSError as error:

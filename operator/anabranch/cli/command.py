@@ -1,4 +1,4 @@
-"""What commands share."""
+"""What the commands share: access to standard input and output."""
 
 from __future__ import annotations
 
@@ -11,14 +11,15 @@ if TYPE_CHECKING:
 
     Parser = argparse.ArgumentParser
     Commands: TypeAlias = argparse._SubParsersAction[Parser]  # noqa: SLF001
-    """Where a command adds its parser; argparse has no public name for it."""
+    """The type to which a command adds its parser; argparse has no public name for
+    it."""
 
 
 def open_stdin() -> BinaryIO:
-    """Standard input.
+    """Return standard input, for bytes.
 
     Raises:
-        OSError: When the shell has closed it.
+        OSError: If the shell has closed it.
     """
     if sys.stdin is None:
         raise OSError(9, "is closed; give it something to read", "standard input")
@@ -26,10 +27,10 @@ def open_stdin() -> BinaryIO:
 
 
 def open_stdout() -> BinaryIO:
-    """Standard output, for bytes.
+    """Return standard output, for bytes.
 
     Raises:
-        OSError: When the shell has closed it.
+        OSError: If the shell has closed it.
     """
     if sys.stdout is None:
         raise OSError(9, "is closed; give it somewhere to write", "standard output")
@@ -37,10 +38,10 @@ def open_stdout() -> BinaryIO:
 
 
 def write(text: str) -> None:
-    """Writes lines to standard output.
+    """Write text to standard output, and flush it.
 
     Raises:
-        OSError: When they can't be written.
+        OSError: If it can't be written.
     """
     out = open_stdout()
     out.write(text.encode())

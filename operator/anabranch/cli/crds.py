@@ -1,4 +1,4 @@
-"""`anabranch crds`: the CustomResourceDefinitions, made from the models."""
+"""`anabranch crds`: write the CustomResourceDefinitions of the models."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def add_parser(commands: Commands) -> None:
-    """Adds the command."""
+    """Add the command to the parser."""
     summary = "write the CustomResourceDefinitions of all kinds to standard output"
     parser = commands.add_parser("crds", help=summary, description=summary)
     instead = parser.add_mutually_exclusive_group()
@@ -29,19 +29,19 @@ def add_parser(commands: Commands) -> None:
         "--output",
         type=Path,
         metavar="FOLDER",
-        help="write a file for each kind into a folder instead",
+        help="write one file for each kind to a folder instead",
     )
     instead.add_argument(
         "--check",
         type=Path,
         metavar="FOLDER",
-        help="write nothing; exit with 1 if a folder's files are not these",
+        help="write nothing; exit with 1 if a folder's files differ",
     )
     parser.set_defaults(run=run)
 
 
 def run(chosen: argparse.Namespace) -> int:
-    """Writes or compares the definitions."""
+    """Write the definitions, or compare them with a folder."""
     texts = {f"{GROUP}_{kind.plural}.yaml": render_crd(kind) for kind in KINDS}
     if chosen.check:
         return check_folder(chosen.check, texts)
@@ -55,7 +55,7 @@ def run(chosen: argparse.Namespace) -> int:
 
 
 def check_folder(folder: Path, texts: dict[str, str]) -> int:
-    """Tells which files of a folder are not the definitions; 1 if there are any."""
+    """Report the files of a folder that differ; return 1 if there are any, else 0."""
     present = {file.name: file.read_bytes() for file in folder.glob(f"{GROUP}_*.yaml")}
     stale = [name for name in texts if present.get(name) != texts[name].encode()]
     for name in stale:
@@ -68,10 +68,10 @@ def check_folder(folder: Path, texts: dict[str, str]) -> int:
 
 
 def render_crd(kind: type[Resource]) -> str:
-    """The definition of a kind as YAML.
+    """Return the definition of a kind as YAML.
 
     Raises:
-        ValueError: When it is larger than a definition may be.
+        ValueError: If it is larger than `MAX_BYTES`.
     """
     text = yaml.safe_dump(build_crd(kind), sort_keys=False, width=88)
     if len(text) > MAX_BYTES:

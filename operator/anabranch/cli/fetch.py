@@ -1,4 +1,4 @@
-"""`anabranch fetch`: an object of a cluster's store."""
+"""`anabranch fetch`: write an object of a cluster's store to standard output."""
 
 from __future__ import annotations
 
@@ -12,28 +12,30 @@ if TYPE_CHECKING:
     from anabranch.cli.command import Commands
 
 _SETTINGS = Path("/etc/anabranch/settings.yaml")
-"""Where the chart puts them."""
+"""The file to which the chart writes the operator's settings."""
 
 
 def add_parser(commands: Commands) -> None:
-    """Adds the command."""
-    summary = "write an object of a cluster's store, such as a result, to the output"
+    """Add the command to the parser."""
+    summary = "write an object of a cluster's store to standard output"
     parser = commands.add_parser(
-        "fetch", help=summary, description=f"{summary}; for the operator's pod"
+        "fetch", help=summary, description=f"{summary}; runs in the operator's pod"
     )
-    parser.add_argument("uri", metavar="URI", help="as in status.results: s3://…")
+    parser.add_argument(
+        "uri", metavar="URI", help="the object, as in status.results: s3://…"
+    )
     parser.add_argument(
         "--settings",
         type=Path,
         default=_SETTINGS,
         metavar="FILE",
-        help="what the operator is told, by default %(default)s",
+        help="the operator's settings, by default %(default)s",
     )
     parser.set_defaults(run=run)
 
 
 def run(chosen: argparse.Namespace) -> int:
-    """Writes it; 1 when it can't be in this store."""
+    """Write the object; return 1 if its URI is not in the operator's store."""
     # Extras, which other commands do without.
     from anabranch.manifests.settings import (  # noqa: PLC0415
         SettingsError,

@@ -1,4 +1,4 @@
-"""`anabranch init`: the manifest of a first survey from this machine."""
+"""`anabranch init`: write the manifest of a first survey from this machine."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ FILE = Path("survey.yaml")
 _SIOCGIFADDR = 0x8915
 _ADDRESSES_V6 = Path("/proc/net/if_inet6")
 _ANY_PORT = 9
-"""Nothing is sent there: to connect a UDP socket only looks for a route."""
+"""A port for finding the route: connecting a UDP socket sends nothing."""
 
 
 def add_parser(commands: Commands) -> None:
-    """Adds the command."""
+    """Add the command to the parser."""
     parser = commands.add_parser(
         "init",
         help="write the manifest of a first survey from this machine",
-        description="Writes a commented manifest with all that a survey from this "
-        "machine takes: what you name is allowed and nothing else, at a modest rate. "
-        "Nothing is sent.",
+        description="Writes a commented manifest with everything that a survey from "
+        "this machine needs. It allows the targets that you name and "
+        "nothing else, at a modest rate. The command sends nothing.",
     )
     parser.add_argument(
         "targets",
@@ -43,8 +43,8 @@ def add_parser(commands: Commands) -> None:
     parser.add_argument(
         "--contact",
         metavar="CONTACT",
-        help="a URL or mail address for people who wonder about your probes; asked for "
-        "on a terminal",
+        help="a URL or mail address for people who wonder about your probes; if "
+        "missing, the command asks for it on a terminal",
     )
     parser.add_argument(
         "--output",
@@ -57,7 +57,7 @@ def add_parser(commands: Commands) -> None:
 
 
 def run(chosen: argparse.Namespace) -> int:
-    """Writes the manifest, unless what it would say is refused."""
+    """Write the manifest, unless it would be invalid."""
     # Extras, which other commands do without.
     from anabranch.api.manifest import Source, read_manifests  # noqa: PLC0415
     from anabranch.local.draft import Draft  # noqa: PLC0415
@@ -95,7 +95,7 @@ def run(chosen: argparse.Namespace) -> int:
 
 
 def _read_target(text: str) -> IPv4Network | IPv6Network:
-    """A prefix, or an address as one."""
+    """Return a prefix, or an address as a prefix of full length."""
     try:
         return ip_network(text)
     except ValueError as error:
@@ -113,10 +113,10 @@ def _ask_contact() -> str:
 def _find_interfaces(
     targets: list[IPv4Network | IPv6Network],
 ) -> list[tuple[str, str]]:
-    """The interface and address that probes to each family's first target leave by.
+    """Return the interface and source address for the first target of each IP version.
 
     Raises:
-        ValueError: When no route leads there.
+        ValueError: If no route leads to a target.
     """
     first = {target.version: target for target in reversed(targets)}
     return [_find_interface(first[version]) for version in sorted(first)]
@@ -140,7 +140,7 @@ def _find_interface(target: IPv4Network | IPv6Network) -> tuple[str, str]:
 
 
 def _find_addresses(interface: str, family: int) -> list[object]:
-    """The addresses of an interface; of IPv4 the first."""
+    """Return the addresses of an interface: all IPv6 ones, or the first IPv4 one."""
     if family == socket.AF_INET6:
         lines = [line.split() for line in _ADDRESSES_V6.read_text().splitlines()]
         return [
@@ -156,7 +156,7 @@ def _find_addresses(interface: str, family: int) -> list[object]:
 
 
 def _is_reserved(targets: list[IPv4Network | IPv6Network]) -> bool:
-    """Whether a target lies in space that is not globally reachable."""
+    """Return whether a target lies in space that is not globally reachable."""
     from anabranch_engine import PrefixSet  # noqa: PLC0415 (an extra)
 
     reserved = PrefixSet.reserved()

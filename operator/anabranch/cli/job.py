@@ -1,4 +1,4 @@
-"""`anabranch job`: what the Jobs of a cluster run."""
+"""`anabranch job`: the command that the operator's Jobs run."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 
 _TERMINATION_LOG = Path("/dev/termination-log")
 _MAX_MESSAGE = 4096
-"""Kubernetes keeps no more of a termination message."""
+"""The most characters of a termination message that Kubernetes keeps."""
 
 
 def add_parser(commands: Commands) -> None:
-    """Adds the command."""
-    summary = "do what a Job of the operator does, with the store of the environment"
+    """Add the command to the parser."""
+    summary = "do the work of a Job; the environment names the store"
     parser = commands.add_parser("job", help=summary, description=summary)
     jobs = parser.add_subparsers(title="jobs", required=True, metavar="JOB")
     of_list = jobs.add_parser("list", help="check a TargetList of the cluster")
@@ -29,10 +29,10 @@ def add_parser(commands: Commands) -> None:
     of_list.add_argument("--report", required=True, metavar="KEY")
     of_list.set_defaults(run=run, job="list")
     for name, summary in (
-        ("count", "count what an agent would send"),
+        ("count", "count the probes that an agent would send"),
         ("begin", "plan the first step of an agent's run"),
-        ("conclude", "find a step's links, and plan the next one"),
-        ("results", "gather what all agents found"),
+        ("conclude", "find the links of a step, and plan the next step"),
+        ("results", "gather the results of all agents"),
     ):
         job = jobs.add_parser(name, help=summary)
         job.add_argument("--measurement", required=True, metavar="UID")
@@ -47,12 +47,12 @@ def add_parser(commands: Commands) -> None:
         if name == "conclude":
             job.add_argument("--step", required=True, metavar="ROUND-WINDOW")
             job.add_argument(
-                "--last", action="store_true", help="plan no step that follows"
+                "--last", action="store_true", help="do not plan a next step"
             )
 
 
 def run(chosen: argparse.Namespace) -> int:
-    """Does the job; why it failed is the container's termination message too."""
+    """Do the job, and on failure write the reason as the termination message too."""
     # Extras, which other commands do without.
     from anabranch.jobs.work import WORK  # noqa: PLC0415
     from anabranch.runs.report import (  # noqa: PLC0415

@@ -1,4 +1,4 @@
-"""`anabranch load`: a run's rows in the tables of ClickHouse, anew."""
+"""`anabranch load`: load a run's rows into the tables of ClickHouse again."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 
 
 def add_parser(commands: Commands) -> None:
-    """Adds the command."""
+    """Add the command to the parser."""
     summary = "load a run of a cluster into ClickHouse again, from the store"
     parser = commands.add_parser(
         "load",
         help=summary,
-        description=f"{summary}; both are those of the environment, as of a Job",
+        description=f"{summary}; the environment names both, as for a Job",
     )
     parser.add_argument("measurement", metavar="UID", help="the Measurement's UID")
     parser.add_argument("run_id", metavar="RUN", help="its runId")
@@ -28,7 +28,7 @@ def add_parser(commands: Commands) -> None:
 
 
 def run(chosen: argparse.Namespace) -> int:
-    """Loads it; what is there already stays as it is."""
+    """Load the run; rows that are in the tables already stay as they are."""
     # Extras, which other commands do without.
     from anabranch.jobs.load import load  # noqa: PLC0415
     from anabranch.store.environment import open_store  # noqa: PLC0415

@@ -1,4 +1,4 @@
-"""`anabranch operator`: serves Measurements in a cluster."""
+"""`anabranch operator`: serve the Measurements of a cluster."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def add_parser(commands: Commands) -> None:
-    """Adds the command."""
+    """Add the command to the parser."""
     summary = "serve the Measurements of a Kubernetes cluster, until SIGTERM"
     parser = commands.add_parser("operator", help=summary, description=summary)
     parser.add_argument(
@@ -26,19 +26,19 @@ def add_parser(commands: Commands) -> None:
         type=Path,
         required=True,
         metavar="FILE",
-        help="what it is told of where it is installed",
+        help="the settings, which the chart writes",
     )
     parser.add_argument(
         "--port",
         type=int,
         default=8080,
-        help="where /healthz, /readyz and /metrics are, by default 8080",
+        help="the port of /healthz, /readyz and /metrics, by default 8080",
     )
     parser.set_defaults(run=run)
 
 
 def run(chosen: argparse.Namespace) -> int:
-    """Runs the operator; 1 when its settings are wrong, or another one leads."""
+    """Run the operator; return 1 if its settings are invalid, or it had to give up."""
     # Extras, which other commands do without.
     from anabranch.control.election import LostError  # noqa: PLC0415
     from anabranch.control.operator import MissedError  # noqa: PLC0415
@@ -66,7 +66,7 @@ def run(chosen: argparse.Namespace) -> int:
 
 
 async def operate(settings: Settings, port: int) -> None:
-    """Runs the operator."""
+    """Run the operator until it is stopped."""
     # Extras, which other commands do without.
     from anabranch.cluster.client import Cluster  # noqa: PLC0415
     from anabranch.control.operator import Operator  # noqa: PLC0415

@@ -1,4 +1,4 @@
-"""`anabranch plot`: pictures of what a run found."""
+"""`anabranch plot`: draw the results of a run."""
 
 from __future__ import annotations
 
@@ -16,31 +16,33 @@ if TYPE_CHECKING:
 
 
 def add_parser(commands: Commands) -> None:
-    """Adds the command."""
+    """Add the command to the parser."""
     parser = commands.add_parser(
         "plot",
-        help="draw what a run found",
-        description="Draws how wide and long diamonds are and in which rounds links "
-        "were found, by all agents and by each, or the paths to one target.",
+        help="draw the results of a run",
+        description="Draws the width and length of diamonds and "
+        "the rounds in which links were found, for all agents together and for "
+        "each, or the paths to one target.",
     )
     add_run_arguments(parser)
     parser.add_argument(
         "--target",
         metavar="PREFIX",
-        help="draw the paths to this target instead, or to the one with the "
-        "most links: largest",
+        help="draw the paths to this target instead; 'largest' is the target with the "
+        "most links",
     )
     parser.add_argument(
         "--output",
         type=Path,
         metavar="FILE",
-        help="where to, as SVG, PNG or PDF by the name's end; by default NAME.svg",
+        help="the file to write; its suffix selects SVG, PNG or PDF; by default "
+        "NAME.svg",
     )
     parser.set_defaults(run=run)
 
 
 def run(chosen: argparse.Namespace) -> int:
-    """Draws to a file."""
+    """Draw the figure to a file."""
     # Extras, which other commands do without.
     from anabranch.local.overview import draw_overview  # noqa: PLC0415
     from anabranch.local.pathgraph import draw_paths  # noqa: PLC0415

@@ -1,4 +1,4 @@
-"""`anabranch results`: what a run found."""
+"""`anabranch results`: write the results of a run."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ if TYPE_CHECKING:
 
 
 def add_parser(commands: Commands) -> None:
-    """Adds the command."""
-    summary = "write what a run found to standard output or a file"
+    """Add the command to the parser."""
+    summary = "write a table of a run's results to standard output or a file"
     parser = commands.add_parser("results", help=summary, description=summary)
     add_run_arguments(parser)
     parser.add_argument(
         "--table",
         choices=("interfaces", "links", "diamonds", "replies", "rewrites"),
         default="links",
-        help="what to write, by default links",
+        help="the table to write, by default links",
     )
     parser.add_argument(
         "--format",
         choices=("csv", "jsonl", "parquet", "caracal-csv"),
         default="csv",
-        help="how, by default csv; caracal-csv is for replies",
+        help="the format, by default csv; caracal-csv is for replies only",
     )
     parser.add_argument(
         "--output", type=Path, metavar="FILE", help="a new file to write to"
@@ -41,21 +41,23 @@ def add_parser(commands: Commands) -> None:
 
 
 def add_run_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds what tells a run."""
+    """Add the arguments that identify a run."""
     parser.add_argument("measurement", metavar="NAME", help="the measurement's name")
-    parser.add_argument("--namespace", default="default", help="its namespace")
-    parser.add_argument("--run-id", help="the run, where there are several")
+    parser.add_argument(
+        "--namespace", default="default", help="the measurement's namespace"
+    )
+    parser.add_argument("--run-id", help="the run, if the measurement has several")
     parser.add_argument(
         "--data",
         type=Path,
         default=DATA,
         metavar="DIR",
-        help=f"where replies and results are kept, by default {DATA}",
+        help=f"the folder with replies and results, by default {DATA}",
     )
 
 
 def run(chosen: argparse.Namespace) -> int:
-    """Writes a table."""
+    """Write a table."""
     from anabranch.local.runs import find_runs, open_results  # noqa: PLC0415 (extras)
 
     if chosen.format == "caracal-csv" and chosen.table != "replies":

@@ -1,4 +1,4 @@
-"""`anabranch run`: a survey from this machine."""
+"""`anabranch run`: run a survey from this machine."""
 
 from __future__ import annotations
 
@@ -22,22 +22,23 @@ if TYPE_CHECKING:
     from anabranch.runs.assignment import Assignment
 
 DATA = Path("anabranch-data")
-"""The folder for results if none is given."""
+"""The default folder for replies and results."""
 INTERRUPTED = 130
-"""What shells give for a program that SIGINT ended."""
+"""The exit code that shells report for a program that SIGINT ended."""
 
 
 def add_parser(commands: Commands) -> None:
-    """Adds the command."""
+    """Add the command to the parser."""
     parser = commands.add_parser(
         "run",
         help="run the measurements of manifests from this machine",
-        description="Runs measurements from this machine, each agent where its "
-        "nodeName says: in the network namespace of that name, or right here on "
-        "localhost. What was interrupted goes on when it is started again. A "
-        "ProbingPolicy that changes meanwhile is obeyed within seconds. Exits with "
-        "0 when it is through, 1 when something is refused or fails, and 130 when it "
-        "was interrupted.",
+        description="Runs measurements from this machine. An agent's nodeName says "
+        "where it runs: in the network namespace of that name, or, if it "
+        "is localhost, in that of this command. To continue an "
+        "interrupted run, start it again. While a run is on, it obeys "
+        "changes of the ProbingPolicy within seconds. The exit code is 0 "
+        "if all measurements finish, 1 if something is refused or fails, "
+        "and 130 if interrupted.",
     )
     parser.add_argument(
         "files",
@@ -50,18 +51,18 @@ def add_parser(commands: Commands) -> None:
         type=Path,
         default=DATA,
         metavar="DIR",
-        help=f"where replies and results are kept, by default {DATA}",
+        help=f"the folder for replies and results, by default {DATA}",
     )
     parser.add_argument(
         "--dry-run",
         action="store_true",
-        help="say what would be sent, and send nothing",
+        help="report what would be sent, and send nothing",
     )
     parser.set_defaults(run=run)
 
 
 def run(chosen: argparse.Namespace) -> int:
-    """Runs all measurements, one after another."""
+    """Run all measurements, one after another."""
     # Extras, which other commands do without.
     from anabranch.local.assignment import RunError, assign_all  # noqa: PLC0415
     from anabranch.local.manifest import load_manifests  # noqa: PLC0415
@@ -76,7 +77,7 @@ def run(chosen: argparse.Namespace) -> int:
 
     def stop(number: int, _: object) -> None:
         stopped.set()
-        # Who asks again does not want to wait.
+        # A second signal ends the command at once.
         signal.signal(number, signal.SIG_DFL)
 
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -100,10 +101,10 @@ def run(chosen: argparse.Namespace) -> int:
 
 
 def check(measurement: Measurement, assignments: list[Assignment]) -> None:
-    """Sees that a measurement is to run.
+    """Check that a measurement may run.
 
     Raises:
-        RunError: When it is not, with the remedy.
+        RunError: If it may not, with the remedy.
     """
     from anabranch.local.assignment import (  # noqa: PLC0415 (an extra)
         RunError,
@@ -126,7 +127,7 @@ def check(measurement: Measurement, assignments: list[Assignment]) -> None:
 
 
 def describe(assignments: list[Assignment]) -> None:
-    """Says what would be sent, and how long it would take."""
+    """Print how many probes each agent would send, and how long that would take."""
     # Extras, which other commands do without.
     from anabranch.local.display import describe_seconds  # noqa: PLC0415
     from anabranch.rounds.shortfall import find_coverage  # noqa: PLC0415
@@ -155,7 +156,7 @@ def survey(
     chosen: argparse.Namespace,
     stopped: threading.Event,
 ) -> int:
-    """Runs a measurement, shows how far it is, and sums it up; the exit code."""
+    """Run a measurement, show its progress and a summary; return the exit code."""
     # Extras, which other commands do without.
     from anabranch.local.display import open_display  # noqa: PLC0415
     from anabranch.local.policyfile import PolicyFiles  # noqa: PLC0415
@@ -189,7 +190,7 @@ def _tell(message: str) -> None:
 
 
 def sum_up(assignments: list[Assignment], report: Report, data: Path) -> None:
-    """Says what was sent and found, and where it is."""
+    """Print what was sent and found, and where the results are."""
     # Extras, which other commands do without.
     from anabranch.local.display import describe_seconds  # noqa: PLC0415
     from anabranch.local.runs import open_results  # noqa: PLC0415

@@ -1,4 +1,4 @@
-"""`anabranch score`: how much of a simulated Internet a survey finds."""
+"""`anabranch score`: measure how much of a simulated Internet a survey found."""
 
 from __future__ import annotations
 
@@ -22,14 +22,15 @@ if TYPE_CHECKING:
 
 
 def add_parser(commands: Commands) -> None:
-    """Adds the command."""
+    """Add the command to the parser."""
     parser = commands.add_parser(
         "score",
-        help="compare what a survey found with the simulated Internet that it was in",
-        description="Says how many of the links that a run found there are "
-        "(precision), and how many it found of those that the first flows of all "
-        "prefixes cross (recall); beside it, what to expect. The arguments of the "
-        "simulation must be those that the survey ran in.",
+        help="compare the results of a survey with the simulated Internet that it "
+        "ran in",
+        description="Prints precision: the share of the links found that exist. "
+        "Prints recall: the share found of the links that the first flows of "
+        "all prefixes cross; and, with --expected, the recall to expect. Give "
+        "the same arguments for the simulation as for the survey.",
     )
     parser.add_argument("files", nargs="+", metavar="FILE", help="the manifests")
     parser.add_argument(
@@ -44,34 +45,35 @@ def add_parser(commands: Commands) -> None:
         type=read_count,
         default=256,
         metavar="F",
-        help="flows of each prefix that recall refers to, by default 256",
+        help="recall refers to the first F flows of each prefix, by default 256",
     )
     parser.add_argument(
         "--expected",
         type=Path,
         metavar="FILE",
-        help="what to expect, as --rehearse wrote it",
+        help="the expected recall, as --rehearse wrote it",
     )
     parser.add_argument(
         "--rehearse",
         type=read_count,
         metavar="RUNS",
-        help="find out what to expect from so many runs without packets, of other "
-        "flows each; write it to the file of --expected, and look at no results",
+        help="estimate the expected recall from this many runs without packets, each "
+        "with other flows; write it to the file of --expected, and ignore the "
+        "results",
     )
     add_simulation_arguments(parser)
     parser.set_defaults(run=run)
 
 
 def read_count(text: str) -> int:
-    """A number from 1 on."""
+    """Read a whole number from 1 on."""
     if text.isascii() and text.isdecimal() and 0 < int(text) < 1 << 31:
         return int(text)
     raise argparse.ArgumentTypeError(f"{text!r} must be a number from 1 on")
 
 
 def run(chosen: argparse.Namespace) -> int:
-    """Prints precision and recall, or what to expect."""
+    """Print precision and recall, or the expected recall."""
     # Extras, which other commands do without.
     from anabranch.local.assignment import assign_all  # noqa: PLC0415
     from anabranch.local.manifest import load_manifests  # noqa: PLC0415
@@ -106,10 +108,10 @@ def run(chosen: argparse.Namespace) -> int:
 
 
 def describe_expected(chosen: argparse.Namespace) -> str:
-    """What recall is to be expected.
+    """Return the expected recall in words, or an empty text if no file is given.
 
     Raises:
-        ValueError: When the file is no expectation, or one of other flows.
+        ValueError: If the file is invalid, or refers to another number of flows.
     """
     if not chosen.expected:
         return ""
@@ -128,10 +130,10 @@ def describe_expected(chosen: argparse.Namespace) -> str:
 def read_links(
     data: Path, assignments: list[Assignment], *, suspect: bool = False
 ) -> set[tuple[int, int]]:
-    """The links that a run found; those that are suspect only if they are asked for.
+    """Return the links of a run, as pairs of addresses; suspect ones only on request.
 
     Raises:
-        LookupError: When there are none.
+        LookupError: If there are no results.
     """
     # Extras, which other commands do without.
     from anabranch.local.runs import open_results  # noqa: PLC0415

@@ -1,4 +1,4 @@
-"""`anabranch simulate`: a command in a simulated Internet."""
+"""`anabranch simulate`: run a command in a simulated Internet."""
 
 from __future__ import annotations
 
@@ -14,19 +14,20 @@ if TYPE_CHECKING:
     from anabranch.cli.command import Commands
 
 DESTINATIONS = "ANABRANCH_DESTINATIONS"
-"""The variable with the destinations of topology files, in order, with blanks."""
+"""The environment variable with the destinations of topology files, in their order,
+separated by blanks."""
 
 
 def add_parser(commands: Commands) -> None:
-    """Adds the command."""
+    """Add the command to the parser."""
     parser = commands.add_parser(
         "simulate",
         help="run a command in a simulated Internet, in network namespaces of its own",
         description="Runs a command at a vantage point of a simulated Internet: a "
-        "network namespace that can send to 240.0.0.0/4, 198.18.0.0/15, 3fff::/20 and "
-        "the addresses of topology files, and nowhere else. The other vantage points "
-        "are for ip netns exec, as vp2, vp3 and so on. All is gone when the command "
-        "ends.",
+        "network namespace that can send to 240.0.0.0/4, 198.18.0.0/15, "
+        "3fff::/20 and the addresses of topology files, and nowhere "
+        "else. To use the other vantage points, run ip netns exec with "
+        "vp2, vp3 and so on. The simulation ends with the command.",
     )
     add_simulation_arguments(parser)
     parser.add_argument(
@@ -35,32 +36,33 @@ def add_parser(commands: Commands) -> None:
         default=[],
         type=_find_namespace,
         metavar="NETNS",
-        help="a network namespace of ip netns that is to be a vantage point, by a link "
+        help="make a network namespace of ip netns a vantage point, through a link "
         "sim0; can be repeated",
     )
     parser.add_argument(
         "--truth",
         type=Path,
         metavar="FOLDER",
-        help="write what there is to be found, as Parquet",
+        help="write the simulated topology to a folder, as Parquet",
     )
     parser.add_argument("command", nargs="+", metavar="COMMAND")
     parser.set_defaults(run=run)
 
 
 def add_simulation_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds what tells a simulated Internet."""
+    """Add the arguments that describe a simulated Internet."""
     parser.add_argument(
         "--prefixes",
         type=_read_number,
         metavar="N",
-        help="/24s from 240.0.0.0 on; 1000, or none beside a topology",
+        help="the number of /24s from 240.0.0.0 on; by default 1000, or 0 with "
+        "--topology",
     )
     parser.add_argument(
         "--prefixes-v6",
         type=_read_number,
         metavar="N",
-        help="/64s from 3fff:: on; 200, or none beside a topology",
+        help="the number of /64s from 3fff:: on; by default 200, or 0 with --topology",
     )
     parser.add_argument(
         "--topology",
@@ -68,19 +70,28 @@ def add_simulation_arguments(parser: argparse.ArgumentParser) -> None:
         default=[],
         type=Path,
         metavar="FILE",
-        help="a list of links from a vantage point to a destination, as Fakeroute has "
-        f"it; can be repeated. {DESTINATIONS} tells the command the destinations",
+        help="a file in Fakeroute's format with the links from a vantage point to a "
+        f"destination; can be repeated. {DESTINATIONS} tells the command the "
+        "destinations",
     )
-    parser.add_argument("--vantage-points", type=_read_number, default=1, metavar="K")
+    parser.add_argument(
+        "--vantage-points",
+        type=_read_number,
+        default=1,
+        metavar="K",
+        help="the number of vantage points, by default 1",
+    )
     parser.add_argument(
         "--seed",
         type=_read_number,
         default=1,
         metavar="S",
-        help="what everything is drawn from",
+        help="the seed of all random choices, by default 1",
     )
     parser.add_argument(
-        "--hostile", action="store_true", help="everything that makes measuring hard"
+        "--hostile",
+        action="store_true",
+        help="turn on everything that hinders measuring",
     )
     parser.add_argument(
         "--set",
@@ -93,11 +104,11 @@ def add_simulation_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def open_simulation(chosen: argparse.Namespace) -> Simulation:
-    """The simulated Internet that arguments tell.
+    """Return the simulated Internet that the arguments describe.
 
     Raises:
-        OSError: When a topology file can't be read.
-        ValueError: When there is no such Internet.
+        OSError: If a topology file can't be read.
+        ValueError: If an argument or a topology is invalid.
     """
     from anabranch_engine import Simulation  # noqa: PLC0415 (an extra)
 
@@ -112,7 +123,7 @@ def open_simulation(chosen: argparse.Namespace) -> Simulation:
 
 
 def run(chosen: argparse.Namespace) -> int:
-    """Gives the command's exit code."""
+    """Run the command in the simulation, and return its exit code."""
     if chosen.attach:
         chosen.vantage_points = len(chosen.attach)
     try:
@@ -151,7 +162,7 @@ def run(chosen: argparse.Namespace) -> int:
 
 
 def _tell_destinations(files: list[Path], simulation: Simulation) -> None:
-    """Tells people and the command where the topologies lead."""
+    """Tell the user and the command the destinations of the topologies."""
     for file, (drawn, routed) in zip(files, simulation.destinations, strict=True):
         if drawn != routed:
             print(
@@ -165,7 +176,7 @@ def _tell_destinations(files: list[Path], simulation: Simulation) -> None:
 
 
 def _choose_number(given: int | None, usual: int, topologies: list[Path]) -> int:
-    """Prefixes that nobody asked for are in the way of a topology."""
+    """Return the given number, else the usual one, or 0 if there are topologies."""
     if given is not None:
         return given
     return 0 if topologies else usual
@@ -179,7 +190,7 @@ def _choose_switches(chosen: argparse.Namespace) -> dict[str, float]:
 
 
 def _read_number(text: str) -> int:
-    """A number that every part of a simulation can hold."""
+    """Read a whole number from 0 to 2^32 - 1."""
     if text.isascii() and text.isdecimal() and int(text) < 1 << 32:
         return int(text)
     raise argparse.ArgumentTypeError(f"{text!r} must be from 0 to {(1 << 32) - 1}")

@@ -1,4 +1,4 @@
-"""`anabranch targets`: what a target list stands for."""
+"""`anabranch targets`: check a target list and count its targets."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 
 
 def add_parser(commands: Commands) -> None:
-    """Adds the command."""
+    """Add the command to the parser."""
     summary = "check a target list and count the targets that it stands for"
     parser = commands.add_parser("targets", help=summary, description=summary)
     parser.add_argument(
         "list",
         metavar="LIST",
-        help="lines of target,protocol,min_ttl,max_ttl,n_initial_flows, plain or zstd; "
-        "- for standard input",
+        help="a file with lines of target,protocol,min_ttl,max_ttl,n_initial_flows, "
+        "plain or compressed with zstd; - for standard input",
     )
     for family, default, longest in (("v4", 24, 32), ("v6", 64, 128)):
         parser.add_argument(
@@ -32,23 +32,25 @@ def add_parser(commands: Commands) -> None:
             choices=range(longest + 1),
             default=default,
             metavar="BITS",
-            help=f"what IP{family} prefixes are split to, by default {default}",
+            help=f"the length to which IP{family} prefixes are split, by default "
+            f"{default}",
         )
     parser.add_argument(
         "--allow-reserved",
         action="store_true",
-        help="count space that is not globally reachable too",
+        help="also count targets that are not globally reachable",
     )
     parser.add_argument(
         "--csv",
         action="store_true",
-        help="print the canonical list instead: merged and sorted, as its digest is of",
+        help="print the canonical list instead: merged and sorted; the digest is its "
+        "hash",
     )
     parser.set_defaults(run=run)
 
 
 def run(chosen: argparse.Namespace) -> int:
-    """Prints the counts, the canonical list, or the bad lines."""
+    """Print the counts, the canonical list, or the invalid lines."""
     from anabranch_engine import (  # noqa: PLC0415 (an extra)
         PrefixSet,
         TargetList,

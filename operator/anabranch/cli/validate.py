@@ -1,4 +1,4 @@
-"""`anabranch validate`: are these manifests right?"""
+"""`anabranch validate`: check manifests."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
 
 def add_parser(commands: Commands) -> None:
-    """Adds the command."""
-    summary = "check manifests, all that they name, and what they would probe"
+    """Add the command to the parser."""
+    summary = "check manifests, their references, and what they would probe"
     parser = commands.add_parser("validate", help=summary, description=summary)
     parser.add_argument(
         "files",
@@ -27,7 +27,7 @@ def add_parser(commands: Commands) -> None:
 
 
 def run(chosen: argparse.Namespace) -> int:
-    """Reports every problem of every file, or counts the objects."""
+    """Report every problem of every file, or print the number of objects by kind."""
     from anabranch.local.manifest import load_manifests  # noqa: PLC0415 (the engine)
 
     manifests = load_manifests(chosen.files, open_stdin)

@@ -1,1 +1,1 @@
-"""The brain: what to probe next and when to stop. No I/O, no clock, no randomness."""
+"""Decide what to probe next and when to stop, without I/O, clock or randomness."""

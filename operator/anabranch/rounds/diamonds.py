@@ -1,4 +1,4 @@
-"""Diamonds: where the paths to a prefix part, and where they meet again."""
+"""Find diamonds: where the paths to a prefix diverge and converge again."""
 
 from __future__ import annotations
 
@@ -7,15 +7,19 @@ import pyarrow as pa
 
 
 def find_diamonds(hops: pa.Table) -> pa.Table:
-    """The diamonds of some prefixes.
+    """Return the diamonds on the paths to some prefixes.
 
-    ``hops`` has the columns prefix_index, ttl, width (the interfaces at that hop) and
-    addr (one of them), sorted by the first two. A diamond begins at a hop of one
-    interface that is followed by a hop of more, its divergence point, and ends at the
-    next hop of one, its convergence point (Augustin et al., IMC 2007); without one, or
-    with a hop in between that nobody answered from, it is none. The columns of the
-    outcome are prefix_index, divergence_ttl, divergence_addr, convergence_ttl,
-    convergence_addr, max_length (in hops from end to end) and max_width.
+    ``hops`` has the columns prefix_index, ttl, width (the number of interfaces at the
+    hop) and addr (one of them). It is sorted by prefix_index and ttl.
+
+    A diamond starts at its divergence point: a hop with one interface before a hop with
+    more. It ends at its convergence point: the next hop with one interface (Augustin
+    et al., IMC 2007). Paths that do not converge form no diamond, nor do those with a
+    hop in between that did not reply.
+
+    The result has the columns prefix_index, divergence_ttl, divergence_addr,
+    convergence_ttl, convergence_addr, max_length (in hops from end to end) and
+    max_width (in interfaces).
     """
     index = hops.column("prefix_index").to_numpy().astype(np.int64)
     ttl = hops.column("ttl").to_numpy().astype(np.int64)

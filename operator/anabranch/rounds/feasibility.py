@@ -1,4 +1,4 @@
-"""Whether measurements can do what they are made for, before anything is sent."""
+"""Check whether measurements can probe what they ask for, before they send probes."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 def find_infeasible(
     manifests: Manifests, lists: Mapping[Key, TargetList]
 ) -> list[Problem]:
-    """What would keep measurements from probing all that they ask for.
+    """Return a problem for each thing that keeps a measurement from its targets.
 
-    Target lists whose content is not at hand are passed over.
+    Target lists that are missing from ``lists`` are not checked.
     """
     policies = [
         each.object.spec
@@ -73,7 +73,7 @@ def _check(
 def _find_shared(
     document: Document[Measurement], agents: list[Agent]
 ) -> Iterator[Problem]:
-    """Agents that two entries choose: which list would they probe?"""
+    """Yield a problem for each agent that two entries choose: its list is ambiguous."""
     chosen: dict[str, str] = {}
     for index, entry in enumerate(document.object.spec.agents):
         for agent in select_agents(entry, agents):

@@ -1,4 +1,4 @@
-"""What decides how a run goes on, and what a step of it comes to."""
+"""The rules that a run follows, and the outcome of one of its steps."""
 
 from __future__ import annotations
 
@@ -13,63 +13,63 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Rules:
-    """What decides how a run goes on."""
+    """The parameters that decide how a run continues."""
 
     tool: Tool
     max_rounds: int
     failure_probability: float
     min_ttl: int
-    """No probe of the agent has a TTL below."""
+    """The lowest TTL that the agent may probe."""
     max_ttl: int
-    """No probe of the agent has a TTL above."""
+    """The highest TTL that the agent may probe."""
     drop_private: bool
-    """Whether replies from private addresses are passed over."""
+    """Whether replies from private addresses are ignored."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a step found, and what comes next."""
+    """The results of a step, and the step that follows."""
 
     step: str
     probes: int
-    """Probes that the step's parts say were sent."""
+    """Probes sent, according to the step's parts."""
     replies: int
-    """Valid replies of the step."""
+    """Valid replies in the step."""
     links: int
-    """Links found so far, each once."""
+    """Distinct links found in the run so far."""
     prefixes: int
-    """Prefixes that replied so far."""
+    """Prefixes with replies in the run so far."""
     amplified: int
-    """Those of them with more than one reply to a probe: no links are looked for."""
+    """Prefixes with more than one reply to a probe; their links are not computed."""
     looping: int
-    """Those of them with a flow that met an interface twice."""
+    """Prefixes with a flow that met an interface twice."""
     next: str | None
-    """The next step, whose plan is there; none when the run has ended."""
+    """The next step, whose plan has been written; None if the run has ended."""
     probes_left: int
-    """Probes that a further round would have sent, had maxRounds allowed it."""
+    """Probes that a further round would send if maxRounds allowed it."""
     is_cut: bool
-    """Whether it was ended before all was probed."""
-    # Version 0.2 does not say what follows.
+    """Whether the step was ended before all its probes were sent."""
+    # Version 0.2 does not write the fields below.
     unroutable: int = 0
-    """Prefixes of the step that no route led to."""
+    """Prefixes of the step without a route."""
     forbidden: int = 0
-    """Probes that were passed over, to addresses that are excluded."""
+    """Probes that were not sent because their addresses are excluded."""
     unsent: int = 0
-    """Probes that the kernel did not take."""
+    """Probes that the kernel refused to send."""
     dropped: int = 0
     """Packets that the kernel dropped before they were read."""
 
     @property
     def next_step(self) -> Step | None:
-        """The next step, if there is one."""
+        """The next step, or None if the run has ended."""
         return Step.parse(self.next) if self.next else None
 
 
 @dataclass(frozen=True)
 class PlanSummary:
-    """What is to be known of a plan without reading it."""
+    """The facts about a plan that are needed without reading it."""
 
     digest: str
-    """``sha256:`` and the SHA-256 of its file."""
+    """``sha256:``, followed by the SHA-256 of the plan's file in hexadecimal."""
     blocks: int
     probes: int

@@ -1,8 +1,9 @@
-"""What a step asks of each prefix.
+"""Compute the probes that a step demands for each prefix.
 
-Tables in, tables out, all of one block. *Prefixes* have the columns prefix_index,
-min_ttl, max_ttl and flow_count: what the targets ask for. *Demands* have prefix_index,
-min_ttl, max_ttl, first_flow and flow_count, as ``Plan.ask`` takes them.
+Functions take and return tables of one block. *Prefixes* have the columns prefix_index,
+min_ttl, max_ttl and flow_count, as the target list gives them. *Demands* have the
+columns prefix_index, min_ttl, max_ttl, first_flow and flow_count, as ``Plan.ask`` takes
+them.
 """
 
 from __future__ import annotations
@@ -38,11 +39,11 @@ _DEMAND = pa.schema(
 
 
 NOTHING = _DEMAND.empty_table()
-"""No demands."""
+"""An empty table of demands."""
 
 
 def ask_first(tool: Tool, prefixes: pa.Table, bounds: tuple[int, int]) -> pa.Table:
-    """What a run begins with, within an agent's lowest and highest TTL."""
+    """Return the demands of a run's first step, within an agent's TTL bounds."""
     match tool:
         case DiamondMiner():
             return ask_window(prefixes, prefixes.slice(0, 0), FIRST, bounds)
@@ -53,7 +54,7 @@ def ask_first(tool: Tool, prefixes: pa.Table, bounds: tuple[int, int]) -> pa.Tab
 
 
 def ask_ttls(prefixes: pa.Table, min_ttl: int, max_ttl: int) -> pa.Table:
-    """The first flows at those of the targets' TTLs that lie in these bounds."""
+    """Demand the first flows at the targets' TTLs, as far as these bounds allow."""
     low = np.maximum(_numbers(prefixes, "min_ttl"), min_ttl)
     high = np.minimum(_numbers(prefixes, "max_ttl"), max_ttl)
     inside = low <= high
@@ -65,7 +66,7 @@ def ask_ttls(prefixes: pa.Table, min_ttl: int, max_ttl: int) -> pa.Table:
 
 
 def ask_last_ttl(prefixes: pa.Table, max_ttl: int) -> pa.Table:
-    """The first flows at the targets' highest TTL within this bound: echo requests."""
+    """Demand the first flows at the targets' highest TTL up to ``max_ttl``: ping."""
     high = np.minimum(_numbers(prefixes, "max_ttl"), max_ttl)
     flows = _numbers(prefixes, "flow_count")
     index = _numbers(prefixes, "prefix_index")
@@ -73,7 +74,7 @@ def ask_last_ttl(prefixes: pa.Table, max_ttl: int) -> pa.Table:
 
 
 def ask_flow_space(prefixes: pa.Table, flows: int) -> pa.Table:
-    """So many flows of each prefix, at one TTL."""
+    """Demand this number of flows of each prefix, at one TTL."""
     index = _numbers(prefixes, "prefix_index")
     ones = np.ones_like(index)
     return _demands(index, ones, ones, ones - 1, ones * flows)
@@ -82,10 +83,10 @@ def ask_flow_space(prefixes: pa.Table, flows: int) -> pa.Table:
 def ask_window(
     prefixes: pa.Table, continuing: pa.Table, step: Step, bounds: tuple[int, int]
 ) -> pa.Table:
-    """The first flows in a window, for paths that begin about there or go on in it.
+    """Demand the first flows in a window, for paths that start near it or reach it.
 
-    ``continuing`` has the prefix_index of those that replied from the end of the window
-    before.
+    ``continuing`` has the prefix_index of the prefixes with replies from the last TTLs
+    of the window before.
     """
     begins = np.maximum(_numbers(prefixes, "min_ttl"), bounds[0])
     # Where it is the end of the window before, all that it has there may be silent.
@@ -99,12 +100,13 @@ def ask_window(
 
 
 def ask_flows(counts: pa.Table, failure_probability: float) -> pa.Table:
-    """The flows that a round of Diamond-Miner sends beyond those of earlier rounds.
+    """Demand the flows of a round of Diamond-Miner that earlier rounds did not send.
 
-    ``counts`` has a row for each prefix and near TTL that has links, in this order:
-    prefix_index, ttl, flow_count (the flows of the first round), links known now, and
-    earlier_links, those that were known when the round before was planned. A hop is
-    probed with as many flows as it, or the hop before, takes: a link has two ends.
+    ``counts`` has a row for each prefix and near TTL with links, sorted by both. Its
+    columns are prefix_index, ttl, flow_count (the flows of the first round), links (the
+    links known now), and earlier_links (those known when the previous round was
+    planned). Each hop gets the larger number of flows of its own stopping point and of
+    that of the hop before, since a link has two ends.
     """
     if not counts.num_rows:
         return NOTHING
@@ -141,7 +143,7 @@ def ask_flows(counts: pa.Table, failure_probability: float) -> pa.Table:
 def _join_ttls(
     index: Numbers, ttl: Numbers, first: Numbers, count: Numbers
 ) -> tuple[Numbers, Numbers, Numbers, Numbers, Numbers]:
-    """Makes one row of neighbouring TTLs that ask for the same flows."""
+    """Merge the rows of neighbouring TTLs that demand the same flows."""
     if not len(index):
         return index, ttl, ttl, first, count
     same = (

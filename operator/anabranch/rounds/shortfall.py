@@ -1,4 +1,4 @@
-"""What makes a survey less than was asked for, counted by the reason, and its words."""
+"""Count, by reason, what a survey did not probe or see, and describe it in words."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ LEFT_OUT = {
     Reason.OUTSIDE_TTLS: "outside of the agent's TTLs",
     Reason.NO_ROUTE: "without a route",
 }
-"""Of targets that are not probed at all: what they are."""
+"""The words for targets that are not probed at all, by reason."""
 _OTHERS = {
     Reason.PARTLY_EXCLUDED: ("target", "probed but for excluded addresses"),
     Reason.TTLS_CUT: ("target", "probed at the agent's TTLs alone, not at all it asks"),
@@ -51,28 +51,28 @@ _OTHERS = {
     Reason.MAX_ROUNDS: ("probe", "of a further round, which maxRounds does not allow"),
     Reason.AGENT_FAILED: ("agent", "gave up; status.unhealthyAgents says why"),
 }
-"""Of all else: what is counted, and what is to be said of it."""
+"""For each other reason, the noun for what is counted, and the words that follow."""
 
 
 @dataclass(frozen=True)
 class TargetCounts:
-    """How many of an agent's targets are probed, and what keeps others from it."""
+    """How many of an agent's targets are probed, and why the others are not."""
 
     probed: int
     shortfalls: Mapping[str, int]
-    """Targets by the reason; those of ``LEFT_OUT`` are not probed, others in part."""
+    """Targets by reason: of ``LEFT_OUT`` if not probed, of others if probed in part."""
 
 
 @dataclass(frozen=True)
 class Coverage:
-    """How much of what was asked for is covered, by a run or by several."""
+    """How much of what was asked for one or more runs cover."""
 
     probed: int | None
-    """Targets that are probed, at least in part; none where nobody counted them."""
+    """Targets that are probed, at least in part; None if they were not counted."""
     shortfalls: Counter[Reason]
 
     def __add__(self, other: Coverage) -> Coverage:
-        """That of both."""
+        """Return the coverage of both together."""
         probed = None
         if self.probed is not None and other.probed is not None:
             probed = self.probed + other.probed
@@ -84,7 +84,7 @@ class Coverage:
         return sum(n for reason, n in self.shortfalls.items() if reason in LEFT_OUT)
 
     def describe_left_out(self) -> str:
-        """How many targets are left out, of how many, and why; nothing if none is."""
+        """Return how many targets are left out and why, or "" if none are."""
         if not self.left_out:
             return ""
         every = _count(self.left_out + (self.probed or 0), "target")
@@ -99,7 +99,7 @@ class Coverage:
         return f"{some} left out: {', '.join(reasons)}"
 
     def describe(self) -> Iterator[str]:
-        """All shortfalls in words, the targets that are left out first and together."""
+        """Yield the shortfalls in words, first all targets left out as one text."""
         if text := self.describe_left_out():
             yield text
         for reason in _OTHERS:
@@ -110,9 +110,9 @@ class Coverage:
 def find_coverage(
     targets: TargetCounts | None, outcomes: Sequence[Outcome] = ()
 ) -> Coverage:
-    """What an agent's run covers, up to the last of these outcomes in order.
+    """Return what an agent's run covers after these outcomes of its steps, in order.
 
-    Of a run that was begun by version 0.2, the counts of targets are not known.
+    ``targets`` is None for a run that version 0.2 started: it did not count them.
     """
     known = targets.shortfalls if targets else {}
     found = Counter({Reason(name): count for name, count in known.items()})
@@ -129,13 +129,13 @@ def find_coverage(
 
 
 def describe(reason: Reason, count: int) -> str:
-    """What a shortfall is that is none of whole targets, in words."""
+    """Return a shortfall in words, for a reason that is not in ``LEFT_OUT``."""
     noun, words = _OTHERS[reason]
     return f"{_count(count, noun)} {words}"
 
 
 def describe_nothing(coverage: Coverage) -> str:
-    """Why nothing is left to probe, with the remedy."""
+    """Return why nothing is left to probe, with the remedy."""
     return (
         f"nothing is left to probe: {coverage.describe_left_out()}; list other "
         "targets, or have what leaves them out changed"

@@ -1,4 +1,4 @@
-"""The steps of a run: the windows of its first round, then round after round."""
+"""The steps of a run: the windows of its first round, then each further round."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ if TYPE_CHECKING:
     from anabranch.api.tool import Tool
 
 WINDOW_TTLS = 10
-"""TTLs of a window of Diamond-Miner's first round, as Iris has it."""
+"""The number of TTLs in a window of Diamond-Miner's first round, as in Iris."""
 WINDOW_STARS = 3
-"""TTLs at the end of a window that may be silent where the path goes on, as in Iris."""
+"""How many TTLs at a window's end may be silent on a path that goes on, as in Iris."""
 MAX_TTL = 255
 
 
 @dataclass(frozen=True, order=True)
 class Step:
-    """What is probed at one go: a round, or a window of the first one."""
+    """What an agent probes at one go: a round, or a window of the first round."""
 
     round: int
-    """From 1 on."""
+    """The round's number, from 1."""
     window: int = 0
-    """From 0 on; 0 in all rounds but the first."""
+    """The window's number, from 0; always 0 after the first round."""
 
     def __str__(self) -> str:
         return f"{self.round:03}-{self.window:02}"
@@ -41,10 +41,10 @@ class Step:
 
     @staticmethod
     def parse(text: str) -> Step:
-        """A step from what ``str`` made of it.
+        """Return the step that ``str`` wrote as this text.
 
         Raises:
-            ValueError: When it did not make this.
+            ValueError: If the text is not a step.
         """
         number, _, window = text.partition("-")
         if not (number.isdecimal() and window.isdecimal()):
@@ -56,10 +56,10 @@ FIRST = Step(1)
 
 
 def next_steps(tool: Tool, step: Step, max_rounds: int) -> list[Step]:
-    """The steps that may follow one, of which the first that has probes does.
+    """Return the steps that may follow. The next one is the first that has probes.
 
-    Diamond-Miner's first round goes up in windows: there is no need to look for what
-    lies behind a path's end. Yarrp and ping have one step.
+    Diamond-Miner's first round goes up in windows of TTLs, so that it need not probe
+    far beyond the end of a path. Yarrp and ping have one step.
     """
     if not isinstance(tool, DiamondMiner):
         return []

@@ -1,4 +1,4 @@
-"""How many flows it takes to have seen all links, with a given probability."""
+"""Diamond-Miner's stopping rule: how many flows it takes to find all links."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ if TYPE_CHECKING:
 def share_failure(
     failure_probability: float, most_links: NDArray[np.int64]
 ) -> NDArray[np.float64]:
-    """The failure probability that each TTL of a prefix may have.
+    """Return the failure probability of each load balancer on the paths to a prefix.
 
-    Where a prefix has up to K links at a TTL, as many load balancers may be nested:
-    each gets 1 - (1 - epsilon)^(1/K), as diamond-miner's ``adaptive_eps`` has it.
+    ``most_links`` has the largest number of links, K, at any TTL of each prefix. Up to
+    K load balancers may then be nested, and each gets 1 - (1 - epsilon)^(1/K), as in
+    diamond-miner's ``adaptive_eps``.
     """
     links = np.maximum(most_links, 1)
     shared: NDArray[np.float64] = 1 - np.exp(np.log1p(-failure_probability) / links)
@@ -26,16 +27,17 @@ def share_failure(
 def count_flows(
     links: NDArray[np.int64], failure_probability: NDArray[np.float64]
 ) -> NDArray[np.int64]:
-    """The flows after which no link is likely to be missing, where so many are known.
+    """Return the stopping point of each hop: the flows to send, given its known links.
 
-    If there were k + 1 links, n flows would miss one of them with a probability of at
-    most (k + 1) (k / (k + 1))^n. The n that makes it epsilon is Diamond-Miner's
-    stopping point (Vermeulen et al., NSDI 2020), ceil(ln(epsilon / (k + 1)) /
-    ln(k / (k + 1))). Where no link is known, none is looked for.
+    If a hop with k known links had k + 1, n flows would miss one of them with a
+    probability of at most (k + 1) (k / (k + 1))^n. The n that makes this epsilon is
+    Diamond-Miner's stopping point (Vermeulen et al., NSDI 2020):
+    ceil(ln(epsilon / (k + 1)) / ln(k / (k + 1))). For a hop without links it is 0.
 
-    That holds for one load balancer of k + 1 next hops, and for several at a hop if
-    they are alike. Of a branch that is wider than the others more is missed: the links
-    of a hop are counted together, and only some of the flows reach that branch.
+    The bound holds for one load balancer with k + 1 next hops, and for several at a hop
+    if they have the same number of next hops. In a branch that is wider than the
+    others, more links are missed: the links of a hop are counted together, but only
+    some of the flows reach that branch.
     """
     k = np.maximum(links, 1).astype(np.float64)
     flows = np.ceil(np.log(failure_probability / (k + 1)) / np.log(k / (k + 1)))

@@ -1,4 +1,4 @@
-"""Which targets a tool gets out of a list, and which it may have."""
+"""Split a target list for a tool, and choose the targets that an agent may probe."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class SplitLengths:
-    """The prefix lengths that a tool splits its targets to."""
+    """The prefix lengths to which a tool splits its targets, in bits."""
 
     v4: int
     v6: int
 
 
 def choose_split(tool: Tool) -> SplitLengths:
-    """The prefix lengths of a tool: its own, or whole addresses for ping."""
+    """Return the prefix lengths of a tool; ping splits to addresses."""
     match tool:
         case DiamondMiner() | Yarrp():
             return SplitLengths(tool.prefix_len_v4, tool.prefix_len_v6)
@@ -42,11 +42,12 @@ def choose_split(tool: Tool) -> SplitLengths:
 
 
 def find_closed(policy: ProbingPolicySpec, agent: AgentSpec) -> dict[Reason, PrefixSet]:
-    """The space that an agent must not probe under a policy, by what closes it.
+    """Return the space that an agent must not probe under a policy, by reason.
 
-    Exclusions of either always win; the allow list and ``allowReserved`` can only open
-    what no exclusion closes. Reserved space takes both the policy's and the agent's
-    word. What several close is said of the first.
+    Exclusions of the policy and of the agent always win: the allow list and
+    ``allowReserved`` never open an excluded network. Reserved space is open only if
+    both the policy and the agent allow it. The sets may overlap; a target in several
+    counts for the first.
     """
     closed = {
         Reason.EXCLUDED_BY_POLICY: PrefixSet(policy.exclusions),
@@ -60,12 +61,12 @@ def find_closed(policy: ProbingPolicySpec, agent: AgentSpec) -> dict[Reason, Pre
 
 
 def find_forbidden(policy: ProbingPolicySpec, agent: AgentSpec) -> PrefixSet:
-    """The space that an agent must not probe under a policy."""
+    """Return the space that an agent must not probe under a policy."""
     return reduce(or_, find_closed(policy, agent).values())
 
 
 def read_entries(entries: Iterable[TargetEntry]) -> TargetList:
-    """The list of inline entries; each is a line."""
+    """Return the target list of inline entries, each as a line."""
     lines = (
         f"{entry.target},{entry.protocol},{entry.min_ttl},{entry.max_ttl},"
         f"{entry.n_initial_flows}\n"
@@ -76,7 +77,7 @@ def read_entries(entries: Iterable[TargetEntry]) -> TargetList:
 
 @dataclass(frozen=True)
 class Choice:
-    """What an agent is to probe."""
+    """The targets that an agent has to probe, and their counts."""
 
     targets: Targets
     counts: TargetCounts
@@ -85,11 +86,11 @@ class Choice:
 def choose_targets(
     targets: TargetList, tool: Tool, policy: ProbingPolicySpec, agent: AgentSpec
 ) -> Choice:
-    """What an agent is to probe with a tool, and what it is not; it may be nothing.
+    """Return the targets that an agent has to probe with a tool; there may be none.
 
     Raises:
-        ValueError: When it is more than the policy lets a measurement have, or what
-            the tool can't probe; with the remedy.
+        ValueError: If the policy allows fewer targets, or the tool can't probe them;
+            with the remedy.
     """
     if isinstance(tool, Ping) and "udp" in targets.protocols():
         raise ValueError("ping sends no UDP; list icmp and icmp6 alone")
@@ -113,9 +114,9 @@ def choose_targets(
 
 
 def _find_beyond(targets: Targets, tool: Tool, agent: AgentSpec) -> tuple[int, int]:
-    """Targets of which an agent's TTLs leave nothing, and not all."""
+    """Count the targets that the agent's TTLs rule out entirely, and those in part."""
     if not isinstance(tool, Ping):
         return targets.beyond(agent.min_ttl, agent.max_ttl)
-    # It sends at the highest TTL alone, and where that is too high at the agent's.
+    # Ping sends only at the target's highest TTL, or at the agent's if that is lower.
     outside, _ = targets.beyond(agent.min_ttl, MAX_TTL)
     return outside, sum(targets.beyond(1, agent.max_ttl))

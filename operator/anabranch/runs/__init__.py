@@ -1,1 +1,1 @@
-"""Runs of measurements: what each is started with, and how far the store says it is."""
+"""Runs of measurements: what each starts with, and its progress in the store."""

@@ -1,4 +1,4 @@
-"""What one agent has to do: its record, with the targets that it probes."""
+"""The assignment of one agent: the record of its run, and the targets to probe."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Assignment:
-    """What one agent has to do."""
+    """The record of an agent's run, with the targets to probe and their parameters."""
 
     record: RunRecord
     targets: Targets
     counts: TargetCounts
-    """How many targets are probed, and what keeps others from it."""
+    """How many targets are probed, and why others are not."""
     parameters: FlowParameters
 
     def write_targets(self, file: Path, blocks: int | None = None) -> Plan:
-        """Writes all targets, with the parameters of flows, as a plan."""
+        """Write all targets, with the parameters of flows, to a file as a plan."""
         given = self.parameters
         kwargs = given.flow_mapper_kwargs
         seed, step = (kwargs.seed, kwargs.step) if kwargs else (None, None)
@@ -55,9 +55,9 @@ class Assignment:
         )
 
     def count_probes(self, file: Path) -> int:
-        """The probes that a run begins with; Diamond-Miner's, in all of its windows.
+        """Return the probes of a run's first round, in all of its windows.
 
-        ``file`` is where the targets may be written to.
+        ``file`` is a path for the targets, which are written there on the way.
         """
         targets = self.write_targets(file, blocks=1)
         prefixes, rules = pq.read_table(targets.path), self.record.run_rules
@@ -69,23 +69,23 @@ class Assignment:
         return targets.ask(file.with_suffix(".asked"), [demands]).probes
 
     def put_targets(self, store: Store, scratch: Path) -> None:
-        """Puts all targets and their counts into the store, unless they are there."""
+        """Put all targets and their counts into the store, unless they are there."""
         self.put_counts(store)
         draft = self.write_targets(scratch / "targets.parquet")
         store.put_file(self.record.keys.targets, draft.path)
         draft.path.unlink()
 
     def put_counts(self, store: Store) -> None:
-        """Puts the counts of targets into the store, unless they are there."""
+        """Put the counts of targets into the store, unless they are there."""
         text = json.dumps(asdict(self.counts), indent=1)
         store.put(self.record.keys.target_counts, text.encode())
 
 
 def assign(record: RunRecord, content: TargetList) -> Assignment:
-    """What an agent has to do with the content of its target list; maybe nothing.
+    """Return an agent's assignment for a target list; it may have no targets.
 
     Raises:
-        ValueError: When that can't be, with the remedy.
+        ValueError: If the policy or the tool refuses the targets, with the remedy.
     """
     tool = record.measurement.spec.tool
     choice = choose_targets(content, tool, record.policy, record.agent.spec)
@@ -93,7 +93,7 @@ def assign(record: RunRecord, content: TargetList) -> Assignment:
 
 
 def _choose(name: str, wanted: str, given: int | None, usual: int) -> int | None:
-    """A mapper's own parameter; none of another's."""
+    """Return a parameter's value, or None if it belongs to another flow mapper."""
     if name != wanted:
         return None
     return usual if given is None else given

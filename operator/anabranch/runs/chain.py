@@ -1,4 +1,4 @@
-"""How far a run is: each step that has an outcome names the next one."""
+"""Read the progress of a run: the outcome of each step names the next step."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def read_outcomes(
     store: Store, keys: RunKeys, known: dict[Step, Outcome] | None = None
 ) -> dict[Step, Outcome]:
-    """The steps that were concluded, in order; ``known`` ones are not read again."""
+    """Return the outcomes of concluded steps in order, without rereading ``known``."""
     outcomes = dict(known or {})
     step = next(reversed(outcomes.values())).next_step if outcomes else FIRST
     while step:
@@ -30,7 +30,7 @@ def read_outcomes(
 
 
 def read_summary(store: Store, keys: StepKeys) -> PlanSummary | None:
-    """What is to be known of a step's plan; none if it is not made yet."""
+    """Return the summary of a step's plan, or None if there is no plan yet."""
     try:
         return PlanSummary(**json.loads(store.get(keys.summary)))
     except FileNotFoundError:

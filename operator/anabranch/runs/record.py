@@ -1,4 +1,4 @@
-"""What one agent's run starts with; it stays the same however often the run resumes."""
+"""The record of one agent's run: written at its start, and fixed when it resumes."""
 
 from __future__ import annotations
 
@@ -17,35 +17,36 @@ if TYPE_CHECKING:
 
 
 class RunRecord(Model):
-    """Who probes what, by which rules; ``run.json`` in the store."""
+    """Who probes what, and by which rules; stored as ``run.json``."""
 
     uid: str
     """The UID of the measurement in the store."""
     measurement: Measurement
-    """As it was when the run started, without its status."""
+    """The measurement as it was when the run started, without its status."""
     entry: AgentName
-    """Which of the measurement's agents this one is, or is of."""
+    """The entry of the measurement's agents that names or selects this agent."""
     agent: Agent
-    """As it was when the run started, without its status."""
+    """The agent as it was when the run started, without its status."""
     policy: ProbingPolicySpec
-    """As it was when the run started; agents obey the one that there is."""
+    """The policy as it was when the run started. While probing, agents obey the current
+    one."""
     target_list: Digest
-    """The digest of the target list's content."""
+    """The SHA-256 of the target list's content."""
 
     @property
     def keys(self) -> RunKeys:
-        """Where its results go."""
+        """The keys of the run's objects in the store."""
         run_id = self.measurement.spec.run_id
         return RunKeys(self.uid, run_id, self.agent.metadata.name)
 
     @property
     def drop_private(self) -> bool:
-        """Whether replies from private addresses are passed over."""
+        """Whether replies from private addresses are ignored."""
         return not (self.agent.spec.allow_reserved and self.policy.allow_reserved)
 
     @property
     def run_rules(self) -> Rules:
-        """What decides how the run goes on."""
+        """The rules that decide how the run continues."""
         spec, agent = self.measurement.spec, self.agent.spec
         return Rules(
             tool=spec.tool,
@@ -58,16 +59,16 @@ class RunRecord(Model):
 
     @property
     def rate(self) -> int:
-        """Probes a second."""
+        """The agent's rate, in probes a second."""
         return self.choose_rate(self.policy)
 
     def choose_rate(self, policy: ProbingPolicySpec) -> int:
-        """Probes a second under another policy."""
+        """Return the agent's rate under another policy, in probes a second."""
         return choose_rate(self.agent, self._chosen, policy)
 
     @property
     def parameters(self) -> FlowParameters:
-        """The tool's, with what the agent takes instead."""
+        """The tool's parameters, with the agent's overrides."""
         tool, overrides = self.measurement.spec.tool, self._chosen.parameters
         if overrides is None:
             return tool
@@ -85,7 +86,7 @@ class RunRecord(Model):
         return next(each for each in entries if each.name == self.entry)
 
     def write(self) -> bytes:
-        """It as JSON."""
+        """Return the record as JSON."""
         text = self.model_dump_json(
             by_alias=True,
             exclude={"measurement": {"status"}, "agent": {"status"}},
@@ -98,6 +99,9 @@ class RunRecord(Model):
 def choose_rate(
     agent: Agent, entry: MeasurementAgent, policy: ProbingPolicySpec
 ) -> int:
-    """Probes a second that an agent may send for an entry of a measurement."""
+    """Return the rate of an agent for an entry of a measurement, in probes a second.
+
+    It is the lowest of the limits of the agent, the entry and the policy.
+    """
     limits = (agent.spec.max_probing_rate, entry.probing_rate, policy.max_rate)
     return min(limit for limit in limits if limit is not None)

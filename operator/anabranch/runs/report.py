@@ -1,4 +1,4 @@
-"""What the jobs of a cluster tell the operator."""
+"""The reports of a cluster's Jobs to the operator."""
 
 from __future__ import annotations
 
@@ -14,55 +14,55 @@ if TYPE_CHECKING:
     Report = TypeVar("Report")
 
 REFUSED = 3
-"""The exit code of a job that trying again does not mend."""
+"""The exit code of a job that failed and must not be retried."""
 AWAY = 75
-"""The exit code of a job that could not reach the store, or the server that runs its
-SQL (``EX_TEMPFAIL``)."""
+"""The exit code of a job that could not reach the store or the ClickHouse server
+(``EX_TEMPFAIL``)."""
 
 
 class RefusedError(ValueError):
-    """Why a job can't do its work, with the remedy; trying again is of no use."""
+    """A job can't do its work, and a retry is no use; the message has the remedy."""
 
 
 @dataclass(frozen=True)
 class ListReport:
-    """What was found in a list; of one that can't be used, why."""
+    """The content of a target list, or why it can't be used."""
 
     digest: str = ""
     lines: int = 0
     entries: int = 0
     prefixes: int = 0
-    """Targets when split to /24 and /64, before any exclusion."""
+    """Targets after a split to /24 and /64, before exclusions."""
     problems: tuple[tuple[int, str], ...] = ()
-    """The first lines that can't be used: number, and reason with remedy."""
+    """The first invalid lines: the line's number, and the reason with its remedy."""
     problem_count: int = 0
     reason: str = ""
-    """Why there is no list at all, with the remedy."""
+    """Why the list could not be read at all, with the remedy."""
 
 
 @dataclass(frozen=True)
 class ProbeCount:
-    """What an agent would send."""
+    """The probes that an agent would send."""
 
     targets: int
     probes: int
-    """In the first round; of Diamond-Miner in all of its windows."""
+    """Probes in the first round, in all of its windows."""
     shortfalls: Mapping[str, int] = field(default_factory=dict)
-    """Targets that it would not probe, or not all of, by the reason."""
+    """Targets that it would not probe, or only in part, by reason."""
 
 
 @dataclass(frozen=True)
 class Findings:
-    """What all agents of a run found, each once."""
+    """The distinct interfaces and links that all agents of a run found."""
 
     interfaces: int
     links: int
     tables: tuple[str, ...]
-    """The results that there are."""
+    """The names of the tables of results."""
 
 
 def read_report(store: Store, key: str, kind: type[Report]) -> Report | None:
-    """A report in the store; none if it is not there yet."""
+    """Return a report in the store, or None if it is not there yet."""
     try:
         return kind(**json.loads(store.get(key)))
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""Who takes part in a run of a measurement, by which rules: fixed when it starts."""
+"""The roster of a run: its agents and rules, which are fixed when it starts."""
 
 from __future__ import annotations
 
@@ -14,40 +14,40 @@ from anabranch.runs.record import RunRecord
 
 
 class Member(Model):
-    """An agent that takes part."""
+    """An agent that takes part in a run."""
 
     entry: AgentName
-    """Which of the measurement's agents it is, or is of."""
+    """The entry of the measurement's agents that names or selects this agent."""
     agent: Agent
-    """As it was when the run started."""
+    """The agent as it was when the run started."""
 
     @property
     def name(self) -> str:
-        """The agent's."""
+        """The agent's name."""
         return self.agent.metadata.name
 
 
 class Roster(Model):
-    """All that take part, in the order of the measurement's agents."""
+    """The agents of a run, in the order of the measurement's entries, and its rules."""
 
     uid: str
     """The UID of the measurement in the store."""
     started: Timestamp | None = None
-    """When the run started; a rehearsal does not."""
+    """When the run started; None for a rehearsal."""
     measurement: Measurement
-    """As it was when the run started."""
+    """The measurement as it was when the run started."""
     policy: ProbingPolicySpec
-    """As it was when the run started."""
+    """The policy as it was when the run started."""
     lists: Annotated[dict[str, Digest], Field(min_length=1)]
-    """The contents of target lists, by name."""
+    """The SHA-256 of each target list's content, by name."""
     members: tuple[Member, ...]
-    """Who takes part."""
+    """The agents that take part."""
 
     def record(self, agent: str) -> RunRecord:
-        """What the run of an agent is started with.
+        """Return the record of an agent's run.
 
         Raises:
-            LookupError: When it does not take part.
+            LookupError: If the agent does not take part.
         """
         member = next((each for each in self.members if each.name == agent), None)
         if member is None:
@@ -63,7 +63,7 @@ class Roster(Model):
         )
 
     def write(self) -> bytes:
-        """It as JSON."""
+        """Return the roster as JSON."""
         text = self.model_dump_json(
             by_alias=True,
             exclude={

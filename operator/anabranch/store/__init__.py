@@ -1,1 +1,1 @@
-"""The object store: what was planned, heard and found, each once and for good."""
+"""The object store of plans, replies and results. Objects never change."""

@@ -28,39 +28,39 @@ class DirectoryStore:
             raise OSError(errno.EINVAL, message, str(self.root))
 
     def path(self, key: str) -> Path:
-        """Where an object is, or would be."""
+        """Return the path of an object, whether it exists or not."""
         return self.root / key
 
     def put(self, key: str, content: bytes) -> bool:
-        """Puts an object there, whole; False if there is one, which stays."""
+        """Put an object atomically; return False if the key has one already."""
         with self._draft(key) as draft:
             draft.write_bytes(content)
             return self._publish(draft, key)
 
     def put_file(self, key: str, file: Path) -> bool:
-        """The same with a file's content; one of the same file system is linked."""
+        """Put a file's content; link the file if it is on the same file system."""
         if file.stat().st_dev != self._folder(key).stat().st_dev:
             return self.put(key, file.read_bytes())
         return self._publish(file, key)
 
     def get(self, key: str) -> bytes:
-        """An object's content."""
+        """Return the content of an object."""
         return self.path(key).read_bytes()
 
     def tail(self, key: str, count: int) -> bytes:
-        """The last bytes of an object."""
+        """Return the last ``count`` bytes of an object."""
         with self.path(key).open("rb") as file:
             file.seek(max(file.seek(0, os.SEEK_END) - count, 0))
             return file.read()
 
     def fetch(self, key: str, folder: Path) -> Path:  # noqa: ARG002 (it is here)
-        """An object's own file."""
+        """Return the path of the object's own file."""
         path = self.path(key)
         path.stat()
         return path
 
     def list(self, prefix: str) -> Iterator[str]:
-        """The keys below a folder, in order."""
+        """Yield the keys below a folder, in order."""
         found: list[str] = []
         for folder, _, files in os.walk(self.path(prefix), onerror=_refuse):
             here = Path(folder).relative_to(self.root)
@@ -69,7 +69,7 @@ class DirectoryStore:
         return iter(sorted(found))
 
     def read_sql(self, pattern: str) -> str:
-        """ClickHouse's ``file``."""
+        """Return a call of ClickHouse's ``file`` table function."""
         quoted = str(self.root).replace("\\", "\\\\").replace("'", "\\'")
         return f"file('{quoted}/{pattern}', 'Parquet')"
 
@@ -80,7 +80,7 @@ class DirectoryStore:
 
     @contextmanager
     def _draft(self, key: str) -> Iterator[Path]:
-        """A file that is gone afterwards."""
+        """Yield a new file in the object's folder, and remove it afterwards."""
         number, name = tempfile.mkstemp(prefix=_UNFINISHED, dir=self._folder(key))
         os.fchmod(number, _READABLE)
         os.close(number)
@@ -90,12 +90,12 @@ class DirectoryStore:
             Path(name).unlink()
 
     def _publish(self, file: Path, key: str) -> bool:
-        """Links a file to where it is to be, once it is safe on the disk."""
+        """Sync a file, and link it to its key; return False if that exists."""
         with file.open("rb") as written:
             os.fsync(written.fileno())
         target = self.path(key)
         try:
-            # Unlike a renamed file, a link takes no other one's place.
+            # Unlike a rename, a link never replaces a file.
             target.hardlink_to(file)
         except FileExistsError:
             return False
@@ -108,6 +108,6 @@ class DirectoryStore:
 
 
 def _refuse(error: OSError) -> None:
-    """Raises when a folder can't be listed; a folder that is missing is empty."""
+    """Raise the error of a folder that can't be listed, unless it is missing."""
     if not isinstance(error, FileNotFoundError):
         raise error

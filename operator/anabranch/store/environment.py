@@ -1,4 +1,4 @@
-"""The store that a process in a cluster is told of by its environment."""
+"""Open the store that the environment of a process in a cluster names."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ if TYPE_CHECKING:
 
 BUCKET = "ANABRANCH_STORE_BUCKET"
 ENDPOINT = "ANABRANCH_STORE_ENDPOINT"
-"""Where S3 is, unless it is AWS."""
+"""The variable with the URL of S3, if it is not that of AWS."""
 
 
 def open_store(environment: Mapping[str, str]) -> S3Store:
-    """The bucket that the environment names, with boto3's credentials.
+    """Open the bucket that the environment names, with boto3's credentials.
 
     Raises:
-        LookupError: When it names none.
+        LookupError: If the environment does not name a bucket.
     """
     bucket = environment.get(BUCKET)
     if not bucket:

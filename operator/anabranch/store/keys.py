@@ -1,4 +1,4 @@
-"""Where things are in the store."""
+"""The keys of objects in the store."""
 
 from __future__ import annotations
 
@@ -11,48 +11,48 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class StepKeys:
-    """What one step of an agent's run leaves."""
+    """The keys of one step of an agent's run."""
 
     root: str
 
     @property
     def plan(self) -> str:
-        """What it probes."""
+        """The plan of the step's probes."""
         return f"{self.root}/plan.parquet"
 
     @property
     def summary(self) -> str:
-        """What is to be known of the plan without reading it."""
+        """The summary of the plan: its digest, blocks and probes."""
         return f"{self.root}/plan.json"
 
     @property
     def replies(self) -> str:
-        """The folder of its reply parts."""
+        """The folder of the step's reply parts."""
         return f"{self.root}/replies"
 
     def parts(self, block: int) -> str:
-        """The folder of a block's reply parts."""
+        """Return the folder of a block's reply parts."""
         return f"{self.replies}/{block:05}"
 
     def prefixes(self, block: int, piece: int) -> str:
-        """What is to be known of the prefixes that replied, of a piece of a block."""
+        """Return the key of facts about prefixes with replies, of a block's piece."""
         return f"{self.root}/prefixes/{block:05}-{piece:03}.parquet"
 
     def links(self, block: int, piece: int) -> str:
-        """The links that it found, of a piece of a block."""
+        """Return the key of the links that the step found, of a block's piece."""
         return f"{self.root}/links/{block:05}-{piece:03}.parquet"
 
     @property
     def outcome(self) -> str:
-        """How it ended, and what comes next."""
+        """The outcome of the step, which names the next step."""
         return f"{self.root}/outcome.json"
 
 
 @dataclass(frozen=True)
 class RunKeys:
-    """What one agent's run of a measurement leaves.
+    """The keys of one agent's run of a measurement.
 
-    ``measurement`` is the UID that tells it from all others in the store.
+    ``measurement`` is the measurement's UID, which is unique in the store.
     """
 
     measurement: str
@@ -61,43 +61,43 @@ class RunKeys:
 
     @property
     def root(self) -> str:
-        """The folder of all of it."""
+        """The folder of all the run's objects."""
         return f"agents/{self.agent}/{self.measurement}/{self.run_id}"
 
     @property
     def run(self) -> str:
-        """What the run was started with."""
+        """The record with which the run was started."""
         return f"{self.root}/run.json"
 
     @property
     def targets(self) -> str:
-        """All targets with what they ask for, as a plan."""
+        """All targets with their TTLs and flows, as a plan."""
         return f"{self.root}/targets.parquet"
 
     @property
     def target_counts(self) -> str:
-        """How many targets are probed, and what keeps others from it."""
+        """How many targets are probed, and why others are not."""
         return f"{self.root}/targets.json"
 
     @property
     def diamonds_root(self) -> str:
-        """The folder of its diamonds."""
+        """The folder of the run's diamonds."""
         return f"{self.root}/diamonds"
 
     def diamonds(self, block: int, piece: int) -> str:
-        """The diamonds of all of its links, of a piece of a block."""
+        """Return the key of the diamonds among all links, of a block's piece."""
         return f"{self.diamonds_root}/{block:05}-{piece:03}.parquet"
 
     def step(self, step: Step) -> StepKeys:
-        """What a step leaves."""
+        """Return the keys of a step."""
         return StepKeys(f"{self.root}/{step}")
 
 
 @dataclass(frozen=True)
 class SurveyKeys:
-    """What a whole run of a measurement in a cluster leaves, besides its agents' runs.
+    """The keys of a measurement's run in a cluster, besides those of its agents' runs.
 
-    ``part`` tells a rehearsal of the run from the run itself.
+    ``part`` distinguishes a rehearsal of the run from the run itself.
     """
 
     measurement: str
@@ -106,33 +106,33 @@ class SurveyKeys:
 
     @property
     def root(self) -> str:
-        """The folder of all of it."""
+        """The folder of all the run's objects."""
         return f"surveys/{self.measurement}/{self.run_id}{self.part}"
 
     @property
     def roster(self) -> str:
-        """Who takes part, and by which rules."""
+        """The agents that take part, and the rules of the run."""
         return f"{self.root}/roster.json"
 
     def count(self, agent: str) -> str:
-        """What an agent would send, of a rehearsal."""
+        """Return the key of the probes that an agent would send, in a rehearsal."""
         return f"{self.root}/counts/{agent}.json"
 
     def table(self, name: str) -> str:
-        """The results of all agents, as a table."""
+        """Return the key of a table with the results of all agents."""
         return f"{self.root}/{name}.parquet"
 
     @property
     def summary(self) -> str:
-        """How much was found."""
+        """The numbers of interfaces and links that all agents found."""
         return f"{self.root}/summary.json"
 
 
 def shared_list(digest: str) -> str:
-    """The canonical target list of this digest."""
+    """Return the key of the canonical target list with this digest."""
     return f"shared/{digest}"
 
 
 def list_report(uid: str, version: str) -> str:
-    """What was found in a version of a TargetList of this UID."""
+    """Return the key of the report on a version of the TargetList with this UID."""
     return f"lists/{uid}/{version}.json"

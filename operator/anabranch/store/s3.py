@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _MISSING = {"NoSuchKey", "404"}
 _THERE = {"PreconditionFailed", "412"}
 _BUSY = {"ConditionalRequestConflict", "409"}
-"""Two put the same key at once; who asks again finds out how it ended."""
+"""Codes for two writers that put the same key at once; a retry tells who won."""
 _ATTEMPTS = 5
 _CONNECT_SECONDS = 5
 _READ_SECONDS = 30
@@ -27,14 +27,13 @@ _CHUNK_BYTES = 1 << 20
 
 
 class StoreError(OSError):
-    """S3 does not do what it is asked for, or does not answer."""
+    """S3 refuses a request, or does not answer."""
 
 
 class S3Store:
-    """Objects are those of a bucket; see ``anabranch.store.store.Store``.
+    """A store whose objects are in a bucket; see ``anabranch.store.store.Store``.
 
-    Credentials are found as boto3 finds them: in the environment, files, or from the
-    machine.
+    boto3 finds the credentials: in the environment, in files, or from the machine.
     """
 
     def __init__(self, bucket: str, *, endpoint_url: str | None = None) -> None:
@@ -50,10 +49,10 @@ class S3Store:
         self.bucket = bucket
 
     def create_bucket(self) -> None:
-        """Makes the bucket, unless it is there.
+        """Create the bucket, unless it is there.
 
         Raises:
-            OSError: When S3 does not let it.
+            OSError: If S3 refuses it.
         """
         with _as_os_errors(self.bucket):
             try:
@@ -64,7 +63,7 @@ class S3Store:
                 self._client.create_bucket(Bucket=self.bucket)
 
     def put(self, key: str, content: bytes) -> bool:
-        """Puts an object there, whole; False if there is one, which stays."""
+        """Put an object atomically; return False if the key has one already."""
         for attempt in range(_ATTEMPTS):
             with _as_os_errors(key):
                 try:
@@ -82,27 +81,27 @@ class S3Store:
         raise AssertionError  # the last attempt raises
 
     def put_file(self, key: str, file: Path) -> bool:
-        """The same with a file's content."""
+        """Put a file's content under a key; return False if the key has an object."""
         return self.put(key, file.read_bytes())
 
     def get(self, key: str) -> bytes:
-        """An object's content."""
+        """Return the content of an object."""
         with _as_os_errors(key):
             answer = self._client.get_object(Bucket=self.bucket, Key=key)
             return answer["Body"].read()
 
     def copy(self, key: str, out: BinaryIO) -> None:
-        """Writes an object's content, however large, to a stream.
+        """Write the content of an object to a stream, in chunks.
 
         Raises:
-            FileNotFoundError: When there is none.
+            FileNotFoundError: If there is no such object.
         """
         with _as_os_errors(key):
             answer = self._client.get_object(Bucket=self.bucket, Key=key)
             out.writelines(answer["Body"].iter_chunks(_CHUNK_BYTES))
 
     def tail(self, key: str, count: int) -> bytes:
-        """The last bytes of an object."""
+        """Return the last ``count`` bytes of an object."""
         with _as_os_errors(key):
             answer = self._client.get_object(
                 Bucket=self.bucket, Key=key, Range=f"bytes=-{count}"
@@ -110,7 +109,7 @@ class S3Store:
             return answer["Body"].read()
 
     def fetch(self, key: str, folder: Path) -> Path:
-        """A copy of an object."""
+        """Return the path of a copy of an object, which is made unless it is there."""
         file = folder / hashlib.sha256(key.encode()).hexdigest()
         if not file.exists():
             draft = file.with_suffix(".draft")
@@ -119,7 +118,7 @@ class S3Store:
         return file
 
     def list(self, prefix: str) -> Iterator[str]:
-        """The keys below a folder, in order."""
+        """Yield the keys below a folder, in order."""
         with _as_os_errors(prefix):
             pages = self._client.get_paginator("list_objects_v2").paginate(
                 Bucket=self.bucket, Prefix=f"{prefix.rstrip('/')}/"
@@ -128,7 +127,7 @@ class S3Store:
                 yield from (found["Key"] for found in page.get("Contents", []))
 
     def read_sql(self, pattern: str) -> str:
-        """ClickHouse's ``s3``; it has the credentials in it, and is not to be shown."""
+        """Return a call of ClickHouse's ``s3``, which contains the credentials."""
         url = f"{self._client.meta.endpoint_url}/{self.bucket}/{quote(pattern, '/*')}"
         credentials = self._session.get_credentials()
         if credentials is None:
@@ -142,7 +141,7 @@ class S3Store:
 
 @contextmanager
 def _as_os_errors(key: str) -> Iterator[None]:
-    """Tells what S3 refuses as the system's errors."""
+    """Turn boto3's errors into ``OSError``."""
     try:
         yield
     except ClientError as error:

@@ -1,4 +1,4 @@
-"""What every store can do."""
+"""The interface of every store."""
 
 from __future__ import annotations
 
@@ -10,43 +10,43 @@ if TYPE_CHECKING:
 
 
 class Store(Protocol):
-    """Objects by keys such as ``a/b/c``. What is there is never changed.
+    """A store of objects by keys such as ``a/b/c``. Objects never change.
 
-    Errors of the system below are ``OSError``.
+    Methods raise ``OSError`` for errors of the disk or the network.
     """
 
     def put(self, key: str, content: bytes) -> bool:
-        """Puts an object there, whole; False if there is one, which stays."""
+        """Put an object atomically; return False if the key has one already."""
 
     def put_file(self, key: str, file: Path) -> bool:
-        """The same with a file's content; the file may be moved there."""
+        """Put a file's content; do not change the file, since the store may link it."""
 
     def get(self, key: str) -> bytes:
-        """An object's content.
+        """Return the content of an object.
 
         Raises:
-            FileNotFoundError: When there is none.
+            FileNotFoundError: If there is no such object.
         """
 
     def tail(self, key: str, count: int) -> bytes:
-        """The last so many bytes of an object, or all of a shorter one.
+        """Return the last ``count`` bytes of an object, or all of a shorter one.
 
         Raises:
-            FileNotFoundError: When there is none.
+            FileNotFoundError: If there is no such object.
         """
 
     def fetch(self, key: str, folder: Path) -> Path:
-        """An object as a file: its own, or a copy in a folder.
+        """Return the path of a file with the object: its own, or a copy in the folder.
 
         Raises:
-            FileNotFoundError: When there is none.
+            FileNotFoundError: If there is no such object.
         """
 
     def list(self, prefix: str) -> Iterator[str]:
-        """The keys below a folder, in order."""
+        """Yield the keys below a folder, in order."""
 
     def read_sql(self, pattern: str) -> str:
-        """What ClickHouse's SQL calls the rows of Parquet objects.
+        """Return the SQL expression by which ClickHouse reads Parquet objects.
 
-        The pattern is a key, with ``*`` for anything within a folder's name.
+        The pattern is a key, in which ``*`` matches anything except a slash.
         """

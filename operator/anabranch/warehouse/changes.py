@@ -1,4 +1,4 @@
-"""Route changes in the middle of a run, found in the times of replies."""
+"""Find route changes during a run, by the times of probes with replies."""
 
 from __future__ import annotations
 
@@ -8,30 +8,38 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 BITS_AT_ONCE, BITS = (20, 8), 24
-"""How improbable it must be that two addresses exclude each other by chance."""
+"""The bits of surprise that rule out chance as the reason for an exclusion.
+
+Either the surprises of all prefixes add up to more than `BITS`. Or the route changed at
+one time, the surprise of all prefixes together exceeds the first of `BITS_AT_ONCE`, and
+the sum exceeds the second.
+"""
 PREFIXES_LOOKED_AT = 20_000
-"""Of a piece, to find changes of routes: more cost time, and say the same."""
+"""The number of prefixes of a piece in which route changes are looked for. More would
+cost time and give the same result."""
 MOST_ADDRESSES = 8
-"""Of a hop of a prefix at which changes are looked for."""
+"""The most addresses of a prefix's hop at which changes are looked for."""
 
 
 def join_hops(replies: str, earlier: str) -> str:
-    """Replies of a step, and of steps that may have probed the same hops."""
+    """Return the query for a step's replies and earlier ones from the same prefixes."""
     prefixes = f"SELECT prefix_index FROM ({replies})"
     before = f"SELECT * FROM ({earlier}) WHERE prefix_index IN ({prefixes})"
     return f"{replies} UNION ALL {before}"
 
 
 def find_exclusions(replies: str, one_in: int) -> str:
-    """Pairs of addresses of a hop that exclude each other in time: a route changed.
+    """Return the query for pairs of addresses at a hop that exclude each other in time.
 
-    Probes are sent in a random order. So of two addresses that share a hop, the replies
-    of one are all before those of the other with a probability of 1 in C(m + n, n), for
-    m and n replies. Two addresses *exclude each other* if that is so for each prefix
-    that has both at this hop, always in the same order, and it is too improbable to be
-    chance. If it is so of all of these prefixes together, the route changed at one
-    time. One prefix in ``one_in`` is looked at. Hops with many addresses are left out:
-    others of the path tell.
+    Such a pair shows a route change. Probes are sent in random order. If two addresses
+    share a hop and have m and n replies, then all replies of one come before those of
+    the other with a probability of 1 in C(m + n, n). Two addresses *exclude each other*
+    if this is the case for each prefix that has both at this hop, always in the same
+    order, and is too improbable to be chance. If it also holds for all these prefixes
+    together, the route changed for all of them at one time.
+
+    The query samples one prefix in ``one_in``. It leaves out hops with many addresses,
+    since other hops of the path show the change.
     """
     seen = (
         "SELECT prefix_index, ttl, addr, toInt64(min(sent)) AS first, "
@@ -70,10 +78,10 @@ def find_exclusions(replies: str, one_in: int) -> str:
 
 
 def find_changes(replies: str, exclusions: Sequence[Mapping[str, Any]]) -> str:
-    """The prefixes to which routes changed, and between which times.
+    """Return the query for the prefixes whose routes changed, and between which times.
 
-    ``exclusions`` are the rows of ``find_exclusions``. Where these happened at one
-    time, it counts for all prefixes that have either address; else each has its own.
+    ``exclusions`` are the rows of ``find_exclusions``. A change at one time applies to
+    all prefixes that have either address. Otherwise each prefix has its own times.
     """
     if not exclusions:
         columns = "toUInt32(0) AS prefix_index, toUInt64(0) AS changed_after"
@@ -124,6 +132,6 @@ def find_changes(replies: str, exclusions: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _surprise(one: str, other: str) -> str:
-    """Bits of chance that it takes for all of one to be before all of the other."""
+    """Return the SQL for log2 C(m + n, n): the surprise at their order, in bits."""
     both = f"lgamma({one} + {other} + 1)"
     return f"({both} - lgamma({one} + 1) - lgamma({other} + 1)) / ln(2)"

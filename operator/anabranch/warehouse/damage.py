@@ -1,8 +1,8 @@
-"""Objects of a run that can't be used: which one, what is wrong, and the remedy.
+"""Find the damaged object of a run: its key, what is wrong with it, and the remedy.
 
-What reads many objects at once, as SQL does, says that something is wrong with one of
-them and not with which. So where work on a run fails, its objects are looked at one by
-one; as long as nothing fails, that costs nothing.
+SQL reads many objects at once, and its errors do not tell which of them is damaged. So
+when work on a run fails, this module examines the run's objects one by one. As long as
+nothing fails, that costs nothing.
 """
 
 from __future__ import annotations
@@ -52,23 +52,23 @@ _TEXTS: dict[str, Callable[[str], object]] = {
     "*/plan.json": lambda text: PlanSummary(**json.loads(text)),
     "*/outcome.json": lambda text: Outcome(**json.loads(text)),
 }
-"""What reads JSON objects, by their keys in a run."""
+"""The readers of JSON objects, by their keys in a run."""
 _SYMPTOMS = (QueryError, FileNotFoundError, ValueError, KeyError, TypeError)
-"""What is raised over objects that are damaged or gone."""
+"""The errors that damaged or missing objects cause."""
 _MADE_ANEW = ("*/prefixes/*", "*/links/*", "*/outcome.json")
-"""What a round job makes again of what else there is."""
+"""The objects that a round job can make again from the others."""
 
 
 class DamagedError(RefusedError):
-    """An object that can't be used; the message names it and the remedy."""
+    """An object is damaged or missing; the message names it and the remedy."""
 
 
 @contextmanager
 def naming_damage(store: Store, runs: Iterable[RunKeys]) -> Iterator[None]:
-    """Says which object of some runs is damaged, where what is done with them fails.
+    """Name the damaged object if work on some runs fails.
 
     Raises:
-        DamagedError: In place of whatever was raised, if an object is damaged.
+        DamagedError: In place of the original error, if an object is damaged.
     """
     try:
         yield
@@ -82,10 +82,10 @@ def naming_damage(store: Store, runs: Iterable[RunKeys]) -> Iterator[None]:
 
 
 def check_whole(store: Store, runs: Iterable[RunKeys]) -> None:
-    """Sees that nothing is missing of the steps of some runs that are concluded.
+    """Check that the concluded steps of some runs are complete.
 
     Raises:
-        DamagedError: When something is, with what and the remedy.
+        DamagedError: If an object is damaged or missing, with its key and the remedy.
     """
     for run in runs:
         with naming_damage(store, [run]):
@@ -95,7 +95,7 @@ def check_whole(store: Store, runs: Iterable[RunKeys]) -> None:
 
 
 def find_damage(store: Store, run: RunKeys) -> str | None:
-    """The first object of a run that can't be used, what is wrong, and the remedy."""
+    """Return which object of a run is damaged first, how, and the remedy; else None."""
     there = set(store.list(run.root))
     for key in (run.run, run.targets):
         if key not in there:
@@ -107,7 +107,7 @@ def find_damage(store: Store, run: RunKeys) -> str | None:
 
 
 def _examine(store: Store, key: str, name: str) -> str | None:
-    """What is wrong with an object, if anything is."""
+    """Return what is wrong with an object, or None if nothing is."""
     for pattern, read in _TEXTS.items():
         if fnmatchcase(name, pattern):
             try:
@@ -141,7 +141,7 @@ def _tell_columns(missing: set[str]) -> str:
 def _find_missing(
     store: Store, run: RunKeys, step: Step, outcome: Outcome
 ) -> str | None:
-    """What a concluded step lacks: reply parts, or what was made of them."""
+    """Return what a concluded step lacks: reply parts, or what was made of them."""
     keys = run.step(step)
     blocks = find_blocks(store, keys)
     counted = count_parts(store, keys)
@@ -165,7 +165,7 @@ def _find_missing(
                 key = f"{folder}/{name}"
                 if name not in there:
                     return f"{key} is missing; {_mend(run, key)}"
-                # Where a column is not there, SQL takes it for zeros.
+                # SQL reads a missing column as zeros.
                 names = set(read_columns(store, key))
                 if missing := _COLUMNS[f"*/{kind}/*.parquet"] - names:
                     return f"{key} {_tell_columns(missing)}; {_mend(run, key)}"
@@ -173,7 +173,7 @@ def _find_missing(
 
 
 def _find_gap(store: Store, folder: str) -> str | None:
-    """The key of the first reply part that is not there, though one before it is."""
+    """Return the key of the first gap in the reply parts, or None if there is none."""
     there = [key for key in store.list(folder) if key.endswith(".parquet")]
     if not there:
         return f"{folder}/{0:05}/{0:016}.parquet"
@@ -188,7 +188,7 @@ def _find_gap(store: Store, folder: str) -> str | None:
 
 
 def _mend(run: RunKeys, key: str) -> str:
-    """What to do about an object."""
+    """Return the remedy for an object."""
     name = key.removeprefix(f"{run.root}/")
     if any(fnmatchcase(name, pattern) for pattern in _MADE_ANEW):
         outcome = f"{run.root}/{name.partition('/')[0]}/outcome.json"

@@ -1,4 +1,4 @@
-"""ClickHouse inside of this process: chdb."""
+"""ClickHouse inside this process: chdb."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class EmbeddedEngine:
-    """Runs queries, one at a time; see ``anabranch.warehouse.engine.Engine``."""
+    """An engine in this process that runs one query at a time; see ``Engine``."""
 
     def __init__(self, *, max_memory_bytes: int, max_threads: int) -> None:
         limits = {"max_memory_usage": max_memory_bytes, "max_threads": max_threads}
@@ -32,24 +32,24 @@ class EmbeddedEngine:
         self._connection = chdb.connect(":memory:")
 
     def read(self, query: str) -> pa.Table:
-        """The rows of a SELECT."""
+        """Return the rows of a SELECT."""
         table: pa.Table = self._run(f"{query} SETTINGS {self._settings}", "ArrowTable")
         return table
 
     def write(self, query: str, file: Path) -> None:
-        """Writes the rows of a SELECT to a new Parquet file."""
+        """Write the rows of a SELECT to a new Parquet file."""
         name = str(file).replace("\\", "\\\\").replace("'", "\\'")
         outfile = f"INTO OUTFILE '{name}' FORMAT Parquet"
         self._run(f"{query} {outfile} SETTINGS {self._settings}", "Null")
         try:
             pq.read_metadata(file)
         except pa.ArrowInvalid as error:
-            # ClickHouse itself does not tell that a disk is full.
+            # ClickHouse itself does not report a full disk.
             reason = "No space left on device: free some, and start again"
             raise OSError(errno.ENOSPC, reason, str(file)) from error
 
     def stream(self, query: str, output_format: str) -> Iterator[bytes]:
-        """The rows of a SELECT in a format of ClickHouse's that has no header."""
+        """Yield the rows of a SELECT in a ClickHouse format without a header."""
         with self._lock:
             try:
                 settings = f"{query} SETTINGS {self._settings}"
@@ -67,18 +67,18 @@ class EmbeddedEngine:
 
 
 def open_embedded() -> EmbeddedEngine:
-    """An engine that leaves half of the memory that there is to others."""
+    """Open an engine that may use half of the memory."""
     return EmbeddedEngine(
         max_memory_bytes=_find_memory() // 2, max_threads=os.cpu_count() or 1
     )
 
 
 def _find_memory() -> int:
-    """Bytes of memory that this process may have: the machine's, or its container's."""
+    """Return the memory limit of the process in bytes: the machine's or container's."""
     limits = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
     for file in _MEMORY_LIMITS:
         with contextlib.suppress(FileNotFoundError, ValueError):
-            # Where there is no limit, version 2 says "max", and 1 more than all.
+            # Without a limit, version 2 has "max", and version 1 a huge number.
             limits.append(int(file.read_text()))
     return min(limits)
 
@@ -87,4 +87,4 @@ _MEMORY_LIMITS = (
     Path("/sys/fs/cgroup/memory.max"),
     Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"),
 )
-"""As a container sees its own control group, of version 2 and 1."""
+"""The memory limits of a container's own control group, in versions 2 and 1."""

@@ -1,4 +1,4 @@
-"""What runs SQL: ClickHouse inside of this process, or a server of it."""
+"""The interface of what runs SQL: ClickHouse inside this process, or its server."""
 
 from __future__ import annotations
 
@@ -17,34 +17,34 @@ class QueryError(RuntimeError):
 
 
 class ServerAwayError(OSError):
-    """A server that does not answer, or can't work now; it is to be asked again."""
+    """The server does not answer, or can't work now; retry later."""
 
 
 class Engine(Protocol):
-    """Runs queries; the same text on all engines.
+    """An engine for queries, whose text is the same for all engines.
 
-    All of it raises ``QueryError`` with what ClickHouse says, and ``ServerAwayError``
-    when a server of it says nothing.
+    Each method raises ``QueryError`` with ClickHouse's message, and ``ServerAwayError``
+    if a ClickHouse server does not answer.
     """
 
     def read(self, query: str) -> pa.Table:
-        """The rows of a SELECT."""
+        """Return the rows of a SELECT."""
 
     def write(self, query: str, file: Path) -> None:
-        """Writes the rows of a SELECT to a new Parquet file.
+        """Write the rows of a SELECT to a new Parquet file.
 
         Raises:
-            OSError: When not all of it could be written.
+            OSError: If the file could not be written whole.
         """
 
     def stream(self, query: str, output_format: str) -> Iterator[bytes]:
-        """The rows of a SELECT in a format of ClickHouse's that has no header."""
+        """Yield the rows of a SELECT in a ClickHouse format without a header."""
 
 
 def tell(said: str, query: str) -> str:
-    """The first line of what ClickHouse says of a query, without what is secret there.
+    """Return the first line of ClickHouse's message on a query, with secrets hidden.
 
-    More is for ClickHouse's own developers.
+    The other lines only help ClickHouse's own developers.
     """
     line = said.partition("\n")[0].partition(": In scope ")[0]
     for words in _SECRETS.findall(query):
@@ -55,10 +55,10 @@ def tell(said: str, query: str) -> str:
 
 SETTINGS = {
     "output_format_parquet_compression_method": "zstd",
-    # What is read was listed before: a store that then has nothing does not tell all.
+    # Objects are listed before they are read: if none matches then, data is missing.
     "s3_throw_on_zero_files_match": 1,
 }
-"""What holds for all queries, on all engines."""
+"""The settings of all queries on all engines."""
 _WORD = re.compile(r"'((?:[^'\\]|\\.)+)'")
 _SECRETS = re.compile(r"s3\('[^']*', '[^']*', ((?:'(?:[^'\\]|\\.)*', )+)'Parquet'\)")
-"""The secret key, and a token, of ``Store.read_sql``."""
+"""Finds the secret key and the token in the SQL of ``Store.read_sql``."""

@@ -1,4 +1,4 @@
-"""The engine that a process in a cluster is told of by its environment."""
+"""Open the engine that the environment of a process in a cluster names."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ DATABASE = "ANABRANCH_CLICKHOUSE_DATABASE"
 CLUSTER = "ANABRANCH_CLICKHOUSE_CLUSTER"
 
 URL_PATTERN = r"^https?://[^/?#@\s]+(/[^?#@\s]*)?$"
-"""Users and passwords stand elsewhere, so that a URL can be told."""
+"""The form of the URL. It has no user and password, so that messages may show it."""
 NAME_PATTERN = r"^[A-Za-z_][A-Za-z0-9_-]*$"
-"""What databases and clusters are called."""
+"""The form of the names of databases and clusters."""
 
 
 @dataclass(frozen=True)
 class Warehouse:
-    """What runs SQL, and the tables that results are loaded into, if there are any."""
+    """The engine that runs SQL, and the tables to load results into, if any."""
 
     engine: Engine
     tables: Tables | None = None
@@ -35,12 +35,14 @@ class Warehouse:
 
 @contextmanager
 def open_warehouse(environment: Mapping[str, str]) -> Iterator[Warehouse]:
-    """A server with its tables where the environment names one; else chdb, without.
+    """Open the server that the environment names, with its tables, or else chdb.
+
+    chdb has no tables.
 
     Raises:
-        ValueError: When what it names can't be, with the remedy.
+        ValueError: If a variable is invalid, with the remedy.
     """
-    # One of them is used, and each takes its time and memory.
+    # Import only the engine that is used, to save time and memory.
     url = environment.get(URL)
     if not url:
         from anabranch.warehouse.embedded import open_embedded  # noqa: PLC0415

@@ -1,6 +1,6 @@
-"""The round job: from a step's replies to its links, and to what is probed next.
+"""The round job: find the links in a step's replies, and plan the next step.
 
-It may be stopped anywhere and run again: what it puts is the same each time.
+It may be stopped at any time and run again: it puts the same objects each time.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class RoundJob:
-    """Plans and concludes the steps of one agent's run."""
+    """A job that plans and concludes the steps of one agent's run."""
 
     store: Store
     engine: Engine
@@ -65,29 +65,29 @@ class RoundJob:
     scratch: Path
     """A folder for files on their way to the store."""
     piece_rows: int = PIECE_ROWS
-    """Replies, or links, that are looked at together."""
+    """The number of replies, or links, that one query processes."""
     tables: Tables | None = None
-    """Where what a step found is loaded too."""
+    """The tables into which the job also loads what a step found."""
 
     @cached_property
     def _targets(self) -> Plan:
         return Plan(self.store.fetch(self.keys.targets, self.scratch))
 
     def begin(self) -> Plan:
-        """The plan of the first step, which is written if it is not there yet."""
+        """Return the plan of the first step, and write it if it is not there yet."""
         demands = self._demand(FIRST, [])
         draft = self._targets.ask(self.scratch / "plan.parquet", demands)
         self._put_plan(FIRST, draft)
         return self.read_plan(FIRST)
 
     def read_plan(self, step: Step) -> Plan:
-        """The plan of a step."""
+        """Return the plan of a step."""
         return Plan(self.store.fetch(self.keys.step(step).plan, self.scratch))
 
     def conclude(self, step: Step, *, is_last: bool = False) -> Outcome:
-        """Finds the links of a step that is probed, and plans the next one.
+        """Find the links of a step that has been probed, and plan the next step.
 
-        ``is_last`` ends the run here, whatever is left to be found.
+        ``is_last`` ends the run with this step, even if links are left to find.
         """
         done = [*read_outcomes(self.store, self.keys), step]
         for block in find_blocks(self.store, self.keys.step(step)):
@@ -104,7 +104,7 @@ class RoundJob:
             is_cut=is_last,
         )
         if self.tables:
-            # Who sees the outcome finds the rows, too.
+            # Load rows first: whoever sees the outcome must find them.
             self.tables.prepare(self.keys)
             self.tables.load_step(self.store, self.keys, done)
         text = json.dumps(asdict(outcome), indent=1)
@@ -112,7 +112,7 @@ class RoundJob:
         return outcome
 
     def _put_plan(self, step: Step, draft: Plan) -> None:
-        """Puts a step's plan and its summary, and removes the file."""
+        """Put a step's plan and its summary into the store, and remove the file."""
         keys = self.keys.step(step)
         is_ours = self.store.put_file(keys.plan, draft.path)
         plan = draft if is_ours else self.read_plan(step)
@@ -124,7 +124,7 @@ class RoundJob:
         draft.path.unlink()
 
     def _read_parts(self, block: int, piece: Piece, steps: list[Step]) -> str | None:
-        """The replies to a piece in some steps; none if there are no parts."""
+        """Return the SQL for a piece's replies in some steps, or None without parts."""
         found = self._read_all(f"replies/{block:05}/*.parquet", steps)
         if found is None:
             return None
@@ -135,7 +135,7 @@ class RoundJob:
         return rows and fill(self.engine, rows, pattern.partition("/")[0])
 
     def _reduce(self, block: int, piece: Piece, steps: list[Step]) -> None:
-        """Finds links and prefixes of a piece of a block in the last step."""
+        """Find the links and prefixes of a block's piece in the last of some steps."""
         *earlier, step = steps
         keys = self.keys.step(step)
         replies = self._read_parts(block, piece, [step])
@@ -155,7 +155,10 @@ class RoundJob:
         self._put(keys.links(block, piece.number), links)
 
     def _find_changes(self, step: Step, replies: str, before: str | None) -> str:
-        """The query for changes of routes; windows of one round share no hop."""
+        """Return the query for route changes.
+
+        In the first round, earlier steps are left out: its windows share no hop.
+        """
         rows = join_hops(replies, before) if before and step.round > 1 else replies
         prefixes = f"SELECT uniq(prefix_index) AS prefixes FROM ({replies})"
         count = self.engine.read(prefixes).to_pylist()[0]["prefixes"]
@@ -164,7 +167,7 @@ class RoundJob:
         return find_changes(rows, exclusions)
 
     def _count(self, steps: list[Step]) -> dict[str, int]:
-        """How much was found so far."""
+        """Count what the run has found so far."""
         counts = dict.fromkeys(("links", "prefixes", "amplified", "looping"), 0)
         links = self._read_all("links/*.parquet", steps)
         prefixes = self._read_all("prefixes/*.parquet", steps)
@@ -190,11 +193,14 @@ class RoundJob:
         draft.unlink()
 
     def _plan_next(self, steps: list[Step]) -> tuple[Step | None, int]:
-        """The next step, with its plan in the store; else what a further round asks."""
+        """Put the plan of the next step into the store, and return the step and 0.
+
+        If the run ends, return None and the probes that a further round would send.
+        """
         rules = self.rules
         candidates = next_steps(rules.tool, steps[-1], rules.max_rounds + 1)
         if candidates and candidates[0].round == 1:
-            # Paths go on in the next window alone; in others some may begin.
+            # Paths continue only in the next window; in later windows some may start.
             latest = self._latest_begin()
             candidates = [
                 each
@@ -215,14 +221,14 @@ class RoundJob:
         return None, 0
 
     def _latest_begin(self) -> int:
-        """The highest TTL that a target begins with."""
+        """Return the highest TTL at which the probes to a target start."""
         targets = self.store.read_sql(self.keys.targets)
         found = self.engine.read(f"SELECT max(min_ttl) AS ttl FROM {targets}")
         latest: int = found.to_pylist()[0]["ttl"]
         return max(latest, self.rules.min_ttl)
 
     def _demand(self, step: Step, before: list[Step]) -> Iterator[pa.Table]:
-        """What a step asks of each block, with these steps before it."""
+        """Yield the demands of a step for each block, given the steps before it."""
         rules = self.rules
         bounds = (rules.min_ttl, rules.max_ttl)
         targets = self.store.read_sql(self.keys.targets)
@@ -238,7 +244,7 @@ class RoundJob:
                 yield ask_window(prefixes, continuing, step, bounds)
 
     def _find_continuing(self, step: Step, block: int, before: list[Step]) -> pa.Table:
-        """The prefixes of a block whose paths go on in a window: prefix_index."""
+        """Return the prefix_index of prefixes whose paths continue in a window."""
         nothing = "SELECT toUInt32(0) AS prefix_index WHERE 0"
         previous = Step(step.round, step.window - 1)
         replies = None
@@ -249,7 +255,7 @@ class RoundJob:
         return self.engine.read(query)
 
     def _demand_flows(self, block: int, before: list[Step]) -> pa.Table:
-        """What the round behind these steps asks of a block."""
+        """Return the demands for a block in the round after these steps."""
         links = self._read_all(f"links/{block:05}-*.parquet", before)
         prefixes = self._read_all(f"prefixes/{block:05}-*.parquet", before)
         asked = read_prefixes(self.store.read_sql(self.keys.targets), block)

@@ -1,4 +1,4 @@
-"""What a run has in the store: rows of steps, and what the heads of parts say."""
+"""Read a run's objects in the store: rows of steps, and the metadata of parts."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ _LATER = {
         "is_unlikely": "toUInt8(0)",
     },
 }
-"""Columns that version 0.2 does not write, by kind, and what stands in their place."""
+"""The columns that version 0.2 does not write, by kind, with their default as SQL."""
 _TAIL_BYTES = 1 << 16
-"""A part's footer takes some 10 KiB."""
+"""How much is read to find a Parquet footer; a part's takes about 10 KiB."""
 
 
 @dataclass(frozen=True)
@@ -44,21 +44,21 @@ class PartCounts:
     """Sums over the parts of a step."""
 
     probes: int
-    """Probes that were sent for them."""
+    """Probes sent."""
     replies: int
-    """Valid replies in them."""
+    """Valid replies received."""
     unroutable: int
-    """Prefixes that no route led to."""
+    """Prefixes without a route."""
     forbidden: int
-    """Probes that were passed over, to addresses that are excluded."""
+    """Probes that were not sent because their addresses are excluded."""
     unsent: int
-    """Probes that the kernel did not take."""
+    """Probes that the kernel refused to send."""
     dropped: int
     """Packets that the kernel dropped before they were read."""
 
 
 def find_blocks(store: Store, keys: StepKeys) -> list[int]:
-    """The blocks that a step has reply parts of."""
+    """Return the blocks with reply parts of a step."""
     whole = (key for key in store.list(keys.replies) if key.endswith(".parquet"))
     return sorted({int(key.removeprefix(f"{keys.replies}/")[:5]) for key in whole})
 
@@ -66,7 +66,7 @@ def find_blocks(store: Store, keys: StepKeys) -> list[int]:
 def read_steps(
     store: Store, keys: RunKeys, pattern: str, steps: list[Step]
 ) -> str | None:
-    """The rows of what some steps have of a kind, as SQL; none if there is nothing."""
+    """Return the SQL for the rows of some steps' objects, or None if there are none."""
     folder, _, name = pattern.rpartition("/")
     there = [
         str(step)
@@ -81,7 +81,7 @@ def read_steps(
 
 
 def fill(engine: Engine, rows: str, kind: str) -> str:
-    """The rows of a kind's parts with all columns, whatever version wrote them."""
+    """Return the SQL for rows with all columns of a kind, whatever version wrote it."""
     there = engine.read(f"DESCRIBE TABLE {rows}").column("name").to_pylist()
     later = _LATER[kind]
     missing = [f"{later[name]} AS {name}" for name in later if name not in there]
@@ -89,10 +89,10 @@ def fill(engine: Engine, rows: str, kind: str) -> str:
 
 
 def count_parts(store: Store, keys: StepKeys) -> PartCounts:
-    """What the parts of a step add up to, as far as they are in the store.
+    """Return the sums over the parts of a step that are in the store.
 
-    What probers count beside probes and replies starts anew with each of them: where a
-    count falls, another one began.
+    A prober's other counters start at zero with each prober. So if the count of sent
+    probes falls from one part to the next, another prober has started.
     """
     probes = replies = 0
     unroutable: defaultdict[int, int] = defaultdict(int)
@@ -121,10 +121,10 @@ def count_parts(store: Store, keys: StepKeys) -> PartCounts:
 
 
 def read_columns(store: Store, key: str) -> list[str]:
-    """The names of a Parquet object's columns.
+    """Return the names of a Parquet object's columns.
 
     Raises:
-        pyarrow.ArrowInvalid: When it is none.
+        pyarrow.ArrowInvalid: If it is not a Parquet file.
     """
     tail = io.BytesIO(store.tail(key, _TAIL_BYTES))
     names: list[str] = pq.read_metadata(tail).schema.to_arrow_schema().names
@@ -132,11 +132,11 @@ def read_columns(store: Store, key: str) -> list[str]:
 
 
 def read_head(store: Store, key: str) -> dict[str, Any]:
-    """What a reply part says of itself, with how many ``replies`` it has.
+    """Return the metadata of a reply part, with its number of ``replies``.
 
     Raises:
-        pyarrow.ArrowInvalid: When it is no Parquet file.
-        KeyError: When it is no reply part.
+        pyarrow.ArrowInvalid: If it is not a Parquet file.
+        KeyError: If it is not a reply part.
     """
     metadata = pq.read_metadata(io.BytesIO(store.tail(key, _TAIL_BYTES)))
     head: dict[str, Any] = json.loads((metadata.metadata or {})[b"anabranch.part"])

@@ -1,8 +1,8 @@
-"""The queries of a round job; each gives the text of a SELECT.
+"""The queries of a round job; each function returns the text of a SELECT.
 
-Sources are what ClickHouse reads rows from: reply parts, or what these queries gave
-before. A *flow* is told by prefix_index and flow, of which the first stands for prefix
-and protocol. Addresses are 16 bytes.
+Their arguments are the SQL of sources: reply parts, or the results of earlier queries.
+A *flow* is identified by prefix_index, which stands for prefix and protocol, and flow.
+Addresses are 16 bytes.
 """
 
 from __future__ import annotations
@@ -24,19 +24,19 @@ PRIVATE = (
     ("cb007100", "cb0071ff"),
     ("e0000000", "ffffffff"),
 )
-"""IPv4 ranges that diamond-miner takes for private, in hexadecimal."""
+"""The IPv4 ranges that diamond-miner regards as private, in hexadecimal."""
 
 
 @dataclass(frozen=True)
 class Piece:
-    """A share of a block's prefixes, so small that its replies fit into memory."""
+    """A share of a block's prefixes that is small enough to fit into memory."""
 
     number: int
     of: int
 
     @property
     def condition(self) -> str:
-        """What its rows meet."""
+        """The SQL condition that selects the piece's rows."""
         if self.of == 1:
             return "1"
         return f"prefix_index % {self.of} = {self.number}"
@@ -44,34 +44,35 @@ class Piece:
 
 WHOLE = Piece(0, 1)
 CHANGES = "groupArray((changed_after, changed_before))"
-"""The times between which routes to a prefix changed."""
+"""SQL for the times between which the routes to a prefix changed, as pairs."""
 SUSPECT = (
     "is_unlikely OR arrayExists(change -> first_end >= change.1 "
     "AND last_start <= change.2, changes)"
 )
-"""Whether all flows that crossed a link may have had their replies on two sides of a
-route change, or loop."""
+"""SQL for whether a link may not exist: all flows that crossed it may have had its
+ends' replies before and after a route change, or loop."""
 REPEATS = 3
-"""Replies from interfaces that a flow has met before, from which on it loops."""
+"""The number of replies from interfaces that a flow met before, from which on the flow
+counts as a loop."""
 
 
 @dataclass(frozen=True)
 class Replies:
-    """Which replies count, as diamond-miner has it by default.
+    """The choice of the replies that count, by diamond-miner's default.
 
-    Only time exceeded, not from the prefix that is probed, and with ``drop_private``
-    not from private addresses, which are others' in other places.
+    Only time exceeded counts, and not from the probed prefix. With ``drop_private``,
+    replies from private addresses do not count: elsewhere these are other interfaces.
 
-    Nor what quotes TTL 0: the router at that hop forwarded the probe instead of
-    replying, and the next one replies in its place (Augustin et al., "Avoiding
-    traceroute anomalies with Paris traceroute", IMC 2006).
+    Replies that quote TTL 0 do not count either. The router at that hop forwarded the
+    probe instead of replying, and the next router replied in its place (Augustin et
+    al., "Avoiding traceroute anomalies with Paris traceroute", IMC 2006).
     """
 
     drop_private: bool
 
     @property
     def condition(self) -> str:
-        """What replies that count meet."""
+        """The SQL condition for replies that count."""
         conditions = [
             "(reply_protocol = 1 AND reply_icmp_type = 11 "
             "OR reply_protocol = 58 AND reply_icmp_type = 3)",
@@ -90,10 +91,10 @@ class Replies:
         return " AND ".join(conditions)
 
     def choose(self, source: str, piece: Piece = WHOLE) -> str:
-        """The rows of a source that count.
+        """Return the query for the rows of a source that count.
 
-        Columns: prefix_index, flow, ttl, round, addr, and sent, when the probe was, in
-        microseconds since 1970.
+        Its columns are prefix_index, flow, ttl, round, addr, and sent: when the probe
+        was sent, in microseconds since 1970.
         """
         return (
             "SELECT prefix_index, flow, probe_ttl AS ttl, round, "
@@ -107,13 +108,13 @@ def _mapped(address: str) -> str:
 
 
 def find_prefixes(replies: str, earlier: str | None, changes: str) -> str:
-    """What is to be known of the prefixes that replied.
+    """Return the query for facts about the prefixes with replies.
 
-    A prefix has *amplification* when a probe had two replies, and *loops* when a flow
-    met an interface twice. ``repeats`` is how many replies a flow had from interfaces
-    that it had met before, in earlier steps too. ``changes`` is what ``find_changes``
-    gives: if the route changed, then between ``changed_after`` and ``changed_before``;
-    else both are 0.
+    A prefix has *amplification* if a probe had two replies, and *loops* if a flow met
+    an interface twice. ``repeats`` is the largest number of replies that a flow had
+    from interfaces that it had met before, including earlier steps. ``changes`` is the
+    query of ``find_changes``. If the route changed, it did between ``changed_after``
+    and ``changed_before``; otherwise both are 0.
     """
     all_of_it = "count() {}, arrayUniq(groupArray(cityHash64(addr))) {}"
     if earlier is None:
@@ -145,7 +146,7 @@ def find_prefixes(replies: str, earlier: str | None, changes: str) -> str:
 
 
 def _add_earlier(replies: str, earlier: str | None) -> str:
-    """A step's replies, with those of earlier steps to the same flows."""
+    """Return the query for a step's replies and earlier replies to the same flows."""
     rows = f"SELECT *, 1 AS is_new FROM ({replies})"
     if earlier is None:
         return rows
@@ -159,16 +160,18 @@ def _add_earlier(replies: str, earlier: str | None) -> str:
 def find_links(
     replies: str, earlier: str | None, prefixes: str, *, repeats: bool
 ) -> str:
-    """The links of a step's flows: both ends' rounds, and how many flows crossed them.
+    """Return the query for the links of a step's flows, with both ends' rounds.
 
-    A link lies between replies to the same flow at neighbouring TTLs, of which at least
-    one is this step's, from two addresses. Prefixes with amplification have none: which
-    reply is to be believed? Of the probes that a link rests on, ``first_end`` is when
-    the first flow had sent both, and ``last_start`` when the last one sent its first.
-    ``is_unlikely`` says that each flow that crossed it had met the far end before, or
-    one of the ends at another TTL too: it loops, or its route changed meanwhile. Where
-    flows loop, a link to an end that is nearer is unlikely too. Without ``repeats`` no
-    flow of a prefix met an interface twice.
+    A link joins two addresses that replied to the same flow at neighbouring TTLs. At
+    least one of the two replies is of this step. Prefixes with amplification have no
+    links, since it is unclear which reply to believe. ``flows`` counts the flows that
+    crossed the link. Each of them sent two probes for it: ``first_end`` is when the
+    first flow had sent both, and ``last_start`` is when the last flow sent its first.
+
+    ``is_unlikely`` is set if each flow that crossed the link had met the far end
+    before, or met one of the ends at another TTL too: the flow loops, or its route
+    changed meanwhile. If flows of the prefix loop, a link to an end that is nearer is
+    unlikely too. ``repeats`` must be true if any flow met an interface twice.
     """
     amplified = f"SELECT prefix_index FROM {prefixes} WHERE has_amplification"
     repeating = f"SELECT prefix_index FROM {prefixes} WHERE repeats > 0"
@@ -205,9 +208,9 @@ def find_links(
 
 
 def _pair(rows: str, *columns: str) -> str:
-    """Replies to the same flow at neighbouring TTLs, from two addresses.
+    """Return the query for pairs of replies to a flow at neighbouring TTLs.
 
-    With these columns of both.
+    The two replies have different addresses. Each pair has these columns of both.
     """
     more = "".join(f", {name}, next_{name}" for name in columns)
     both = "".join(
@@ -239,7 +242,7 @@ def _pair(rows: str, *columns: str) -> str:
 
 
 def judge_links(links: str, prefixes: str) -> str:
-    """Links of prefixes without amplification, with ``is_suspect``."""
+    """Return the query for links, with ``is_suspect``, without amplified prefixes."""
     changes = (
         f"SELECT prefix_index, {CHANGES} AS changes "
         f"FROM {prefixes} WHERE changed_before > 0 GROUP BY prefix_index"
@@ -254,17 +257,18 @@ def judge_links(links: str, prefixes: str) -> str:
 
 
 def find_continuing(replies: str, least_ttl: int) -> str:
-    """The prefixes whose paths go on behind a window: prefix_index."""
+    """Return the query for prefixes with replies from a TTL on: prefix_index."""
     return f"SELECT DISTINCT prefix_index FROM ({replies}) WHERE ttl >= {least_ttl}"
 
 
 def count_links(
     links: str, prefixes: str, asked: str, piece: Piece, round_: int
 ) -> str:
-    """The links of each prefix and near TTL, now and when this round was planned.
+    """Return the query for the number of links of each prefix and near TTL.
 
-    Links whose ends were seen in different rounds do not count: the path may have
-    changed in between.
+    It counts the links known now, and those known when this round was planned. Links
+    whose ends were seen in different rounds do not count: the path may have changed in
+    between.
     """
     amplified = f"SELECT prefix_index FROM {prefixes} WHERE has_amplification"
     return f"""
@@ -285,7 +289,7 @@ def count_links(
 
 
 def read_prefixes(targets: str, block: int) -> str:
-    """What the targets of a block ask for."""
+    """Return the query for the TTLs and flows that the targets of a block ask for."""
     return (
         "SELECT prefix_index, min_ttl, max_ttl, flow_count "
         f"FROM {targets} WHERE block = {block} ORDER BY prefix_index"

@@ -1,4 +1,4 @@
-"""The results of a run, as tables for people and other programs."""
+"""The results of a run, as tables for people and programs."""
 
 from __future__ import annotations
 
@@ -24,23 +24,23 @@ if TYPE_CHECKING:
 
 
 class NothingYetError(LookupError):
-    """There is nothing yet to make a table of."""
+    """The run has no data yet for a table."""
 
 
 @dataclass(frozen=True)
 class AgentResults:
-    """What one agent found in a run; each property is the text of a SELECT."""
+    """The results of one agent in a run; tables are given as the text of a SELECT."""
 
     store: Store
     engine: Engine
     keys: RunKeys
     diamond_store: Store
-    """Where the diamonds are put, to be read from there: of a run that is over, the
-    store; else another one, since they change."""
+    """The store for diamonds. For a run that has ended it is ``store``. For a run in
+    progress it is another one, since its diamonds still change."""
 
     @property
     def kinds(self) -> set[str]:
-        """What there is: replies, links, prefixes."""
+        """The kinds of objects that the run has: replies, links, prefixes."""
         depth = self.keys.root.count("/") + 2
         whole = (k for k in self.store.list(self.keys.root) if k.endswith(".parquet"))
         keys = (key.split("/") for key in whole)
@@ -57,7 +57,7 @@ class AgentResults:
         return self._read("replies/*/*.parquet")
 
     def _links(self, block: str = "*", piece: Piece = WHOLE) -> str:
-        """Links of prefixes without amplification."""
+        """Return the SQL for links of prefixes without amplification."""
         links, prefixes = (
             fill(self.engine, self._read(f"{kind}/{block}.parquet"), kind)
             for kind in ("links", "prefixes")
@@ -65,13 +65,13 @@ class AgentResults:
         return judge_links(f"(SELECT * FROM {links} WHERE {piece.condition})", prefixes)
 
     def _read(self, pattern: str) -> str:
-        """What all steps have of a kind."""
+        """Return the SQL for the objects of all steps that match a pattern."""
         return self.store.read_sql(f"{self.keys.root}/*/{pattern}")
 
     @property
     def caracal(self) -> str:
-        """Replies with the columns of caracal's, in their order."""
-        # The columns that begin a part are caracal's.
+        """Replies with caracal's columns, in their order."""
+        # The first columns of a part are caracal's.
         text = {f"{_text(name, plain=False)} AS {name}" for name in _ADDRESSES}
         labels = (
             "concat('[', arrayStringConcat(arrayMap(l -> concat('(', "
@@ -87,7 +87,7 @@ class AgentResults:
 
     @property
     def replies(self) -> str:
-        """Replies with all that is known of them, and the targets that they are to."""
+        """Replies with all columns, and the target of each."""
         addresses = (*_ADDRESSES, "gateway")
         text = ", ".join(f"{_text(name)} AS {name}" for name in addresses)
         return (
@@ -99,7 +99,7 @@ class AgentResults:
 
     @property
     def rewrites(self) -> str:
-        """Fields of probes that somebody rewrites on the way, and from which TTL on."""
+        """Fields of probes that a middlebox rewrites, and from which TTL on."""
         names = ", ".join(f"({bit}, '{name}')" for bit, name in REWRITTEN.items())
         fields = (
             "arrayStringConcat(arrayMap(field -> field.2, arrayFilter(field -> "
@@ -116,7 +116,7 @@ class AgentResults:
 
     @property
     def interfaces(self) -> str:
-        """Interfaces of routers: who sent time exceeded."""
+        """Interfaces of routers: the senders of time exceeded."""
         record = RunRecord.model_validate_json(self.store.get(self.keys.run))
         replies = Replies(record.drop_private).choose(self._parts)
         return (
@@ -128,7 +128,7 @@ class AgentResults:
 
     @property
     def links(self) -> str:
-        """Links, each once."""
+        """Distinct links."""
         return (
             f"SELECT '{self.keys.agent}' AS agent, "
             f"{_text('found.near_addr')} AS near_addr, "
@@ -142,7 +142,7 @@ class AgentResults:
 
     @property
     def paths(self) -> str:
-        """Links of each target: agent, prefix, ttl, near, far and flows."""
+        """Links on the paths to targets: agent, prefix, ttl, near, far and flows."""
         return (
             f"SELECT '{self.keys.agent}' AS agent, prefix, near_ttl AS ttl, "
             f"{_text('near_addr')} AS near, "
@@ -152,11 +152,11 @@ class AgentResults:
         )
 
     def put_diamonds(self, scratch: Path) -> None:
-        """Finds the diamonds of each block, in pieces, and stores them."""
+        """Find the diamonds of each block, in pieces, and store them."""
         keys = (key for key in self.store.list(self.keys.root) if "/links/" in key)
         for block in sorted({key.rpartition("/")[2][:5] for key in keys}):
             for piece in cut(self.engine, self._links(f"{block}-*"), PIECE_ROWS):
-                # Of suspect links a diamond would be one that there never was.
+                # Suspect links would give diamonds that do not exist.
                 links = self._links(f"{block}-*", piece)
                 found = f"(SELECT * FROM {links} WHERE NOT is_suspect)"
                 hops = self.engine.read(
@@ -174,7 +174,7 @@ class AgentResults:
 
     @property
     def diamonds(self) -> str:
-        """Diamonds, once they are put."""
+        """Diamonds, after `put_diamonds` has stored them."""
         ends = ", ".join(
             f"{end}_ttl, {_text(f'found.{end}_addr')} AS {end}_addr"
             for end in ("divergence", "convergence")
@@ -189,30 +189,30 @@ class AgentResults:
 
 @dataclass(frozen=True)
 class Results:
-    """What the agents of a run found."""
+    """The results of all agents of a run."""
 
     store: Store
     engine: Engine
     runs: list[RunKeys]
     scratch: Path
     diamond_store: Store
-    """Where diamonds are put, as ``AgentResults`` has it."""
+    """The store for diamonds, as in ``AgentResults``."""
 
     @property
     def agents(self) -> list[AgentResults]:
-        """What each agent found."""
+        """The results of each agent."""
         return [
             AgentResults(self.store, self.engine, keys, self.diamond_store)
             for keys in self.runs
         ]
 
     def write(self, table: str, output_format: str, file: Path) -> None:
-        """Writes a table to a new file.
+        """Write a table to a new file.
 
         Raises:
-            NothingYetError: When there is nothing yet to make it of.
-            OSError: When it can't be written.
-            QueryError: When ClickHouse can't.
+            NothingYetError: If the run has no data for it yet.
+            OSError: If the file can't be written.
+            QueryError: If ClickHouse fails.
         """
         query = self._select(table, output_format == "caracal-csv")
         if output_format == "parquet":
@@ -227,7 +227,7 @@ class Results:
             out.writelines(self.engine.stream(query, "CSV"))
 
     def count(self) -> dict[str, int]:
-        """How many interfaces, and links that are not suspect, there are, each once."""
+        """Count distinct interfaces, and distinct links that are not suspect."""
         distinct = {"interfaces": "addr", "links": "near_addr, far_addr"}
         counts = dict.fromkeys(distinct, 0)
         for table, columns in distinct.items():
@@ -239,10 +239,10 @@ class Results:
         return counts
 
     def count_diamonds(self) -> list[tuple[str, int, int, int]]:
-        """Agent, max_width, max_length, and how many diamonds have these.
+        """Return rows of agent, max_width, max_length, and the number of such diamonds.
 
         Raises:
-            NothingYetError: When there are no links yet.
+            NothingYetError: If there are no links yet.
         """
         query = self._select("diamonds", is_caracal=False)
         rows = self.engine.read(
@@ -252,10 +252,10 @@ class Results:
         return [tuple(row.values()) for row in rows.to_pylist()]
 
     def count_links(self) -> list[tuple[str, int, int]]:
-        """Agent, round, and how many links the agent found first in this round.
+        """Return rows of agent, round, and the links that it first found in this round.
 
         Raises:
-            NothingYetError: When there are no links yet.
+            NothingYetError: If there are no links yet.
         """
         query = self._select("links", is_caracal=False)
         rows = self.engine.read(
@@ -266,10 +266,10 @@ class Results:
         return [tuple(row.values()) for row in rows.to_pylist()]
 
     def count_new_links(self) -> list[tuple[int, int]]:
-        """Round, and how many links no agent had found in an earlier one.
+        """Return rows of round, and the links that no agent had found before.
 
         Raises:
-            NothingYetError: When there are no links yet.
+            NothingYetError: If there are no links yet.
         """
         query = self._select("links", is_caracal=False)
         rows = self.engine.read(
@@ -282,12 +282,14 @@ class Results:
     def read_paths(
         self, target: str
     ) -> tuple[str, list[tuple[str, tuple[int, str], tuple[int, str], int]]]:
-        """The links to a target, or to the one that has the most: ``largest``.
+        """Return a target, and the links on the paths to it.
 
-        Agent, near and far TTL and address, and how many flows were seen to pass.
+        ``largest`` is the target with the most links. A link is a tuple of the agent,
+        near TTL and address, far TTL and address, and the number of flows seen to cross
+        it.
 
         Raises:
-            LookupError: When there are none, or the target is neither a prefix nor
+            LookupError: If there are no links, or the target is neither a prefix nor
                 ``largest``.
         """
         if target != "largest":
@@ -349,10 +351,10 @@ _CARACAL = (
     ),
     *("reply_mpls_labels", "rtt", "round"),
 )
-"""The columns of caracal's replies, in their order."""
+"""The columns of caracal's replies, in caracal's order."""
 _ADDRESSES = ("probe_src_addr", "probe_dst_addr", "reply_src_addr")
 REWRITTEN = {1: "source address", 2: "ports", 4: "checksum", 8: "identification"}
-"""What each bit of a reply's ``rewritten`` stands for; ICMP's identifier is a port."""
+"""The field for each bit of a reply's ``rewritten``; ICMP's identifier is a port."""
 
 
 def _read_prefix(text: str) -> str:
@@ -363,6 +365,6 @@ def _read_prefix(text: str) -> str:
 
 
 def _text(column: str, *, plain: bool = True) -> str:
-    """An address as text, plain or as caracal has it: IPv4 as IPv4-mapped."""
+    """Return the SQL for an address as text; IPv4 is plain, or as IPv4-mapped."""
     text = f"IPv6NumToString(toFixedString({column}, 16))"
     return f"replaceRegexpOne({text}, '^::ffff:', '')" if plain else text

@@ -1,12 +1,12 @@
-"""The tables and views of a ClickHouse server, as the statements that make them.
+"""The tables and views of a ClickHouse server, as the statements that create them.
 
-Rows are loaded more than once where a job is run again. So each table is a
-ReplacingMergeTree whose key tells apart all rows that differ, and views read it with
-FINAL: how often and in which order rows are loaded does not matter. A run is a
-partition, which goes in one statement.
+Rows are loaded more than once if a job runs again. So each table is a
+ReplacingMergeTree with a key that distinguishes all rows that differ, and views read
+it with FINAL. Then it does not matter how often and in which order rows are loaded. A
+run is a partition, which one statement removes.
 
-Statements that make things wait for all servers of a cluster. So what was made is told
-by a mark, the comment of the view that is made last, and is not made again.
+Statements that create things wait for all servers of a cluster. To avoid running them
+again, the view that is created last carries a mark as its comment.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Table:
     columns: Mapping[str, str]
     key: tuple[str, ...]
     version: str = ""
-    """Of equal rows ClickHouse keeps the one with the highest value of this column."""
+    """The column that selects the row to keep among equal rows: the highest value."""
 
 
 PLANS = Table(
@@ -115,14 +115,14 @@ TABLES = (PLANS, REPLIES, PREFIXES, LINKS, DIAMONDS)
 
 @dataclass(frozen=True)
 class Script:
-    """Statements that make tables and views; the last one makes a view.
+    """Statements that create tables and views; the last one creates a view.
 
-    They may be run again, and by two at once.
+    They may run several times, and by two processes at once.
     """
 
     steps: tuple[str, ...]
     view: str
-    """The name of the view that is made last."""
+    """The name of the view that the last statement creates."""
 
     @property
     def mark(self) -> str:
@@ -131,7 +131,7 @@ class Script:
 
     @property
     def statements(self) -> tuple[str, ...]:
-        """All of it, in order."""
+        """All statements, in order."""
         *before, last = self.steps
         return (*before, f"{last} COMMENT {text(self.mark)}")
 
@@ -140,32 +140,33 @@ class Script:
 class Schema:
     """Where the tables are: a database, on one server or on those of a cluster.
 
-    In a cluster ``local_…`` are replicated on each shard, and ``raw_…`` are all of
-    them. A prefix is on one shard, so that FINAL finds rows that are the same.
+    In a cluster, tables ``local_…`` are replicated on each shard, and ``raw_…`` are
+    distributed over all shards. All rows of a prefix are on one shard, so that FINAL
+    finds equal rows.
     """
 
     database: str
     cluster: str = ""
 
     def name(self, table: Table) -> str:
-        """Where rows of a table are loaded into, as SQL has it."""
+        """Return the SQL name of the table into which rows are loaded."""
         return self._qualify(f"raw_{table.name}")
 
     def make(self) -> Script:
-        """Makes all that runs share, with this version's columns and views."""
+        """Return the script for what all runs share, with this version's columns."""
         name = f"{_quote(self.database)}{self._everywhere}"
         tables = (each for table in TABLES for each in self._make_table(table))
         steps = (f"CREATE DATABASE IF NOT EXISTS {name}", *tables)
         return self._end_with(self._views(), *steps)
 
     def make_views(self, keys: RunKeys) -> Script:
-        """Makes the views of an agent's run that diamond-miner's queries read."""
+        """Return the script for a run's views, which diamond-miner's queries read."""
         run = name_run(keys)
         views = self._diamond_miner(keys)
         return self._end_with({f"{kind}__{run}": views[kind] for kind in views})
 
     def ask_marks(self, *scripts: Script) -> str:
-        """The query for the ``name`` and ``mark`` of each view of some scripts."""
+        """Return the query for ``name`` and ``mark`` of the views of some scripts."""
         names = ", ".join(text(script.view) for script in scripts)
         return (
             "SELECT name, comment AS mark FROM system.tables "
@@ -222,7 +223,7 @@ class Schema:
         return f"CREATE OR REPLACE VIEW {view}{self._everywhere} AS {query}"
 
     def _views(self) -> dict[str, str]:
-        """What people read, by name."""
+        """Return the queries of the views that people read, by name."""
         plans, replies, prefixes, links, diamonds = (
             f"{self.name(table)} AS raw FINAL" for table in TABLES
         )
@@ -255,7 +256,7 @@ class Schema:
         }
 
     def _diamond_miner(self, keys: RunKeys) -> dict[str, str]:
-        """What has the names and types of diamond-miner's columns, by kind."""
+        """Return the queries with diamond-miner's column names and types, by kind."""
         where = (
             f"WHERE measurement = {text(keys.measurement)} "
             f"AND run_id = {text(keys.run_id)} AND agent = {text(keys.agent)}"
@@ -313,17 +314,17 @@ class Schema:
 
 
 def name_run(keys: RunKeys) -> str:
-    """What views of an agent's run are called behind their kind.
+    """Return the suffix of the names of a run's views, which follows their kind.
 
-    As diamond-miner has it, who gives it as ``measurement_id``; a dot in an agent's
-    name would be none of a table's.
+    diamond-miner appends its ``measurement_id`` in this way. Dots of an agent's name
+    are replaced, since a table's name can't have any.
     """
     words = (keys.measurement, keys.run_id, keys.agent)
     return "__".join(words).replace("-", "_").replace(".", "__")
 
 
 def text(value: str) -> str:
-    """A text, as SQL has it."""
+    """Return a text as an SQL literal."""
     quoted = value.replace("\\", "\\\\").replace("'", "\\'")
     return f"'{quoted}'"
 
@@ -333,7 +334,7 @@ def _quote(name: str) -> str:
 
 
 def _is_private(column: str) -> str:
-    """Whether an address is in ranges that diamond-miner takes for private."""
+    """Return the SQL for whether an address is private by diamond-miner's ranges."""
     ranges = [
         tuple(f"::ffff:{IPv4Address(int(end, 16))}" for end in ends) for ends in PRIVATE
     ]

@@ -1,4 +1,4 @@
-"""A server of ClickHouse, by HTTP."""
+"""A ClickHouse server, over HTTP."""
 
 from __future__ import annotations
 
@@ -16,22 +16,24 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _SETTINGS = SETTINGS | {
-    # A query that fails halfway is an error, and no half of an answer.
+    # Without this, a query that fails halfway gives half of an answer, not an error.
     "wait_end_of_query": 1,
 }
 _ANSWER_SECONDS = 3600.0
-"""A server that says nothing for so long is away; a block may take it minutes."""
+"""The time without an answer after which a server is away; a block may take minutes."""
 _AWAY = frozenset({"159", "202", "209", "210", "236", "242", "279", "319", "999"})
-"""What passes by itself: time-outs, too many queries, networks, and Keeper; by the
-codes in ClickHouse's ``ErrorCodes.cpp``."""
+"""Errors that pass by themselves: time-outs, too many queries, networks, and Keeper.
+
+The codes are those of ClickHouse's ``ErrorCodes.cpp``.
+"""
 _CODE = "X-ClickHouse-Exception-Code"
 
 
 class ServerEngine:
-    """Runs queries on a server; see ``anabranch.warehouse.engine.Engine``.
+    """An engine that runs queries on a server; see ``Engine``.
 
-    ``url`` has neither user nor password in it. It is asked as nobody by default, who
-    is ``default`` there.
+    ``url`` contains neither user nor password. Without a user, ClickHouse takes
+    ``default``.
     """
 
     def __init__(self, url: str, user: str = "", password: str = "") -> None:
@@ -45,16 +47,16 @@ class ServerEngine:
         )
 
     def close(self) -> None:
-        """Ends its connections."""
+        """Close the connections."""
         self._client.client.close()
 
     def read(self, query: str) -> pa.Table:
-        """The rows of a SELECT."""
+        """Return the rows of a SELECT."""
         rows = b"".join(self.stream(query, "ArrowStream"))
         return pa.ipc.open_stream(rows).read_all()
 
     def write(self, query: str, file: Path) -> None:
-        """Writes the rows of a SELECT to a new Parquet file."""
+        """Write the rows of a SELECT to a new Parquet file."""
         with file.open("xb") as out:
             out.writelines(self.stream(query, "Parquet"))
 

@@ -1,6 +1,6 @@
-"""Loading what is in the store into the tables of a server.
+"""Load objects of the store into the tables of a ClickHouse server.
 
-The server reads the store itself. All of it may be stopped anywhere and done again.
+The server reads the store itself. A load may be stopped at any time and done again.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ if TYPE_CHECKING:
     from anabranch.warehouse.server import ServerEngine
 
 _SETTINGS = (
-    # Blocks that were loaded before and are gone by now must not be passed over,
+    # Do not skip blocks that were loaded before: their rows may have been removed.
     "insert_deduplicate = 0, "
-    # and what is loaded is there: in a cluster it would be on its way.
+    # Wait until the rows are on all servers of a cluster.
     "insert_distributed_sync = 1"
 )
 
@@ -45,7 +45,7 @@ class Tables:
     schema: Schema
 
     def prepare(self, keys: RunKeys) -> None:
-        """Makes the tables, and the views of an agent's run, unless they are there."""
+        """Create the tables, and the views of an agent's run, unless they are there."""
         scripts = (self.schema.make(), self.schema.make_views(keys))
         rows = self.engine.read(self.schema.ask_marks(*scripts)).to_pylist()
         marks = {row["name"]: row["mark"] for row in rows}
@@ -54,13 +54,13 @@ class Tables:
                 self._run(script)
 
     def make_anew(self, runs: Iterable[RunKeys]) -> None:
-        """Makes all of it, also what is there: servers of a cluster may lack it."""
+        """Create all tables and views again: servers of a cluster may lack them."""
         self._run(self.schema.make())
         for keys in runs:
             self._run(self.schema.make_views(keys))
 
     def load_step(self, store: Store, keys: RunKeys, steps: list[Step]) -> None:
-        """Loads the last of some steps: its plan, replies, prefixes and links."""
+        """Load the last of some steps: its plan, replies, prefixes and links."""
         *earlier, step = steps
         load = _Load(self, store, keys)
         load.plan(step)
@@ -71,7 +71,7 @@ class Tables:
             load.amplified(step, block, earlier)
 
     def load_diamonds(self, store: Store, keys: RunKeys) -> None:
-        """Loads the diamonds of an agent's run, which are in the store."""
+        """Load the diamonds of an agent's run from the store."""
         _Load(self, store, keys).diamonds()
 
     def _run(self, script: Script) -> None:
@@ -81,7 +81,7 @@ class Tables:
 
 @dataclass(frozen=True)
 class _Load:
-    """Loads rows of an agent's run."""
+    """A load of rows of an agent's run."""
 
     tables: Tables
     store: Store
@@ -123,7 +123,7 @@ class _Load:
         )
 
     def amplified(self, step: Step, block: int, earlier: list[Step]) -> None:
-        """Takes back earlier links of prefixes that this step saw amplification in."""
+        """Withdraw the earlier links of prefixes with amplification in this step."""
         rows = read_steps(self.store, self.keys, f"links/{block:05}-*.parquet", earlier)
         if rows is None:
             return
@@ -145,7 +145,7 @@ class _Load:
         return self.store.read_sql(f"{self.keys.step(step).root}/{pattern}")
 
     def _insert_of_targets(self, table: Table, block: int | None, rows: str) -> None:
-        """Inserts rows, with what their targets are: all of them, or a block's."""
+        """Insert rows together with their targets, of one block or of all."""
         targets = self.store.read_sql(self.keys.targets)
         which = "1" if block is None else f"block = {block}"
         self._insert(
