@@ -1,16 +1,18 @@
-"""`anabranch fakeroute`: does a multipath algorithm fail as often as it may?"""
+"""`anabranch fakeroute`: test how often a multipath algorithm misses a link."""
 
 from __future__ import annotations
 
-import argparse
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from anabranch.cli.command import write
+from anabranch.cli.score import read_count
 from anabranch.local.validation import FEWEST_SAMPLES, summarise
 
 if TYPE_CHECKING:
+    import argparse
+
     from anabranch.cli.command import Commands
     from anabranch.local.validation import Validation
 
@@ -19,7 +21,7 @@ _MOST_RUNS = 1 << 32
 
 
 def add_parser(commands: Commands) -> None:
-    """Adds the command."""
+    """Add the command to the parser."""
     parser = commands.add_parser(
         "fakeroute",
         help="test how often a multipath algorithm misses a link of a topology",
@@ -46,31 +48,31 @@ def add_parser(commands: Commands) -> None:
     )
     parser.add_argument(
         "--max-branching",
-        type=_read_count,
+        type=read_count,
         metavar="B",
-        help="share the failure probability among so many branching points",
+        help="share the failure probability among at most B branching points",
     )
     parser.add_argument(
         "--phi",
-        type=_read_count,
+        type=read_count,
         default=2,
         metavar="N",
         help="flows of each vertex in the meshing test of mdaLite; 2",
     )
-    parser.add_argument("--runs", type=_read_count, default=1000, metavar="N")
+    parser.add_argument("--runs", type=read_count, default=1000, metavar="N")
     parser.add_argument(
         "--samples",
-        type=_read_count,
+        type=read_count,
         default=50,
         metavar="N",
-        help="how often so many runs are made, 2 or more; 50",
+        help="the number of samples of --runs runs, 2 or more; 50",
     )
-    parser.add_argument("--seed", type=_read_count, default=1, metavar="S")
+    parser.add_argument("--seed", type=read_count, default=1, metavar="S")
     parser.set_defaults(run=run)
 
 
 def run(chosen: argparse.Namespace) -> int:
-    """Prints what was predicted and what was measured."""
+    """Print the predicted and the measured failure; return 2 if it is too high."""
     from anabranch_engine import Trial  # noqa: PLC0415 (an extra)
 
     failure = chosen.failure_probability
@@ -126,9 +128,3 @@ def _describe(found: Validation, *, with_verdict: bool) -> str:
     if with_verdict:
         rows["verdict"] = found.verdict
     return "".join(f"  {name:<26}{value}\n" for name, value in rows.items())
-
-
-def _read_count(text: str) -> int:
-    if text.isascii() and text.isdecimal() and 0 < int(text) < _MOST_RUNS:
-        return int(text)
-    raise argparse.ArgumentTypeError(f"{text!r} must be from 1 to {_MOST_RUNS - 1}")
