@@ -11,7 +11,9 @@ __all__ = [
     "Part",
     "Plan",
     "PrefixSet",
+    "Probe",
     "Prober",
+    "Reply",
     "Sample",
     "Simulation",
     "Statistics",
@@ -19,6 +21,8 @@ __all__ = [
     "TargetList",
     "TargetListError",
     "Targets",
+    "Trace",
+    "Tracing",
     "Trial",
 ]
 
@@ -541,3 +545,162 @@ class Sample:
     """The links found."""
     switches: dict[str, int]
     """The runs in which MDA-Lite went over to the MDA, by reason."""
+
+_Address = IPv4Address | IPv6Address
+
+@final
+class Reply:
+    """A reply to a probe of a trace."""
+
+    source: _Address
+    """The address that it came from."""
+    at_us: int
+    """When the kernel received it, in microseconds since 1970."""
+    rtt_us: int
+    """The time since its probe was sent, in microseconds."""
+    protocol: int
+    """The protocol's number in its IP header."""
+    kind: int
+    """The ICMP type."""
+    code: int
+    """The ICMP code."""
+    is_end: bool
+    """Whether the path ends there: it is no Time Exceeded in transit."""
+    ttl: int
+    """The TTL that it arrived with."""
+    tos: int
+    """Its type of service, or traffic class."""
+    identification: int
+    """The identification of its IPv4 header; 0 for IPv6."""
+    size: int
+    """The length of the packet, in bytes."""
+    quoted_ttl: int
+    """The TTL that the probe had left, as an error quotes it; 0 in echo replies."""
+    quoted_tos: int
+    """The probe's type of service, as an error quotes it; 0 in echo replies."""
+    quoted_length: int
+    """The probe's length in bytes, as an error quotes it; 0 in echo replies."""
+    rewritten: int
+    """What an address translator rewrote in the probe: the sum of 1 for the source
+    address, 2 for ports or identifier, 4 for the checksum, 8 for the identification."""
+    labels: list[tuple[int, int, int, int]]
+    """The MPLS label stack of the probe, outermost first: label, traffic class, bottom
+    of stack, TTL."""
+
+@final
+class Probe:
+    """A probe of a trace."""
+
+    destination: _Address
+    flow: int
+    """The number of its flow, from 0."""
+    ttl: int
+    attempt: int
+    """How often a probe of this flow and TTL was sent, this one included."""
+    sent_us: int
+    """When it was sent, in microseconds since 1970."""
+    reply: Reply | None
+    """The first reply to it, if one came."""
+
+@final
+class Trace:
+    """A trace of one destination that has ended."""
+
+    destination: _Address
+    interface: str | None
+    """The link that its probes left by; None without a route."""
+    source: _Address | None
+    """The address that its probes were sent from; None without a route."""
+    gateway: _Address | None
+    """The neighbour that its probes went to first; None without one."""
+    began_us: int
+    """When it began, in microseconds since 1970."""
+    ended_us: int
+    """When it ended, in microseconds since 1970."""
+    end: str
+    """``completed``, ``gap limit``, ``loop``, ``hop limit``, ``probe limit`` or
+    ``refused``."""
+    switch: tuple[int, str] | None
+    """The TTL at which MDA-Lite went over to the MDA, and why: ``meshed``,
+    ``asymmetric`` or ``unequal lengths``."""
+    unsteady: list[int]
+    """The TTLs at which a flow met two routers."""
+    unroutable: str | None
+    """Why there is no route to the destination, with the remedy."""
+    probes: list[Probe]
+    """The probes, by flow, TTL and attempt."""
+    links: list[tuple[int, _Address | None, _Address | None]]
+    """The links: the TTL of the nearer end, the nearer end and the farther one. An end
+    is None for a star, and a nearer end for what lies before the first TTL."""
+
+@final
+class Tracing:
+    """Traces destinations in a thread of its own, many at once.
+
+    One thread iterates over it: it yields each `Probe` when the first reply to it
+    comes, if ``live``, and each `Trace` when it has ended. Traces that go on when it is
+    stopped are dropped.
+    """
+
+    def __new__(
+        cls,
+        destinations: Sequence[_Address],
+        *,
+        algorithm: str,
+        failure_probability: float,
+        phi: int = 2,
+        protocol: str = "udp",
+        first_ttl: int = 1,
+        max_ttl: int = 32,
+        gap_limit: int = 5,
+        attempts: int = 3,
+        max_probes: int = 30_000,
+        rate: int,
+        max_rate_per_destination: float,
+        forbidden: PrefixSet,
+        window: int = 1_000,
+        live: bool = False,
+        network: str | PathLike[str] | None = None,
+        interface: str | None = None,
+        sources: Sequence[_Address] = (),
+        contact: str = "",
+    ) -> Tracing:
+        """Begin to trace.
+
+        :param algorithm: ``mda``, ``mdaLite`` or ``singlePath``.
+        :param failure_probability: the failure probability of a vertex.
+        :param phi: the flows of each vertex in the meshing test of ``mdaLite``.
+        :param protocol: ``udp`` or ``icmp``.
+        :param gap_limit: the silent hops in a row that end a trace.
+        :param attempts: the number of times that a probe without a reply is sent.
+        :param max_probes: the most probes of a trace.
+        :param rate: probes a second.
+        :param max_rate_per_destination: probes a second to one destination.
+        :param forbidden: addresses that are not probed.
+        :param window: the most destinations to trace at once.
+        :param network: the file of the network namespace to probe from.
+        :param interface: the link to send by, instead of what the routes say.
+        :param sources: the addresses to send from, at most one a family.
+        :param contact: how to reach whoever probes; each probe carries it.
+        :raises ValueError: when an option can't be used.
+        """
+
+    def __iter__(self) -> Tracing: ...
+    def __next__(self) -> Probe | Trace:
+        """Return the next event.
+
+        :raises OSError: when the system refuses something, such as raw sockets.
+        """
+
+    def stop(self) -> None:
+        """Stop sending, for good."""
+
+    def set_rate(self, rate: int) -> None:
+        """Change the rate, in probes a second; 0 pauses."""
+
+    def forbid(self, forbidden: PrefixSet) -> None:
+        """Replace the set of addresses that are not probed; traces of them end."""
+
+    @property
+    def statistics(self) -> Statistics:
+        """The counts so far."""

@@ -113,7 +113,7 @@ impl Trial {
         };
         loop {
             match tracer.poll(self.laboratory.now_us()) {
-                Want::Send(ask) => self.laboratory.send(&Probe {
+                Want::Send(ask, _) => self.laboratory.send(&Probe {
                     ttl: ask.ttl,
                     octets: u32::from(ask.flow),
                     ..sample
@@ -124,7 +124,8 @@ impl Trial {
                             flow: reply.probe.octets as u16,
                             ttl: reply.probe.ttl,
                         };
-                        tracer.take(ask, tell_vertex(&reply.answer), reply.at_us);
+                        let rtt_us = reply.answer.delay_us.into();
+                        tracer.take(ask, tell_vertex(&reply.answer), rtt_us);
                     }
                 }
                 Want::Nothing(_) => return self.judge(tracer),

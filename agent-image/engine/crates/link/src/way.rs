@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use std::thread::sleep;
 use std::time::Duration;
 
-use anabranch_prefixes::Family;
+use anabranch_prefixes::{Family, number_of};
 
 use crate::netlink::{Mac, Netlink, Route};
 use crate::socket::index_of;
@@ -32,10 +32,7 @@ impl Way {
     /// Returns the family of the source address, and the address as a number.
     #[must_use]
     pub fn source_number(&self) -> (Family, u128) {
-        match self.source {
-            IpAddr::V4(v4) => (Family::V4, u128::from(u32::from(v4))),
-            IpAddr::V6(v6) => (Family::V6, u128::from(v6)),
-        }
+        number_of(self.source)
     }
 }
 

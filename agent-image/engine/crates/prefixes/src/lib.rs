@@ -4,6 +4,6 @@ mod prefix;
 mod reserved;
 mod set;
 
-pub use prefix::{Family, Prefix, PrefixError};
+pub use prefix::{Family, Prefix, PrefixError, number_of};
 pub use reserved::reserved;
 pub use set::{PrefixSet, Ranges};

@@ -33,6 +33,15 @@ impl Family {
     }
 }
 
+/// Returns the family of an address, and the address as a number of the family.
+#[must_use]
+pub fn number_of(address: IpAddr) -> (Family, u128) {
+    match address {
+        IpAddr::V4(v4) => (Family::V4, u128::from(u32::from(v4))),
+        IpAddr::V6(v6) => (Family::V6, u128::from(v6)),
+    }
+}
+
 /// The addresses of one family that share their first `len` bits.
 ///
 /// Addresses are numbers in the family's own range, so that `::/0` says nothing about IPv4.

@@ -3,16 +3,14 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
-use anabranch_link::receiver::Receiver;
-use anabranch_link::way::Way;
 use anabranch_plan::Block;
+
+use crate::outlet::Opening;
 
 /// A message from the sender to the receiver.
 pub(crate) enum Event {
-    /// Replies also come in by this link.
-    Link(Receiver),
-    /// Probes also leave by this way. Ways come in the order of their numbers.
-    Way(Way),
+    /// Probes also leave by this, and replies come in.
+    Opening(Opening),
     /// The sender begins a block at this slot.
     Block(Arc<Running>, u64),
     /// The current range of a block ends before this slot, with so many probes sent. The next range

@@ -126,7 +126,7 @@ fn check(options: &Options, plan: &Plan) -> Result<(), ProberError> {
 const MAX_WAIT: Duration = Duration::from_secs(6);
 
 /// Moves the calling thread into the network namespace to probe from.
-fn enter(network: Option<&Path>) -> Result<(), ProberError> {
+pub(crate) fn enter(network: Option<&Path>) -> Result<(), ProberError> {
     if let Some(file) = network {
         namespace::join(file).map_err(|error| {
             let reason = format!("can't enter the namespace {}: {error}", file.display());

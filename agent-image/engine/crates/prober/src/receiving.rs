@@ -1,6 +1,6 @@
 //! The receiver: validates replies, finds the probes that they answer, and sorts them into parts.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::VecDeque;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -9,40 +9,38 @@ use std::sync::mpsc;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use anabranch_link::receiver::{Frame, Receiver};
-use anabranch_link::way::Way;
 use anabranch_plan::block::{Found, Headed};
-use anabranch_prefixes::Family;
-use anabranch_wire::ip::Packet;
 use anabranch_wire::probe::{Stamp, elapsed_us};
 use anabranch_wire::reply::Reply;
 
-use crate::control::{Control, Counter};
+use crate::control::{Control, Counter, Counts};
 use crate::event::{Event, Running};
+use crate::inlet::{Inlet, TURN};
 use crate::options::Options;
+use crate::outlet::Opening;
 use crate::part::{self, Head, Part, Row};
-use crate::stamps;
 
-/// The most frames to read from a link before anything else is looked at.
-const TURN: usize = 256;
 /// How long the receiver lets frames gather once it has read all. The kernel records when each
 /// arrived, and to wake for each frame would cost more than to read it.
-const PAUSE: Duration = Duration::from_millis(1);
+pub(crate) const PAUSE: Duration = Duration::from_millis(1);
 /// The replies that a part has room for, per probe: nobody fills the memory by repeating replies.
 const REPLIES_A_PROBE: usize = 2;
 
 pub(crate) struct Receiving<'a> {
-    control: &'a Control,
-    stamp: &'a Stamp,
-    wait: Duration,
-    events: mpsc::Receiver<Event>,
+    inlet: Inlet<'a>,
+    ledger: Ledger<'a>,
     parts: mpsc::SyncSender<Part>,
+}
+
+/// What was sent, by the sender's messages, and the replies to it.
+struct Ledger<'a> {
+    control: &'a Control,
+    events: mpsc::Receiver<Event>,
+    wait: Duration,
     /// The most replies of a part.
     most: usize,
-    links: Vec<Receiver>,
-    /// The ways that probes leave by, and the addresses that they are sent from.
-    ways: Vec<Way>,
-    sources: HashSet<(Family, u128)>,
+    /// What the sender opened since the inlet was told last.
+    openings: Vec<Opening>,
     /// The blocks that replies may still come to, latest first.
     blocks: Vec<Heard>,
     ended: bool,
@@ -87,34 +85,39 @@ impl<'a> Receiving<'a> {
         parts: mpsc::SyncSender<Part>,
     ) -> Self {
         Self {
-            control,
-            stamp,
-            wait: options.wait,
-            events,
+            inlet: Inlet::new(control, stamp),
+            ledger: Ledger {
+                control,
+                events,
+                wait: options.wait,
+                most: REPLIES_A_PROBE * options.part_probes as usize,
+                openings: Vec::new(),
+                blocks: Vec::new(),
+                ended: false,
+            },
             parts,
-            most: REPLIES_A_PROBE * options.part_probes as usize,
-            links: Vec::new(),
-            ways: Vec::new(),
-            sources: HashSet::new(),
-            blocks: Vec::new(),
-            ended: false,
         }
     }
 
     /// Receives until the wait for all probes has ended.
     pub fn run(mut self) -> io::Result<()> {
         loop {
-            self.hear();
-            let read = self.receive();
+            self.ledger.hear();
+            for opening in self.ledger.openings.drain(..) {
+                self.inlet.open(opening);
+            }
+            let read = self
+                .inlet
+                .receive(|reply, at_us| self.ledger.take(reply, at_us));
             if read >= TURN {
                 continue; // what waits in the ring came in time
             }
             if !self.close_ranges()? {
                 // Nobody writes parts any more: the writer reports why.
-                self.control.stop();
+                self.ledger.control.stop();
                 return Ok(());
             }
-            if self.ended && self.blocks.is_empty() {
+            if self.ledger.ended && self.ledger.blocks.is_empty() {
                 return Ok(());
             }
             if read == 0 {
@@ -123,15 +126,26 @@ impl<'a> Receiving<'a> {
         }
     }
 
+    /// Passes on the ranges whose wait has ended; returns false if nobody takes them.
+    fn close_ranges(&mut self) -> io::Result<bool> {
+        for mut part in self.ledger.close_ranges() {
+            self.inlet.count_dropped()?;
+            part.head.counts = self.ledger.control.counts();
+            part.ways = self.inlet.ways().to_vec();
+            if self.parts.send(part).is_err() {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+}
+
+impl Ledger<'_> {
     /// Handles the sender's messages.
     fn hear(&mut self) {
         loop {
             match self.events.try_recv() {
-                Ok(Event::Link(link)) => self.links.push(link),
-                Ok(Event::Way(way)) => {
-                    self.sources.insert(way.source_number());
-                    self.ways.push(way);
-                }
+                Ok(Event::Opening(opening)) => self.openings.push(opening),
                 Ok(Event::Block(running, from)) => {
                     let heard = Heard {
                         running,
@@ -171,37 +185,10 @@ impl<'a> Receiving<'a> {
         }
     }
 
-    /// Reads up to `TURN` frames from each link; returns the largest number read from one link.
-    fn receive(&mut self) -> usize {
-        let mut links = std::mem::take(&mut self.links);
-        let mut most = 0;
-        for link in &mut links {
-            let frames = (0..TURN).map_while(|_| link.receive(|frame| self.take(&frame)));
-            most = most.max(frames.count());
-        }
-        // More links may have been added meanwhile.
-        links.append(&mut self.links);
-        self.links = links;
-        most
-    }
-
-    fn take(&mut self, frame: &Frame<'_>) {
-        let Some(reply) = self.read(frame.packet) else {
-            self.control.count(Counter::Foreign, 1);
-            return;
-        };
-        if !self.stamp.vouches_for(&reply.probe, reply.seen) {
-            let counter = if stamps::any_vouches_for(&reply) {
-                Counter::Foreign
-            } else {
-                Counter::Forged
-            };
-            self.control.count(counter, 1);
-            return;
-        }
+    fn take(&mut self, reply: &Reply, at_us: u64) {
         // The sender announces each probe's block before it sends the probe.
         self.hear();
-        let Some((block, found)) = self.find(&reply) else {
+        let Some((block, found)) = self.find(reply) else {
             self.control.count(Counter::Unplanned, 1);
             return;
         };
@@ -216,23 +203,15 @@ impl<'a> Receiving<'a> {
             return;
         }
         range.rows.push(Row {
-            reply,
-            at_us: frame.at_us,
-            rtt_us: elapsed_us(reply.probe.sent, frame.at_us),
+            reply: *reply,
+            at_us,
+            rtt_us: elapsed_us(reply.probe.sent, at_us),
             is_from_prefix: found.prefix.first() <= reply.from && reply.from <= found.prefix.last(),
             prefix_index: found.prefix_index,
             flow: found.flow,
             way,
         });
         self.control.count(Counter::Replies, 1);
-    }
-
-    fn read(&self, packet: &[u8]) -> Option<Reply> {
-        let packet = Packet::parse(packet)?;
-        let to = (packet.family(), packet.destination());
-        self.sources
-            .contains(&to)
-            .then(|| self.stamp.read(&packet))?
     }
 
     /// Returns the probe that a reply answers, with the index of its block, if it was sent.
@@ -254,9 +233,10 @@ impl<'a> Receiving<'a> {
             })
     }
 
-    /// Passes on the ranges whose wait has ended; returns false if nobody takes them.
-    fn close_ranges(&mut self) -> io::Result<bool> {
+    /// Takes the ranges whose wait has ended, as parts that lack the counts and the ways.
+    fn close_ranges(&mut self) -> Vec<Part> {
         let now = Instant::now();
+        let mut parts = Vec::new();
         for heard in &mut self.blocks {
             while let Some((slot, at)) = heard.marks.front()
                 && *at + self.wait <= now
@@ -268,9 +248,6 @@ impl<'a> Receiving<'a> {
                 && closed.at + self.wait <= now
             {
                 let range = heard.ranges.remove(0);
-                for link in &self.links {
-                    self.control.count(Counter::Dropped, link.take_lost()?);
-                }
                 let head = Head {
                     plan: heard.running.plan,
                     block: heard.running.number,
@@ -278,16 +255,13 @@ impl<'a> Receiving<'a> {
                     end: closed.end,
                     probes: closed.probes,
                     unroutable: heard.running.unroutable,
-                    counts: self.control.counts(),
+                    counts: Counts::default(),
                 };
-                let part = Part {
+                parts.push(Part {
                     head,
-                    ways: self.ways.clone(),
+                    ways: Vec::new(),
                     rows: range.rows,
-                };
-                if self.parts.send(part).is_err() {
-                    return Ok(false);
-                }
+                });
             }
         }
         // The last range of a block stays open and empty once the block is sent.
@@ -297,7 +271,7 @@ impl<'a> Receiving<'a> {
             newest = false;
             goes_on || heard.ranges.iter().any(|range| range.closed.is_some())
         });
-        Ok(true)
+        parts
     }
 }
 

@@ -4,9 +4,11 @@ mod file;
 mod plan;
 mod prefixes;
 mod prober;
+mod rule;
 mod simulation;
 mod stream;
 mod targets;
+mod tracing;
 mod trial;
 
 use pyo3::prelude::*;
@@ -25,6 +27,8 @@ mod anabranch_engine {
     use crate::stream::Table;
     #[pymodule_export]
     use crate::targets::{TargetList, TargetListError, Targets};
+    #[pymodule_export]
+    use crate::tracing::{Probe, Reply, Trace, Tracing};
     #[pymodule_export]
     use crate::trial::{Sample, Trial};
     #[pymodule_export]

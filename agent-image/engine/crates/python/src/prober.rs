@@ -18,7 +18,7 @@ use crate::plan::{Plan, raise};
 use crate::prefixes::PrefixSet;
 
 /// How soon a signal is noticed, or the end.
-const LOOK: Duration = Duration::from_millis(20);
+pub(crate) const LOOK: Duration = Duration::from_millis(20);
 
 /// What was counted.
 #[pyclass(frozen, eq, get_all, module = "anabranch_engine")]
@@ -245,14 +245,14 @@ fn seconds(name: &str, value: f64) -> PyResult<Duration> {
 }
 
 /// The time from one to the next of so many a second.
-fn gap(name: &str, rate: f64) -> PyResult<Duration> {
+pub(crate) fn gap(name: &str, rate: f64) -> PyResult<Duration> {
     Duration::try_from_secs_f64(rate.recip())
         .ok()
         .filter(|_| rate > 0.0)
         .ok_or_else(|| PyValueError::new_err(format!("{name} must be above 0, not {rate}")))
 }
 
-fn translate(error: ProberError) -> PyErr {
+pub(crate) fn translate(error: ProberError) -> PyErr {
     match error {
         ProberError::Plan { path, error } => raise(&path, error),
         ProberError::Option(reason) => PyValueError::new_err(reason),

@@ -5,15 +5,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use anabranch_fakeroute::trial::Trial as Inner;
-use anabranch_trace::lite::Switch;
-use anabranch_trace::rule::{Algorithm, Rule};
+use anabranch_trace::rule::Rule;
 use anabranch_trace::stopping;
-use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
+use crate::rule::{read_rule, tell_switch};
 use crate::simulation::read_topology;
-
-const ALGORITHMS: &str = "mda, mdaLite or singlePath";
 
 #[pyclass(module = "anabranch_engine")]
 pub struct Trial {
@@ -33,20 +30,10 @@ impl Trial {
         phi: usize,
         seed: u64,
     ) -> PyResult<Self> {
-        let refuse = |reason: String| Err(PyValueError::new_err(reason));
-        let algorithm = match algorithm {
-            "mda" => Algorithm::Mda,
-            "mdaLite" if phi < 2 => return refuse("phi must be 2 or more".to_owned()),
-            "mdaLite" => Algorithm::MdaLite { phi },
-            "singlePath" => Algorithm::SinglePath,
-            other => return refuse(format!("{other:?} is no algorithm; choose {ALGORITHMS}")),
-        };
-        if !(1e-9..1.0).contains(&failure_probability) {
-            return refuse("the failure probability must be from 1e-9 to below 1".to_owned());
-        }
+        let rule = read_rule(algorithm, failure_probability, phi)?;
         Ok(Self {
             trial: Inner::new(read_topology(&topology)?, seed),
-            rule: Arc::new(Rule::new(algorithm, failure_probability)),
+            rule: Arc::new(rule),
         })
     }
 
@@ -85,14 +72,6 @@ impl Trial {
     #[staticmethod]
     fn share_failure(failure_probability: f64, branching: u32) -> f64 {
         stopping::share_failure(failure_probability, branching)
-    }
-}
-
-const fn tell_switch(switch: Switch) -> &'static str {
-    match switch {
-        Switch::Meshed => "meshed",
-        Switch::Asymmetric => "asymmetric",
-        Switch::UnequalLengths => "unequal lengths",
     }
 }
 

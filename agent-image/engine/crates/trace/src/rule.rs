@@ -23,6 +23,8 @@ pub struct Rule {
     pub algorithm: Algorithm,
     /// The stopping points of each vertex.
     pub points: StoppingPoints,
+    /// The lowest TTL that is probed, at least 1.
+    pub first_ttl: u8,
     /// The highest TTL that is probed.
     pub max_ttl: u8,
     /// The number of silent hops in a row that end a trace.
@@ -34,7 +36,7 @@ pub struct Rule {
 }
 
 impl Rule {
-    /// Makes a rule with the usual bounds: 32 hops, 5 silent ones, 3 attempts, 30,000 probes.
+    /// Makes a rule with the usual bounds: TTLs from 1 to 32, 5 silent hops, 3 attempts, 30,000 probes.
     ///
     /// # Panics
     /// If the failure probability of a vertex is not between 0 and 1.
@@ -43,6 +45,7 @@ impl Rule {
         Self {
             algorithm,
             points: StoppingPoints::new(failure_probability),
+            first_ttl: 1,
             max_ttl: 32,
             gap_limit: 5,
             attempts: 3,

@@ -37,7 +37,7 @@ impl Vertex {
 #[derive(Clone, Debug, Default)]
 pub struct Hop {
     vertices: Vec<Vertex>,
-    /// The place in `vertices` for each flow, plus one; 0 for a flow that was not probed.
+    /// The place in `vertices` of each flow's vertex, plus one; 0 for a flow that was not probed.
     seen: Vec<u16>,
     probed: usize,
 }
@@ -80,10 +80,14 @@ impl Hop {
         if self.seen.len() <= flow {
             self.seen.resize(flow + 1, 0);
         }
-        if self.seen[flow] == 0 {
+        let before = std::mem::replace(&mut self.seen[flow], place as u16 + 1);
+        if before == 0 {
             self.probed += 1;
+        } else if before != place as u16 + 1 && !self.seen.contains(&before) {
+            self.vertices.remove(usize::from(before) - 1);
+            let behind = self.seen.iter_mut().filter(|place| **place > before);
+            behind.for_each(|place| *place -= 1);
         }
-        self.seen[flow] = place as u16 + 1;
     }
 }
 
@@ -99,16 +103,28 @@ pub struct Link {
 }
 
 /// All that was seen on the paths to a destination.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Sightings {
-    /// The hops; the vantage point, which all flows leave, is no hop.
+    first_ttl: u8,
+    /// The hops from TTL 1 on; the vantage point, which all flows leave, is no hop.
     hops: Vec<Hop>,
     nothing: Hop,
     flows: Flow,
 }
 
 impl Sightings {
-    /// Notes what a probe met.
+    /// Makes the sightings of a trace that begins at a TTL.
+    #[must_use]
+    pub fn new(first_ttl: u8) -> Self {
+        Self {
+            first_ttl,
+            hops: Vec::new(),
+            nothing: Hop::default(),
+            flows: 0,
+        }
+    }
+
+    /// Notes what a probe met; it replaces what the flow was noted to meet there.
     ///
     /// # Panics
     /// If its TTL is 0.
@@ -143,10 +159,11 @@ impl Sightings {
     }
 
     /// Returns whether every flow, probed or not, passes one vertex at this TTL: then no node
-    /// control is needed behind it. The vantage point, at TTL 0, is such a vertex.
+    /// control is needed behind it. What lies before the first hop that is probed counts as such a
+    /// vertex.
     #[must_use]
     pub fn is_single(&self, ttl: u8) -> bool {
-        if ttl == 0 {
+        if ttl < self.first_ttl {
             return true;
         }
         let ends_before = (1..=ttl).any(|ttl| !self.hop(ttl).vertices.iter().all(|v| v.leads_on()));
@@ -157,6 +174,22 @@ impl Sightings {
     #[must_use]
     pub fn has_ended(&self, flow: Flow, ttl: u8) -> bool {
         (1..ttl).any(|ttl| self.hop(ttl).vertex(flow).is_some_and(|v| !v.leads_on()))
+    }
+
+    /// Returns whether packets go round in a loop: each vertex of a hop from which paths go on is
+    /// one that the same flow has met before, and not only at the hop before.
+    #[must_use]
+    pub fn is_looped(&self, ttl: u8) -> bool {
+        let hop = self.hop(ttl);
+        let met = |vertex: &Vertex| {
+            hop.flows(*vertex).any(|flow| {
+                (self.first_ttl..ttl.saturating_sub(1))
+                    .any(|before| self.hop(before).vertex(flow) == Some(*vertex))
+            })
+        };
+        let is_router = |vertex: &Vertex| matches!(vertex, Vertex::Router(_));
+        let mut goes_on = hop.vertices.iter().filter(|v| v.leads_on()).peekable();
+        goes_on.peek().is_some() && goes_on.all(|vertex| is_router(vertex) && met(vertex))
     }
 
     /// Returns the known successors of a vertex at `ttl`.
@@ -180,8 +213,7 @@ impl Sightings {
     #[must_use]
     pub fn links(&self) -> BTreeSet<Link> {
         let mut links = BTreeSet::new();
-        for (place, far) in self.hops.iter().enumerate() {
-            let near_ttl = place as u8;
+        for (near_ttl, far) in (0..).zip(&self.hops) {
             let near = self.hop(near_ttl);
             let link = |near, far| Link {
                 near_ttl,

@@ -1,6 +1,7 @@
 //! A tracer: the state of one destination's trace.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap, VecDeque};
 use std::sync::Arc;
 
 use crate::lite::{self, Next, Switch};
@@ -16,29 +17,25 @@ pub enum End {
     Completed,
     /// Too many hops in a row are silent.
     GapLimit,
+    /// Packets go round in a loop.
+    Loop,
     /// Paths go on behind the highest TTL.
     HopLimit,
     /// The trace took all the probes that it may.
     ProbeLimit,
+    /// A probe must not be sent: a limit forbids it, or no route leads to the destination.
+    Refused,
 }
 
 /// What a tracer wants from its body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Want {
-    /// Send this probe now.
-    Send(Ask),
+    /// Send this probe now, for the time that is named, from 1.
+    Send(Ask, u8),
     /// Hand over the next reply, or come back at this time, in microseconds.
     Wait(u64),
     /// Nothing more.
     Nothing(End),
-}
-
-/// A probe that waits for its reply.
-#[derive(Clone, Copy, Debug)]
-struct Flight {
-    attempt: u8,
-    sent_us: u64,
-    due_us: u64,
 }
 
 /// The trace of one destination.
@@ -48,7 +45,12 @@ pub struct Tracer {
     seen: Sightings,
     /// Probes to be sent, each with its attempt from 1.
     queue: VecDeque<(Ask, u8)>,
-    flights: BTreeMap<Ask, Flight>,
+    /// The probes that wait for a reply, each with its last attempt.
+    flights: BTreeMap<Ask, u8>,
+    /// When the wait for each attempt ends. Attempts that are answered stay in it until then.
+    due: BinaryHeap<Reverse<(u64, Ask, u8)>>,
+    /// The TTLs at which a flow met two vertices.
+    unsteady: BTreeSet<u8>,
     timeout: Timeout,
     /// The hop that is worked on.
     ttl: u8,
@@ -62,12 +64,14 @@ impl Tracer {
     #[must_use]
     pub fn new(rule: Arc<Rule>) -> Self {
         Self {
-            rule,
-            seen: Sightings::default(),
+            seen: Sightings::new(rule.first_ttl),
             queue: VecDeque::new(),
             flights: BTreeMap::new(),
+            due: BinaryHeap::new(),
+            unsteady: BTreeSet::new(),
             timeout: Timeout::default(),
-            ttl: 1,
+            ttl: rule.first_ttl,
+            rule,
             probes: 0,
             switch: None,
             end: None,
@@ -92,6 +96,24 @@ impl Tracer {
         self.switch
     }
 
+    /// The TTLs at which one flow met two vertices: a router before balances its load packet by
+    /// packet, or the route changed.
+    #[must_use]
+    pub const fn unsteady(&self) -> &BTreeSet<u8> {
+        &self.unsteady
+    }
+
+    /// The reason for which the trace ended; None while it goes on.
+    #[must_use]
+    pub const fn end(&self) -> Option<End> {
+        self.end
+    }
+
+    /// Ends the trace, since its last probe must not be sent.
+    pub fn refuse(&mut self) {
+        self.end = Some(End::Refused);
+    }
+
     /// Returns what the tracer wants at this time, in microseconds of the body's clock.
     pub fn poll(&mut self, now_us: u64) -> Want {
         loop {
@@ -104,48 +126,53 @@ impl Tracer {
                     continue;
                 }
                 self.probes += 1;
-                let flight = Flight {
-                    attempt,
-                    sent_us: now_us,
-                    due_us: now_us + self.timeout.wait_us(),
-                };
-                self.flights.insert(ask, flight);
-                return Want::Send(ask);
+                self.flights.insert(ask, attempt);
+                let due_us = now_us + self.timeout.wait_us();
+                self.due.push(Reverse((due_us, ask, attempt)));
+                return Want::Send(ask, attempt);
             }
             self.give_up(now_us);
             if !self.queue.is_empty() {
                 continue;
             }
-            if let Some(due_us) = self.flights.values().map(|flight| flight.due_us).min() {
-                return Want::Wait(due_us);
+            if let Some(Reverse((due_us, ..))) = self.due.peek() {
+                return Want::Wait(*due_us);
             }
             self.decide();
         }
     }
 
-    /// Takes the reply to a probe, which arrived at this time. A reply to a probe that is not in
-    /// flight is ignored: it is a copy, or came too late.
-    pub fn take(&mut self, ask: Ask, vertex: Vertex, now_us: u64) {
-        if let Some(flight) = self.flights.remove(&ask) {
-            if flight.attempt == 1 {
-                // Of a probe that was sent again, nobody knows which attempt is answered (Karn).
-                self.timeout.learn(now_us.saturating_sub(flight.sent_us));
+    /// Takes the reply to a probe, and the time from the probe's departure to its arrival.
+    pub fn take(&mut self, ask: Ask, vertex: Vertex, rtt_us: u64) {
+        match self.seen.hop(ask.ttl).vertex(ask.flow) {
+            // A reply that nobody waits for any more still tells the vertex.
+            None | Some(Vertex::Silent) => {
+                self.timeout.learn(rtt_us);
+                self.flights.remove(&ask);
+                self.seen.note(ask, vertex);
             }
-            self.seen.note(ask, vertex);
+            Some(known) if known != vertex => {
+                self.unsteady.insert(ask.ttl);
+            }
+            Some(_) => {}
         }
     }
 
     /// Sends probes again that are due, or takes their silence as the answer.
     fn give_up(&mut self, now_us: u64) {
-        let due: Vec<(Ask, u8)> = (self.flights.iter())
-            .filter(|(_, flight)| flight.due_us <= now_us)
-            .map(|(ask, flight)| (*ask, flight.attempt))
-            .collect();
-        for (ask, attempt) in due {
-            self.flights.remove(&ask);
+        while let Some(Reverse((due_us, ask, attempt))) = self.due.peek().copied() {
+            let waits = self.flights.get(&ask) == Some(&attempt);
+            if waits && due_us > now_us {
+                return;
+            }
+            self.due.pop();
+            if !waits {
+                continue;
+            }
             if attempt < self.rule.attempts {
                 self.queue.push_back((ask, attempt + 1));
             } else {
+                self.flights.remove(&ask);
                 self.seen.note(ask, Vertex::Silent);
             }
         }
@@ -155,7 +182,7 @@ impl Tracer {
     fn decide(&mut self) {
         loop {
             // A hop before may have got vertices that its own predecessors do not know yet.
-            let open = (self.ttl.saturating_sub(1).max(1)..=self.ttl)
+            let open = (self.ttl.saturating_sub(1).max(self.rule.first_ttl)..=self.ttl)
                 .map(|ttl| self.ask(ttl))
                 .find(|asks| !asks.is_empty());
             if let Some(asks) = open {
@@ -187,8 +214,8 @@ impl Tracer {
                     Next::Switch(switch) => {
                         self.switch = Some((ttl, switch));
                         // The MDA goes through all hops again, with what is known of them.
-                        self.ttl = 1;
-                        self.ask(1)
+                        self.ttl = self.rule.first_ttl;
+                        self.ask(self.ttl)
                     }
                 }
             }
@@ -202,11 +229,15 @@ impl Tracer {
     fn find_end(&self) -> Option<End> {
         let goes_on = |ttl: u8| self.seen.hop(ttl).vertices().iter().any(|v| v.leads_on());
         let is_silent = |ttl: u8| self.seen.hop(ttl).vertices() == [Vertex::Silent];
-        let gap = (1..=self.ttl).rev().take_while(|ttl| is_silent(*ttl));
+        let gap = (self.rule.first_ttl..=self.ttl)
+            .rev()
+            .take_while(|ttl| is_silent(*ttl));
         if !goes_on(self.ttl) {
             Some(End::Completed)
         } else if gap.count() >= usize::from(self.rule.gap_limit) {
             Some(End::GapLimit)
+        } else if self.seen.is_looped(self.ttl) {
+            Some(End::Loop)
         } else if self.ttl >= self.rule.max_ttl {
             Some(End::HopLimit)
         } else {

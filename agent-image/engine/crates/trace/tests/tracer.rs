@@ -11,15 +11,16 @@ fn silent_hops_are_probed_again_and_end_the_trace() {
     let rule = Arc::new(Rule::new(Algorithm::SinglePath, 0.05));
     let mut tracer = Tracer::new(rule);
     let first = Ask { flow: 0, ttl: 1 };
-    assert_eq!(tracer.poll(0), Want::Send(first));
+    assert_eq!(tracer.poll(0), Want::Send(first, 1));
     assert_eq!(tracer.poll(0), Want::Wait(1_000_000));
     tracer.take(first, Vertex::Router(1), 10_000);
     // A copy changes nothing.
-    tracer.take(first, Vertex::Router(2), 10_500);
+    tracer.take(first, Vertex::Router(1), 10_500);
+    assert!(tracer.unsteady().is_empty());
     let mut now_us = 10_000;
     let end = loop {
         match tracer.poll(now_us) {
-            Want::Send(_) => {}
+            Want::Send(..) => {}
             Want::Wait(until_us) => now_us = until_us,
             Want::Nothing(end) => break end,
         }
@@ -29,4 +30,101 @@ fn silent_hops_are_probed_again_and_end_the_trace() {
     // Five silent hops, three attempts each, after the least time-out of 0.2 s.
     assert_eq!(tracer.probes(), 1 + 5 * 3);
     assert_eq!(now_us, 10_000 + 15 * 200_000);
+}
+
+/// Traces a path on which each probe meets what `answer` says, or nothing.
+fn trace(rule: Rule, answer: impl Fn(Ask) -> Option<Vertex>) -> Tracer {
+    let mut tracer = Tracer::new(Arc::new(rule));
+    let mut now_us = 0;
+    loop {
+        match tracer.poll(now_us) {
+            Want::Send(ask, _) => {
+                if let Some(vertex) = answer(ask) {
+                    tracer.take(ask, vertex, 1_000);
+                }
+            }
+            Want::Wait(until_us) => now_us = until_us,
+            Want::Nothing(_) => return tracer,
+        }
+    }
+}
+
+#[test]
+fn a_loop_ends_the_trace_once_a_router_comes_back() {
+    let rule = Rule::new(Algorithm::MdaLite { phi: 2 }, 0.05);
+    let tracer = trace(rule, |ask| {
+        Some(Vertex::Router(match ask.ttl {
+            ttl @ 1..=3 => ttl.into(),
+            ttl => u128::from(ttl % 2) + 10,
+        }))
+    });
+    assert_eq!(tracer.end(), Some(End::Loop));
+    assert_eq!(tracer.seen().last_ttl(), 6);
+}
+
+#[test]
+fn a_router_that_answers_at_two_hops_in_a_row_is_no_loop() {
+    let rule = Rule::new(Algorithm::SinglePath, 0.05);
+    let tracer = trace(rule, |ask| match ask.ttl {
+        ttl @ 1..=3 => Some(Vertex::Router(ttl.into())),
+        4 => Some(Vertex::Router(3)),
+        _ => Some(Vertex::End(9)),
+    });
+    assert_eq!(tracer.end(), Some(End::Completed));
+    assert_eq!(tracer.seen().last_ttl(), 5);
+}
+
+#[test]
+fn a_trace_may_begin_behind_the_first_hops() {
+    let mut rule = Rule::new(Algorithm::Mda, 0.05);
+    rule.first_ttl = 4;
+    let tracer = trace(rule, |ask| {
+        assert!(ask.ttl >= 4);
+        let branch = 10 * u128::from(ask.flow % 2);
+        Some(match ask.ttl {
+            4 => Vertex::Router(40 + branch),
+            5 => Vertex::Router(50 + branch),
+            _ => Vertex::End(9),
+        })
+    });
+    assert_eq!(tracer.end(), Some(End::Completed));
+    assert_eq!(tracer.seen().hop(4).vertices().len(), 2);
+    assert_eq!(tracer.seen().links().len(), 2 + 2 + 2);
+}
+
+#[test]
+fn a_reply_that_comes_too_late_replaces_the_star() {
+    let mut rule = Rule::new(Algorithm::SinglePath, 0.05);
+    rule.attempts = 1;
+    let mut tracer = Tracer::new(Arc::new(rule));
+    let late = Ask { flow: 0, ttl: 1 };
+    assert_eq!(tracer.poll(0), Want::Send(late, 1));
+    assert_eq!(
+        tracer.poll(1_000_000),
+        Want::Send(Ask { flow: 0, ttl: 2 }, 1)
+    );
+    assert_eq!(tracer.seen().hop(1).vertices(), [Vertex::Silent]);
+    tracer.take(late, Vertex::Router(1), 1_500_000);
+    assert_eq!(tracer.seen().hop(1).vertices(), [Vertex::Router(1)]);
+    // From now on it waits longer than this took.
+    tracer.take(Ask { flow: 0, ttl: 2 }, Vertex::Router(2), 20_000);
+    assert_eq!(
+        tracer.poll(1_520_000),
+        Want::Send(Ask { flow: 0, ttl: 3 }, 1)
+    );
+    let Want::Wait(until_us) = tracer.poll(1_520_000) else {
+        panic!("it does not wait")
+    };
+    assert!(until_us > 1_520_000 + 1_500_000);
+}
+
+#[test]
+fn a_flow_that_meets_two_routers_is_told() {
+    let rule = Rule::new(Algorithm::SinglePath, 0.05);
+    let mut tracer = Tracer::new(Arc::new(rule));
+    let first = Ask { flow: 0, ttl: 1 };
+    assert_eq!(tracer.poll(0), Want::Send(first, 1));
+    tracer.take(first, Vertex::Router(1), 1_000);
+    tracer.take(first, Vertex::Router(2), 1_500);
+    assert_eq!(tracer.unsteady().iter().collect::<Vec<_>>(), [&1]);
 }

@@ -1,0 +1,194 @@
+//! The outlet: the ways by which probes leave, under the limits and at the pace of a [`Control`].
+
+use std::io;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::thread::sleep;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use anabranch_link::receiver::{Filter, Receiver};
+use anabranch_link::sender::Sender;
+use anabranch_link::way::{Way, Ways};
+use anabranch_prefixes::Family;
+use anabranch_wire::probe::{Probe, Stamp};
+
+use crate::control::{Control, Counter, Limits};
+use crate::pace::Pace;
+
+/// The longest sleep, and so the longest delay before the sender obeys a stop or a new rate.
+pub(crate) const NAP: Duration = Duration::from_millis(50);
+/// How often the gateways' Ethernet addresses are brought up to date.
+const RENEWAL_NS: u64 = 1_000_000_000;
+
+pub(crate) struct Outlet<'a> {
+    control: &'a Control,
+    stamp: &'a Stamp,
+    links: Vec<(String, Sender)>,
+    ways: Ways,
+    /// The exit of each way, by the way's number.
+    exits: Vec<Exit>,
+    limits: Option<Arc<Limits>>,
+    changes: Option<u64>,
+    pace: Option<Pace>,
+    paused: bool,
+    start: Instant,
+    renewed_ns: u64,
+}
+
+/// What the outlet keeps of a way.
+struct Exit {
+    link: usize,
+    head: Vec<u8>,
+    source: u128,
+}
+
+/// What an outlet opened, for those who receive.
+pub(crate) enum Opening {
+    /// Replies also come in by this link.
+    Link(Receiver),
+    /// Probes also leave by this way. Ways come in the order of their numbers.
+    Way(Way),
+}
+
+impl<'a> Outlet<'a> {
+    /// Opens an outlet in the calling thread's network namespace, through this link and from these
+    /// addresses, if any are given.
+    pub fn open(
+        control: &'a Control,
+        stamp: &'a Stamp,
+        interface: Option<&str>,
+        sources: &[IpAddr],
+    ) -> io::Result<Self> {
+        Ok(Self {
+            control,
+            stamp,
+            links: Vec::new(),
+            ways: Ways::open(interface, sources)?,
+            exits: Vec::new(),
+            limits: None,
+            changes: None,
+            pace: None,
+            paused: false,
+            start: Instant::now(),
+            renewed_ns: 0,
+        })
+    }
+
+    /// Returns whether no way was found yet.
+    pub const fn is_closed(&self) -> bool {
+        self.exits.is_empty()
+    }
+
+    /// Returns the number of the way to a destination, and tells what it opened for it.
+    ///
+    /// # Errors
+    /// Those of [`Ways::find`], and of opening a link.
+    pub fn find_way(
+        &mut self,
+        destination: IpAddr,
+        mut tell: impl FnMut(Opening),
+    ) -> io::Result<u16> {
+        let number = self.ways.find(destination)?;
+        if number == self.exits.len() {
+            let way = self.ways.way(number);
+            let known = self.links.iter().position(|(name, _)| *name == way.link);
+            let link = known.unwrap_or(self.links.len());
+            if known.is_none() {
+                tell(Opening::Link(Receiver::open(&way.link, Filter::Icmp)?));
+                let sender = Sender::open(&way.link, false)?;
+                self.links.push((way.link.clone(), sender));
+            }
+            let (_, source) = way.source_number();
+            let head = way.head.clone();
+            self.exits.push(Exit { link, head, source });
+            tell(Opening::Way(way.clone()));
+        }
+        Ok(number as u16)
+    }
+
+    /// Brings the gateways' Ethernet addresses up to date, every `RENEWAL_NS`.
+    pub fn renew(&mut self, now_ns: u64) -> io::Result<()> {
+        if now_ns < self.renewed_ns + RENEWAL_NS {
+            return Ok(());
+        }
+        self.renewed_ns = now_ns;
+        let exits = &mut self.exits;
+        self.ways
+            .renew(|number, way| exits[number].head.clone_from(&way.head))
+    }
+
+    /// Returns how many probes may be sent now, and when to look again.
+    pub fn grant(&mut self, now_ns: u64) -> (usize, u64) {
+        let nap_ns = now_ns + NAP.as_nanos() as u64;
+        let rate = self.control.rate();
+        if rate == 0 {
+            self.paused = true;
+            return (0, nap_ns);
+        }
+        let pace = self.pace.get_or_insert_with(|| Pace::new(rate, now_ns));
+        if pace.rate() != rate || self.paused {
+            self.paused = false;
+            pace.set_rate(rate, now_ns);
+        }
+        let stalled = pace.stalled_ns();
+        let granted = pace.grant(now_ns);
+        self.control
+            .count(Counter::Stalled, (pace.stalled_ns() - stalled) / 1_000);
+        (granted, pace.next_ns())
+    }
+
+    /// Returns whether the limits of this moment allow a probe.
+    #[inline]
+    pub fn allows(&mut self, family: Family, destination: u128, ttl: u8) -> bool {
+        if let Some(limits) = self.control.changed_limits(&mut self.changes) {
+            self.limits = Some(limits);
+        }
+        let limits = self.limits.as_ref();
+        limits.is_some_and(|limits| limits.allow(family, destination, ttl))
+    }
+
+    /// Adds a probe to the next batch.
+    #[inline]
+    pub fn put(&mut self, way: u16, probe: &Probe) -> io::Result<()> {
+        let exit = &self.exits[usize::from(way)];
+        let stamp = self.stamp;
+        self.links[exit.link].1.send(|out| {
+            out.extend_from_slice(&exit.head);
+            stamp.write(out, exit.source, probe);
+        })
+    }
+
+    /// Sends the batch of `taken` probes, and returns how many of them the kernel took.
+    pub fn flush(&mut self, taken: usize) -> io::Result<u64> {
+        let mut refused = 0;
+        for (_, sender) in &mut self.links {
+            sender.flush()?;
+            refused += sender.take_unsent();
+        }
+        let sent = taken as u64 - refused;
+        self.control.count(Counter::Sent, sent);
+        self.control.count(Counter::Unsent, refused);
+        let now_ns = self.now_ns();
+        if let Some(pace) = &mut self.pace {
+            pace.sent(taken, now_ns);
+        }
+        Ok(sent)
+    }
+
+    /// Sleeps until a time, but no longer than `NAP`.
+    pub fn rest(&self, wake_ns: u64) {
+        let wait = Duration::from_nanos(wake_ns.saturating_sub(self.now_ns()));
+        sleep(wait.min(NAP));
+    }
+
+    /// Nanoseconds since the outlet was opened.
+    pub fn now_ns(&self) -> u64 {
+        self.start.elapsed().as_nanos() as u64
+    }
+}
+
+/// Returns the time in microseconds since 1970.
+pub(crate) fn unix_us() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.map_or(0, |since| since.as_micros() as u64)
+}

@@ -1,0 +1,371 @@
+//! Traces of destinations, with packets.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+use anabranch_prefixes::{Family, Prefix, number_of};
+use anabranch_prober::control::{Control, Limits};
+use anabranch_prober::prober::ProberError;
+use anabranch_prober::tracing::{self as core, Heard, Options, Probed, Protocol, Work};
+use anabranch_trace::sightings::{Ask, Vertex};
+use anabranch_trace::tracer::End;
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+
+use crate::prefixes::PrefixSet;
+use crate::prober::{LOOK, Statistics, gap, translate};
+use crate::rule::{read_rule, tell_switch};
+
+/// A reply to a probe.
+#[pyclass(frozen, get_all, module = "anabranch_engine")]
+pub struct Reply {
+    source: IpAddr,
+    at_us: u64,
+    rtt_us: u64,
+    protocol: u8,
+    kind: u8,
+    code: u8,
+    is_end: bool,
+    ttl: u8,
+    tos: u8,
+    identification: u16,
+    size: u16,
+    quoted_ttl: u8,
+    quoted_tos: u8,
+    quoted_length: u16,
+    rewritten: u8,
+    labels: Vec<(u32, u8, u8, u8)>,
+}
+
+/// A probe that was sent.
+#[pyclass(frozen, get_all, module = "anabranch_engine")]
+pub struct Probe {
+    destination: IpAddr,
+    flow: u16,
+    ttl: u8,
+    attempt: u8,
+    sent_us: u64,
+    reply: Option<Py<Reply>>,
+}
+
+/// A trace that has ended.
+#[pyclass(frozen, get_all, module = "anabranch_engine")]
+pub struct Trace {
+    destination: IpAddr,
+    interface: Option<String>,
+    source: Option<IpAddr>,
+    gateway: Option<IpAddr>,
+    began_us: u64,
+    ended_us: u64,
+    end: &'static str,
+    switch: Option<(u8, &'static str)>,
+    unsteady: Vec<u8>,
+    unroutable: Option<String>,
+    probes: Vec<Py<Probe>>,
+    links: Vec<(u8, Option<IpAddr>, Option<IpAddr>)>,
+}
+
+/// What the thread that traces tells.
+enum Event {
+    Heard(IpAddr, Ask, u8, Probed),
+    Ended(Box<core::Trace>),
+}
+
+#[pyclass(frozen, module = "anabranch_engine")]
+pub struct Tracing {
+    control: Arc<Control>,
+    running: Mutex<Option<Running>>,
+}
+
+struct Running {
+    events: Receiver<Event>,
+    thread: JoinHandle<Result<(), ProberError>>,
+}
+
+/// The destinations that are left, and who is told.
+struct Destinations {
+    left: std::vec::IntoIter<IpAddr>,
+    is_live: bool,
+    events: Sender<Event>,
+    control: Arc<Control>,
+}
+
+impl Destinations {
+    /// Tells the reader an event. If the reader is gone, nobody wants to know more.
+    fn tell(&self, event: Event) {
+        if self.events.send(event).is_err() {
+            self.control.stop();
+        }
+    }
+}
+
+impl Work for Destinations {
+    fn next(&mut self) -> Option<IpAddr> {
+        self.left.next()
+    }
+
+    fn hear(&mut self, destination: IpAddr, ask: Ask, attempt: u8, probed: &Probed) {
+        if self.is_live {
+            self.tell(Event::Heard(destination, ask, attempt, *probed));
+        }
+    }
+
+    fn end(&mut self, trace: core::Trace) {
+        self.tell(Event::Ended(Box::new(trace)));
+    }
+}
+
+#[pymethods]
+impl Tracing {
+    #[new]
+    #[pyo3(signature = (
+        destinations, *, algorithm, failure_probability, phi = 2, protocol = "udp", first_ttl = 1,
+        max_ttl = 32, gap_limit = 5, attempts = 3, max_probes = 30_000, rate,
+        max_rate_per_destination, forbidden, window = 1_000, live = false, network = None,
+        interface = None, sources = Vec::new(), contact = ""
+    ))]
+    #[allow(clippy::too_many_arguments)] // each is an option of its own
+    fn new(
+        destinations: Vec<IpAddr>,
+        algorithm: &str,
+        failure_probability: f64,
+        phi: usize,
+        protocol: &str,
+        first_ttl: u8,
+        max_ttl: u8,
+        gap_limit: u8,
+        attempts: u8,
+        max_probes: u32,
+        rate: u32,
+        max_rate_per_destination: f64,
+        forbidden: &PrefixSet,
+        window: usize,
+        live: bool,
+        network: Option<PathBuf>,
+        interface: Option<String>,
+        sources: Vec<IpAddr>,
+        contact: &str,
+    ) -> PyResult<Self> {
+        let mut rule = read_rule(algorithm, failure_probability, phi)?;
+        for (name, value) in [
+            ("first_ttl", first_ttl.into()),
+            ("gap_limit", gap_limit.into()),
+            ("attempts", attempts.into()),
+            ("max_probes", max_probes as usize),
+            ("window", window),
+        ] {
+            if value == 0 {
+                return Err(PyValueError::new_err(format!("{name} must be 1 or more")));
+            }
+        }
+        if max_ttl < first_ttl {
+            let reason = format!("max_ttl {max_ttl} must not be below first_ttl {first_ttl}");
+            return Err(PyValueError::new_err(reason));
+        }
+        rule.first_ttl = first_ttl;
+        rule.max_ttl = max_ttl;
+        rule.gap_limit = gap_limit;
+        rule.attempts = attempts;
+        rule.max_probes = max_probes;
+        let options = Options {
+            network,
+            interface,
+            sources,
+            contact: contact.to_owned(),
+            rule: Arc::new(rule),
+            protocol: match protocol {
+                "udp" => Protocol::Udp,
+                "icmp" => Protocol::Icmp,
+                other => {
+                    let reason = format!("{other:?} is no protocol; choose udp or icmp");
+                    return Err(PyValueError::new_err(reason));
+                }
+            },
+            window,
+        };
+        let mut seen: Vec<_> = destinations.iter().map(|each| number_of(*each)).collect();
+        seen.sort_unstable();
+        if let Some(pair) = seen.windows(2).find(|pair| pair[0] == pair[1]) {
+            let twice = tell_address(pair[0].0, pair[0].1);
+            let reason = format!("{twice} is a destination twice; name each once");
+            return Err(PyValueError::new_err(reason));
+        }
+        let limits = Limits {
+            forbidden: forbidden.0.clone(),
+            min_ttl: first_ttl,
+            max_ttl,
+        };
+        let least = gap("max_rate_per_destination", max_rate_per_destination)?;
+        let control = Arc::new(Control::new(rate, least, limits));
+        let (sender, events) = mpsc::channel();
+        let work = Destinations {
+            left: destinations.into_iter(),
+            is_live: live,
+            events: sender,
+            control: Arc::clone(&control),
+        };
+        let thread = core::start(options, Arc::clone(&control), work).map_err(translate)?;
+        Ok(Self {
+            control,
+            running: Mutex::new(Some(Running { events, thread })),
+        })
+    }
+
+    fn __iter__(this: PyRef<'_, Self>) -> PyRef<'_, Self> {
+        this
+    }
+
+    fn __next__(&self, py: Python<'_>) -> PyResult<Option<Py<PyAny>>> {
+        let place = || self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(mut running) = place().take() else {
+            return Ok(None);
+        };
+        loop {
+            let event;
+            (running, event) = py.detach(move || {
+                let event = running.events.recv_timeout(LOOK);
+                (running, event)
+            });
+            let told = match event {
+                Err(RecvTimeoutError::Disconnected) => {
+                    let outcome = py.detach(|| running.thread.join());
+                    let outcome = outcome.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+                    return outcome.map(|()| None).map_err(translate);
+                }
+                Err(RecvTimeoutError::Timeout) => py.check_signals().map(|()| None),
+                Ok(Event::Heard(destination, ask, attempt, probed)) => {
+                    Probe::new(py, destination, ask, attempt, &probed)
+                        .and_then(|probe| Ok(Some(Py::new(py, probe)?.into_any())))
+                }
+                Ok(Event::Ended(trace)) => Trace::new(py, &trace)
+                    .and_then(|trace| Ok(Some(Py::new(py, trace)?.into_any()))),
+            };
+            if !matches!(told, Ok(None)) {
+                *place() = Some(running);
+                return told;
+            }
+        }
+    }
+
+    fn stop(&self) {
+        self.control.stop();
+    }
+
+    fn set_rate(&self, rate: u32) {
+        self.control.set_rate(rate);
+    }
+
+    fn forbid(&self, forbidden: &PrefixSet) {
+        self.control.forbid(forbidden.0.clone());
+    }
+
+    #[getter]
+    fn statistics(&self) -> Statistics {
+        self.control.counts().into()
+    }
+}
+
+impl Drop for Tracing {
+    fn drop(&mut self) {
+        self.control.stop();
+    }
+}
+
+impl Probe {
+    fn new(
+        py: Python<'_>,
+        destination: IpAddr,
+        ask: Ask,
+        attempt: u8,
+        probed: &Probed,
+    ) -> PyResult<Self> {
+        let reply = probed.reply.map(|heard| Py::new(py, Reply::new(&heard)));
+        Ok(Self {
+            destination,
+            flow: ask.flow,
+            ttl: ask.ttl,
+            attempt,
+            sent_us: probed.sent_us,
+            reply: reply.transpose()?,
+        })
+    }
+}
+
+impl Reply {
+    fn new(heard: &Heard) -> Self {
+        let reply = &heard.reply;
+        Self {
+            source: tell_address(reply.probe.family, reply.from),
+            at_us: heard.at_us,
+            rtt_us: heard.rtt_us,
+            protocol: reply.protocol,
+            kind: reply.kind,
+            code: reply.code,
+            is_end: !core::tell_vertex(reply).leads_on(),
+            ttl: reply.ttl,
+            tos: reply.tos,
+            identification: reply.identification,
+            size: reply.size,
+            quoted_ttl: reply.quoted.ttl,
+            quoted_tos: reply.quoted.tos,
+            quoted_length: reply.quoted.length,
+            rewritten: reply.quoted.rewritten.bits(),
+            labels: reply.labels.iter().collect(),
+        }
+    }
+}
+
+impl Trace {
+    fn new(py: Python<'_>, trace: &core::Trace) -> PyResult<Self> {
+        let destination = trace.destination;
+        let (family, _) = number_of(destination);
+        let address = |vertex| match vertex {
+            Vertex::Router(number) | Vertex::End(number) => Some(tell_address(family, number)),
+            Vertex::Silent => None,
+        };
+        let probes = trace.probes.iter().map(|((ask, attempt), probed)| {
+            Py::new(py, Probe::new(py, destination, *ask, *attempt, probed)?)
+        });
+        let links = trace.tracer.seen().links();
+        let links = links.iter().map(|link| {
+            (
+                link.near_ttl,
+                link.near.and_then(address),
+                address(link.far),
+            )
+        });
+        let way = trace.way.as_ref();
+        Ok(Self {
+            destination,
+            interface: way.map(|way| way.link.clone()),
+            source: way.map(|way| way.source),
+            gateway: way.and_then(|way| way.gateway),
+            began_us: trace.span_us.0,
+            ended_us: trace.span_us.1,
+            end: trace.tracer.end().map_or("stopped", tell_end),
+            switch: (trace.tracer.switch()).map(|(ttl, switch)| (ttl, tell_switch(switch))),
+            unsteady: trace.tracer.unsteady().iter().copied().collect(),
+            unroutable: trace.unroutable.clone(),
+            probes: probes.collect::<PyResult<_>>()?,
+            links: links.collect(),
+        })
+    }
+}
+
+fn tell_address(family: Family, number: u128) -> IpAddr {
+    Prefix::containing(family, number, family.bits()).address()
+}
+
+const fn tell_end(end: End) -> &'static str {
+    match end {
+        End::Completed => "completed",
+        End::GapLimit => "gap limit",
+        End::Loop => "loop",
+        End::HopLimit => "hop limit",
+        End::ProbeLimit => "probe limit",
+        End::Refused => "refused",
+    }
+}
