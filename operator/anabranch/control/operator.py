@@ -259,5 +259,5 @@ class Operator:
     def _find_sickness(self) -> str:
         lag = self.queue.lag
         if lag > _SICK_SECONDS:
-            return f"an object is due for {lag:.0f} s, and no look at it has ended"
+            return f"an object has been due for {lag:.0f} s without a full look"
         return ""

@@ -27,7 +27,7 @@ class Draft:
     def write(self) -> str:
         """Return the manifest, as YAML."""
         reserved = (
-            "  # A target is not globally reachable: Agent and policy both say this.\n"
+            "  # A target is not globally reachable: Agent and policy must allow it.\n"
             "  allowReserved: true\n"
             if self.is_reserved
             else ""
@@ -68,7 +68,7 @@ metadata:
 spec:
   entries:
 {entries}---
-# From where.
+# Where to probe from.
 apiVersion: anabranch.dev/v1alpha1
 kind: Agent
 metadata:

@@ -19,7 +19,7 @@ _VARIABLES = ("AWS_CA_BUNDLE", "SSL_CERT_FILE")
 
 @dataclass(frozen=True)
 class Trust:
-    """What a pod and its container need for it; nothing for the public CAs."""
+    """The parts of a pod and its container that set up trust; none for public CAs."""
 
     env: tuple[dict[str, Any], ...] = ()
     mounts: tuple[dict[str, Any], ...] = ()

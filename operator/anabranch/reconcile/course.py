@@ -113,7 +113,7 @@ class _Navigator:
         """Start what the step needs next: its plan, its Round, or its conclusion."""
         agent = self._agent
         if agent is None:
-            # Without it, its Rounds would wait forever.
+            # Without the Agent, its Rounds would wait forever.
             name = self.member.name
             message = (
                 f"there is no Agent {name!r} any more that serves this namespace from "

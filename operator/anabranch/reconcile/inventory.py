@@ -32,12 +32,12 @@ class Inventory:
     lists: Index[TargetList]
     policies: Index[ProbingPolicy]
     rounds: Index[Round]
-    """By ``("uid", UID)`` of the measurement, and by ``("agent", name)``."""
+    """The Rounds, by ``("uid", UID)`` of the measurement and by ``("agent", name)``."""
     jobs: Index[JobView]
-    """By ``("", UID)`` of the measurement or target list."""
+    """The Jobs, by ``("", UID)`` of the measurement or target list."""
     pods: Index[PodView]
     nodes: Index[NodeView]
-    """By ``("", name)``."""
+    """The nodes, by ``("", name)``."""
 
     def find_policy(self) -> ProbingPolicy | None:
         """Return the policy that counts, if it exists."""

@@ -98,7 +98,7 @@ class Toolbox:
         self._said[about.metadata.uid] = (about.metadata.resource_version, status)
 
     async def explain(self, job: JobView) -> str:
-        """Return why a Job failed: what its last pod said, else what Kubernetes says."""
+        """Return why a Job failed, as its last pod says, or else Kubernetes."""
         known = self._explained.setdefault(find_owner(job.labels), {})
         if job.uid not in known:
             selector = f"batch.kubernetes.io/job-name={job.name}"
