@@ -18,11 +18,11 @@ from anabranch_agent.config import Config, ConfigError, Times
 
 
 async def work(config: Config, times: Times) -> None:
-    """Runs the agent until SIGTERM or SIGINT.
+    """Run the agent until SIGTERM or SIGINT.
 
     Raises:
-        ConfigError: When there is no API server to speak to.
-        BaseException: What nobody expected.
+        ConfigError: When no API server is configured.
+        BaseException: Any unexpected error.
     """
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -41,7 +41,7 @@ async def work(config: Config, times: Times) -> None:
 
 
 def main(times: Times) -> int:
-    """Runs the agent; its exit code."""
+    """Run the agent; return its exit code."""
     logging.basicConfig(
         stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(message)s"
     )
@@ -51,7 +51,7 @@ def main(times: Times) -> int:
     except ConfigError as error:
         print(f"anabranch_agent: {error}", file=sys.stderr)  # noqa: T201 (for people)
         return 2
-    except BaseException:  # noqa: BLE001 (told, and the kubelet starts it again)
+    except BaseException:  # noqa: BLE001 (printed, and the kubelet restarts it)
         traceback.print_exc()
         return 1
     return 0

@@ -1,4 +1,4 @@
-"""The agent: watches what it is to do, and has it done."""
+"""The agent: it watches what it should do, and gets it done."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ _SICK_SECONDS = 30
 
 
 def now() -> str:
-    """The time as Kubernetes writes it."""
+    """Return the time as Kubernetes writes it."""
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
@@ -92,10 +92,10 @@ class AgentProcess:
         self._crew = Crew(self._start, failure)
 
     async def run(self, stopping: asyncio.Event) -> None:
-        """Works until it is told to stop; then everything is stored and left.
+        """Work until told to stop; then store everything and leave.
 
         Raises:
-            BaseException: What nobody expected: the process should be started anew.
+            BaseException: Any unexpected error. The process should be started anew.
         """
         health = Health(self._find_sickness, self._find_unreadiness, self._registry)
         watcher = Thread(
@@ -130,13 +130,13 @@ class AgentProcess:
 
     @staticmethod
     async def _await_first(tasks: set[asyncio.Future[Any]]) -> None:
-        """Waits for one of them; what it raised is raised."""
+        """Wait for one of the tasks; raise what it raised."""
         done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         for task in done:
             task.result()
 
     async def _direct(self) -> None:
-        """Acts whenever something has changed."""
+        """Act whenever something has changed, and at regular intervals."""
         while True:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._times.check):
@@ -146,13 +146,13 @@ class AgentProcess:
             if self._knowledge.is_whole:
                 for run in self._crew.runs.values():
                     if run.is_probing:
-                        # Who waits for the store does not see that more waits.
+                        # A run that waits for the store does not notice new parts.
                         run.uploads.look()
                 self._follow()
                 self._share()
 
     def _follow(self) -> None:
-        """Passes on what is wanted of each Round."""
+        """Pass on what is wanted of each Round."""
         rules = self._knowledge.find_rules()
         lost, paused = self._find_lost(), self._find_pause()
         wanted: dict[str, tuple[Round, Demand]] = {}
@@ -166,7 +166,7 @@ class AgentProcess:
         self._crew.follow(wanted)
 
     def _share(self) -> None:
-        """Gives each Round that is probed its share of the rate."""
+        """Give each Round that is probed its share of the rate."""
         rules = self._knowledge.find_rules()
         if isinstance(rules, Hold):
             self._governor.stop()
@@ -180,7 +180,7 @@ class AgentProcess:
         self._governor.grant(share_rate(total, wanted), rules.per_prefix)
 
     def _find_lost(self) -> Hold | None:
-        """Why the agent may not work at all."""
+        """Return why the agent may not work at all, or None if it may."""
         if other := self._lease.other:
             return Hold("LeaseLost", f"{other} holds the agent's Lease")
         self._was_held |= self._deadman.is_held(self._clock())
@@ -189,7 +189,7 @@ class AgentProcess:
         return None
 
     def _find_pause(self) -> Hold | None:
-        """Why nothing is sent for now."""
+        """Return why nothing may be sent for now, or None if probes may be sent."""
         if not self._deadman.is_held(self._clock()):
             return Hold("LeaseLost", "the agent's Lease could not be renewed")
         age = self._knowledge.policy_age()
@@ -222,7 +222,7 @@ class AgentProcess:
         return run, Reporter(run, self._cluster, self._times, self._clock, now)
 
     def _clean(self, wanted: Mapping[str, object]) -> None:
-        """Removes what an earlier process left of Rounds that are gone."""
+        """Remove what an earlier process left of Rounds that are gone."""
         self._config.scratch.mkdir(parents=True, exist_ok=True)
         for folder in self._config.scratch.iterdir():
             if folder.is_dir() and folder.name not in wanted:

@@ -1,4 +1,4 @@
-"""How long to wait after a failure."""
+"""The waits after failures."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from dataclasses import dataclass
 
 @dataclass
 class Backoff:
-    """Waits that double from failure to failure, drawn so that agents don't march."""
+    """Waits that double with each failure, drawn so that agents act out of step."""
 
     first: float
     most: float
     _failures: int = 0
 
     def fail(self) -> float:
-        """How long to wait after one more failure."""
+        """Note a failure; return how many seconds to wait."""
         longest = min(self.first * float(2**self._failures), self.most)
         self._failures += longest < self.most
         return longest * random.uniform(0.5, 1)  # noqa: S311 (no secret)
 
     def succeed(self) -> None:
-        """Begins anew."""
+        """Note a success: the next wait is the first one again."""
         self._failures = 0

@@ -1,4 +1,4 @@
-"""What the agent is told by its pod, and the times that it keeps."""
+"""The agent's settings, which its pod gives it, and the times that it keeps."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _PORTS = range(1, 1 << 16)
 
 
 class ConfigError(Exception):
-    """What is wrong with the environment, with the variable and the remedy."""
+    """An error in the environment, with the variable and the remedy."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Config:
     pod_uid: str
     """The name by which the Lease knows this process."""
     host_ip: str
-    """Where health and metrics are served."""
+    """The address at which health and metrics are served."""
     health_port: int
     bucket: str
     endpoint: str | None
@@ -36,16 +36,16 @@ class Config:
     scratch: Path
     """The folder for plans, and for parts that are not stored yet."""
     watch_namespaces: tuple[str, ...]
-    """Where Rounds are looked for; everywhere if there are none."""
+    """The namespaces in which Rounds are looked for; empty for all."""
     waiting_bytes: int
-    """How much may wait for the store before nothing is sent."""
+    """How many bytes may wait for the store before the agent stops sending."""
 
     @staticmethod
     def read(environment: Mapping[str, str]) -> Config:
-        """Reads the variables that the operator sets.
+        """Read the variables that the operator sets.
 
         Raises:
-            ConfigError: For the first that is missing or wrong.
+            ConfigError: When a variable is missing or wrong, for the first such one.
         """
 
         def need(name: str, remedy: str) -> str:
@@ -87,30 +87,32 @@ class Config:
 
 @dataclass(frozen=True)
 class Times:
-    """How long things take, in seconds."""
+    """Time limits and intervals, in seconds."""
 
     lease: float = 40
-    """Nothing is sent when the last renewal that succeeded began longer ago."""
+    """How long after the start of the last successful renewal probes may be sent."""
     renew: float = 10
-    """From one renewal of the Lease to the next."""
+    """The interval between renewals of the Lease."""
     takeover: float = 80
-    """How long another one's Lease must stand still before it is taken."""
+    """How long another process's Lease must stand still before it is taken."""
     check: float = 0.5
-    """How often the dead man's switch is looked at, and everything else."""
+    """The interval at which the dead man's switch and everything else is checked."""
     request: float = 8
-    """The longest that the API server may take for an answer."""
+    """The longest time that the API server may take for an answer."""
     silence: float = 120
-    """How long a watch may say nothing before it is replaced: an API server that has
-    nothing new to say tells so about once a minute."""
+    """How long a watch may be silent before it is replaced.
+
+    An API server that has no news says so about once a minute.
+    """
     patience: float = 5
-    """How long the store may take for an object before it is told to be away."""
+    """How long the store may take for an object before it counts as unavailable."""
     status: float = 10
-    """From one status of a Round to the next, if only numbers change."""
+    """The interval between statuses of a Round, if only numbers change."""
     backoff: float = 0.5
-    """The first wait after a failure; it doubles each time,"""
+    """The first wait after a failure; it doubles with each failure."""
     most_backoff: float = 30
-    """up to this."""
+    """The longest wait after a failure."""
     part: float = 60
     """The longest time in which the probes of a part are sent."""
     stop: float = 40
-    """The longest that a stop may take."""
+    """The longest time that a stop may take."""

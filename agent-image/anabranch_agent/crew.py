@@ -1,4 +1,4 @@
-"""All Rounds of an agent, each with who probes it and who tells."""
+"""All Rounds of an agent, each with its run and its reporter."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ if TYPE_CHECKING:
 
 @dataclass
 class Crew:
-    """Begins and ends the work on Rounds, as they come and go."""
+    """The work on Rounds, which begins and ends as Rounds come and go."""
 
     start: Callable[[Round, Demand], tuple[RoundRun, Reporter]]
     failure: asyncio.Future[None]
-    """Told the first error that nobody expected."""
+    """Gets the first unexpected error."""
     runs: dict[str, RoundRun] = field(default_factory=dict)
-    """By the UID of their Round; a run that is over stays until that is gone."""
+    """The runs by their Round's UID; a finished run stays until its Round is gone."""
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
     def follow(self, wanted: Mapping[str, tuple[Round, Demand]]) -> None:
-        """Passes on what is wanted of each Round; those that are not there are gone."""
+        """Pass on what is wanted of each Round; drop runs whose Round is not wanted."""
         for uid in self.runs.keys() - wanted.keys():
             gone = self.runs.pop(uid)
             gone.follow(gone.measured, Drop())
@@ -40,7 +40,7 @@ class Crew:
                 self._begin(measured, demand)
 
     async def leave(self, seconds: float) -> bool:
-        """Stops and stores everything; whether that was done in time."""
+        """Stop and store everything; return whether that took at most ``seconds``."""
         for run in self.runs.values():
             run.follow(run.measured, Leave())
         if not self._tasks:

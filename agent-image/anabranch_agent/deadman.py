@@ -1,4 +1,4 @@
-"""The dead man's switch: who can't renew its Lease sends nothing."""
+"""The dead man's switch: an agent that can't renew its Lease sends nothing."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 @dataclass
 class DeadMan:
-    """Knows when the Lease was last known to be held.
+    """The switch, which knows when the Lease was last renewed.
 
-    Times are those of one monotonic clock.
+    Times are seconds of one monotonic clock.
     """
 
     limit: float
@@ -17,17 +17,17 @@ class DeadMan:
     _renewed: float | None = None
 
     def renew(self, sent_at: float) -> None:
-        """The Lease was renewed, by a request that was sent then."""
+        """Note that the Lease was renewed by a request sent at ``sent_at``."""
         self._renewed = sent_at
 
     def release(self) -> None:
-        """The Lease is held no longer, or by someone else."""
+        """Note that the Lease is no longer held, or is held by someone else."""
         self._renewed = None
 
     def is_held(self, now: float) -> bool:
-        """Whether probes may be sent."""
+        """Return whether probes may be sent."""
         return self._renewed is not None and now - self._renewed <= self.limit
 
     def age(self, now: float) -> float | None:
-        """How old the last renewal is; None if the Lease is not held."""
+        """Return the age of the last renewal; None if the Lease is not held."""
         return None if self._renewed is None else now - self._renewed

@@ -1,4 +1,4 @@
-"""What an agent is to do with a Round now."""
+"""What an agent should do with a Round now."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Hold:
-    """Why nothing is sent: a word for programs and a sentence for people."""
+    """A reason why nothing is sent: a word for programs and a sentence for people."""
 
     reason: str
     message: str
@@ -21,7 +21,10 @@ class Hold:
 
 @dataclass(frozen=True)
 class Limits:
-    """What can't change while a prober runs: another one begins where it ended."""
+    """Settings that can't change while a prober runs.
+
+    After a change, another prober begins where this one ended.
+    """
 
     min_ttl: int
     max_ttl: int
@@ -32,33 +35,33 @@ class Limits:
 
 @dataclass(frozen=True)
 class Probe:
-    """Probe the Round."""
+    """The demand to probe the Round."""
 
     limits: Limits
     forbidden: PrefixSet
     paused: Hold | None = None
-    """Why its rate is 0 meanwhile."""
+    """Why the rate is 0 for now, if it is."""
 
     def is_same_prober(self, demand: Demand) -> bool:
-        """Whether the prober of this demand can go on under another one."""
+        """Return whether the prober of this demand can go on under another demand."""
         return isinstance(demand, Probe) and demand.limits == self.limits
 
 
 @dataclass(frozen=True)
 class Pause:
-    """Send nothing, and store what was heard."""
+    """The demand to send nothing, and to store what was heard."""
 
     hold: Hold
 
 
 @dataclass(frozen=True)
 class Leave:
-    """Leave the Round as it is: this process ends."""
+    """The demand to leave the Round as it is, since this process ends."""
 
 
 @dataclass(frozen=True)
 class Drop:
-    """Forget the Round: it is gone."""
+    """The demand to forget the Round, since it is gone."""
 
 
 Demand = Probe | Pause | Leave | Drop

@@ -1,4 +1,4 @@
-"""The store, as one Round uses it."""
+"""Access to the store for one Round."""
 
 from __future__ import annotations
 
@@ -25,47 +25,47 @@ if TYPE_CHECKING:
 
 _Result = TypeVar("_Result")
 _READERS = 8
-"""Parts that are looked at together after a start."""
+"""How many parts are read at the same time after a start."""
 
 
 class StoreAwayError(Exception):
-    """The store does not do what it should; it may later."""
+    """A failure of the store that may be over later."""
 
 
 class PlanMismatchError(Exception):
-    """The plan is not the one that the Round means."""
+    """A plan that is not the one that the Round names."""
 
 
 class PlanUnusableError(Exception):
-    """The plan can't be probed."""
+    """A plan that can't be probed."""
 
 
 class PartsBrokenError(Exception):
-    """The parts in the store do not follow one another."""
+    """Parts in the store that do not follow one another."""
 
 
 class OvertakenError(Exception):
-    """Parts here do not go on where those in the store end; those count."""
+    """Local parts that do not continue those in the store; the stored ones count."""
 
 
 @dataclass
 class Depot:
-    """Where a step's plan comes from, and its parts go to."""
+    """The place that a step's plan comes from, and that its parts go to."""
 
     store: Store
     keys: StepKeys
     patience: float
-    """How long the store may take, in seconds, before it is told to be slow."""
+    """How long the store may take, in seconds, before it is reported as slow."""
     measure: Callable[[str], AbstractContextManager[None]]
-    """Counts a call, of this name, that lasts as long as a ``with`` does."""
+    """Measures a call of a name, which lasts as long as the ``with`` block."""
     is_slow: bool = False
 
     async def fetch_plan(self, plan: PlanRef, folder: Path) -> Path:
-        """The plan's file, a copy in a folder.
+        """Fetch a copy of the plan into a folder; return its file.
 
         Raises:
-            PlanMismatchError: When it is another one.
-            StoreAwayError: When it can't be had now.
+            PlanMismatchError: When the plan has another digest.
+            StoreAwayError: When the store fails now.
         """
 
         def fetch() -> Path:
@@ -82,11 +82,11 @@ class Depot:
         return await self._call("plan", fetch)
 
     async def survey(self) -> Stored:
-        """What is stored of the step.
+        """Return what is stored of the step.
 
         Raises:
             PartsBrokenError: When a part is missing between others.
-            StoreAwayError: When the store can't tell now.
+            StoreAwayError: When the store fails now.
         """
 
         def survey() -> Stored:
@@ -104,11 +104,11 @@ class Depot:
         return await self._call("survey", survey)
 
     async def put(self, waiting: Waiting) -> bool:
-        """Puts a part there; False if there is one of the same range.
+        """Store a part; return False if one of the same range is stored already.
 
         Raises:
-            OvertakenError: When another one is there.
-            StoreAwayError: When it can't be put now.
+            OvertakenError: When a part of another range is stored there.
+            StoreAwayError: When the store fails now.
         """
         key = f"{self.keys.parts(waiting.block)}/{waiting.file.name}"
 
@@ -128,7 +128,7 @@ class Depot:
         return Part.read(self.store.tail(key, TAIL_BYTES))
 
     async def _call(self, name: str, call: Callable[[], _Result]) -> _Result:
-        """A call of the store, in a thread; tells when it takes long."""
+        """Call the store in a thread; set ``is_slow`` while the call takes long."""
         task = asyncio.ensure_future(in_thread(call))
         try:
             with self.measure(name):
@@ -142,10 +142,10 @@ class Depot:
 
 
 def read_part(file: Path) -> Part:
-    """What a part in a folder says of itself.
+    """Read what a part in a folder says of itself.
 
     Raises:
-        OvertakenError: When it is damaged: what it held is probed again.
+        OvertakenError: When the part is damaged; what it held is probed again.
     """
     with file.open("rb") as opened:
         opened.seek(max(0, file.stat().st_size - TAIL_BYTES))

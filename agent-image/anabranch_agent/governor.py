@@ -13,21 +13,21 @@ if TYPE_CHECKING:
 
 
 class Throttled(Protocol):
-    """What has a rate: a prober."""
+    """Something that has a rate, such as a prober."""
 
     def set_rate(self, rate: int) -> None:
-        """Changes the rate, in probes a second; 0 pauses."""
+        """Change the rate, in probes a second; 0 pauses."""
 
     def set_max_rate_per_prefix(self, rate: float) -> None:
-        """Changes how many probes a second one prefix has at most."""
+        """Change the highest rate to one prefix, in probes a second."""
 
 
 @dataclass
 class Governor:
-    """Gives each prober its rate, or none at all as long as the Lease is not held.
+    """The governor, which gives each prober its rate, or 0 while the Lease is not held.
 
-    A thread of its own looks at the switch, so that it acts even where everything else
-    waits for something.
+    Its own thread checks the dead man's switch, so that it acts even when everything
+    else waits for something.
     """
 
     deadman: DeadMan
@@ -40,23 +40,23 @@ class Governor:
     _closed: threading.Event = field(default_factory=threading.Event)
 
     def attach(self, name: str, prober: Throttled) -> None:
-        """A prober that starts, with a rate of 0."""
+        """Add a prober that starts, with a rate of 0."""
         with self._lock:
             prober.set_max_rate_per_prefix(self._per_prefix)
             self._probers[name] = prober
             self._rates[name] = 0
 
     def detach(self, name: str) -> None:
-        """A prober that has ended."""
+        """Remove a prober that has ended."""
         with self._lock:
             self._probers.pop(name, None)
             self._rates.pop(name, None)
 
     def grant(self, rates: Mapping[str, int], per_prefix: float) -> None:
-        """Says which rate each prober has from now on; others have none.
+        """Set the rate of each prober from now on, in probes a second; others get 0.
 
-        ``per_prefix`` is what all of them together may send to one prefix: they may be
-        on the same, so each has an equal share.
+        ``per_prefix`` is what all of them together may send to one prefix, in probes a
+        second. They may probe the same prefix, so each has an equal share.
         """
         with self._lock:
             self._granted = dict(rates)
@@ -68,11 +68,11 @@ class Governor:
         self.enforce()
 
     def stop(self) -> None:
-        """Says that no prober has a rate."""
+        """Set the rates of all probers to 0."""
         self.grant({}, self._per_prefix)
 
     def enforce(self) -> None:
-        """Sets the rates; those that shrink first, so that their sum never exceeds."""
+        """Apply the rates, falling ones first, so that their sum never overshoots."""
         with self._lock:
             held = self.deadman.is_held(self.clock())
             rates = {
@@ -86,22 +86,22 @@ class Governor:
 
     @property
     def rate(self) -> int:
-        """What all probers together may send now."""
+        """The probes a second that all probers together may send now."""
         with self._lock:
             return sum(self._rates.values())
 
     @property
     def granted(self) -> int:
-        """What they may send while the Lease is held."""
+        """The probes a second that they may send while the Lease is held."""
         with self._lock:
             return sum(self._granted.values())
 
     def watch(self, every: float) -> None:
-        """Enforces now and then, until it is closed."""
+        """Enforce the rates every ``every`` seconds, until the governor is closed."""
         while not self._closed.wait(every):
             self.enforce()
 
     def close(self) -> None:
-        """Ends the watch; nothing is sent from now on."""
+        """End the watch, and send nothing from now on."""
         self._closed.set()
         self.stop()

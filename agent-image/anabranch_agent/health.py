@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Health:
-    """What is asked of the agent; each gives what is wrong, or nothing."""
+    """The answers about the agent's health; each says what is wrong, or nothing."""
 
     find_sickness: Callable[[], str]
     """Why the process should be started again."""
@@ -34,10 +34,10 @@ class Health:
 
 @contextlib.contextmanager
 def serve(health: Health, address: str, port: int) -> Iterator[None]:
-    """Answers in threads, so that it can tell when everything else hangs.
+    """Serve health and metrics in threads, which answer even if all else hangs.
 
     Raises:
-        ConfigError: When the port is taken, or the address not of this machine.
+        ConfigError: When the port is taken, or the address is not of this machine.
     """
 
     class Handler(BaseHTTPRequestHandler):
@@ -71,7 +71,7 @@ def serve(health: Health, address: str, port: int) -> Iterator[None]:
             self.wfile.write(text)
 
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002
-            """Keeps quiet: it is asked every few seconds."""
+            """Log nothing, since requests come every few seconds."""
 
     class Server(ThreadingHTTPServer):
         address_family = AF_INET6 if ip_address(address).version == 6 else AF_INET  # noqa: PLR2004
@@ -81,8 +81,8 @@ def serve(health: Health, address: str, port: int) -> Iterator[None]:
         opened = Server((address, port), Handler)
     except OSError as error:
         message = (
-            f"can't serve health at {address}:{port}: {error}; end what has it, "
-            "or set another one by agents.healthPort of the operator"
+            f"can't serve health at {address}:{port}: {error}; stop the program "
+            "that uses the port, or set another in agents.healthPort of the operator"
         )
         raise ConfigError(message) from error
     with opened as server:

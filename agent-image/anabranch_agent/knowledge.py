@@ -27,7 +27,7 @@ _log = logging.getLogger(__name__)
 
 
 class Knowledge:
-    """Its Agent, the policy and its Rounds, as the API server last had them."""
+    """The agent's own Agent, the policy and its Rounds, as last seen."""
 
     def __init__(
         self,
@@ -64,37 +64,40 @@ class Knowledge:
 
     @property
     def watches(self) -> list[Watch[Any]]:
-        """All that have to run."""
+        """All watches, each of which has to run."""
         return [self._agents, self._policies, *self._rounds]
 
     async def check_policy(self, every: float) -> None:
-        """Reads the policy again and again: a watch may have died without a word."""
+        """Read the policy again and again, since a watch may die silently."""
         while True:
             await asyncio.sleep(every)
-            # What breaks here breaks the watch too, which tells of it.
+            # What breaks this breaks the watch too, and the watch reports it.
             with contextlib.suppress(RefusedError, UnreachableError):
                 await self._policies.refresh()
 
     @property
     def is_whole(self) -> bool:
-        """Whether everything has been seen once."""
+        """Whether each watch has listed its objects once."""
         return all(watch.is_synced for watch in self.watches)
 
     def policy_age(self) -> float | None:
-        """Seconds for which the policy may have changed unseen, once it was seen."""
+        """Return the seconds for which the policy may have changed unseen.
+
+        Return None before the first list.
+        """
         return self._policies.age()
 
     def find_rules(self) -> Rules | Hold:
-        """What may be sent."""
+        """Return what may be sent, or why nothing may be sent."""
         policy = next(iter(self._policies.objects.values()), None)
         agent = self._find_agent()
-        # Thousands of exclusions take a while: they are read once for each change.
+        # Thousands of exclusions take a while, so read them once for each change.
         if self._rules is None or (policy, agent) != self._rules[:2]:
             self._rules = (policy, agent, read_rules(policy, agent))
         return self._rules[2]
 
     def find_owner(self) -> dict[str, str] | None:
-        """The reference to the Agent, for what goes with it; None if there is none."""
+        """Return the owner reference to the Agent, or None without a valid Agent."""
         agent = self._find_agent()
         if not isinstance(agent, Agent):
             return None
@@ -102,7 +105,7 @@ class Knowledge:
         return {"apiVersion": API_VERSION, "kind": "Agent", "name": name, "uid": uid}
 
     def list_rounds(self) -> dict[str, Round]:
-        """The Rounds addressed to this agent, by UID."""
+        """Return the Rounds addressed to this agent, by UID."""
         agent = self._find_agent()
         node = agent.spec.node_name if isinstance(agent, Agent) else None
         return {
@@ -110,7 +113,7 @@ class Knowledge:
             for watch in self._rounds
             for uid, measured in watch.objects.items()
             if isinstance(measured, Round)
-            # A label is no more than a hint, and an Agent of the name may have been
+            # A label is only a hint, and an earlier Agent of this name may have been
             # on another node.
             and measured.spec.agent == self._agent
             and node in {None, measured.spec.node_name}

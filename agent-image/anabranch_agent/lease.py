@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 _RETRY = 5
-"""So many attempts in the time of one renewal, as long as there is no Lease."""
+"""The attempts in the time of one renewal, while the Lease is not held."""
 
 
 @dataclass
 class LeaseKeeper:
-    """Takes the Lease, renews it, and tells the dead man's switch."""
+    """The keeper of the Lease, which renews it and tells the dead man's switch."""
 
     cluster: Cluster
     namespace: str
@@ -39,11 +39,11 @@ class LeaseKeeper:
     wall_clock: Callable[[], datetime]
     times: Times
     owner: Callable[[], Mapping[str, Any] | None]
-    """The reference to the Agent, with which the Lease goes; None before it is seen."""
+    """Returns the owner reference to the Agent, or None before the Agent is seen."""
     other: str = ""
-    """Who else holds it."""
+    """The other process that holds the Lease, if there is one."""
     _lease: dict[str, Any] | None = None
-    """As it was last read or written."""
+    """The Lease as it was last read or written."""
     _seen: Seen | None = None
     _told: str = ""
     _draw: random.Random = field(default_factory=random.Random)
@@ -54,7 +54,7 @@ class LeaseKeeper:
         return f"{leases}/anabranch-agent-{self.agent}"
 
     async def run(self) -> None:
-        """Keeps the Lease, for good."""
+        """Keep the Lease, forever."""
         while True:
             renewed = False
             try:
@@ -62,7 +62,7 @@ class LeaseKeeper:
                 reason = f"{self.other} holds the Lease" if self.other else ""
             except (RefusedError, UnreachableError) as error:
                 reason = str(error)
-                # Whatever became of it: what is there is read before the next try.
+                # The outcome is unknown, so read the Lease before the next try.
                 self._lease = None
             state = "held" if renewed else reason
             if state and state != self._told:
@@ -73,10 +73,10 @@ class LeaseKeeper:
             await asyncio.sleep(wait * self._draw.uniform(0.9, 1.1))
 
     async def release(self) -> None:
-        """Leaves the Lease to whoever comes next, if it is held.
+        """Leave the Lease to the next process, if it is held.
 
         Raises:
-            RefusedError: When the API server does not let it.
+            RefusedError: When the API server refuses.
             UnreachableError: When it does not answer.
         """
         self.deadman.release()
@@ -85,7 +85,7 @@ class LeaseKeeper:
         except RefusedError as error:
             if error.status != CONFLICT:
                 raise
-            # A renewal that was under way when this process was told to end.
+            # A renewal was under way when this process was told to end.
             self._lease = None
             await self._leave()
 
@@ -97,7 +97,7 @@ class LeaseKeeper:
             _log.info("Lease: released")
 
     async def _renew(self) -> bool:
-        """Takes or renews the Lease if it may; whether it is held."""
+        """Take or renew the Lease if allowed; return whether it is held."""
         if self._lease is None:
             self._lease = await self._read()
         if self._lease is None:
@@ -120,7 +120,7 @@ class LeaseKeeper:
             except RefusedError as error:
                 if error.status not in (CONFLICT, NOT_FOUND):
                     raise
-                self._lease = None  # someone else was there
+                self._lease = None  # someone else changed it
                 return False
         self.other = ""
         self.deadman.renew(sent_at)

@@ -1,4 +1,4 @@
-"""A prober's life: from its start to its end, in a thread."""
+"""The life of a prober, from its start to its end, in a thread."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ def make_prober(
     uploads: Uploads,
     part_seconds: float,
 ) -> Prober:
-    """The prober of a Round, whose rates the governor sets.
+    """Make the prober of a Round; the governor sets its rates.
 
     Raises:
         OSError: When the plan can't be read.
-        PlanUnusableError: When it is none.
+        PlanUnusableError: When the plan can't be probed.
     """
     limits = probe.limits
     try:
@@ -65,19 +65,19 @@ def make_prober(
 
 @dataclass
 class Life:
-    """A prober that runs, and what it was told to do."""
+    """A running prober, and what it was told to do."""
 
     prober: Prober
     probe: Probe
     tally: Tally
     began: Callable[[], None]
-    """Called once something was sent."""
+    """Called with each count after the first probe was sent."""
     counted: Totals = NOTHING
     was_stopped: bool = False
     _before: Statistics | None = None
 
     def follow(self, demand: Demand) -> None:
-        """Stops for what this prober can't do; else passes on what is forbidden."""
+        """Stop if the demand needs another prober; else pass on what is forbidden."""
         if not self.probe.is_same_prober(demand):
             self.was_stopped = True
             self.prober.stop()
@@ -86,9 +86,10 @@ class Life:
             self.probe = demand
 
     def start(self, times: Times, ended: Callable[[], None]) -> asyncio.Future[None]:
-        """Begins; what is given back is done with the prober's end.
+        """Start the prober; return a future that is done when the prober ends.
 
-        It raises OSError when the kernel does not let it, and PlanUnusableError.
+        The future raises OSError when the kernel refuses, and PlanUnusableError when
+        the plan can't be probed.
         """
         life = asyncio.ensure_future(in_thread(lambda: self._run(times.check)))
         life.add_done_callback(lambda _: ended())

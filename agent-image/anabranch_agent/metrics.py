@@ -1,4 +1,4 @@
-"""What Prometheus is told."""
+"""The agent's metrics for Prometheus."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _PREFIX = "anabranch_agent_"
 _SECONDS = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0)
 _PASSED_OVER = ("forbidden", "unroutable")
 STORE_CALLS = ("plan", "survey", "part")
-"""What the store is asked for: a plan, what is stored of a step, to take a part."""
+"""The calls of the store: fetch a plan, survey a step's parts, store a part."""
 HOLDS = (
     *("Pending", "Suspended", "NamespaceNotAllowed"),
     *("NoPolicy", "PolicyInvalid", "PolicyStop", "PolicyUnknown"),
@@ -39,7 +39,7 @@ HOLDS = (
 
 
 class Tally:
-    """What all probers counted since the process started, and what the store did."""
+    """The counts of all probers and of the store's calls since the process started."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         def count(name: str, says: str, *labels: str) -> Counter:
@@ -80,7 +80,7 @@ class Tally:
             self._store_took.labels(call)
 
     def add(self, now: Statistics, before: Statistics | None) -> None:
-        """Counts what a prober counted since the last time."""
+        """Add what a prober counted since the last time."""
 
         def grow(name: str) -> int:
             grown: int = getattr(now, name) - getattr(before, name, 0)
@@ -97,12 +97,12 @@ class Tally:
             self._passed_over.labels(reason).inc(grow(reason))
 
     def add_part(self) -> None:
-        """Counts a part that was stored."""
+        """Count a part that was stored."""
         self._parts.inc()
 
     @contextlib.contextmanager
     def measure(self, call: str) -> Iterator[None]:
-        """Counts a call of the store, which lasts as long as a ``with`` does."""
+        """Measure a call of the store, which lasts as long as the ``with`` block."""
         took, errors = self._store_took.labels(call), self._store_errors.labels(call)
         with took.time(), errors.count_exceptions(OSError):
             yield
@@ -110,7 +110,7 @@ class Tally:
 
 @dataclass(frozen=True)
 class Gauges:
-    """How the agent is now."""
+    """The present state of the agent."""
 
     probing_rate: float
     """Probes a second that are granted and may be sent."""
@@ -122,18 +122,18 @@ class Gauges:
     bytes_limit: int
     active_rounds: int
     held_rounds: Mapping[str, int]
-    """Those that are not probed, by why."""
+    """The number of Rounds that are not probed, by reason."""
 
 
 @dataclass(eq=False)
 class AgentCollector(Collector):
-    """Tells how the agent is when it is asked."""
+    """A collector of the agent's state."""
 
     look: Callable[[], Gauges]
     version: str
 
     def collect(self) -> Iterator[Metric]:
-        """The metrics."""
+        """Yield all metrics."""
         now = self.look()
         for name, says, value in (
             (
@@ -193,8 +193,8 @@ class AgentCollector(Collector):
 
 
 def make_registry() -> CollectorRegistry:
-    """A registry of this process: its memory and its time to begin with."""
-    # When a counter was made is nothing that anybody asks for.
+    """Make a registry with this process's memory and CPU time."""
+    # Nobody needs the times at which counters were created.
     disable_created_metrics()  # type: ignore[no-untyped-call]
     registry = CollectorRegistry()
     ProcessCollector(registry=registry)

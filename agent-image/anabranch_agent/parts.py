@@ -1,4 +1,4 @@
-"""Reply parts: which go up next, and what those that are stored add up to."""
+"""Reply parts: which to upload next, and the sums of the stored ones."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ if TYPE_CHECKING:
     from anabranch_engine import Part, Statistics
 
 TAIL_BYTES = 1 << 16
-"""So much of a part's end says what it is."""
+"""How many bytes of a part's end to read: they say what it is."""
 INVALID = ("forged", "unplanned", "late", "excess")
-"""Replies to nothing that was asked, by the reason.
+"""The reasons for which a reply is invalid.
 
 Foreign ICMP is not among them: it belongs to other programs of the node.
 """
@@ -22,7 +22,7 @@ Foreign ICMP is not among them: it belongs to other programs of the node.
 
 @dataclass(frozen=True)
 class Totals:
-    """What is counted of a Round."""
+    """The counts of a Round."""
 
     sent: int = 0
     replies: int = 0
@@ -31,7 +31,7 @@ class Totals:
     dropped: int = 0
 
     def __add__(self, other: Totals) -> Totals:
-        """The sums, number by number."""
+        """Add the numbers one by one."""
         names = [field.name for field in fields(self)]
         return Totals(*(getattr(self, name) + getattr(other, name) for name in names))
 
@@ -40,7 +40,7 @@ NOTHING = Totals()
 
 
 def count(statistics: Statistics) -> Totals:
-    """What a prober counted."""
+    """Return the counts of a prober's statistics."""
     return Totals(
         sent=statistics.sent,
         replies=statistics.replies,
@@ -52,22 +52,22 @@ def count(statistics: Statistics) -> Totals:
 
 @dataclass(frozen=True)
 class Stored:
-    """What the parts of a step in the store say."""
+    """A summary of a step's parts in the store."""
 
     ends: Mapping[int, int]
-    """The slot behind the last one of each block."""
+    """The slot after the last stored slot, by block."""
     parts: int
     totals: Totals
 
 
 def sum_parts(parts: Iterable[Part]) -> Stored:
-    """The sum of parts, which are given in the order of their keys.
+    """Sum parts, which are given in the order of their keys.
 
-    Probes and replies are those of the parts. What is counted beside them starts anew
-    with each prober: where a count falls, another one began.
+    Probes and replies are the sums over the parts. The other counts start anew with
+    each prober: where the count of sent probes falls, another prober began.
 
     Raises:
-        ValueError: When one is missing between others.
+        ValueError: When a part is missing between others.
     """
     ends: dict[int, int] = {}
     number = probes = replies = 0
@@ -95,7 +95,7 @@ def sum_parts(parts: Iterable[Part]) -> Stored:
 
 @dataclass(frozen=True)
 class Waiting:
-    """A part in the folder."""
+    """A part in the folder that waits for its upload."""
 
     file: Path
     block: int
@@ -103,16 +103,16 @@ class Waiting:
 
     @staticmethod
     def of(file: Path) -> Waiting:
-        """What a file's name says: ``BLOCK/START.parquet``."""
+        """Read the block and the start from a file's name: ``BLOCK/START.parquet``."""
         return Waiting(file, int(file.parent.name), int(file.stem))
 
 
 def find_waiting(folder: Path) -> list[Waiting]:
-    """The parts that are whole, in the order in which they go up."""
+    """Return the complete parts, in the order of their upload."""
     found = (Waiting.of(file) for file in folder.glob("*/*.parquet"))
     return sorted(found, key=lambda part: (part.block, part.start))
 
 
 def is_next(waiting: Waiting, ends: Mapping[int, int]) -> bool:
-    """Whether a part begins where those in the store end; any other is useless."""
+    """Return whether a part begins where the stored ones end; others are useless."""
     return waiting.start == ends.get(waiting.block, 0)

@@ -31,7 +31,7 @@ class Invalid:
 
 @dataclass(frozen=True)
 class Rules:
-    """What holds for all probes of an agent."""
+    """The rules for all probes of an agent."""
 
     total: int
     """Probes a second, of all Rounds together."""
@@ -40,11 +40,11 @@ class Rules:
     forbidden: PrefixSet
     limits: Limits
     namespaces: tuple[str, ...] | None
-    """Those whose Rounds are probed; all if None."""
+    """The namespaces whose Rounds are probed; None for all."""
 
 
 def read_object(kind: type[_Kind], value: dict[str, Any]) -> _Kind | Invalid:
-    """An object as the API server has it."""
+    """Read an object as the API server has it."""
     try:
         return kind.read(value)
     except ValidationError as error:
@@ -56,7 +56,7 @@ def read_object(kind: type[_Kind], value: dict[str, Any]) -> _Kind | Invalid:
 def read_rules(
     policy: ProbingPolicy | Invalid | None, agent: Agent | Invalid | None
 ) -> Rules | Hold:
-    """What an agent may send now; without a valid policy, nothing."""
+    """Return what an agent may send now; without a valid policy, why it may not."""
     if policy is None:
         message = "there is no ProbingPolicy default in the system namespace"
         return Hold("NoPolicy", message)
@@ -92,7 +92,7 @@ def choose_demand(
     lost: Hold | None,
     paused: Hold | None,
 ) -> Demand:
-    """What is wanted of a Round that is there.
+    """Choose what is wanted of a Round that exists.
 
     ``lost`` is why the agent may not work at all, and ``paused`` why its rate is 0.
     """
@@ -110,7 +110,7 @@ def choose_demand(
 
 
 def is_over(measured: Round) -> bool:
-    """Whether a Round's status says that there is nothing left to do."""
+    """Return whether a Round's status says that nothing is left to do."""
     return any(
         condition.type in ("Complete", "Failed") and condition.status == "True"
         for condition in measured.status.conditions

@@ -1,4 +1,4 @@
-"""How Rounds share what an agent may send."""
+"""Shares an agent's rate among Rounds."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ _Name = TypeVar("_Name", bound=str)
 
 
 def share_rate(total: int, wanted: Mapping[_Name, int]) -> dict[_Name, int]:
-    """Max-min fair shares of a total, in whole probes a second.
+    """Return max-min fair shares of a total, in whole probes a second.
 
-    Who wants little has it; the others have as much as each other. What does not divide
-    goes to the first names, so that shares stay where they are.
+    A Round that wants less than a fair share gets what it wants; the others share the
+    rest equally. A remainder goes to the first names, so that shares stay the same.
     """
     shares: dict[_Name, int] = {}
     left = total
     modest_first = sorted(wanted, key=lambda name: (wanted[name], name))
     for place, name in enumerate(modest_first):
-        # Rounded up for those who come first: no rate is lost, even below one each.
+        # Round up for the first names: no rate is lost, even below one probe each.
         fair = -(-left // (len(wanted) - place))
         shares[name] = min(wanted[name], fair)
         left -= shares[name]

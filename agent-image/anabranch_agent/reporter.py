@@ -28,7 +28,7 @@ _JITTER = 0.3
 
 @dataclass
 class Reporter:
-    """Keeps a Round's status up to date, with few writes."""
+    """A reporter that keeps a Round's status up to date with few writes."""
 
     run_of: RoundRun
     cluster: Cluster
@@ -49,7 +49,7 @@ class Reporter:
         ]
 
     async def run(self) -> None:
-        """Writes until the last word is written, or nobody wants to know."""
+        """Write statuses until the last one is written, or nobody needs it."""
         backoff = Backoff(self.times.backoff, self.times.most_backoff)
         while not isinstance(self.run_of.demand, Drop):
             is_last = self.run_of.is_over
@@ -69,7 +69,7 @@ class Reporter:
                 ):
                     return  # it is gone, or another one of its name is there
                 if isinstance(self.run_of.demand, Leave) and is_last:
-                    return  # what is stored says the same to the next process
+                    return  # the next process learns the same from the store
                 if not self._told:
                     self._told = str(error)
                     _log.warning("%s: no status written: %s", self.run_of.name, error)
@@ -82,7 +82,7 @@ class Reporter:
         measured = self.run_of.measured
         namespace, name = measured.key
         status = build_status(view, self._conditions, self.now())
-        # Only for this very Round: one of its name may come after it.
+        # The UID restricts this to this very Round: another of its name may follow.
         metadata = {"uid": measured.metadata.uid}
         await self.cluster.request(
             "PATCH",

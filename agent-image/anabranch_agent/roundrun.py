@@ -36,19 +36,19 @@ if TYPE_CHECKING:
     from anabranch_agent.uploads import Uploads
 
 _log = logging.getLogger(__name__)
-_PENDING = Hold("Pending", "the plan is fetched, and the store asked how far it is")
+_PENDING = Hold("Pending", "the plan is fetched, and the stored parts are looked up")
 _SLOW = Hold("StoreUnavailable", "the store takes long to answer")
-_LEFT = Hold("AgentStopped", "the agent's process was told to end; the next goes on")
+_LEFT = Hold("AgentStopped", "the agent's process is ending; the next one goes on")
 _PROBING = "probes are sent, as far as the rate lets them"
 
 
 @dataclass
 class RoundRun:
-    """Probes a Round, as far as it is demanded; parts go up meanwhile."""
+    """A run that probes a Round as demanded, and uploads its parts meanwhile."""
 
     measured: Round
     folder: Path
-    """Its own, for the plan and for parts that wait."""
+    """The Round's own folder, for the plan and for parts that wait."""
     depot: Depot
     uploads: Uploads
     governor: Governor
@@ -57,7 +57,7 @@ class RoundRun:
     now: Callable[[], str]
     """The time as Kubernetes writes it."""
     changed: Callable[[], None]
-    """Called when there is something to tell, or rates to share anew."""
+    """Called when there is news to report, or when rates must be shared anew."""
     demand: Demand
     is_probing: bool = False
     """Whether it gets a share of the agent's rate."""
@@ -69,7 +69,7 @@ class RoundRun:
     _start_time: str | None = None
     _completion_time: str | None = None
     _stored: Totals = NOTHING
-    """What is counted of parts in the store, and of probers that have ended."""
+    """The counts of parts in the store, and of probers that have ended."""
     _life: Life | None = None
     _news: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -92,7 +92,7 @@ class RoundRun:
         return self._stored + (self._life.counted if self._life else NOTHING)
 
     def follow(self, measured: Round, demand: Demand) -> None:
-        """Takes up what is wanted now; what is forbidden is so at once."""
+        """Take up a new demand; what it forbids is forbidden at once."""
         self.measured = measured
         before, self.demand = self.demand, demand
         if demand == before:
@@ -103,7 +103,7 @@ class RoundRun:
         self.changed()
 
     def view(self) -> View:
-        """How it is now."""
+        """Return the present state of the Round."""
         hold = self.find_hold()
         return View(
             generation=self.measured.metadata.generation,
@@ -120,7 +120,7 @@ class RoundRun:
         )
 
     def find_hold(self) -> Hold | None:
-        """Why nothing is sent, by what matters most."""
+        """Return the most important reason why nothing is sent, or None."""
         if self.is_over and (self._is_complete or self._is_failed):
             return self._trouble
         match self.demand:
@@ -133,7 +133,7 @@ class RoundRun:
                 return _LEFT
 
     async def run(self) -> None:
-        """Goes on until the Round is complete, failed, or not wanted any more."""
+        """Work until the Round is complete, failed, or no longer wanted."""
         backoff = Backoff(self.times.backoff, self.times.most_backoff)
         while not self.is_over:
             self._news.clear()
@@ -151,7 +151,7 @@ class RoundRun:
         self.changed()
 
     async def _attempt(self, probe: Probe, backoff: Backoff) -> None:
-        """One prober's life, or why there is none; then a rest, if that may help."""
+        """Run one prober, or report why there is none; after a failure, rest."""
         try:
             await self._probe(probe)
         except StoreAwayError as error:
@@ -175,14 +175,14 @@ class RoundRun:
             await self._rest(backoff.fail())
 
     async def _probe(self, probe: Probe) -> None:
-        """Probes from where the store says, until the end or another demand.
+        """Probe from where the store says, until the end or another demand.
 
         Raises:
             OvertakenError: When someone else stored parts of the step.
             PartsBrokenError: When the parts in the store do not follow one another.
-            PlanMismatchError: When the plan is another one.
+            PlanMismatchError: When the plan is not the one that the Round names.
             StoreAwayError: When the store does not let it begin.
-            OSError: When the kernel does not let it.
+            OSError: When the kernel refuses.
             PlanUnusableError: When the plan can't be probed.
         """
         file = await self.depot.fetch_plan(self.measured.spec.plan, self.folder)
@@ -210,14 +210,14 @@ class RoundRun:
             self.governor.detach(self.uid)
             self.is_probing = False
             self._stored, self._life = self._totals, None
-            # Told below, unless something that came before it is told.
+            # This marks the error as seen. It is raised below, if no other is.
             running.exception()
         running.result()
         if not life.was_stopped:
             await self._complete()
 
     async def _upload_until(self, running: asyncio.Future[None]) -> None:
-        """Takes parts to the store until a prober has ended, and all are there.
+        """Upload parts until a prober has ended and all parts are stored.
 
         Raises:
             OvertakenError: When someone else stored parts of the step.
@@ -236,21 +236,21 @@ class RoundRun:
                 return
             await self._rest(self.times.check)
             if not running.done():
-                # Not before: what it can't do it finds out at once.
+                # Not earlier: a prober that can't run finds that out at once.
                 self._tell(None)
 
     def _begin(self) -> None:
         self._start_time = self._start_time or self.now()
 
     async def _rest(self, seconds: float) -> None:
-        """Waits, but not beyond news."""
+        """Wait for some seconds, or until there is news."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._news.wait()
         self._news.clear()
 
     def _tell(self, trouble: Hold | None) -> None:
-        """What keeps it from probing now; told where it is another reason."""
+        """Set what keeps the Round from being probed; report a new reason."""
         before, self._trouble = self._trouble, trouble
         if (before and before.reason) != (trouble and trouble.reason):
             words = f"{trouble.reason}: {trouble.message}" if trouble else "Probing"
@@ -275,7 +275,7 @@ class RoundRun:
         self._tell(why)
 
     async def _clear(self) -> None:
-        """Leaves nothing behind here."""
+        """Remove all local files of the Round."""
         if self.folder.exists():
             await in_thread(lambda: shutil.rmtree(self.folder))
         self.uploads.forget()

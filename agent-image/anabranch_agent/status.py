@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class View:
-    """How a Round is."""
+    """The present state of a Round."""
 
     generation: int
     start_time: str | None
@@ -33,7 +33,7 @@ Conditions = tuple[tuple[str, str, str, str], ...]
 
 
 def list_conditions(view: View) -> Conditions:
-    """The conditions; those of kstatus are there only where they are true."""
+    """List the conditions; optional ones are there only while they are true."""
     why = (view.reason, view.message)
     ready = "True" if view.is_ready else "False"
     complete = "True" if view.is_complete else "False"
@@ -48,7 +48,7 @@ def list_conditions(view: View) -> Conditions:
 def build_status(
     view: View, before: Sequence[Mapping[str, Any]], now: str
 ) -> dict[str, Any]:
-    """The status, with the times at which conditions changed.
+    """Build the status, with the times at which conditions changed.
 
     ``before`` are the conditions that were written last.
     """
@@ -90,7 +90,7 @@ def build_status(
 
 
 def _summarise(view: View) -> tuple[object, ...]:
-    """What is told at once when it changes."""
+    """Return what is written at once when it changes."""
     states = [
         (kind, status, reason) for kind, status, reason, _ in list_conditions(view)
     ]
@@ -98,7 +98,7 @@ def _summarise(view: View) -> tuple[object, ...]:
 
 
 def is_due(view: View, written: View | None, now: float, due: float) -> bool:
-    """Whether to write a status: news at once, other numbers when it is time."""
+    """Return whether to write a status: news at once, other numbers when due."""
     if written is None or _summarise(view) != _summarise(written):
         return True
     return view != written and now >= due

@@ -1,4 +1,4 @@
-"""Calls that block, in threads."""
+"""Runs blocking calls in threads."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ _Result = TypeVar("_Result")
 
 
 async def in_thread(call: Callable[[], _Result]) -> _Result:
-    """What a call gives, or raises, in a thread of its own.
+    """Run a call in a thread of its own; return or raise what it does.
 
-    Not a pool's: probers run for hours, and a store that hangs must neither take the
-    last thread nor hold up the end of the process.
+    A thread pool would not do: probers run for hours, and a store that hangs must
+    neither take the last thread nor delay the end of the process.
     """
     loop = asyncio.get_running_loop()
     outcome: asyncio.Future[_Result] = loop.create_future()

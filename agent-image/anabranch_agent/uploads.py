@@ -1,4 +1,4 @@
-"""The parts of a step on their way to the store."""
+"""The upload of a step's parts to the store."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class Uploads:
-    """Takes parts from a folder to the store, block by block and in order."""
+    """The upload of parts from a folder to the store, block by block and in order."""
 
     folder: Path
     depot: Depot
@@ -28,19 +28,19 @@ class Uploads:
     waiting_parts: int = 0
     waiting_bytes: int = 0
     parts: int = 0
-    """Parts of the step in the store."""
+    """The number of parts of the step in the store."""
     block: int = 0
-    """The block of the last of them."""
+    """The block of the last part in the store."""
     ends: dict[int, int] = field(default_factory=dict)
-    """The slot behind the last one of each block."""
+    """The slot after the last stored slot, by block."""
 
     async def resume(self) -> Totals:
-        """Takes up what is in the store, then what an earlier process left here.
+        """Look up what is in the store, then upload what an earlier process left here.
 
         Raises:
             PartsBrokenError: When the parts in the store do not follow one another.
-            OvertakenError: When someone else puts parts there too.
-            StoreAwayError: When the store does not let it.
+            OvertakenError: When someone else stores parts too.
+            StoreAwayError: When the store fails now.
         """
         totals = await self._survey()
         left = self.look()
@@ -52,10 +52,10 @@ class Uploads:
         return await self._survey() if left else totals
 
     async def go_on(self) -> None:
-        """Puts all parts there that are whole by now.
+        """Upload all parts that are complete by now.
 
         Raises:
-            OvertakenError: When someone else put other parts there.
+            OvertakenError: When someone else stored other parts.
             StoreAwayError: When the store does not take one now.
         """
         for part in self.look():
@@ -65,17 +65,17 @@ class Uploads:
             await self._put(part)
 
     def clear(self) -> None:
-        """Removes the parts that wait."""
+        """Remove the parts that wait."""
         if self.folder.exists():
             shutil.rmtree(self.folder)
         self.forget()
 
     def forget(self) -> None:
-        """Counts no part as waiting: they are gone."""
+        """Count no part as waiting, since all are gone."""
         self.waiting_parts = self.waiting_bytes = 0
 
     def look(self) -> list[Waiting]:
-        """The parts that wait, in the order in which they go up."""
+        """Count the parts that wait; return them in the order of their upload."""
         found = find_waiting(self.folder)
         self.waiting_parts = len(found)
         self.waiting_bytes = sum(part.file.stat().st_size for part in found)

@@ -27,15 +27,15 @@ class Watch(Generic[_Object]):
     cluster: Cluster
     path: str
     query: Mapping[str, str]
-    """Which of them: selectors."""
+    """The selectors that choose among them."""
     read: Callable[[dict[str, Any]], _Object]
-    """What is kept of an object."""
+    """Returns what is kept of an object."""
     changed: Callable[[], None]
     """Called when one has changed."""
     clock: Callable[[], float]
     times: Times
     objects: dict[str, _Object] = field(default_factory=dict)
-    """By UID."""
+    """The objects, by UID."""
     is_synced: bool = False
     """Whether all of them have been seen once."""
     _known_at: float = 0
@@ -44,13 +44,13 @@ class Watch(Generic[_Object]):
     _told: str = ""
 
     def age(self) -> float | None:
-        """Seconds for which changes may have been missed, since the first list."""
+        """Return the seconds for which changes may be missed; None before a list."""
         if not self.is_synced:
             return None
         return 0 if self._is_open else self.clock() - self._known_at
 
     async def run(self) -> None:
-        """Lists and watches, for good."""
+        """List and watch the objects, forever."""
         backoff = Backoff(self.times.backoff, self.times.most_backoff / 3)
         version = ""
         while True:
@@ -59,7 +59,7 @@ class Watch(Generic[_Object]):
                 version = await self._follow(version or await self.refresh())
             except RefusedError as error:
                 reason = "" if error.status == GONE else str(error)
-                version = ""  # what became of it is listed
+                version = ""  # list all objects anew
             except UnreachableError as error:
                 reason = str(error)
             finally:
@@ -72,10 +72,10 @@ class Watch(Generic[_Object]):
             await asyncio.sleep(backoff.fail())
 
     async def refresh(self) -> str:
-        """Takes all objects anew; the version that they are of.
+        """List all objects anew; return their resource version.
 
         Raises:
-            RefusedError: When the API server does not give them.
+            RefusedError: When the API server refuses the request.
             UnreachableError: When it does not answer.
         """
         found = await self.cluster.request("GET", self.path, query=self.query)
@@ -89,7 +89,7 @@ class Watch(Generic[_Object]):
         return version
 
     async def _follow(self, version: str) -> str:
-        """Takes the events behind a version, until the stream ends; the last version.
+        """Apply the events after a version until the stream ends; return the last.
 
         Raises:
             RefusedError: When the API server ends the stream, such as with Gone.

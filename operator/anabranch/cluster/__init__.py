@@ -1,1 +1,1 @@
-"""The API server, as the operator, its jobs and agents talk to it."""
+"""Access to the API server, for the operator, its jobs and agents."""

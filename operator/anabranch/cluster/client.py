@@ -1,4 +1,4 @@
-"""The API server, by plain requests."""
+"""A client that sends plain requests to the API server."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ MERGE = "application/merge-patch+json"
 
 
 class RefusedError(Exception):
-    """The API server's answer to what it does not do."""
+    """The API server's answer to a request that it refuses."""
 
     def __init__(self, status: int, message: str) -> None:
         super().__init__(f"the API server says {status}: {message}")
@@ -36,7 +36,7 @@ class RefusedError(Exception):
 
 
 class UnreachableError(Exception):
-    """The API server does not answer."""
+    """A failure to get an answer from the API server."""
 
 
 @dataclass(frozen=True)
@@ -45,14 +45,14 @@ class Cluster:
 
     client: ApiClient
     seconds: float = 30
-    """The longest that an answer may take."""
+    """The longest time that an answer may take, in seconds."""
 
     @staticmethod
     async def connect(seconds: float = 30) -> Cluster:
-        """As the pod's service account, or as ``KUBECONFIG`` says.
+        """Connect as ``KUBECONFIG`` says, or else as the pod's service account.
 
         Raises:
-            kubernetes.aio.config.ConfigException: Where there is neither.
+            kubernetes.aio.config.ConfigException: When there is neither.
         """
         configuration = Configuration()
         if file := os.environ.get("KUBECONFIG"):
@@ -66,7 +66,7 @@ class Cluster:
         return Cluster(ApiClient(configuration), seconds)
 
     async def close(self) -> None:
-        """Closes the connection."""
+        """Close the connection."""
         await self.client.close()  # type: ignore[no-untyped-call]
 
     async def request(
@@ -78,10 +78,10 @@ class Cluster:
         body: Mapping[str, Any] | None = None,
         content: str = JSON,
     ) -> dict[str, Any]:
-        """What the API server answers.
+        """Send a request, and return what the API server answers.
 
         Raises:
-            RefusedError: When it does not do it.
+            RefusedError: When the API server refuses the request.
             UnreachableError: When there is no answer in time.
         """
         with _told():
@@ -98,10 +98,10 @@ class Cluster:
         silence: float,
         opened: Callable[[], None],
     ) -> AsyncIterator[dict[str, Any]]:
-        """The events of a watch, until it ends; says when it has begun.
+        """Yield the events of a watch until it ends; call ``opened`` once it has begun.
 
         Raises:
-            RefusedError: When the API server does not do it.
+            RefusedError: When the API server refuses the watch.
             UnreachableError: When it breaks, or nothing comes for ``silence`` seconds.
         """
         with _told():
@@ -127,7 +127,7 @@ class Cluster:
         body: Mapping[str, Any] | None = None,
         content: str = JSON,
     ) -> tuple[str, str, dict[str, str], Any, Any]:
-        """What ``call_api`` takes."""
+        """Return the arguments of ``call_api``."""
         return await self.client.param_serialize(
             method,
             path,
@@ -140,7 +140,7 @@ class Cluster:
 
 @contextlib.contextmanager
 def _told() -> Iterator[None]:
-    """Tells what can break between here and there as one error."""
+    """Raise any error of the connection as UnreachableError."""
     try:
         yield
     except (ClientError, OSError) as error:  # a timeout is an OSError

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Seen:
-    """A holder and its renewal, and since when both have been the same here."""
+    """The holder and renewal of a Lease, and since when we see both unchanged."""
 
     holder: str
     renewed: str
@@ -20,7 +20,7 @@ class Seen:
 
 
 def look(lease: Mapping[str, Any], seen: Seen | None, now: float) -> Seen:
-    """What is known of a Lease once it has been read again."""
+    """Return what is known of a Lease once it has been read again."""
     spec = lease.get("spec") or {}
     holder, renewed = spec.get("holderIdentity") or "", spec.get("renewTime") or ""
     if seen and (seen.holder, seen.renewed) == (holder, renewed):
@@ -29,9 +29,9 @@ def look(lease: Mapping[str, Any], seen: Seen | None, now: float) -> Seen:
 
 
 def may_take(seen: Seen, own: str, now: float, takeover: float) -> bool:
-    """Whether a Lease is free, one's own, or of someone who is gone.
+    """Return whether a Lease is free, our own, or of someone who is gone.
 
-    Only one's own clock says how long it stood still: those of machines differ.
+    Only our own clock measures how long it stood still: the clocks of machines differ.
     """
     return seen.holder in ("", own) or now - seen.since >= takeover
 
@@ -39,7 +39,7 @@ def may_take(seen: Seen, own: str, now: float, takeover: float) -> bool:
 def write_lease(
     lease: Mapping[str, Any], holder: str, time: datetime, seconds: float
 ) -> dict[str, Any]:
-    """The Lease with its holder as of now."""
+    """Return the Lease with a holder that renews it at a time."""
     spec = dict(lease.get("spec") or {})
     stamp = time.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
     if holder and spec.get("holderIdentity") != holder:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     Kind = TypeVar("Kind", bound=Model)
 
 MANAGER = "anabranch-operator"
-"""Whose fields the operator's are, to the API server."""
+"""The field manager of the operator's fields, as the API server knows it."""
 _PLACES = {
     "ConfigMap": ("v1", "configmaps"),
     "Event": ("events.k8s.io/v1", "events"),
@@ -37,25 +37,25 @@ _META = (
     *("name", "namespace", "labels", "annotations", "uid", "generation"),
     *("resourceVersion", "creationTimestamp", "deletionTimestamp"),
 )
-"""The metadata that somebody here reads."""
+"""The metadata that our code reads."""
 
 
 class ForeignError(Exception):
-    """An object has a child's name and is not that child."""
+    """A conflict with an object that has a child's name but is not that child."""
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where an object is."""
+    """The place of an object."""
 
     kind: str
     namespace: str
-    """None for all namespaces."""
+    """The empty string for all namespaces."""
     name: str = ""
 
     @property
     def path(self) -> str:
-        """Its path, or that of all objects of the kind if it has no name."""
+        """The path of the object; without a name, that of all objects of the kind."""
         version, plural = _PLACES[self.kind]
         root = "/api" if "/" not in version else "/apis"
         space = f"/namespaces/{self.namespace}" if self.namespace else ""
@@ -64,7 +64,7 @@ class Place:
 
     @staticmethod
     def of(manifest: Mapping[str, Any]) -> Place:
-        """Where the object of a manifest is."""
+        """Return the place of a manifest's object."""
         metadata = manifest["metadata"]
         return Place(manifest["kind"], metadata["namespace"], metadata["name"])
 
@@ -73,10 +73,10 @@ class Place:
 
 
 def read_object(kind: type[Kind], body: Mapping[str, Any]) -> Kind:
-    """An object of a kind that we read from what the API server says.
+    """Read an object of a kind from what the API server says.
 
     Raises:
-        ValidationError: When it is not what the kind may be now.
+        ValidationError: When the object is not valid for this version of the kind.
     """
     metadata = body["metadata"]
     kept = {name: metadata[name] for name in _META if name in metadata}
@@ -85,12 +85,12 @@ def read_object(kind: type[Kind], body: Mapping[str, Any]) -> Kind:
 
 @dataclass(frozen=True)
 class Objects:
-    """Reads and changes objects."""
+    """Access to objects, which reads and changes them."""
 
     cluster: Cluster
 
     async def get(self, place: Place) -> dict[str, Any] | None:
-        """An object, if there is one."""
+        """Return an object, or None if it does not exist."""
         try:
             return await self.cluster.request("GET", place.path)
         except RefusedError as error:
@@ -99,14 +99,14 @@ class Objects:
             raise
 
     async def list(self, place: Place, selector: str) -> list[dict[str, Any]]:
-        """The objects of a kind with labels."""
+        """Return the objects of a kind that a label selector chooses."""
         query = {"labelSelector": selector}
         answer = await self.cluster.request("GET", place.path, query=query)
         items: list[dict[str, Any]] = answer["items"]
         return items
 
     async def create(self, manifest: Mapping[str, Any]) -> dict[str, Any]:
-        """Creates a child; one that is there is as good if its labels are the same.
+        """Create a child; accept an existing object that has the same labels.
 
         Raises:
             ForeignError: When another object has its name.
@@ -134,12 +134,12 @@ class Objects:
     async def apply_status(
         self, place: Place, status: Mapping[str, Any], **known: str
     ) -> None:
-        """Makes an object's status what it is to be; one that is gone is passed.
+        """Write an object's status; do nothing if the object is gone.
 
         ``known`` is metadata that must still be so, such as ``uid``.
 
         Raises:
-            RefusedError: With status 409, when it is not.
+            RefusedError: With status 409, when ``known`` is not so any more.
         """
         version, _ = _PLACES[place.kind]
         metadata = {"name": place.name, "namespace": place.namespace, **known}
@@ -153,12 +153,12 @@ class Objects:
         await self._unless_gone("PATCH", f"{place.path}/status", query, body, APPLY)
 
     async def patch(self, place: Place, changes: Mapping[str, Any]) -> None:
-        """Merges changes into an object; one that is gone is passed."""
+        """Merge changes into an object; do nothing if it is gone."""
         query = {"fieldManager": MANAGER}
         await self._unless_gone("PATCH", place.path, query, changes, MERGE)
 
     async def delete(self, place: Place, uid: str) -> None:
-        """Deletes an object and what it owns; another one of its name stays."""
+        """Delete an object and what it owns; leave another object of its name."""
         body = {
             "apiVersion": "v1",
             "kind": "DeleteOptions",

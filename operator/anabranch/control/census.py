@@ -38,11 +38,11 @@ AGENT_REASONS = {
 }
 """The reasons of an Agent's condition Ready, by whether it holds."""
 _UNSEEN = "Unseen"
-"""The reason of what was not looked at yet."""
+"""The reason of an object that the operator has not looked at yet."""
 _OTHER = "Other"
-"""Any other one: so the series are as many as there are words here."""
+"""Any other reason, so that the number of time series is fixed."""
 _ENDS = ("Failed", "Complete", "Suspended", "Stalled", "Ready")
-"""What a Measurement's state is called after: the first of these that holds."""
+"""The first of these conditions that holds names a Measurement's state."""
 _OF_ROUNDS = ("probing", "waiting", "suspended", "complete", "failed")
 _OF_JOBS = ("active", "complete", "failed")
 _JOBS = (
@@ -55,9 +55,10 @@ _JOBS = (
 
 @dataclass
 class Progress:
-    """Finds out for how long Rounds that should be probed have reported no progress.
+    """A record of how long Rounds that should be probed have reported no progress.
 
-    Since they were first counted: a status does not say when it was written.
+    It begins when a Round is first counted: a status does not say when it was
+    written.
     """
 
     clock: Callable[[], float]
@@ -65,7 +66,7 @@ class Progress:
     """The last new status of each Round, by UID, and when it was seen."""
 
     def find_oldest(self, rounds: Iterable[Round]) -> float:
-        """The seconds of the one that has told nothing for longest; 0 without any."""
+        """Return the longest time without a new status in seconds; 0 without Rounds."""
         now, told = self.clock(), {}
         for each in rounds:
             uid = each.metadata.uid
@@ -76,7 +77,7 @@ class Progress:
 
 
 def count_objects(inventory: Inventory, progress: Progress) -> Iterator[Metric]:
-    """All that is told of objects."""
+    """Yield all metrics of objects."""
     measurements = [m for found in inventory.measurements.values() for m in found]
     yield from _count_measurements(measurements)
     rounds = [
@@ -190,7 +191,7 @@ def _count(
     found: Iterable[str],
     label: str = "state",
 ) -> Metric:
-    """How often each of some words is found, 0 too."""
+    """Count how often each of some words is found, even if never."""
     counts = Counter(found)
     family = GaugeMetricFamily(name, says, labels=[label])
     for word in words:
@@ -216,7 +217,7 @@ def _find_list_state(target_list: Resource) -> str:
 
 
 def _find_round_state(found: Round) -> str:
-    # Not of the spec that there is: its agent says little about a change of rate.
+    # Conditions of an earlier spec count: agents say little about a change of rate.
     holding = {c.type for c in found.status.conditions if c.status == "True"}
     for kind in ("Failed", "Complete"):
         if kind in holding:

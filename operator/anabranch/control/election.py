@@ -1,4 +1,4 @@
-"""One leader: a Lease, as Kubernetes' own controllers hold it."""
+"""The election of one leader by a Lease, as Kubernetes' own controllers do it."""
 
 from __future__ import annotations
 
@@ -22,22 +22,22 @@ NAME = "anabranch-operator"
 
 
 class LostError(Exception):
-    """Another one may lead by now."""
+    """A loss of leadership: another operator may lead by now."""
 
 
 @dataclass
 class Election:
-    """One that wants to lead."""
+    """A candidate that wants to lead."""
 
     cluster: Cluster
     namespace: str
     identity: str
     clock: Callable[[], float]
-    """Seconds that never run backwards."""
+    """A monotonic clock, in seconds."""
     lease_seconds: int = 15
-    """How long others wait for a leader that does not say anything."""
+    """How long others wait for a leader that does not renew the Lease."""
     renew_seconds: float = 3.0
-    """How often the leader says something."""
+    """How many seconds the leader waits between renewals."""
     _seen: Seen | None = None
 
     @property
@@ -45,7 +45,7 @@ class Election:
         return Place("Lease", self.namespace, NAME)
 
     async def win(self) -> None:
-        """Waits until this one leads."""
+        """Wait until this candidate leads."""
         while True:
             try:
                 if await self._try():
@@ -56,10 +56,10 @@ class Election:
             await asyncio.sleep(self.renew_seconds)
 
     async def hold(self) -> None:
-        """Renews the Lease for as long as that goes well.
+        """Renew the Lease until that fails.
 
         Raises:
-            LostError: When it was not renewed in time, or someone else has it.
+            LostError: When it was not renewed in time, or someone else holds it.
         """
         renewed = self.clock()
         while True:
@@ -78,13 +78,13 @@ class Election:
             renewed = began
 
     async def release(self) -> None:
-        """Lets another one lead at once."""
+        """Let another candidate lead at once."""
         found = await self._get()
         if found and found["spec"].get("holderIdentity") == self.identity:
             await self._write("PUT", self._place.path, found, "")
 
     async def _try(self) -> bool:
-        """Takes or renews the Lease, if it is free or ours."""
+        """Take or renew the Lease if it is free or ours; return whether that worked."""
         found = await self._get()
         try:
             if found is None:
@@ -108,7 +108,7 @@ class Election:
     async def _write(
         self, method: str, path: str, lease: dict[str, Any], holder: str
     ) -> None:
-        # Its version has those lose who did not see what the others did.
+        # The Lease has its version: a candidate that read an older one is refused.
         body = write_lease(lease, holder, datetime.now(UTC), self.lease_seconds)
         await self.cluster.request(method, path, body=body)
 

@@ -1,4 +1,4 @@
-"""Whether the operator lives and is ready, and what it counts, over HTTP."""
+"""Tells over HTTP whether the operator is alive and ready, and its metrics."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Health:
-    """What is asked for."""
+    """The answers about the operator's health."""
 
     find_sickness: Callable[[], str]
     """Why a restart would help; nothing if all is well."""
     find_hindrance: Callable[[], str]
     """What the operator waits for before it can do its work; nothing if it can."""
     registry: CollectorRegistry
-    """What it counts."""
+    """The operator's metrics."""
 
     async def serve(self, port: int) -> web.AppRunner:
-        """Serves /healthz, /readyz and /metrics, until the runner is cleaned up.
+        """Serve /healthz, /readyz and /metrics until the runner is cleaned up.
 
         Raises:
             OSError: When the port is taken.

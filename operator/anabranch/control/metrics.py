@@ -1,4 +1,4 @@
-"""What Prometheus is told of the operator, and how looks at objects are counted."""
+"""The operator's metrics for Prometheus, and the counters of looks at objects."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _SECONDS = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0)
 
 
 class Looks:
-    """Counts looks at objects, and how long they took."""
+    """Counters of looks at objects, and of how long they took."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._ended = Counter(
@@ -58,7 +58,7 @@ class Looks:
                 self._ended.labels(kind, outcome)
 
     def note(self, key: Key, seconds: float, error: Exception | None) -> None:
-        """Counts a look at the object of a key."""
+        """Count a look at the object of a key."""
         kind, *_ = key
         self._ended.labels(kind, "failed" if error else "done").inc()
         self._took.labels(kind).observe(seconds)
@@ -66,17 +66,17 @@ class Looks:
 
 @dataclass(eq=False)
 class OperatorCollector(Collector):
-    """Tells how the operator is, and what there is, when it is asked."""
+    """A collector of the operator's state and of all objects."""
 
     version: str
     queue: WorkQueue[Key]
     open_inventory: Callable[[], Inventory | None]
-    """The objects, once all of them are known."""
+    """Returns the objects, or None before all of them are known."""
     is_leading: Callable[[], bool]
     progress: Progress
 
     def collect(self) -> Iterator[Metric]:
-        """All that is told."""
+        """Yield all metrics."""
         build = GaugeMetricFamily(
             "anabranch_operator_build_info",
             "1, of the operator's version.",
@@ -118,8 +118,8 @@ class OperatorCollector(Collector):
 
 
 def make_registry() -> CollectorRegistry:
-    """A registry of this process: its memory and its time to begin with."""
-    # When a counter was made is nothing that anybody asks for.
+    """Make a registry with this process's memory and CPU time."""
+    # Nobody needs the times at which counters were created.
     disable_created_metrics()  # type: ignore[no-untyped-call]
     registry = CollectorRegistry()
     ProcessCollector(registry=registry)

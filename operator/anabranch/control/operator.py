@@ -51,30 +51,30 @@ _WORKERS = 8
 _RESYNC_SECONDS = 600.0
 _RETRY_SECONDS = 3.0
 _SETTLE_SECONDS = 10.0
-"""How late a watch may tell of something."""
+"""How late a watch may report a change."""
 _SICK_SECONDS = 300.0
 """How long something may be due before a restart is worth a try."""
 
 
 class MissedError(Exception):
-    """What is known of the cluster is not so."""
+    """A mismatch: the inventory has objects that the cluster has not."""
 
 
 @dataclass
 class Operator:
-    """One operator."""
+    """One operator process."""
 
     settings: Settings
     cluster: Cluster
     store: S3Store
     identity: str
-    """What tells it from others of its kind."""
+    """The name that distinguishes it from other operator processes."""
     port: int = 8080
-    """Where it tells how it is."""
+    """The port of its health and metrics."""
     watches: Watches = field(init=False)
     queue: WorkQueue[Key] = field(init=False)
     registry: CollectorRegistry = field(default_factory=make_registry)
-    """What Prometheus is told."""
+    """The metrics for Prometheus."""
     _reconcilers: Mapping[str, Reconcile] = field(default_factory=dict)
     _hindrance: str = "it starts"
     _is_leading: bool = False
@@ -98,10 +98,13 @@ class Operator:
         )
 
     async def run(self) -> None:
-        """Runs until SIGTERM or SIGINT.
+        """Run until SIGTERM or SIGINT.
+
+        Errors come in an exception group.
 
         Raises:
-            LostError: When another one may lead by now: then this process must end.
+            LostError: When another operator may lead by now; this process must end.
+            MissedError: When the watches missed that objects were deleted.
         """
         stop = asyncio.Event()
         loop = asyncio.get_running_loop()
@@ -140,7 +143,7 @@ class Operator:
     async def _wait_for(
         self, what: str, attempt: Callable[[], Awaitable[None]]
     ) -> None:
-        """Tries something until it goes well."""
+        """Try something until it succeeds."""
         while True:
             try:
                 await attempt()
@@ -154,10 +157,10 @@ class Operator:
                 return
 
     async def _find_kinds(self) -> None:
-        """Sees that the API server has all of our kinds.
+        """Check that the API server has all of our kinds.
 
         Raises:
-            RefusedError: When it has not.
+            RefusedError: When it lacks one.
         """
         answer = await self.cluster.request("GET", f"/apis/{API_VERSION}")
         there = {each["name"] for each in answer["resources"]}
@@ -169,7 +172,7 @@ class Operator:
         await asyncio.to_thread(self.store.create_bucket)
 
     async def _watch(self, stop: asyncio.Event) -> None:
-        """Runs kopf, which opens the inventory before its first event."""
+        """Run kopf, which opens the inventory before its first event."""
         where = self.settings.served_namespaces
         await kopf.operator(
             registry=self.watches.registry,
@@ -180,21 +183,21 @@ class Operator:
             # Otherwise kopf asks for this user's name, and a container has none.
             identity=self.identity,  # type: ignore[arg-type]
         )
-        stop.set()  # It takes the signals for itself, and ends by nothing else.
+        stop.set()  # Kopf takes the signals for itself, and only they end it.
 
     async def _resync(self) -> None:
-        """Queues all objects from time to time, since watches may miss changes.
+        """Queue all objects from time to time, since watches may miss changes.
 
         Raises:
-            MissedError: When they missed that something was deleted, which they do if
-                it was while they were broken: nothing tells them of it any more.
+            MissedError: When watches missed that objects were deleted. This happens if
+                the watches were broken then: nothing reports the deletion later.
         """
         while True:
             await asyncio.sleep(_RESYNC_SECONDS)
             if missed := await self._find_missed():
                 await asyncio.sleep(_SETTLE_SECONDS)
                 if missed & await self._find_missed():
-                    raise MissedError(f"watches missed that {len(missed)} are gone")
+                    raise MissedError(f"watches missed {len(missed)} deletions")
             found = self.watches.open_inventory()
             for kind, index in (
                 ("Measurement", found.measurements),
@@ -208,7 +211,7 @@ class Operator:
                     self.queue.add((kind, namespace, name))
 
     async def _find_missed(self) -> set[str]:
-        """The UIDs of objects that are in the inventory, and not in the cluster."""
+        """Return the UIDs of objects in the inventory that the cluster lacks."""
         known = self.watches.list_known()
         objects, there = Objects(self.cluster), set()
         try:
@@ -250,11 +253,11 @@ class Operator:
         }
 
     def _find_inventory(self) -> Inventory | None:
-        """The objects; none until all are known, which is when something is due."""
+        """Return the objects; None until the first key is due, when all are known."""
         return self.watches.open_inventory() if self._reconcilers else None
 
     def _find_sickness(self) -> str:
         lag = self.queue.lag
         if lag > _SICK_SECONDS:
-            return f"something is due for {lag:.0f} s and was not looked at to the end"
+            return f"an object has been due for {lag:.0f} s without a full look"
         return ""

@@ -21,21 +21,21 @@ LAST_BACKOFF = 60.0
 class WorkQueue(Generic[_Key]):
     """Keys with the times at which they are due.
 
-    A key that is added while it is worked on is due again afterwards: what happened in
-    between is not missed. One that fails is due again later and later.
+    A key that is added while it is worked on is due again afterwards, so that no change
+    is missed. A key that fails is due again after ever longer waits.
     """
 
     reconcile: Callable[[_Key], Awaitable[float | None]]
-    """Works on a key; gives the seconds after which it is to be looked at again."""
+    """Works on a key; returns the seconds until the next look, or None for no look."""
     clock: Callable[[], float]
     worked: Callable[[_Key, float, Exception | None], None]
-    """Told the key, the seconds and the error of each work that ended."""
+    """Called when work has ended, with the key, the seconds it took and its error."""
     failures: dict[_Key, int] = field(default_factory=dict)
     """How often each key failed in a row."""
     _due: dict[_Key, float] = field(default_factory=dict)
     _heap: list[tuple[float, int, _Key]] = field(default_factory=list)
     _active: dict[_Key, float] = field(default_factory=dict)
-    """Those that are worked on, with the times at which they were due."""
+    """The keys that are worked on, with the times at which they were due."""
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
     _count: int = 0
 
@@ -44,9 +44,9 @@ class WorkQueue(Generic[_Key]):
 
     @property
     def lag(self) -> float:
-        """Seconds for which the oldest key that is due has waited.
+        """The seconds for which the oldest due key has waited.
 
-        A work that hangs is told of, too.
+        Keys that are worked on count too, so that work that hangs shows.
         """
         now = self.clock()
         due = (self._due | self._active).values()
@@ -62,7 +62,7 @@ class WorkQueue(Generic[_Key]):
             self._changed.set()
 
     async def run(self, workers: int) -> None:
-        """Works on what is due, so many keys at a time, for good."""
+        """Work on due keys forever, ``workers`` keys at a time."""
         async with asyncio.TaskGroup() as tasks:
             for _ in range(workers):
                 tasks.create_task(self._work())
@@ -73,7 +73,7 @@ class WorkQueue(Generic[_Key]):
             began = self.clock()
             try:
                 again = await self.reconcile(key)
-            except Exception as error:  # noqa: BLE001 (tried again, and told)
+            except Exception as error:  # noqa: BLE001 (logged, and tried again)
                 self.worked(key, self.clock() - began, error)
                 self._fail(key, error)
             else:
@@ -94,7 +94,7 @@ class WorkQueue(Generic[_Key]):
         self.add(key, wait)
 
     async def _take(self) -> _Key:
-        """The next key that is due and that nobody works on."""
+        """Wait for a key that is due and that nobody works on, and return it."""
         while True:
             now, passed = self.clock(), []
             found: _Key | None = None
@@ -113,7 +113,7 @@ class WorkQueue(Generic[_Key]):
             if found is not None:
                 self._active[found] = self._due.pop(found)
                 return found
-            # Those who are worked on wake everybody up once they are done.
+            # A worker that is done with its key wakes all others.
             waiting = [due for due, _, key in self._heap if key not in self._active]
             wait = max(min(waiting) - now, 0.0) if waiting else None
             self._changed.clear()

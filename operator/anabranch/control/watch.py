@@ -1,7 +1,7 @@
-"""kopf's watches: they keep the inventory, and say what is to be looked at.
+"""Kopf's watches, which keep the inventory and say which objects to look at.
 
-Nothing is decided here, and nothing done: kopf logs what goes wrong in a handler of
-events and forgets it.
+This module decides nothing and changes nothing, because kopf merely logs an error in an
+event handler and forgets it.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from anabranch.api import Measurement, Resource
 
 Key = tuple[str, str, str]
-"""Kind, namespace and name of what is to be looked at."""
+"""The kind, namespace and name of an object to look at."""
 
 _log = logging.getLogger(__name__)
 _SILENT_SECONDS = 70.0
@@ -33,7 +33,7 @@ _PAGE = 500
 
 
 def make_settings() -> kopf.OperatorSettings:
-    """Kopf's settings: watches, and nothing else of it."""
+    """Make kopf's settings: use its watches, and nothing else of it."""
     settings = kopf.OperatorSettings()
     settings.scanning.disabled = True
     settings.peering.standalone = True
@@ -56,7 +56,7 @@ class Watches:
     def __init__(
         self, system: str, add: Callable[[Key], None], *, watch_nodes: bool
     ) -> None:
-        """``add`` is given what is to be looked at."""
+        """Make the handlers; ``add`` is called with each key to look at."""
         self.registry = kopf.OperatorRegistry()
         self._system = system
         self._add = add
@@ -72,7 +72,11 @@ class Watches:
             self._watch("", "nodes", self._index_node, self._on_node)
 
     def open_inventory(self) -> Inventory:
-        """The objects; there are none before kopf has started."""
+        """Return the objects.
+
+        Raises:
+            KeyError: When kopf has not started yet.
+        """
         found = self._indices
         return Inventory(
             system=self._system,
@@ -88,12 +92,12 @@ class Watches:
 
     @property
     def kinds(self) -> list[tuple[str, str]]:
-        """What is watched in namespaces, with the labels that it is chosen by."""
+        """The kinds that are watched in namespaces, with their label selectors."""
         own = [(kind.__name__, "") for kind in KINDS]
         return [*own, ("Job", SELECTOR), ("Pod", SELECTOR)]
 
     def list_known(self) -> set[str]:
-        """The UIDs of all objects that are known, but for nodes."""
+        """Return the UIDs of all known objects except nodes."""
         found = self.open_inventory()
         kinds = (found.measurements, found.agents, found.lists, found.policies)
         known = {
@@ -154,14 +158,14 @@ class Watches:
         kopf.on.event(group, version, plural, registry=self.registry)(function)
 
     def _notice_agent(self, name: str, labels: dict[str, str]) -> None:
-        """Queues an agent and the measurements that choose it."""
+        """Queue an agent and the measurements that choose it."""
         self._add(("Agent", self._system, name))
         self._notice_measurements(
             lambda each: any(it.chooses(name, labels) for it in each.spec.agents)
         )
 
     def _notice_measurements(self, matters: Callable[[Measurement], bool]) -> None:
-        """Queues the measurements that a change concerns."""
+        """Queue the measurements that a change concerns."""
         for each in self.open_inventory().find_unfinished():
             if matters(each):
                 self._add(("Measurement", *each.key))
@@ -212,7 +216,7 @@ class Watches:
 
 
 def log_in(**known: Any) -> kopf.ConnectionInfo | None:
-    """As the pod's service account, or as ``KUBECONFIG`` says."""
+    """Log in as the pod's service account, or as ``KUBECONFIG`` says."""
     return kopf.login_with_service_account(**known) or kopf.login_with_kubeconfig(
         **known
     )
@@ -224,7 +228,7 @@ def _index_object(kind: type[Resource], body: Mapping[str, Any]) -> dict[Any, An
 
 
 def _read(kind: type[Any], body: Mapping[str, Any]) -> Any:
-    """An object, unless it is none that this version can read: then it is told."""
+    """Read an object; log it and return None if this version can't read it."""
     try:
         return read_object(kind, dict(body))
     except ValidationError as error:

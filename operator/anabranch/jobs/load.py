@@ -1,4 +1,4 @@
-"""Loading a run into the tables of ClickHouse again: all that they have is derived."""
+"""Loads a run into the tables of ClickHouse again, which hold only derived data."""
 
 from __future__ import annotations
 
@@ -23,14 +23,16 @@ if TYPE_CHECKING:
 def load(
     store: Store, tables: Tables, keys: SurveyKeys, scratch: Path
 ) -> Iterator[tuple[str, int]]:
-    """Loads what all agents of a run have so far; each agent, and how many steps.
+    """Load what all agents of a run have so far.
+
+    Yield each agent and the number of its steps.
 
     Raises:
         FileNotFoundError: When there is no such run.
         DamagedError: When an object of it can't be used.
     """
     roster = Roster.model_validate_json(store.get(keys.roster))
-    # Diamonds are put once, so not before all links are there.
+    # Diamonds are stored only once, so wait until all links are there.
     is_over = read_report(store, keys.summary, Findings) is not None
     names = [member.name for member in roster.members]
     runs = [RunKeys(keys.measurement, keys.run_id, name) for name in names]

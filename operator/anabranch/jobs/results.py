@@ -28,7 +28,7 @@ def gather(
     agents: list[str],
     scratch: Path,
 ) -> Findings:
-    """Stores tables of what agents found, and how much it is.
+    """Store tables of what the agents found, and a summary; return the summary.
 
     Raises:
         DamagedError: When an object can't be used or is missing.
@@ -50,7 +50,7 @@ def _gather(
     tables = []
     for table in TABLES:
         file = scratch / f"{table}.parquet"
-        # Of what nobody found there is no table.
+        # If nobody found anything, there is no table.
         with suppress(NothingYetError):
             results.write(table, "parquet", file)
             store.put_file(keys.table(table), file)

@@ -1,4 +1,4 @@
-"""The jobs of one agent's run: what it would send, its begin, and each step's end."""
+"""The jobs of one agent's run: count its probes, begin it, and conclude each step."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ if TYPE_CHECKING:
 
 
 def count(store: Store, keys: SurveyKeys, agent: str, scratch: Path) -> ProbeCount:
-    """Stores what an agent would send.
+    """Store and return what an agent would send.
 
     Raises:
-        RefusedError: When it could not run.
+        RefusedError: When the agent could not run.
     """
     assignment = _assign(store, keys, agent)
     targets = assignment.counts
@@ -45,7 +45,7 @@ def count(store: Store, keys: SurveyKeys, agent: str, scratch: Path) -> ProbeCou
 
 @dataclass(frozen=True)
 class AgentJob:
-    """Works on one agent's run."""
+    """A job that works on one agent's run."""
 
     store: Store
     warehouse: Warehouse
@@ -53,9 +53,9 @@ class AgentJob:
     scratch: Path
 
     def begin(self) -> None:
-        """Notes what the run is started with, and plans its first step.
+        """Record what the run is started with, and plan its first step.
 
-        Of a run that has nothing to probe there are counts that say why, and no plan.
+        If the run has nothing to probe, store counts that say why, and no plan.
 
         Raises:
             RefusedError: When the agent can't run.
@@ -71,9 +71,9 @@ class AgentJob:
         self._open_round(assignment.record).begin()
 
     def conclude(self, step: Step, *, is_last: bool) -> None:
-        """Finds the links of a step that is probed, and plans the next one.
+        """Find the links of a probed step, and plan the next step.
 
-        A step that was concluded is left as it is.
+        Leave a step that was concluded before as it is.
 
         Raises:
             DamagedError: When an object of the run can't be used.

@@ -22,16 +22,16 @@ if TYPE_CHECKING:
     from anabranch.store.store import Store
 
 _LENGTHS = (24, 64)
-"""What TargetList.status counts in."""
+"""The IPv4 and IPv6 prefix lengths in which TargetList.status counts."""
 
 
 async def fetch_list(
     objects: Objects, namespace: str, name: str
 ) -> tuple[TargetListSpec, bytes | None]:
-    """A TargetList of the cluster, with the content of the ConfigMap that it names.
+    """Fetch a TargetList's spec and the content of the ConfigMap that it names.
 
     Raises:
-        LookupError: When one of them is not there, or lacks the key.
+        LookupError: When one of them is missing, or the ConfigMap lacks the key.
     """
     place = Place("TargetList", namespace, name)
     body = await objects.get(place)
@@ -53,12 +53,12 @@ async def fetch_list(
 def check_list(
     store: Store, spec: TargetListSpec, content: bytes | None, key: str
 ) -> ListReport:
-    """Reports under a key what a list holds, and stores its canonical form.
+    """Store a report on a list under a key, and the canonical form of the list.
 
-    ``content`` is that of the ConfigMap, if the list is there.
+    ``content`` is the content of the ConfigMap, if the list is in one.
 
     Raises:
-        RefusedError: When the object of the store is not there.
+        RefusedError: When the list's object is missing in the store.
     """
     report = _read(store, spec, content)
     store.put(key, json.dumps(asdict(report), indent=1).encode())

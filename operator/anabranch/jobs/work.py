@@ -26,32 +26,32 @@ if TYPE_CHECKING:
 
 
 def work_on_list(chosen: Namespace, store: Store, _: Path) -> None:
-    """Reads a TargetList, and the ConfigMap that it may be in, from the cluster."""
+    """Check a TargetList of the cluster, which may be in a ConfigMap."""
     spec, content = asyncio.run(_fetch_list(chosen.namespace, chosen.name))
     check_list(store, spec, content, chosen.report)
 
 
 def work_on_count(chosen: Namespace, store: Store, scratch: Path) -> None:
-    """Counts what an agent would send."""
+    """Count what an agent would send."""
     keys = SurveyKeys(chosen.measurement, chosen.run_id, chosen.part)
     count(store, keys, chosen.agent, scratch)
 
 
 def work_on_begin(chosen: Namespace, store: Store, scratch: Path) -> None:
-    """Plans the first step of an agent's run."""
+    """Plan the first step of an agent's run."""
     with _open(chosen, store, scratch) as job:
         job.begin()
 
 
 def work_on_conclude(chosen: Namespace, store: Store, scratch: Path) -> None:
-    """Finds the links of a step, and plans the next one."""
+    """Find the links of a step, and plan the next step."""
     step = Step.parse(chosen.step)
     with _open(chosen, store, scratch) as job:
         job.conclude(step, is_last=chosen.last)
 
 
 def work_on_results(chosen: Namespace, store: Store, scratch: Path) -> None:
-    """Gathers what all agents found."""
+    """Gather what all agents found."""
     keys = SurveyKeys(chosen.measurement, chosen.run_id)
     with open_warehouse(os.environ) as warehouse:
         gather(store, warehouse, keys, chosen.agents, scratch)

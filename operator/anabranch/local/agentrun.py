@@ -1,4 +1,4 @@
-"""One agent's run, step after step."""
+"""One agent's run, step by step."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 
 class State(enum.Enum):
-    """What an agent does."""
+    """What an agent is doing."""
 
     PLANNING = "planning"
     PROBING = "probing"
@@ -45,32 +45,32 @@ class State(enum.Enum):
 
 @dataclass
 class Progress:
-    """How far an agent is; written by its thread, read by who shows it."""
+    """The progress of an agent, which its thread writes and the display reads."""
 
     name: str
     state: State = State.PLANNING
     step: Step = FIRST
     planned: int = 0
-    """Probes of the step."""
+    """The number of probes of the step."""
     step_sent: int = 0
-    """Those of them that are sent."""
+    """How many of them were sent."""
     sent: int = 0
-    """Probes of all steps that are over."""
+    """The number of probes of all finished steps."""
     replies: int = 0
-    """Replies of all steps."""
+    """The number of replies of all steps."""
     links: int = 0
-    """Links that were found in the steps that are over, each once."""
+    """The number of links found in the finished steps, each counted once."""
     rate: float = 0
-    """Probes a second, of late."""
+    """The recent rate, in probes a second."""
     coverage: Coverage = field(default_factory=lambda: find_coverage(None))
-    """What it covers of what was asked for, as far as its steps are over."""
+    """How much of the request the finished steps cover."""
     error: BaseException | None = None
-    """Why it failed."""
+    """The error that made it fail."""
 
 
 @dataclass
 class AgentRun:
-    """Probes and concludes an agent's steps, until there are none, or a stop."""
+    """A run that probes and concludes steps until none is left or it is stopped."""
 
     assignment: Assignment
     store: DirectoryStore
@@ -80,20 +80,20 @@ class AgentRun:
     _stop: threading.Event = field(default_factory=threading.Event)
     _prober: Prober | None = None
     _policy: ProbingPolicySpec | None = None
-    """The policy that counts now; without one nothing is sent."""
+    """The policy in force; without one nothing is sent."""
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
         self._policy = self.assignment.record.policy
 
     def stop(self) -> None:
-        """Stops sending; parts are closed in the time that replies are waited for."""
+        """Stop sending; wait for replies as usual, and close the parts meanwhile."""
         self._stop.set()
         if self._prober:
             self._prober.stop()
 
     def obey(self, policy: ProbingPolicySpec | None) -> None:
-        """Obeys a policy from now on: nothing is sent without one, or if it says so."""
+        """Obey a policy from now on; send nothing without one or if it says stop."""
         with self._lock:
             if policy == self._policy:
                 return
@@ -102,7 +102,7 @@ class AgentRun:
                 self._rein(self._prober)
 
     def _rein(self, prober: Prober) -> None:
-        """Applies the policy to a prober."""
+        """Apply the policy to a prober."""
         record, policy = self.assignment.record, self._policy
         if policy is None or policy.stop:
             prober.set_rate(0)
@@ -112,11 +112,11 @@ class AgentRun:
         prober.set_rate(record.choose_rate(policy))
 
     def run(self) -> None:
-        """Goes on from where the store says it is; errors are told by the progress."""
+        """Go on from where the store says the run is; report errors in ``progress``."""
         try:
             with naming_damage(self.store, [self.assignment.record.keys]):
                 self._run()
-        except BaseException as error:  # noqa: BLE001 (told by who waits for the thread)
+        except BaseException as error:  # noqa: BLE001 (the waiting thread tells)
             self.progress.error = error
             self.progress.state = State.FAILED
 
@@ -156,7 +156,10 @@ class AgentRun:
     def _note(
         self, counts: TargetCounts | None, outcomes: list[Outcome]
     ) -> Step | None:
-        """Shows what steps found, in order; the next one."""
+        """Show what the finished steps found; return the next step.
+
+        ``outcomes`` are in the order of the steps.
+        """
         self.progress.links = outcomes[-1].links
         self.progress.coverage = find_coverage(counts, outcomes)
         return outcomes[-1].next_step

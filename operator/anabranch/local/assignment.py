@@ -1,4 +1,4 @@
-"""What each agent of a local run has to do, and from where."""
+"""The work of each agent in a local run, and the network that it probes from."""
 
 from __future__ import annotations
 
@@ -23,26 +23,29 @@ if TYPE_CHECKING:
     from anabranch.store.directory import DirectoryStore
 
 NETWORKS = Path("/run/netns")
-"""Where ``ip netns`` keeps the network namespaces that have names."""
+"""The folder in which ``ip netns`` keeps named network namespaces."""
 LOCALHOST = "localhost"
 _VANTAGE = (
     *("node_name", "interface", "source_address_v4", "source_address_v6"),
     *("min_ttl", "max_ttl"),
 )
-"""What paths depend on: replies of before and after a change are not of the same."""
+"""Agent fields that paths depend on.
+
+A run must not mix replies from before and after a change of one of them.
+"""
 
 
 class RunError(RuntimeError):
-    """Why a run can't begin or go on, with the remedy."""
+    """A reason why a run can't start or resume, with the remedy."""
 
 
 def assign_all(
     manifests: Manifests, document: Document[Measurement]
 ) -> Iterator[Assignment]:
-    """What each agent of a measurement has to do.
+    """Yield what each agent of a measurement has to do.
 
     Raises:
-        ManifestError: When one of them can't, with the reason.
+        ManifestError: When the content of a target list can't be had, with the reasons.
     """
     measurement = document.object
     namespace, name = measurement.key
@@ -76,10 +79,10 @@ def assign_all(
 
 
 def find_network(agent: Agent) -> Path | None:
-    """The network namespace of an agent's node; none for this machine's own.
+    """Return an agent's network namespace; None for that of this machine.
 
     Raises:
-        RunError: When its node is neither.
+        RunError: When the node is neither this machine nor a network namespace of it.
     """
     node = agent.spec.node_name
     if node in {LOCALHOST, socket.gethostname()}:
@@ -97,10 +100,12 @@ def find_network(agent: Agent) -> Path | None:
 def start_or_resume(
     assignment: Assignment, store: DirectoryStore, scratch: Path
 ) -> None:
-    """Notes what the run is, the first time; later, that it is still the same.
+    """Record the inputs of a run when it starts; check them when it resumes.
+
+    Also store the targets if the store lacks them.
 
     Raises:
-        RunError: When the run was started with something else.
+        RunError: When the run was started with other inputs.
     """
     record = assignment.record
     if not store.put(record.keys.run, record.write()):
@@ -110,7 +115,7 @@ def start_or_resume(
 
 
 def _compare(theirs: RunRecord, ours: RunRecord) -> None:
-    """Refuses to go on with another run than was started."""
+    """Raise RunError if a run was started with other inputs."""
     run_id = ours.measurement.spec.run_id
     status = {"runId": run_id, "startTime": "2000-01-01T00:00:00Z"}
     written = theirs.measurement.model_dump(

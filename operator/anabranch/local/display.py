@@ -1,4 +1,4 @@
-"""How far a survey is: a table that changes in a terminal, plain lines elsewhere."""
+"""The display of a survey's progress: a live table in a terminal, else plain lines."""
 
 from __future__ import annotations
 
@@ -22,29 +22,29 @@ _COLUMNS = ("agent", "round", "state", "sent", "rate", "replies", "links", "left
 
 
 class Display(Protocol):
-    """Shows progress; to be called as often as one likes."""
+    """A display of progress, which may be updated as often as the caller likes."""
 
     def __enter__(self) -> Self: ...
     def __exit__(self, *error: object) -> None: ...
     def show(self, agents: list[Progress]) -> None:
-        """Shows how far the agents are now."""
+        """Show the present progress of the agents."""
 
 
 def open_display(out: TextIO) -> Display:
-    """The display that suits an output."""
+    """Open the display that suits an output."""
     console = Console(file=out)
     return _Table(console) if console.is_terminal else _Lines(out)
 
 
 def estimate_seconds(agent: Progress) -> float | None:
-    """The time until the step is sent, if that can be said."""
+    """Estimate the seconds until the step is sent; None if that is impossible."""
     if agent.state != State.PROBING or agent.rate <= 0:
         return None
     return max(agent.planned - agent.step_sent, 0) / agent.rate
 
 
 def describe_seconds(seconds: float | None) -> str:
-    """A time for people."""
+    """Return a duration in words; the empty string for None."""
     if seconds is None:
         return ""
     minutes, rest = divmod(round(seconds), 60)
@@ -55,7 +55,7 @@ def describe_seconds(seconds: float | None) -> str:
 
 
 def describe_step(agent: Progress) -> str:
-    """The round, with the window of the first one."""
+    """Return the round, with the window if it is the first round."""
     step = agent.step
     return f"{step.round}.{step.window + 1}" if step.round == 1 else str(step.round)
 

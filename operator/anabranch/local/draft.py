@@ -8,26 +8,26 @@ from dataclasses import dataclass
 from anabranch.local.assignment import LOCALHOST
 
 RATE = 200
-"""Probes a second: modest, some 14 KB."""
+"""A modest rate of probes a second: about 14 KB a second."""
 
 
 @dataclass(frozen=True)
 class Draft:
-    """What a first survey is made of."""
+    """The inputs of a first survey."""
 
     contact: str
     targets: tuple[str, ...]
-    """Prefixes."""
+    """The prefixes to probe."""
     interfaces: tuple[tuple[str, str], ...]
-    """The interface and address that probes leave by, of each family."""
+    """The interface and source address of probes, for each address family."""
     is_reserved: bool
     """Whether a target lies in space that is not globally reachable."""
     rate: int = RATE
 
     def write(self) -> str:
-        """The manifest, as YAML."""
+        """Return the manifest, as YAML."""
         reserved = (
-            "  # A target is not globally reachable: Agent and policy both say this.\n"
+            "  # A target is not globally reachable: Agent and policy must allow it.\n"
             "  allowReserved: true\n"
             if self.is_reserved
             else ""
@@ -68,7 +68,7 @@ metadata:
 spec:
   entries:
 {entries}---
-# From where.
+# Where to probe from.
 apiVersion: anabranch.dev/v1alpha1
 kind: Agent
 metadata:

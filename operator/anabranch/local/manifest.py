@@ -1,4 +1,4 @@
-"""Manifests from files, with all that they name checked."""
+"""Manifests from files, with all references in them checked."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ STDIN = "<stdin>"
 
 
 def load_manifests(names: list[str], open_stdin: Callable[[], BinaryIO]) -> Manifests:
-    """The objects of files, of the YAML files of folders, and of ``-``: standard input.
+    """Load objects from files, the YAML files of folders, and standard input (``-``).
 
     Raises:
-        ManifestError: With all problems of all of them.
+        ManifestError: When there are problems, with all of them.
     """
     problems: list[Problem] = []
     sources: list[Source] = []
@@ -44,7 +44,7 @@ def load_manifests(names: list[str], open_stdin: Callable[[], BinaryIO]) -> Mani
         else:
             problems.append(read)
     manifests = read_manifests(sources)
-    # A source that could not be read may hold what would seem to be missing.
+    # A source that could not be read may hold objects that seem to be missing.
     is_complete = not problems
     problems += manifests.broken
     if is_complete:
@@ -62,7 +62,7 @@ def load_manifests(names: list[str], open_stdin: Callable[[], BinaryIO]) -> Mani
 
 
 def _read_lists(manifests: Manifests) -> tuple[dict[Key, Content], list[Problem]]:
-    """The target lists whose content is at hand, and what is wrong with the others."""
+    """Read the target lists that have content; return them, and all problems."""
     lists: dict[Key, Content] = {}
     problems: list[Problem] = []
     for document in manifests.of_kind(TargetList):
@@ -93,7 +93,7 @@ def _read_sources(
 
 
 def find_files(name: str) -> Iterator[Path | Problem]:
-    """The file of this name, or the YAML files of the folder of this name."""
+    """Find the file of this name, or the YAML files in the folder of this name."""
     if not name:
         yield Problem(Place("''"), (), "is no file's name; name a file or folder")
         return

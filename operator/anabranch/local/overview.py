@@ -23,11 +23,11 @@ if TYPE_CHECKING:
     from anabranch.local.style import Style
 
 _WIDTH = 7.0
-"""The width of the text of a paper with two columns, in inches."""
+"""The text width of a paper with two columns, in inches."""
 _HEIGHT = 3.9
-"""Without the legend, in inches."""
+"""The height without the legend, in inches."""
 _MARKERS = 15
-"""About how many there are on a line."""
+"""About how many markers a line has."""
 
 
 def draw_overview(
@@ -37,12 +37,13 @@ def draw_overview(
     new_links: list[tuple[int, int]],
     links: list[tuple[str, int, int]],
 ) -> Figure:
-    """Draws how wide and long diamonds are, and in which rounds links were found.
+    """Draw how wide and long diamonds are, and in which rounds links were found.
 
-    ``diamonds`` are each agent, max_width and max_length with the number of diamonds;
-    ``new_links`` rounds with the number of links that no agent had found before;
-    ``links`` the same of each agent by itself. Histograms of all agents are above,
-    distributions of each agent below.
+    ``diamonds`` holds an agent, max_width, max_length, and the number of such diamonds.
+    ``new_links`` holds a round and how many links no agent had found before it.
+    ``links`` holds an agent, a round, and how many links this agent had not found
+    before it. The upper row has histograms over all agents, the lower row a
+    distribution for each agent.
     """
     styles = choose_styles(agents)
     widths = {agent: Counter[int]() for agent in agents}
@@ -97,7 +98,7 @@ def _draw_histogram(axes: Axes, counts: Counter[int], what: str) -> None:
 def _draw_ccdfs(
     axes: Axes, counts: dict[str, Counter[int]], styles: dict[str, Style], what: str
 ) -> None:
-    """Draws, for each agent, the share of what has a value of at least x."""
+    """Draw, for each agent, the share of items whose value is at least x."""
     lowest = 0.1
     for agent, of_agent in counts.items():
         values = sorted(of_agent, reverse=True)
@@ -109,7 +110,7 @@ def _draw_ccdfs(
         axes.plot(
             values,
             shares,
-            # Between two values it is what it is at the higher one.
+            # Between two values, the share is that of the higher value.
             drawstyle="steps-post",
             linestyle=styles[agent].line_style,
             color=styles[agent].color,

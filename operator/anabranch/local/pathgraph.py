@@ -28,9 +28,9 @@ if TYPE_CHECKING:
     from anabranch.local.style import Style
 
     Node: TypeAlias = tuple[int, str]
-    """A hop's TTL, and an interface there."""
+    """A hop's TTL, and the address of an interface at the hop."""
     Edge: TypeAlias = tuple[Node, Node, int]
-    """Two nodes, and how many flows were seen to pass."""
+    """The near node, the far node, and how many flows were seen between them."""
 
 # All lengths are in inches.
 _FONT = 5.5
@@ -38,46 +38,49 @@ _FONT = 5.5
 _CHARACTER = 0.602 * _FONT / 72
 """The width of a character of DejaVu Sans Mono."""
 _OFFSET = 0.06
-"""From an interface to its address."""
+"""The distance from an interface to its address."""
 _NARROW = 2
-"""The interfaces of a hop whose addresses still stand upright, above and below them."""
+"""The most interfaces of a narrow hop.
+
+A narrow hop's addresses are vertical, above and below its interfaces.
+"""
 _NARROW_PITCH = 0.3
-"""Between two interfaces of a narrow hop."""
+"""The distance between two interfaces of a narrow hop."""
 _PITCH = 0.12
-"""Between two interfaces of a wider hop, whose addresses are on their right."""
+"""The distance between two interfaces of a wide hop, with addresses on their right."""
 _CHAIN_STEP = 0.17
-"""Between two hops of one interface each."""
+"""The distance between two hops of one interface each."""
 _STEP = 0.42
-"""Between two other hops, at the least."""
+"""The least distance between two other hops."""
 _RISE = 4
-"""How many times its length a link may rise."""
+"""The largest ratio of a node's height to the distance between hops."""
 _MARGIN = 0.3
 _TITLE = 0.35
 _HEADING = 0.2
-"""For an agent's name above its paths."""
+"""The height of an agent's name above its paths."""
 _AXIS = 0.45
 _NARROWEST = 5.0
 
 
 @dataclass(frozen=True)
 class Graph:
-    """The links to a destination that one agent found, and where their ends are."""
+    """The links to a destination that one agent found, and the places of their ends."""
 
     edges: list[Edge]
 
     @cached_property
     def widths(self) -> Counter[int]:
-        """How many interfaces each hop has."""
+        """The number of interfaces of each hop."""
         return Counter(ttl for ttl, _ in self.places)
 
     @cached_property
     def places(self) -> dict[Node, float]:
-        """The place of each node in its hop, from the middle."""
+        """The place of each node in its hop, counted from the middle."""
         return place_nodes(self.edges)
 
     @cached_property
     def heights(self) -> dict[Node, float]:
-        """How far each node is above the middle."""
+        """The height of each node above the middle."""
         return {
             node: place * (_PITCH if self.is_wide(node[0]) else _NARROW_PITCH)
             for node, place in self.places.items()
@@ -85,7 +88,7 @@ class Graph:
 
     @cached_property
     def reach(self) -> tuple[float, float]:
-        """From the lowest to the highest point of nodes and addresses."""
+        """The lowest and the highest point that nodes and addresses reach."""
         lowest, highest = -_OFFSET, _OFFSET
         for (ttl, address), height in self.heights.items():
             beyond = _OFFSET + (0 if self.is_wide(ttl) else _measure(address))
@@ -94,11 +97,11 @@ class Graph:
         return lowest - _OFFSET, highest + _OFFSET
 
     def is_wide(self, ttl: int) -> bool:
-        """Whether the addresses of a hop are on the right of its interfaces."""
+        """Return whether a hop has its addresses on the right of its interfaces."""
         return self.widths[ttl] > _NARROW
 
     def measure_hop(self, ttl: int) -> float:
-        """How far the addresses of a hop reach to its right."""
+        """Return how far the addresses of a hop reach to its right."""
         if not self.is_wide(ttl):
             return 0
         addresses = (address for hop, address in self.places if hop == ttl)
@@ -108,9 +111,10 @@ class Graph:
 def draw_paths(
     title: str, agents: list[str], edges: list[tuple[str, Node, Node, int]]
 ) -> Figure:
-    """Draws the paths to one destination from each agent, hops from left to right.
+    """Draw the paths to one destination from each agent, hops from left to right.
 
-    ``edges`` are an agent, two nodes, and how many flows were seen to pass.
+    Each edge has an agent, the near node, the far node, and the number of flows
+    that were seen between them.
     """
     found: dict[str, list[Edge]] = {agent: [] for agent in agents}
     for agent, near, far, flows in edges:
@@ -164,9 +168,9 @@ def draw_paths(
 
 
 def place_hops(graphs: list[Graph]) -> dict[int, float]:
-    """How far each hop is from the first one, by its TTL.
+    """Return how far each hop is from the first one, by its TTL.
 
-    There is room for addresses behind a wide hop, and links do not rise too steeply.
+    Leave room for the addresses of a wide hop, and let no link rise too steeply.
     """
     hops = sorted({ttl for graph in graphs for ttl in graph.widths})
     columns = dict.fromkeys(hops[:1], 0.0)
@@ -185,7 +189,10 @@ def place_hops(graphs: list[Graph]) -> dict[int, float]:
 
 
 def place_nodes(edges: list[Edge]) -> dict[Node, float]:
-    """The height of each node: near those before it, so that few lines cross."""
+    """Return the place of each node in its hop, counted from the middle.
+
+    A node is close to the nodes before it, so that few lines cross.
+    """
     before: dict[Node, list[Node]] = defaultdict(list)
     hops: dict[int, set[Node]] = defaultdict(set)
     for near, far, _ in edges:
@@ -207,7 +214,7 @@ def place_nodes(edges: list[Edge]) -> dict[Node, float]:
 def _draw_graph(
     axes: Axes, graph: Graph, columns: dict[int, float], style: Style, most: int
 ) -> None:
-    # Links begin behind the addresses that are on the right of interfaces.
+    # A link starts on the right of the addresses of a wide hop.
     segments = [
         (
             (columns[near[0]] + graph.measure_hop(near[0]), graph.heights[near]),
@@ -237,7 +244,7 @@ def _draw_graph(
 def _write(
     axes: Axes, address: str, place: tuple[float, float], *, is_wide: bool
 ) -> None:
-    """Writes an address on the right of its interface, or upright on its outer side."""
+    """Write an address to the right of its interface, or vertically above or below."""
     x, y = place
     text = axes.text(x, y, address, family="DejaVu Sans Mono", size=_FONT)
     if is_wide:
@@ -251,7 +258,7 @@ def _write(
 def _count(
     found: dict[str, list[Edge]], graphs: dict[str, Graph], styles: dict[str, Style]
 ) -> list[Line2D]:
-    """What a legend says of each agent."""
+    """Return the legend entries of the agents."""
     entries = []
     for agent, edges in found.items():
         interfaces = len(graphs[agent].places) if edges else 0
@@ -264,7 +271,7 @@ def _count(
 
 
 def _show_widths(edges: list[tuple[str, Node, Node, int]]) -> list[Line2D]:
-    """What a legend says of the widths of lines."""
+    """Return the legend entries of the widths of lines."""
     counts = [flows for *_, flows in edges]
     return [
         Line2D(
@@ -279,7 +286,7 @@ def _show_widths(edges: list[tuple[str, Node, Node, int]]) -> list[Line2D]:
 
 
 def _choose_width(flows: int, most: int) -> float:
-    """The width of a link's line, in points."""
+    """Return the width of a link's line, in points."""
     return 0.4 + 2 * flows / most
 
 

@@ -1,4 +1,4 @@
-"""The ProbingPolicy of a run, as its files say it now."""
+"""The current ProbingPolicy of a run, as its files have it."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ if TYPE_CHECKING:
 
 @dataclass
 class PolicyFiles:
-    """Files that may hold the policy; standard input is read once."""
+    """The files that may hold the policy; standard input is read only once."""
 
     names: list[str]
     policy: ProbingPolicySpec | None
-    """As it was read last; none when no file has one any more."""
+    """The policy as it was last read; None when no file has one any more."""
     tell: Callable[[str], None]
-    """Is told why a change does not count."""
+    """Called with a message when a change is ignored, or when it ends all sending."""
     _seen: Stamps = field(init=False)
 
     def __post_init__(self) -> None:
         self._seen = self._find_stamps()
 
     def look(self) -> ProbingPolicySpec | None:
-        """The policy now: a file with errors leaves the last one as it was."""
+        """Return the current policy; a file with errors leaves the last in force."""
         stamps = self._find_stamps()
         if stamps == self._seen or "-" in self.names:
             return self.policy
@@ -60,7 +60,7 @@ class PolicyFiles:
         return self.policy
 
     def _find_stamps(self) -> Stamps:
-        """When each file was changed last, and its size."""
+        """Return the modification time of each file in nanoseconds, and its size."""
         return {
             file: (status.st_mtime_ns, status.st_size)
             for file in self._find_files()

@@ -1,7 +1,8 @@
-"""A survey in process: the same rule on the same network, without packets.
+"""A rehearsal of a survey in process: the same rule and network, without packets.
 
-It says what a survey of a simulated Internet is to find, exactly where nothing is left
-to chance, and over many flow mappers' seeds how much of it.
+It predicts what a survey of a simulated Internet finds. The prediction is exact where
+nothing is left to chance. Otherwise, rehearsals with many seeds of the flow mapper tell
+how much a survey finds.
 """
 
 from __future__ import annotations
@@ -36,9 +37,10 @@ def rehearse(
     rules: Rules,
     scratch: Path,
 ) -> tuple[Links, int]:
-    """The links that a run finds, as pairs of ``time_exceeded``'s addresses.
+    """Return the links that a run finds, and the number of probes that it needs.
 
-    With them comes how many probes it takes. The plan of all targets has one block.
+    A link is a pair of address hashes as ``time_exceeded`` gives them. ``targets``
+    is the plan of all targets, in one block.
     """
     prefixes = pq.read_table(targets.path).sort_by("prefix_index")
     heard: list[Columns] = []
@@ -79,7 +81,7 @@ def _plan_next(
 
 
 def _find_links(heard: list[Columns]) -> tuple[Columns, Columns]:
-    """Near and far replies of each link of each flow."""
+    """Return the near and the far replies of each link of each flow."""
     names = heard[0]
     every = {name: np.concatenate([part[name] for part in heard]) for name in names}
     hop = every["prefix_index"] << np.uint64(39) | every["flow"] << np.uint64(8)
@@ -99,7 +101,7 @@ def _count_links(heard: list[Columns], prefixes: pa.Table, round_: int) -> pa.Ta
     same = near["round"] == far["round"]
     near, far = ({name: end[name][same] for name in end} for end in (near, far))
     hop = near["prefix_index"] << np.uint64(8) | near["ttl"]
-    # What tells a link of a hop from others: 64 bits of all three, well mixed.
+    # A 64-bit hash of hop, near address and far address identifies a link.
     link = (hop * _MIX[0] ^ near["address"]) * _MIX[1] ^ far["address"] * _MIX[0]
     _, first = np.unique(link, return_index=True)
     earlier = np.unique(link[near["round"] < round_], return_index=True)[1]

@@ -20,10 +20,11 @@ if TYPE_CHECKING:
 def find_runs(
     data: Path, namespace: str, measurement: str, run_id: str | None
 ) -> list[RunKeys]:
-    """The agents' parts of a measurement's run.
+    """Find each agent's part of a measurement's run.
 
     Raises:
-        LookupError: When there is none, or more than one and none is named.
+        LookupError: When there is no such run, or when ``run_id`` is None and there are
+            several runs.
     """
     uid = f"{namespace}.{measurement}"
     found = sorted(data.glob(f"agents/*/{uid}/*/run.json"))
@@ -50,17 +51,17 @@ def find_runs(
 
 @contextmanager
 def open_results(data: Path, runs: list[RunKeys]) -> Iterator[Results]:
-    """The results of a run.
+    """Open the results of a run.
 
     Raises:
-        DamagedError: When an object of it can't be used or is missing; also from what
-            is done with the results.
+        DamagedError: When an object of the run is missing or can't be used. The body of
+            the ``with`` statement may raise it too.
     """
     store = DirectoryStore(data)
     check_whole(store, runs)
     with tempfile.TemporaryDirectory() as name:
         scratch = Path(name)
-        # Diamonds change as long as the run goes on.
+        # Keep diamonds in the scratch folder: they change while the run goes on.
         found = DirectoryStore(scratch)
         with naming_damage(store, runs):
             yield Results(store, open_embedded(), runs, scratch, found)

@@ -1,4 +1,4 @@
-"""How much of a simulated Internet a survey finds."""
+"""The score of a survey: how much of a simulated Internet it finds."""
 
 from __future__ import annotations
 
@@ -22,52 +22,53 @@ if TYPE_CHECKING:
     from anabranch.runs.assignment import Assignment
 
 Links = set[tuple[int, int]]
-"""Links by what tells their near and far address."""
+"""Links, each as the 64-bit hashes of its near and far address (see ``tell``)."""
 
 
 @dataclass(frozen=True)
 class Score:
-    """What was found, of what there is."""
+    """The links that a survey found, compared with those that exist."""
 
     found: int
-    """Links that were found."""
+    """The number of links that were found."""
     real: int
-    """Those of them that there are."""
+    """The number of found links that exist."""
     known: int
-    """Links that the flows cross, with both ends answering."""
+    """The number of links that the flows cross and whose two ends answer."""
     known_found: int
-    """Those of them that were found."""
+    """The number of these links that were found."""
 
     @property
     def precision(self) -> float:
-        """The share of real links in those that were found."""
+        """The share of the found links that exist; 1 when none was found."""
         return self.real / self.found if self.found else 1.0
 
     @property
     def recall(self) -> float:
-        """The share of found links in those that the flows cross."""
+        """The share of the known links that were found; 1 when none is known."""
         return self.known_found / self.known if self.known else 1.0
 
 
 @dataclass(frozen=True)
 class Expectation:
-    """What runs with the same rule and other flows find in the same network."""
+    """The results of runs with the same rule and other flows in the same network."""
 
     runs: int
     mean: float
     """The mean recall."""
     low: float
-    """99 of 100 runs lie between this and ``high``."""
+    """The 0.5 % quantile of recall: 99 of 100 runs lie between it and ``high``."""
     high: float
+    """The 99.5 % quantile of recall."""
     probes: float
-    """The mean number of probes, over all agents together."""
+    """The mean number of probes that all agents together send in a run."""
 
 
 @dataclass(frozen=True)
 class Judge:
-    """Knows a simulated Internet, and what some agents were to find in it.
+    """A judge of links, which knows a simulated Internet and the agents' assignments.
 
-    ``flows`` of each prefix, from 0 on, are the space that recall refers to.
+    Recall refers to the links that the first ``flows`` flows of each prefix cross.
     """
 
     simulation: Simulation
@@ -75,7 +76,7 @@ class Judge:
     flows: int
 
     def judge(self, found: Links) -> Score:
-        """How good links are that were found."""
+        """Score the links that were found."""
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
             self.simulation.write_truth(folder)
@@ -88,7 +89,7 @@ class Judge:
         return Score(len(found), len(found & real), len(known), len(found & known))
 
     def rehearse(self, seeds: range) -> Expectation:
-        """Runs in process, a run for each seed of the flow mapper."""
+        """Rehearse the survey in process, once for each seed of the flow mapper."""
         recalls, probes = [], []
         for seed in seeds:
             seeded = [_seed(assignment, seed) for assignment in self.assignments]
@@ -114,14 +115,14 @@ class Judge:
         )
 
     def rehearse_one(self, assignment: Assignment, folder: Path) -> tuple[Links, int]:
-        """The links that one agent finds in process, and the probes that it takes."""
+        """Return the links that an agent finds in process, and the probes it needs."""
         targets = assignment.write_targets(folder / "targets.parquet", blocks=1)
         point = find_vantage_point(assignment)
         rules = assignment.record.run_rules
         return rehearse(self.simulation, point, targets, rules, folder)
 
     def _cross(self, assignment: Assignment, folder: Path) -> Links:
-        """The links that an agent's flows cross, with both ends answering."""
+        """Return the links that an agent's flows cross and whose two ends answer."""
         targets = assignment.write_targets(folder / "targets.parquet", blocks=1)
         plan = ask_space(targets, self.flows, folder / "space.parquet")
         point = find_vantage_point(assignment)
@@ -130,22 +131,22 @@ class Judge:
 
 
 def ask_space(targets: Plan, flows: int, file: Path) -> Plan:
-    """A plan of the first flows of all prefixes of a plan of one block."""
+    """Return a plan of the first ``flows`` flows of each prefix of a one-block plan."""
     prefixes = pq.read_table(targets.path)
     return targets.ask(file, [ask_flow_space(prefixes, flows)])
 
 
 def tell(address: str) -> int:
-    """What tells an address from others, as ``time_exceeded`` has it."""
+    """Return the 64-bit hash of an address, as ``time_exceeded`` gives it."""
     high, low = divmod(int(ip_address(address)), 1 << 64)
     return high * 0x9E3779B97F4A7C15 % (1 << 64) ^ low
 
 
 def find_vantage_point(assignment: Assignment) -> int:
-    """The number of the vantage point that an agent's node is.
+    """Return the number of the vantage point at an agent's node, counted from 0.
 
     Raises:
-        RunError: When it is none.
+        RunError: When the node is not a vantage point.
     """
     agent = assignment.record.agent
     node = agent.spec.node_name

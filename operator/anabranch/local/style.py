@@ -1,4 +1,4 @@
-"""How figures look, and how agents are told apart in them."""
+"""The look of figures, and the styles that distinguish agents in them."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ if TYPE_CHECKING:
 LEGEND_ROW = 0.16
 """The height of a row of a legend, in inches."""
 _CHARACTER = 0.06
-"""The width of a character of a legend, generously, in inches."""
+"""A generous width for a character of a legend, in inches."""
 _HANDLE = 0.55
-"""The width of what stands before the text, and of the blank behind it, in inches."""
+"""The width of the line before a legend's text and the blank after it, in inches."""
 
-# Of Okabe and Ito (Color Universal Design, 2008), which colour-blind people tell apart;
-# their yellow is left out: it is too pale for a line on white.
+# Colours of Okabe and Ito (Color Universal Design, 2008), which colour-blind people can
+# distinguish. Their yellow is left out, because it is too pale for a line on white.
 _COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 _LINE_STYLES: tuple[LineStyle, ...] = ("-", "--", "-.", ":")
 _MARKERS = ("o", "s", "^", "D", "v", "P", "<", "X", ">")
@@ -36,14 +36,14 @@ _MARKERS = ("o", "s", "^", "D", "v", "P", "<", "X", ">")
 
 @dataclass(frozen=True)
 class Style:
-    """What an agent is drawn with."""
+    """The style in which an agent is drawn."""
 
     color: str
     line_style: LineStyle
     marker: str
 
     def make_line(self, label: str) -> Line2D:
-        """A line with markers, as a legend shows it."""
+        """Make a line with markers, as a legend shows it."""
         return Line2D(
             [],
             [],
@@ -58,7 +58,7 @@ class Style:
 
 
 def use_look() -> AbstractContextManager[None]:
-    """Settings of matplotlib, for figures as wide as the text of a paper."""
+    """Return a context in which figures are drawn for the text width of a paper."""
     return rc_context(
         {
             "font.family": "DejaVu Sans",
@@ -74,31 +74,31 @@ def use_look() -> AbstractContextManager[None]:
             "ytick.major.width": 0.6,
             "legend.frameon": False,
             "legend.handlelength": 3,
-            # Publishers refuse fonts of type 3, which matplotlib embeds otherwise.
+            # Publishers refuse fonts of type 3, which matplotlib embeds by default.
             "pdf.fonttype": 42,
         }
     )
 
 
 def choose_styles(agents: Iterable[str]) -> dict[str, Style]:
-    """A style for each agent.
+    """Choose a style for each agent.
 
-    Neighbours differ in colour, line and marker. The numbers of these have no factor in
-    common, so that 252 agents have styles of their own.
+    Neighbours differ in colour, line and marker. The numbers of colours, lines and
+    markers have no common factor, so 252 agents have distinct styles.
     """
     styles = zip(cycle(_COLORS), cycle(_LINE_STYLES), cycle(_MARKERS), strict=False)
     return {agent: Style(*style) for agent, style in zip(agents, styles, strict=False)}
 
 
 def count_legend_columns(labels: Collection[str], width: float) -> tuple[int, int]:
-    """How many columns and rows a legend has in a figure of a width in inches."""
+    """Return the columns and rows of a legend in a figure of ``width`` inches."""
     widest = _HANDLE + _CHARACTER * max(map(len, labels))
     columns = min(len(labels), max(1, int(width / widest)))
     return columns, ceil(len(labels) / columns)
 
 
 def save(figure: Figure, file: Path) -> None:
-    """Writes a figure, in the format that the file's name ends with.
+    """Write a figure, in the format that the suffix of the file's name says.
 
     Raises:
         OSError: When the file can't be written.

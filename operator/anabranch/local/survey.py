@@ -33,16 +33,16 @@ class Report:
     agents: list[Progress]
     seconds: float
     is_overdue: bool
-    """Whether it was stopped because it took longer than it may."""
+    """Whether it was stopped because it exceeded its time limit."""
 
     @property
     def failed(self) -> list[Progress]:
-        """The agents that did not get to the end because of an error."""
+        """The agents that did not finish because of an error."""
         return [agent for agent in self.agents if agent.state == State.FAILED]
 
     @property
     def stopped(self) -> bool:
-        """Whether it was told to stop before it was through."""
+        """Whether it was stopped before it had finished."""
         return any(agent.state == State.STOPPED for agent in self.agents)
 
 
@@ -53,10 +53,10 @@ def run_survey(
     stopped: threading.Event,
     policies: PolicyFiles,
 ) -> Report:
-    """Runs all agents to the end, or until ``stopped`` is set; failures are reported.
+    """Run all agents to the end, or until ``stopped`` is set, and report failures.
 
-    It is stopped too when it takes longer than the measurement and the policy let it.
-    ``show`` is called some times a second. What ``policies`` say meanwhile is obeyed:
+    The run also stops when it exceeds the time limit of the measurement or the policy.
+    ``show`` is called several times a second. A change of ``policies`` takes effect
     within a second or two, as in a cluster.
 
     Raises:
@@ -98,7 +98,7 @@ def run_survey(
 
 
 def _find_limit(assignment: Assignment) -> float:
-    """How long a run may take, in seconds."""
+    """Return how long a run may take, in seconds; infinity if there is no limit."""
     record = assignment.record
     spec, limits = record.measurement.spec, record.policy.limits
     given = (spec.active_deadline_seconds, limits.max_duration_seconds)
@@ -107,7 +107,7 @@ def _find_limit(assignment: Assignment) -> float:
 
 @contextmanager
 def _running(runs: list[AgentRun]) -> Iterator[list[threading.Thread]]:
-    """Runs all agents, each in a thread; whatever happens, none is left behind."""
+    """Run all agents, each in a thread; stop and join all threads in any case."""
     threads = [threading.Thread(target=run.run) for run in runs]
     for thread in threads:
         thread.start()
@@ -115,14 +115,14 @@ def _running(runs: list[AgentRun]) -> Iterator[list[threading.Thread]]:
         yield threads
     finally:
         for run, thread in zip(runs, threads, strict=True):
-            # All have ended where nothing went wrong.
+            # This stops nothing, unless something went wrong: all agents have ended.
             run.stop()
             thread.join()
 
 
 @contextmanager
 def _make_scratch(root: Path, measurement: str) -> Iterator[Path]:
-    """A folder for files on their way; what a killed process left there is gone."""
+    """Make a folder for temporary files, without what a killed process left there."""
     scratch = root / f".{measurement}.scratch"
     shutil.rmtree(scratch, ignore_errors=True)
     scratch.mkdir()
@@ -140,7 +140,7 @@ def _lock(root: Path, measurement: str) -> Iterator[None]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise RunError(
-                f"another process runs it with the data in {root}; stop that one, or "
-                "name another folder with --data"
+                f"another process runs this measurement with the data in {root}; "
+                "stop it, or name another folder with --data"
             ) from None
         yield

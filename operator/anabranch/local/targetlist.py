@@ -1,4 +1,4 @@
-"""Target lists where a local run finds them: in manifests and in files."""
+"""The target lists of a local run, read from manifests and files."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 def read_target_list(
     document: Document[TargetListObject], manifests: Manifests
 ) -> TargetList | None:
-    """The content of a list; None where neither manifests nor files have it.
+    """Read the content of a list; return None if no manifest or file has it.
 
     A file's path is relative to the folder of the manifest that names it.
 
     Raises:
-        ManifestError: With the bad lines, or why the file can't be read.
+        ManifestError: When lines are bad or the file can't be read, with the reasons.
     """
     source = document.object.spec.source
     try:

@@ -1,8 +1,8 @@
-"""Does an algorithm fail as often as its stopping points say? Pure statistics.
+"""Statistics that tell whether an algorithm fails as often as predicted.
 
-The method is Fakeroute's (Vermeulen et al., "Multilevel MDA-Lite Paris Traceroute", IMC
-2018, section 3): the rate of failure of each of some samples, their mean, and its
-confidence interval.
+The stopping points of an algorithm predict how often it fails. The method is that of
+Fakeroute (Vermeulen et al., "Multilevel MDA-Lite Paris Traceroute", IMC 2018, section
+3): it takes the failure rate of each sample, their mean, and its confidence interval.
 """
 
 from __future__ import annotations
@@ -19,38 +19,38 @@ if TYPE_CHECKING:
     from anabranch_engine import Sample
 
 FEWEST_SAMPLES = 2
-"""One sample has no variation."""
+"""A single sample has no standard deviation."""
 _DEVIATIONS = {0.95: 1.96, 0.999: 3.29}
 """Quantiles of the normal distribution, for two-sided intervals."""
 
 
 @dataclass(frozen=True)
 class Validation:
-    """What samples of an algorithm's runs came to."""
+    """A summary of samples of an algorithm's runs."""
 
     predicted: float | None
-    """The probability of failure by the stopping points; none without a formula."""
+    """The failure probability by the stopping points; None without a formula."""
     mean: float
     """The mean rate of failure."""
     error: float
     """The standard error of the mean."""
     probes: float
-    """Probes of a run, on average."""
+    """The mean number of probes of a run."""
     vertices: float
-    """The share of the interfaces found, on average."""
+    """The mean share of the interfaces that a run found."""
     edges: float
-    """The share of the links found, on average."""
+    """The mean share of the links that a run found."""
     switches: dict[str, float]
-    """The share of runs in which MDA-Lite went over to the MDA, by reason."""
+    """The share of runs in which MDA-Lite switched to the MDA, by reason."""
 
     def interval(self, confidence: float) -> tuple[float, float]:
-        """The confidence interval of the mean, for .95 or .999."""
+        """Return the confidence interval of the mean, for 0.95 or 0.999."""
         half = _DEVIATIONS[confidence] * self.error
         return max(self.mean - half, 0.0), min(self.mean + half, 1.0)
 
     @property
     def verdict(self) -> str:
-        """How the mean compares with the prediction, at a confidence of .999."""
+        """How the mean compares with the prediction, at a confidence of 0.999."""
         if self.predicted is None:
             return "no prediction: a load balancer prefers some next hops"
         lowest, highest = self.interval(0.999)
@@ -74,13 +74,15 @@ def summarise(
     vertices: int,
     edges: int,
 ) -> Validation:
-    """Summarise samples of ``runs`` runs each, on a topology of that many links.
+    """Summarise samples of ``runs`` runs each.
+
+    The topology has ``vertices`` interfaces and ``edges`` links.
 
     Raises:
         ValueError: When there are fewer than two samples.
     """
     if len(samples) < FEWEST_SAMPLES:
-        raise ValueError("a confidence interval takes two samples or more")
+        raise ValueError("a confidence interval needs at least two samples")
     rates = [sample.failures / runs for sample in samples]
     total = runs * len(samples)
     switches = sum((Counter(sample.switches) for sample in samples), Counter[str]())

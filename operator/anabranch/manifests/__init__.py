@@ -1,1 +1,1 @@
-"""The objects that the operator makes, from what they are for; pure."""
+"""Builds the objects that the operator creates; pure."""

@@ -1,4 +1,4 @@
-"""The pods that agents are, and the Agents of enrolled nodes."""
+"""The pods of agents, and the Agents of enrolled nodes."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ _HASH_DIGITS = 16
 
 
 def name_pod(agent: str) -> str:
-    """The name of the pod that an agent is."""
+    """Return the name of an agent's pod."""
     return f"anabranch-agent-{agent}"
 
 
 def build_pod(settings: Settings, agent: Agent) -> dict[str, Any]:
-    """The pod of an agent, which goes with the Agent."""
+    """Build the pod of an agent, which Kubernetes removes with the Agent."""
     name, agents = agent.metadata.name, settings.agents
     spec = _build_spec(settings, agent)
     made_of = [spec, agents.pod_labels, agents.pod_annotations]
@@ -54,16 +54,16 @@ def build_pod(settings: Settings, agent: Agent) -> dict[str, Any]:
 
 
 def find_template(pod: dict[str, Any]) -> str:
-    """What tells the template of a pod from others."""
+    """Return the hash of what a pod is made from."""
     template: str = pod["metadata"]["labels"][TEMPLATE]
     return template
 
 
 def build_enrolled_agent(settings: Settings, node: str) -> dict[str, Any]:
-    """The Agent of a node that is enrolled by its label."""
+    """Build the Agent of a node that is enrolled by its label."""
     enrol = settings.agents.enrol
     if enrol is None:
-        raise ValueError("no label enrols nodes")
+        raise ValueError("the settings name no label that enrols nodes")
     return {
         "apiVersion": API_VERSION,
         "kind": "Agent",
@@ -104,7 +104,7 @@ def _build_spec(settings: Settings, agent: Agent) -> dict[str, Any]:
         "image": agents.image,
         "imagePullPolicy": agents.image_pull_policy,
         "resources": agents.resources,
-        # By this name Prometheus finds it, and by the number the scheduler.
+        # Prometheus finds the port by its name, the scheduler by its number.
         "ports": [{"name": "health", "containerPort": port, "hostPort": port}],
         "securityContext": _build_security(agents),
         "volumeMounts": [{"name": "scratch", "mountPath": SCRATCH}, *trust.mounts],
@@ -153,7 +153,10 @@ def _build_security(agents: AgentSettings) -> dict[str, Any]:
 
 
 def _pin(node: str) -> dict[str, Any]:
-    """To a node, by the scheduler: so that its taints and its absence are told."""
+    """Return the affinity that makes the scheduler place a pod on a node.
+
+    Unlike nodeName, it lets the scheduler report the node's taints or its absence.
+    """
     fields = [{"key": "metadata.name", "operator": "In", "values": [node]}]
     required = {"nodeSelectorTerms": [{"matchFields": fields}]}
     key = "requiredDuringSchedulingIgnoredDuringExecution"

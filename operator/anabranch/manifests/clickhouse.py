@@ -1,4 +1,4 @@
-"""How a container learns of a ClickHouse server."""
+"""The environment that tells a container about a ClickHouse server."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def describe_clickhouse(server: ClickHouseSettings) -> list[dict[str, Any]]:
-    """The environment of a container that uses the server, if there is one."""
+    """Return the variables of a container that uses the server, if there is one."""
     if not server.url:
         return []
     values = {URL: server.url, DATABASE: server.database, CLUSTER: server.cluster}

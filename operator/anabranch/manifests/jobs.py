@@ -26,10 +26,11 @@ def build_job(
     *,
     is_of_list: bool = False,
 ) -> dict[str, Any]:
-    """A Job in the system namespace that runs ``anabranch job`` with these arguments.
+    """Build a Job in the system namespace that runs ``anabranch job`` with arguments.
 
-    One of a list has the rights of the jobs' service account, and goes by itself: if
-    it failed, another one tries again. Others stay until what they did is recorded.
+    A Job of a list has the rights of the jobs' service account. Kubernetes removes it
+    after a while; if it failed, another one then tries again. Other Jobs stay until
+    their work is recorded.
     """
     jobs = settings.jobs
     environment = describe_store(settings.store)
@@ -100,7 +101,7 @@ def build_job(
                             "values": [REFUSED],
                         },
                     },
-                    # It may be away for longer than retries last.
+                    # The store or ClickHouse may be away for longer than retries last.
                     {
                         "action": "Ignore",
                         "onExitCodes": {

@@ -1,4 +1,4 @@
-"""How children are named and labelled, so that they are found again."""
+"""The names and labels of children, by which they are found again."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ MEASUREMENT = f"{PREFIX}/measurement-uid"
 TARGET_LIST = f"{PREFIX}/target-list-uid"
 ENROLLED = f"{PREFIX}/enrolled"
 TEMPLATE = f"{PREFIX}/template"
-"""The hash of what a pod was made of."""
+"""The hash of what a pod was made from."""
 SELECTOR = f"app.kubernetes.io/managed-by={MANAGER}"
-"""What the operator made."""
+"""Selects the objects that the operator made."""
 _HASH_DIGITS = 7
-"""Of 28 bits: enough where names of measurements agree."""
+"""They have 28 bits, which distinguish measurements of the same name well enough."""
 
 
 class Component(StrEnum):
-    """What a child is."""
+    """The kind of a child."""
 
     AGENT = "agent"
     ROUND = "round"
@@ -33,7 +33,7 @@ class Component(StrEnum):
 
 
 def label(component: Component, **more: str) -> dict[str, str]:
-    """The labels of a child; ``more`` has those of ``anabranch.dev``."""
+    """Return the labels of a child; ``more`` has those of ``anabranch.dev``."""
     return {
         "app.kubernetes.io/part-of": "anabranch",
         "app.kubernetes.io/managed-by": MANAGER,
@@ -42,6 +42,6 @@ def label(component: Component, **more: str) -> dict[str, str]:
 
 
 def name_child(name: str, *parts: str, suffix: str) -> str:
-    """The name of a child: the same for the same parts, another for others."""
+    """Return the name of a child: the same for the same parts, else another."""
     digest = hashlib.sha256("/".join(parts).encode()).hexdigest()[:_HASH_DIGITS]
     return f"{name}-{digest}-{suffix}"

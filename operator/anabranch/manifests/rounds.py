@@ -1,4 +1,4 @@
-"""Rounds: what agents probe next."""
+"""Rounds, which tell agents what to probe next."""
 
 from __future__ import annotations
 
@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 
 
 def name_step(measurement: Measurement, agent: str, suffix: str) -> str:
-    """The name of a Round or Job of an agent's run; ``suffix`` is a step, or a word."""
+    """Return the name of a Round or Job of an agent's run.
+
+    ``suffix`` is a step or a word.
+    """
     metadata, run_id = measurement.metadata, measurement.spec.run_id
     return name_child(metadata.name, metadata.uid, run_id, agent, suffix=suffix)
 
@@ -28,7 +31,10 @@ def build_round(
     summary: PlanSummary,
     rate: int,
 ) -> dict[str, Any]:
-    """The Round that has an agent probe a step, which goes with the Measurement."""
+    """Build the Round that makes an agent probe a step.
+
+    Kubernetes removes it with the Measurement.
+    """
     metadata, name = measurement.metadata, agent.metadata.name
     run_id = measurement.spec.run_id
     keys = RunKeys(metadata.uid, run_id, name).step(step)

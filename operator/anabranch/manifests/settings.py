@@ -1,4 +1,4 @@
-"""What the operator is told by whoever installs it."""
+"""The operator's settings, which come from whoever installs it."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def _check_bytes(quantity: str) -> str:
 
 
 Quantity = Annotated[str, AfterValidator(_check_bytes)]
-"""So many bytes, as Kubernetes writes it: 2Gi."""
+"""A number of bytes as Kubernetes writes it, such as 2Gi."""
 
 
 class StoreSettings(Model):
@@ -46,48 +46,48 @@ class StoreSettings(Model):
 
 
 class ClickHouseSettings(Model):
-    """The server that runs the Jobs' SQL and has tables of what they find."""
+    """The server that runs the Jobs' SQL and has tables of their results."""
 
     url: Annotated[str, Field(pattern=rf"^$|{URL_PATTERN}")] = ""
     """Its HTTP interface, without user and password; none by default."""
     database: Annotated[str, Field(pattern=NAME_PATTERN)] = "anabranch"
-    """Where the tables are; it is made if it is missing."""
+    """The database with the tables; it is made if it is missing."""
     secret: str = ""
     """The Secret with the keys username and password."""
     cluster: Annotated[str, Field(pattern=rf"^$|{NAME_PATTERN}")] = ""
-    """The cluster that has the tables, of several servers."""
+    """The cluster of servers that has the tables, if there are several servers."""
 
 
 class BundleSettings(Model):
     """The certificates of CAs that the operator, Jobs and agents trust."""
 
     config_map: str = ""
-    """The ConfigMap with them; the public ones by default."""
+    """The ConfigMap with the certificates; by default, public CAs are trusted."""
     key: Annotated[str, Field(min_length=1)] = "ca.crt"
-    """Where it has them, in PEM."""
+    """The key of the ConfigMap that has them, in PEM."""
 
 
 class JobSettings(Model):
     """The pods of Jobs."""
 
     image: str
-    """The operator's own."""
+    """The image of the operator."""
     image_pull_policy: PullPolicy = "IfNotPresent"
-    """When it is pulled."""
+    """When the image is pulled."""
     service_account: DnsSubdomain = "anabranch-jobs"
-    """Whom list jobs ask the API server as."""
+    """The service account with which list jobs ask the API server."""
     resources: Resources = {}
-    """What a job may use."""
+    """The resources that a Job may use."""
     node_selector: dict[LabelName, LabelValue] = {}
-    """Which nodes take them."""
+    """The labels of nodes that may run them."""
     tolerations: tuple[dict[str, Any], ...] = ()
-    """Which taints of nodes they tolerate, as pods say it."""
+    """The taints of nodes that they tolerate, as in a pod's spec."""
     pod_labels: dict[LabelName, LabelValue] = {}
-    """What they are labelled with besides."""
+    """Additional labels of the pods."""
     pod_annotations: dict[LabelName, str] = {}
-    """What they are annotated with."""
+    """The annotations of the pods."""
     active_deadline_seconds: Annotated[int, Field(ge=60)] = 86_400
-    """How long one may take."""
+    """How many seconds a Job may take."""
 
 
 class EnrolSettings(Model):
@@ -96,40 +96,40 @@ class EnrolSettings(Model):
     label: LabelName
     """The label's name; its value must be ``true``."""
     labels: dict[LabelName, LabelValue] = {}
-    """What the Agents are labelled with."""
+    """The labels of the Agents."""
     spec: dict[str, Any] = {}
-    """The Agents' spec, but for nodeName."""
+    """The spec of the Agents, without nodeName."""
 
 
 class AgentSettings(Model):
     """The pods of agents."""
 
     image: str
-    """The agent's."""
+    """The image of the agent."""
     image_pull_policy: PullPolicy = "IfNotPresent"
-    """When it is pulled."""
+    """When the image is pulled."""
     service_account: DnsSubdomain = "anabranch-agent"
-    """Whom agents ask the API server as."""
+    """The service account with which agents ask the API server."""
     privileged: bool = True
-    """Whether they are; otherwise they may use NET_RAW and NET_ADMIN."""
+    """Whether the pods are privileged; if not, they get NET_RAW and NET_ADMIN."""
     resources: Resources = {}
-    """What an agent may use."""
+    """The resources that an agent may use."""
     scratch_size_limit: Quantity = "2Gi"
-    """How much an agent may keep for the store, while that is away."""
+    """The size of an agent's scratch space, which keeps plans and parts."""
     priority_class_name: str = ""
     """Their PriorityClass."""
     health_port: Port = 9465
-    """Where they listen on their nodes' addresses."""
+    """The port on which they listen at their nodes' addresses."""
     pod_labels: dict[LabelName, LabelValue] = {}
-    """What they are labelled with besides."""
+    """Additional labels of the pods."""
     pod_annotations: dict[LabelName, str] = {}
-    """What they are annotated with."""
+    """The annotations of the pods."""
     enrol: EnrolSettings | None = None
     """Nodes that become agents by a label."""
 
     @property
     def waiting_bytes(self) -> int:
-        """How much of the scratch space parts may take that wait for the store.
+        """How many bytes of scratch space the parts that wait for the store may take.
 
         The other half is for plans, and for parts that are being written.
         """
@@ -137,12 +137,12 @@ class AgentSettings(Model):
 
 
 class Settings(Model):
-    """All of it."""
+    """All settings of the operator."""
 
     namespace: DnsLabel
     """The system namespace: of Agents, the ProbingPolicy, agent pods and Jobs."""
     watch_namespaces: tuple[DnsLabel, ...] = ()
-    """Where measurements are served; everywhere by default."""
+    """The namespaces in which measurements are served; all by default."""
     store: StoreSettings
     """Where the object store is."""
     clickhouse: ClickHouseSettings = ClickHouseSettings()
@@ -156,22 +156,22 @@ class Settings(Model):
 
     @property
     def served_namespaces(self) -> tuple[str, ...]:
-        """Where Measurements are served, the system namespace too; none is all."""
+        """The namespaces that are served, including the system one; empty for all."""
         if not self.watch_namespaces:
             return ()
         return tuple(dict.fromkeys((*self.watch_namespaces, self.namespace)))
 
 
 class SettingsError(ValueError):
-    """What is wrong with the settings, with the remedy."""
+    """An error in the settings, with the remedy."""
 
 
 def read_settings(file: Path) -> Settings:
-    """The settings in a YAML file.
+    """Read the settings from a YAML file.
 
     Raises:
-        OSError: When it can't be read.
-        SettingsError: When it is not there, or not right, with all that is wrong.
+        OSError: When the file can't be read.
+        SettingsError: When the file is missing or invalid, with all that is wrong.
     """
     try:
         return Settings.read(yaml.safe_load(file.read_text()))
@@ -180,7 +180,7 @@ def read_settings(file: Path) -> Settings:
             f"{file} is not there; run this in the operator's pod, or name its settings"
         ) from error
     except yaml.YAMLError as error:
-        raise SettingsError(f"{file} is no YAML: {error}") from error
+        raise SettingsError(f"{file} is not valid YAML: {error}") from error
     except ValidationError as error:
         told = (
             f"{file}: {'.'.join(map(str, each['loc'])) or 'all of it'}: {each['msg']}"

@@ -1,4 +1,4 @@
-"""How a container learns where the object store is."""
+"""The environment that tells a container where the object store is."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 def describe_store(
     store: StoreSettings, more: dict[str, str] | None = None
 ) -> dict[str, Any]:
-    """The environment of a container that uses the store; ``more`` goes with it."""
+    """Return the environment of a container that uses the store, with ``more``."""
     values = {BUCKET: store.bucket, ENDPOINT: store.endpoint, **(more or {})}
     variables: list[dict[str, Any]] = [
         {"name": name, "value": value} for name, value in values.items() if value

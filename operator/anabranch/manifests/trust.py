@@ -1,4 +1,4 @@
-"""How a container learns whose certificates it is to trust."""
+"""The part of a pod that tells a container which CA certificates to trust."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ _FILE = "ca.crt"
 BUNDLE = f"{_FOLDER}/{_FILE}"
 """Where the certificates are in a container."""
 _VARIABLES = ("AWS_CA_BUNDLE", "SSL_CERT_FILE")
-"""What boto3 goes by; and what httpx and chdb do."""
+"""The variable that boto3 reads, and the one that httpx and chdb read."""
 
 
 @dataclass(frozen=True)
 class Trust:
-    """What a pod and its container have to have of it; nothing for the public CAs."""
+    """The parts of a pod and its container that set up trust; none for public CAs."""
 
     env: tuple[dict[str, Any], ...] = ()
     mounts: tuple[dict[str, Any], ...] = ()
@@ -27,7 +27,7 @@ class Trust:
 
 
 def describe_trust(bundle: BundleSettings) -> Trust:
-    """The certificates of the ConfigMap, if there is one."""
+    """Describe the trust in the ConfigMap's certificates, if there is a ConfigMap."""
     if not bundle.config_map:
         return Trust()
     # A key that is missing keeps the pod from starting, and kubelet names it.

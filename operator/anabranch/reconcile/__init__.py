@@ -1,1 +1,4 @@
-"""Level-triggered: observe, decide (pure), apply; a module a kind."""
+"""Level-triggered reconcilers, one module for each kind.
+
+They observe, decide (in pure functions), and apply.
+"""

@@ -1,4 +1,4 @@
-"""Agents: each the pod that it is, replaced when it ends or is to be another one."""
+"""Agents: each has one pod, which is replaced when it ends or must change."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from anabranch.reconcile.views import PodView
 
 _OVER = {"Succeeded", "Failed"}
-"""The phases of pods that kubelet starts no more."""
+"""The phases of pods that kubelet does not start again."""
 _LEAST_SECONDS = 30.0
-"""How old a pod must be before it is made again."""
+"""How many seconds old a pod must be before it is made again."""
 
 
 @dataclass(frozen=True)
@@ -38,9 +38,9 @@ class AgentDecision:
 def decide_agent(
     agent: Agent, pod: PodView | None, template: str, active: int, now: datetime
 ) -> AgentDecision:
-    """Decides what happens to an agent's pod while it has so many active Rounds.
+    """Decide what happens to the pod of an agent with ``active`` active Rounds.
 
-    ``template`` tells the pod that it is to be from others.
+    ``template`` is the hash of the template of the wanted pod.
     """
     conditions = Conditions(agent, agent.status.conditions, now)
     creates, deletes, again = pod is None, None, None
@@ -49,7 +49,7 @@ def decide_agent(
     elif pod.is_going:
         conditions.set("Ready", "PodEnding", "its pod is about to end", holds=False)
     elif pod.phase in _OVER:
-        # A node that takes no pods ends each one at once.
+        # A node that takes no pods ends each at once, so do not replace it at once.
         left = (pod.created_at - now).total_seconds() + _LEAST_SECONDS
         deletes, again = (None, left) if left > 0 else (pod, None)
         message = f"its pod has ended: {pod.message or pod.phase}"
@@ -80,15 +80,15 @@ def decide_agent(
 
 @dataclass(frozen=True)
 class Agents:
-    """Reconciles Agents."""
+    """The reconciler of Agents."""
 
     tools: Toolbox
 
     async def reconcile(self, namespace: str, name: str) -> float | None:
-        """Sees that an agent has its pod; gives when to look again, in seconds.
+        """Give an agent its pod; return the seconds after which to look again.
 
         Raises:
-            RefusedError: When the API server does not do it.
+            RefusedError: When the API server refuses a request.
             UnreachableError: When the API server can't be reached.
         """
         tools = self.tools
@@ -101,7 +101,7 @@ class Agents:
             await self._refuse(
                 agent,
                 "WrongNamespace",
-                f"Agents count in namespace {tools.settings.namespace!r} alone; make "
+                f"only Agents in namespace {tools.settings.namespace!r} count; make "
                 "it there",
             )
             return None
@@ -138,7 +138,7 @@ class Agents:
         return decision.again_seconds
 
     def _find_earlier(self, agent: Agent) -> str | None:
-        """Another agent of the node that was there before, by name."""
+        """Return the name of an older agent on the same node, if there is one."""
         others = self.tools.inventory.find_agents().values()
         earlier = min(
             (each for each in others if each.spec.node_name == agent.spec.node_name),

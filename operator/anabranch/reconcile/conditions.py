@@ -19,9 +19,9 @@ _OPTIONAL = {"Reconciling", "Stalled", "Failed", "Suspended"}
 
 @dataclass
 class Conditions:
-    """The conditions of an object, as they are to be.
+    """The new conditions of an object.
 
-    The time of transition of those whose status does not change is kept.
+    A condition whose status does not change keeps its time of transition.
     """
 
     about: Resource
@@ -30,7 +30,7 @@ class Conditions:
     _found: dict[str, Condition] = field(default_factory=dict)
 
     def set(self, kind: str, reason: str, message: str, *, holds: bool = True) -> None:
-        """Says that a condition holds or not, and why."""
+        """Set whether a condition holds, and why."""
         if kind in _OPTIONAL and not holds:
             self._found.pop(kind, None)
             return
@@ -48,5 +48,5 @@ class Conditions:
 
     @property
     def all(self) -> tuple[Condition, ...]:
-        """All that were set, in a fixed order."""
+        """All conditions that were set, in a fixed order."""
         return tuple(self._found[kind] for kind in sorted(self._found))

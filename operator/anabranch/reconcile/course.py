@@ -1,4 +1,4 @@
-"""What comes next in the run of each agent; pure."""
+"""Decides what comes next in the run of each agent; pure."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ if TYPE_CHECKING:
     from anabranch.runs.roster import Member
 
 CUT_SECONDS = 90
-"""How long an agent has for its last parts, once it is told to stop."""
+"""How many seconds an agent has to store its last parts, once it is told to stop."""
 _KEPT_ROUNDS = 3
-"""Rounds of an agent that are kept once they are over."""
+"""How many finished Rounds of an agent are kept."""
 JOB_SECONDS = 600
-"""How long finished Jobs are kept, for people who want to see their logs."""
+"""How many seconds finished Jobs are kept, for people who want to see their logs."""
 
 
 class State(enum.Enum):
-    """Where an agent's run is."""
+    """The state of an agent's run."""
 
     PLANNING = "planning"
     PROBING = "probing"
@@ -50,35 +50,35 @@ class State(enum.Enum):
 
 @dataclass(frozen=True)
 class Course:
-    """How the run of an agent goes on."""
+    """The state of an agent's run, and the actions that it needs now."""
 
     member: Member
     state: State
     message: str
     """What is wrong, if anything is."""
     step: Step
-    """The step that it is in, or ended with."""
+    """The step that the run is in, or ended with."""
     probes: int
     replies: int
     run: RunView
-    """What the store has of it."""
+    """What the store has of the run."""
     actions: tuple[Action, ...] = ()
 
     @property
     def is_over(self) -> bool:
-        """Whether nothing more comes."""
+        """Whether the run has ended."""
         return self.state in {State.DONE, State.FAILED, State.CUT}
 
     @property
     def is_healthy(self) -> bool:
-        """Whether it does its part."""
+        """Whether nothing is wrong with the run."""
         return not self.message
 
 
 def find_courses(seen: Observation, *, deadline_age: float | None) -> list[Course]:
-    """How each agent goes on.
+    """Find how each agent's run goes on.
 
-    ``deadline_age`` is for how many seconds the run takes longer than it may.
+    ``deadline_age`` is how many seconds ago the run exceeded its time limit, or None.
     """
     members = seen.roster.members if seen.roster else ()
     return [_Navigator(seen, each, deadline_age).find() for each in members]
@@ -86,7 +86,7 @@ def find_courses(seen: Observation, *, deadline_age: float | None) -> list[Cours
 
 @dataclass(frozen=True)
 class _Navigator:
-    """Finds the course of one agent."""
+    """A finder of the course of one agent."""
 
     seen: Observation
     member: Member
@@ -110,10 +110,10 @@ class _Navigator:
         return self._probe(step)
 
     def _probe(self, step: Step) -> Course:
-        """Starts what the step needs next: its plan, its Round, or its conclusion."""
+        """Start what the step needs next: its plan, its Round, or its conclusion."""
         agent = self._agent
         if agent is None:
-            # Its Rounds would wait for it for good.
+            # Without the Agent, its Rounds would wait forever.
             name = self.member.name
             message = (
                 f"there is no Agent {name!r} any more that serves this namespace from "
@@ -143,7 +143,7 @@ class _Navigator:
 
     @property
     def _agent(self) -> AgentView | None:
-        """The agent, if it still is the vantage point that takes part."""
+        """The agent, if it still serves the measurement from the same node."""
         view = self.seen.agents.get(self.member.name)
         if view is None:
             return None
@@ -162,7 +162,7 @@ class _Navigator:
         return self.seen.jobs.get(self._name(suffix))
 
     def _find_failure(self, step: Step) -> str:
-        """Why the run can't go on, if that is so."""
+        """Return why the run can't go on, or nothing if it can."""
         if self._run.has_nothing:
             return describe_nothing(find_coverage(self._run.targets))
         for suffix in ("begin", str(step)):
@@ -180,7 +180,7 @@ class _Navigator:
     def _start_job(self, suffix: str, *more: str) -> Iterator[Action]:
         job = self._job(suffix)
         if job is not None:
-            # What it said it has done is not in the store: it is done once more.
+            # The Job says it is complete, but its work is not in the store: repeat it.
             if job.is_complete:
                 yield DeleteJob(job.name, job.uid)
             return
@@ -213,14 +213,14 @@ class _Navigator:
         entry = next((e for e in entries if e.name == self.member.entry), None)
         policy = self.seen.policy
         if policy is None and self.seen.roster:
-            # Without a policy agents are silent, whatever their rate.
+            # Agents send nothing without a policy, whatever their rate.
             policy = self.seen.roster.policy
         if entry is None or policy is None:
-            raise ValueError("a run has a policy, and its agents are entries")
+            raise ValueError("the run has no policy, or its agent no entry")
         return choose_rate(agent.agent, entry, policy)
 
     def _cut(self, step: Step, age: float) -> Course:
-        """Stops an agent, and concludes the step with what it stored."""
+        """Stop an agent, and conclude the step with what it stored."""
         found = self._round(step)
         message = "it took longer than it may"
         if found is None:
@@ -234,7 +234,7 @@ class _Navigator:
         return self._go(State.PROBING, change, message=message)
 
     def _tidy(self) -> Iterator[Action]:
-        """Removes what is over and recorded, but for what people may look at."""
+        """Remove what is over and recorded, except what people may want to look at."""
         rounds = [
             found
             for step in self._run.outcomes
@@ -269,7 +269,7 @@ class _Navigator:
 
 
 def _find_trouble(found: Round) -> str:
-    """What the agent says that keeps it from probing a Round."""
+    """Return what keeps the agent from probing a Round, as the agent says."""
     for condition in found.status.conditions:
         waits = condition.reason in {"Pending", "Suspended"}
         if condition.type == "Ready" and condition.status == "False" and not waits:
@@ -284,7 +284,7 @@ def _is_complete(found: Round) -> bool:
 
 
 def _is_stopped(found: Round) -> bool:
-    """Whether an agent that was told to stop says that it has."""
+    """Return whether an agent that was told to stop says that it has stopped."""
     return found.spec.suspend and any(
         c.type == "Ready" and c.status == "False" and c.reason == "Suspended"
         for c in found.status.conditions

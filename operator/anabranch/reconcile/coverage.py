@@ -1,4 +1,4 @@
-"""How much of what was asked for a run covers, over all of its agents; pure."""
+"""Computes how much of the request all agents of a run cover; pure."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ if TYPE_CHECKING:
 
 
 def cover(courses: Iterable[Course]) -> Coverage:
-    """What the runs of all agents cover, as far as they are.
+    """Return what the runs of all agents cover so far.
 
-    Targets are counted once all agents have split their lists, or failed before that:
-    until then somebody would be told of too few.
+    Targets are counted once each agent has split its list or has failed before that: an
+    earlier count would be too low.
     """
     total = Coverage(0, Counter())
     for course in courses:
@@ -40,7 +40,7 @@ def cover(courses: Iterable[Course]) -> Coverage:
 
 
 def cover_rehearsal(counts: Iterable[ProbeCount]) -> Coverage:
-    """What the runs of all agents would cover."""
+    """Return what the runs of all agents would cover."""
     total = Coverage(0, Counter())
     for each in counts:
         total += find_coverage(TargetCounts(each.targets, each.shortfalls))
@@ -48,7 +48,7 @@ def cover_rehearsal(counts: Iterable[ProbeCount]) -> Coverage:
 
 
 def tell(coverage: Coverage) -> dict[str, object]:
-    """What a status says of it."""
+    """Return the fields of a status that describe a coverage."""
     counts = {
         reason: min(coverage.shortfalls[reason], MAX_COUNT)
         for reason in Reason

@@ -40,18 +40,21 @@ if TYPE_CHECKING:
 
 _MAX_UNHEALTHY = 20
 _LOOK_SECONDS = 30.0
-"""How often a run is looked at that waits for something that nobody tells."""
+"""The seconds until the next look at a run that waits for an unreported change."""
 RESULTS = "results"
-"""What the name of the results job ends with."""
+"""The suffix of the results job's name."""
 
 
 def decide(seen: Observation, bucket: str) -> Decision:
-    """The status and the actions for what was seen; ``bucket`` holds the results."""
+    """Decide the status and the actions for an observation.
+
+    ``bucket`` is the bucket that holds the results.
+    """
     return _Decider(seen, bucket).decide()
 
 
 def name_count(seen: Observation, agent: str) -> str:
-    """The name of the Job that counts what an agent would send."""
+    """Return the name of the Job that counts what an agent would send."""
     generation = seen.measurement.metadata.generation
     return name_step(seen.measurement, agent, f"count{generation}")
 
@@ -62,7 +65,7 @@ class _Decider:
     bucket: str
     conditions: Conditions = field(init=False)
     before: MeasurementStatus = field(init=False)
-    """The status of this run so far; nothing of another run stays in it."""
+    """The status of this run so far, without anything from another run."""
 
     def __post_init__(self) -> None:
         measurement = self.seen.measurement
@@ -92,7 +95,7 @@ class _Decider:
     def _say(
         self, reason: str, message: str, *actions: Action, again: float | None = None
     ) -> Decision:
-        """Says why nothing goes on."""
+        """Report that the measurement is not ready, and why."""
         if reason == "Suspended":
             self.conditions.set("Suspended", reason, message)
         self.conditions.set("Ready", reason, message, holds=False)
@@ -104,7 +107,7 @@ class _Decider:
         again: float | None = None,
         told: Mapping[str, object] | None = None,
     ) -> Decision:
-        """Says what the conditions are, and ``told`` of other fields."""
+        """Make a decision from the conditions and ``told``, other status fields."""
         if not any(each.type == "Complete" for each in self.conditions.all):
             message = "there is more to come"
             self.conditions.set("Complete", "InProgress", message, holds=False)
@@ -120,7 +123,7 @@ class _Decider:
         return Decision(status, actions, again)
 
     def _wait(self, obstacle: Obstacle) -> Decision:
-        """Says what is in the way of a start, for as long as that may be."""
+        """Report an obstacle to the start, or fail the run after the start deadline."""
         spec, now = self.seen.measurement.spec, self.seen.now
         waiting = since = self.before.waiting_since or now
         if spec.start_at:
@@ -140,7 +143,7 @@ class _Decider:
         return self._decide(again=min(waits), told={"waiting_since": waiting})
 
     def _start(self) -> Decision:
-        """Says that the run has started: from now on its spec is fixed."""
+        """Report that the run has started; its spec is fixed from now on."""
         self.conditions.set("Ready", "Started", "the run has started")
         told = {"start_time": self.seen.now, "target_lists": self._pin()}
         return self._decide(again=0.0, told=told)
@@ -154,7 +157,7 @@ class _Decider:
         )
 
     def _rehearse(self) -> Decision:
-        """Counts what would be sent, and sends nothing."""
+        """Count what would be sent, and send nothing."""
         seen = self.seen
         if seen.roster is None:
             put = PutRoster(make_roster(seen, self._pin()), seen.part)
@@ -194,7 +197,7 @@ class _Decider:
         return self._decide(told=tell(coverage))
 
     def _run(self) -> Decision:
-        """Goes on with a run, agent by agent."""
+        """Continue a run, agent by agent."""
         seen, spec = self.seen, self.seen.measurement.spec
         if seen.roster is None:
             if seen.policy is None:
@@ -204,7 +207,7 @@ class _Decider:
             self.conditions.set("Ready", "Started", "the run has started")
             return self._decide(put, again=0.0)
         if seen.roster.started != self.before.start_time:
-            message = f"there was a run of runId {spec.run_id!r}; choose another one"
+            message = f"there was a run with runId {spec.run_id!r}; choose another"
             return self._fail("RunIdUsed", message)
         left = self._find_time_left()
         is_overdue = left is not None and left <= 0
@@ -212,7 +215,7 @@ class _Decider:
         told = self._count(courses)
         is_gathered = name_step(seen.measurement, "", RESULTS) in seen.jobs
         if is_gathered or all(course.is_over for course in courses):
-            # What is gathered stays: who comes back by then comes too late.
+            # Gathered results stay: an agent that comes back now is too late.
             over = [course for course in courses if course.is_over]
             return self._finish(courses, [a for it in over for a in it.actions], told)
         actions = [action for course in courses for action in course.actions]
@@ -237,7 +240,7 @@ class _Decider:
         return self._decide(*actions, again=again, told=told)
 
     def _find_time_left(self) -> float | None:
-        """How many seconds the run may still take, if there is a limit."""
+        """Return how many seconds the run may still take; None without a limit."""
         policy, spec = self.seen.policy, self.seen.measurement.spec
         of_policy = policy.limits.max_duration_seconds if policy else None
         limits = [each for each in (spec.active_deadline_seconds, of_policy) if each]
@@ -247,7 +250,7 @@ class _Decider:
         return (end - self.seen.now).total_seconds()
 
     def _count(self, courses: list[Course]) -> dict[str, object]:
-        """What is told of the agents."""
+        """Return the status fields that describe the agents."""
         states = [course.state for course in courses]
         finished = states.count(State.DONE)
         failed = states.count(State.FAILED) + states.count(State.CUT)
@@ -274,7 +277,7 @@ class _Decider:
     def _finish(
         self, courses: list[Course], actions: list[Action], told: dict[str, object]
     ) -> Decision:
-        """Gathers the results, and says how the run ended."""
+        """Gather the results, and report how the run ended."""
         seen = self.seen
         if all(course.run.has_nothing for course in courses):
             message = describe_nothing(cover(courses))
@@ -345,7 +348,7 @@ class _Decider:
         return self._decide(*actions, again=0.0, told={**told, **ended})
 
     def _rest(self) -> Decision:
-        """Keeps what is said of a run that is over, and removes its children."""
+        """Keep the conditions of a run that is over, and clean up its children."""
         for each in self.before.conditions:
             holds = each.status == "True"
             self.conditions.set(each.type, each.reason, each.message, holds=holds)
@@ -381,7 +384,7 @@ class _Decider:
         return SurveyKeys(measurement.metadata.uid, measurement.spec.run_id)
 
     def _find_strays(self) -> Iterator[Action]:
-        """Removes Rounds of other runs, and Jobs of other runs and rehearsals."""
+        """Remove Rounds of other runs, and Jobs of other runs and rehearsals."""
         seen, run_id = self.seen, self.seen.measurement.spec.run_id
         for found in seen.rounds.values():
             if found.spec.run_id != run_id:

@@ -1,4 +1,4 @@
-"""Enrolment: every node with a label is an Agent."""
+"""Enrolment: every node with a certain label becomes an Agent."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Enrolment:
-    """Reconciles nodes."""
+    """The reconciler of nodes."""
 
     tools: Toolbox
 
     async def reconcile(self, _: str, name: str) -> float | None:
-        """Sees that a node is an Agent if it has the label, and none if it has not.
+        """Create or update the Agent of a node that has the label; else delete it.
 
-        An Agent of its name that somebody else made is left as it is.
+        An Agent of the same name that somebody else made is left as it is.
 
         Raises:
-            RefusedError: When the API server does not do it.
+            RefusedError: When the API server refuses a request.
             UnreachableError: When the API server can't be reached.
         """
         tools, enrol = self.tools, self.tools.settings.agents.enrol
@@ -54,7 +54,7 @@ class Enrolment:
 
 
 def _agrees(agent: Agent, manifest: dict[str, Any]) -> bool:
-    """Whether an Agent has every label and field that enrolled Agents must have."""
+    """Return whether an Agent has every label and field of enrolled Agents."""
     spec = agent.spec.model_dump(mode="json", by_alias=True)
     wanted, labels = manifest["spec"], manifest["metadata"]["labels"]
     return (

@@ -1,4 +1,4 @@
-"""Events: what changed in the conditions of an object, told once."""
+"""Events, each of which reports a change of an object's status once."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
     from anabranch.cluster.client import Cluster
 
 _MAX_NOTE = 1024
-"""Kubernetes takes no longer notes."""
+"""Kubernetes accepts no longer notes."""
 _SAME = timedelta(minutes=1)
 _TOLD = {"Ready", "Complete", "Failed", "Suspended", "Stalled"}
 
 
 @dataclass(frozen=True)
 class Event:
-    """What is told."""
+    """An event to record."""
 
     is_warning: bool
     reason: str
@@ -35,7 +35,7 @@ class Event:
 
 
 def find_events(before: Status, after: Status) -> Iterator[Event]:
-    """The events that a change of status causes: one for each new reason."""
+    """Yield the events that a change of status causes: one for each new reason."""
     known = {each.type: each for each in before.conditions}
     told: set[str] = set()
     bad = {
@@ -60,7 +60,10 @@ def find_events(before: Status, after: Status) -> Iterator[Event]:
 def _find_shortfalls(
     before: MeasurementStatus, after: MeasurementStatus
 ) -> Iterator[Event]:
-    """Tells when more targets are left out, and of each other shortfall once a run."""
+    """Yield an event if the number of left-out targets changed.
+
+    Also yield an event for each other shortfall, once a run.
+    """
     is_same = before.run_id == after.run_id
     known = {each.reason for each in before.shortfalls} if is_same else set()
     left_out = before.targets.left_out if is_same and before.targets else 0
@@ -75,23 +78,23 @@ def _find_shortfalls(
 
 
 def _is_news(condition: Condition) -> bool:
-    """Whether it is worth telling of a condition that was not there before."""
+    """Return whether a condition that was not there before is worth an event."""
     return condition.type == "Ready" or condition.status == "True"
 
 
 @dataclass(frozen=True)
 class Recorder:
-    """Writes events."""
+    """A writer of events."""
 
     cluster: Cluster
     instance: str
     now: Callable[[], datetime]
 
     async def record(self, about: Resource, event: Event) -> None:
-        """Writes an event; one that is there counts one more, after a while.
+        """Write an event; if it exists, add one to its count.
 
-        Before that it is the same one: of an operator that did not come to say what
-        the event is of.
+        The count stays if the event was last seen less than a minute ago: it is then
+        the same change, and an earlier operator could not write the status any more.
         """
         metadata = about.metadata
         regarding = {

@@ -1,4 +1,4 @@
-"""All objects that reconcilers look at, as watches keep them up to date."""
+"""The objects that reconcilers look at, which watches keep up to date."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Value = TypeVar("Value")
 
 @dataclass(frozen=True)
 class Inventory:
-    """The objects, each index a live view."""
+    """The objects that watches have seen; each index is a live view."""
 
     system: str
     """The system namespace."""
@@ -32,23 +32,23 @@ class Inventory:
     lists: Index[TargetList]
     policies: Index[ProbingPolicy]
     rounds: Index[Round]
-    """By ``("uid", UID)`` of the measurement, and by ``("agent", name)``."""
+    """The Rounds, by ``("uid", UID)`` of the measurement and by ``("agent", name)``."""
     jobs: Index[JobView]
-    """By ``("", UID)`` of the measurement or target list."""
+    """The Jobs, by ``("", UID)`` of the measurement or target list."""
     pods: Index[PodView]
     nodes: Index[NodeView]
-    """By ``("", name)``."""
+    """The nodes, by ``("", name)``."""
 
     def find_policy(self) -> ProbingPolicy | None:
-        """The one that counts, if it is there."""
+        """Return the policy that counts, if it exists."""
         return _first(self.policies, (self.system, POLICY_NAME))
 
     def find_agent(self, name: str) -> Agent | None:
-        """The one of a name that counts, if it is there."""
+        """Return the Agent of a name that counts, if it exists."""
         return _first(self.agents, (self.system, name))
 
     def find_agents(self) -> dict[str, Agent]:
-        """Those that count, by name."""
+        """Return the Agents that count, by name: those of the system namespace."""
         found = {}
         for (namespace, name), agents in self.agents.items():
             if namespace == self.system:
@@ -56,7 +56,7 @@ class Inventory:
         return found
 
     def find_lists(self, namespace: str) -> dict[str, TargetList]:
-        """The target lists of a namespace, by name."""
+        """Return the target lists of a namespace, by name."""
         return {
             name: next(iter(lists))
             for (place, name), lists in self.lists.items()
@@ -64,25 +64,25 @@ class Inventory:
         }
 
     def find_rounds(self, uid: str) -> dict[str, Round]:
-        """The Rounds of a measurement, by name."""
+        """Return the Rounds of a measurement, by name."""
         rounds = self.rounds.get(("uid", uid), ())
         return {each.metadata.name: each for each in rounds}
 
     def find_jobs(self, uid: str) -> dict[str, JobView]:
-        """The Jobs of a measurement or target list, by name."""
+        """Return the Jobs of a measurement or target list, by name."""
         return {each.name: each for each in self.jobs.get(("", uid), ())}
 
     def find_pod(self, agent: str) -> PodView | None:
-        """The pod of an agent, if there is one."""
+        """Return the pod of an agent, if there is one."""
         return _first(self.pods, (self.system, name_pod(agent)))
 
     def find_active(self, agent: str) -> int:
-        """How many Rounds an agent has that it probes, or is to probe."""
+        """Return how many Rounds an agent probes or should probe."""
         rounds = self.rounds.get(("agent", agent), ())
         return sum(not is_over(each) and not each.spec.suspend for each in rounds)
 
     def find_unfinished(self) -> list[Measurement]:
-        """The measurements that others may matter to."""
+        """Return the unfinished measurements, to which other objects may matter."""
         return [
             each
             for found in self.measurements.values()
@@ -91,7 +91,7 @@ class Inventory:
         ]
 
     def find_by_uid(self, uid: str) -> Measurement | TargetList | None:
-        """What a Job works for, if it is there."""
+        """Return the measurement or target list of a UID, if it exists."""
         for found in self.measurements.values():
             for measurement in found:
                 if measurement.metadata.uid == uid:
@@ -104,12 +104,12 @@ class Inventory:
 
 
 def find_owner(labels: Mapping[str, str]) -> str:
-    """The UID of the measurement or target list that a Job works for."""
+    """Return the UID of the measurement or target list that a Job works for."""
     return labels.get(MEASUREMENT) or labels.get(TARGET_LIST, "")
 
 
 def is_over(found: Round) -> bool:
-    """Whether nothing more is probed for a Round."""
+    """Return whether nothing more is probed for a Round."""
     ends = {"Complete", "Failed"}
     conditions = found.status.conditions
     return any(c.type in ends and c.status == "True" for c in conditions)

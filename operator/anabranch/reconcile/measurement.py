@@ -39,39 +39,39 @@ if TYPE_CHECKING:
     from anabranch.reconcile.toolbox import Toolbox
 
 TOTALS_SECONDS = 10.0
-"""How often totals are told, as long as nothing else changes."""
+"""How many seconds apart totals are written if nothing else changes."""
 
 
 @dataclass
 class _Memory:
-    """What was read of a run: what is in the store is never changed."""
+    """What was read of a run; it stays true, because stored objects never change."""
 
     root: str
-    """The folder of the run, or the rehearsal, in the store."""
+    """The folder of the run or rehearsal in the store."""
     roster: Roster | None = None
     runs: dict[str, RunView] = field(default_factory=dict)
     counts: dict[str, ProbeCount] = field(default_factory=dict)
     findings: Findings | None = None
     looked_for: set[str] = field(default_factory=set)
-    """Finished Jobs whose work was looked for, by UID."""
+    """The UIDs of complete Jobs whose work was looked for in the store."""
 
 
 @dataclass
 class Measurements:
-    """Reconciles Measurements."""
+    """The reconciler of Measurements."""
 
     tools: Toolbox
     _memories: dict[tuple[str, str], _Memory] = field(default_factory=dict)
     _said_at: dict[tuple[str, str], datetime] = field(default_factory=dict)
     _blocked: set[tuple[str, str]] = field(default_factory=set)
-    """Those of which somebody else has a child's name."""
+    """The measurements for which a foreign object has the name of a child."""
 
     async def reconcile(self, namespace: str, name: str) -> float | None:
-        """Brings a measurement on its way; gives when to look again, in seconds.
+        """Advance a measurement; return the seconds after which to look again.
 
         Raises:
             OSError: When the store can't be reached.
-            RefusedError: When the API server does not do it.
+            RefusedError: When the API server refuses a request.
             UnreachableError: When the API server can't be reached.
         """
         found = self.tools.inventory.measurements.get((namespace, name))
@@ -86,8 +86,8 @@ class Measurements:
         seen = await self._observe(measurement)
         decision = decide(seen, self.tools.settings.store.bucket)
         wait = self._find_wait(measurement, decision.status, seen.now)
-        # While somebody has a child's name, whether that is still so is tried first:
-        # what is said would change there and back with each look.
+        # While a foreign object has a child's name, try first whether that is still so.
+        # Otherwise the status would change back and forth with each look.
         was_blocked = measurement.key in self._blocked
         if not was_blocked and wait is None and decision.status != measurement.status:
             await self._say(measurement, decision.status)
@@ -106,16 +106,16 @@ class Measurements:
         return min(times, default=None)
 
     async def _say(self, measurement: Measurement, status: MeasurementStatus) -> None:
-        """Makes a status known; of a start only to the spec that was looked at."""
+        """Write a status; write that of a start only if the spec is unchanged."""
         is_start = status.start_time not in {None, measurement.status.start_time}
         await self.tools.say(measurement, status, is_start=is_start)
 
     def _find_wait(
         self, measurement: Measurement, status: MeasurementStatus, now: datetime
     ) -> float | None:
-        """Seconds until a status is due, if it is not due now.
+        """Return the seconds that a status can wait, or None if it need not wait.
 
-        Totals grow with each status of each Round: they can wait.
+        Totals grow with each status of each Round, so they can wait.
         """
         before = measurement.status
         said_at = self._said_at.get(measurement.key)
@@ -148,15 +148,15 @@ class Measurements:
         keys = SurveyKeys(uid, spec.run_id, "" if is_started else seen.part)
         memory = self._memories.get(measurement.key)
         if memory is None or memory.root != keys.root:
-            # Another spec, or another run: what was known is of no more use.
+            # This is another spec or run, so what was known is useless.
             memory = self._memories[measurement.key] = _Memory(keys.root)
         seen = await asyncio.to_thread(self._recall, seen, keys, memory)
-        # Who takes part may have other labels by now.
+        # The roster is known now. Its agents may have other labels by now.
         seen = replace(seen, agents=self._view_agents(measurement))
         return await self._explain(seen)
 
     def _view_agents(self, measurement: Measurement) -> dict[str, AgentView]:
-        """The agents that a measurement chooses now, or chose when it started."""
+        """Return the agents that a measurement chooses now, or chose at its start."""
         memory = self._memories.get(measurement.key)
         roster = memory.roster if memory else None
         members = {each.name for each in roster.members} if roster else set()
@@ -181,7 +181,7 @@ class Measurements:
     def _recall(
         self, seen: Observation, keys: SurveyKeys, memory: _Memory
     ) -> Observation:
-        """Reads from the store what is new there, by what Jobs say they have done."""
+        """Read from the store what newly completed Jobs have put there."""
         store = self.tools.store
         if memory.roster is None:
             try:
@@ -231,7 +231,7 @@ class Measurements:
         return replace(run, summary=read_summary(store, keys.step(run.step)))
 
     async def _explain(self, seen: Observation) -> Observation:
-        """Adds to failed Jobs what their pods said."""
+        """Give each failed Job what its pod said as its message."""
         jobs = dict(seen.jobs)
         for name, job in seen.jobs.items():
             if job.is_failed:

@@ -1,4 +1,4 @@
-"""What the operator sees of a measurement, and the actions that it can take."""
+"""What the operator observes of a measurement, and the actions that it can take."""
 
 from __future__ import annotations
 
@@ -23,36 +23,36 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class AgentView:
-    """An agent."""
+    """An agent, with the state of its pod."""
 
     agent: Agent
     is_ready: bool
     message: str
-    """Why it is not."""
+    """Why it is not ready."""
     is_outdated: bool
-    """Whether it waits for its rounds to end, to be replaced."""
+    """Whether its pod is to be replaced, once its Rounds have ended."""
 
     @property
     def reason(self) -> str:
-        """What is said of the Agent, in a word."""
+        """The reason of the Agent's condition Ready."""
         ready = self.agent.find_condition("Ready")
         return ready.reason if ready else "not looked at yet"
 
 
 @dataclass(frozen=True)
 class RunView:
-    """How far the store says that an agent's run is."""
+    """The progress of an agent's run, as the store shows it."""
 
     outcomes: Mapping[Step, Outcome] = field(default_factory=dict)
-    """The steps that were concluded, in order."""
+    """The outcomes of the concluded steps, in order."""
     summary: PlanSummary | None = None
-    """Of the current step's plan, if it is made."""
+    """The summary of the current step's plan, if the plan is made."""
     targets: TargetCounts | None = None
-    """How many targets are probed, and why not all, once that is known."""
+    """How many targets are probed and why others are not, once that is known."""
 
     @property
     def has_nothing(self) -> bool:
-        """Whether no target is left to be probed."""
+        """Whether there is no target to probe."""
         return self.targets is not None and not self.targets.probed
 
     @property
@@ -65,56 +65,56 @@ class RunView:
 
 @dataclass(frozen=True)
 class Observation:
-    """All that decisions about a measurement are made of."""
+    """Everything that a decision about a measurement depends on."""
 
     measurement: Measurement
     now: datetime
     policy: ProbingPolicySpec | None
     agents: Mapping[str, AgentView]
-    """Those that it chooses now, or chose when it started, by name."""
+    """The agents that it chooses now, or chose when it started, by name."""
     lists: Mapping[str, TargetList]
-    """Of the measurement's namespace, by name."""
+    """The target lists of the measurement's namespace, by name."""
     rounds: Mapping[str, Round]
-    """Of the measurement, of earlier runs too, by name."""
+    """The Rounds of the measurement, including those of earlier runs, by name."""
     jobs: Mapping[str, JobView]
-    """The same of Jobs."""
+    """The Jobs of the measurement, including those of earlier runs, by name."""
     roster: Roster | None = None
-    """Of this run, once it has started."""
+    """The roster of this run or rehearsal, once the store has it."""
     runs: Mapping[str, RunView] = field(default_factory=dict)
-    """By agent."""
+    """The progress of the run, by agent."""
     counts: Mapping[str, ProbeCount] = field(default_factory=dict)
-    """What agents would send, by agent; of a dry run."""
+    """What each agent would send, by agent; only for a dry run."""
     findings: Findings | None = None
-    """What all agents found, once it is gathered."""
+    """What all agents found, once the results are gathered."""
 
     @property
     def part(self) -> str:
-        """What tells the rehearsal of a spec from those of others, and from the run."""
+        """The name of this spec's rehearsal, which no other rehearsal or run has."""
         return f"+dry{self.measurement.metadata.generation}"
 
 
 @dataclass(frozen=True)
 class PutRoster:
-    """Fixes who takes part."""
+    """An action that fixes who takes part."""
 
     roster: Roster
     part: str = ""
-    """What tells a rehearsal from the run."""
+    """The name of a rehearsal; empty for the run."""
 
 
 @dataclass(frozen=True)
 class CreateJob:
-    """Starts a Job."""
+    """An action that starts a Job."""
 
     name: str
     arguments: tuple[str, ...]
     agent: str = ""
-    """Whose run it works on."""
+    """The agent whose run the Job works on."""
 
 
 @dataclass(frozen=True)
 class CreateRound:
-    """Makes an agent probe a step."""
+    """An action that makes an agent probe a step."""
 
     agent: Agent
     step: Step
@@ -124,7 +124,7 @@ class CreateRound:
 
 @dataclass(frozen=True)
 class ChangeRound:
-    """Changes how fast a Round is probed, or whether it is."""
+    """An action that changes the rate of a Round, or whether it is probed."""
 
     name: str
     rate: int
@@ -133,7 +133,7 @@ class ChangeRound:
 
 @dataclass(frozen=True)
 class DeleteRound:
-    """Removes a Round."""
+    """An action that removes a Round."""
 
     name: str
     uid: str
@@ -141,7 +141,7 @@ class DeleteRound:
 
 @dataclass(frozen=True)
 class DeleteJob:
-    """Removes a Job and its pods."""
+    """An action that removes a Job and its pods."""
 
     name: str
     uid: str
@@ -149,7 +149,7 @@ class DeleteJob:
 
 @dataclass(frozen=True)
 class ExpireJob:
-    """Makes Kubernetes remove a finished Job after so many seconds."""
+    """An action that makes Kubernetes remove a finished Job after some seconds."""
 
     name: str
     seconds: int

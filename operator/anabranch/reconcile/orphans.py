@@ -1,4 +1,7 @@
-"""Jobs whose measurement or list is gone: owners can't be of other namespaces."""
+"""Jobs whose measurement or target list is gone.
+
+Kubernetes does not remove them, because an owner can't be in another namespace.
+"""
 
 from __future__ import annotations
 
@@ -13,15 +16,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Orphans:
-    """Removes Jobs that work for nobody."""
+    """A reconciler that removes Jobs that work for nobody."""
 
     tools: Toolbox
 
     async def reconcile(self, _: str, uid: str) -> float | None:
-        """Removes the Jobs of a UID that no measurement or target list has.
+        """Remove the Jobs of a UID that no measurement or target list has.
 
         Raises:
-            RefusedError: When the API server does not do it.
+            RefusedError: When the API server refuses a request.
             UnreachableError: When the API server can't be reached.
         """
         tools = self.tools

@@ -1,4 +1,4 @@
-"""The ProbingPolicy: whether it counts, and how many agents obey it."""
+"""The ProbingPolicy: whether agents obey it."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Policies:
-    """Reconciles ProbingPolicies."""
+    """The reconciler of ProbingPolicies."""
 
     tools: Toolbox
 
     async def reconcile(self, namespace: str, name: str) -> float | None:
-        """Says whether a policy counts.
+        """Report whether a policy counts.
 
         Raises:
-            RefusedError: When the API server does not do it.
+            RefusedError: When the API server refuses a request.
             UnreachableError: When the API server can't be reached.
         """
         tools = self.tools
@@ -37,7 +37,7 @@ class Policies:
             message = "agents obey it"
             conditions.set("Ready", "Obeyed", message)
         else:
-            message = f"the one in namespace {system!r} counts alone; change that one"
+            message = f"only the one in namespace {system!r} counts; change that one"
             conditions.set("Ready", "WrongNamespace", message, holds=False)
             conditions.set("Stalled", "WrongNamespace", message)
         status = ProbingPolicyStatus(

@@ -1,4 +1,4 @@
-"""Whether a run can start, and with whom; pure."""
+"""Decides whether a run can start, and with which agents; pure."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Obstacle:
-    """Why a run can't start."""
+    """A reason why a run can't start."""
 
     reason: str
     message: str
     is_for_good: bool = False
-    """Whether somebody has to change something of the measurement."""
+    """Whether somebody has to change the measurement."""
 
 
 def find_obstacle(seen: Observation) -> Obstacle | None:
-    """What is in the way of a run, the most important first."""
+    """Return the most important obstacle to a run, or None if it can start."""
     return next(_find_obstacles(seen), None)
 
 
 def find_members(seen: Observation) -> tuple[Member, ...]:
-    """The agents that a measurement selects and that serve it, each once."""
+    """Return the agents that a measurement selects and that serve it, each once."""
     namespace = seen.measurement.metadata.namespace
     members: dict[str, Member] = {}
     known = [view.agent for view in seen.agents.values()]
@@ -48,7 +48,7 @@ def find_members(seen: Observation) -> tuple[Member, ...]:
 def make_roster(
     seen: Observation, lists: tuple[PinnedList, ...], started: datetime | None = None
 ) -> Roster:
-    """Who takes part in a run, with these contents of target lists.
+    """Make the roster of a run, with these contents of target lists.
 
     Raises:
         ValueError: Without a policy.
@@ -128,8 +128,8 @@ def _find_agent_obstacles(seen: Observation) -> Iterator[Obstacle]:
                 )
             other = chosen.setdefault(name, entry.name)
             if other != entry.name:
-                message = f"Agent {name!r} is of agents[{other}] and of "
-                remedy = f"agents[{entry.name}]; let one alone choose it"
+                message = f"Agent {name!r} is chosen by agents[{other}] and "
+                remedy = f"agents[{entry.name}]; let only one choose it"
                 yield Obstacle("AgentTwice", message + remedy, is_for_good=True)
 
 

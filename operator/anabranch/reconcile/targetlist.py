@@ -1,4 +1,4 @@
-"""TargetLists: a Job checks what each holds, and stores what measurements pin."""
+"""TargetLists: a Job checks each list, and stores the content that runs pin."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 _NAME_CHARACTERS = 48
 _TOLD_PROBLEMS = 3
 _FINAL = frozenset({"WrongSource", "NameTaken"})
-"""Obstacles that do not go by what somebody adds."""
+"""Obstacles that nobody can remove by adding something."""
 
 
 @dataclass(frozen=True)
@@ -34,13 +34,13 @@ class ListView:
 
     report: ListReport | None = None
     obstacle: tuple[str, str] | None = None
-    """Why nothing is known, and nothing comes: reason and message."""
+    """Why there is no report and none will come: reason and message."""
 
 
 def describe_list(
     target_list: TargetList, view: ListView, now: datetime
 ) -> TargetListStatus:
-    """What is to be said of a list."""
+    """Return the status of a list."""
     conditions = Conditions(target_list, target_list.status.conditions, now)
     generation = target_list.metadata.generation
     report = view.report
@@ -86,20 +86,20 @@ def _describe_problems(report: ListReport) -> str:
 
 @dataclass
 class TargetLists:
-    """Reconciles TargetLists."""
+    """The reconciler of TargetLists."""
 
     tools: Toolbox
     _reports: dict[tuple[str, str], tuple[str, ListReport]] = field(
         default_factory=dict
     )
-    """The last one of each list, with its key in the store."""
+    """The last report of each list, with its key in the store."""
 
     async def reconcile(self, namespace: str, name: str) -> float | None:
-        """Sees that a list is checked; gives when to look again, in seconds.
+        """Have a list checked; return the seconds after which to look again.
 
         Raises:
             OSError: When the store can't be reached.
-            RefusedError: When the API server does not do it.
+            RefusedError: When the API server refuses a request.
             UnreachableError: When the API server can't be reached.
         """
         tools = self.tools
@@ -112,7 +112,7 @@ class TargetLists:
         view = await self._look(target_list)
         status = describe_list(target_list, view, tools.now())
         await tools.say(target_list, status)
-        # Nobody tells of a ConfigMap that changes, or of what an admin adds.
+        # No watch reports a change of a ConfigMap, or an object that an admin adds.
         is_settled = view.report and not target_list.spec.config_map
         return None if is_settled else tools.look_seconds
 
@@ -139,7 +139,7 @@ class TargetLists:
         return await self._check(target_list, version)
 
     async def _check(self, target_list: TargetList, version: str) -> ListView:
-        """What a Job found in a version of a list, once it has."""
+        """Return what a Job found in a version of a list; create the Job if needed."""
         tools, metadata = self.tools, target_list.metadata
         digest = hashlib.sha256(version.encode()).hexdigest()[:16]
         key = list_report(metadata.uid, digest)

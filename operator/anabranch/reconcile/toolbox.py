@@ -31,7 +31,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Toolbox:
-    """The cluster, the store, the clock."""
+    """The cluster, the store, the clock, and what reconcilers remember."""
 
     settings: Settings
     objects: Objects
@@ -40,29 +40,32 @@ class Toolbox:
     recorder: Recorder
     now: Callable[[], datetime]
     look_seconds: float = 30.0
-    """When to look again for what nobody tells."""
+    """The seconds after which to look again for changes that no watch reports."""
     _templates: dict[str, str] = field(default_factory=dict)
     _explained: dict[str, dict[str, str]] = field(default_factory=dict)
-    """What pods of Jobs said, by the UID that a Job works for and by its own."""
+    """What pods of failed Jobs said, by the UIDs of the Job's owner and the Job."""
     _said: dict[str, tuple[str, Status]] = field(default_factory=dict)
-    """The status that was written last, by UID, with the version of its object."""
+    """The last status written, by UID, with the object's version before that."""
 
     def recall(self, about: Kind) -> Kind:
-        """An object with what was said of it last, where watches do not tell it yet."""
+        """Return an object with the status that was written last.
+
+        A watch may still report the object without this status.
+        """
         version, status = self._said.get(about.metadata.uid, ("", about.status))
         if version != about.metadata.resource_version:
             return about
         return about.model_copy(update={"status": status})
 
     def forget(self, uid: str) -> None:
-        """Drops what is known of an object that is gone."""
+        """Drop what is known of an object that is gone."""
         self._said.pop(uid, None)
         self._templates.pop(uid, None)
         self._explained.pop(uid, None)
 
     def find_template(self, agent: Agent) -> str:
-        """What tells the pod that an agent is to be from others."""
-        uid = agent.metadata.uid  # Its node never changes.
+        """Return the hash of the template of an agent's wanted pod."""
+        uid = agent.metadata.uid  # An Agent's node never changes.
         if uid not in self._templates:
             self._templates[uid] = find_template(build_pod(self.settings, agent))
         return self._templates[uid]
@@ -70,12 +73,13 @@ class Toolbox:
     async def say(
         self, about: Resource, status: Status, *, is_start: bool = False
     ) -> None:
-        """Makes a status known, if it is another one, with the events of the change.
+        """Write a status if it has changed, and record the events of the change.
 
-        ``is_start`` has it be of the very spec that was seen.
+        With ``is_start``, write it only if the object's version is unchanged.
 
         Raises:
-            RefusedError: With status 409, when the object is another one by now.
+            RefusedError: With status 409, when the object is another one or, with
+                ``is_start``, another version by now.
         """
         if status == about.status:
             return
@@ -83,7 +87,7 @@ class Toolbox:
             try:
                 await self.recorder.record(about, event)
             except RefusedError as error:
-                # Of a namespace that is about to go, for one; nothing hangs on it.
+                # The namespace may be about to go. Nothing depends on events.
                 _log.warning("event %s of %s: %s", event.reason, about.key, error)
         place = Place(about.kind, *about.key)
         text = status.model_dump(mode="json", by_alias=True, exclude_none=True)
@@ -94,7 +98,7 @@ class Toolbox:
         self._said[about.metadata.uid] = (about.metadata.resource_version, status)
 
     async def explain(self, job: JobView) -> str:
-        """Why a Job failed: what its last pod said, or else what Kubernetes says."""
+        """Return why a Job failed, as its last pod says, or else Kubernetes."""
         known = self._explained.setdefault(find_owner(job.labels), {})
         if job.uid not in known:
             selector = f"batch.kubernetes.io/job-name={job.name}"

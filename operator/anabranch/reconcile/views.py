@@ -22,7 +22,7 @@ class JobView:
     message: str
     """Why it failed, as Kubernetes says."""
     expires: bool
-    """Whether it will be removed by itself."""
+    """Whether Kubernetes will remove it some time after its end."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class PodView:
     name: str
     uid: str
     template: str
-    """What tells the template that it was made of from others."""
+    """The hash of the template that it was made from."""
     created_at: datetime
     phase: str
     is_placed: bool
@@ -59,7 +59,7 @@ class NodeView:
 
 
 def view_job(body: Mapping[str, Any]) -> JobView:
-    """What is kept of a Job."""
+    """Return what is kept of a Job."""
     metadata, status = body["metadata"], body.get("status", {})
     holds = {
         each["type"]: each
@@ -79,7 +79,10 @@ def view_job(body: Mapping[str, Any]) -> JobView:
 
 
 def view_pod(body: Mapping[str, Any], template: str) -> PodView:
-    """What is kept of a pod; ``template`` is the label with the template's hash."""
+    """Return what is kept of a pod.
+
+    ``template`` is the label that holds the template's hash.
+    """
     metadata, status = body["metadata"], body.get("status", {})
     conditions = {each["type"]: each for each in status.get("conditions", [])}
     ready = conditions.get("Ready", {})
@@ -98,7 +101,7 @@ def view_pod(body: Mapping[str, Any], template: str) -> PodView:
 
 
 def view_node(body: Mapping[str, Any]) -> NodeView:
-    """What is kept of a node."""
+    """Return what is kept of a node."""
     metadata = body["metadata"]
     return NodeView(metadata["name"], dict(metadata.get("labels", {})))
 
@@ -106,7 +109,7 @@ def view_node(body: Mapping[str, Any]) -> NodeView:
 def _find_trouble(
     status: Mapping[str, Any], conditions: Mapping[str, Mapping[str, Any]]
 ) -> str:
-    """What keeps a pod from running, in the words of who knows best."""
+    """Return what keeps a pod from running, from the most specific source."""
     for container in status.get("containerStatuses", []):
         for state in ("waiting", "terminated"):
             found = container.get("state", {}).get(state)
