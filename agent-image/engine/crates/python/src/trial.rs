@@ -42,7 +42,7 @@ impl Trial {
             other => return refuse(format!("{other:?} is no algorithm; choose {ALGORITHMS}")),
         };
         if !(1e-9..1.0).contains(&failure_probability) {
-            return refuse("the failure probability must be from 1e-9 to below 1".to_owned());
+            return refuse("the failure probability must be at least 1e-9, and below 1".to_owned());
         }
         Ok(Self {
             trial: Inner::new(read_topology(&topology)?, seed),
@@ -96,7 +96,7 @@ const fn tell_switch(switch: Switch) -> &'static str {
     }
 }
 
-/// What some runs came to.
+/// Sums over some runs.
 #[pyclass(frozen, get_all, module = "anabranch_engine")]
 #[derive(Default)]
 pub struct Sample {
