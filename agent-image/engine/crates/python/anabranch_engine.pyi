@@ -46,61 +46,73 @@ class PrefixSet:
     """
 
     def __new__(cls, prefixes: Iterable[str] | None = None) -> PrefixSet:
-        """The addresses of these prefixes or addresses.
+        """Make a set of the addresses in these prefixes, which may be single addresses.
 
-        :raises ValueError: for the first that is neither, with the remedy.
+        :raises ValueError: for the first text that is neither, with the remedy.
         """
 
     @staticmethod
     def reserved() -> PrefixSet:
-        """What is not globally reachable unicast.
+        """Return the addresses that are not globally reachable unicast.
 
-        IANA's IPv4 and IPv6 Special-Purpose Address Registries, multicast, and IPv6
-        outside of 2000::/3.
+        These are the blocks of IANA's IPv4 and IPv6 Special-Purpose Address Registries,
+        multicast, and IPv6 outside of 2000::/3.
         """
 
     def __or__(self, other: PrefixSet, /) -> PrefixSet: ...
     def __ror__(self, other: PrefixSet, /) -> PrefixSet: ...
     def __invert__(self) -> PrefixSet: ...
     def __contains__(self, prefix: str, /) -> bool:
-        """Whether all addresses of a prefix, or an address, are in the set."""
+        """Return whether an address, or each address of a prefix, is in the set.
+
+        :raises ValueError: when the text is neither.
+        """
 
 class TargetListError(ValueError):
-    """A target list that can't be used: nothing of it is."""
+    """An error about a target list that can't be used.
+
+    One bad line is enough: nothing of the list is used.
+    """
 
     problems: list[tuple[int, str]]
-    """The first hundred problems: line number from 1, and reason with remedy."""
+    """The first hundred problems: line number, from 1, and reason, with a remedy."""
     total: int
     """How many problems there are."""
 
 @final
 class TargetList:
-    """The distinct entries of a target list, whatever the order of its source."""
+    """The distinct entries of a target list.
+
+    They do not depend on the order and the repetitions of their source.
+    """
 
     lines: int
-    """The lines read, comments and repetitions included."""
+    """The number of lines read, comments and repetitions included."""
 
     @staticmethod
     def read(file: _Reads) -> TargetList:
-        """Reads Iris's CSV, plain or zstd, from a binary file to its end.
+        """Read Iris's CSV, plain or zstd, from a binary file to its end.
 
         A line is ``target,protocol,min_ttl,max_ttl,n_initial_flows``, or a comment that
         begins with ``#``.
 
-        :raises TargetListError: with every bad line.
+        :raises TargetListError: when the list has problems, with the first hundred.
         """
 
     def __len__(self) -> int:
-        """The number of entries."""
+        """Return the number of entries."""
 
     def protocols(self) -> list[str]:
-        """The names of the protocols that entries have, sorted."""
+        """Return the names of the entries' protocols, each once, sorted."""
 
     def digest(self) -> str:
-        """``sha256:`` and the SHA-256 of what ``write_csv`` writes, in hexadecimal."""
+        """Return the SHA-256 of what ``write_csv`` writes.
+
+        It is ``sha256:`` and 64 hexadecimal digits.
+        """
 
     def write_csv(self, file: _Writes) -> None:
-        """Writes the entries, a line each, sorted by protocol and prefix."""
+        """Write the entries to a binary file as CSV, sorted by protocol and prefix."""
 
     def split(
         self,
@@ -110,46 +122,54 @@ class TargetList:
         forbidden: Sequence[PrefixSet] = ...,
         limit: int = ...,
     ) -> Targets:
-        """The targets, split to these prefix lengths: overlaps merged, none forbidden.
+        """Return the targets of the list, split to these prefix lengths.
 
-        Entries longer than the split stay whole; a bare IPv4 address stands for its
-        /24, or for less where the split is finer. A target is left out when all its
-        addresses are in one of the forbidden sets or another.
+        Entries longer than these stay whole. A bare IPv4 address stands for its /24, or
+        for a longer prefix if ``prefix_len_v4`` is longer. Overlapping entries of one
+        protocol are merged. A target is left out if each of its addresses is in at
+        least one of the forbidden sets.
 
         :raises ValueError: when more than ``limit`` targets are left, or more than
-            ``MAX_TARGETS``.
+            ``MAX_TARGETS``, or when a prefix length does not fit its family.
         """
 
 @final
 class Targets:
-    """What is to be probed: for each protocol disjoint prefixes, sorted.
+    """The prefixes to probe: sorted, and disjoint for each protocol.
 
-    An Arrow stream (``pyarrow.table(targets)``, polars, DuckDB, chdb) with the columns
-    prefix (16 bytes, IPv4 as IPv4-mapped), prefix_len, protocol (IP protocol number),
-    min_ttl, max_ttl and n_initial_flows.
+    They are an Arrow stream (``pyarrow.table(targets)``, polars, DuckDB, chdb). Its
+    columns are prefix (16 bytes, IPv4 as IPv4-mapped), prefix_len, protocol (IP
+    protocol number), min_ttl, max_ttl and n_initial_flows.
     """
 
     def __len__(self) -> int: ...
     @property
     def excluded(self) -> list[int]:
-        """Targets left out, for each forbidden set.
+        """The number of targets that are left out, for each forbidden set.
 
-        A target counts for the first set with which, and with those before it, all its
-        addresses are forbidden.
+        A target counts for the first set for which all of its addresses are in that set
+        or in those before it.
         """
 
     @property
     def partly_excluded(self) -> int:
-        """Targets of which the engine passes over some forbidden addresses."""
+        """The number of targets that have some forbidden addresses, but not only such.
+
+        The engine passes over these addresses.
+        """
 
     def beyond(self, min_ttl: int, max_ttl: int) -> tuple[int, int]:
-        """Targets that ask for no TTL within these bounds, and for some beyond too."""
+        """Return how many targets have no TTL within these bounds, or only some.
+
+        The first number is of targets with no TTL within them, the second of targets
+        with TTLs within and beyond them.
+        """
 
     def __arrow_c_stream__(self, requested_schema: object | None = None) -> object: ...
 
 @final
 class Table:
-    """A table for whoever reads Arrow streams, such as ``pyarrow.table``."""
+    """A table that readers of Arrow streams, such as ``pyarrow.table``, can read."""
 
     def __arrow_c_stream__(self, requested_schema: object | None = None) -> object: ...
 
@@ -167,30 +187,38 @@ class Simulation:
         switches: Mapping[str, float],
         topologies: Sequence[PathLike[str]] = ...,
     ) -> Simulation:
-        """So many /24s and /64s, and topology files, seen from so many vantage points.
+        """Make a simulation.
 
-        Where there are topology files, every switch is off that is not set.
-
+        :param prefixes_v4: the number of IPv4 prefixes, all /24s.
+        :param prefixes_v6: the number of IPv6 prefixes, all /64s.
+        :param switches: values of switches by name. A switch that is not set has its
+            default value. With topology files, it has its value for a network that is
+            easy to measure instead: no disturbances, and every router answers.
+        :param topologies: files with graphs that are simulated beside the prefixes.
         :raises OSError: when a topology file can't be read.
-        :raises ValueError: when there are more of something than fit, a switch has a
-            value that it can't have, or a topology file is not one, with its line.
+        :raises ValueError: when there are too many prefixes or vantage points, a switch
+            is unknown or its value out of bounds, or a topology file is not valid;
+            then with the line.
         """
 
     @property
     def destinations(
         self,
     ) -> list[tuple[IPv4Address | IPv6Address, IPv4Address | IPv6Address]]:
-        """Of each topology file, the destination as drawn, and as it can be probed.
+        """For each topology file, the destination as drawn, and as it can be probed.
 
-        They differ where a vantage point can't send to the first, as to 127.1.1.6.
+        They differ if vantage points can't send to the first, such as 127.1.1.6.
         """
 
     @staticmethod
     def switches() -> list[tuple[str, str, float, float]]:
-        """All switches: name, help, value by default, and where everything is hard."""
+        """Return the name, help, default value and hostile value of each switch.
+
+        The hostile value is for a network that is as hard to measure as can be.
+        """
 
     def write_truth(self, folder: PathLike[str]) -> None:
-        """Writes interfaces, links and diamonds to Parquet files in a folder.
+        """Write interfaces, links and diamonds to Parquet files in a folder.
 
         :raises OSError: when they can't be written.
         """
@@ -203,10 +231,10 @@ class Simulation:
         octets: int,
         flow_label: int = 0,
     ) -> list[tuple[str, bool]]:
-        """The interfaces that a flow's packets meet, and whether they answer.
+        """Return the interfaces that a flow's packets meet, and whether each answers.
 
-        ``octets`` are the first four behind the IP header: ports, or ICMP type, code
-        and checksum. Vantage points count from 0.
+        ``octets`` are the first four after the IP header, as a number: the ports, or
+        ICMP's type, code and checksum. Vantage points are numbered from 0.
 
         :raises ValueError: when there is no such vantage point.
         """
@@ -220,10 +248,11 @@ class Simulation:
         ttl: int,
         flow_label: int = 0,
     ) -> tuple[str, str] | None:
-        """What comes back to a probe, and from which address.
+        """Return the kind of reply to a probe, and the address that it comes from.
 
-        The first is ``time exceeded``, ``echo``, ``port unreachable`` or ``reset``.
-        Nothing is lost here, and no rate limited.
+        The kind is ``time exceeded``, ``echo``, ``port unreachable`` or ``reset``. The
+        result is None if nobody answers. Loss, rate limits and route changes do not
+        count.
 
         :raises ValueError: when there is no such vantage point.
         """
@@ -236,11 +265,12 @@ class Simulation:
         octets: Sequence[int],
         flow_labels: Sequence[int] = ...,
     ) -> list[tuple[str, str, bool]]:
-        """The links that a flow space can cross: near and far address, sorted.
+        """Return the links that a set of flows can cross.
 
-        The flows are all combinations of the destinations, the first four octets behind
-        the IP header and the flow labels (by default 0). With each link comes whether
-        both of its ends answer. Links to hosts of prefixes are not among them.
+        The flows are all combinations of the destinations, the first four octets after
+        the IP header and the flow labels (by default 0). Each link has its near and its
+        far address, and whether both ends answer. Links are sorted, and links to hosts
+        of prefixes are left out.
 
         :raises ValueError: when there is no such vantage point.
         """
@@ -248,35 +278,41 @@ class Simulation:
     def links_of_plan(
         self, vantage_point: int, plan: Plan
     ) -> list[tuple[str, str, bool]]:
-        """The same of the flows of a plan, whatever its TTLs.
+        """Return the links that the flows of a plan can cross, whatever its TTLs.
+
+        The links are as those of ``links_of_flows``.
 
         :raises OSError: when the plan can't be read.
-        :raises ValueError: when there is no such vantage point, or the plan is none.
+        :raises ValueError: when there is no such vantage point, or the file is no plan.
         """
 
     def time_exceeded(self, vantage_point: int, plan: Plan) -> Table:
-        """The time exceeded that come back to the probes of a plan, in no order.
+        """Return the time exceeded messages to the probes of a plan, in no order.
 
-        Those from a probed prefix itself are left out. The columns are prefix_index and
-        flow (uint32), ttl (uint8) and address (uint64): an IPv4 address as it is, and
-        of an IPv6 one the higher half times 0x9e3779b97f4a7c15, modulo 2^64, xor the
-        lower half. Nothing is lost here, and no rate limited.
+        Those that come from the probed prefix itself are left out. The columns are
+        prefix_index and flow (uint32), ttl (uint8) and address (uint64). An IPv4
+        address is itself. An IPv6 address is its higher half times 0x9e3779b97f4a7c15,
+        modulo 2^64, xor its lower half. Loss, rate limits and route changes do not
+        count.
 
         :raises OSError: when the plan can't be read.
-        :raises ValueError: when there is no such vantage point, or the plan is none.
+        :raises ValueError: when there is no such vantage point, or the file is no plan.
         """
 
     def run(
         self, command: list[str], *, namespaces: Sequence[PathLike[str]] = ...
     ) -> tuple[int, int, int, int]:
-        """Runs a command at the first vantage point, in namespaces of its own.
+        """Run a command at the first vantage point until it ends.
 
-        Vantage points are new network namespaces, with the link ``eth0``, or those of
-        these files, which get the link ``sim0`` until the command ends. Gives its exit
-        code, and the packets received, replies sent and frames lost.
+        Each vantage point is a new network namespace with the link ``eth0``. If there
+        are files of namespaces, these are the vantage points instead, and have the link
+        ``sim0`` until the command ends. Return the exit code, and the numbers of
+        packets received, replies sent, and frames lost because the simulator could not
+        keep up.
 
-        :raises OSError: when the kernel does not let it, such as without root.
-        :raises ValueError: when there are not as many namespaces as vantage points.
+        :raises OSError: when the kernel does not permit it, such as without root.
+        :raises ValueError: when there is no command, or the namespaces are not as many
+            as the vantage points.
         """
 
 @final
@@ -286,24 +322,25 @@ class Plan:
     path: Path
     """Its file."""
     blocks: int
-    """How many blocks it has; they count from 0."""
+    """The number of its blocks, which are numbered from 0."""
     probes: int
-    """How many probes it asks for."""
+    """The number of probes that it asks for."""
 
     def __new__(cls, path: PathLike[str]) -> Plan:
-        """Opens a plan.
+        """Open a plan.
 
         :raises OSError: when the file can't be read.
-        :raises ValueError: when it is no plan.
+        :raises ValueError: when the file is no plan.
         """
 
     def draw(
         self, block: int, *, order: str, start: int = 0, count: int | None = None
     ) -> list[tuple[int, IPv4Address | IPv6Address, int, int, int, int, int]]:
-        """The probes of a block from a slot on, in the order that someone sends them.
+        """Return the probes of a block from slot ``start`` on, at most ``count``.
 
-        Of each the slot, the destination, the protocol's number, the source and
-        destination port, the TTL and the flow.
+        They are in the order in which they are sent, which depends on the plan and on
+        ``order``. Each has its slot, destination, protocol number, source port,
+        destination port, TTL and flow.
 
         :raises OSError: when the file can't be read.
         :raises ValueError: when it is no plan, has no such block, or a row can't be
@@ -323,32 +360,32 @@ class Plan:
         step: int | None = None,
         blocks: int | None = None,
     ) -> Plan:
-        """Writes the plan of a first round: each target's TTLs and first flows.
+        """Write the plan of a first round: each target's TTLs and first flows.
 
-        The mapper is one of diamond-miner's by its name: RandomFlowMapper with a seed,
-        IntervalFlowMapper with a step from 1 to 255, ReverseByteFlowMapper or
-        SequentialFlowMapper. There is a block for each 2^20 targets unless ``blocks``
-        says how many. It takes 40 bytes of memory a target.
+        ``flow_mapper`` is the name of one of diamond-miner's: RandomFlowMapper with a
+        seed, IntervalFlowMapper with a step from 1 to 255, ReverseByteFlowMapper or
+        SequentialFlowMapper. ``blocks`` is the number of blocks, by default one for
+        each 2^20 targets. This takes 40 bytes of memory a target.
 
         :raises OSError: when it can't be written.
-        :raises ValueError: when there is no such mapper.
+        :raises ValueError: when there is no such mapper, or it takes other arguments.
         """
 
     def ask(self, path: PathLike[str], demands: Iterable[_Arrow]) -> Plan:
-        """Writes a plan that asks for something else of the same prefixes.
+        """Write a plan that asks for other probes of the same prefixes.
 
         ``demands`` has a table for each block, with the columns prefix_index (uint32),
-        min_ttl, max_ttl (uint8), first_flow and flow_count (uint32). Flows that no
-        source port is left for are left out.
+        min_ttl, max_ttl (uint8), first_flow and flow_count (uint32). Flows for which no
+        source port is left are omitted.
 
-        :raises OSError: when it can't be written.
+        :raises OSError: when this plan can't be read, or the other can't be written.
         :raises ValueError: when there is no table for a block, a column is missing, or
             a prefix is not of this plan's block.
         """
 
 @final
 class Statistics:
-    """What a prober counted, since it started."""
+    """The counts of a prober since it started."""
 
     sent: int
     """Probes sent."""
@@ -361,48 +398,48 @@ class Statistics:
     replies: int
     """Valid replies."""
     foreign: int
-    """ICMP that is no reply to a probe of this kind, or one to another prober of this
+    """ICMP packets that answer no probe of this kind, or answer another prober of this
     process."""
     forged: int
     """Replies whose tag is wrong: forged, damaged, or to probes of an earlier start."""
     unplanned: int
-    """Replies to probes that the plan does not have, or that were not sent yet."""
+    """Replies to probes that are not in the plan, or were not sent yet."""
     late: int
-    """Replies that came after the time that is waited for them."""
+    """Replies that came after their wait had ended."""
     excess: int
     """Replies beyond two for each probe of a part: someone repeats them."""
     dropped: int
     """Packets that the kernel dropped unread; counted when a part ends."""
     stalled_us: int
-    """Microseconds by which sending was held up."""
+    """Microseconds by which the sender fell behind its schedule."""
 
 @final
 class Part:
-    """What a reply part says of itself."""
+    """The description of a reply part."""
 
     block: int
-    """The block."""
+    """The number of the block."""
     start: int
     """The first slot."""
     end: int
-    """The slot behind the last one."""
+    """The slot after the last one."""
     probes: int
-    """The probes that were sent for it."""
+    """The number of probes that were sent for it."""
     replies: int
-    """The replies in it."""
+    """The number of replies in it."""
     counts: Statistics
-    """What its prober had counted when it closed the part, since its start."""
+    """The prober's counts from its start until it closed the part."""
 
     @staticmethod
     def read(tail: bytes) -> Part:
-        """Reads it from the last bytes of a part's file, of which 64 KiB are enough.
+        """Read the description from the last bytes of a part's file; 64 KiB are enough.
 
         :raises ValueError: when they are not of a reply part, or too few.
         """
 
 @final
 class Prober:
-    """Sends the probes of a plan, once, and keeps the replies in parts."""
+    """A prober, which sends a plan's probes once, and keeps the replies in parts."""
 
     def __new__(
         cls,
@@ -426,28 +463,30 @@ class Prober:
         sources: Sequence[IPv4Address | IPv6Address] = ...,
         contact: str = "",
     ) -> Prober:
-        """A prober for the blocks of a plan, by default all.
+        """Make a prober for some blocks of a plan, by default all.
 
-        :param parts: the folder for reply parts; those that are there say where to go
-            on.
+        :param parts: the folder for reply parts. The parts in it say where to go on.
         :param network: the file of the network namespace to probe from; by default the
             one that ``run`` is called in.
-        :param order: who probes, and in which round: what the order of probes depends
-            on beside the plan.
-        :param round_number: the number of the round, 0 to 255, for the replies.
+        :param order: who probes, and in which round. With the plan, this determines the
+            order of the probes.
+        :param round_number: the number of the round, 0 to 255, which replies record.
         :param rate: probes a second; 0 pauses.
         :param max_rate_per_prefix: the most probes a second to one prefix.
         :param forbidden: addresses that are not probed, whatever the plan says.
-        :param min_ttl: the lowest TTL that is sent; ``max_ttl`` the highest.
-        :param begin: the slots that the parts in the folder begin with, by their block,
-            where those before them are elsewhere; by default 0.
-        :param wait_seconds: how long replies are waited for, at most 6 s.
-        :param part_probes: when a part ends, by probes; ``part_seconds`` by time.
-        :param interface: where probes must leave; by default where the routes lead. Of
-            each prefix the kernel is asked the way, once.
-        :param sources: addresses to send from instead of those that the routes say.
-        :param contact: for people who wonder about a probe: 256 bytes in each.
-        :raises ValueError: when a time or a rate is none.
+        :param min_ttl: the lowest TTL that is sent.
+        :param max_ttl: the highest TTL that is sent.
+        :param begin: the first slot of the parts in the folder, for each block whose
+            earlier parts are elsewhere; by default 0.
+        :param wait_seconds: how long to wait for a reply, at most 6 s.
+        :param part_probes: the most probes of a part.
+        :param part_seconds: the longest time over which the probes of a part are sent.
+        :param interface: the interface that probes leave by; by default the routes
+            decide. The kernel is asked once for the route to each prefix.
+        :param sources: the addresses to send from; by default the routes decide.
+        :param contact: text for people who wonder about a probe, in each probe; at most
+            256 bytes.
+        :raises ValueError: when a time or a rate is out of range.
         """
 
     def run(
@@ -455,41 +494,42 @@ class Prober:
         progress: Callable[[Statistics], object] | None = None,
         every_seconds: float = 1.0,
     ) -> Statistics:
-        """Probes until the plan's end or a stop, and waits for the last replies.
+        """Probe until the end of the plan or a stop, and wait for the last replies.
 
-        Calls ``progress`` now and then. Signal handlers run meanwhile; when one of them
-        or ``progress`` raises, the part at hand is closed first.
+        This calls ``progress`` about every ``every_seconds``, and runs signal handlers.
+        If one of them raises, the prober stops and closes its part before the exception
+        is passed on.
 
-        :raises OSError: when the kernel does not let it, with the remedy.
-        :raises RuntimeError: when it ran before.
+        :raises OSError: when the kernel does not permit it, with the remedy.
+        :raises RuntimeError: when the prober ran before.
         :raises ValueError: when the plan or an option can't be used.
         """
 
     def stop(self) -> None:
-        """Stops sending, within 50 ms; also from other threads and signal handlers."""
+        """Stop sending, within 50 ms. Threads and signal handlers may call this."""
 
     @property
     def is_silent(self) -> bool:
-        """Whether nothing more is sent: the last replies alone are waited for."""
+        """True once nothing more is sent, and only the last replies are awaited."""
 
     def set_rate(self, rate: int) -> None:
-        """Changes the rate, in probes a second; 0 pauses."""
+        """Change the rate, in probes a second; 0 pauses."""
 
     def set_max_rate_per_prefix(self, rate: float) -> None:
-        """Changes how many probes a second one prefix has at most.
+        """Change the most probes a second to one prefix.
 
         :raises ValueError: when it is not above 0.
         """
 
     def forbid(self, forbidden: PrefixSet) -> None:
-        """Changes which addresses are not probed, from the next probe on."""
+        """Replace the set of addresses that are not probed, from the next probe on."""
 
 @final
 class Trial:
-    """A multipath algorithm on one topology, in the process, as Fakeroute tests it.
+    """A trial of a multipath algorithm on one topology, as in Fakeroute.
 
-    All routers answer, and at once. A run fails unless the links that it finds are
-    exactly those of the topology.
+    It runs in the process, without packets. All routers answer, and at once. A run
+    fails unless the links that it finds are exactly those of the topology.
     """
 
     vertices: int
@@ -508,27 +548,28 @@ class Trial:
         phi: int,
         seed: int,
     ) -> Trial:
-        """Prepares an algorithm: ``mda``, ``mdaLite`` or ``singlePath``.
+        """Prepare a trial of an algorithm: ``mda``, ``mdaLite`` or ``singlePath``.
 
-        ``failure_probability`` is that of a vertex, and ``phi`` the flows of each
-        vertex in the meshing test of MDA-Lite.
+        ``failure_probability`` is that of each vertex. ``phi`` is the number of flows
+        of each vertex in MDA-Lite's meshing test.
 
         :raises OSError: when the topology file can't be read.
-        :raises ValueError: when it is none, with its line, or for a value out of
-            bounds.
+        :raises ValueError: when the topology is not valid, with the line, or when a
+            value is out of bounds.
         """
 
     def run(self, first: int, runs: int) -> Sample:
-        """Traces the destination ``runs`` times; runs are numbered from ``first``.
+        """Trace the destination ``runs`` times. The runs are numbered from ``first``.
 
-        Runs of different numbers are independent, and the same number gives the same.
+        Runs with different numbers are independent. The same number gives the same run.
         """
 
     @staticmethod
     def share_failure(failure_probability: float, branching: int) -> float:
-        """The failure probability of each vertex that keeps a topology's.
+        """Return the failure probability of a vertex, from that of a topology.
 
-        The topology has at most ``branching`` branching points.
+        With p for the topology, which has at most b = ``branching`` branching points,
+        it is 1 - (1 - p)^(1 / b).
         """
 
 @final
@@ -536,15 +577,15 @@ class Sample:
     """Sums over some runs."""
 
     failures: int
-    """The runs that did not find exactly the links of the topology."""
+    """The number of runs that did not find exactly the links of the topology."""
     probes: int
-    """The probes sent."""
+    """The number of probes sent."""
     vertices: int
-    """The interfaces found."""
+    """The number of interfaces found."""
     edges: int
-    """The links found."""
+    """The number of links found."""
     switches: dict[str, int]
-    """The runs in which MDA-Lite went over to the MDA, by reason."""
+    """The number of runs in which MDA-Lite switched to the MDA, by reason."""
 
 _Address = IPv4Address | IPv6Address
 

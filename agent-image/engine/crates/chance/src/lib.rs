@@ -1,9 +1,9 @@
-//! Chance that a seed decides: hashes that stand for draws.
+//! Pseudorandom numbers that a seed determines: hashes, and draws from them.
 
 const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
 
-/// A word that looks like chance from any word, such as a counter: the end of `SplitMix64`
-/// (Steele, Lea, Flood, OOPSLA 2014).
+/// Hashes any word, such as a counter, to a word that looks random. This is what `SplitMix64`
+/// returns in the state `word` (Steele, Lea, Flood, OOPSLA 2014).
 #[inline]
 #[must_use]
 pub const fn scatter(word: u64) -> u64 {
@@ -13,8 +13,8 @@ pub const fn scatter(word: u64) -> u64 {
     word ^ (word >> 31)
 }
 
-/// One hash from two words, of which one at least looks like chance already: a folded
-/// multiplication, as in wyhash.
+/// Hashes two words by a folded multiplication, as in wyhash. At least one of them must already
+/// look random.
 #[inline]
 #[must_use]
 pub const fn mix(a: u64, b: u64) -> u64 {
@@ -22,7 +22,7 @@ pub const fn mix(a: u64, b: u64) -> u64 {
     (product >> 64) as u64 ^ product as u64
 }
 
-/// A number below `bound`, all as likely, from a hash.
+/// Maps a hash to a number below `bound`. All numbers are about equally likely.
 #[inline]
 #[must_use]
 pub const fn below(hash: u64, bound: u32) -> u32 {
@@ -34,10 +34,10 @@ pub const fn below(hash: u64, bound: u32) -> u32 {
 pub struct Share(u64);
 
 impl Share {
-    /// The share that is closest to a probability.
+    /// Makes the share of a probability, rounded down to a multiple of 2^-32.
     ///
     /// # Panics
-    /// When it is not from 0 to 1.
+    /// If the probability is not from 0 to 1.
     #[must_use]
     #[allow(clippy::cast_sign_loss)] // it is not negative
     pub fn new(probability: f64) -> Self {
@@ -48,14 +48,15 @@ impl Share {
         Self((probability * 4_294_967_296.0) as u64)
     }
 
-    /// Whether it comes to pass for this hash.
+    /// Returns whether an event of this share happens for a hash.
     #[inline]
     #[must_use]
     pub const fn of(self, hash: u64) -> bool {
         hash >> 32 < self.0
     }
 
-    /// The same for the hash of two words, which what never comes to pass does not need.
+    /// Returns whether an event of this share happens for the hash of two words. For a share of 0
+    /// it computes no hash.
     #[inline]
     #[must_use]
     pub const fn of_mix(self, a: u64, b: u64) -> bool {
@@ -63,7 +64,7 @@ impl Share {
     }
 }
 
-/// A sequence of draws from a seed.
+/// A sequence of draws that a seed determines.
 #[derive(Clone, Debug)]
 pub struct Draws {
     seed: u64,
@@ -71,7 +72,7 @@ pub struct Draws {
 }
 
 impl Draws {
-    /// The sequence of a seed.
+    /// Starts the sequence of a seed.
     #[must_use]
     pub const fn new(seed: u64) -> Self {
         Self {
@@ -80,30 +81,30 @@ impl Draws {
         }
     }
 
-    /// The next draw.
+    /// Returns the next draw.
     #[inline]
     pub const fn draw(&mut self) -> u64 {
         self.drawn += 1;
         scatter(self.seed.wrapping_add(self.drawn.wrapping_mul(GOLDEN)))
     }
 
-    /// A number from `first` to `last`, all as likely.
+    /// Draws a number from `first` to `last`, both included. All are about equally likely.
     ///
     /// # Panics
-    /// When `last` is below `first`.
+    /// If `last` is below `first`, in builds that check for overflow.
     pub const fn range(&mut self, first: u32, last: u32) -> u32 {
         first + below(self.draw(), last - first + 1)
     }
 
-    /// Whether something of this share comes to pass.
+    /// Draws whether an event of this share happens.
     pub const fn happens(&mut self, share: Share) -> bool {
         share.of(self.draw())
     }
 
-    /// One of the weighted choices.
+    /// Draws one of the choices, with a probability in proportion to its weight.
     ///
     /// # Panics
-    /// When there is no choice with a weight.
+    /// If no choice has a weight above 0.
     pub fn weighted<T: Copy>(&mut self, choices: &[(T, u32)]) -> T {
         let total = choices.iter().map(|choice| choice.1).sum();
         let mut place = below(self.draw(), total);

@@ -1,4 +1,4 @@
-//! Probes drawn from a plan in order by one core, with their destinations.
+//! Measures how many probes a second one core draws from a plan, in order and with destinations.
 
 use std::hint::black_box;
 use std::time::Instant;

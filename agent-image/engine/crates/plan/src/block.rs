@@ -1,11 +1,16 @@
-//! The order in which a block's probes are sent.
+//! The order in which the probes of a block are sent.
 //!
-//! It goes in passes: each visits every prefix that has probes left once, in the same order that
-//! looks like chance, so that probes to a prefix are as far apart as they can be. Which of its
-//! probes a prefix gets in a pass is a step through them of a length that has no factor in common
-//! with their number: all of them come, once. Probe `place` of pass `pass` has the *slot* `pass *
-//! prefixes + place`; slots of prefixes that have no probes left stay empty. So a slot follows from
-//! a probe, and a probe from a slot, and a slot is all that it takes to go on.
+//! A block is sent in passes. Each pass visits every prefix that has probes left once. All passes
+//! visit prefixes in the same order, which looks random. So the probes to a prefix are as far apart
+//! as they can be.
+//!
+//! Each pass sends one of a prefix's probes, and the next pass the one a fixed step further on,
+//! around the end. The step and the number of the prefix's probes have no common factor, so each
+//! probe is sent exactly once.
+//!
+//! Probe `place` of pass `pass` has the *slot* `pass * prefixes + place`. The slots of prefixes
+//! that have no probes left stay empty. A probe determines its slot, and a slot its probe. So a
+//! slot is all that a prober needs to go on.
 
 use anabranch_chance::{Draws, below, mix, scatter};
 use anabranch_prefixes::{Family, Prefix};
@@ -18,10 +23,10 @@ const UDP: u8 = 17;
 
 /// A block, ready to be sent.
 pub struct Block {
-    /// In the order of their visits.
+    /// The targets, in the order in which a pass visits them.
     targets: Vec<Target>,
     shares: Vec<Share>,
-    /// Where targets are found by their prefix: places in a table of at least twice their number.
+    /// Finds the place of a target by its prefix.
     finder: Finder,
     mapper: FlowMapper,
     initial_source_port: u16,
@@ -35,16 +40,16 @@ pub struct Block {
 struct Target {
     prefix: Prefix,
     space: Space,
-    /// Its shares, one after another.
+    /// The index of its first share; the others follow it.
     first_share: u32,
     shares: u32,
     probes: u32,
-    /// The number of its first probe, and from one to the next.
+    /// The number of the probe that the first pass sends, and the step from one pass to the next.
     start: u32,
     step: u32,
 }
 
-/// A row, less what its target says.
+/// A row without its prefix, which is in its target.
 #[derive(Clone, Copy, Debug)]
 struct Share {
     protocol: u8,
@@ -61,12 +66,12 @@ impl Share {
     }
 }
 
-/// A probe that is to be sent.
+/// A probe to send.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Draw {
     /// Its slot.
     pub slot: u64,
-    /// The place of its prefix, as others of the block have it.
+    /// The place of its prefix in a pass.
     pub place: u32,
     /// Its protocol's number in the IP header.
     pub protocol: u8,
@@ -76,7 +81,7 @@ pub struct Draw {
     pub flow: u32,
 }
 
-/// Where a probe goes.
+/// The header fields of a probe that its TTL does not change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Headed {
     /// The address family.
@@ -85,13 +90,13 @@ pub struct Headed {
     pub destination: u128,
     /// The protocol's number in the IP header.
     pub protocol: u8,
-    /// The source port; of ICMP, the checksum and identifier.
+    /// The source port; for ICMP, the checksum and the identifier.
     pub source_port: u16,
     /// The destination port; 0 for ICMP.
     pub destination_port: u16,
 }
 
-/// What a probe is of a plan.
+/// The place of a probe in a plan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Found {
     /// Its slot.
@@ -105,17 +110,17 @@ pub struct Found {
 }
 
 impl Block {
-    /// A block of rows; the key decides the order.
+    /// Makes a block of rows. The key determines the order of its probes.
     ///
     /// # Errors
-    /// For the first row that can't be probed, or that shares a probe with another one.
+    /// For the first row that can't be probed, or that shares a probe with another row.
     pub fn new(mut rows: Vec<Row>, header: &Header, key: u64) -> Result<Self, RowError> {
         let mut mapper = FlowMapper::new(header.mapping);
         sort_and_check(&mut rows, header, &mut mapper)?;
-        // Protocols too share the rate of a prefix.
+        // All protocols of a prefix share its rate, so they share a target.
         let mut groups: Vec<&[Row]> = rows.chunk_by(|a, b| a.prefix == b.prefix).collect();
         let mut draws = Draws::new(key);
-        // Fisher and Yates: all orders are as likely.
+        // The Fisher-Yates shuffle: all orders are equally likely.
         for last in (1..groups.len()).rev() {
             groups.swap(last, below(draws.draw(), last as u32 + 1) as usize);
         }
@@ -147,19 +152,19 @@ impl Block {
         })
     }
 
-    /// What tells a block, and the order in which it is sent, from others.
+    /// A hash that identifies the block and the order of its probes.
     #[must_use]
     pub const fn fingerprint(&self) -> u64 {
         self.fingerprint
     }
 
-    /// The number of prefixes: slots from one pass to the next.
+    /// The number of prefixes, which is also the number of slots in a pass.
     #[must_use]
     pub fn prefixes(&self) -> u64 {
         self.targets.len() as u64
     }
 
-    /// The prefixes, by their places.
+    /// Returns the prefixes in the order of their places.
     pub fn places(&self) -> impl Iterator<Item = &Prefix> {
         self.targets.iter().map(|target| &target.prefix)
     }
@@ -170,20 +175,20 @@ impl Block {
         self.probes
     }
 
-    /// The slot behind the last one.
+    /// Returns the slot after the last one.
     #[must_use]
     pub fn end(&self) -> u64 {
         let passes = self.targets.iter().map(|target| target.probes).max();
         u64::from(passes.unwrap_or(0)) * self.prefixes()
     }
 
-    /// The probes from a slot on.
+    /// Returns the probes from a slot on, in order.
     #[must_use]
     pub fn walk(&self, slot: u64) -> Walk<'_> {
         Walk::new(self, slot)
     }
 
-    /// Where a probe goes.
+    /// Returns the header fields of a probe.
     #[inline]
     #[must_use]
     pub fn head(&self, draw: &Draw) -> Headed {
@@ -207,7 +212,8 @@ impl Block {
         }
     }
 
-    /// What a probe with this destination, source port and TTL is, if the block has it.
+    /// Returns the place of the probe that has these header fields and this TTL, if it is in the
+    /// block.
     #[must_use]
     pub fn find(&self, headed: &Headed, ttl: u8) -> Option<Found> {
         let prefix_at = |place: u32| self.targets[place as usize].prefix;
@@ -237,7 +243,7 @@ impl Block {
         })
     }
 
-    /// The protocol, TTL and flow of a target's probe.
+    /// Returns the protocol, TTL and flow of a target's probe.
     #[inline]
     fn probe(&self, target: &Target, mut number: u32) -> (u8, u8, u32) {
         let first = target.first_share as usize;
@@ -253,7 +259,7 @@ impl Block {
         unreachable!("a target's probes are those of its shares")
     }
 
-    /// The number of a target's probe, and its prefix's number in the list of targets.
+    /// Returns the number of a target's probe, and the number of its prefix in the list of targets.
     fn number(&self, target: &Target, protocol: u8, ttl: u8, flow: u32) -> Option<(u32, u32)> {
         let first = target.first_share as usize;
         let mut before = 0;
@@ -308,13 +314,13 @@ impl Target {
         }
     }
 
-    /// The number of the probe that a pass sends.
+    /// Returns the number of the probe that a pass sends.
     fn number_in(&self, pass: u32) -> u32 {
         let steps = u64::from(pass) * u64::from(self.step);
         ((u64::from(self.start) + steps) % u64::from(self.probes)) as u32
     }
 
-    /// The pass that sends a probe.
+    /// Returns the pass that sends a probe.
     fn pass_of(&self, number: u32) -> u32 {
         let probes = u64::from(self.probes);
         let inverse = invert(self.step.into(), probes).unwrap_or(0);
@@ -332,7 +338,7 @@ pub struct Walk<'a> {
     next: usize,
     /// The number of each prefix's next probe.
     numbers: Vec<u32>,
-    /// The passes before which some prefix runs out, latest first.
+    /// The passes from which on some prefix has no probes left, latest first.
     ends: Vec<u32>,
 }
 
@@ -356,20 +362,20 @@ impl<'a> Walk<'a> {
             numbers: numbers.collect(),
             ends,
         };
-        // Those before the slot have had this pass's probe.
+        // The prefixes before the slot have already had their probe of this pass.
         for i in 0..walk.next {
             walk.advance(walk.alive[i]);
         }
         walk
     }
 
-    /// Prefixes that have probes left in this pass or later.
+    /// Returns the number of prefixes that have probes left in this pass or later.
     #[must_use]
     pub fn alive(&self) -> u64 {
         self.alive.len() as u64
     }
 
-    /// The number of a prefix's next probe, which is then the one after.
+    /// Returns the number of a prefix's next probe, and moves on to the one after it.
     #[inline]
     fn advance(&mut self, place: u32) -> u32 {
         let target = &self.block.targets[place as usize];

@@ -29,7 +29,7 @@ use crate::row::{Header, Row, RowError, sort_and_check};
 const HEADER: &str = "anabranch.plan";
 /// The key of the number of probes.
 const PROBES: &str = "anabranch.plan.probes";
-/// Rows of a row group: the least that is read for a block.
+/// The most rows of a row group. A group is read as a whole, even for a part of its rows.
 const GROUP: usize = 1 << 17;
 
 /// A plan in a file.
@@ -40,7 +40,7 @@ pub struct Plan {
     probes: u64,
 }
 
-/// What is asked of a prefix: all combinations of some TTLs and some flows.
+/// The probes that a round asks for of a prefix: all combinations of some TTLs and some flows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Demand {
     /// The number of the prefix in the list of targets.
@@ -56,10 +56,10 @@ pub struct Demand {
 }
 
 impl Demand {
-    /// Those of a table with these fields as columns.
+    /// Reads the demands of a table that has these fields as columns.
     ///
     /// # Errors
-    /// When a column is missing, or not of its type.
+    /// If the table can't be read, or a column is missing or has another type.
     pub fn read(
         table: impl Iterator<Item = Result<RecordBatch, ArrowError>>,
     ) -> Result<Vec<Self>, PlanError> {
@@ -92,10 +92,10 @@ pub enum PlanError {
     /// It is not Parquet.
     #[error("it is no plan: {0}")]
     Parquet(#[from] ParquetError),
-    /// It has no header, or another one.
-    #[error("it is no plan, by its metadata: {0}")]
+    /// Its metadata lacks the header or the number of probes, or one of them is invalid.
+    #[error("it is no plan; its metadata is invalid: {0}")]
     Header(String),
-    /// A column is not what it is to be.
+    /// A column is missing or has another type, or one of its values is invalid.
     #[error("it is no plan: {0}")]
     Column(String),
     /// A row can't be probed.
@@ -104,15 +104,15 @@ pub enum PlanError {
     /// There is no such block.
     #[error("the plan has no block {block}; it has {blocks}, from 0 on")]
     Block {
-        /// What was asked for.
+        /// The number of the block that was asked for.
         block: u32,
-        /// How many there are.
+        /// The number of blocks.
         blocks: u32,
     },
 }
 
 impl Plan {
-    /// Opens a plan; nothing but its metadata is read.
+    /// Opens a plan, and reads only its metadata.
     ///
     /// # Errors
     /// When the file can't be read, or is no plan.
@@ -131,7 +131,7 @@ impl Plan {
             serde_json::from_str(value_of(HEADER)?).map_err(|error| broken(&error))?;
         let probes = value_of(PROBES)?.parse().map_err(|error| broken(&error))?;
         if header.blocks == 0 {
-            return Err(PlanError::Header("there must be a block".to_owned()));
+            return Err(PlanError::Header("blocks must be at least 1".to_owned()));
         }
         Ok(Self {
             file,
@@ -153,7 +153,7 @@ impl Plan {
         &self.header
     }
 
-    /// A block, in the order that someone sends it in.
+    /// Reads a block. With the plan, `order` determines the order of its probes.
     ///
     /// # Errors
     /// When it can't be read, or a row can't be probed.
@@ -175,12 +175,12 @@ impl Plan {
         )?)
     }
 
-    /// The rows of a block that ask for something else of the same prefixes.
+    /// Returns the rows that ask for other probes of a block's prefixes.
     ///
-    /// Flows that no source port is left for are left out.
+    /// Flows for which no source port is left are omitted.
     ///
     /// # Errors
-    /// When a prefix is not of this plan's block, or the block can't be read.
+    /// If a prefix is not in this block of the plan, or the block can't be read.
     pub fn ask(&self, block: u32, demands: &[Demand]) -> Result<Vec<Row>, PlanError> {
         let rows = self.rows(block)?;
         let by_index: HashMap<u32, &Row> = rows.iter().map(|row| (row.prefix_index, row)).collect();
@@ -207,10 +207,10 @@ impl Plan {
         Ok(asked)
     }
 
-    /// The rows of a block.
+    /// Reads the rows of a block.
     ///
     /// # Errors
-    /// When there is no such block, they can't be read, or a column is not what it is to be.
+    /// If there is no such block, its rows can't be read, or a column is invalid.
     pub fn rows(&self, block: u32) -> Result<Vec<Row>, PlanError> {
         let blocks = self.header.blocks;
         if block >= blocks {
@@ -245,7 +245,7 @@ impl Plan {
     }
 }
 
-/// The bounds of a column in a row group.
+/// Returns the statistics of a column in a row group, which have its bounds.
 fn column_of<'a>(group: &'a RowGroupMetaData, name: &str) -> Option<&'a Statistics> {
     let mut columns = group.columns().iter();
     columns
@@ -253,7 +253,7 @@ fn column_of<'a>(group: &'a RowGroupMetaData, name: &str) -> Option<&'a Statisti
         .statistics()
 }
 
-/// The columns of a batch by name, as what they are to be.
+/// The columns of a batch, by name and type.
 struct Columns<'a>(&'a RecordBatch);
 
 impl<'a> Columns<'a> {
@@ -277,7 +277,7 @@ fn wrong(name: &str, kind: &str) -> PlanError {
     PlanError::Column(format!("{name} must be {kind}"))
 }
 
-/// Columns: names and types are those of `docs/formats.md`.
+/// Adds the rows of a block from a batch. `docs/formats.md` has the names and types of the columns.
 fn read_rows(batch: &RecordBatch, block: u32, rows: &mut Vec<Row>) -> Result<(), PlanError> {
     let columns = Columns(batch);
     let blocks = columns.large("block")?;
@@ -291,8 +291,11 @@ fn read_rows(batch: &RecordBatch, block: u32, rows: &mut Vec<Row>) -> Result<(),
     let (min_ttl, max_ttl) = (columns.small("min_ttl")?, columns.small("max_ttl")?);
     let (first_flow, flow_count) = (columns.large("first_flow")?, columns.large("flow_count")?);
     for i in (0..batch.num_rows()).filter(|i| blocks.value(*i) == block) {
-        let prefix = read_prefix(prefixes.value(i), prefix_len.value(i))
-            .ok_or_else(|| PlanError::Column("a prefix has no such length".to_owned()))?;
+        let prefix = read_prefix(prefixes.value(i), prefix_len.value(i)).ok_or_else(|| {
+            PlanError::Column(
+                "a prefix has host bits set, or a length that its family does not have".to_owned(),
+            )
+        })?;
         rows.push(Row {
             prefix_index: prefix_index.value(i),
             prefix,
@@ -326,7 +329,7 @@ pub struct PlanWriter {
 }
 
 impl PlanWriter {
-    /// Begins a plan in a file that is new, or written anew.
+    /// Begins a plan in a file. What the file held before is lost.
     ///
     /// # Errors
     /// When it can't be written.
@@ -346,7 +349,8 @@ impl PlanWriter {
         })
     }
 
-    /// Writes rows, in the order of their blocks; blocks must come in order.
+    /// Sorts rows by block, and writes them. No block may be lower than one that was written
+    /// before.
     ///
     /// # Errors
     /// When they can't be written.
@@ -359,7 +363,7 @@ impl PlanWriter {
         Ok(())
     }
 
-    /// Ends the plan; how many probes it asks for.
+    /// Ends the plan, and returns the number of its probes.
     ///
     /// # Errors
     /// When it can't be written.

@@ -1,11 +1,12 @@
-//! Prefixes found by themselves: a hash table of their places in a list.
+//! A hash table that finds the place of a prefix in a list.
 
 use anabranch_chance::{mix, scatter};
 use anabranch_prefixes::{Family, Prefix};
 
-/// Places of prefixes, in at least twice as many slots; the prefixes stay in their list.
+/// The places of prefixes in a list, in a hash table with at least twice as many slots. The
+/// prefixes themselves stay in the list.
 pub(crate) struct Finder {
-    /// The families and lengths of prefixes that there are.
+    /// The families and lengths that occur among the prefixes.
     kinds: Vec<(Family, u8)>,
     slots: Vec<u32>,
 }
@@ -13,7 +14,7 @@ pub(crate) struct Finder {
 const EMPTY: u32 = u32::MAX;
 
 impl Finder {
-    /// A table of prefixes, each once, in the order of their places.
+    /// Makes a table of different prefixes, which come in the order of their places.
     pub fn new(prefixes: impl ExactSizeIterator<Item = Prefix> + Clone) -> Self {
         let kinds = prefixes.clone();
         let mut kinds: Vec<(Family, u8)> = kinds.map(|p| (p.family(), p.len())).collect();
@@ -34,13 +35,14 @@ impl Finder {
         finder
     }
 
-    /// The lengths that a family's prefixes have.
+    /// Returns the lengths of a family's prefixes.
     pub fn lens(&self, family: Family) -> impl Iterator<Item = u8> + '_ {
         let kinds = self.kinds.iter().filter(move |kind| kind.0 == family);
         kinds.map(|kind| kind.1)
     }
 
-    /// The place of a prefix, if it is there; `prefix_at` is the list.
+    /// Returns the place of a prefix, if it is in the list. `prefix_at` returns the prefix at a
+    /// place.
     pub fn find(&self, prefix: &Prefix, prefix_at: impl Fn(u32) -> Prefix) -> Option<u32> {
         let mut slot = self.slot(prefix);
         while self.slots[slot] != EMPTY {

@@ -1,7 +1,7 @@
-//! Flow mappers: how a prefix's flow number becomes an address and a source port.
+//! Flow mappers, which turn the number of a prefix's flow into an address and a source port.
 //!
-//! The same as those of diamond-miner 1.1.8, for the same seed. A flow number is spent on the
-//! addresses of the prefix first, and once they are used up on ports, at the last address.
+//! For the same seed, they give the same results as those of diamond-miner 1.1.8. The first flows
+//! use the addresses of the prefix. Further flows use the last address, with other source ports.
 
 use std::collections::HashMap;
 use std::num::NonZeroU8;
@@ -22,24 +22,25 @@ pub enum Mapping {
     /// Every `step`th address, then those between.
     #[serde(rename = "IntervalFlowMapper")]
     Interval {
-        /// From one flow's address to the next one's.
+        /// The distance from one flow's address to that of the next flow.
         step: NonZeroU8,
     },
-    /// Addresses whose last byte counts up in reversed bits, in prefixes of 256 addresses;
-    /// elsewhere one by one.
+    /// In prefixes of 256 addresses, the last byte counts up with its bits reversed. In other
+    /// prefixes, address by address.
     #[serde(rename = "ReverseByteFlowMapper")]
     ReverseByte {},
-    /// In an order that looks like chance, another one for (some) other prefixes.
+    /// In an order that looks random. There are several orders, and each prefix has one of them.
     #[serde(rename = "RandomFlowMapper")]
     Random {
-        /// What the orders are drawn from.
+        /// The seed of the orders.
         seed: u64,
     },
 }
 
-/// Orders that a random mapper chooses from, by the first address modulo this number.
+/// The number of orders that a random mapper has for prefixes of one size. A prefix's first address
+/// modulo this number chooses its order.
 const ORDERS: u64 = 1024;
-/// Flows of an order that are looked up rather than computed.
+/// The number of an order's first flows whose addresses are looked up rather than computed.
 const CACHED: u64 = 1 << 12;
 
 /// A mapper for the prefixes of a block.
@@ -48,7 +49,7 @@ pub struct FlowMapper {
     mapping: Mapping,
     seeds: Vec<u64>,
     orders: Vec<Order>,
-    /// The order of prefixes with so many host bits, and with one of the seeds.
+    /// The index of an order, by the number of host bits and the index of the seed.
     places: HashMap<(u8, u64), u16>,
 }
 
@@ -59,7 +60,7 @@ struct Order {
     first: Box<[u64]>,
 }
 
-/// What a mapper knows of a prefix.
+/// The size of a prefix, and how a mapper chooses its addresses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Space {
     host_bits: u8,
@@ -76,7 +77,7 @@ enum Way {
 }
 
 impl Space {
-    /// The number of addresses, less one; at most 2^64 - 2, as diamond-miner has it.
+    /// The number of addresses, less one; at most 2^64 - 2, as in diamond-miner.
     #[inline]
     const fn last(self) -> u64 {
         if self.host_bits < 64 {
@@ -86,13 +87,14 @@ impl Space {
         }
     }
 
-    /// How many flows there are, when so many source ports are left.
+    /// Returns the number of flows, with `ports` source ports above the initial one; at most
+    /// [`u32::MAX`].
     pub fn flows(self, ports: u32) -> u32 {
         let most = self.last().saturating_add(u64::from(ports) + 1);
         most.min(u64::from(u32::MAX)) as u32
     }
 
-    /// Whether flows come around to the prefix's beginning again.
+    /// Returns whether flows can pass the end of the prefix and start again at its beginning.
     #[inline]
     const fn wraps(self, step: u8) -> bool {
         self.last() <= u32::MAX as u64 * step as u64
@@ -100,7 +102,7 @@ impl Space {
 }
 
 impl FlowMapper {
-    /// A mapper.
+    /// Makes a mapper.
     #[must_use]
     pub fn new(mapping: Mapping) -> Self {
         let seeds = match mapping {
@@ -118,7 +120,7 @@ impl FlowMapper {
         }
     }
 
-    /// What it knows of a prefix.
+    /// Returns the size of a prefix, and how this mapper chooses its addresses.
     pub fn space(&mut self, prefix: &Prefix) -> Space {
         let host_bits = prefix.family().bits() - prefix.len();
         let way = match self.mapping {
@@ -137,7 +139,7 @@ impl FlowMapper {
         Space { host_bits, way }
     }
 
-    /// Whether no two flows of a prefix are the same to the network.
+    /// Returns whether all flows of a prefix differ in address or port.
     #[must_use]
     pub fn tells_apart(space: Space) -> bool {
         match space.way {
@@ -148,8 +150,8 @@ impl FlowMapper {
         }
     }
 
-    /// How far a flow's address lies behind the prefix's first one, and its source port behind the
-    /// initial one.
+    /// Returns the offset of a flow's address from the prefix's first one, and that of its source
+    /// port from the initial one.
     #[inline]
     #[must_use]
     pub fn offsets(&self, space: Space, flow: u32) -> (u64, u32) {
@@ -173,7 +175,7 @@ impl FlowMapper {
         (address, 0)
     }
 
-    /// The flow that has these offsets, if one has.
+    /// Returns the flow that has these offsets, if there is one.
     #[inline]
     #[must_use]
     pub fn flow(&self, space: Space, (address, port): (u64, u32)) -> Option<u32> {
@@ -216,7 +218,7 @@ fn multiply(a: u64, b: u64, modulus: u64) -> u64 {
     (u128::from(a) * u128::from(b) % u128::from(modulus)) as u64
 }
 
-/// The number that a number is multiplied by to give 1, if it shares no factor with the modulus
+/// Returns the inverse of a number modulo `modulus`, or None if the two have a common factor
 /// (Knuth, TAOCP 4.5.2, algorithm X).
 pub(crate) fn invert(number: u64, modulus: u64) -> Option<u64> {
     let (mut a, mut b) = (i128::from(modulus), i128::from(number % modulus));

@@ -1,4 +1,4 @@
-//! Permutations of any range that need no table, as diamond-miner has them.
+//! Permutations of ranges of numbers that need no table, as in diamond-miner.
 
 /// A generalised Feistel network over the numbers below a bound (Black and Rogaway, "Ciphers with
 /// arbitrary finite domains", CT-RSA 2002, section 6), whose round function is the cipher
@@ -14,7 +14,7 @@ const ROUNDS: usize = 3;
 const SPECK_ROUNDS: usize = 27;
 
 impl Permutation {
-    /// A permutation of the numbers below `bound`.
+    /// Makes a permutation of the numbers below `bound`.
     #[allow(clippy::cast_precision_loss, clippy::cast_sign_loss)] // as pygfc does
     pub fn new(bound: u64, seed: u64) -> Self {
         Self {
@@ -24,7 +24,7 @@ impl Permutation {
         }
     }
 
-    /// Where a number goes.
+    /// Returns the place of a number.
     pub fn place(&self, number: u64) -> u64 {
         let mut place = self.encrypt(number);
         while place >= self.bound {
@@ -33,7 +33,7 @@ impl Permutation {
         place
     }
 
-    /// The number that goes to a place.
+    /// Returns the number that has a place.
     pub fn number(&self, place: u64) -> u64 {
         let mut number = self.decrypt(place);
         while number >= self.bound {
@@ -65,7 +65,8 @@ const fn mix(high: u32, low: u32, key: u32) -> (u32, u32) {
     (high, low.rotate_left(3) ^ high)
 }
 
-/// The round keys of Speck64/128 for a key of two words.
+/// Returns the round keys of Speck64/128. The four words of the key are the seed's two, the number
+/// of the network's round, and 0.
 fn expand(seed: u64, round: u32) -> [u32; SPECK_ROUNDS] {
     let mut others = [(seed >> 32) as u32, round, 0];
     let mut key = seed as u32;

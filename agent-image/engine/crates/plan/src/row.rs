@@ -1,4 +1,4 @@
-//! What a plan says: a header, and rows.
+//! The content of a plan: a header, and rows.
 
 use std::collections::BTreeMap;
 
@@ -8,35 +8,35 @@ use serde::{Deserialize, Serialize};
 
 use crate::mapper::{FlowMapper, Mapping};
 
-/// Prefixes that a block is made for: fewer fit into memory with ease, and more would be drawn
-/// more slowly.
+/// The number of prefixes that a block should have. So many fit into memory with ease, and the
+/// probes of a larger block would be drawn more slowly.
 const BLOCK_PREFIXES: u64 = 1 << 20;
 
-/// The blocks that a run with so many prefixes is cut into.
+/// Returns the number of blocks into which a run with this number of prefixes is cut.
 #[must_use]
 pub const fn count_blocks(prefixes: u64) -> u32 {
     let blocks = prefixes.div_ceil(BLOCK_PREFIXES);
     if blocks == 0 { 1 } else { blocks as u32 }
 }
 
-/// What holds for a whole plan.
+/// The parameters of a whole plan.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Header {
-    /// The blocks that it is cut into: the same in all rounds of a run.
+    /// The number of blocks that it is cut into; the same in all rounds of a run.
     pub blocks: u32,
-    /// The source port of a prefix's first flows; of ICMP, the checksum and identifier.
+    /// The source port of a prefix's first flows; for ICMP, the checksum and the identifier.
     pub initial_source_port: u16,
-    /// The destination port of all flows; none of ICMP.
+    /// The destination port of all UDP flows; ICMP has none.
     pub destination_port: u16,
-    /// What the order of probes is drawn from, with the block and who sends them.
+    /// The seed of the order of probes, which also depends on the block and on who sends them.
     pub order_seed: u64,
-    /// How flows become addresses and ports.
+    /// How flows are mapped to addresses and ports.
     pub mapping: Mapping,
 }
 
 impl Header {
-    /// The block of a prefix.
+    /// Returns the block of a prefix.
     #[must_use]
     pub const fn block_of(&self, prefix: &Prefix) -> u32 {
         let first = prefix.first();
@@ -46,7 +46,8 @@ impl Header {
         )
     }
 
-    /// What the order of a block is drawn from, when someone sends it.
+    /// Returns the key from which the order of a block's probes is drawn. `order` says who sends
+    /// them.
     #[must_use]
     pub fn order_key(&self, block: u32, order: &str) -> u64 {
         let seed = mix(scatter(self.order_seed), scatter(block.into()));
@@ -75,21 +76,21 @@ pub struct Row {
     pub flow_count: u32,
 }
 
-/// A row that can't be probed, and what it must be.
+/// An error about a row that can't be probed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{prefix}: {reason}")]
 pub struct RowError {
     /// The row's prefix.
     pub prefix: Prefix,
-    /// The reason with the remedy.
+    /// The reason, and what the row must be.
     pub reason: String,
 }
 
-/// Most probes of one prefix in a plan.
+/// The most probes to one prefix by one protocol in a plan.
 const MAX_PROBES: u64 = 1 << 30;
 
 impl Row {
-    /// The probes that it stands for.
+    /// The number of probes that it stands for.
     #[must_use]
     pub fn probes(&self) -> u64 {
         (u64::from(self.max_ttl) + 1).saturating_sub(self.min_ttl.into())
@@ -109,7 +110,7 @@ impl Row {
         }
         if self.min_ttl == 0 || self.min_ttl > self.max_ttl {
             return Err(format!(
-                "TTLs {} to {} must begin at 1 or later and not end before they begin",
+                "min_ttl {} must be at least 1, and no higher than max_ttl {}",
                 self.min_ttl, self.max_ttl
             ));
         }
@@ -119,7 +120,7 @@ impl Row {
             .filter(|_| self.flow_count > 0)
         else {
             return Err(format!(
-                "{} flows from {} on are none, or too many; flows count from 0 to {}",
+                "{} flows from {} on are too few or too many; flows are numbered from 0 to {}",
                 self.flow_count,
                 self.first_flow,
                 u32::MAX - 1
@@ -129,8 +130,8 @@ impl Row {
         if !FlowMapper::tells_apart(space) {
             return Err(
                 "IntervalFlowMapper sends the same probe for several flows of a prefix of this \
-                 length; its step must share no factor with the prefix's addresses less one: \
-                 powers of 2 never do"
+                 length; its step must share no factor with the number of the prefix's addresses \
+                 less one: powers of 2 never do"
                     .to_owned(),
             );
         }
@@ -151,10 +152,10 @@ impl Row {
     }
 }
 
-/// Puts the rows of a block in the order of their prefixes, and checks them.
+/// Sorts the rows of a block by prefix, and checks them.
 ///
 /// # Errors
-/// For the first row that can't be probed, or that shares a probe with another one.
+/// For the first row that can't be probed, or that shares a probe with another row.
 pub fn sort_and_check(
     rows: &mut [Row],
     header: &Header,

@@ -1,4 +1,5 @@
-//! Python's `random`: what seeds diamond-miner's permutations, and so ours.
+//! The generator of Python's `random`, which draws the seeds of diamond-miner's permutations, and
+//! so of ours.
 
 /// The Mersenne Twister MT19937 (Matsumoto and Nishimura, ACM TOMACS 1998), seeded as Python's
 /// `random.seed` does with an integer.
@@ -11,7 +12,7 @@ const SIZE: usize = 624;
 const MIDDLE: usize = 397;
 
 impl Twister {
-    /// The generator of a seed.
+    /// Makes the generator of a seed.
     pub fn new(seed: u64) -> Self {
         let mut key = vec![seed as u32];
         if seed >> 32 != 0 {
@@ -68,10 +69,11 @@ impl Twister {
         word ^ word >> 18
     }
 
-    /// What `random.randint(0, 2**64)` gives, but for 2^64 itself, which comes never in a lifetime.
+    /// Returns what `random.randint(0, 2**64)` returns. Only 2^64 itself is drawn again here, which
+    /// Python would return; that is too improbable to matter.
     pub fn word(&mut self) -> u64 {
         loop {
-            // 65 bits, lowest first; those above 2^64 are drawn again.
+            // 65 bits, lowest first; numbers from 2^64 on are drawn again.
             let word = u64::from(self.draw()) | u64::from(self.draw()) << 32;
             if self.draw() >> 31 == 0 {
                 return word;

@@ -1,4 +1,4 @@
-//! Every probe of a block comes once, in passes, and tells its slot.
+//! Every probe of a block is sent once, in passes, and its slot can be told from it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,7 +14,7 @@ const HEADER: Header = Header {
     mapping: Mapping::Random { seed: 42 },
 };
 
-/// Some /24s and /28s with a few rows each, and some in IPv6.
+/// Makes some prefixes from /24 to /28, and some IPv6 /64s, with a few rows each.
 fn rows() -> impl Strategy<Value = Vec<Row>> {
     let row = (1u8..6, 0u8..4, 0u32..300, 1u32..9);
     let target = (any::<bool>(), proptest::collection::vec(row, 1..4));
@@ -152,8 +152,8 @@ fn rows_that_can_not_be_probed_are_refused() {
         ..good
     };
     assert!(refusal(&[icmp6], mapping).contains("240.0.0.0/24: the protocol 58 must be 17"));
-    assert!(refusal(&[Row { min_ttl: 0, ..good }], mapping).contains("must begin at 1"));
-    assert!(refusal(&[Row { max_ttl: 0, ..good }], mapping).contains("must begin at 1"));
+    assert!(refusal(&[Row { min_ttl: 0, ..good }], mapping).contains("must be at least 1"));
+    assert!(refusal(&[Row { max_ttl: 0, ..good }], mapping).contains("must be at least 1"));
     assert!(
         refusal(
             &[Row {
@@ -162,7 +162,7 @@ fn rows_that_can_not_be_probed_are_refused() {
             }],
             mapping
         )
-        .contains("are none")
+        .contains("too few")
     );
     let many = Row {
         first_flow: u32::MAX,

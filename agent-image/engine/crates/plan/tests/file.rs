@@ -62,7 +62,7 @@ fn each_block_has_its_rows_and_all_have_all() {
         flow_count: u32::MAX,
     };
     let asked = plan.ask(3, &[demand]).unwrap();
-    // As many as there are addresses and source ports.
+    // The demand is cut to the flows that there are addresses and source ports for.
     assert_eq!(asked[0].flow_count, 256 + 65_535 - 24_000 - 6);
     assert_eq!((asked[0].prefix, asked[0].min_ttl), (known.prefix, 3));
     demand.first_flow = 256 + 65_535 - 24_000;

@@ -1,4 +1,4 @@
-//! IP prefixes, sets of them, and the space that nobody may probe.
+//! IP prefixes, sets of addresses, and the reserved address space.
 
 mod prefix;
 mod reserved;

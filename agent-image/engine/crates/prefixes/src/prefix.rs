@@ -49,8 +49,8 @@ pub fn number_of(address: IpAddr) -> (Family, u128) {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Prefix {
     family: Family,
-    // Big-endian bytes sort as the number does, and take 18 bytes with the rest instead of 48: lists
-    // hold one of these for each of millions of lines.
+    // Big-endian bytes sort as the number does. With them a prefix takes 18 bytes instead of 48,
+    // and lists hold millions of prefixes.
     first: [u8; 16],
     len: u8,
 }
@@ -58,7 +58,7 @@ pub struct Prefix {
 /// Why a text is not a prefix, and what to write instead.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PrefixError {
-    /// Neither an address nor `address/length`.
+    /// The text is neither an address nor `address/length`.
     #[error(
         "{0:?} is not an IP address or prefix; write one such as 192.0.2.0/24 or 2001:db8::/48"
     )]
@@ -71,7 +71,7 @@ pub enum PrefixError {
         /// The family's number of bits.
         max: u8,
     },
-    /// Bits behind the length are set.
+    /// Bits after the prefix length are set.
     #[error("{text} has host bits set; write {prefix} for the prefix or {address} for the address")]
     HostBits {
         /// What was read.
@@ -81,7 +81,7 @@ pub enum PrefixError {
         /// The address as a prefix of full length.
         address: Prefix,
     },
-    /// IPv4 in IPv6 notation.
+    /// The text is IPv4 in IPv6 notation.
     #[error("{text} is IPv4 in IPv6 notation; write it as IPv4: {remedy}")]
     Mapped {
         /// What was read.
@@ -92,10 +92,10 @@ pub enum PrefixError {
 }
 
 impl Prefix {
-    /// The prefix of `len` bits that contains `address`, a number in the family's range.
+    /// Returns the prefix of `len` bits that contains `address`, a number in the family's range.
     ///
     /// # Panics
-    /// When `len` or `address` is out of the family's range.
+    /// If `len` or `address` is out of the family's range.
     #[must_use]
     pub fn containing(family: Family, address: u128, len: u8) -> Self {
         assert!(len <= family.bits() && address <= family.last());
@@ -150,7 +150,7 @@ impl Prefix {
         }
     }
 
-    /// Reads a prefix, and whether the text named an address, without a length.
+    /// Reads a prefix, and returns it with whether the text is an address without a length.
     ///
     /// # Errors
     /// A [`PrefixError`] that says what to write instead.
@@ -189,7 +189,7 @@ impl Prefix {
     }
 }
 
-/// Leading bits that all IPv4-mapped addresses share.
+/// The number of leading bits that all IPv4-mapped addresses share.
 const MAPPED_LEN: u8 = 96;
 
 fn is_mapped(text: &str, v4: Ipv4Addr, len: Option<&str>) -> PrefixError {
@@ -204,7 +204,7 @@ fn is_mapped(text: &str, v4: Ipv4Addr, len: Option<&str>) -> PrefixError {
     }
 }
 
-/// A length from its digits; signs and leading zeros are no part of one.
+/// Reads a length from its digits. Signs and leading zeros are not allowed.
 fn parse_len(digits: &str, max: u8) -> Option<u8> {
     let plain =
         digits.bytes().all(|b| b.is_ascii_digit()) && (digits == "0" || !digits.starts_with('0'));

@@ -1,11 +1,12 @@
-//! The space that no probe can usefully or politely reach.
+//! The address space that is not globally reachable unicast.
 
 use crate::{Family, Prefix, PrefixSet};
 
 /// IPv4 blocks that are not unicast or not globally reachable.
 ///
-/// From the IANA IPv4 Special-Purpose Address Registry (RFC 6890 and its updates), whole blocks
-/// even where a few addresses in them are reachable (192.0.0.9), and multicast (RFC 5771).
+/// They come from the IANA IPv4 Special-Purpose Address Registry (RFC 6890 and its updates);
+/// multicast (RFC 5771) is added. Whole blocks are listed, even if a few addresses in them are
+/// reachable (192.0.0.9).
 const V4: [&str; 15] = [
     "0.0.0.0/8",       // this network, RFC 791
     "10.0.0.0/8",      // private use, RFC 1918
@@ -29,8 +30,8 @@ const V6_GLOBAL_UNICAST: &str = "2000::/3";
 
 /// IPv6 blocks inside global unicast that are not globally reachable.
 ///
-/// From the IANA IPv6 Special-Purpose Address Registry, whole blocks even where parts of them are
-/// reachable (`2001:1::1`).
+/// They come from the IANA IPv6 Special-Purpose Address Registry. Whole blocks are listed, even if
+/// parts of them are reachable (`2001:1::1`).
 const V6: [&str; 4] = [
     "2001::/23",     // IETF protocol assignments, Teredo among them, RFC 2928
     "2001:db8::/32", // documentation, RFC 3849
@@ -38,7 +39,8 @@ const V6: [&str; 4] = [
     "3fff::/20",     // documentation, RFC 9637
 ];
 
-/// The reserved space: special-purpose and multicast IPv4, and all IPv6 but reachable unicast.
+/// Returns the reserved space: special-purpose and multicast IPv4, and all IPv6 except globally
+/// reachable unicast.
 ///
 /// # Panics
 /// Never: a test reads every entry.

@@ -21,7 +21,8 @@ impl Ranges {
         Self(merged)
     }
 
-    /// The ranges that share an address with `first..=last`, in order, whole.
+    /// Returns the ranges that share an address with `first..=last`, in order. They are not cut to
+    /// it.
     pub fn overlapping(&self, first: u128, last: u128) -> impl Iterator<Item = (u128, u128)> + '_ {
         let start = self.0.partition_point(|range| range.1 < first);
         self.0[start..]
@@ -63,7 +64,7 @@ impl PrefixSet {
         }
     }
 
-    /// Whether all addresses of the prefix are in the set.
+    /// Returns whether all addresses of the prefix are in the set.
     #[must_use]
     pub fn holds(&self, prefix: &Prefix) -> bool {
         let (first, last) = (prefix.first(), prefix.last());
@@ -72,7 +73,7 @@ impl PrefixSet {
             .any(|range| range.0 <= first && last <= range.1)
     }
 
-    /// The addresses that are in this set or in the other.
+    /// Returns the addresses that are in this set or in the other.
     #[must_use]
     pub fn union(&self, other: &Self) -> Self {
         let join = |a: &Ranges, b: &Ranges| Ranges::from_unsorted([&a.0[..], &b.0[..]].concat());
@@ -82,7 +83,7 @@ impl PrefixSet {
         }
     }
 
-    /// The addresses that are not in this set.
+    /// Returns the addresses that are not in this set.
     #[must_use]
     pub fn complement(&self) -> Self {
         Self {

@@ -1,11 +1,11 @@
-//! Python's binary files as Rust's.
+//! Python's binary files, as readers and writers of Rust.
 
 use std::io::{self, Read, Write};
 
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
-/// A Python object with `read(size)` or `write(bytes)`; takes the GIL for each call.
+/// A Python object with `read(size)` or `write(bytes)`. Each call takes the GIL.
 pub struct File(pub Py<PyAny>);
 
 impl Read for File {

@@ -14,7 +14,7 @@ use pyo3::prelude::*;
 use crate::stream::import;
 use crate::targets::Targets;
 
-/// Slot, destination, protocol, source and destination port, TTL and flow of a probe.
+/// The slot, destination, protocol, source port, destination port, TTL and flow of a probe.
 type Drawn = (u64, IpAddr, u8, u16, u16, u8, u32);
 
 pub fn raise(path: &std::path::Path, error: PlanError) -> PyErr {
@@ -172,7 +172,7 @@ impl Plan {
     }
 }
 
-/// The first round's probes to a target.
+/// Returns the row of the first round's probes to a target.
 fn row(prefix_index: u32, target: &anabranch_targets::Target) -> Row {
     Row {
         prefix_index,

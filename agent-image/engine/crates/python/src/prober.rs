@@ -17,10 +17,10 @@ use pyo3::prelude::*;
 use crate::plan::{Plan, raise};
 use crate::prefixes::PrefixSet;
 
-/// How soon a signal is noticed, or the end.
+/// The time between two looks for signals and for the end.
 pub(crate) const LOOK: Duration = Duration::from_millis(20);
 
-/// What was counted.
+/// The counts of a prober since it started.
 #[pyclass(frozen, eq, get_all, module = "anabranch_engine")]
 #[derive(PartialEq)]
 pub struct Statistics {
@@ -79,7 +79,7 @@ impl From<Counts> for Statistics {
     }
 }
 
-/// What a reply part says of itself.
+/// The description of a reply part.
 #[pyclass(frozen, get_all, module = "anabranch_engine")]
 pub struct Part {
     block: u32,
@@ -218,7 +218,8 @@ impl Prober {
 }
 
 impl Prober {
-    /// Waits for the end, and tells how far it is; the first error of a callback or signal handler.
+    /// Waits for the end, and reports progress. Returns the first error of the callback or of a
+    /// signal handler.
     fn watch(
         &self,
         py: Python<'_>,
@@ -240,11 +241,12 @@ impl Prober {
 }
 
 fn seconds(name: &str, value: f64) -> PyResult<Duration> {
-    Duration::try_from_secs_f64(value)
-        .map_err(|_| PyValueError::new_err(format!("{name} must be a time, not {value}")))
+    Duration::try_from_secs_f64(value).map_err(|_| {
+        PyValueError::new_err(format!("{name} must be a time in seconds, not {value}"))
+    })
 }
 
-/// The time from one to the next of so many a second.
+/// Returns the time from one probe to the next, for a rate in probes a second.
 pub(crate) fn gap(name: &str, rate: f64) -> PyResult<Duration> {
     Duration::try_from_secs_f64(rate.recip())
         .ok()

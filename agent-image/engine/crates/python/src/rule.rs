@@ -18,7 +18,7 @@ pub(crate) fn read_rule(algorithm: &str, failure_probability: f64, phi: usize) -
         other => return refuse(format!("{other:?} is no algorithm; choose {ALGORITHMS}")),
     };
     if !(1e-9..1.0).contains(&failure_probability) {
-        return refuse("the failure probability must be from 1e-9 to below 1".to_owned());
+        return refuse("the failure probability must be at least 1e-9, and below 1".to_owned());
     }
     Ok(Rule::new(algorithm, failure_probability))
 }

@@ -26,9 +26,10 @@ use crate::stream::Table;
 #[pyclass(frozen, module = "anabranch_engine")]
 pub struct Simulation {
     plan: Plan,
-    /// What the truth is told of; each run has its own, which it changes.
+    /// The network that questions are answered about. A run builds a network of its own, which it
+    /// changes.
     network: Network,
-    /// Of each topology, as it is drawn and as vantage points can send to it.
+    /// The destination of each topology: as drawn, and as vantage points can send to it.
     destinations: Vec<(IpAddr, IpAddr)>,
 }
 
@@ -54,7 +55,7 @@ impl Simulation {
                 "there can be 1 to {MAX_VANTAGE_POINTS} vantage points"
             ));
         }
-        // Who draws a network wants to see that one.
+        // Whoever draws a network wants to see that network, so all disturbances are off.
         let mut behaviour = if topologies.is_empty() {
             Behaviour::default()
         } else {
@@ -96,7 +97,7 @@ impl Simulation {
             if internet.is_home(address) {
                 let address = internet.address(address);
                 return refuse(format!(
-                    "{address} of a topology belongs to a vantage point; give it another address"
+                    "{address} of a topology belongs to a vantage point; use another address"
                 ));
             }
         }
@@ -112,7 +113,7 @@ impl Simulation {
         self.destinations.clone()
     }
 
-    /// Name, help, default, hostile value.
+    /// Return the name, help, default value and hostile value of each switch.
     #[staticmethod]
     fn switches() -> Vec<(&'static str, &'static str, f64, f64)> {
         let all = SWITCHES.iter();
@@ -272,8 +273,8 @@ impl Simulation {
     }
 }
 
-/// 64 bits that tell an interface of the simulation from all others, of both families: IPv4
-/// addresses are themselves.
+/// Returns 64 bits that identify an interface of the simulation among those of both families. For
+/// IPv4 they are the address.
 const fn tell(address: u128) -> u64 {
     ((address >> 64) as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ address as u64
 }
@@ -282,7 +283,7 @@ const fn tell(address: u128) -> u64 {
 type Link = (Family, u128, u128, bool);
 
 impl Simulation {
-    /// Links with addresses as text.
+    /// Returns links with their addresses as text.
     fn name_links(&self, links: BTreeSet<Link>) -> Vec<(String, String, bool)> {
         let named = links.into_iter().map(|(family, near, far, seen)| {
             let internet = self.network.internet(family);
@@ -292,7 +293,8 @@ impl Simulation {
         named.collect()
     }
 
-    /// Takes each flow of a plan, as the prober sends it: its row, its number, and a probe of it.
+    /// Calls `take` for each flow of a plan, as the prober sends it: with its row, its number, and
+    /// a probe of it.
     fn each_flow(
         &self,
         py: Python<'_>,
@@ -300,7 +302,7 @@ impl Simulation {
         plan: &FilePlan,
         mut take: impl FnMut(&Row, u32, Probe) + Send,
     ) -> PyResult<()> {
-        // Whether there is such a vantage point does not depend on the flow.
+        // This checks the vantage point, once for all flows.
         let model = self.probe(vantage_point, IpAddr::V4(Ipv4Addr::UNSPECIFIED), UDP, 0, 0)?;
         let refuse = |error| raise(plan.path(), error);
         let file = anabranch_plan::Plan::open(plan.path()).map_err(refuse)?;
@@ -335,7 +337,7 @@ impl Simulation {
         Ok(())
     }
 
-    /// A probe of a flow.
+    /// Makes a probe of a flow.
     fn probe(
         &self,
         vantage_point: u32,
@@ -384,7 +386,7 @@ pub fn read_topology(file: &Path) -> PyResult<Topology> {
 fn join_topologies(files: &[PathBuf], topologies: Vec<Topology>) -> PyResult<Topologies> {
     Topologies::new(topologies).map_err(|(one, other)| {
         PyValueError::new_err(format!(
-            "{} and {}: the destination of one stands in the other too; give each its own",
+            "{} and {}: the destination of one is an address of the other too; choose another one",
             files[one].display(),
             files[other].display()
         ))

@@ -1,4 +1,4 @@
-//! Target lists and what they are split into.
+//! Target lists, and the targets that they are split into.
 
 use std::collections::BTreeSet;
 use std::io::{self, BufWriter, Write};
@@ -21,10 +21,11 @@ pyo3::create_exception!(
     anabranch_engine,
     TargetListError,
     PyValueError,
-    "A target list that can't be used, with `problems` and `total`."
+    "An error about a target list that can't be used, with its `problems` and their `total`."
 );
 
-/// Rows in a batch: some MB, so that a consumer's memory does not depend on the list.
+/// The most rows of a batch, which are about 1.4 MB: so a consumer's memory does not depend on the
+/// list.
 const BATCH: usize = 1 << 16;
 
 #[pyclass(frozen, eq, module = "anabranch_engine")]
@@ -150,7 +151,7 @@ impl Targets {
         py: Python<'py>,
         requested_schema: Option<Py<PyAny>>,
     ) -> PyResult<Bound<'py, PyCapsule>> {
-        // A producer may pass over the request; the consumer casts.
+        // A producer may ignore the requested schema; the consumer casts.
         drop(requested_schema);
         let batches = Batches {
             targets: Arc::clone(&self.0),

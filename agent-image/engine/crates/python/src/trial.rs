@@ -75,7 +75,7 @@ impl Trial {
     }
 }
 
-/// What some runs came to.
+/// Sums over some runs.
 #[pyclass(frozen, get_all, module = "anabranch_engine")]
 #[derive(Default)]
 pub struct Sample {

@@ -4,7 +4,7 @@ use std::fmt;
 
 use anabranch_prefixes::{Family, Prefix, PrefixError};
 
-/// What a probe is made of.
+/// The protocol of a probe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Protocol {
     /// ICMP echo over IPv4.
@@ -44,12 +44,13 @@ pub struct Intent {
     pub min_ttl: u8,
     /// The last TTL, inclusive.
     pub max_ttl: u8,
-    /// Flows to send at each TTL.
+    /// The number of flows to send at each TTL.
     pub n_initial_flows: u16,
 }
 
 impl Intent {
-    /// The least that asks for all that either asks for: the wider TTL bounds and the more flows.
+    /// Returns the smallest intent that covers both: the lower first TTL, the higher last TTL, and
+    /// the larger number of flows.
     #[must_use]
     pub fn union(self, other: Self) -> Self {
         Self {
@@ -65,9 +66,9 @@ impl Intent {
 pub struct Entry {
     /// The probes' protocol.
     pub protocol: Protocol,
-    /// The prefix; for a bare address the one of full length.
+    /// The prefix; for a bare address, the one of full length.
     pub prefix: Prefix,
-    /// An IPv4 address without a length, which may stand for more than itself.
+    /// True for an IPv4 address without a length, which may stand for more than itself.
     ///
     /// A bare IPv6 address stands for its /128 everywhere, so it needs no mark.
     pub bare: bool,
@@ -78,7 +79,7 @@ pub struct Entry {
 /// Why a line is not an entry, and what to write instead.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum EntryError {
-    /// Not five fields.
+    /// The line does not have five fields.
     #[error("expected target,protocol,min_ttl,max_ttl,n_initial_flows; found {0} field(s)")]
     Fields(usize),
     /// The first field is not a prefix.
@@ -87,7 +88,7 @@ pub enum EntryError {
     /// The second field is not a protocol.
     #[error("protocol {0:?} is unknown; write icmp, icmp6 or udp")]
     Protocol(String),
-    /// ICMP of the other family.
+    /// The protocol is the ICMP of the other family.
     #[error("protocol {found} does not fit {target}; write {remedy} or udp")]
     Family {
         /// The target.
@@ -97,7 +98,7 @@ pub enum EntryError {
         /// The ICMP of the target's family.
         remedy: &'static str,
     },
-    /// A number out of range, or none.
+    /// A field is not a number, or is out of its range.
     #[error("{field} {text:?} must be a whole number from 1 to {max}")]
     Number {
         /// The field's name.
@@ -144,7 +145,7 @@ impl Entry {
         })
     }
 
-    /// What makes two entries the same target: all but how to probe it.
+    /// Returns what two entries of the same target share: all but how to probe it.
     #[must_use]
     pub const fn key(&self) -> (Protocol, Prefix, bool) {
         (self.protocol, self.prefix, self.bare)

@@ -9,14 +9,14 @@ use crate::Entry;
 
 /// The distinct entries of a list, sorted.
 ///
-/// The order, the repetitions, the comments and the spelling of the source leave no trace: two
-/// sources that name the same entries give equal lists and equal digests.
+/// A list does not depend on the order, the repetitions, the comments and the spelling of its
+/// source: two sources that name the same entries give equal lists and equal digests.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TargetList(Vec<Entry>);
 
 impl TargetList {
-    /// The list of the distinct among these entries; of two that differ in their intent alone, one
-    /// that asks for what both do.
+    /// Makes a list of the distinct entries. Entries that differ only in their intent become one,
+    /// which asks for what each of them asks for.
     #[must_use]
     pub fn new(mut entries: Vec<Entry>) -> Self {
         entries.sort_unstable();
@@ -36,7 +36,7 @@ impl TargetList {
         &self.0
     }
 
-    /// The entries again, to add more to them.
+    /// Returns the entries, so that more can be added.
     pub(crate) fn into_entries(self) -> Vec<Entry> {
         self.0
     }
@@ -57,7 +57,7 @@ impl TargetList {
         Ok(())
     }
 
-    /// The SHA-256 of the canonical CSV, as `sha256:` and 64 hexadecimal digits.
+    /// Returns the SHA-256 of the canonical CSV, as `sha256:` and 64 hexadecimal digits.
     ///
     /// # Panics
     /// Never: hashing takes any bytes.

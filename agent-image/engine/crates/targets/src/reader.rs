@@ -1,4 +1,4 @@
-//! From bytes to a list.
+//! Reads a target list from bytes.
 
 use std::fmt;
 use std::io::{self, BufRead, BufReader, Read};
@@ -7,17 +7,17 @@ use zstd::stream::read::Decoder;
 
 use crate::{Entry, MAX_TARGETS, TargetList};
 
-/// How many problems of a list are told one by one; of the rest just their number.
+/// The number of problems of a list that are reported one by one. The others are only counted.
 pub const REPORTED_PROBLEMS: usize = 100;
 
 /// The longest line that is read, comments included, in bytes.
 const MAX_LINE: u64 = 4096;
-/// The fields as Iris's documentation names them; some exports put them first.
+/// The names of the fields in Iris's documentation. Some exports have them as their first line.
 const HEADER: &str = "target,protocol,min_ttl,max_ttl,n_initial_flows";
-/// How many entries pile up before repetitions are first dropped.
+/// The number of entries at which repetitions are dropped for the first time.
 const FIRST_COMPACTION: usize = 1 << 23;
 const READ_BUFFER: usize = 1 << 18;
-/// The frames of zstd: those with data, and those that readers skip (RFC 8878, section 3.1).
+/// How zstd's frames begin: those with data, and those that readers skip (RFC 8878, section 3.1).
 const ZSTD_MAGIC: u32 = 0xfd2f_b528;
 const ZSTD_SKIPPABLE: std::ops::RangeInclusive<u32> = 0x184d_2a50..=0x184d_2a5f;
 const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
@@ -32,13 +32,13 @@ pub struct Problem {
     pub reason: String,
 }
 
-/// Why there is no list.
+/// Why a list can't be read.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
     /// The source failed.
     #[error(transparent)]
     Io(io::Error),
-    /// The list can't be used: nothing of it is.
+    /// The list has problems, so nothing of it is used.
     #[error(transparent)]
     Refused(Refused),
 }
@@ -77,10 +77,10 @@ impl fmt::Display for Refused {
 
 impl std::error::Error for Refused {}
 
-/// Reads a list to its end: CSV, plain or compressed with zstd, told by its first bytes.
+/// Reads a list to its end. It is CSV, plain or compressed with zstd; its first bytes tell which.
 ///
-/// Gives the list and the number of lines. Blank lines, lines that begin with `#`, a header line
-/// and a byte order mark are passed over.
+/// Returns the list and the number of lines, skipped ones included. Blank lines, lines that begin
+/// with `#`, a header line and a byte order mark are skipped.
 ///
 /// # Errors
 /// [`ReadError::Refused`] with the problems of all lines; [`ReadError::Io`] when the source fails.
@@ -104,7 +104,7 @@ pub fn read(source: impl Read) -> Result<(TargetList, u64), ReadError> {
     lines.finish().map_err(ReadError::Refused)
 }
 
-/// Keeps the source's own failure apart from those of decompression.
+/// A source that keeps its own failure apart from those of decompression.
 struct Source<R> {
     inner: R,
     failure: Option<io::Error>,
@@ -125,10 +125,10 @@ impl<R: Read> Read for Source<R> {
 /// The lines read so far.
 struct Lines {
     read: u64,
-    /// Whether there was a line that is neither blank nor a comment.
+    /// True once there was a line that is neither blank nor a comment.
     begun: bool,
     entries: Vec<Entry>,
-    /// How many entries may pile up before repetitions are dropped.
+    /// The number of entries at which repetitions are dropped next.
     compact_at: usize,
     refused: Refused,
 }
@@ -209,14 +209,14 @@ impl Lines {
             return;
         }
         match Entry::parse(text) {
-            // Of a list that is refused nothing is used, so nothing is kept.
+            // Nothing of a refused list is used, so its entries are not kept.
             Ok(entry) if self.refused.total == 0 => self.entries.push(entry),
             Ok(_) => {}
             Err(error) => self.refused.add(self.read, shorten(error.to_string())),
         }
     }
 
-    /// Drops repetitions; refuses the list when too many entries are left.
+    /// Drops repetitions, and refuses the list if too many entries are left.
     fn compact(&mut self) {
         let list = TargetList::new(std::mem::take(&mut self.entries));
         self.entries = list.into_entries();
@@ -242,7 +242,7 @@ impl Lines {
     }
 }
 
-/// A reason without the most of what a line of garbage would put into it.
+/// Cuts the middle out of a long reason, which may repeat a line of garbage.
 fn shorten(reason: String) -> String {
     const KEPT: usize = 150;
     let count = reason.chars().count();

@@ -1,4 +1,4 @@
-//! From a list to the targets of a tool.
+//! Splits a list into the targets of a tool.
 
 use anabranch_prefixes::{Family, Prefix, PrefixSet};
 
@@ -17,7 +17,8 @@ pub struct Split {
 }
 
 impl Split {
-    /// What a bare IPv4 address stands for where tools split no further (Iris's documentation).
+    /// The length of the prefix that a bare IPv4 address stands for, unless the tool splits to
+    /// longer prefixes (Iris's documentation).
     const BARE_V4: u8 = 24;
 
     const fn len(self, family: Family) -> u8 {
@@ -27,8 +28,8 @@ impl Split {
         }
     }
 
-    /// The prefix that an entry stands for: a bare address stands for its /24, or for less where
-    /// the tool splits finer.
+    /// Returns the prefix that an entry stands for. A bare address stands for its /24, or for a
+    /// longer prefix if the tool splits to longer ones.
     fn prefix(self, entry: &Entry) -> Prefix {
         let prefix = entry.prefix;
         if entry.bare {
@@ -39,7 +40,7 @@ impl Split {
     }
 }
 
-/// Neighbouring targets that are probed alike.
+/// Adjacent targets that are probed alike.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Run {
     /// The address family.
@@ -61,12 +62,12 @@ impl Run {
         (self.family.bits() - self.len) as u32
     }
 
-    /// The bits of an address that tell the addresses of one target apart.
+    /// The mask of the host bits of a target's addresses.
     fn host_mask(&self) -> u128 {
         u128::MAX.checked_shr(128 - self.host_bits()).unwrap_or(0)
     }
 
-    /// The number of targets; one too few where it would not fit (`::/0` by the address).
+    /// The number of targets. It is one too low if it would not fit (`::/0` split to addresses).
     fn count(&self) -> u128 {
         let last_index = (self.last - self.first).checked_shr(self.host_bits());
         last_index.unwrap_or(0).saturating_add(1)
@@ -81,7 +82,7 @@ impl Run {
         }
     }
 
-    /// The part of this run from one address to another.
+    /// Returns the part of this run from address `first` to address `last`.
     const fn part(self, first: u128, last: u128) -> Self {
         Self {
             first,
@@ -97,7 +98,8 @@ impl Run {
             && other.last <= self.last
     }
 
-    /// Takes in the run that follows, if it is probed alike and nothing lies between.
+    /// Extends this run by the next one, if that is adjacent and probed alike. Returns whether it
+    /// did.
     fn joins(&mut self, next: &Self) -> bool {
         let alike = |run: &Self| (run.protocol, run.family, run.len, run.intent);
         let joins = alike(self) == alike(next) && self.last.checked_add(1) == Some(next.first);
@@ -128,13 +130,13 @@ pub struct Targets {
     partly_excluded: u128,
 }
 
-/// More targets than there may be.
+/// The error of a list that stands for more targets than allowed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{count} targets, above the limit of {limit}; list less, or split to shorter prefixes")]
+#[error("{count} targets, above the limit of {limit}; list fewer, or split to shorter prefixes")]
 pub struct SplitError {
     /// The targets that the list stands for.
     pub count: u128,
-    /// The most there may be.
+    /// The most that are allowed.
     pub limit: u64,
 }
 
@@ -145,20 +147,22 @@ impl Targets {
         self.count
     }
 
-    /// For each forbidden set, the number of targets that it leaves out, and those before it do not:
-    /// all their addresses are in it or in those.
+    /// The number of targets that are left out, for each forbidden set. A target counts for the
+    /// first set for which all of its addresses are in that set or in those before it.
     #[must_use]
     pub fn excluded(&self) -> &[u128] {
         &self.excluded
     }
 
-    /// The number of targets with some forbidden addresses, which the engine passes over.
+    /// The number of targets that have some forbidden addresses, but not only such. The engine
+    /// passes over these addresses.
     #[must_use]
     pub const fn partly_excluded(&self) -> u128 {
         self.partly_excluded
     }
 
-    /// How many targets ask for no TTL within these bounds, and how many for some beyond them too.
+    /// Returns how many targets ask for no TTL within these bounds, and how many ask for some TTLs
+    /// within and some beyond.
     #[must_use]
     pub fn beyond(&self, min_ttl: u8, max_ttl: u8) -> (u128, u128) {
         let (mut outside, mut cut) = (0, 0);
@@ -177,13 +181,13 @@ impl Targets {
         (outside, cut)
     }
 
-    /// The targets as runs of neighbours.
+    /// The targets, as runs of adjacent ones.
     #[must_use]
     pub fn runs(&self) -> &[Run] {
         &self.runs
     }
 
-    /// The target at the cursor, which moves on to the next.
+    /// Returns the target at the cursor, and moves the cursor to the next one; None at the end.
     #[must_use]
     pub fn advance(&self, cursor: &mut Cursor) -> Option<Target> {
         let run = self.runs.get(cursor.run)?;
@@ -198,14 +202,14 @@ impl Targets {
         Some(target)
     }
 
-    /// All targets, one by one.
+    /// Returns all targets, one by one.
     pub fn iter(&self) -> impl Iterator<Item = Target> + '_ {
         let mut cursor = Cursor::default();
         std::iter::from_fn(move || self.advance(&mut cursor))
     }
 }
 
-/// A place among the targets; at first before all of them.
+/// A position among the targets, at first that of the first one.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Cursor {
     run: usize,
@@ -213,16 +217,16 @@ pub struct Cursor {
 }
 
 impl TargetList {
-    /// The targets of this list: entries split to the tool's prefix lengths, overlaps merged,
-    /// forbidden space left out.
+    /// Returns the targets of this list. This splits entries to the tool's prefix lengths, merges
+    /// overlaps, and leaves out forbidden space.
     ///
-    /// Entries shorter than the split become all the prefixes of its length that they hold; longer
-    /// ones stay whole. Where entries of one protocol overlap, the outermost is the target and
-    /// its intent is the union of theirs. A target is left out when all its addresses are
-    /// forbidden; of one that is forbidden in part, the engine passes over those addresses.
+    /// An entry shorter than the split's length becomes all prefixes of that length that it holds.
+    /// A longer entry stays whole. If entries of one protocol overlap, the outermost is the target,
+    /// and its intent is the union of theirs. A target is left out if all its addresses are
+    /// forbidden. If only some are, the target stays, and the engine passes over these addresses.
     ///
     /// # Errors
-    /// [`SplitError`] when more than `limit` targets are left, or more than [`MAX_TARGETS`].
+    /// [`SplitError`] if more than `limit` targets are left, or more than [`MAX_TARGETS`].
     pub fn split(
         &self,
         split: Split,
@@ -260,10 +264,11 @@ impl TargetList {
     }
 }
 
-/// The entries as runs at the split's lengths, each before those that lie within it.
+/// Returns the entries as runs of targets, each before those that lie within it.
 ///
-/// An entry longer than the split that lies within another stands for the whole target there: the
-/// prefix of the split's length, or the outermost entry where that is longer still.
+/// An entry that is longer than the split's length and lies within another one stands for the whole
+/// target around it. That is the prefix of the split's length, or the outermost entry if that one
+/// is longer still.
 fn raised(entries: &[Entry], split: Split) -> impl Iterator<Item = Run> + '_ {
     let mut outermost: Option<Run> = None;
     widened(entries, split).map(move |(protocol, prefix, intent)| {
@@ -287,12 +292,13 @@ fn raised(entries: &[Entry], split: Split) -> impl Iterator<Item = Run> + '_ {
     })
 }
 
-/// What the entries stand for, in order; nothing is copied, lists can be long.
+/// Returns what the entries stand for, in order. It does not copy them, since lists can be long.
 fn widened(
     entries: &[Entry],
     split: Split,
 ) -> impl Iterator<Item = (Protocol, Prefix, Intent)> + '_ {
-    // Widening keeps the order of the bare addresses among themselves, as of the other entries.
+    // Bare addresses keep their order when they are widened, and so do the other entries. So it is
+    // enough to merge the two.
     let of_kind = move |bare| {
         entries
             .iter()
@@ -308,8 +314,8 @@ fn widened(
     })
 }
 
-/// Cuts runs that lie within one another into disjoint ones, each with the union of the intents
-/// that cover it.
+/// Cuts runs that lie within one another into disjoint ones. Each of these gets the union of the
+/// intents of all runs that cover it.
 fn merged(nested: impl Iterator<Item = Run>) -> Vec<Run> {
     fn close(done: &mut Vec<Run>, run: Run) {
         if !done.last_mut().is_some_and(|last| last.joins(&run)) {
@@ -318,7 +324,7 @@ fn merged(nested: impl Iterator<Item = Run>) -> Vec<Run> {
     }
 
     let mut done: Vec<Run> = Vec::new();
-    // What is still to come of the runs around the current place, outermost first.
+    // The remainders of the runs around the current place, outermost first.
     let mut open: Vec<Run> = Vec::new();
     for mut run in nested {
         while let Some(ended) = open.pop_if(|around| !around.holds(&run)) {
@@ -346,7 +352,7 @@ fn merged(nested: impl Iterator<Item = Run>) -> Vec<Run> {
     done
 }
 
-/// For each set, the union of it and those before.
+/// Returns, for each set, the union of it and those before it.
 fn unite(sets: &[PrefixSet]) -> Vec<PrefixSet> {
     let mut unions: Vec<PrefixSet> = Vec::with_capacity(sets.len());
     for set in sets {
@@ -357,7 +363,8 @@ fn unite(sets: &[PrefixSet]) -> Vec<PrefixSet> {
 }
 
 impl Targets {
-    /// Counts for each set what it leaves out of a run, and those before it do not.
+    /// Counts, for each set, the targets of a run that it leaves out in addition to those before
+    /// it.
     fn blame(&mut self, run: &Run, unions: &[PrefixSet]) {
         let mut before = 0;
         for (excluded, union) in self.excluded.iter_mut().zip(unions) {
@@ -368,9 +375,9 @@ impl Targets {
     }
 }
 
-/// What is left of a run.
+/// What is left of a run after forbidden targets have been removed.
 struct Allowed {
-    /// The parts that have an address to probe.
+    /// The parts whose targets have an address to probe.
     parts: Vec<Run>,
     /// The number of targets that have none.
     excluded: u128,
@@ -379,7 +386,7 @@ struct Allowed {
 }
 
 impl Run {
-    /// What is left of this run where some addresses are forbidden.
+    /// Returns what is left of this run if some addresses are forbidden.
     fn without(&self, forbidden: &PrefixSet) -> Allowed {
         let host = self.host_mask();
         let mut allowed = Allowed {

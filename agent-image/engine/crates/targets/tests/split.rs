@@ -1,4 +1,4 @@
-//! The rules of splitting, each by example and all of them at every address of a small space.
+//! The rules of splitting: each in an example, and all of them at every address of a small space.
 
 use std::collections::BTreeMap;
 
@@ -161,7 +161,7 @@ fn entries() -> impl Strategy<Value = Vec<Entry>> {
     proptest::collection::vec(entry, 1..8)
 }
 
-/// The target that an address belongs to, straight from the rules.
+/// Returns the target that an address belongs to, straight from the rules.
 fn expected(entries: &[Entry], len: u8, address: u128) -> Option<(Prefix, Intent)> {
     let entries: Vec<(Prefix, Intent)> = entries
         .iter()
@@ -194,7 +194,7 @@ proptest! {
     ) {
         let without: Vec<Prefix> = without.into_iter().map(|e| e.prefix).collect();
         let set: PrefixSet = without.iter().copied().collect();
-        // Of more sets the union counts, and each target for the first that closes it.
+        // Each set forbids one prefix. A target counts for the first set that leaves nothing of it.
         let sets: Vec<PrefixSet> = without.iter().map(|p| [*p].into_iter().collect()).collect();
         let is_closed = |n: usize, a| {
             without[..n].iter().any(|p| p.first() <= a && a <= p.last())

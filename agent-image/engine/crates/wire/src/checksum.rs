@@ -7,7 +7,7 @@ use anabranch_prefixes::Family;
 pub struct Sum(u64);
 
 impl Sum {
-    /// Adds bytes; an odd one at the end counts as if a zero byte followed.
+    /// Adds bytes. If their number is odd, a zero byte is added at the end.
     #[must_use]
     pub fn with(mut self, bytes: &[u8]) -> Self {
         let (words, rest) = bytes.as_chunks::<4>();
@@ -41,7 +41,7 @@ impl Sum {
         Self(ends.0 + u64::from(protocol) + length as u64)
     }
 
-    /// The checksum: what a header carries so that a sum over all of it is 0.
+    /// Returns the checksum, which makes the checksum over all the bytes 0 once it is among them.
     #[must_use]
     pub const fn finish(self) -> u16 {
         let mut sum = self.0;
@@ -52,7 +52,7 @@ impl Sum {
     }
 }
 
-/// The checksum of bytes.
+/// Returns the checksum of bytes.
 #[must_use]
 pub fn checksum(bytes: &[u8]) -> u16 {
     Sum::default().with(bytes).finish()

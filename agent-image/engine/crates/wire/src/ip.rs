@@ -27,10 +27,10 @@ pub struct Packet<'a> {
 }
 
 impl<'a> Packet<'a> {
-    /// The packet at the head of bytes, which padding may follow.
+    /// Reads the packet at the head of some bytes; padding may follow it.
     ///
-    /// None where there is no whole packet: bytes of another kind, lengths that do not fit, a
-    /// wrong checksum of an IPv4 header.
+    /// Returns None if there is no whole packet: the bytes are of another kind, lengths do not fit,
+    /// or the checksum of an IPv4 header is wrong.
     #[must_use]
     pub fn parse(bytes: &'a [u8]) -> Option<Self> {
         match bytes.first()? >> 4 {
@@ -56,8 +56,8 @@ impl<'a> Packet<'a> {
         }
     }
 
-    /// The head of a packet that may be cut off behind its header; its checksum may be wrong, since
-    /// routers that quote a packet have changed it.
+    /// Reads a packet that may be cut off behind its header. Its checksum may be wrong, since
+    /// routers change a packet before they quote it.
     #[must_use]
     pub fn parse_head(bytes: &'a [u8]) -> Option<Self> {
         let (family, header) = match bytes.first()? >> 4 {
@@ -97,7 +97,7 @@ impl<'a> Packet<'a> {
         self.family
     }
 
-    /// What follows the IP header.
+    /// The bytes after the IP header.
     #[must_use]
     pub fn payload(&self) -> &'a [u8] {
         &self.bytes[self.header..]
@@ -109,7 +109,7 @@ impl<'a> Packet<'a> {
         self.header
     }
 
-    /// The protocol behind the IP header; of IPv6 perhaps an extension header's.
+    /// The protocol that follows the IP header; in IPv6, it may be that of an extension header.
     #[must_use]
     pub fn protocol(&self) -> u8 {
         self.of_family(9, 6)
@@ -130,7 +130,7 @@ impl<'a> Packet<'a> {
         }
     }
 
-    /// The length that the header says, in bytes; longest 65,535.
+    /// The length of the packet according to its header, in bytes; at most 65,535.
     #[must_use]
     pub fn length(&self) -> u16 {
         match self.family {
@@ -171,15 +171,15 @@ impl<'a> Packet<'a> {
         }
     }
 
-    /// Whether it is a piece of a larger IPv4 packet.
+    /// Returns whether it is a fragment of an IPv4 packet.
     #[must_use]
     pub fn is_fragment(&self) -> bool {
         self.family == Family::V4 && (self.bytes[6] & 0x3f, self.bytes[7]) != (0, 0)
     }
 
-    /// Whether the checksum of UDP, TCP, ICMP or `ICMPv6` behind the header is right.
+    /// Returns whether the checksum of UDP, TCP, ICMP or `ICMPv6` behind the header is right.
     ///
-    /// UDP over IPv4 may do without one.
+    /// UDP over IPv4 may have no checksum; this counts as right.
     #[must_use]
     pub fn has_right_checksum(&self) -> bool {
         let payload = self.payload();
@@ -215,7 +215,7 @@ impl<'a> Packet<'a> {
     }
 }
 
-/// What goes into an IP header; the rest follows from the family and the payload.
+/// The fields of an IP header. The others follow from the family and the payload.
 #[derive(Clone, Copy, Debug)]
 pub struct Header {
     /// The address family.
@@ -242,16 +242,16 @@ impl Header {
         }
     }
 
-    /// Never: a header has bytes.
+    /// Returns false: a header always has bytes.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         false
     }
 
-    /// Appends the header of a packet whose payload has so many bytes.
+    /// Appends the header of a packet whose payload has `payload` bytes.
     ///
     /// # Panics
-    /// When the packet would be longer than 65,535 bytes.
+    /// If the length field would exceed 65,535.
     pub fn write(&self, out: &mut Vec<u8>, payload: usize) {
         let start = out.len();
         let length = |bytes: usize| {
@@ -280,7 +280,8 @@ impl Header {
         }
     }
 
-    /// The sum that the checksum of a payload starts with.
+    /// Returns the sum that the checksum of a payload starts with. `payload` is its length in
+    /// bytes.
     #[must_use]
     pub fn start_sum(&self, payload: usize) -> Sum {
         if self.protocol == ICMP {

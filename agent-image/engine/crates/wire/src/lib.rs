@@ -1,4 +1,4 @@
-//! Packets on the wire: typed views that have checked what they show, and checksums.
+//! Packets on the wire: checksums, typed views of checked packets, probes, and replies.
 
 pub mod checksum;
 pub mod ip;

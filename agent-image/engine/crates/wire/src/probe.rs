@@ -1,12 +1,17 @@
-//! Probes: what they look like, and what a reply must quote of one.
+//! Probes: how they are encoded, and what a reply must quote of one.
 //!
-//! The encoding is caracal's (<https://github.com/dioptra-io/caracal>) but for the tag: a flow is
-//! the ports, or the ICMP checksum and identifier; the TTL is told by the length; the time of sending
-//! is the UDP checksum, or the ICMP sequence number; two bytes of payload make the checksum come
-//! out. In front of them stands the tag, a keyed hash of all that: 64 bits at the head of the payload,
-//! and the lowest 16 of them in the IPv4 identification, for routers that quote 28 bytes. The source
-//! address is left out of it, since translation changes it. Behind the tag the ports and the time
-//! stand once more, for quotes in which a translator has left its own.
+//! The encoding is that of caracal (<https://github.com/dioptra-io/caracal>), except for the tag:
+//!
+//! - The ports encode the flow; in ICMP, the checksum and the identifier do.
+//! - The length encodes the TTL.
+//! - The UDP checksum encodes the time of sending; in ICMP, the sequence number does.
+//! - Two bytes of the payload give the checksum the value that it must have.
+//!
+//! The tag is a keyed hash of the destination, the ports, the protocol, the TTL and the time. Its
+//! 64 bits are at the head of the payload. Its lowest 16 bits are also the IPv4 identification, for
+//! routers that quote only 28 bytes. The tag does not cover the source address, since translation
+//! changes it. After the tag, the payload repeats the ports and the time: a translator may leave
+//! its own values in the headers of a quote.
 
 use std::hash::Hasher;
 
@@ -16,18 +21,19 @@ use siphasher::sip::SipHasher24;
 use crate::checksum::Sum;
 use crate::ip::{Header, ICMP, ICMP6, UDP};
 
-/// The header of UDP, and of an ICMP echo, in bytes.
+/// The length of the header of UDP, and of an ICMP echo, in bytes.
 const TRANSPORT: usize = 8;
-/// The tag, in bytes.
+/// The length of the tag, in bytes.
 pub(crate) const TAG: usize = 8;
-/// The ports and the time of sending as they were sent, in bytes.
+/// The length of the copy of the ports and the time of sending, in bytes.
 pub(crate) const COPY: usize = 6;
-/// The bytes that make the checksum come out.
+/// The number of bytes that give the checksum its value.
 const BALANCE: usize = 2;
 /// The longest contact, in bytes.
 pub const MAX_CONTACT: usize = 256;
 
-/// Times of sending that a probe can tell apart, in steps of 100 microseconds: 6.5 seconds.
+/// The number of different times of sending that probes can carry, in steps of 100 microseconds. So
+/// times repeat after 6.5 seconds.
 pub const TIMES: u16 = u16::MAX;
 
 /// A probe.
@@ -39,7 +45,7 @@ pub struct Probe {
     pub destination: u128,
     /// The protocol's number in the IP header: [`UDP`], [`ICMP`] or [`ICMP6`].
     pub protocol: u8,
-    /// The source port; of ICMP, the checksum and identifier.
+    /// The source port; for ICMP, the checksum and the identifier.
     pub source_port: u16,
     /// The destination port; 0 for ICMP.
     pub destination_port: u16,
@@ -49,14 +55,15 @@ pub struct Probe {
     pub sent: u16,
 }
 
-/// The time of sending that a probe carries, from microseconds since any start.
+/// Returns the time of sending that a probe carries, for microseconds since any start.
 #[inline]
 #[must_use]
 pub const fn carried_time(at_us: u64) -> u16 {
     (at_us / 100 % TIMES as u64) as u16 + 1
 }
 
-/// Microseconds from when a probe was sent to a time, in steps of 100.
+/// Returns the microseconds from the sending of a probe to a time, in steps of 100. `sent` is what
+/// the probe carries. The result is below 6.5 seconds, since times repeat.
 #[inline]
 #[must_use]
 pub const fn elapsed_us(sent: u16, at_us: u64) -> u32 {
@@ -64,7 +71,7 @@ pub const fn elapsed_us(sent: u16, at_us: u64) -> u32 {
     steps % TIMES as u32 * 100
 }
 
-/// What probes have in common: who sends them, and the key of their tags.
+/// What all probes of a prober share: the key of their tags, and a contact.
 #[derive(Clone, Debug)]
 pub struct Stamp {
     key: [u64; 2],
@@ -72,10 +79,10 @@ pub struct Stamp {
 }
 
 impl Stamp {
-    /// A stamp; the contact is for people who wonder about a probe.
+    /// Makes a stamp. Probes carry the contact for people who wonder about them.
     ///
     /// # Panics
-    /// When the contact is longer than [`MAX_CONTACT`].
+    /// If the contact is longer than [`MAX_CONTACT`].
     #[must_use]
     pub fn new(key: [u64; 2], contact: &str) -> Self {
         assert!(contact.len() <= MAX_CONTACT);
@@ -85,7 +92,7 @@ impl Stamp {
         }
     }
 
-    /// The tag of a probe.
+    /// Returns the tag of a probe.
     #[inline]
     #[must_use]
     pub fn tag(&self, probe: &Probe) -> u64 {
@@ -98,12 +105,12 @@ impl Stamp {
         hasher.finish()
     }
 
-    /// The length of a probe's payload behind UDP's or ICMP's header.
+    /// Returns the length of a probe's payload after the UDP or ICMP header, in bytes.
     const fn payload(&self, ttl: u8) -> usize {
         TAG + COPY + BALANCE + self.contact.len() + ttl as usize
     }
 
-    /// The TTL that a payload of this length tells.
+    /// Returns the TTL that a payload of this length encodes, if a probe can have this length.
     #[must_use]
     pub fn ttl_of(&self, payload: usize) -> Option<u8> {
         let ttl = payload.checked_sub(self.payload(0))?;
@@ -148,7 +155,7 @@ impl Stamp {
         out[balance..balance + BALANCE].copy_from_slice(&missing.to_be_bytes());
     }
 
-    /// Whether a reply that claims to quote a probe has seen it.
+    /// Returns whether the tag that a reply shows is that of the probe that it claims to quote.
     #[must_use]
     pub fn vouches_for(&self, probe: &Probe, seen: Seen) -> bool {
         let tag = self.tag(probe);
@@ -163,16 +170,16 @@ impl Stamp {
 /// What a reply shows of a probe's tag.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Seen {
-    /// All of it.
+    /// All of the tag.
     Tag(u64),
-    /// The part that is the identification of IPv4.
+    /// The lowest 16 bits of the tag, which are the IPv4 identification.
     Identification(u16),
-    /// None of it.
+    /// Nothing of the tag.
     Nothing,
 }
 
-/// The time that a UDP checksum carried before a translator changed the source address from
-/// `own` to `quoted`, and the checksum with it (RFC 1624).
+/// Returns the time that a UDP checksum carried before a translator changed the source address from
+/// `own` to `quoted` and updated the checksum (RFC 1624).
 #[must_use]
 pub(crate) fn restore_time(sent: u16, family: Family, quoted: u128, own: u128) -> u16 {
     let words = |address: u128| match family {
@@ -181,7 +188,8 @@ pub(crate) fn restore_time(sent: u16, family: Family, quoted: u128, own: u128) -
             .finish(),
         Family::V6 => Sum::default().with(&address.to_be_bytes()).finish(),
     };
-    // One's complement: a checksum is the inverse of a sum, and so are these.
+    // In one's complement, the inverse of a sum is its negative. So this adds the quoted address to
+    // the checksum and subtracts our own.
     let sum = u32::from(sent) + u32::from(!words(quoted)) + u32::from(words(own));
     match (sum % u32::from(u16::MAX)) as u16 {
         0 => u16::MAX,
@@ -189,7 +197,7 @@ pub(crate) fn restore_time(sent: u16, family: Family, quoted: u128, own: u128) -
     }
 }
 
-/// The protocol of echo requests.
+/// Returns the protocol number of echo requests.
 #[must_use]
 pub const fn icmp_of(family: Family) -> u8 {
     match family {
@@ -290,7 +298,7 @@ pub(crate) mod tests {
             let stamp = Stamp::new([5, 6], "");
             let mut bytes = Vec::new();
             stamp.write(&mut bytes, own.into(), &probe);
-            // A translator writes its address, and a checksum that is right with it.
+            // A translator writes its own address, and the checksum that is right for it.
             let payload = bytes.len() - Packet::parse(&bytes).unwrap().payload().len();
             let mut transport = bytes[payload..].to_vec();
             transport[6..8].fill(0);

@@ -1,31 +1,31 @@
-//! Quotes: what an ICMP error shows of the packet that it is about.
+//! Quotes: what an ICMP error repeats of the packet that it is about.
 
 use anabranch_prefixes::Family;
 
 use crate::ip::{Packet, UDP};
 use crate::probe::{COPY, Probe, Seen, Stamp, TAG, icmp_of, restore_time};
 
-/// The header of UDP, and of an ICMP echo, in bytes.
+/// The length of the header of UDP, and of an ICMP echo, in bytes.
 const TRANSPORT: usize = 8;
-/// Where the quoted packet may begin: routers leave the end of an Ethernet header with a VLAN tag
-/// in front of it, or entries of an MPLS label stack.
+/// The offsets at which the quoted packet may begin, in bytes. Some routers leave the end of an
+/// Ethernet header with a VLAN tag, or entries of an MPLS label stack, in front of it.
 const QUOTE_STARTS: [usize; 3] = [0, 4, 8];
 
-/// What an error quotes of a probe's headers, beside what tells the probe.
+/// What an error quotes of a probe's headers, besides what identifies the probe.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Quoted {
-    /// The TTL that was left.
+    /// The TTL that the probe had left.
     pub ttl: u8,
     /// The type of service, or traffic class.
     pub tos: u8,
-    /// The packet's length as its header has it, in bytes.
+    /// The length of the packet according to its header, in bytes.
     pub length: u16,
-    /// What is not as it was sent.
+    /// The header fields that are not as they were sent.
     pub rewritten: Rewritten,
 }
 
-/// What the header of a quoted probe has that is not as it was sent: a translator on the way has
-/// rewritten it, and did not put it back in the quote.
+/// The header fields of a quoted probe that are not as they were sent. A translator on the path
+/// rewrote them, and did not restore them in the quote.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Rewritten(u8);
 
@@ -39,14 +39,14 @@ impl Rewritten {
     /// The IPv4 identification.
     pub const IDENTIFICATION: Self = Self(8);
 
-    /// These, and others if they are rewritten.
+    /// Returns these fields, and `others` too if they are rewritten.
     #[must_use]
     pub const fn with(self, others: Self, are_rewritten: bool) -> Self {
         Self(self.0 | if are_rewritten { others.0 } else { 0 })
     }
 
-    /// The sum of what is rewritten: 1 the source address, 2 ports or identifier, 4 the checksum,
-    /// 8 the identification.
+    /// The rewritten fields as a sum: 1 for the source address, 2 for ports or the ICMP identifier,
+    /// 4 for the checksum, 8 for the identification.
     #[must_use]
     pub const fn bits(self) -> u8 {
         self.0
@@ -54,8 +54,9 @@ impl Rewritten {
 }
 
 impl Stamp {
-    /// The probe that an error quotes, perhaps behind what a router left of lower layers: the first
-    /// whose tag is right, else the first that could be one.
+    /// Returns the probe that an error quotes, perhaps behind what a router left of lower layers.
+    /// If there are several candidates, this is the first whose tag is right, or else the first
+    /// one.
     pub(crate) fn find_quote(&self, family: Family, quote: &[u8], own: u128) -> Option<Claim> {
         let mut claims = QUOTE_STARTS
             .into_iter()
@@ -68,8 +69,8 @@ impl Stamp {
         Some(claims.find(is_ours).unwrap_or(first))
     }
 
-    /// The probe that a quote shows, of which the end may be cut off; it was sent from `own`,
-    /// whatever a translator made of that.
+    /// Reads the probe in a quote, whose end may be cut off. The probe was sent from `own`; a
+    /// translator may have replaced this address.
     fn read_quote(&self, family: Family, quote: &[u8], own: u128) -> Option<Claim> {
         let packet = Packet::parse_head(quote).filter(|packet| packet.family() == family)?;
         let transport = packet.payload();
@@ -129,10 +130,10 @@ impl Stamp {
     }
 }
 
-/// A probe that a quote claims to show, what it shows of the tag, and of the headers.
+/// A probe that a quote claims to show, and what the quote shows of its tag and of its headers.
 pub(crate) type Claim = (Probe, Seen, Quoted);
 
-/// A probe with the ports and the time that its payload repeats.
+/// Returns a probe with the ports and the time that its payload repeats.
 fn with_copy(probe: Probe, copy: &[u8]) -> Option<Probe> {
     Some(Probe {
         source_port: word(copy, 0)?,
@@ -142,7 +143,7 @@ fn with_copy(probe: Probe, copy: &[u8]) -> Option<Probe> {
     })
 }
 
-/// What is seen of a tag at the head of a payload, or else in an identification.
+/// Returns what the head of a payload shows of a tag, or else what the identification shows.
 pub(crate) fn see(payload: &[u8], identification: Option<u16>) -> Seen {
     match (payload.first_chunk::<TAG>(), identification) {
         (Some(tag), _) => Seen::Tag(u64::from_be_bytes(*tag)),

@@ -1,4 +1,4 @@
-//! Replies: what ICMP errors and echo replies say, and of which probe.
+//! Replies: ICMP errors and echo replies, and the probes that they answer.
 
 use anabranch_prefixes::Family;
 
@@ -7,15 +7,15 @@ use crate::ip::Packet;
 use crate::probe::{Probe, Seen, Stamp, icmp_of};
 use crate::quote::{Quoted, see, word};
 
-/// MPLS label stack entries that a reply can show.
+/// The most MPLS label stack entries that are read from a reply.
 pub const MAX_LABELS: usize = 8;
 const ICMP_HEADER: usize = 8;
-/// A quote that extensions follow, at least, in bytes (RFC 4884, section 5).
+/// The least length of a quote that extensions follow, in bytes (RFC 4884, section 5).
 const LEAST_BEFORE_EXTENSIONS: usize = 128;
 /// Version 2, in the first half of an extension structure's first byte.
 const EXTENSION_VERSION: u8 = 2;
 
-/// A reply to a probe, or what claims to be one.
+/// A reply to a probe, or a packet that claims to be one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Reply {
     /// The probe that it claims to answer.
@@ -54,7 +54,7 @@ pub struct Labels {
 }
 
 impl Labels {
-    /// Label, traffic class, bottom of stack and TTL of each entry.
+    /// Returns the label, traffic class, bottom-of-stack bit and TTL of each entry.
     pub fn iter(&self) -> impl Iterator<Item = (u32, u8, u8, u8)> + '_ {
         let entries = self.entries[..usize::from(self.count)].iter();
         entries.map(|entry| {
@@ -72,8 +72,9 @@ impl Labels {
 }
 
 impl Stamp {
-    /// The reply that a packet is, if it is an echo reply or an error about a packet that could be a
-    /// probe of ours. What it claims is not checked yet: [`Stamp::vouches_for`] does.
+    /// Reads a reply from a packet. Returns None unless the packet is an echo reply, or an error
+    /// about a packet that could be a probe of ours. This does not check the tag:
+    /// [`Stamp::vouches_for`] does.
     #[must_use]
     pub fn read(&self, packet: &Packet<'_>) -> Option<Reply> {
         let (family, message) = (packet.family(), packet.payload());
@@ -116,7 +117,7 @@ impl Stamp {
         })
     }
 
-    /// The echo request that a reply with this message answers.
+    /// Reads the probe that an echo reply with this message answers.
     fn read_echo(&self, family: Family, from: u128, message: &[u8]) -> Option<Probe> {
         Some(Probe {
             family,
@@ -130,8 +131,8 @@ impl Stamp {
     }
 }
 
-/// The MPLS label stack behind the quote of an error (RFC 4884, RFC 4950), also where a router does
-/// not say how long the quote is: then it has 128 bytes (RFC 4884, section 5.5).
+/// Reads the MPLS label stack behind the quote of an error (RFC 4884, RFC 4950). If the router does
+/// not say how long the quote is, it has 128 bytes (RFC 4884, section 5.5).
 fn read_labels(family: Family, message: &[u8]) -> Labels {
     let mut labels = Labels::default();
     let (at, unit) = match family {
@@ -141,14 +142,15 @@ fn read_labels(family: Family, message: &[u8]) -> Labels {
     let said = usize::from(message[at]) * unit;
     let quote = said.max(LEAST_BEFORE_EXTENSIONS);
     let structure = message.get(ICMP_HEADER + quote..).unwrap_or_default();
-    // A checksum of 0 means none; only a router that says how long its quote is, is believed so.
+    // A checksum of 0 means that there is none. This is believed only of a router that says how
+    // long its quote is.
     let is_right = checksum(structure) == 0 || said > 0 && structure.get(2..4) == Some(&[0, 0]);
     let is_there = structure.len() >= 4 && structure[0] >> 4 == EXTENSION_VERSION && is_right;
     let mut objects = if is_there { &structure[4..] } else { &[] };
     while let Some(length) = word(objects, 0).map(usize::from)
         && (4..=objects.len()).contains(&length)
     {
-        // Class 1, type 1: the label stack of the packet as it came.
+        // Class 1, type 1: the label stack of the packet as the router received it.
         if objects[2..4] == [1, 1] {
             let (entries, _) = objects[4..length].as_chunks::<4>();
             for entry in entries {
@@ -171,7 +173,7 @@ mod tests {
 
     const OWN: u128 = 7;
 
-    /// An error about a probe's packet, as a router of its family sends it.
+    /// Makes an error about a probe's packet, as a router sends it. It quotes `quote` bytes.
     fn error(probe: &[u8], kind: u8, quote: usize, extension: &[u8]) -> Vec<u8> {
         let family = Packet::parse_head(probe).unwrap().family();
         let mut message = vec![kind, 0, 0, 0, 0, 0, 0, 0];
