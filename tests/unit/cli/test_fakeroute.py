@@ -38,7 +38,7 @@ def test_a_failure_probability_can_be_shared(
 @pytest.mark.parametrize(
     ("words", "reason"),
     [
-        (["--failure-probability", "1"], "from 1e-9 to below 1"),
+        (["--failure-probability", "1"], "at least 1e-9, and below 1"),
         (["--algorithm", "mdaLite", "--phi", "1"], "phi must be 2 or more"),
         (["--samples", "1"], "--samples must be 2 or more"),
     ],

@@ -137,6 +137,11 @@ impl<'a> Outlet<'a> {
         (granted, pace.next_ns())
     }
 
+    /// Notes that there is nothing to send: what is not sent meanwhile is no stall.
+    pub const fn idle(&mut self) {
+        self.paused = true;
+    }
+
     /// Returns whether the limits of this moment allow a probe.
     #[inline]
     pub fn allows(&mut self, family: Family, destination: u128, ttl: u8) -> bool {

@@ -39,6 +39,11 @@ impl Schedule {
         Some(place)
     }
 
+    /// Returns whether no tracer is ready.
+    pub fn is_idle(&self) -> bool {
+        self.ready.is_empty()
+    }
+
     /// Makes a tracer ready at a time, unless something else does so before.
     pub fn sleep(&mut self, place: usize, until_ns: u64) {
         self.states[place] = State::Asleep(until_ns);

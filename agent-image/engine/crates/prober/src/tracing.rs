@@ -185,16 +185,20 @@ impl<'a> Tracing<'a> {
                 return self.inlet.count_dropped();
             }
             self.schedule.wake(self.outlet.now_ns());
+            let pause_ns = now_ns + PAUSE.as_nanos() as u64;
+            if self.schedule.is_idle() {
+                self.outlet.idle();
+                if read == 0 {
+                    self.outlet.rest(pause_ns);
+                }
+                continue;
+            }
             let (granted, wake_ns) = self.outlet.grant(self.outlet.now_ns());
             let taken = self.send(granted, work)?;
             if taken > 0 {
                 self.outlet.flush(taken)?;
-            } else if read == 0 {
-                let pause_ns = now_ns + PAUSE.as_nanos() as u64;
-                self.outlet.rest(pause_ns.max(match granted {
-                    0 => wake_ns.min(pause_ns),
-                    _ => pause_ns,
-                }));
+            } else if granted == 0 && read == 0 {
+                self.outlet.rest(wake_ns.min(pause_ns));
             }
         }
         Ok(())

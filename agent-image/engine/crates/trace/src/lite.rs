@@ -97,9 +97,9 @@ fn test_meshing(seen: &Sightings, _points: &StoppingPoints, phi: usize, ttl: u8)
     let (source, other) = (seen.hop(from), seen.hop(to));
     let mut asks = Vec::new();
     let mut lacking = 0;
-    for vertex in responsive(source.vertices()) {
+    for vertex in source.responsive() {
         let (tested, ready): (Vec<_>, Vec<_>) = source
-            .flows(*vertex)
+            .flows(vertex)
             .partition(|flow| other.vertex(*flow).is_some());
         let missing = phi.saturating_sub(tested.len());
         lacking += missing.saturating_sub(ready.len());
@@ -113,7 +113,7 @@ fn test_meshing(seen: &Sightings, _points: &StoppingPoints, phi: usize, ttl: u8)
 /// Returns the hop from which meshing is tested and the hop to which, or None if one of the two
 /// has a single vertex.
 fn choose_test(seen: &Sightings, ttl: u8) -> Option<(u8, u8)> {
-    let width = |ttl| responsive(seen.hop(ttl).vertices()).count();
+    let width = |ttl| seen.hop(ttl).responsive().count();
     let (before, behind) = (width(ttl - 1), width(ttl));
     (before.min(behind) > 1).then_some(if before >= behind {
         (ttl - 1, ttl)
@@ -124,26 +124,26 @@ fn choose_test(seen: &Sightings, ttl: u8) -> Option<(u8, u8)> {
 
 /// Sections 2.3.2 and 2.3.3: whether the two hops are meshed, or differ in their degrees.
 fn judge(seen: &Sightings, ttl: u8) -> Option<Switch> {
-    let (near, far) = (seen.hop(ttl - 1), seen.hop(ttl));
+    let far = seen.hop(ttl);
     let ends = far.vertices().iter().filter(|v| !v.leads_on()).count();
     if ends > 0 && ends < far.vertices().len() {
         return Some(Switch::UnequalLengths);
     }
-    let degrees = |ttl, vertices: &[Vertex], forward: bool| -> Vec<usize> {
-        responsive(vertices)
+    let degrees = |ttl, forward: bool| -> Vec<usize> {
+        (seen.hop(ttl).responsive())
             .map(|vertex| {
                 let others = if forward {
-                    seen.successors(ttl, *vertex)
+                    seen.successors(ttl, vertex)
                 } else {
-                    seen.predecessors(ttl, *vertex)
+                    seen.predecessors(ttl, vertex)
                 };
                 others.iter().filter(|v| **v != Vertex::Silent).count()
             })
             .collect()
     };
     let (from, _) = choose_test(seen, ttl)?;
-    let successors = degrees(ttl - 1, near.vertices(), true);
-    let predecessors = degrees(ttl, far.vertices(), false);
+    let successors = degrees(ttl - 1, true);
+    let predecessors = degrees(ttl, false);
     let tested = if from < ttl {
         &successors
     } else {
@@ -157,10 +157,4 @@ fn judge(seen: &Sightings, ttl: u8) -> Option<Switch> {
     } else {
         None
     }
-}
-
-/// The vertices that answer: stars are left out of tests, since one may stand for several routers,
-/// or for a lost reply.
-fn responsive(vertices: &[Vertex]) -> impl Iterator<Item = &Vertex> {
-    vertices.iter().filter(|vertex| **vertex != Vertex::Silent)
 }

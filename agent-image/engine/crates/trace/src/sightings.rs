@@ -49,6 +49,13 @@ impl Hop {
         &self.vertices
     }
 
+    /// Returns the vertices that answer. One star may stand for several routers, or for a lost
+    /// reply.
+    pub fn responsive(&self) -> impl Iterator<Item = Vertex> + '_ {
+        let vertices = self.vertices.iter().copied();
+        vertices.filter(|vertex| *vertex != Vertex::Silent)
+    }
+
     /// The number of flows that were probed here.
     #[must_use]
     pub const fn probed(&self) -> usize {

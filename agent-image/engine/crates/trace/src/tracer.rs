@@ -49,6 +49,10 @@ pub struct Tracer {
     flights: BTreeMap<Ask, u8>,
     /// When the wait for each attempt ends. Attempts that are answered stay in it until then.
     due: BinaryHeap<Reverse<(u64, Ask, u8)>>,
+    /// How many flows were probed at each TTL.
+    asked: [u16; 256],
+    /// Probes that were not sent again, with their last attempt, since their hop is silent.
+    abandoned: BTreeMap<Ask, u8>,
     /// The TTLs at which a flow met two vertices.
     unsteady: BTreeSet<u8>,
     timeout: Timeout,
@@ -68,6 +72,8 @@ impl Tracer {
             queue: VecDeque::new(),
             flights: BTreeMap::new(),
             due: BinaryHeap::new(),
+            asked: [0; 256],
+            abandoned: BTreeMap::new(),
             unsteady: BTreeSet::new(),
             timeout: Timeout::default(),
             ttl: rule.first_ttl,
@@ -126,6 +132,7 @@ impl Tracer {
                     continue;
                 }
                 self.probes += 1;
+                self.asked[usize::from(ask.ttl)] += u16::from(attempt == 1);
                 self.flights.insert(ask, attempt);
                 let due_us = now_us + self.timeout.wait_us();
                 self.due.push(Reverse((due_us, ask, attempt)));
@@ -135,10 +142,13 @@ impl Tracer {
             if !self.queue.is_empty() {
                 continue;
             }
-            if let Some(Reverse((due_us, ..))) = self.due.peek() {
-                return Want::Wait(*due_us);
+            let Some(Reverse((due_us, ..))) = self.due.peek().copied() else {
+                self.decide();
+                continue;
+            };
+            if !self.look_ahead() {
+                return Want::Wait(due_us);
             }
-            self.decide();
         }
     }
 
@@ -149,7 +159,9 @@ impl Tracer {
             None | Some(Vertex::Silent) => {
                 self.timeout.learn(rtt_us);
                 self.flights.remove(&ask);
+                self.abandoned.remove(&ask);
                 self.seen.note(ask, vertex);
+                self.revive(ask.ttl);
             }
             Some(known) if known != vertex => {
                 self.unsteady.insert(ask.ttl);
@@ -169,12 +181,64 @@ impl Tracer {
             if !waits {
                 continue;
             }
-            if attempt < self.rule.attempts {
+            let is_last = attempt >= self.rule.attempts;
+            if !is_last && !self.is_silent(ask.ttl) {
                 self.queue.push_back((ask, attempt + 1));
-            } else {
-                self.flights.remove(&ask);
-                self.seen.note(ask, Vertex::Silent);
+                continue;
             }
+            self.flights.remove(&ask);
+            self.seen.note(ask, Vertex::Silent);
+            if !is_last {
+                self.abandoned.insert(ask, attempt);
+            }
+        }
+    }
+
+    /// Returns whether as many flows as a probe has attempts met nobody at a TTL: then another
+    /// attempt tells nothing new.
+    fn is_silent(&self, ttl: u8) -> bool {
+        let is_answered = self.seen.hop(ttl).responsive().next().is_some();
+        !is_answered && self.asked[usize::from(ttl)] >= self.rule.attempts.into()
+    }
+
+    /// Sends the probes again that were abandoned at a TTL, since it is not silent after all.
+    fn revive(&mut self, ttl: u8) {
+        let here = self.abandoned.iter().filter(|(ask, _)| ask.ttl == ttl);
+        (self.queue).extend(here.map(|(ask, attempt)| (*ask, attempt + 1)));
+        self.abandoned.retain(|ask, _| ask.ttl != ttl);
+    }
+
+    /// Queues the first probe to the next hop of a single path while the probes in flight are sent
+    /// again, since they may meet stars. So silent hops take less time, and no more probes.
+    fn look_ahead(&mut self) -> bool {
+        let is_single = self.rule.algorithm == Algorithm::SinglePath;
+        let waits_again = self.flights.values().all(|attempt| *attempt > 1);
+        let first = self.rule.first_ttl;
+        let answers = |ttl: u8| self.seen.hop(ttl).responsive().next().is_some();
+        let gap = (first..=self.ttl).rev().take_while(|ttl| !answers(*ttl));
+        if !is_single
+            || !waits_again
+            || self.has_ended()
+            || self.ttl >= self.rule.max_ttl
+            || gap.count() >= usize::from(self.rule.gap_limit)
+        {
+            return false;
+        }
+        self.ttl += 1;
+        let ask = Ask {
+            flow: 0,
+            ttl: self.ttl,
+        };
+        self.queue.push_back((ask, 1));
+        true
+    }
+
+    /// Returns whether all paths that were found end.
+    fn has_ended(&self) -> bool {
+        let hop = |ttl: u8| self.seen.hop(ttl).vertices();
+        match self.rule.algorithm {
+            Algorithm::SinglePath => self.seen.has_ended(0, self.ttl.saturating_add(1)),
+            _ => !hop(self.ttl).iter().any(|vertex| vertex.leads_on()),
         }
     }
 
@@ -227,12 +291,11 @@ impl Tracer {
 
     /// Returns why a trace whose current hop is done ends here, if it does.
     fn find_end(&self) -> Option<End> {
-        let goes_on = |ttl: u8| self.seen.hop(ttl).vertices().iter().any(|v| v.leads_on());
         let is_silent = |ttl: u8| self.seen.hop(ttl).vertices() == [Vertex::Silent];
         let gap = (self.rule.first_ttl..=self.ttl)
             .rev()
             .take_while(|ttl| is_silent(*ttl));
-        if !goes_on(self.ttl) {
+        if self.has_ended() {
             Some(End::Completed)
         } else if gap.count() >= usize::from(self.rule.gap_limit) {
             Some(End::GapLimit)

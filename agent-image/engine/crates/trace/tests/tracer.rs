@@ -27,9 +27,37 @@ fn silent_hops_are_probed_again_and_end_the_trace() {
     };
     assert_eq!(end, End::GapLimit);
     assert_eq!(tracer.seen().hop(1).vertices(), [Vertex::Router(1)]);
-    // Five silent hops, three attempts each, after the least time-out of 0.2 s.
+    // Five silent hops, three attempts each, with the least time-out of 0.2 s. Each hop but the
+    // first is probed while the one before is probed again.
     assert_eq!(tracer.probes(), 1 + 5 * 3);
-    assert_eq!(now_us, 10_000 + 15 * 200_000);
+    assert_eq!(now_us, 10_000 + (5 + 2) * 200_000);
+}
+
+#[test]
+fn a_hop_that_is_silent_to_many_flows_is_not_probed_again() {
+    let rule = Rule::new(Algorithm::Mda, 0.05);
+    let tracer = trace(rule, |ask| (ask.ttl == 1).then_some(Vertex::Router(1)));
+    assert_eq!(tracer.end(), Some(End::GapLimit));
+    // n_1 = 6 flows at each hop.
+    assert_eq!(tracer.probes(), 6 + 5 * 6);
+}
+
+#[test]
+fn a_hop_that_answers_after_all_is_probed_again() {
+    let mut rule = Rule::new(Algorithm::Mda, 0.05);
+    rule.max_ttl = 1;
+    let mut tracer = Tracer::new(Arc::new(rule));
+    // Three flows leave at once, three later.
+    for sent_us in [0, 0, 0, 500_000, 500_000, 500_000] {
+        assert!(matches!(tracer.poll(sent_us), Want::Send(_, 1)));
+    }
+    assert_eq!(tracer.poll(1_000_000), Want::Wait(1_500_000));
+    assert_eq!(tracer.seen().hop(1).vertices(), [Vertex::Silent]);
+    tracer.take(Ask { flow: 4, ttl: 1 }, Vertex::Router(1), 600_000);
+    assert_eq!(tracer.seen().hop(1).probed(), 4);
+    for flow in 0..3 {
+        assert_eq!(tracer.poll(1_100_000), Want::Send(Ask { flow, ttl: 1 }, 2));
+    }
 }
 
 /// Traces a path on which each probe meets what `answer` says, or nothing.
