@@ -45,8 +45,11 @@ pub struct Tracer {
     seen: Sightings,
     /// Probes to be sent, each with its attempt from 1.
     queue: VecDeque<(Ask, u8)>,
-    /// The probes that wait for a reply, each with its last attempt.
+    /// The probes that wait for a reply, or to be sent again, each with its last attempt.
     flights: BTreeMap<Ask, u8>,
+    /// How many of them are at their first attempt. The others count as stars meanwhile, so that
+    /// what they do not bear on goes on.
+    fresh: usize,
     /// When the wait for each attempt ends. Attempts that are answered stay in it until then.
     due: BinaryHeap<Reverse<(u64, Ask, u8)>>,
     /// How many flows were probed at each TTL.
@@ -71,6 +74,7 @@ impl Tracer {
             seen: Sightings::new(rule.first_ttl),
             queue: VecDeque::new(),
             flights: BTreeMap::new(),
+            fresh: 0,
             due: BinaryHeap::new(),
             asked: [0; 256],
             abandoned: BTreeMap::new(),
@@ -127,27 +131,32 @@ impl Tracer {
                 return Want::Nothing(end);
             }
             if let Some((ask, attempt)) = self.queue.pop_front() {
+                if attempt > 1 && self.flights.get(&ask) != Some(&attempt) {
+                    continue; // a reply came meanwhile
+                }
                 if self.probes == self.rule.max_probes {
                     self.end = Some(End::ProbeLimit);
                     continue;
                 }
                 self.probes += 1;
-                self.asked[usize::from(ask.ttl)] += u16::from(attempt == 1);
-                self.flights.insert(ask, attempt);
+                if attempt == 1 {
+                    self.asked[usize::from(ask.ttl)] += 1;
+                    self.fresh += 1;
+                    self.flights.insert(ask, attempt);
+                }
                 let due_us = now_us + self.timeout.wait_us();
                 self.due.push(Reverse((due_us, ask, attempt)));
                 return Want::Send(ask, attempt);
             }
             self.give_up(now_us);
-            if !self.queue.is_empty() {
-                continue;
-            }
-            let Some(Reverse((due_us, ..))) = self.due.peek().copied() else {
+            if self.queue.is_empty() && self.fresh == 0 {
                 self.decide();
-                continue;
-            };
-            if !self.look_ahead() {
-                return Want::Wait(due_us);
+            }
+            if self.queue.is_empty()
+                && self.end.is_none()
+                && let Some(Reverse((due_us, ..))) = self.due.peek()
+            {
+                return Want::Wait(*due_us);
             }
         }
     }
@@ -158,10 +167,12 @@ impl Tracer {
             // A reply that nobody waits for any more still tells the vertex.
             None | Some(Vertex::Silent) => {
                 self.timeout.learn(rtt_us);
-                self.flights.remove(&ask);
+                self.fresh -= usize::from(self.flights.remove(&ask) == Some(1));
                 self.abandoned.remove(&ask);
                 self.seen.note(ask, vertex);
                 self.revive(ask.ttl);
+                // What is known of this hop has changed, and what follows from it.
+                self.ttl = self.ttl.min(ask.ttl);
             }
             Some(known) if known != vertex => {
                 self.unsteady.insert(ask.ttl);
@@ -181,17 +192,22 @@ impl Tracer {
             if !waits {
                 continue;
             }
-            let is_last = attempt >= self.rule.attempts;
-            if !is_last && !self.is_silent(ask.ttl) {
-                self.queue.push_back((ask, attempt + 1));
+            self.fresh -= usize::from(attempt == 1);
+            self.seen.note(ask, Vertex::Silent);
+            if attempt < self.rule.attempts && !self.is_silent(ask.ttl) {
+                self.send_again(ask, attempt);
                 continue;
             }
             self.flights.remove(&ask);
-            self.seen.note(ask, Vertex::Silent);
-            if !is_last {
+            if attempt < self.rule.attempts {
                 self.abandoned.insert(ask, attempt);
             }
         }
+    }
+
+    fn send_again(&mut self, ask: Ask, attempt: u8) {
+        self.flights.insert(ask, attempt + 1);
+        self.queue.push_back((ask, attempt + 1));
     }
 
     /// Returns whether as many flows as a probe has attempts met nobody at a TTL: then another
@@ -203,34 +219,13 @@ impl Tracer {
 
     /// Sends the probes again that were abandoned at a TTL, since it is not silent after all.
     fn revive(&mut self, ttl: u8) {
-        let here = self.abandoned.iter().filter(|(ask, _)| ask.ttl == ttl);
-        (self.queue).extend(here.map(|(ask, attempt)| (*ask, attempt + 1)));
-        self.abandoned.retain(|ask, _| ask.ttl != ttl);
-    }
-
-    /// Queues the first probe to the next hop of a single path while the probes in flight are sent
-    /// again, since they may meet stars. So silent hops take less time, and no more probes.
-    fn look_ahead(&mut self) -> bool {
-        let is_single = self.rule.algorithm == Algorithm::SinglePath;
-        let waits_again = self.flights.values().all(|attempt| *attempt > 1);
-        let first = self.rule.first_ttl;
-        let answers = |ttl: u8| self.seen.hop(ttl).responsive().next().is_some();
-        let gap = (first..=self.ttl).rev().take_while(|ttl| !answers(*ttl));
-        if !is_single
-            || !waits_again
-            || self.has_ended()
-            || self.ttl >= self.rule.max_ttl
-            || gap.count() >= usize::from(self.rule.gap_limit)
-        {
-            return false;
+        for (ask, attempt) in std::mem::take(&mut self.abandoned) {
+            if ask.ttl == ttl {
+                self.send_again(ask, attempt);
+            } else {
+                self.abandoned.insert(ask, attempt);
+            }
         }
-        self.ttl += 1;
-        let ask = Ask {
-            flow: 0,
-            ttl: self.ttl,
-        };
-        self.queue.push_back((ask, 1));
-        true
     }
 
     /// Returns whether all paths that were found end.
@@ -242,51 +237,50 @@ impl Tracer {
         }
     }
 
-    /// Finds the probes that come next, or the end.
+    /// Finds the probes that come next, or the end; neither, if that depends on probes in flight.
     fn decide(&mut self) {
         loop {
             // A hop before may have got vertices that its own predecessors do not know yet.
-            let open = (self.ttl.saturating_sub(1).max(self.rule.first_ttl)..=self.ttl)
-                .map(|ttl| self.ask(ttl))
-                .find(|asks| !asks.is_empty());
-            if let Some(asks) = open {
-                self.queue.extend(asks.into_iter().map(|ask| (ask, 1)));
-                return;
+            let mut hops = self.ttl.saturating_sub(1).max(self.rule.first_ttl)..=self.ttl;
+            let open = hops.find_map(|ttl| match self.choose(ttl) {
+                Next::Probe(asks) if asks.is_empty() => None,
+                next => Some((ttl, next)),
+            });
+            match open {
+                Some((_, Next::Probe(asks))) => {
+                    self.queue.extend(asks.into_iter().map(|ask| (ask, 1)));
+                    return;
+                }
+                Some((ttl, Next::Switch(switch))) => {
+                    if !self.flights.is_empty() {
+                        return;
+                    }
+                    self.switch = Some((ttl, switch));
+                    // The MDA goes through all hops again, with what is known of them.
+                    self.ttl = self.rule.first_ttl;
+                }
+                None => match self.find_end() {
+                    None => self.ttl += 1,
+                    end => {
+                        self.end = end.filter(|_| self.flights.is_empty());
+                        return;
+                    }
+                },
             }
-            if let Some(end) = self.find_end() {
-                self.end = Some(end);
-                return;
-            }
-            self.ttl += 1;
         }
     }
 
-    /// Returns the probes that a hop still takes.
-    fn ask(&mut self, ttl: u8) -> Vec<Ask> {
-        match self.rule.algorithm {
-            Algorithm::SinglePath => {
-                let is_seen = self.seen.hop(ttl).probed() > 0;
-                if is_seen {
-                    Vec::new()
-                } else {
-                    vec![Ask { flow: 0, ttl }]
-                }
-            }
+    /// Returns what a hop still takes.
+    fn choose(&self, ttl: u8) -> Next {
+        let points = &self.rule.points;
+        Next::Probe(match self.rule.algorithm {
+            Algorithm::SinglePath if self.seen.hop(ttl).probed() > 0 => Vec::new(),
+            Algorithm::SinglePath => vec![Ask { flow: 0, ttl }],
             Algorithm::MdaLite { phi } if self.switch.is_none() => {
-                match lite::decide(&self.seen, &self.rule.points, phi, ttl) {
-                    Next::Probe(asks) => asks,
-                    Next::Switch(switch) => {
-                        self.switch = Some((ttl, switch));
-                        // The MDA goes through all hops again, with what is known of them.
-                        self.ttl = self.rule.first_ttl;
-                        self.ask(self.ttl)
-                    }
-                }
+                return lite::decide(&self.seen, points, phi, ttl);
             }
-            Algorithm::Mda | Algorithm::MdaLite { .. } => {
-                mda::ask(&self.seen, &self.rule.points, ttl)
-            }
-        }
+            Algorithm::Mda | Algorithm::MdaLite { .. } => mda::ask(&self.seen, points, ttl),
+        })
     }
 
     /// Returns why a trace whose current hop is done ends here, if it does.

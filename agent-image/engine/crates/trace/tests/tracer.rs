@@ -27,8 +27,8 @@ fn silent_hops_are_probed_again_and_end_the_trace() {
     };
     assert_eq!(end, End::GapLimit);
     assert_eq!(tracer.seen().hop(1).vertices(), [Vertex::Router(1)]);
-    // Five silent hops, three attempts each, with the least time-out of 0.2 s. Each hop but the
-    // first is probed while the one before is probed again.
+    // Five silent hops, three attempts each, with the least time-out of 0.2 s. A hop is probed while
+    // the one before is probed again.
     assert_eq!(tracer.probes(), 1 + 5 * 3);
     assert_eq!(now_us, 10_000 + (5 + 2) * 200_000);
 }
