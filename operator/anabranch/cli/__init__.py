@@ -21,11 +21,13 @@ from anabranch.cli import (
     score,
     simulate,
     targets,
+    trace,
     validate,
 )
 
 COMMANDS = (
-    *(init, validate, run, results, plot, targets, simulate, fakeroute, score, crds),
+    *(trace, init, validate, run, results, plot, targets),
+    *(simulate, fakeroute, score, crds),
     *(operator, fetch, job, load),
 )
 EXTRAS = {

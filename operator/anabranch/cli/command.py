@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     """The type to which a command adds its parser; argparse has no public name for
     it."""
 
+INTERRUPTED = 130
+"""The exit code that shells report for a program that SIGINT ended."""
+
 
 def open_stdin() -> BinaryIO:
     """Return standard input, for bytes.

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from anabranch.cli.command import write
+from anabranch.cli.rule import add_rule_arguments, choose_failure_probability
 from anabranch.cli.score import read_count
 from anabranch.local.validation import FEWEST_SAMPLES, summarise
 
@@ -35,30 +36,7 @@ def add_parser(commands: Commands) -> None:
         metavar="FILE",
         help="links from a vantage point to a destination, as Fakeroute has them",
     )
-    parser.add_argument(
-        "--algorithm", choices=("mda", "mdaLite", "singlePath"), default="mda"
-    )
-    parser.add_argument(
-        "--failure-probability",
-        type=float,
-        default=0.05,
-        metavar="P",
-        help="the failure probability of a vertex, or with --max-branching of the "
-        "whole topology; 0.05",
-    )
-    parser.add_argument(
-        "--max-branching",
-        type=read_count,
-        metavar="B",
-        help="share the failure probability among at most B branching points",
-    )
-    parser.add_argument(
-        "--phi",
-        type=read_count,
-        default=2,
-        metavar="N",
-        help="flows of each vertex in the meshing test of mdaLite; 2",
-    )
+    add_rule_arguments(parser, "mda")
     parser.add_argument("--runs", type=read_count, default=1000, metavar="N")
     parser.add_argument(
         "--samples",
@@ -75,7 +53,7 @@ def run(chosen: argparse.Namespace) -> int:
     """Print the predicted and the measured failure; return 2 if it is too high."""
     from anabranch_engine import Trial  # noqa: PLC0415 (an extra)
 
-    failure = chosen.failure_probability
+    failure = choose_failure_probability(chosen)
     if chosen.samples < FEWEST_SAMPLES or chosen.runs * chosen.samples > _MOST_RUNS:
         message = (
             f"--samples must be {FEWEST_SAMPLES} or more, and all runs at most "
@@ -83,8 +61,6 @@ def run(chosen: argparse.Namespace) -> int:
         )
         print(f"anabranch: {message}", file=sys.stderr)
         return 1
-    if chosen.max_branching and 0 < failure < 1:
-        failure = Trial.share_failure(failure, chosen.max_branching)
     try:
         trial = Trial(
             chosen.topology,

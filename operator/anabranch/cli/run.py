@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from anabranch.api import Measurement
 from anabranch.api.tool import DiamondMiner
-from anabranch.cli.command import open_stdin, write
+from anabranch.cli.command import INTERRUPTED, open_stdin, write
 
 if TYPE_CHECKING:
     import argparse
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 
 DATA = Path("anabranch-data")
 """The default folder for replies and results."""
-INTERRUPTED = 130
-"""The exit code that shells report for a program that SIGINT ended."""
 
 
 def add_parser(commands: Commands) -> None:

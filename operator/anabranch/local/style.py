@@ -8,6 +8,7 @@ from math import ceil
 from typing import TYPE_CHECKING
 
 from matplotlib import rc_context
+from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 if TYPE_CHECKING:
@@ -15,8 +16,6 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from pathlib import Path
     from typing import Literal, TypeAlias
-
-    from matplotlib.figure import Figure
 
     LineStyle: TypeAlias = Literal["-", "--", "-.", ":"]
 
@@ -95,6 +94,17 @@ def count_legend_columns(labels: Collection[str], width: float) -> tuple[int, in
     widest = _HANDLE + _CHARACTER * max(map(len, labels))
     columns = min(len(labels), max(1, int(width / widest)))
     return columns, ceil(len(labels) / columns)
+
+
+def check_suffix(file: Path) -> None:
+    """Check that the suffix of a file's name says a format of figures.
+
+    Raises:
+        ValueError: When it does not, with the remedy.
+    """
+    known = Figure().canvas.get_supported_filetypes()
+    if file.suffix.removeprefix(".") not in known:
+        raise ValueError(f"{file}: end its name with .svg, .png or .pdf")
 
 
 def save(figure: Figure, file: Path) -> None:

@@ -33,11 +33,15 @@ impl Vertex {
     }
 }
 
+/// The place of a flow that is probed again.
+const AWAITED: u16 = u16::MAX;
+
 /// One hop: the vertices there, in the order of their discovery, and the flows that meet them.
 #[derive(Clone, Debug, Default)]
 pub struct Hop {
     vertices: Vec<Vertex>,
-    /// The place in `vertices` of each flow's vertex, plus one; 0 for a flow that was not probed.
+    /// The place in `vertices` of each flow's vertex, plus one; 0 for a flow that was not probed,
+    /// `AWAITED` for one that is probed again.
     seen: Vec<u16>,
     probed: usize,
 }
@@ -62,10 +66,14 @@ impl Hop {
         self.probed
     }
 
-    /// Returns the vertex of a flow, or None if it was not probed here.
+    /// Returns the vertex of a flow, or None if it was not probed here. A flow that is probed again
+    /// counts as one that meets nobody, but makes no star of the hop yet.
     #[must_use]
     pub fn vertex(&self, flow: Flow) -> Option<Vertex> {
         let place = *self.seen.get(usize::from(flow))?;
+        if place == AWAITED {
+            return Some(Vertex::Silent);
+        }
         Some(self.vertices[usize::from(place.checked_sub(1)?)])
     }
 
@@ -83,18 +91,32 @@ impl Hop {
             self.vertices.push(vertex);
             self.vertices.len() - 1
         });
+        let place = place as u16 + 1;
+        let before = self.set(flow, place);
+        if before != AWAITED && before != place && !self.seen.contains(&before) {
+            self.vertices.remove(usize::from(before) - 1);
+            let behind = self.seen.iter_mut();
+            let behind = behind.filter(|place| **place > before && **place != AWAITED);
+            behind.for_each(|place| *place -= 1);
+        }
+    }
+
+    fn note_awaited(&mut self, flow: Flow) {
+        if self.vertex(flow).is_none() {
+            self.set(flow, AWAITED);
+        }
+    }
+
+    /// Sets the place of a flow, and returns what was there; for a flow that was not probed, its new
+    /// place.
+    fn set(&mut self, flow: Flow, place: u16) -> u16 {
         let flow = usize::from(flow);
         if self.seen.len() <= flow {
             self.seen.resize(flow + 1, 0);
         }
-        let before = std::mem::replace(&mut self.seen[flow], place as u16 + 1);
-        if before == 0 {
-            self.probed += 1;
-        } else if before != place as u16 + 1 && !self.seen.contains(&before) {
-            self.vertices.remove(usize::from(before) - 1);
-            let behind = self.seen.iter_mut().filter(|place| **place > before);
-            behind.for_each(|place| *place -= 1);
-        }
+        let before = std::mem::replace(&mut self.seen[flow], place);
+        self.probed += usize::from(before == 0);
+        if before == 0 { place } else { before }
     }
 }
 
@@ -136,12 +158,24 @@ impl Sightings {
     /// # Panics
     /// If its TTL is 0.
     pub fn note(&mut self, ask: Ask, vertex: Vertex) {
+        self.hop_mut(ask).note(ask.flow, vertex);
+    }
+
+    /// Notes that a probe met nobody yet, and is sent again.
+    ///
+    /// # Panics
+    /// If its TTL is 0.
+    pub fn note_awaited(&mut self, ask: Ask) {
+        self.hop_mut(ask).note_awaited(ask.flow);
+    }
+
+    fn hop_mut(&mut self, ask: Ask) -> &mut Hop {
         let place = usize::from(ask.ttl) - 1;
         if self.hops.len() <= place {
             self.hops.resize(place + 1, Hop::default());
         }
-        self.hops[place].note(ask.flow, vertex);
         self.flows = self.flows.max(ask.flow + 1);
+        &mut self.hops[place]
     }
 
     /// The number of flows in use: a new flow has this number.

@@ -47,8 +47,7 @@ pub struct Tracer {
     queue: VecDeque<(Ask, u8)>,
     /// The probes that wait for a reply, or to be sent again, each with its last attempt.
     flights: BTreeMap<Ask, u8>,
-    /// How many of them are at their first attempt. The others count as stars meanwhile, so that
-    /// what they do not bear on goes on.
+    /// How many of them are at their first attempt. Decisions wait only for these.
     fresh: usize,
     /// When the wait for each attempt ends. Attempts that are answered stay in it until then.
     due: BinaryHeap<Reverse<(u64, Ask, u8)>>,
@@ -193,11 +192,12 @@ impl Tracer {
                 continue;
             }
             self.fresh -= usize::from(attempt == 1);
-            self.seen.note(ask, Vertex::Silent);
             if attempt < self.rule.attempts && !self.is_silent(ask.ttl) {
+                self.seen.note_awaited(ask);
                 self.send_again(ask, attempt);
                 continue;
             }
+            self.seen.note(ask, Vertex::Silent);
             self.flights.remove(&ask);
             if attempt < self.rule.attempts {
                 self.abandoned.insert(ask, attempt);
@@ -285,7 +285,7 @@ impl Tracer {
 
     /// Returns why a trace whose current hop is done ends here, if it does.
     fn find_end(&self) -> Option<End> {
-        let is_silent = |ttl: u8| self.seen.hop(ttl).vertices() == [Vertex::Silent];
+        let is_silent = |ttl: u8| self.seen.hop(ttl).responsive().next().is_none();
         let gap = (self.rule.first_ttl..=self.ttl)
             .rev()
             .take_while(|ttl| is_silent(*ttl));

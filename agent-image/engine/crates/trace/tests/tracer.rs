@@ -60,6 +60,30 @@ fn a_hop_that_answers_after_all_is_probed_again() {
     }
 }
 
+#[test]
+fn a_lost_reply_costs_one_more_probe_and_no_time() {
+    let rule = Rule::new(Algorithm::Mda, 0.05);
+    let mut tracer = Tracer::new(Arc::new(rule));
+    for flow in 0..6 {
+        assert_eq!(tracer.poll(0), Want::Send(Ask { flow, ttl: 1 }, 1));
+    }
+    for flow in 1..6 {
+        tracer.take(Ask { flow, ttl: 1 }, Vertex::Router(1), 20_000);
+    }
+    // The next hop is probed beside, by the six flows that a hop takes.
+    let lost = Ask { flow: 0, ttl: 1 };
+    assert_eq!(tracer.poll(1_000_000), Want::Send(lost, 2));
+    for flow in 0..6 {
+        assert_eq!(tracer.poll(1_000_000), Want::Send(Ask { flow, ttl: 2 }, 1));
+    }
+    for flow in 0..6 {
+        tracer.take(Ask { flow, ttl: 2 }, Vertex::End(2), 20_000);
+    }
+    assert!(matches!(tracer.poll(1_020_000), Want::Wait(_)));
+    tracer.take(lost, Vertex::Router(1), 30_000);
+    assert_eq!(tracer.poll(1_030_000), Want::Nothing(End::Completed));
+}
+
 /// Traces a path on which each probe meets what `answer` says, or nothing.
 fn trace(rule: Rule, answer: impl Fn(Ask) -> Option<Vertex>) -> Tracer {
     let mut tracer = Tracer::new(Arc::new(rule));

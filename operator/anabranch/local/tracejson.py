@@ -1,0 +1,73 @@
+"""A trace as JSON, with all that its probes and replies say."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from anabranch_engine import Probe, Reply, Trace
+
+
+def encode_trace(trace: Trace, rule: dict[str, Any]) -> dict[str, Any]:
+    """Return a trace and the rule that it followed, as JSON has it.
+
+    Times of day are microseconds since 1970, round-trip times microseconds.
+    """
+    ttl, reason = trace.switch or (None, None)
+    return {
+        "destination": str(trace.destination),
+        "source": _encode(trace.source),
+        "interface": trace.interface,
+        "gateway": _encode(trace.gateway),
+        **rule,
+        "began_us": trace.began_us,
+        "ended_us": trace.ended_us,
+        "end": trace.end,
+        "switch_ttl": ttl,
+        "switch_reason": reason,
+        "unsteady_ttls": trace.unsteady,
+        "unroutable": trace.unroutable,
+        "links": [
+            {"near_ttl": near_ttl, "near": _encode(near), "far": _encode(far)}
+            for near_ttl, near, far in trace.links
+        ],
+        "probes": [_encode_probe(probe) for probe in trace.probes],
+    }
+
+
+def _encode_probe(probe: Probe) -> dict[str, Any]:
+    return {
+        "flow": probe.flow,
+        "ttl": probe.ttl,
+        "attempt": probe.attempt,
+        "sent_us": probe.sent_us,
+        "reply": _encode_reply(probe.reply) if probe.reply else None,
+    }
+
+
+def _encode_reply(reply: Reply) -> dict[str, Any]:
+    return {
+        "source": str(reply.source),
+        "at_us": reply.at_us,
+        "rtt_us": reply.rtt_us,
+        "protocol": reply.protocol,
+        "icmp_type": reply.kind,
+        "icmp_code": reply.code,
+        "is_end": reply.is_end,
+        "ttl": reply.ttl,
+        "tos": reply.tos,
+        "id": reply.identification,
+        "size": reply.size,
+        "quoted_ttl": reply.quoted_ttl,
+        "quoted_tos": reply.quoted_tos,
+        "quoted_length": reply.quoted_length,
+        "rewritten": reply.rewritten,
+        "mpls_labels": [
+            {"label": label, "exp": exp, "bos": bos, "ttl": ttl}
+            for label, exp, bos, ttl in reply.labels
+        ],
+    }
+
+
+def _encode(address: object) -> str | None:
+    return None if address is None else str(address)
