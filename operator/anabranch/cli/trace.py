@@ -76,6 +76,13 @@ def add_parser(commands: Commands) -> None:
 
 def _add_rule(parser: argparse.ArgumentParser) -> None:
     add_rule_arguments(parser, "mdaLite")
+    parser.add_argument(
+        "--per-packet-test",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="tell load balancing by packet from that by flow; n_1 - 1 probes for each "
+        "hop behind a load balancer",
+    )
     parser.add_argument("--protocol", choices=("udp", "icmp"), default="udp")
     parser.add_argument("--first-ttl", type=_read_ttl, default=1, metavar="TTL")
     parser.add_argument("--max-ttl", type=_read_ttl, default=32, metavar="TTL")
@@ -205,6 +212,7 @@ def _start(
         algorithm=chosen.algorithm,
         failure_probability=choose_failure_probability(chosen),
         phi=chosen.phi,
+        per_packet_test=chosen.per_packet_test,
         protocol=chosen.protocol,
         first_ttl=chosen.first_ttl,
         max_ttl=chosen.max_ttl,

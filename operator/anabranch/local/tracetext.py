@@ -172,7 +172,8 @@ def _describe_paths(
     trace: Trace, hops: list[Hop], names: dict[tuple[int, Address | None], str]
 ) -> list[str]:
     paths = find_paths(trace.probes, hops)
-    if len(paths) < 2:  # noqa: PLR2004 (one path is what the hops show)
+    # One path is what the hops show; if packets of a flow differ, none is known.
+    if len(paths) < 2 or trace.unsteady:  # noqa: PLR2004
         return []
     by_address = {address: name for (_, address), name in names.items() if address}
     rows = []

@@ -637,7 +637,8 @@ class Probe:
     """The number of its flow, from 0."""
     ttl: int
     attempt: int
-    """How often a probe of this flow and TTL was sent, this one included."""
+    """How often a probe of this flow and TTL was sent, this one included; one more than
+    the attempts of a trace for the per-packet test."""
     sent_us: int
     """When it was sent, in microseconds since 1970."""
     reply: Reply | None
@@ -665,7 +666,8 @@ class Trace:
     """The TTL at which MDA-Lite went over to the MDA, and why: ``meshed``,
     ``asymmetric`` or ``unequal lengths``."""
     unsteady: list[int]
-    """The TTLs at which a flow met two routers."""
+    """The TTLs at which a flow met two interfaces: the load is balanced by packet
+    before, or the route changed."""
     unroutable: str | None
     """Why there is no route to the destination, with the remedy."""
     probes: list[Probe]
@@ -690,6 +692,7 @@ class Tracing:
         algorithm: str,
         failure_probability: float,
         phi: int = 2,
+        per_packet_test: bool = True,
         protocol: str = "udp",
         first_ttl: int = 1,
         max_ttl: int = 32,
@@ -711,6 +714,8 @@ class Tracing:
         :param algorithm: ``mda``, ``mdaLite`` or ``singlePath``.
         :param failure_probability: the failure probability of a vertex.
         :param phi: the flows of each vertex in the meshing test of ``mdaLite``.
+        :param per_packet_test: whether load balancing by packet is told from that by
+            flow.
         :param protocol: ``udp`` or ``icmp``.
         :param gap_limit: the silent hops in a row that end a trace.
         :param attempts: the number of times that a probe without a reply is sent.

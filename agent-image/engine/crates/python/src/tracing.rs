@@ -62,7 +62,8 @@ pub struct Trace {
     ended_us: u64,
     end: &'static str,
     switch: Option<(u8, &'static str)>,
-    unsteady: Vec<u8>,
+    /// Numbers of eight bits would become `bytes`.
+    unsteady: Vec<u32>,
     unroutable: Option<String>,
     probes: Vec<Py<Probe>>,
     links: Vec<(u8, Option<IpAddr>, Option<IpAddr>)>,
@@ -122,7 +123,7 @@ impl Work for Destinations {
 impl Tracing {
     #[new]
     #[pyo3(signature = (
-        destinations, *, algorithm, failure_probability, phi = 2, protocol = "udp", first_ttl = 1,
+        destinations, *, algorithm, failure_probability, phi = 2, per_packet_test = true, protocol = "udp", first_ttl = 1,
         max_ttl = 32, gap_limit = 5, attempts = 3, max_probes = 30_000, rate,
         max_rate_per_destination, forbidden, window = 1_000, live = false, network = None,
         interface = None, sources = Vec::new(), contact = ""
@@ -133,6 +134,7 @@ impl Tracing {
         algorithm: &str,
         failure_probability: f64,
         phi: usize,
+        per_packet_test: bool,
         protocol: &str,
         first_ttl: u8,
         max_ttl: u8,
@@ -161,10 +163,14 @@ impl Tracing {
                 return Err(PyValueError::new_err(format!("{name} must be 1 or more")));
             }
         }
+        if attempts == u8::MAX {
+            return Err(PyValueError::new_err("attempts must be at most 254"));
+        }
         if max_ttl < first_ttl {
             let reason = format!("max_ttl {max_ttl} must not be below first_ttl {first_ttl}");
             return Err(PyValueError::new_err(reason));
         }
+        rule.tells_per_packet = per_packet_test;
         rule.first_ttl = first_ttl;
         rule.max_ttl = max_ttl;
         rule.gap_limit = gap_limit;
@@ -329,7 +335,8 @@ impl Trace {
         let probes = trace.probes.iter().map(|((ask, attempt), probed)| {
             Py::new(py, Probe::new(py, destination, *ask, *attempt, probed)?)
         });
-        let links = trace.tracer.seen().links();
+        let seen = trace.tracer.seen();
+        let links = seen.links();
         let links = links.iter().map(|link| {
             (
                 link.near_ttl,
@@ -347,7 +354,10 @@ impl Trace {
             ended_us: trace.span_us.1,
             end: trace.tracer.end().map_or("stopped", tell_end),
             switch: (trace.tracer.switch()).map(|(ttl, switch)| (ttl, tell_switch(switch))),
-            unsteady: trace.tracer.unsteady().iter().copied().collect(),
+            unsteady: (1..=seen.last_ttl())
+                .filter(|ttl| seen.hop(*ttl).is_unsteady())
+                .map(u32::from)
+                .collect(),
             unroutable: trace.unroutable.clone(),
             probes: probes.collect::<PyResult<_>>()?,
             links: links.collect(),

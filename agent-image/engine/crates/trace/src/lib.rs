@@ -12,6 +12,7 @@ pub mod lite;
 pub mod mda;
 pub mod rule;
 pub mod sightings;
+pub mod steadiness;
 pub mod stopping;
 pub mod timeout;
 pub mod tracer;

@@ -29,15 +29,17 @@ pub enum Next {
 #[must_use]
 pub fn decide(seen: &Sightings, points: &StoppingPoints, phi: usize, ttl: u8) -> Next {
     let steps = [find_vertices, complete_edges, test_meshing];
-    for step in steps {
+    // Edges can't be told from flows that meet now this vertex and now that.
+    let is_steady = seen.is_steady(ttl - 1);
+    for step in &steps[..if is_steady { steps.len() } else { 1 }] {
         let asks = step(seen, points, phi, ttl);
         if !asks.is_empty() {
             return Next::Probe(asks);
         }
     }
     match judge(seen, ttl) {
-        Some(switch) => Next::Switch(switch),
-        None => Next::Probe(Vec::new()),
+        Some(switch) if is_steady => Next::Switch(switch),
+        _ => Next::Probe(Vec::new()),
     }
 }
 

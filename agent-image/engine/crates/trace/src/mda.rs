@@ -13,7 +13,8 @@ use crate::stopping::StoppingPoints;
 #[must_use]
 pub fn ask(seen: &Sightings, points: &StoppingPoints, ttl: u8) -> Vec<Ask> {
     let near = ttl - 1;
-    if seen.is_single(near) {
+    // Flows of which nobody knows where they pass can't be controlled.
+    if seen.is_single(near) || !seen.is_steady(near) {
         let hop = seen.hop(ttl);
         let missing = points
             .after(hop.vertices().len())
@@ -67,7 +68,7 @@ fn control(
 /// Returns a probe for each vertex at `ttl` that has no known predecessor: flows that were made to
 /// reach other vertices there have found it.
 fn ask_predecessors(seen: &Sightings, ttl: u8) -> Vec<Ask> {
-    if seen.is_single(ttl - 1) {
+    if seen.is_single(ttl - 1) || !seen.is_steady(ttl - 1) {
         return Vec::new();
     }
     let hop = seen.hop(ttl);

@@ -21,6 +21,9 @@ pub enum Algorithm {
 pub struct Rule {
     /// The algorithm.
     pub algorithm: Algorithm,
+    /// Whether load balancing by packet is told from that by flow. It takes `n_1 - 1` probes for
+    /// each pair of hops between which the load is balanced.
+    pub tells_per_packet: bool,
     /// The stopping points of each vertex.
     pub points: StoppingPoints,
     /// The lowest TTL that is probed, at least 1.
@@ -37,6 +40,7 @@ pub struct Rule {
 
 impl Rule {
     /// Makes a rule with the usual bounds: TTLs from 1 to 32, 5 silent hops, 3 attempts, 30,000 probes.
+    /// It takes all load balancing for one by flow, as the paper does.
     ///
     /// # Panics
     /// If the failure probability of a vertex is not between 0 and 1.
@@ -44,6 +48,7 @@ impl Rule {
     pub fn new(algorithm: Algorithm, failure_probability: f64) -> Self {
         Self {
             algorithm,
+            tells_per_packet: false,
             points: StoppingPoints::new(failure_probability),
             first_ttl: 1,
             max_ttl: 32,

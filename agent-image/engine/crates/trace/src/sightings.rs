@@ -44,6 +44,9 @@ pub struct Hop {
     /// `AWAITED` for one that is probed again.
     seen: Vec<u16>,
     probed: usize,
+    /// The flows that were probed once more.
+    repeated: BTreeSet<Flow>,
+    is_unsteady: bool,
 }
 
 impl Hop {
@@ -58,6 +61,25 @@ impl Hop {
     pub fn responsive(&self) -> impl Iterator<Item = Vertex> + '_ {
         let vertices = self.vertices.iter().copied();
         vertices.filter(|vertex| *vertex != Vertex::Silent)
+    }
+
+    /// The number of flows that were probed once more.
+    #[must_use]
+    pub fn repeated(&self) -> usize {
+        self.repeated.len()
+    }
+
+    /// Returns whether a flow was probed once more.
+    #[must_use]
+    pub fn is_repeated(&self, flow: Flow) -> bool {
+        self.repeated.contains(&flow)
+    }
+
+    /// Returns whether a flow met two vertices here: the load is balanced by packet before, or the
+    /// route changed.
+    #[must_use]
+    pub const fn is_unsteady(&self) -> bool {
+        self.is_unsteady
     }
 
     /// The number of flows that were probed here.
@@ -169,6 +191,31 @@ impl Sightings {
         self.hop_mut(ask).note_awaited(ask.flow);
     }
 
+    /// Notes that a probe was sent once more.
+    ///
+    /// # Panics
+    /// If its TTL is 0.
+    pub fn note_repeated(&mut self, ask: Ask) {
+        self.hop_mut(ask).repeated.insert(ask.flow);
+    }
+
+    /// Notes that a probe met another vertex than one like it before.
+    ///
+    /// # Panics
+    /// If its TTL is 0.
+    pub fn note_unsteady(&mut self, ask: Ask) {
+        self.hop_mut(ask).is_unsteady = true;
+    }
+
+    /// Returns whether a flow meets the same vertices again up to a TTL, as far as is known. Behind
+    /// a vertex that all flows pass, what happened before does not matter.
+    #[must_use]
+    pub fn is_steady(&self, ttl: u8) -> bool {
+        let behind = (self.first_ttl..=ttl).rev();
+        let mut wide = behind.take_while(|ttl| !self.is_single(*ttl));
+        wide.all(|ttl| !self.hop(ttl).is_unsteady)
+    }
+
     fn hop_mut(&mut self, ask: Ask) -> &mut Hop {
         let place = usize::from(ask.ttl) - 1;
         if self.hops.len() <= place {
@@ -250,7 +297,8 @@ impl Sightings {
     }
 
     /// Returns the links: those that one flow crosses, and those that leave a vertex which all
-    /// flows pass.
+    /// flows pass. Where flows meet now this vertex and now that, only the links to a vertex that
+    /// all of them pass are known.
     #[must_use]
     pub fn links(&self) -> BTreeSet<Link> {
         let mut links = BTreeSet::new();
@@ -266,7 +314,9 @@ impl Sightings {
                 links.extend(far.vertices.iter().map(|vertex| link(only, *vertex)));
                 continue;
             }
-            for vertex in near.vertices.iter().filter(|vertex| vertex.leads_on()) {
+            let is_steady = self.is_steady(near_ttl) || self.is_single(near_ttl + 1);
+            let goes_on = near.vertices.iter().filter(|vertex| vertex.leads_on());
+            for vertex in goes_on.filter(|_| is_steady) {
                 let successors = self.successors(near_ttl, *vertex);
                 links.extend(successors.into_iter().map(|far| link(Some(*vertex), far)));
             }

@@ -1,13 +1,14 @@
 //! A tracer: the state of one destination's trace.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet, BinaryHeap, VecDeque};
+use std::collections::{BTreeMap, BinaryHeap, VecDeque};
 use std::sync::Arc;
 
 use crate::lite::{self, Next, Switch};
 use crate::mda;
 use crate::rule::{Algorithm, Rule};
 use crate::sightings::{Ask, Sightings, Vertex};
+use crate::steadiness;
 use crate::timeout::Timeout;
 
 /// The reason for which a trace ended.
@@ -30,12 +31,28 @@ pub enum End {
 /// What a tracer wants from its body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Want {
-    /// Send this probe now, for the time that is named, from 1.
+    /// Send this probe now. The number counts its attempts, from 1; one more than the rule's
+    /// attempts marks a probe that tells whether the load is balanced by packet.
     Send(Ask, u8),
     /// Hand over the next reply, or come back at this time, in microseconds.
     Wait(u64),
     /// Nothing more.
     Nothing(End),
+}
+
+/// A probe that waits for a reply, or to be sent again.
+#[derive(Clone, Copy, Debug)]
+struct Flight {
+    attempt: u8,
+    /// Whether decisions wait for it.
+    is_fresh: bool,
+}
+
+/// What a hop still takes.
+enum Step {
+    Probe(Vec<Ask>),
+    Repeat(Vec<Ask>),
+    Switch(Switch),
 }
 
 /// The trace of one destination.
@@ -45,9 +62,8 @@ pub struct Tracer {
     seen: Sightings,
     /// Probes to be sent, each with its attempt from 1.
     queue: VecDeque<(Ask, u8)>,
-    /// The probes that wait for a reply, or to be sent again, each with its last attempt.
-    flights: BTreeMap<Ask, u8>,
-    /// How many of them are at their first attempt. Decisions wait only for these.
+    flights: BTreeMap<Ask, Flight>,
+    /// How many of them are fresh.
     fresh: usize,
     /// When the wait for each attempt ends. Attempts that are answered stay in it until then.
     due: BinaryHeap<Reverse<(u64, Ask, u8)>>,
@@ -55,8 +71,6 @@ pub struct Tracer {
     asked: [u16; 256],
     /// Probes that were not sent again, with their last attempt, since their hop is silent.
     abandoned: BTreeMap<Ask, u8>,
-    /// The TTLs at which a flow met two vertices.
-    unsteady: BTreeSet<u8>,
     timeout: Timeout,
     /// The hop that is worked on.
     ttl: u8,
@@ -77,7 +91,6 @@ impl Tracer {
             due: BinaryHeap::new(),
             asked: [0; 256],
             abandoned: BTreeMap::new(),
-            unsteady: BTreeSet::new(),
             timeout: Timeout::default(),
             ttl: rule.first_ttl,
             rule,
@@ -105,13 +118,6 @@ impl Tracer {
         self.switch
     }
 
-    /// The TTLs at which one flow met two vertices: a router before balances its load packet by
-    /// packet, or the route changed.
-    #[must_use]
-    pub const fn unsteady(&self) -> &BTreeSet<u8> {
-        &self.unsteady
-    }
-
     /// The reason for which the trace ended; None while it goes on.
     #[must_use]
     pub const fn end(&self) -> Option<End> {
@@ -130,7 +136,7 @@ impl Tracer {
                 return Want::Nothing(end);
             }
             if let Some((ask, attempt)) = self.queue.pop_front() {
-                if attempt > 1 && self.flights.get(&ask) != Some(&attempt) {
+                if !self.waits_for(ask, attempt) {
                     continue; // a reply came meanwhile
                 }
                 if self.probes == self.rule.max_probes {
@@ -138,11 +144,7 @@ impl Tracer {
                     continue;
                 }
                 self.probes += 1;
-                if attempt == 1 {
-                    self.asked[usize::from(ask.ttl)] += 1;
-                    self.fresh += 1;
-                    self.flights.insert(ask, attempt);
-                }
+                self.asked[usize::from(ask.ttl)] += u16::from(attempt == 1);
                 let due_us = now_us + self.timeout.wait_us();
                 self.due.push(Reverse((due_us, ask, attempt)));
                 return Want::Send(ask, attempt);
@@ -162,11 +164,13 @@ impl Tracer {
 
     /// Takes the reply to a probe, and the time from the probe's departure to its arrival.
     pub fn take(&mut self, ask: Ask, vertex: Vertex, rtt_us: u64) {
+        if let Some(flight) = self.flights.remove(&ask) {
+            self.fresh -= usize::from(flight.is_fresh);
+        }
         match self.seen.hop(ask.ttl).vertex(ask.flow) {
             // A reply that nobody waits for any more still tells the vertex.
             None | Some(Vertex::Silent) => {
                 self.timeout.learn(rtt_us);
-                self.fresh -= usize::from(self.flights.remove(&ask) == Some(1));
                 self.abandoned.remove(&ask);
                 self.seen.note(ask, vertex);
                 self.revive(ask.ttl);
@@ -174,7 +178,7 @@ impl Tracer {
                 self.ttl = self.ttl.min(ask.ttl);
             }
             Some(known) if known != vertex => {
-                self.unsteady.insert(ask.ttl);
+                self.seen.note_unsteady(ask);
             }
             Some(_) => {}
         }
@@ -183,7 +187,7 @@ impl Tracer {
     /// Sends probes again that are due, or takes their silence as the answer.
     fn give_up(&mut self, now_us: u64) {
         while let Some(Reverse((due_us, ask, attempt))) = self.due.peek().copied() {
-            let waits = self.flights.get(&ask) == Some(&attempt);
+            let waits = self.waits_for(ask, attempt);
             if waits && due_us > now_us {
                 return;
             }
@@ -191,23 +195,33 @@ impl Tracer {
             if !waits {
                 continue;
             }
-            self.fresh -= usize::from(attempt == 1);
+            if let Some(flight) = self.flights.remove(&ask) {
+                self.fresh -= usize::from(flight.is_fresh);
+            }
+            if attempt > self.rule.attempts {
+                continue;
+            }
             if attempt < self.rule.attempts && !self.is_silent(ask.ttl) {
                 self.seen.note_awaited(ask);
-                self.send_again(ask, attempt);
+                self.launch(ask, attempt + 1, false);
                 continue;
             }
             self.seen.note(ask, Vertex::Silent);
-            self.flights.remove(&ask);
             if attempt < self.rule.attempts {
                 self.abandoned.insert(ask, attempt);
             }
         }
     }
 
-    fn send_again(&mut self, ask: Ask, attempt: u8) {
-        self.flights.insert(ask, attempt + 1);
-        self.queue.push_back((ask, attempt + 1));
+    fn waits_for(&self, ask: Ask, attempt: u8) -> bool {
+        let flight = self.flights.get(&ask);
+        flight.is_some_and(|flight| flight.attempt == attempt)
+    }
+
+    fn launch(&mut self, ask: Ask, attempt: u8, is_fresh: bool) {
+        self.fresh += usize::from(is_fresh);
+        self.flights.insert(ask, Flight { attempt, is_fresh });
+        self.queue.push_back((ask, attempt));
     }
 
     /// Returns whether as many flows as a probe has attempts met nobody at a TTL: then another
@@ -221,7 +235,7 @@ impl Tracer {
     fn revive(&mut self, ttl: u8) {
         for (ask, attempt) in std::mem::take(&mut self.abandoned) {
             if ask.ttl == ttl {
-                self.send_again(ask, attempt);
+                self.launch(ask, attempt + 1, false);
             } else {
                 self.abandoned.insert(ask, attempt);
             }
@@ -242,16 +256,22 @@ impl Tracer {
         loop {
             // A hop before may have got vertices that its own predecessors do not know yet.
             let mut hops = self.ttl.saturating_sub(1).max(self.rule.first_ttl)..=self.ttl;
-            let open = hops.find_map(|ttl| match self.choose(ttl) {
-                Next::Probe(asks) if asks.is_empty() => None,
-                next => Some((ttl, next)),
-            });
+            let open = hops.find_map(|ttl| Some((ttl, self.choose(ttl)?)));
             match open {
-                Some((_, Next::Probe(asks))) => {
-                    self.queue.extend(asks.into_iter().map(|ask| (ask, 1)));
+                Some((_, Step::Probe(asks))) => {
+                    for ask in asks {
+                        self.launch(ask, 1, true);
+                    }
                     return;
                 }
-                Some((ttl, Next::Switch(switch))) => {
+                Some((_, Step::Repeat(asks))) => {
+                    for ask in asks {
+                        self.seen.note_repeated(ask);
+                        self.launch(ask, self.rule.attempts + 1, true);
+                    }
+                    return;
+                }
+                Some((ttl, Step::Switch(switch))) => {
                     if !self.flights.is_empty() {
                         return;
                     }
@@ -270,17 +290,34 @@ impl Tracer {
         }
     }
 
-    /// Returns what a hop still takes.
-    fn choose(&self, ttl: u8) -> Next {
+    /// Returns what a hop still takes; None if it is done.
+    fn choose(&self, ttl: u8) -> Option<Step> {
         let points = &self.rule.points;
-        Next::Probe(match self.rule.algorithm {
-            Algorithm::SinglePath if self.seen.hop(ttl).probed() > 0 => Vec::new(),
-            Algorithm::SinglePath => vec![Ask { flow: 0, ttl }],
+        let next = match self.rule.algorithm {
+            Algorithm::SinglePath if self.seen.hop(ttl).probed() > 0 => return None,
+            Algorithm::SinglePath => return Some(Step::Probe(vec![Ask { flow: 0, ttl }])),
             Algorithm::MdaLite { phi } if self.switch.is_none() => {
-                return lite::decide(&self.seen, points, phi, ttl);
+                lite::decide(&self.seen, points, phi, ttl)
             }
-            Algorithm::Mda | Algorithm::MdaLite { .. } => mda::ask(&self.seen, points, ttl),
-        })
+            Algorithm::Mda | Algorithm::MdaLite { .. } => {
+                Next::Probe(mda::ask(&self.seen, points, ttl))
+            }
+        };
+        if let Next::Probe(asks) = &next
+            && !asks.is_empty()
+        {
+            return Some(Step::Probe(asks.clone()));
+        }
+        if self.rule.tells_per_packet {
+            let asks = steadiness::repeat(&self.seen, points, ttl);
+            if !asks.is_empty() {
+                return Some(Step::Repeat(asks));
+            }
+        }
+        match next {
+            Next::Switch(switch) if !self.seen.hop(ttl).is_unsteady() => Some(Step::Switch(switch)),
+            _ => None,
+        }
     }
 
     /// Returns why a trace whose current hop is done ends here, if it does.

@@ -1,5 +1,6 @@
 //! A tracer waits, retries and ends as its rule says.
 
+use std::cell::Cell;
 use std::sync::Arc;
 
 use anabranch_trace::rule::{Algorithm, Rule};
@@ -16,7 +17,7 @@ fn silent_hops_are_probed_again_and_end_the_trace() {
     tracer.take(first, Vertex::Router(1), 10_000);
     // A copy changes nothing.
     tracer.take(first, Vertex::Router(1), 10_500);
-    assert!(tracer.unsteady().is_empty());
+    assert!(!tracer.seen().hop(1).is_unsteady());
     let mut now_us = 10_000;
     let end = loop {
         match tracer.poll(now_us) {
@@ -178,5 +179,52 @@ fn a_flow_that_meets_two_routers_is_told() {
     assert_eq!(tracer.poll(0), Want::Send(first, 1));
     tracer.take(first, Vertex::Router(1), 1_000);
     tracer.take(first, Vertex::Router(2), 1_500);
-    assert_eq!(tracer.unsteady().iter().collect::<Vec<_>>(), [&1]);
+    assert!(tracer.seen().hop(1).is_unsteady());
+}
+
+/// Traces two diamonds in a row. A probe's path through the first depends on its flow, and through
+/// the second on `chance` and its number.
+fn trace_diamonds(algorithm: Algorithm, chance: fn(Ask, u32) -> u128) -> Tracer {
+    let mut rule = Rule::new(algorithm, 0.05);
+    rule.tells_per_packet = true;
+    let number = Cell::new(0);
+    trace(rule, |ask| {
+        number.set(number.get() + 1);
+        let branch = chance(ask, number.get());
+        Some(Vertex::Router(match ask.ttl {
+            1 => 10,
+            2 => 20 + u128::from(ask.flow % 2),
+            3 => 30,
+            4 => 40 + branch,
+            5 => 50 + branch,
+            6 => 60,
+            _ => return Some(Vertex::End(9)),
+        }))
+    })
+}
+
+#[test]
+fn load_that_is_balanced_by_packet_makes_no_diamond() {
+    for algorithm in [Algorithm::Mda, Algorithm::MdaLite { phi: 2 }] {
+        let tracer = trace_diamonds(algorithm, |_, number| u128::from(number / 3 % 2));
+        let unsteady = (1..=7).filter(|ttl| tracer.seen().hop(*ttl).is_unsteady());
+        assert_eq!(unsteady.collect::<Vec<_>>(), [4]);
+        assert_eq!(tracer.switch(), None);
+        let links = tracer.seen().links();
+        let between = links.iter().filter(|link| link.near_ttl == 4);
+        // Both interfaces are found; which is linked with which, nobody knows.
+        assert_eq!(between.count(), 0);
+        assert_eq!(tracer.seen().hop(5).vertices().len(), 2);
+        assert_eq!(links.len(), 1 + 2 + 2 + 2 + 2 + 1);
+    }
+}
+
+#[test]
+fn load_that_is_balanced_by_flow_does_make_one() {
+    for algorithm in [Algorithm::Mda, Algorithm::MdaLite { phi: 2 }] {
+        let by_flow = |ask: Ask, _| u128::from(ask.flow / 2 % 2);
+        let tracer = trace_diamonds(algorithm, by_flow);
+        assert!((1..=7).all(|ttl| !tracer.seen().hop(ttl).is_unsteady()));
+        assert_eq!(tracer.seen().links().len(), 1 + 2 + 2 + 2 + 2 + 2 + 1);
+    }
 }

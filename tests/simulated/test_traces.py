@@ -1,0 +1,152 @@
+"""Traces with packets: what they find, and what they obey."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from topologies import Layers
+from world import World
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from typing import Any
+
+SURE = ("--failure-probability", "1e-6", "--rate", "20000", "--allow-reserved")
+
+
+def trace(world: World, *words: str) -> list[dict[str, Any]]:
+    """The traces that a command makes, by its JSON."""
+    command = (sys.executable, "-m", "anabranch", "trace", "--format", "json", *words)
+    return [json.loads(line) for line in world.run(*command).splitlines()]
+
+
+def links_of(traced: dict[str, Any]) -> set[tuple[str, str]]:
+    """Its links between interfaces."""
+    ends = ((link["near"], link["far"]) for link in traced["links"])
+    return {(near, far) for near, far in ends if near and far}
+
+
+@pytest.mark.parametrize("algorithm", ["mda", "mdaLite"])
+@pytest.mark.parametrize("protocol", ["udp", "icmp"])
+def test_it_finds_exactly_the_links_of_a_topology(
+    algorithm: str, protocol: str, tmp_path: Path
+) -> None:
+    """A uniform diamond, and one that is meshed."""
+    copies = [Layers((1, 1, 4, 2, 1, 1)), Layers((1, 2, 6, 3, 2, 1, 1))]
+    files = [tmp_path / f"{copy}.txt" for copy in range(len(copies))]
+    for copy, (layers, file) in enumerate(zip(copies, files, strict=True)):
+        file.write_text(layers.file(copy))
+    destinations = [layers.destination(i) for i, layers in enumerate(copies)]
+    world = World(0, 0, topologies=tuple(files))
+    rule = ("--algorithm", algorithm, "--protocol", protocol)
+    traces = {t["destination"]: t for t in trace(world, *destinations, *rule, *SURE)}
+    for copy, layers in enumerate(copies):
+        traced = traces[destinations[copy]]
+        assert traced["end"] == "completed"
+        assert links_of(traced) == set(layers.links(copy))
+        assert traced["failure_probability"] == 1e-6
+
+
+def test_a_single_path_is_that_of_its_flow() -> None:
+    """Over IPv6, too; the answers have times."""
+    world = World()
+    destinations = ["240.0.9.1", "3fff:0:0:9::1"]
+    for traced in trace(world, *destinations, "--algorithm", "singlePath", *SURE):
+        true = world.links(traced["destination"], [24000 << 16 | 33434])
+        # The truth has links of routers.
+        found = {pair for pair in links_of(traced) if pair[1] != traced["destination"]}
+        assert found
+        assert found <= true
+        replies = [probe["reply"] for probe in traced["probes"] if probe["reply"]]
+        assert all(0 < reply["rtt_us"] < 1_000_000 for reply in replies)
+
+
+def test_loss_costs_no_link_and_makes_none(tmp_path: Path) -> None:
+    """One probe in ten or so has no reply."""
+    layers = Layers((1, 1, 4, 4, 1, 1))
+    file = tmp_path / "layers.txt"
+    file.write_text(layers.file(0))
+    world = World(0, 0, switches={"loss": 0.05}, topologies=(file,))
+    (traced,) = trace(world, layers.destination(0), *SURE)
+    assert links_of(traced) == set(layers.links(0))
+
+
+def test_loops_and_balancing_by_packet_are_told() -> None:
+    """In a network that is full of both."""
+    world = World(40, 0, switches={"loops": 1, "silent-routers": 0, "hosts": 1})
+    (traced,) = trace(world, "240.0.3.1", *SURE)
+    assert traced["end"] == "loop"
+    # There is a diamond before this prefix.
+    for share in (0, 1):
+        world = World(60, 0, switches={"per-packet": share, "per-destination": 0})
+        (traced,) = trace(world, "240.0.50.1", *SURE)
+        assert traced["unsteady_ttls"] == [15] * share
+
+
+def test_it_keeps_to_its_rate() -> None:
+    """No window of a second holds more, whatever the destinations wait for."""
+    destinations = [f"240.0.{number}.1" for number in range(20)]
+    world = World(20, 0)
+    traces = trace(world, *destinations, "--allow-reserved", "--rate", "400")
+    sent = sorted(probe["sent_us"] for each in traces for probe in each["probes"])
+    most = max(
+        sum(1 for time in sent if start <= time < start + 1_000_000) for start in sent
+    )
+    assert most <= 400 + 2
+
+
+def test_it_tells_text_draws_and_says_what_rights_it_lacks(tmp_path: Path) -> None:
+    """In one clear line."""
+    figure = tmp_path / "paths.svg"
+    words = f"{sys.executable} -m anabranch trace 240.0.9.1 --allow-reserved"
+    world = World(20, 0)
+    said = world.run("sh", "-c", f"{words} --rate 2000 --plot {figure}")
+    assert said.startswith("240.0.9.1 from 198.18.0.2 by eth0: mdaLite over udp")
+    assert said.splitlines()[-1] == str(figure)
+    assert figure.read_text().startswith("<?xml")
+    bound = "setpriv --bounding-set=-net_raw --inh-caps=-net_raw"
+    refused = world.run("sh", "-c", f"{bound} {words} 2>&1; test $? = 1")
+    assert refused == (
+        "anabranch: trace sends raw packets: run it as root, or with CAP_NET_RAW\n"
+    )
+
+
+def test_a_destination_without_a_route_is_told() -> None:
+    """And the others are traced."""
+    words = "trace 240.0.9.1 11.0.0.1 --allow-reserved --rate 2000 2>&1"
+    script = f"{sys.executable} -m anabranch {words}; test $? = 1"
+    said = World(20, 0).run("sh", "-c", script)
+    assert "anabranch: there is no route to 11.0.0.1; add one" in said
+    assert "interfaces and" in said
+
+
+FORBIDDEN = """
+from ipaddress import ip_address
+from anabranch_engine import PrefixSet, Probe, Trace, Tracing
+
+tracing = Tracing(
+    [ip_address("240.0.9.1"), ip_address("240.0.8.1")],
+    algorithm="mda", failure_probability=0.05, rate=50, max_rate_per_destination=50,
+    forbidden=PrefixSet(), live=True,
+)
+ends = {}
+for event in tracing:
+    if isinstance(event, Probe):
+        tracing.forbid(PrefixSet(["240.0.9.0/24"]))
+    else:
+        ends[str(event.destination)] = event.end
+print(ends)
+print(tracing.statistics.forbidden)
+"""
+
+
+def test_what_is_forbidden_meanwhile_ends_a_trace() -> None:
+    """Without another probe, and without hindering others."""
+    ends, forbidden = World(20, 0).run(sys.executable, "-c", FORBIDDEN).splitlines()
+    assert "'240.0.9.1': 'refused'" in ends
+    assert "'240.0.8.1': 'refused'" not in ends
+    assert forbidden == "1"
