@@ -3,22 +3,33 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from anabranch.cli.command import write
 from anabranch.cli.rule import add_rule_arguments, choose_failure_probability
 from anabranch.cli.score import read_count
-from anabranch.local.validation import FEWEST_SAMPLES, summarise
+from anabranch.local.validation import FEWEST_SAMPLES, compare, summarise
 
 if TYPE_CHECKING:
     import argparse
 
+    from anabranch_engine import Sample, Trial
+
     from anabranch.cli.command import Commands
-    from anabranch.local.validation import Validation
+    from anabranch.local.validation import Comparison, Validation
 
 _MOST_RUNS = 1 << 32
 """Runs are told apart by a number of 32 bits."""
+_COMPARED: tuple[tuple[str, str, int], ...] = (
+    ("mda", "mda", 2),
+    ("mda again", "mda", 2),
+    ("mdaLite, phi 2", "mdaLite", 2),
+    ("mdaLite, phi 4", "mdaLite", 4),
+    ("singlePath", "singlePath", 2),
+)
+"""What is compared, as in Table 1 of the paper: its name, the algorithm, and phi."""
 
 
 def add_parser(commands: Commands) -> None:
@@ -32,9 +43,22 @@ def add_parser(commands: Commands) -> None:
     )
     parser.add_argument(
         "topology",
+        nargs="?",
         type=Path,
         metavar="FILE",
         help="links from a vantage point to a destination, as Fakeroute has them",
+    )
+    parser.add_argument(
+        "--random",
+        type=read_count,
+        metavar="N",
+        help="instead of a file, N topologies of one diamond, drawn as the simulated "
+        "Internet draws them; compares the algorithms on them, a run each",
+    )
+    parser.add_argument(
+        "--compare",
+        action="store_true",
+        help="compare what the algorithms find and send with the MDA",
     )
     add_rule_arguments(parser, "mda")
     parser.add_argument("--runs", type=read_count, default=1000, metavar="N")
@@ -51,9 +75,10 @@ def add_parser(commands: Commands) -> None:
 
 def run(chosen: argparse.Namespace) -> int:
     """Print the predicted and the measured failure; return 2 if it is too high."""
-    from anabranch_engine import Trial  # noqa: PLC0415 (an extra)
-
     failure = choose_failure_probability(chosen)
+    if (chosen.topology is None) == (chosen.random is None):
+        print("anabranch: name a topology file, or --random N", file=sys.stderr)
+        return 1
     if chosen.samples < FEWEST_SAMPLES or chosen.runs * chosen.samples > _MOST_RUNS:
         message = (
             f"--samples must be {FEWEST_SAMPLES} or more, and all runs at most "
@@ -62,31 +87,125 @@ def run(chosen: argparse.Namespace) -> int:
         print(f"anabranch: {message}", file=sys.stderr)
         return 1
     try:
-        trial = Trial(
-            chosen.topology,
-            algorithm=chosen.algorithm,
-            failure_probability=failure,
-            phi=chosen.phi,
-            seed=chosen.seed,
-        )
+        if chosen.random:
+            return _compare_random(chosen, failure)
+        if chosen.compare:
+            return _compare(chosen, failure)
+        return _validate(chosen, failure)
     except (OSError, ValueError) as error:
         print(f"anabranch: {error}", file=sys.stderr)
         return 1
-    starts = range(0, chosen.runs * chosen.samples, chosen.runs)
+
+
+def _validate(chosen: argparse.Namespace, failure: float) -> int:
+    rule = _Rule(chosen.algorithm, chosen.phi, failure)
+    trial = rule.prepare(chosen.topology, chosen.seed)
     found = summarise(
-        [trial.run(start, chosen.runs) for start in starts],
+        _run(trial, chosen),
         chosen.runs,
         predicted=None if chosen.algorithm == "singlePath" else trial.predicted,
         vertices=trial.vertices,
         edges=trial.edges,
     )
     head = (
-        f"{chosen.topology}: {trial.vertices} interfaces, {trial.edges} links\n"
+        f"{_describe_topology(chosen.topology, trial)}"
         f"{chosen.algorithm}, failure probability of a vertex {failure:.5g}, "
         f"{chosen.samples} samples of {chosen.runs:,} runs\n"
     )
     write(head + _describe(found, with_verdict=chosen.algorithm != "singlePath"))
     return 2 if found.is_broken else 0
+
+
+def _compare(chosen: argparse.Namespace, failure: float) -> int:
+    trials = {
+        name: _Rule(algorithm, phi, failure).prepare(
+            chosen.topology, chosen.seed + place
+        )
+        for place, (name, algorithm, phi) in enumerate(_COMPARED)
+    }
+    samples = {name: _run(trial, chosen) for name, trial in trials.items()}
+    head = (
+        f"{_describe_topology(chosen.topology, trials['mda'])}"
+        f"failure probability of a vertex {failure:.5g}, "
+        f"{chosen.samples * chosen.runs:,} runs, relative to the MDA\n"
+    )
+    write(head + _describe_comparison(compare(samples, chosen.runs)))
+    return 0
+
+
+def _compare_random(chosen: argparse.Namespace, failure: float) -> int:
+    kinds: dict[str, dict[str, list[Sample]]] = {}
+    for seed in range(chosen.seed, chosen.seed + chosen.random):
+        for place, (name, algorithm, phi) in enumerate(_COMPARED):
+            trial = _Rule(algorithm, phi, failure).prepare(seed, seed + place)
+            sample = trial.run(seed, 1)
+            for kind in ("all", _classify(trial)):
+                kinds.setdefault(kind, {}).setdefault(name, []).append(sample)
+    write(
+        f"random diamonds, failure probability of a vertex {failure:.5g}, a run each, "
+        "relative to the MDA\n"
+    )
+    for kind, samples in kinds.items():
+        write(f"\n{kind}: {len(samples['mda']):,}\n")
+        write(_describe_comparison(compare(samples, 1)))
+    return 0
+
+
+@dataclass(frozen=True)
+class _Rule:
+    """What a trial puts to the test."""
+
+    algorithm: str
+    phi: int
+    failure_probability: float
+
+    def prepare(self, topology: Path | int, seed: int) -> Trial:
+        """Prepare a trial. Trials of different seeds are independent."""
+        from anabranch_engine import Trial  # noqa: PLC0415 (an extra)
+
+        return Trial(
+            topology,
+            algorithm=self.algorithm,
+            failure_probability=self.failure_probability,
+            phi=self.phi,
+            seed=seed,
+        )
+
+
+def _run(trial: Trial, chosen: argparse.Namespace) -> list[Sample]:
+    starts = range(0, chosen.runs * chosen.samples, chosen.runs)
+    return [trial.run(start, chosen.runs) for start in starts]
+
+
+def _classify(trial: Trial) -> str:
+    diamonds = trial.diamonds or []
+    if any(diamond.meshed_ratio for diamond in diamonds):
+        return "meshed"
+    if any(diamond.width_asymmetry for diamond in diamonds):
+        return "asymmetric"
+    return "uniform and unmeshed"
+
+
+def _describe_topology(file: Path, trial: Trial) -> str:
+    diamonds = "".join(
+        f"diamond: length {diamond.max_length}, width {diamond.max_width}, "
+        f"width asymmetry {diamond.width_asymmetry}, "
+        f"meshed ratio {diamond.meshed_ratio:.2f}, "
+        f"probability difference {diamond.probability_difference:.3f}\n"
+        for diamond in trial.diamonds or ()
+    )
+    return f"{file}: {trial.vertices} interfaces, {trial.edges} links\n{diamonds}"
+
+
+def _describe_comparison(rows: list[Comparison]) -> str:
+    head = f"  {'':<16}{'interfaces':>11}{'links':>8}{'probes':>8}"
+    lines = [f"{head}{'missed a link':>15}{'switched':>10}"]
+    lines += [
+        f"  {row.algorithm:<16}{row.vertices:>11.4f}{row.edges:>8.4f}{row.probes:>8.4f}"
+        f"{row.missed:>15.4f}{row.switched:>10.4f}"
+        for row in rows
+    ]
+    return "\n".join(lines) + "\n"
 
 
 def _describe(found: Validation, *, with_verdict: bool) -> str:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from anabranch_engine import Sample
 
@@ -64,6 +64,44 @@ class Validation:
     def is_broken(self) -> bool:
         """Whether the algorithm fails more often than predicted."""
         return self.predicted is not None and self.predicted < self.interval(0.999)[0]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What runs of an algorithm found and sent, relative to the MDA on the same."""
+
+    algorithm: str
+    vertices: float
+    edges: float
+    probes: float
+    missed: float
+    """The share of runs that missed a link."""
+    switched: float
+    """The share of runs in which MDA-Lite went over to the MDA."""
+
+
+def compare(samples: Mapping[str, Sequence[Sample]], runs: int) -> list[Comparison]:
+    """Compare algorithms on the same topologies; the first one is what they relate to.
+
+    Each has as many samples, of ``runs`` runs each.
+    """
+    first = next(iter(samples.values()))
+
+    def relate(of: Callable[[Sample], int], found: Sequence[Sample]) -> float:
+        return sum(map(of, found)) / sum(map(of, first))
+
+    return [
+        Comparison(
+            algorithm=algorithm,
+            vertices=relate(lambda sample: sample.vertices, found),
+            edges=relate(lambda sample: sample.edges, found),
+            probes=relate(lambda sample: sample.probes, found),
+            missed=sum(sample.failures for sample in found) / runs / len(found),
+            switched=sum(sum(sample.switches.values()) for sample in found)
+            / (runs * len(found)),
+        )
+        for algorithm, found in samples.items()
+    ]
 
 
 def summarise(

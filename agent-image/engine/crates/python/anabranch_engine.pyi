@@ -8,6 +8,7 @@ from typing import Final, Protocol, final
 
 __all__ = [
     "MAX_TARGETS",
+    "Diamond",
     "Part",
     "Plan",
     "PrefixSet",
@@ -525,6 +526,23 @@ class Prober:
         """Replace the set of addresses that are not probed, from the next probe on."""
 
 @final
+class Diamond:
+    """What distinguishes a diamond: the metrics of Vermeulen et al. (IMC 2018)."""
+
+    max_width: int
+    """The most interfaces of a hop."""
+    max_length: int
+    """The number of links of the longest path."""
+    width_asymmetry: int
+    """The largest difference in the number of successors within a hop that is not
+    wider than the next, or of predecessors within one not wider than the hop before."""
+    meshed_ratio: float
+    """The share of meshed pairs of hops."""
+    probability_difference: float
+    """The largest difference within a hop between the probabilities of reaching its
+    interfaces."""
+
+@final
 class Trial:
     """A trial of a multipath algorithm on one topology, as in Fakeroute.
 
@@ -536,12 +554,15 @@ class Trial:
     """The number of interfaces of the topology."""
     edges: int
     """The number of links of the topology."""
+    diamonds: list[Diamond] | None
+    """The diamonds in the order of the paths; None if some interface is reached by
+    paths of different lengths."""
     predicted: float | None
     """The probability that the MDA misses a link; None if balancing is weighted."""
 
     def __new__(
         cls,
-        topology: PathLike[str],
+        topology: str | PathLike[str] | int,
         *,
         algorithm: str,
         failure_probability: float,
@@ -550,7 +571,9 @@ class Trial:
     ) -> Trial:
         """Prepare a trial of an algorithm: ``mda``, ``mdaLite`` or ``singlePath``.
 
-        ``failure_probability`` is that of each vertex. ``phi`` is the number of flows
+        ``topology`` is a file, or the seed from which a topology of one diamond is
+        drawn, as the simulated Internet has them. ``failure_probability`` is that of
+        each vertex. ``phi`` is the number of flows
         of each vertex in MDA-Lite's meshing test.
 
         :raises OSError: when the topology file can't be read.

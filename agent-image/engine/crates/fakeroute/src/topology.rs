@@ -1,12 +1,16 @@
 //! Topologies: each is one graph from the vantage points to one destination.
 
 use std::collections::{HashMap, HashSet};
-use std::net::IpAddr;
+use std::fmt::Write as _;
+use std::net::{IpAddr, Ipv4Addr};
 
+use anabranch_chance::Draws;
 use anabranch_prefixes::Family;
+use anabranch_trace::diamond::Diamond;
 
 use crate::graph::{Graph, Vertex};
 use crate::links::{self, End, TopologyError};
+use crate::segment::{Segment, Shape};
 
 /// The most links on a path: no TTL reaches further.
 pub const MAX_LENGTH: u32 = 255;
@@ -65,6 +69,78 @@ impl Topology {
             addresses: ends.iter().map(|end| number(*end)).collect(),
             before,
         })
+    }
+
+    /// Draws a topology of one diamond, with lengths, widths, meshing and asymmetry as the
+    /// simulated Internet has them: a router, the diamond, the destination.
+    ///
+    /// # Panics
+    /// Never: what is drawn is a topology.
+    #[must_use]
+    pub fn draw(seed: u64) -> Self {
+        let shape = Shape {
+            hops: (1, 1),
+            diamond: 1.0,
+            max_vertices: 256,
+        };
+        let segment = Segment::draw(shape, &mut Draws::new(seed));
+        let graph = segment.graph();
+        let address = |vertex: Vertex| Ipv4Addr::from(0xf000_0001 + vertex);
+        let (first, destination) = (address(0), address(graph.vertices() + 1));
+        // Diamonds that end with their segment get a convergence point before the destination.
+        let last = address(graph.vertices());
+        let mut text = format!("127.0.0.1 {first}\n{last} {destination}\n");
+        for vertex in 0..graph.vertices() {
+            let next = graph.next_hops(vertex).iter().map(|next| address(*next));
+            let end = segment.exits().contains(&vertex).then_some(last);
+            for next in next.chain(end) {
+                writeln!(text, "{} {next}", address(vertex)).expect("memory");
+            }
+        }
+        Self::read(&text).expect("a topology")
+    }
+
+    /// Returns the diamonds, in the order of the paths; None if a vertex is reached by paths of
+    /// different lengths.
+    #[must_use]
+    pub fn measure_diamonds(&self) -> Option<Vec<Diamond>> {
+        let graph = &self.graph;
+        let mut hops: Vec<Vec<Vertex>> = vec![vec![0]];
+        let mut places = vec![(0, 0); graph.vertices() as usize];
+        for vertex in 0..graph.vertices() {
+            let hop = places[vertex as usize].0 + 1;
+            for next in graph.next_hops(vertex) {
+                let place = &mut places[*next as usize];
+                if *place == (0, 0) {
+                    hops.resize(hops.len().max(hop + 1), Vec::new());
+                    *place = (hop, hops[hop].len());
+                    hops[hop].push(*next);
+                } else if place.0 != hop {
+                    return None;
+                }
+            }
+        }
+        let single: Vec<usize> = (0..hops.len())
+            .filter(|hop| hops[*hop].len() == 1)
+            .collect();
+        let links = |hop: &Vec<Vertex>| {
+            let links = hop.iter().flat_map(|near| {
+                let place = places[*near as usize].1;
+                let next = graph.next_hops(*near).iter();
+                next.map(move |far| (place, *far))
+            });
+            links
+                .map(|(near, far)| (near, places[far as usize].1))
+                .collect()
+        };
+        let wide = single.windows(2).filter(|ends| ends[1] > ends[0] + 1);
+        let diamonds = wide.map(|ends| {
+            let inside = &hops[ends[0]..=ends[1]];
+            let widths = inside.iter().map(Vec::len).collect();
+            let links = inside[..inside.len() - 1].iter().map(links).collect();
+            Diamond::new(widths, links)
+        });
+        Some(diamonds.collect())
     }
 
     /// The address family.
@@ -230,6 +306,34 @@ mod tests {
         assert_eq!(topology.graph().next_hops(1), [2, 2, 2, 3]);
         assert_eq!(topology.way_to(4), [1, 2, 4]);
         assert_eq!(topology.way_to(1), [1]);
+    }
+
+    #[test]
+    fn a_drawn_topology_has_one_diamond() {
+        for seed in 0..500 {
+            let topology = Topology::draw(seed);
+            let diamonds = topology.measure_diamonds().unwrap();
+            assert_eq!(diamonds.len(), 1, "seed {seed}");
+            assert!(diamonds[0].max_width() > 1);
+            assert_eq!(topology.graph().next_hops(0).len(), 1);
+        }
+    }
+
+    #[test]
+    fn diamonds_are_found_if_all_paths_to_a_vertex_have_one_length() {
+        let even = "start 1.1.1.1\n1.1.1.1 1.1.1.2\n1.1.1.1 1.1.1.3\n1.1.1.2 1.1.1.4\n\
+                    1.1.1.3 1.1.1.4\n1.1.1.4 1.1.1.5\n1.1.1.4 1.1.1.6\n1.1.1.5 1.1.1.7\n\
+                    1.1.1.6 1.1.1.7";
+        assert_eq!(
+            Topology::read(even)
+                .unwrap()
+                .measure_diamonds()
+                .unwrap()
+                .len(),
+            2
+        );
+        let uneven = "start 1.1.1.1\n1.1.1.1 1.1.1.2\n1.1.1.1 1.1.1.3\n1.1.1.2 1.1.1.3";
+        assert_eq!(Topology::read(uneven).unwrap().measure_diamonds(), None);
     }
 
     #[test]

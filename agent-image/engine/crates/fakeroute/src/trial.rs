@@ -66,6 +66,12 @@ impl Trial {
         }
     }
 
+    /// The topology.
+    #[must_use]
+    pub const fn topology(&self) -> &Topology {
+        &self.topology
+    }
+
     /// The number of interfaces of the topology.
     #[must_use]
     pub fn vertices(&self) -> usize {

@@ -30,7 +30,7 @@ mod anabranch_engine {
     #[pymodule_export]
     use crate::tracing::{Probe, Reply, Trace, Tracing};
     #[pymodule_export]
-    use crate::trial::{Sample, Trial};
+    use crate::trial::{Diamond, Sample, Trial};
     #[pymodule_export]
     const MAX_TARGETS: u64 = anabranch_targets::MAX_TARGETS;
 }

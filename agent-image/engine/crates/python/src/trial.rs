@@ -4,13 +4,44 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use anabranch_fakeroute::topology::Topology;
 use anabranch_fakeroute::trial::Trial as Inner;
+use anabranch_trace::diamond::Diamond as Measured;
 use anabranch_trace::rule::Rule;
 use anabranch_trace::stopping;
 use pyo3::prelude::*;
 
 use crate::rule::{read_rule, tell_switch};
 use crate::simulation::read_topology;
+
+/// A topology's file, or the seed that one of a single diamond is drawn from.
+#[derive(FromPyObject)]
+enum Drawn {
+    Seed(u64),
+    File(PathBuf),
+}
+
+/// What distinguishes a diamond.
+#[pyclass(frozen, get_all, module = "anabranch_engine")]
+pub struct Diamond {
+    max_width: usize,
+    max_length: usize,
+    width_asymmetry: usize,
+    meshed_ratio: f64,
+    probability_difference: f64,
+}
+
+impl Diamond {
+    fn new(diamond: &Measured) -> Self {
+        Self {
+            max_width: diamond.max_width(),
+            max_length: diamond.max_length(),
+            width_asymmetry: diamond.width_asymmetry(),
+            meshed_ratio: diamond.meshed_ratio(),
+            probability_difference: diamond.probability_difference(),
+        }
+    }
+}
 
 #[pyclass(module = "anabranch_engine")]
 pub struct Trial {
@@ -24,7 +55,7 @@ impl Trial {
     #[allow(clippy::needless_pass_by_value)] // what a path becomes
     #[pyo3(signature = (topology, *, algorithm, failure_probability, phi, seed))]
     fn new(
-        topology: PathBuf,
+        topology: Drawn,
         algorithm: &str,
         failure_probability: f64,
         phi: usize,
@@ -32,7 +63,13 @@ impl Trial {
     ) -> PyResult<Self> {
         let rule = read_rule(algorithm, failure_probability, phi)?;
         Ok(Self {
-            trial: Inner::new(read_topology(&topology)?, seed),
+            trial: Inner::new(
+                match topology {
+                    Drawn::File(file) => read_topology(&file)?,
+                    Drawn::Seed(seed) => Topology::draw(seed),
+                },
+                seed,
+            ),
             rule: Arc::new(rule),
         })
     }
@@ -45,6 +82,12 @@ impl Trial {
     #[getter]
     fn edges(&self) -> usize {
         self.trial.edges()
+    }
+
+    #[getter]
+    fn diamonds(&self) -> Option<Vec<Diamond>> {
+        let diamonds = self.trial.topology().measure_diamonds()?;
+        Some(diamonds.iter().map(Diamond::new).collect())
     }
 
     #[getter]

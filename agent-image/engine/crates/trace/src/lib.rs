@@ -8,6 +8,7 @@
 //! described by Vermeulen, Strowes, Fourmaux and Friedman, "Multilevel MDA-Lite Paris Traceroute"
 //! (IMC 2018), section 2, to which their comments refer.
 
+pub mod diamond;
 pub mod lite;
 pub mod mda;
 pub mod rule;
