@@ -82,9 +82,7 @@ fn complete_edges(seen: &Sightings, _points: &StoppingPoints, _phi: usize, ttl: 
         asks.extend(flows.map(|flow| Ask { flow, ttl }));
     }
     if behind.len() >= before.len() {
-        let lonely = behind
-            .iter()
-            .filter(|v| seen.predecessors(ttl, **v).is_empty());
+        let lonely = behind.iter().filter(|v| !seen.has_predecessor(ttl, **v));
         let flows = lonely.filter_map(|v| far.flows(*v).next());
         asks.extend(flows.map(|flow| Ask { flow, ttl: ttl - 1 }));
     }

@@ -75,7 +75,7 @@ fn ask_predecessors(seen: &Sightings, ttl: u8) -> Vec<Ask> {
     let strays = hop
         .vertices()
         .iter()
-        .filter(|v| seen.predecessors(ttl, **v).is_empty());
+        .filter(|v| !seen.has_predecessor(ttl, **v));
     let flows = strays.filter_map(|vertex| hop.flows(*vertex).next());
     flows.map(|flow| Ask { flow, ttl: ttl - 1 }).collect()
 }

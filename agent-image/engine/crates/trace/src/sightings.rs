@@ -40,6 +40,8 @@ const AWAITED: u16 = u16::MAX;
 #[derive(Clone, Debug, Default)]
 pub struct Hop {
     vertices: Vec<Vertex>,
+    /// The flows of each vertex, in order.
+    members: Vec<Vec<Flow>>,
     /// The place in `vertices` of each flow's vertex, plus one; 0 for a flow that was not probed,
     /// `AWAITED` for one that is probed again.
     seen: Vec<u16>,
@@ -102,24 +104,38 @@ impl Hop {
     /// Returns the flows that are known to meet a vertex, in order.
     pub fn flows(&self, vertex: Vertex) -> impl Iterator<Item = Flow> + '_ {
         let place = self.vertices.iter().position(|each| *each == vertex);
-        let wanted = place.map_or(0, |place| place as u16 + 1);
-        let seen = self.seen.iter().zip(0..);
-        seen.filter_map(move |(place, flow)| (wanted != 0 && *place == wanted).then_some(flow))
+        place
+            .into_iter()
+            .flat_map(|place| self.members[place].iter().copied())
     }
 
     fn note(&mut self, flow: Flow, vertex: Vertex) {
         let known = self.vertices.iter().position(|each| *each == vertex);
         let place = known.unwrap_or_else(|| {
             self.vertices.push(vertex);
+            self.members.push(Vec::new());
             self.vertices.len() - 1
         });
-        let place = place as u16 + 1;
-        let before = self.set(flow, place);
-        if before != AWAITED && before != place && !self.seen.contains(&before) {
-            self.vertices.remove(usize::from(before) - 1);
+        let before = self.set(flow, place as u16 + 1);
+        if before == Some(place as u16 + 1) {
+            return;
+        }
+        let members = &mut self.members[place];
+        members.insert(members.partition_point(|each| *each < flow), flow);
+        if let Some(before) = before.filter(|before| *before != AWAITED) {
+            self.leave(usize::from(before) - 1, flow);
+        }
+    }
+
+    /// Takes a flow from a vertex, and the vertex from the hop if no other flow meets it.
+    fn leave(&mut self, place: usize, flow: Flow) {
+        self.members[place].retain(|each| *each != flow);
+        if self.members[place].is_empty() {
+            self.members.remove(place);
+            self.vertices.remove(place);
             let behind = self.seen.iter_mut();
-            let behind = behind.filter(|place| **place > before && **place != AWAITED);
-            behind.for_each(|place| *place -= 1);
+            let behind = behind.filter(|each| **each > place as u16 + 1 && **each != AWAITED);
+            behind.for_each(|each| *each -= 1);
         }
     }
 
@@ -129,16 +145,15 @@ impl Hop {
         }
     }
 
-    /// Sets the place of a flow, and returns what was there; for a flow that was not probed, its new
-    /// place.
-    fn set(&mut self, flow: Flow, place: u16) -> u16 {
+    /// Sets the place of a flow, and returns what was there; None for a flow that was not probed.
+    fn set(&mut self, flow: Flow, place: u16) -> Option<u16> {
         let flow = usize::from(flow);
         if self.seen.len() <= flow {
             self.seen.resize(flow + 1, 0);
         }
         let before = std::mem::replace(&mut self.seen[flow], place);
         self.probed += usize::from(before == 0);
-        if before == 0 { place } else { before }
+        (before != 0).then_some(before)
     }
 }
 
@@ -161,6 +176,8 @@ pub struct Sightings {
     hops: Vec<Hop>,
     nothing: Hop,
     flows: Flow,
+    /// The TTL at which each flow ended; 0 for one that did not.
+    ends: Vec<u8>,
 }
 
 impl Sightings {
@@ -172,6 +189,7 @@ impl Sightings {
             hops: Vec::new(),
             nothing: Hop::default(),
             flows: 0,
+            ends: Vec::new(),
         }
     }
 
@@ -181,6 +199,16 @@ impl Sightings {
     /// If its TTL is 0.
     pub fn note(&mut self, ask: Ask, vertex: Vertex) {
         self.hop_mut(ask).note(ask.flow, vertex);
+        if !vertex.leads_on() {
+            let flow = usize::from(ask.flow);
+            self.ends.resize(self.ends.len().max(flow + 1), 0);
+            let end = &mut self.ends[flow];
+            *end = if *end == 0 {
+                ask.ttl
+            } else {
+                ask.ttl.min(*end)
+            };
+        }
     }
 
     /// Notes that a probe met nobody yet, and is sent again.
@@ -261,7 +289,8 @@ impl Sightings {
     /// Returns whether a flow is known to have ended before a TTL.
     #[must_use]
     pub fn has_ended(&self, flow: Flow, ttl: u8) -> bool {
-        (1..ttl).any(|ttl| self.hop(ttl).vertex(flow).is_some_and(|v| !v.leads_on()))
+        let end = self.ends.get(usize::from(flow)).copied().unwrap_or(0);
+        (1..ttl).contains(&end)
     }
 
     /// Returns whether packets go round in a loop: each vertex of a hop from which paths go on is
@@ -286,6 +315,14 @@ impl Sightings {
         let far = self.hop(ttl + 1);
         let flows = self.hop(ttl).flows(vertex);
         flows.filter_map(|flow| far.vertex(flow)).collect()
+    }
+
+    /// Returns whether a predecessor of a vertex at `ttl` is known, or a star in its place.
+    #[must_use]
+    pub fn has_predecessor(&self, ttl: u8, vertex: Vertex) -> bool {
+        let near = self.hop(ttl - 1);
+        let mut flows = self.hop(ttl).flows(vertex);
+        flows.any(|flow| near.vertex(flow).is_some())
     }
 
     /// Returns the known predecessors of a vertex at `ttl`.
