@@ -51,6 +51,42 @@ def test_a_rule_that_is_none_is_refused(
     assert reason in capsys.readouterr().err
 
 
+def test_algorithms_are_compared_with_the_mda(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """On one topology, with the metrics of its diamonds."""
+    wide = "examples/topologies/wide.txt"
+    assert main(["fakeroute", wide, "--compare", "--runs", "20", "--samples", "2"]) == 0
+    said = capsys.readouterr().out.splitlines()
+    assert said[1].startswith("diamond: length 2, width 28, width asymmetry 0, meshed")
+    rows = {line[:16].strip(): line[16:].split() for line in said[4:]}
+    assert rows["mda"][:3] == ["1.0000", "1.0000", "1.0000"]
+    assert float(rows["mdaLite, phi 2"][2]) < 0.6
+    assert float(rows["singlePath"][1]) < 0.1
+
+
+def test_random_diamonds_are_compared_by_their_kind(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """The same seed draws the same ones."""
+    assert main(["fakeroute", "--random", "30"]) == 0
+    first = capsys.readouterr().out
+    assert "\nall: 30\n" in first
+    kinds = [line for line in first.splitlines() if line[:1].isalpha()]
+    assert sum(int(kind.rpartition(" ")[2]) for kind in kinds[2:]) == 30
+    assert main(["fakeroute", "--random", "30"]) == 0
+    assert capsys.readouterr().out == first
+
+
+@pytest.mark.parametrize("words", [[], [SIMPLEST, "--random", "3"]])
+def test_a_file_or_random_diamonds_are_needed(
+    words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One of the two."""
+    assert main(["fakeroute", *words]) == 1
+    assert "name a topology file, or --random N" in capsys.readouterr().err
+
+
 def test_a_file_that_is_no_topology_is_refused(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -1,17 +1,19 @@
 //! Stopping points: after how many probes no further successor is likely.
 
-/// Stopping points up to this many successors are computed in advance.
-const PREPARED: usize = 128;
+use std::sync::OnceLock;
+
+/// Stopping points up to this many successors are computed once.
+const KEPT: usize = 128;
 
 /// The stopping points for one failure probability.
 #[derive(Clone, Debug)]
 pub struct StoppingPoints {
     failure_probability: f64,
-    prepared: Vec<u32>,
+    known: Vec<OnceLock<u32>>,
 }
 
 impl StoppingPoints {
-    /// Computes the stopping points for the failure probability of a vertex.
+    /// Prepares the stopping points for the failure probability of a vertex.
     ///
     /// # Panics
     /// If the failure probability is not between 0 and 1.
@@ -23,9 +25,7 @@ impl StoppingPoints {
         );
         Self {
             failure_probability,
-            prepared: (1..=PREPARED)
-                .map(|found| count_probes(found + 1, failure_probability))
-                .collect(),
+            known: vec![OnceLock::new(); KEPT],
         }
     }
 
@@ -40,8 +40,9 @@ impl StoppingPoints {
     #[must_use]
     pub fn after(&self, found: usize) -> usize {
         let found = found.max(1);
-        let point = self.prepared.get(found - 1).copied();
-        point.unwrap_or_else(|| count_probes(found + 1, self.failure_probability)) as usize
+        let count = || count_probes(found + 1, self.failure_probability);
+        let point = self.known.get(found - 1);
+        point.map_or_else(count, |known| *known.get_or_init(count)) as usize
     }
 
     /// Returns the probability that a vertex with `successors` equally likely successors is left
@@ -155,8 +156,8 @@ mod tests {
     }
 
     #[test]
-    fn points_beyond_the_prepared_ones_go_on() {
+    fn points_beyond_those_that_are_kept_go_on() {
         let points = StoppingPoints::new(0.05);
-        assert!(points.after(PREPARED + 1) > points.after(PREPARED));
+        assert!(points.after(KEPT + 1) > points.after(KEPT));
     }
 }
