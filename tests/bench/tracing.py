@@ -1,0 +1,175 @@
+"""Multipath traces of 1,000 destinations: Anabranch, scamper, fast-mda-traceroute.
+
+All trace the same destinations in one simulation, with the same failure probability of a
+vertex. Each line has the wall time, the probes, and the links between interfaces that
+were found, of those that there are. fast-mda-traceroute traces one destination for each
+process; it traces some of them, eight processes at a time.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from ipaddress import IPv4Address
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from anabranch_engine import PrefixSet, Simulation, Trace, Tracing
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+DESTINATIONS = 1_000
+FEW = 24
+RATE = 10_000
+"""Probes a second: the most that scamper allows."""
+FLOWS = 4_096
+SWITCHES = {"hosts": 1.0, "silent-routers": 0.0}
+PROCESSES = 8
+PEERS = Path("build/peers")
+"""Where fast-mda-traceroute is: it needs other versions than we do."""
+PEER = ("fast-mda-traceroute==0.1.13", "pycaracal==0.14.5", "click<8.2")
+
+Links = set[tuple[str, str]]
+Found = tuple[int, Links]
+"""The probes sent, and the links found between interfaces."""
+
+
+def find_true_links(destinations: list[IPv4Address]) -> Links:
+    """The links of routers that many flows cross."""
+    simulation = Simulation(
+        prefixes_v4=DESTINATIONS,
+        prefixes_v6=0,
+        vantage_points=1,
+        seed=1,
+        switches=SWITCHES,
+    )
+    octets = [24000 + flow << 16 | 33434 for flow in range(FLOWS)]
+    found = simulation.links_of_flows(0, destinations, 17, octets)
+    return {(near, far) for near, far, _ in found}
+
+
+def trace(
+    destinations: list[IPv4Address], algorithm: str, rate: int, *, per_packet_test: bool
+) -> Found:
+    """With Anabranch's engine, all at once."""
+    tracing = Tracing(
+        destinations,
+        algorithm=algorithm,
+        failure_probability=0.05,
+        per_packet_test=per_packet_test,
+        rate=rate,
+        max_rate_per_destination=rate,
+        forbidden=PrefixSet(),
+    )
+    probes, links = 0, set()
+    for event in tracing:
+        if isinstance(event, Trace):
+            probes += len(event.probes)
+            ends = ((near, far) for _, near, far in event.links if near and far)
+            links |= {(str(near), str(far)) for near, far in ends}
+    return probes, links
+
+
+def trace_with_scamper(destinations: list[IPv4Address]) -> Found:
+    """With scamper's tracelb, all at once, and with the shortest waits that it takes."""
+    with tempfile.NamedTemporaryFile("w", suffix=".txt") as file:
+        file.write("".join(f"{each}\n" for each in destinations))
+        file.flush()
+        what = "tracelb -P udp-sport -c 95 -q 3 -w 1 -W 15"
+        words = ["scamper", "-O", "json", "-p", str(RATE), "-w", "1000", "-c", what]
+        return read_scamper([*words, "-f", file.name])
+
+
+def trace_with_fast_mda(destinations: list[IPv4Address]) -> Found:
+    """With fast-mda-traceroute, a process for each destination."""
+    words = [str(PEERS / "bin/fast-mda-traceroute"), "--format", "scamper-json"]
+    words += ["--protocol", "udp", "--probing-rate", str(RATE), "--log-level", "ERROR"]
+    with ThreadPoolExecutor(PROCESSES) as pool:
+        found = list(pool.map(lambda to: read_scamper([*words, str(to)]), destinations))
+    return sum(probes for probes, _ in found), set().union(
+        *(links for _, links in found)
+    )
+
+
+def read_scamper(words: list[str]) -> Found:
+    """Run a command, and read what scamper calls tracelb of its output."""
+    done = subprocess.run(words, check=True, capture_output=True, text=True)
+    traces = [json.loads(line) for line in done.stdout.splitlines() if line[:1] == "{"]
+    traces = [traced for traced in traces if traced["type"] == "tracelb"]
+    links = {
+        (node["addr"], link["addr"])
+        for traced in traces
+        for node in traced.get("nodes", ())
+        for link in node["links"][0]
+    }
+    return sum(t["probec"] for t in traces), {link for link in links if "*" not in link}
+
+
+def measure(
+    name: str, destinations: list[IPv4Address], run: Callable[[], Found]
+) -> None:
+    """Print what a tracer takes and finds."""
+    true = find_true_links(destinations)
+    start = time.perf_counter()
+    probes, links = run()
+    seconds = time.perf_counter() - start
+    ends = {str(destination) for destination in destinations}
+    routers = {link for link in links if not ends & {*link}}
+    print(
+        f"{name}: {len(destinations)} destinations in {seconds:.1f} s, "
+        f"{seconds / len(destinations) * 1000:.1f} ms each; "
+        f"{probes / len(destinations):.1f} probes each; "
+        f"{len(routers & true) / len(true):.4f} of {len(true)} links, "
+        f"{len(routers - true)} others",
+        flush=True,
+    )
+
+
+def run_inside() -> None:
+    """Measure, at a vantage point of the simulation."""
+    all_of_them = [IPv4Address(0xF0000001 + 256 * i) for i in range(DESTINATIONS)]
+    for algorithm in ("mda", "mdaLite"):
+        for rate, test in ((RATE, False), (RATE, True), (10 * RATE, True)):
+            run = partial(trace, all_of_them, algorithm, rate, per_packet_test=test)
+            with_test = "with" if test else "without"
+            name = f"anabranch, {algorithm}, {rate:,}/s, {with_test} per-packet test"
+            measure(name, all_of_them, run)
+    measure("scamper", all_of_them, lambda: trace_with_scamper(all_of_them))
+    some = all_of_them[:: DESTINATIONS // FEW][:FEW]
+    measure("fast-mda-traceroute", some, lambda: trace_with_fast_mda(some))
+
+
+def main() -> None:
+    """Run this file in a simulation."""
+    if sys.argv[1:] == ["inside"]:
+        run_inside()
+        return
+    words = [sys.executable, "-m", "anabranch", "simulate"]
+    words += ["--prefixes", str(DESTINATIONS), "--prefixes-v6", "0"]
+    words += [f"--set={name}={value}" for name, value in SWITCHES.items()]
+    install_peer()
+    # fast-mda-traceroute asks for the route to the Internet: there is none but this.
+    script = 'ip route add default via 198.18.0.1 && exec "$@"'
+    inside = ["sh", "-c", script, "-", sys.executable, __file__, "inside"]
+    raise SystemExit(subprocess.run([*words, "--", *inside], check=False).returncode)
+
+
+def install_peer() -> None:
+    """Install fast-mda-traceroute into an environment of its own."""
+    uv = shutil.which("uv") or "build/uv/bin/uv"
+    python = str(PEERS / "bin/python")
+    if not PEERS.exists():
+        subprocess.run([uv, "venv", "--quiet", str(PEERS)], check=True)
+    install = [uv, "pip", "install", "--quiet", "--python", python, *PEER]
+    subprocess.run(install, check=True)
+
+
+if __name__ == "__main__":
+    main()
