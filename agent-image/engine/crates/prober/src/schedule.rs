@@ -1,18 +1,30 @@
 //! Which of many tracers has something to do now, and when the others have.
 
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, VecDeque};
+use std::collections::BinaryHeap;
 
-/// The places of tracers: those that are ready, in turn, and those that wait for a time.
+/// The places of tracers: those that are ready, and those that wait for a time.
+///
+/// Of those that are ready, the one goes first that has sent the most. So it becomes known early
+/// which paths take long, and these are traced beside the others and not after them.
 #[derive(Debug, Default)]
 pub(crate) struct Schedule {
-    ready: VecDeque<usize>,
+    /// By the probes sent, and then in the order in which they became ready.
+    ready: BinaryHeap<(u32, Reverse<u64>, usize)>,
+    turns: u64,
     sleeping: BinaryHeap<Reverse<(u64, usize)>>,
     states: Vec<State>,
 }
 
+#[derive(Clone, Copy, Debug, Default)]
+struct State {
+    /// The probes sent.
+    sent: u32,
+    wait: Wait,
+}
+
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum State {
+enum Wait {
     #[default]
     Idle,
     Ready,
@@ -21,21 +33,23 @@ enum State {
 }
 
 impl Schedule {
-    /// Makes a tracer ready, behind those that are; one that is ready stays in its turn.
-    pub fn enqueue(&mut self, place: usize) {
+    /// Makes a tracer ready that has sent so many probes, unless it is.
+    pub fn enqueue(&mut self, place: usize, sent: u32) {
         if self.states.len() <= place {
-            self.states.resize(place + 1, State::Idle);
+            self.states.resize(place + 1, State::default());
         }
-        if self.states[place] != State::Ready {
-            self.states[place] = State::Ready;
-            self.ready.push_back(place);
+        if self.states[place].wait != Wait::Ready {
+            let wait = Wait::Ready;
+            self.states[place] = State { sent, wait };
+            self.turns += 1;
+            self.ready.push((sent, Reverse(self.turns), place));
         }
     }
 
     /// Takes the next tracer that is ready.
     pub fn next(&mut self) -> Option<usize> {
-        let place = self.ready.pop_front()?;
-        self.states[place] = State::Idle;
+        let (_, _, place) = self.ready.pop()?;
+        self.states[place].wait = Wait::Idle;
         Some(place)
     }
 
@@ -46,7 +60,7 @@ impl Schedule {
 
     /// Makes a tracer ready at a time, unless something else does so before.
     pub fn sleep(&mut self, place: usize, until_ns: u64) {
-        self.states[place] = State::Asleep(until_ns);
+        self.states[place].wait = Wait::Asleep(until_ns);
         self.sleeping.push(Reverse((until_ns, place)));
     }
 
@@ -57,8 +71,9 @@ impl Schedule {
         {
             self.sleeping.pop();
             // Otherwise it was made ready meanwhile, and may sleep until another time now.
-            if self.states[place] == State::Asleep(until_ns) {
-                self.enqueue(place);
+            let State { sent, wait } = self.states[place];
+            if wait == Wait::Asleep(until_ns) {
+                self.enqueue(place, sent);
             }
         }
     }
@@ -69,24 +84,25 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_is_ready_once_and_in_turn() {
+    fn those_that_sent_most_go_first_and_others_in_turn() {
         let mut schedule = Schedule::default();
-        for place in [2, 0, 2, 1] {
-            schedule.enqueue(place);
+        for (place, sent) in [(2, 5), (0, 1), (2, 5), (1, 1), (3, 9)] {
+            schedule.enqueue(place, sent);
         }
         let order: Vec<_> = std::iter::from_fn(|| schedule.next()).collect();
-        assert_eq!(order, [2, 0, 1]);
+        assert_eq!(order, [3, 2, 0, 1]);
+        assert!(schedule.is_idle());
     }
 
     #[test]
     fn sleepers_wake_at_their_last_time_or_when_they_are_made_ready() {
         let mut schedule = Schedule::default();
-        schedule.enqueue(0);
-        schedule.enqueue(1);
+        schedule.enqueue(0, 1);
+        schedule.enqueue(1, 1);
         while schedule.next().is_some() {}
         schedule.sleep(0, 50);
         schedule.sleep(1, 20);
-        schedule.enqueue(1);
+        schedule.enqueue(1, 2);
         assert_eq!(schedule.next(), Some(1));
         schedule.sleep(1, 80);
         schedule.wake(20);

@@ -241,7 +241,7 @@ impl<'a> Tracing<'a> {
         });
         self.traces[place] = Some(going);
         self.places.insert(destination, place);
-        self.schedule.enqueue(place);
+        self.schedule.enqueue(place, 0);
         Ok(())
     }
 
@@ -278,7 +278,7 @@ impl<'a> Tracing<'a> {
                         self.control.count(Counter::Forbidden, 1);
                         going.trace.tracer.refuse();
                     }
-                    self.schedule.enqueue(place);
+                    self.schedule.enqueue(place, going.trace.tracer.probes());
                 }
                 Want::Wait(until_us) => self.schedule.sleep(place, until_us.saturating_mul(1_000)),
                 Want::Nothing(_) => self.finish(place, work),
@@ -330,7 +330,7 @@ impl<'a> Tracing<'a> {
             control.count(Counter::Replies, 1);
             work.hear(going.trace.destination, *ask, *attempt, probed);
             going.trace.tracer.take(*ask, tell_vertex(reply), rtt_us);
-            schedule.enqueue(place);
+            schedule.enqueue(place, going.trace.tracer.probes());
         })
     }
 }

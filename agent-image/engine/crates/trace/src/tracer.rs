@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crate::lite::{self, Next, Switch};
 use crate::mda;
 use crate::rule::{Algorithm, Rule};
-use crate::sightings::{Ask, Sightings, Vertex};
+use crate::sightings::{Ask, Flow, Sightings, Vertex};
 use crate::steadiness;
 use crate::timeout::Timeout;
 
@@ -39,6 +39,9 @@ pub enum Want {
     /// Nothing more.
     Nothing(End),
 }
+
+/// The probes of a scout in flight. It overshoots the end of the path by one less.
+const SCOUTS: usize = 3;
 
 /// A probe that waits for a reply, or to be sent again.
 #[derive(Clone, Copy, Debug)]
@@ -72,6 +75,9 @@ pub struct Tracer {
     /// Probes that were not sent again, with their last attempt, since their hop is silent.
     abandoned: BTreeMap<Ask, u8>,
     timeout: Timeout,
+    /// The last TTL of the scout: the first flow of a multipath trace, which goes ahead. So the probes
+    /// that each hop takes anyway can be sent to all hops at once. None once that is done.
+    scout: Option<u8>,
     /// The hop that is worked on.
     ttl: u8,
     probes: u32,
@@ -92,6 +98,7 @@ impl Tracer {
             asked: [0; 256],
             abandoned: BTreeMap::new(),
             timeout: Timeout::default(),
+            scout: (rule.algorithm != Algorithm::SinglePath).then(|| rule.first_ttl - 1),
             ttl: rule.first_ttl,
             rule,
             probes: 0,
@@ -150,8 +157,12 @@ impl Tracer {
                 return Want::Send(ask, attempt);
             }
             self.give_up(now_us);
-            if self.queue.is_empty() && self.fresh == 0 {
-                self.decide();
+            if self.queue.is_empty() {
+                if let Some(ttl) = self.scout.filter(|_| self.fresh < SCOUTS) {
+                    self.go_ahead(ttl);
+                } else if self.fresh == 0 {
+                    self.decide();
+                }
             }
             if self.queue.is_empty()
                 && self.end.is_none()
@@ -201,6 +212,12 @@ impl Tracer {
             if attempt > self.rule.attempts {
                 continue;
             }
+            if self.scout.is_some() {
+                // The flows behind it will tell whether its hop answers at all.
+                self.seen.note_awaited(ask);
+                self.abandoned.insert(ask, attempt);
+                continue;
+            }
             if attempt < self.rule.attempts && !self.is_silent(ask.ttl) {
                 self.seen.note_awaited(ask);
                 self.launch(ask, attempt + 1, false);
@@ -248,6 +265,35 @@ impl Tracer {
         match self.rule.algorithm {
             Algorithm::SinglePath => self.seen.has_ended(0, self.ttl.saturating_add(1)),
             _ => !hop(self.ttl).iter().any(|vertex| vertex.leads_on()),
+        }
+    }
+
+    /// Sends the scout on, or once it is at the end of its path, the flows that each hop takes.
+    fn go_ahead(&mut self, ttl: u8) {
+        let first = self.rule.first_ttl;
+        let answers = |ttl: &u8| self.seen.hop(*ttl).responsive().next().is_some();
+        let near = (first..=ttl).rev().find(answers).unwrap_or(first - 1);
+        let limit = near.saturating_add(self.rule.gap_limit);
+        let is_known = |ttl: u8| self.seen.hop(ttl).probed() > 0;
+        let is_over = self.seen.has_ended(0, ttl.saturating_add(1))
+            || ttl >= self.rule.max_ttl
+            || ttl >= limit && (near + 1..=limit).all(is_known)
+            || self.seen.is_looped(near);
+        if !is_over {
+            let ask = Ask {
+                flow: 0,
+                ttl: ttl + 1,
+            };
+            self.scout = Some(ask.ttl);
+            self.launch(ask, 1, true);
+        } else if self.fresh == 0 {
+            self.scout = None;
+            let flows = self.rule.points.after(1) as Flow;
+            for ttl in first..=ttl.min(limit) {
+                if !self.seen.has_ended(0, ttl) {
+                    (1..flows).for_each(|flow| self.launch(Ask { flow, ttl }, 1, true));
+                }
+            }
         }
     }
 

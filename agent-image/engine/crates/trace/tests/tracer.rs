@@ -39,8 +39,8 @@ fn a_hop_that_is_silent_to_many_flows_is_not_probed_again() {
     let rule = Rule::new(Algorithm::Mda, 0.05);
     let tracer = trace(rule, |ask| (ask.ttl == 1).then_some(Vertex::Router(1)));
     assert_eq!(tracer.end(), Some(End::GapLimit));
-    // n_1 = 6 flows at each hop.
-    assert_eq!(tracer.probes(), 6 + 5 * 6);
+    // n_1 = 6 flows at each hop, and the scout at one more.
+    assert_eq!(tracer.probes(), 6 + 5 * 6 + 1);
 }
 
 #[test]
@@ -48,41 +48,45 @@ fn a_hop_that_answers_after_all_is_probed_again() {
     let mut rule = Rule::new(Algorithm::Mda, 0.05);
     rule.max_ttl = 1;
     let mut tracer = Tracer::new(Arc::new(rule));
-    // Three flows leave at once, three later.
-    for sent_us in [0, 0, 0, 500_000, 500_000, 500_000] {
-        assert!(matches!(tracer.poll(sent_us), Want::Send(_, 1)));
+    assert_eq!(tracer.poll(0), Want::Send(Ask { flow: 0, ttl: 1 }, 1));
+    assert_eq!(tracer.poll(0), Want::Wait(1_000_000));
+    for flow in 1..6 {
+        let ask = Ask { flow, ttl: 1 };
+        assert_eq!(tracer.poll(1_000_000), Want::Send(ask, 1));
     }
-    assert_eq!(tracer.poll(1_000_000), Want::Wait(1_500_000));
-    assert_eq!(tracer.seen().hop(1).vertices(), [Vertex::Silent]);
     tracer.take(Ask { flow: 4, ttl: 1 }, Vertex::Router(1), 600_000);
-    assert_eq!(tracer.seen().hop(1).probed(), 4);
-    for flow in 0..3 {
-        assert_eq!(tracer.poll(1_100_000), Want::Send(Ask { flow, ttl: 1 }, 2));
-    }
+    let again = Ask { flow: 0, ttl: 1 };
+    assert_eq!(tracer.poll(1_600_000), Want::Send(again, 2));
 }
 
 #[test]
 fn a_lost_reply_costs_one_more_probe_and_no_time() {
     let rule = Rule::new(Algorithm::Mda, 0.05);
     let mut tracer = Tracer::new(Arc::new(rule));
-    for flow in 0..6 {
-        assert_eq!(tracer.poll(0), Want::Send(Ask { flow, ttl: 1 }, 1));
+    let scouts = [1, 2, 3].map(|ttl| Ask { flow: 0, ttl });
+    for ask in scouts {
+        assert_eq!(tracer.poll(0), Want::Send(ask, 1));
     }
-    for flow in 1..6 {
-        tracer.take(Ask { flow, ttl: 1 }, Vertex::Router(1), 20_000);
+    for (ask, vertex) in scouts.into_iter().zip([Vertex::Router(1), Vertex::End(2)]) {
+        tracer.take(ask, vertex, 20_000);
     }
-    // The next hop is probed beside, by the six flows that a hop takes.
-    let lost = Ask { flow: 0, ttl: 1 };
-    assert_eq!(tracer.poll(1_000_000), Want::Send(lost, 2));
-    for flow in 0..6 {
-        assert_eq!(tracer.poll(1_000_000), Want::Send(Ask { flow, ttl: 2 }, 1));
+    // It has gone too far by one hop, where the destination answers again.
+    tracer.take(scouts[2], Vertex::End(2), 20_000);
+    for ttl in [1, 2] {
+        for flow in 1..6 {
+            let ask = Ask { flow, ttl };
+            assert_eq!(tracer.poll(20_000), Want::Send(ask, 1));
+            if (flow, ttl) != (3, 1) {
+                let vertex = [Vertex::Router(1), Vertex::End(2)][usize::from(ttl) - 1];
+                tracer.take(ask, vertex, 20_000);
+            }
+        }
     }
-    for flow in 0..6 {
-        tracer.take(Ask { flow, ttl: 2 }, Vertex::End(2), 20_000);
-    }
-    assert!(matches!(tracer.poll(1_020_000), Want::Wait(_)));
-    tracer.take(lost, Vertex::Router(1), 30_000);
-    assert_eq!(tracer.poll(1_030_000), Want::Nothing(End::Completed));
+    let lost = Ask { flow: 3, ttl: 1 };
+    assert_eq!(tracer.poll(300_000), Want::Send(lost, 2));
+    tracer.take(lost, Vertex::Router(1), 20_000);
+    assert_eq!(tracer.poll(320_000), Want::Nothing(End::Completed));
+    assert_eq!(tracer.probes(), 2 * 6 + 1 + 1);
 }
 
 /// Traces a path on which each probe meets what `answer` says, or nothing.
