@@ -1,7 +1,7 @@
 """Multipath traces of 1,000 destinations: Anabranch, scamper, fast-mda-traceroute.
 
-All trace the same destinations in one simulation, with the same failure probability of a
-vertex. Each line has the wall time, the probes, and the links between interfaces that
+All trace the same destinations in one simulation, with the same failure probability of
+a vertex. Each line has the wall time, the probes, and the links between routers that
 were found, of those that there are. fast-mda-traceroute traces one destination for each
 process; it traces some of them, eight processes at a time.
 """
@@ -78,7 +78,7 @@ def trace(
 
 
 def trace_with_scamper(destinations: list[IPv4Address]) -> Found:
-    """With scamper's tracelb, all at once, and with the shortest waits that it takes."""
+    """With scamper's tracelb, all at once, with the shortest waits that it takes."""
     with tempfile.NamedTemporaryFile("w", suffix=".txt") as file:
         file.write("".join(f"{each}\n" for each in destinations))
         file.flush()

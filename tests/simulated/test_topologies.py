@@ -36,7 +36,7 @@ def trace(
     output = world.run(
         *["scamper", "-p", "5000", "-w", "1000", "-O", "json", "-o-"],
         # The source port is fixed, so that another run sends the same flows.
-        *("-c", "tracelb -P udp-dport -s 40000 -c 99 -w 1 -W 15"),
+        *("-c", "tracelb -P udp-dport -s 40000 -c 99 -w 5 -W 15"),
         *("-f", str(folder / "destinations")),
         seconds=1200,
     )

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from ipaddress import IPv4Address, IPv6Address
 from os import PathLike
 from pathlib import Path
-from typing import Final, Protocol, final
+from typing import Final, Protocol, TypeAlias, final
 
 __all__ = [
     "MAX_TARGETS",
@@ -610,7 +610,7 @@ class Sample:
     switches: dict[str, int]
     """The number of runs in which MDA-Lite switched to the MDA, by reason."""
 
-_Address = IPv4Address | IPv6Address
+_Address: TypeAlias = IPv4Address | IPv6Address
 
 @final
 class Reply:
