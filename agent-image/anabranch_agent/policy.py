@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from pydantic import ValidationError
 
 from anabranch.api.model import find_errors
-from anabranch.rounds.targets import find_forbidden
+from anabranch.rounds.closed import find_forbidden
 from anabranch_agent.demand import Hold, Limits, Pause, Probe
 
 if TYPE_CHECKING:

@@ -25,9 +25,16 @@ from anabranch.api.text import (
     Seconds,
     Timestamp,
 )
-from anabranch.api.tool import DiamondMiner, ParameterOverrides, Ping, Tool, Yarrp
+from anabranch.api.tool import (
+    TOOLS,
+    DiamondMiner,
+    ParameterOverrides,
+    Ping,
+    Tool,
+    Yarrp,
+    has_prefix_length,
+)
 
-TOOLS = ("diamondMiner", "yarrp", "ping")
 MAX_NAME = 48
 """The longest name in characters: names of Rounds and Jobs append round and agent."""
 
@@ -105,6 +112,8 @@ class MeasurementAgent(Model):
 
 
 _REVERSE_BYTE = "ReverseByteFlowMapper"
+_BYTE_LEFT = 24
+"""The length of IPv4 prefixes that leave a byte."""
 
 
 def _reverses_a_whole_byte(spec: MeasurementSpec) -> bool:
@@ -112,8 +121,7 @@ def _reverses_a_whole_byte(spec: MeasurementSpec) -> bool:
     overrides = [agent.parameters for agent in spec.agents if agent.parameters]
     mappers = {given.flow_mapper for given in (*tools, *overrides)}
     return _REVERSE_BYTE not in mappers or all(
-        not isinstance(tool, Ping) and tool.prefix_len_v4 == 24  # noqa: PLR2004
-        for tool in tools
+        getattr(tool, "prefix_len_v4", None) == _BYTE_LEFT for tool in tools
     )
 
 
@@ -124,16 +132,17 @@ def _reverse_byte_rule() -> Rule:
         "self.agents.exists(a, has(a.parameters) && has(a.parameters.flowMapper) && "
         f"a.parameters.{reverses})"
     )
+
+    def fits(name: str, tool: type[Tool]) -> str:
+        return f"self.{name}.prefixLenV4 == 24 || " if has_prefix_length(tool) else ""
+
     return Rule(
         _reverses_a_whole_byte,
         " && ".join(
             [
-                *(
-                    f"(!has(self.{tool}) || self.{tool}.prefixLenV4 == 24 || "
-                    f"!(self.{tool}.{reverses} || {by_agent}))"
-                    for tool in ("diamondMiner", "yarrp")
-                ),
-                f"(!has(self.ping) || !(self.ping.{reverses} || {by_agent}))",
+                f"(!has(self.{name}) || {fits(name, tool)}"
+                f"!(self.{name}.{reverses} || {by_agent}))"
+                for name, tool in TOOLS.items()
             ]
         ),
         f"flowMapper {_REVERSE_BYTE} needs a tool with prefixLenV4 24",

@@ -106,3 +106,15 @@ class Ping(FlowParameters):
 
 
 Tool = DiamondMiner | Yarrp | Ping
+
+TOOLS: dict[str, type[Tool]] = {
+    "diamondMiner": DiamondMiner,
+    "yarrp": Yarrp,
+    "ping": Ping,
+}
+"""The tools, by the field of a measurement that gives each."""
+
+
+def has_prefix_length(tool: type[Tool]) -> bool:
+    """Return whether the length of a tool's targets can be chosen."""
+    return "prefix_len_v4" in tool.model_fields

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from anabranch.api import Measurement
-from anabranch.api.tool import DiamondMiner
 from anabranch.cli.command import INTERRUPTED, open_stdin, write
 
 if TYPE_CHECKING:
@@ -129,6 +128,7 @@ def describe(assignments: list[Assignment]) -> None:
     # Extras, which other commands do without.
     from anabranch.local.display import describe_seconds  # noqa: PLC0415
     from anabranch.rounds.shortfall import find_coverage  # noqa: PLC0415
+    from anabranch.rounds.tools import face_of  # noqa: PLC0415
 
     for assignment in assignments:
         record, targets = assignment.record, assignment.counts
@@ -139,7 +139,7 @@ def describe(assignments: list[Assignment]) -> None:
             f"would send {probes:,} probes to {targets.probed:,} targets at "
             f"{record.rate:,}/s, in {describe_seconds(probes / record.rate)}"
         )
-        if isinstance(record.measurement.spec.tool, DiamondMiner):
+        if face_of(record.measurement.spec.tool).goes_on:
             line += (
                 " at most for the first round; later rounds send what load balancers "
                 "take"

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 from anabranch_engine import Prober
 
 from anabranch.local.assignment import find_network, start_or_resume
+from anabranch.rounds.closed import find_forbidden
 from anabranch.rounds.shortfall import Coverage, TargetCounts, find_coverage
 from anabranch.rounds.steps import FIRST, Step
-from anabranch.rounds.targets import find_forbidden
 from anabranch.runs.chain import read_outcomes
 from anabranch.runs.report import read_report
 from anabranch.warehouse.damage import naming_damage

@@ -13,8 +13,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from anabranch.rounds.planning import ask_first, ask_flows, ask_window
-from anabranch.rounds.steps import FIRST, WINDOW_STARS, Step, next_steps
+from anabranch.rounds.planning import ask_flows, ask_window
+from anabranch.rounds.steps import FIRST, WINDOW_STARS, Step
+from anabranch.rounds.tools import face_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -45,7 +46,8 @@ def rehearse(
     prefixes = pq.read_table(targets.path).sort_by("prefix_index")
     heard: list[Columns] = []
     step: Step | None = FIRST
-    demands = ask_first(rules.tool, prefixes, (rules.min_ttl, rules.max_ttl))
+    bounds = (rules.min_ttl, rules.max_ttl)
+    demands = face_of(rules.tool).ask_first(prefixes, bounds)
     probes = 0
     while step:
         plan = targets.ask(scratch / f"{step}.parquet", [demands])
@@ -63,7 +65,7 @@ def rehearse(
 def _plan_next(
     step: Step, heard: list[Columns], prefixes: pa.Table, rules: Rules
 ) -> tuple[Step | None, pa.Table]:
-    for candidate in next_steps(rules.tool, step, rules.max_rounds):
+    for candidate in face_of(rules.tool).next_steps(step, rules.max_rounds):
         if candidate.round == 1:
             before = Step(1, candidate.window - 1)
             late = heard[-1]["ttl"] >= before.last_window_ttl - WINDOW_STARS

@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
-from anabranch.api.tool import DiamondMiner, Ping
-from anabranch.rounds.steps import FIRST, WINDOW_STARS
+from anabranch.rounds.steps import WINDOW_STARS
 from anabranch.rounds.stopping import count_flows, share_failure
 
 if TYPE_CHECKING:
@@ -22,7 +21,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from anabranch.api.tool import Tool
     from anabranch.rounds.steps import Step
 
     Numbers = NDArray[np.int64]
@@ -40,17 +38,6 @@ _DEMAND = pa.schema(
 
 NOTHING = _DEMAND.empty_table()
 """An empty table of demands."""
-
-
-def ask_first(tool: Tool, prefixes: pa.Table, bounds: tuple[int, int]) -> pa.Table:
-    """Return the demands of a run's first step, within an agent's TTL bounds."""
-    match tool:
-        case DiamondMiner():
-            return ask_window(prefixes, prefixes.slice(0, 0), FIRST, bounds)
-        case Ping():
-            return ask_last_ttl(prefixes, bounds[1])
-        case _:
-            return ask_ttls(prefixes, *bounds)
 
 
 def ask_ttls(prefixes: pa.Table, min_ttl: int, max_ttl: int) -> pa.Table:

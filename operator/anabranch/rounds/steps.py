@@ -3,12 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
-
-from anabranch.api.tool import DiamondMiner
-
-if TYPE_CHECKING:
-    from anabranch.api.tool import Tool
 
 WINDOW_TTLS = 10
 """The number of TTLs in a window of Diamond-Miner's first round, as in Iris."""
@@ -55,14 +49,12 @@ class Step:
 FIRST = Step(1)
 
 
-def next_steps(tool: Tool, step: Step, max_rounds: int) -> list[Step]:
-    """Return the steps that may follow. The next one is the first that has probes.
+def next_rounds(step: Step, max_rounds: int) -> list[Step]:
+    """Return the windows of the first round that may follow, and then the next round.
 
-    Diamond-Miner's first round goes up in windows of TTLs, so that it need not probe
-    far beyond the end of a path. Yarrp and ping have one step.
+    The first round goes up in windows of TTLs, so that it need not probe far beyond the
+    end of a path.
     """
-    if not isinstance(tool, DiamondMiner):
-        return []
     windows = range(step.window + 1, MAX_TTL // WINDOW_TTLS + 1)
     in_round = [Step(1, window) for window in windows] if step.round == 1 else []
     return in_round + ([Step(step.round + 1)] if step.round < max_rounds else [])

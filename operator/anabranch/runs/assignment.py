@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING
 import pyarrow.parquet as pq
 from anabranch_engine import Plan
 
-from anabranch.api.tool import DiamondMiner
-from anabranch.rounds.planning import ask_first, ask_ttls
 from anabranch.rounds.targets import choose_targets
+from anabranch.rounds.tools import face_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -62,10 +61,7 @@ class Assignment:
         targets = self.write_targets(file, blocks=1)
         prefixes, rules = pq.read_table(targets.path), self.record.run_rules
         bounds = (rules.min_ttl, rules.max_ttl)
-        if isinstance(rules.tool, DiamondMiner):
-            demands = ask_ttls(prefixes, *bounds)
-        else:
-            demands = ask_first(rules.tool, prefixes, bounds)
+        demands = face_of(rules.tool).ask_most(prefixes, bounds)
         return targets.ask(file.with_suffix(".asked"), [demands]).probes
 
     def put_targets(self, store: Store, scratch: Path) -> None:

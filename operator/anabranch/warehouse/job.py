@@ -17,11 +17,11 @@ from anabranch_engine import Plan
 from anabranch.rounds.outcome import Outcome, PlanSummary
 from anabranch.rounds.planning import (
     NOTHING,
-    ask_first,
     ask_flows,
     ask_window,
 )
-from anabranch.rounds.steps import FIRST, WINDOW_STARS, Step, next_steps
+from anabranch.rounds.steps import FIRST, WINDOW_STARS, Step
+from anabranch.rounds.tools import face_of
 from anabranch.runs.chain import read_outcomes
 from anabranch.warehouse.changes import (
     PREFIXES_LOOKED_AT,
@@ -198,7 +198,7 @@ class RoundJob:
         If the run ends, return None and the probes that a further round would send.
         """
         rules = self.rules
-        candidates = next_steps(rules.tool, steps[-1], rules.max_rounds + 1)
+        candidates = face_of(rules.tool).next_steps(steps[-1], rules.max_rounds + 1)
         if candidates and candidates[0].round == 1:
             # Paths continue only in the next window; in later windows some may start.
             latest = self._latest_begin()
@@ -238,7 +238,7 @@ class RoundJob:
                 continue
             prefixes = self.engine.read(read_prefixes(targets, block))
             if step == FIRST:
-                yield ask_first(rules.tool, prefixes, bounds)
+                yield face_of(rules.tool).ask_first(prefixes, bounds)
             else:
                 continuing = self._find_continuing(step, block, before)
                 yield ask_window(prefixes, continuing, step, bounds)

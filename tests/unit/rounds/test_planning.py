@@ -9,9 +9,7 @@ import pyarrow as pa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from anabranch.api.tool import DiamondMiner, Ping, Yarrp
 from anabranch.rounds.planning import (
-    ask_first,
     ask_flows,
     ask_last_ttl,
     ask_ttls,
@@ -55,14 +53,6 @@ def test_what_begins_at_a_windows_end_is_asked_for_in_the_next_one_too() -> None
     demands = ask_window(targets, prefixes(), Step(1, 1), (1, 255))
     assert read(demands) == [(1, 11, 20, 0, 6), (2, 11, 20, 0, 6)]
     assert len(read(ask_window(targets, prefixes(), Step(1, 1), (8, 255)))) == 3
-
-
-def test_each_tool_begins_in_its_own_way() -> None:
-    """Within the agent's bounds."""
-    targets = prefixes((0, 1, 32, 6))
-    assert read(ask_first(DiamondMiner(), targets, (3, 255))) == [(0, 3, 10, 0, 6)]
-    assert read(ask_first(Yarrp(), targets, (3, 30))) == [(0, 3, 30, 0, 6)]
-    assert read(ask_first(Ping(), targets, (3, 30))) == [(0, 30, 30, 0, 6)]
 
 
 def test_an_agents_lowest_ttl_is_where_its_paths_begin() -> None:

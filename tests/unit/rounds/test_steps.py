@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from anabranch.api.tool import DiamondMiner, Ping, Tool, Yarrp
-from anabranch.rounds.steps import FIRST, Step, next_steps
+from anabranch.rounds.steps import FIRST, Step, next_rounds
 
 
 def test_windows_of_the_first_round_come_before_the_second() -> None:
     """Ten TTLs each, to the highest that there is."""
-    following = next_steps(DiamondMiner(), FIRST, 10)
+    following = next_rounds(FIRST, 10)
     assert following[:2] == [Step(1, 1), Step(1, 2)]
     assert following[-2:] == [Step(1, 25), Step(2)]
     bounds = [(step.first_window_ttl, step.last_window_ttl) for step in following]
@@ -20,15 +19,9 @@ def test_windows_of_the_first_round_come_before_the_second() -> None:
 
 def test_later_rounds_have_no_windows_and_end() -> None:
     """After as many as there may be."""
-    assert next_steps(DiamondMiner(), Step(2), 3) == [Step(3)]
-    assert next_steps(DiamondMiner(), Step(3), 3) == []
-    assert next_steps(DiamondMiner(), Step(1, 25), 1) == []
-
-
-@pytest.mark.parametrize("tool", [Yarrp(), Ping()])
-def test_yarrp_and_ping_have_one_step(tool: Tool) -> None:
-    """However many rounds they may have."""
-    assert next_steps(tool, FIRST, 10) == []
+    assert next_rounds(Step(2), 3) == [Step(3)]
+    assert next_rounds(Step(3), 3) == []
+    assert next_rounds(Step(1, 25), 1) == []
 
 
 def test_steps_sort_by_their_names() -> None:

@@ -8,31 +8,15 @@ from anabranch.api.agent import AgentSpec
 from anabranch.api.policy import ProbingPolicySpec, TenantLimits
 from anabranch.api.targetlist import TargetEntry
 from anabranch.api.tool import DiamondMiner, Ping, Tool, Yarrp
+from anabranch.rounds.closed import find_forbidden
 from anabranch.rounds.shortfall import TargetCounts
 from anabranch.rounds.targets import (
-    SplitLengths,
-    choose_split,
     choose_targets,
-    find_forbidden,
     read_entries,
 )
 
 POLICY = ProbingPolicySpec(contact="https://example.org")
 AGENT = AgentSpec(node_name="node-7")
-
-
-@pytest.mark.parametrize(
-    ("tool", "lengths"),
-    [
-        (DiamondMiner(), SplitLengths(24, 64)),
-        (DiamondMiner(prefix_len_v4=20, prefix_len_v6=48), SplitLengths(20, 48)),
-        (Yarrp(prefix_len_v4=32), SplitLengths(32, 64)),
-        (Ping(), SplitLengths(32, 128)),
-    ],
-)
-def test_a_tool_splits_as_iris_does(tool: Tool, lengths: SplitLengths) -> None:
-    """Diamond-Miner and Yarrp to their own lengths, ping to addresses."""
-    assert choose_split(tool) == lengths
 
 
 def test_exclusions_of_policy_and_agent_both_count() -> None:

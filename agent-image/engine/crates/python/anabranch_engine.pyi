@@ -729,7 +729,7 @@ class Tracing:
         live: bool = False,
         network: str | PathLike[str] | None = None,
         interface: str | None = None,
-        sources: Sequence[_Address] = (),
+        sources: Sequence[_Address] = ...,
         contact: str = "",
     ) -> Tracing:
         """Begin to trace.

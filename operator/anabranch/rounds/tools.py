@@ -1,0 +1,137 @@
+"""What a run asks of its tool, whatever the tool: one face, and who wears it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from anabranch.api.tool import DiamondMiner, Ping, Yarrp
+from anabranch.rounds.planning import ask_last_ttl, ask_ttls, ask_window
+from anabranch.rounds.steps import FIRST, MAX_TTL, next_rounds
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    import pyarrow as pa
+    from anabranch_engine import Targets
+
+    from anabranch.api.agent import AgentSpec
+    from anabranch.api.tool import Tool
+    from anabranch.rounds.steps import Step
+
+
+@dataclass(frozen=True)
+class SplitLengths:
+    """The prefix lengths to which a tool splits its targets, in bits."""
+
+    v4: int
+    v6: int
+
+
+class Face(Protocol):
+    """What is asked of a tool.
+
+    *Prefixes* and *demands* are tables as in ``planning``. *Bounds* are the lowest and
+    the highest TTL that an agent may probe.
+    """
+
+    @property
+    def split(self) -> SplitLengths:
+        """The prefix lengths to which it splits its targets."""
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether further rounds may follow, by what the first one finds."""
+
+    def refuse(self, protocols: Collection[str]) -> str | None:
+        """Return why it can't probe by these protocols, with the remedy."""
+
+    def count_beyond(self, targets: Targets, agent: AgentSpec) -> tuple[int, int]:
+        """Count the targets that the agent's TTLs rule out entirely, and in part."""
+
+    def ask_first(self, prefixes: pa.Table, bounds: tuple[int, int]) -> pa.Table:
+        """Return the demands of the first step."""
+
+    def ask_most(self, prefixes: pa.Table, bounds: tuple[int, int]) -> pa.Table:
+        """Return the most that the steps of the first round may demand together."""
+
+    def next_steps(self, step: Step, max_rounds: int) -> list[Step]:
+        """Return the steps that may follow. The next one is the first with probes."""
+
+
+def face_of(tool: Tool) -> Face:
+    """Return the face of a tool."""
+    match tool:
+        case DiamondMiner():
+            return _DiamondMiner(tool)
+        case Yarrp():
+            return _Yarrp(tool)
+        case Ping():
+            return _Ping()
+
+
+@dataclass(frozen=True)
+class _SweepsTtls:
+    """A tool that probes all TTLs of its targets, by any protocol."""
+
+    tool: DiamondMiner | Yarrp
+
+    @property
+    def split(self) -> SplitLengths:
+        return SplitLengths(self.tool.prefix_len_v4, self.tool.prefix_len_v6)
+
+    def refuse(self, _: Collection[str]) -> str | None:
+        return None
+
+    def count_beyond(self, targets: Targets, agent: AgentSpec) -> tuple[int, int]:
+        return targets.beyond(agent.min_ttl, agent.max_ttl)
+
+    def ask_most(self, prefixes: pa.Table, bounds: tuple[int, int]) -> pa.Table:
+        return ask_ttls(prefixes, *bounds)
+
+
+class _DiamondMiner(_SweepsTtls):
+    """Its first round goes up in windows, so as not to probe far beyond paths' ends."""
+
+    goes_on = True
+
+    def ask_first(self, prefixes: pa.Table, bounds: tuple[int, int]) -> pa.Table:
+        return ask_window(prefixes, prefixes.slice(0, 0), FIRST, bounds)
+
+    def next_steps(self, step: Step, max_rounds: int) -> list[Step]:
+        return next_rounds(step, max_rounds)
+
+
+class _Yarrp(_SweepsTtls):
+    goes_on = False
+
+    def ask_first(self, prefixes: pa.Table, bounds: tuple[int, int]) -> pa.Table:
+        return self.ask_most(prefixes, bounds)
+
+    def next_steps(self, *_: object) -> list[Step]:
+        return []
+
+
+class _Ping:
+    """It sends only at a target's highest TTL, or at the agent's if that is lower."""
+
+    split = SplitLengths(32, 128)
+    goes_on = False
+
+    def refuse(self, protocols: Collection[str]) -> str | None:
+        if "udp" in protocols:
+            return "ping sends no UDP; list icmp and icmp6 alone"
+        return None
+
+    def count_beyond(self, targets: Targets, agent: AgentSpec) -> tuple[int, int]:
+        outside, _ = targets.beyond(agent.min_ttl, MAX_TTL)
+        return outside, sum(targets.beyond(1, agent.max_ttl))
+
+    def ask_first(self, prefixes: pa.Table, bounds: tuple[int, int]) -> pa.Table:
+        return ask_last_ttl(prefixes, bounds[1])
+
+    def ask_most(self, prefixes: pa.Table, bounds: tuple[int, int]) -> pa.Table:
+        return self.ask_first(prefixes, bounds)
+
+    def next_steps(self, *_: object) -> list[Step]:
+        return []

@@ -1,0 +1,62 @@
+"""What each tool answers to what every tool is asked."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+import pytest
+
+from anabranch.api.tool import TOOLS, DiamondMiner, Ping, Tool, Yarrp
+from anabranch.rounds.steps import FIRST, Step
+from anabranch.rounds.tools import SplitLengths, face_of
+
+PREFIXES = pa.table(
+    {"prefix_index": [0], "min_ttl": [1], "max_ttl": [32], "flow_count": [6]}
+)
+
+
+@pytest.mark.parametrize(
+    ("tool", "lengths"),
+    [
+        (DiamondMiner(), SplitLengths(24, 64)),
+        (DiamondMiner(prefix_len_v4=20, prefix_len_v6=48), SplitLengths(20, 48)),
+        (Yarrp(prefix_len_v4=32), SplitLengths(32, 64)),
+        (Ping(), SplitLengths(32, 128)),
+    ],
+)
+def test_a_tool_splits_as_iris_does(tool: Tool, lengths: SplitLengths) -> None:
+    """Diamond-Miner and Yarrp to their own lengths, ping to addresses."""
+    assert face_of(tool).split == lengths
+
+
+@pytest.mark.parametrize(
+    ("tool", "bounds", "first", "most"),
+    [
+        (DiamondMiner(), (3, 255), (0, 3, 10, 0, 6), (0, 3, 32, 0, 6)),
+        (Yarrp(), (3, 30), (0, 3, 30, 0, 6), (0, 3, 30, 0, 6)),
+        (Ping(), (3, 30), (0, 30, 30, 0, 6), (0, 30, 30, 0, 6)),
+    ],
+)
+def test_each_tool_begins_in_its_own_way(
+    tool: Tool, bounds: tuple[int, int], first: tuple[int, ...], most: tuple[int, ...]
+) -> None:
+    """Within the agent's bounds."""
+    asked = face_of(tool).ask_first(PREFIXES, bounds).to_pylist()
+    assert [tuple(row.values()) for row in asked] == [first]
+    asked = face_of(tool).ask_most(PREFIXES, bounds).to_pylist()
+    assert [tuple(row.values()) for row in asked] == [most]
+
+
+@pytest.mark.parametrize("kind", TOOLS.values())
+def test_a_tool_that_does_not_go_on_has_one_step(kind: type[Tool]) -> None:
+    """However many rounds it may have."""
+    face = face_of(kind())
+    assert bool(face.next_steps(FIRST, 10)) == face.goes_on
+    assert face.next_steps(Step(10), 10) == []
+
+
+def test_ping_alone_refuses_a_protocol() -> None:
+    """With the remedy."""
+    refusals = {name: face_of(kind()).refuse(["udp"]) for name, kind in TOOLS.items()}
+    assert refusals.pop("ping") == "ping sends no UDP; list icmp and icmp6 alone"
+    assert set(refusals.values()) == {None}
+    assert face_of(Ping()).refuse(["icmp", "icmp6"]) is None
