@@ -4,11 +4,16 @@ All trace the same destinations in one simulation, with the same failure probabi
 a vertex. Each line has the wall time, the probes, and the links between routers that
 were found, of those that there are. fast-mda-traceroute traces one destination for each
 process; it traces some of them, eight processes at a time.
+
+Then tracers and the batch prober send as fast as they can, in a simulation in which all
+probes are answered, and soon.
 """
 
 from __future__ import annotations
 
+import io
 import json
+import resource
 import shutil
 import subprocess
 import sys
@@ -20,7 +25,15 @@ from ipaddress import IPv4Address
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from anabranch_engine import PrefixSet, Simulation, Trace, Tracing
+from anabranch_engine import (
+    Plan,
+    PrefixSet,
+    Prober,
+    Simulation,
+    TargetList,
+    Trace,
+    Tracing,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,6 +42,11 @@ DESTINATIONS = 1_000
 FEW = 24
 RATE = 10_000
 """Probes a second: the most that scamper allows."""
+MANY = 100_000
+"""Destinations without other tools; the multipath traces are of a tenth of them."""
+UNBOUNDED = 1_000_000
+"""Probes a second, which no machine of ours sends."""
+WAIT_SECONDS = 0.5
 FLOWS = 4_096
 SWITCHES = {"hosts": 1.0, "silent-routers": 0.0}
 PROCESSES = 8
@@ -56,7 +74,12 @@ def find_true_links(destinations: list[IPv4Address]) -> Links:
 
 
 def trace(
-    destinations: list[IPv4Address], algorithm: str, rate: int, *, per_packet_test: bool
+    destinations: list[IPv4Address],
+    algorithm: str,
+    rate: int,
+    *,
+    per_packet_test: bool,
+    window: int = 1_000,
 ) -> Found:
     """With Anabranch's engine, all at once."""
     tracing = Tracing(
@@ -67,6 +90,7 @@ def trace(
         rate=rate,
         max_rate_per_destination=rate,
         forbidden=PrefixSet(),
+        window=window,
     )
     probes, links = 0, set()
     for event in tracing:
@@ -132,8 +156,8 @@ def measure(
     )
 
 
-def run_inside() -> None:
-    """Measure, at a vantage point of the simulation."""
+def run_beside() -> None:
+    """Compare with other tools."""
     all_of_them = [IPv4Address(0xF0000001 + 256 * i) for i in range(DESTINATIONS)]
     for algorithm in ("mda", "mdaLite"):
         for rate, test in ((RATE, False), (RATE, True), (10 * RATE, True)):
@@ -146,19 +170,80 @@ def run_inside() -> None:
     measure("fast-mda-traceroute", some, lambda: trace_with_fast_mda(some))
 
 
+def send_plan(prefixes: int) -> float:
+    """Send a plan as fast as it goes; return the probes a second."""
+    lines = [f"240.{n >> 8}.{n & 255}.0/24,udp,1,16,6\n" for n in range(prefixes)]
+    targets = TargetList.read(io.BytesIO("".join(lines).encode())).split(24, 64)
+    with tempfile.TemporaryDirectory() as folder:
+        plan = Plan.write(
+            Path(folder, "plan.parquet"),
+            targets,
+            initial_source_port=24000,
+            destination_port=33434,
+            flow_mapper="RandomFlowMapper",
+            seed=42,
+            order_seed=1,
+        )
+        prober = Prober(
+            plan,
+            Path(folder, "parts"),
+            order="bench",
+            round_number=1,
+            rate=UNBOUNDED,
+            max_rate_per_prefix=UNBOUNDED,
+            forbidden=PrefixSet(),
+            wait_seconds=WAIT_SECONDS,
+        )
+        start = time.perf_counter()
+        sent = prober.run().sent
+        return sent / (time.perf_counter() - start - WAIT_SECONDS)
+
+
+def run_unbounded() -> None:
+    """Compare tracers with the batch prober, as fast as each goes."""
+    destinations = [IPv4Address(0xF0000001 + 256 * i) for i in range(MANY)]
+    few = destinations[: MANY // 10]
+    batch = send_plan(len(few))
+    print(f"batch prober: {batch:,.0f} probes/s", flush=True)
+    # A single path has one probe in flight at a time.
+    for algorithm, some, window in (
+        ("mdaLite", few, 1_000),
+        ("singlePath", destinations, 10_000),
+    ):
+        start = time.perf_counter()
+        run = partial(trace, some, algorithm, UNBOUNDED)
+        probes, _ = run(per_packet_test=True, window=window)
+        rate = probes / (time.perf_counter() - start)
+        memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10
+        print(
+            f"{algorithm}: {len(some):,} destinations, {rate:,.0f} probes/s, "
+            f"{rate / batch:.2f} of the batch prober, at most {memory} MiB so far",
+            flush=True,
+        )
+
+
 def main() -> None:
-    """Run this file in a simulation."""
-    if sys.argv[1:] == ["inside"]:
-        run_inside()
-        return
+    """Run this file in a simulation for each part."""
+    match sys.argv[1:]:
+        case ["beside"]:
+            run_beside()
+        case ["unbounded"]:
+            run_unbounded()
+        case _:
+            install_peer()
+            simulate("beside", DESTINATIONS, SWITCHES)
+            simulate("unbounded", MANY, SWITCHES | {"delay": 0.02})
+
+
+def simulate(part: str, prefixes: int, switches: dict[str, float]) -> None:
+    """Run a part of this file in a simulated Internet."""
     words = [sys.executable, "-m", "anabranch", "simulate"]
-    words += ["--prefixes", str(DESTINATIONS), "--prefixes-v6", "0"]
-    words += [f"--set={name}={value}" for name, value in SWITCHES.items()]
-    install_peer()
+    words += ["--prefixes", str(prefixes), "--prefixes-v6", "0"]
+    words += [f"--set={name}={value}" for name, value in switches.items()]
     # fast-mda-traceroute asks for the route to the Internet: there is none but this.
     script = 'ip route add default via 198.18.0.1 && exec "$@"'
-    inside = ["sh", "-c", script, "-", sys.executable, __file__, "inside"]
-    raise SystemExit(subprocess.run([*words, "--", *inside], check=False).returncode)
+    inside = ["sh", "-c", script, "-", sys.executable, __file__, part]
+    subprocess.run([*words, "--", *inside], check=True)
 
 
 def install_peer() -> None:
