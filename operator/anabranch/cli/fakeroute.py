@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import fmean
 from typing import TYPE_CHECKING
 
 from anabranch.cli.command import write
@@ -27,6 +28,8 @@ _COMPARED: tuple[tuple[str, str, int], ...] = (
     ("mda again", "mda", 2),
     ("mdaLite, phi 2", "mdaLite", 2),
     ("mdaLite, phi 4", "mdaLite", 4),
+    ("mdaLocal, phi 2", "mdaLocal", 2),
+    ("mdaLocal, phi 4", "mdaLocal", 4),
     ("singlePath", "singlePath", 2),
 )
 """What is compared, as in Table 1 of the paper: its name, the algorithm, and phi."""
@@ -92,6 +95,8 @@ def run(chosen: argparse.Namespace) -> int:
         if chosen.compare:
             return _compare(chosen, failure)
         return _validate(chosen, failure)
+    except BrokenPipeError:
+        raise
     except (OSError, ValueError) as error:
         print(f"anabranch: {error}", file=sys.stderr)
         return 1
@@ -124,10 +129,12 @@ def _compare(chosen: argparse.Namespace, failure: float) -> int:
         for place, (name, algorithm, phi) in enumerate(_COMPARED)
     }
     samples = {name: _run(trial, chosen) for name, trial in trials.items()}
+    allowed = trials["mda"].predicted
     head = (
         f"{_describe_topology(chosen.topology, trials['mda'])}"
         f"failure probability of a vertex {failure:.5g}, "
-        f"{chosen.samples * chosen.runs:,} runs, relative to the MDA\n"
+        f"{chosen.samples * chosen.runs:,} runs, relative to the MDA"
+        f"{_describe_allowed([allowed]) if allowed is not None else ''}\n"
     )
     write(head + _describe_comparison(compare(samples, chosen.runs)))
     return 0
@@ -135,18 +142,22 @@ def _compare(chosen: argparse.Namespace, failure: float) -> int:
 
 def _compare_random(chosen: argparse.Namespace, failure: float) -> int:
     kinds: dict[str, dict[str, list[Sample]]] = {}
+    predicted: dict[str, list[float]] = {}
     for seed in range(chosen.seed, chosen.seed + chosen.random):
         for place, (name, algorithm, phi) in enumerate(_COMPARED):
             trial = _Rule(algorithm, phi, failure).prepare(seed, seed + place)
             sample = trial.run(seed, 1)
             for kind in ("all", _classify(trial)):
+                if name == "mda" and trial.predicted is not None:
+                    predicted.setdefault(kind, []).append(trial.predicted)
                 kinds.setdefault(kind, {}).setdefault(name, []).append(sample)
     write(
         f"random diamonds, failure probability of a vertex {failure:.5g}, a run each, "
         "relative to the MDA\n"
     )
     for kind, samples in kinds.items():
-        write(f"\n{kind}: {len(samples['mda']):,}\n")
+        allowed = _describe_allowed(predicted[kind])
+        write(f"\n{kind}: {len(samples['mda']):,}{allowed}\n")
         write(_describe_comparison(compare(samples, 1)))
     return 0
 
@@ -195,6 +206,11 @@ def _describe_topology(file: Path, trial: Trial) -> str:
         for diamond in trial.diamonds or ()
     )
     return f"{file}: {trial.vertices} interfaces, {trial.edges} links\n{diamonds}"
+
+
+def _describe_allowed(predicted: list[float]) -> str:
+    """Describe how many of the runs may miss a link, by the stopping points."""
+    return f"; {fmean(predicted):.4f} may miss a link by the stopping points"
 
 
 def _describe_comparison(rows: list[Comparison]) -> str:

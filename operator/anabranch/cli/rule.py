@@ -14,7 +14,7 @@ def add_rule_arguments(parser: argparse.ArgumentParser, algorithm: str) -> None:
     """Add the arguments, with this algorithm as the default."""
     parser.add_argument(
         "--algorithm",
-        choices=("mda", "mdaLite", "singlePath"),
+        choices=("mda", "mdaLite", "mdaLocal", "singlePath"),
         default=algorithm,
         help=f"how flows and TTLs are chosen; {algorithm}",
     )

@@ -172,3 +172,40 @@ fn balancers_that_prefer_a_next_hop_have_no_prediction() {
     let rule = Rule::new(Algorithm::Mda, 0.05);
     assert!(trial.predict_failure(&rule.points).is_none());
 }
+
+/// Draws two diamonds in a row: one meshed, one not.
+fn draw_both() -> Topology {
+    let mut text = String::from("127.0.0.1 240.9.0.1\n");
+    let mut link = |near: (u32, u32), far: (u32, u32)| {
+        writeln!(
+            text,
+            "240.9.{}.{} 240.9.{}.{}",
+            near.0, near.1, far.0, far.1
+        )
+        .unwrap();
+    };
+    for i in 1..=3 {
+        link((0, 1), (1, i));
+        for j in 1..=3 {
+            link((1, i), (2, j));
+        }
+        link((2, i), (3, 1));
+    }
+    for i in 1..=8 {
+        link((3, 1), (4, i));
+        link((4, i), (5, 1));
+    }
+    Topology::read(&text).unwrap()
+}
+
+#[test]
+fn local_switching_controls_nodes_between_meshed_hops_alone() {
+    let all = run_all(draw_both(), LITE, 0.05, 300);
+    let local = run_all(draw_both(), Algorithm::MdaLocal { phi: 2 }, 0.05, 300);
+    assert!(mean_probes(&local) < 0.75 * mean_probes(&all));
+    // The MDA controls nodes of the second diamond, too.
+    let rule = Rule::new(Algorithm::MdaLocal { phi: 2 }, 0.05);
+    let predicted = Trial::new(draw_both(), 1).predict_failure(&rule.points);
+    let missed = local.iter().filter(|run| !run.is_exact).count();
+    assert!((missed as f64) < 1.3 * 300.0 * predicted.unwrap());
+}

@@ -5,15 +5,16 @@ use anabranch_trace::rule::{Algorithm, Rule};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
-const ALGORITHMS: &str = "mda, mdaLite or singlePath";
+const ALGORITHMS: &str = "mda, mdaLite, mdaLocal or singlePath";
 
 /// Reads a rule with the usual bounds; the failure probability is that of a vertex.
 pub(crate) fn read_rule(algorithm: &str, failure_probability: f64, phi: usize) -> PyResult<Rule> {
     let refuse = |reason: String| Err(PyValueError::new_err(reason));
     let algorithm = match algorithm {
         "mda" => Algorithm::Mda,
-        "mdaLite" if phi < 2 => return refuse("phi must be 2 or more".to_owned()),
+        "mdaLite" | "mdaLocal" if phi < 2 => return refuse("phi must be 2 or more".to_owned()),
         "mdaLite" => Algorithm::MdaLite { phi },
+        "mdaLocal" => Algorithm::MdaLocal { phi },
         "singlePath" => Algorithm::SinglePath,
         other => return refuse(format!("{other:?} is no algorithm; choose {ALGORITHMS}")),
     };

@@ -9,8 +9,14 @@ pub enum Algorithm {
     SinglePath,
     /// The Multipath Detection Algorithm with node control.
     Mda,
-    /// MDA-Lite, which goes over to the MDA where its assumptions do not hold.
+    /// MDA-Lite, which goes over to the MDA if its assumptions do not hold somewhere.
     MdaLite {
+        /// The flows of each vertex in the meshing test, at least 2.
+        phi: usize,
+    },
+    /// MDA-Lite, which goes over to the MDA only where its assumptions do not hold: between two
+    /// meshed hops, and from an asymmetric hop to the end of its diamond.
+    MdaLocal {
         /// The flows of each vertex in the meshing test, at least 2.
         phi: usize,
     },

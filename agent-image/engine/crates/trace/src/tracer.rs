@@ -81,7 +81,8 @@ pub struct Tracer {
     /// The hop that is worked on.
     ttl: u8,
     probes: u32,
-    switch: Option<(u8, Switch)>,
+    /// The hops at which MDA-Lite went over to the MDA.
+    switches: BTreeMap<u8, Switch>,
     end: Option<End>,
 }
 
@@ -102,7 +103,7 @@ impl Tracer {
             ttl: rule.first_ttl,
             rule,
             probes: 0,
-            switch: None,
+            switches: BTreeMap::new(),
             end: None,
         }
     }
@@ -119,10 +120,11 @@ impl Tracer {
         self.probes
     }
 
-    /// The TTL at which MDA-Lite went over to the MDA, and why; None if it did not.
+    /// The first TTL at which MDA-Lite went over to the MDA, and why; None if it did not.
     #[must_use]
-    pub const fn switch(&self) -> Option<(u8, Switch)> {
-        self.switch
+    pub fn switch(&self) -> Option<(u8, Switch)> {
+        let first = self.switches.first_key_value();
+        first.map(|(ttl, switch)| (*ttl, *switch))
     }
 
     /// The reason for which the trace ended; None while it goes on.
@@ -321,9 +323,11 @@ impl Tracer {
                     if !self.flights.is_empty() {
                         return;
                     }
-                    self.switch = Some((ttl, switch));
-                    // The MDA goes through all hops again, with what is known of them.
-                    self.ttl = self.rule.first_ttl;
+                    self.switches.insert(ttl, switch);
+                    if matches!(self.rule.algorithm, Algorithm::MdaLite { .. }) {
+                        // The MDA goes through all hops again, with what is known of them.
+                        self.ttl = self.rule.first_ttl;
+                    }
                 }
                 None => match self.find_end() {
                     None => self.ttl += 1,
@@ -342,12 +346,13 @@ impl Tracer {
         let next = match self.rule.algorithm {
             Algorithm::SinglePath if self.seen.hop(ttl).probed() > 0 => return None,
             Algorithm::SinglePath => return Some(Step::Probe(vec![Ask { flow: 0, ttl }])),
-            Algorithm::MdaLite { phi } if self.switch.is_none() => {
+            Algorithm::MdaLite { phi } if self.switches.is_empty() => {
                 lite::decide(&self.seen, points, phi, ttl)
             }
-            Algorithm::Mda | Algorithm::MdaLite { .. } => {
-                Next::Probe(mda::ask(&self.seen, points, ttl))
+            Algorithm::MdaLocal { phi } if !self.takes_control(ttl) => {
+                lite::decide(&self.seen, points, phi, ttl)
             }
+            _ => Next::Probe(mda::ask(&self.seen, points, ttl)),
         };
         if let Next::Probe(asks) = &next
             && !asks.is_empty()
@@ -364,6 +369,19 @@ impl Tracer {
             Next::Switch(switch) if !self.seen.hop(ttl).is_unsteady() => Some(Step::Switch(switch)),
             _ => None,
         }
+    }
+
+    /// Returns whether links to a hop take node control. Meshed hops do. Behind an asymmetric hop,
+    /// vertices are not equally likely any more up to the end of the diamond, so that a stopping
+    /// point of the hop as a whole would not hold.
+    fn takes_control(&self, ttl: u8) -> bool {
+        let inside = (self.rule.first_ttl..=ttl).rev();
+        let mut inside = inside.take_while(|each| *each == ttl || !self.seen.is_single(*each));
+        inside.any(|each| match self.switches.get(&each) {
+            Some(Switch::Meshed) => each == ttl,
+            Some(Switch::Asymmetric | Switch::UnequalLengths) => true,
+            None => false,
+        })
     }
 
     /// Returns why a trace whose current hop is done ends here, if it does.
