@@ -80,7 +80,7 @@ def _find_shared(
             name = agent.metadata.name
             other = chosen.setdefault(name, entry.name)
             if other != entry.name:
-                message = f"Agent {name!r} is of {other!r} too; let one alone choose it"
+                message = f"Agent {name!r} is of {other!r} too; let one entry choose it"
                 yield document.problem(("spec", "agents", index), message)
 
 

@@ -80,7 +80,7 @@ def test_an_agent_is_of_one_entry_alone() -> None:
     """By name or by selector."""
     twice = SURVEY + "    - {name: tokyo, targetList: simulated}\n"
     (told,) = complaints(twice)
-    assert "spec.agents[1]: Agent 'tokyo' is of 'everyone' too; let one alone" in told
+    assert "spec.agents[1]: Agent 'tokyo' is of 'everyone' too; let one entry" in told
 
 
 def test_ping_sends_no_udp() -> None:
