@@ -281,7 +281,7 @@ def test_what_it_can_not_start_without_is_told(site: Site) -> None:
         assert process.wait(PATIENCE * SECONDS) == 2
     last = site.log.splitlines()[-1]
     assert "anabranch_agent: can't serve health at 127.0.0.1:9465" in last
-    assert "set another one" in last
+    assert "set another in agents.healthPort" in last
     del site.environment["ANABRANCH_AGENT"]
     with site.run_agent() as process:
         assert process.wait(PATIENCE * SECONDS) == 2
