@@ -37,7 +37,7 @@ def add_rule_arguments(parser: argparse.ArgumentParser, algorithm: str) -> None:
         type=read_count,
         default=2,
         metavar="N",
-        help="flows of each vertex in the meshing test of mdaLite; 2",
+        help="flows of each vertex in the meshing test of mdaLite and mdaLocal; 2",
     )
 
 

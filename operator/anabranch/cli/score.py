@@ -66,10 +66,12 @@ def add_parser(commands: Commands) -> None:
 
 
 def read_count(text: str) -> int:
-    """Read a whole number from 1 on."""
-    if text.isascii() and text.isdecimal() and 0 < int(text) < 1 << 31:
+    """Read a whole number from 1 to 2^31 - 1."""
+    most = (1 << 31) - 1
+    if text.isascii() and text.isdecimal() and 1 <= int(text) <= most:
         return int(text)
-    raise argparse.ArgumentTypeError(f"{text!r} must be a number from 1 on")
+    message = f"{text!r} must be a number from 1 on, up to {most:,}"
+    raise argparse.ArgumentTypeError(message)
 
 
 def run(chosen: argparse.Namespace) -> int:

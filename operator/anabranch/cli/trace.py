@@ -241,7 +241,7 @@ def _show(chosen: argparse.Namespace, tracing: Tracing) -> list[Trace]:
         "algorithm": chosen.algorithm,
         "protocol": chosen.protocol,
         "failure_probability": choose_failure_probability(chosen),
-        "phi": chosen.phi if chosen.algorithm == "mdaLite" else None,
+        "phi": chosen.phi if chosen.algorithm in {"mdaLite", "mdaLocal"} else None,
     }
     traces = []
     if chosen.format == "json":

@@ -734,7 +734,7 @@ class Tracing:
     ) -> Tracing:
         """Begin to trace.
 
-        :param algorithm: ``mda``, ``mdaLite`` or ``singlePath``.
+        :param algorithm: ``mda``, ``mdaLite``, ``mdaLocal`` or ``singlePath``.
         :param failure_probability: the failure probability of a vertex.
         :param phi: the flows of each vertex in the meshing test of ``mdaLite``.
         :param per_packet_test: whether load balancing by packet is told from that by
