@@ -172,7 +172,7 @@ class Site:
                 "key": keys.plan,
                 "digest": digest,
                 "blocks": plan.blocks,
-                "probes": plan.probes,
+                "probes": plan.units,
             },
             "rate": rate,
             "waitSeconds": 1,

@@ -282,11 +282,11 @@ class Stage:
         plan = Plan(await asyncio.to_thread(self.store.fetch, keys.plan, self.scratch))
         point = self.vantage_points[spec["nodeName"]]
         replies = pa.table(self.simulation.time_exceeded(point, plan))
-        part = _write_part(replies, step.round, plan.probes)
+        part = _write_part(replies, step.round, plan.units)
         await asyncio.to_thread(
             self.store.put, f"{keys.parts(0)}/{0:016}.parquet", part
         )
-        counts = {"probesSent": plan.probes, "repliesReceived": len(replies)}
+        counts = {"probesSent": plan.units, "repliesReceived": len(replies)}
         await self._say_of_round(found, "Complete", "True", "Complete", **counts)
 
     async def _say_of_round(

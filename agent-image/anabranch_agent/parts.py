@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ class Totals:
     invalid: int = 0
     unsent: int = 0
     dropped: int = 0
+    traced: int = 0
 
     def __add__(self, other: Totals) -> Totals:
         """Add the numbers one by one."""
@@ -47,6 +48,7 @@ def count(statistics: Statistics) -> Totals:
         invalid=sum(getattr(statistics, reason) for reason in INVALID),
         unsent=statistics.unsent,
         dropped=statistics.dropped,
+        traced=statistics.traced,
     )
 
 
@@ -63,14 +65,14 @@ class Stored:
 def sum_parts(parts: Iterable[Part]) -> Stored:
     """Sum parts, which are given in the order of their keys.
 
-    Probes and replies are the sums over the parts. The other counts start anew with
-    each prober: where the count of sent probes falls, another prober began.
+    Probes, replies and destinations are the sums over the parts. The other counts start
+    anew with each prober: where the count of sent probes falls, another prober began.
 
     Raises:
         ValueError: When a part is missing between others.
     """
     ends: dict[int, int] = {}
-    number = probes = replies = 0
+    number = probes = replies = traced = 0
     over, last = NOTHING, NOTHING
     for part in parts:
         if part.start != ends.get(part.block, 0):
@@ -84,12 +86,13 @@ def sum_parts(parts: Iterable[Part]) -> Stored:
         number += 1
         probes += part.probes
         replies += part.replies
+        traced += part.traced
         counted = count(part.counts)
         if counted.sent < last.sent:
             over += last
         last = counted
     beside = over + last
-    totals = Totals(probes, replies, beside.invalid, beside.unsent, beside.dropped)
+    totals = replace(beside, sent=probes, replies=replies, traced=traced)
     return Stored(ends, number, totals)
 
 

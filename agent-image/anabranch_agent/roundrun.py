@@ -112,6 +112,7 @@ class RoundRun:
             block=self.uploads.block,
             parts=self.uploads.parts,
             totals=self._totals,
+            is_traced=self.measured.spec.plan.destinations is not None,
             is_ready=hold is None or self._is_complete,
             reason=hold.reason if hold else "Probing",
             message=hold.message if hold else _PROBING,

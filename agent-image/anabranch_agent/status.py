@@ -21,6 +21,8 @@ class View:
     block: int
     parts: int
     totals: Totals
+    is_traced: bool
+    """Whether the Round traces destinations."""
     is_ready: bool
     reason: str
     message: str
@@ -82,6 +84,8 @@ def build_status(
             for kind, status, reason, message in list_conditions(view)
         ],
     }
+    if view.is_traced:
+        status["destinationsTraced"] = view.totals.traced
     if view.start_time:
         status["startTime"] = view.start_time
     if view.completion_time:

@@ -94,7 +94,7 @@ def test_kills_lose_nothing_and_count_nothing_twice(site: Site) -> None:
             shutil.rmtree(scratch)
     with site.run_agent("pod-2"):
         status = site.wait_complete(probed.name)
-    assert check_parts(site, probed) == status["probesSent"] == probed.plan.probes
+    assert check_parts(site, probed) == status["probesSent"] == probed.plan.units
     assert not list(scratch.iterdir())
     assert "held" in site.log
 
@@ -183,7 +183,7 @@ def test_a_round_can_be_suspended(site: Site) -> None:
         assert status["observedGeneration"] == 2
         site.change("Round", probed.name, suspend=False)
         status = site.wait_complete(probed.name)
-    assert check_parts(site, probed) == status["probesSent"] == probed.plan.probes
+    assert check_parts(site, probed) == status["probesSent"] == probed.plan.units
 
 
 def test_a_round_that_is_deleted_is_dropped(site: Site) -> None:
@@ -215,7 +215,7 @@ def test_who_is_cut_off_falls_silent_and_goes_on_later(site: Site, fault: str) -
         assert not wire.listen(2)
         site.to_api.restore()
         status = site.wait_complete(probed.name)
-    assert check_parts(site, probed) == status["probesSent"] == probed.plan.probes
+    assert check_parts(site, probed) == status["probesSent"] == probed.plan.units
 
 
 @pytest.mark.parametrize("fault", ["cut", "freeze"])
@@ -231,7 +231,7 @@ def test_without_the_store_parts_wait(site: Site, fault: str) -> None:
         wait_until("silence", lambda: not wire.listen(1), SECONDS)
         site.to_store.restore()
         status = site.wait_complete(probed.name)
-    assert check_parts(site, probed) == status["probesSent"] == probed.plan.probes
+    assert check_parts(site, probed) == status["probesSent"] == probed.plan.units
 
 
 def test_a_stop_stores_all_and_leaves_the_lease_to_the_next(site: Site) -> None:
@@ -250,7 +250,7 @@ def test_a_stop_stores_all_and_leaves_the_lease_to_the_next(site: Site) -> None:
         site.wait_complete(probed.name)
         assert read_lease(site)["holderIdentity"] == "pod-2"
         assert read_lease(site)["leaseTransitions"] == 1
-    assert check_parts(site, probed) == probed.plan.probes
+    assert check_parts(site, probed) == probed.plan.units
 
 
 def test_a_stop_does_not_wait_for_a_store_that_hangs(site: Site) -> None:
@@ -268,7 +268,7 @@ def test_a_stop_does_not_wait_for_a_store_that_hangs(site: Site) -> None:
     site.to_store.restore()
     with site.run_agent("pod-2"):
         status = site.wait_complete(probed.name)
-    assert check_parts(site, probed) == status["probesSent"] == probed.plan.probes
+    assert check_parts(site, probed) == status["probesSent"] == probed.plan.units
 
 
 def test_what_it_can_not_start_without_is_told(site: Site) -> None:

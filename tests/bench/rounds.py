@@ -165,7 +165,7 @@ def main() -> None:
 
         def conclude() -> int:
             job.conclude(STEP)
-            return job.read_plan(Step(2)).probes
+            return job.read_plan(Step(2)).units
 
         ours, planned = measure(conclude)
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

@@ -238,6 +238,18 @@ CASES: list[Case] = [
         "spec.plan.probes",
     ),
     Case("Round", "the least round", {}),
+    Case(
+        "Round",
+        "a round of traces",
+        spec(plan={"probes": REMOVED, "destinations": 10}),
+    ),
+    Case(
+        "Round",
+        "a plan of both probes and traces",
+        spec(plan={"destinations": 10}),
+        "spec.plan",
+        "give either probes or destinations",
+    ),
     Case("Round", "a bad digest", spec(plan={"digest": "md5:0"}), "spec.plan.digest"),
     Case("Round", "round 0", spec(round=0), "spec.round"),
 ]

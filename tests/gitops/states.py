@@ -245,6 +245,7 @@ def _describe_rounds() -> Iterator[Mapping[str, Any]]:
         block=0,
         parts=0,
         totals=Totals(),
+        is_traced=False,
         is_ready=True,
         reason="Probing",
         message="probes are sent",

@@ -197,7 +197,7 @@ def test_yarrp_and_ping_are_surveys_of_one_step(
     manifests = write_manifests(tmp_path / "manifests", targets, tool={tool: {}})
     survey(world, manifests, tmp_path / "data")
     (plan,) = (tmp_path / "data").glob("agents/agent1/*/1/*/plan.parquet")
-    assert Plan(plan).probes == sent
+    assert Plan(plan).units == sent
     write_table(tmp_path / "data", "replies", "jsonl", tmp_path / "replies.jsonl")
     lines = (tmp_path / "replies.jsonl").read_text().splitlines()
     replies = [json.loads(line) for line in lines]

@@ -31,6 +31,7 @@ from anabranch.api.tool import (
     ParameterOverrides,
     Ping,
     Tool,
+    Trace,
     Yarrp,
     has_prefix_length,
 )
@@ -149,6 +150,11 @@ def _reverse_byte_rule() -> Rule:
     )
 
 
+LEAST_FAILURE = 1e-9
+"""The lowest failure probability of a branching point for which tracers can tell when
+to stop."""
+
+
 class MeasurementSpec(Model):
     """What to measure, from where, and how long.
 
@@ -165,6 +171,17 @@ class MeasurementSpec(Model):
             f"give exactly one tool: {', '.join(TOOLS)}",
         ),
         _reverse_byte_rule(),
+        Rule(
+            lambda spec: (
+                spec.trace is None
+                or spec.failure_probability
+                >= LEAST_FAILURE * (spec.trace.max_branching or 1)
+            ),
+            f"!has(self.trace) || self.failureProbability >= {LEAST_FAILURE:.9f} * "
+            "double(has(self.trace.maxBranching) ? self.trace.maxBranching : 1)",
+            f"trace takes a failureProbability from {LEAST_FAILURE:.9f} on, or that "
+            "times maxBranching",
+        ),
     )
 
     diamond_miner: DiamondMiner | None = None
@@ -173,6 +190,8 @@ class MeasurementSpec(Model):
     """Single-path discovery with Yarrp."""
     ping: Ping | None = None
     """Echo requests to each address."""
+    trace: Trace | None = None
+    """Traces of destinations, each probe chosen by the replies before it."""
     agents: Annotated[
         tuple[MeasurementAgent, ...],
         Field(min_length=1, max_length=64),
@@ -187,7 +206,8 @@ class MeasurementSpec(Model):
 
     Diamond-Miner's stopping rule keeps this if all load balancers at a hop have the
     same number of next hops. If one has far more than the others, the rule misses
-    links more often.
+    links more often. For trace, it is the highest accepted probability that a link of a
+    branching point is missed; see maxBranching there.
     """
     suspend: bool = False
     """Pauses the measurement while true."""
@@ -208,9 +228,11 @@ class MeasurementSpec(Model):
     """The name of the run. A new name runs the measurement again."""
 
     @property
-    def tools(self) -> tuple[DiamondMiner | None, Yarrp | None, Ping | None]:
+    def tools(
+        self,
+    ) -> tuple[DiamondMiner | None, Yarrp | None, Ping | None, Trace | None]:
         """All tools; exactly one is not None."""
-        return self.diamond_miner, self.yarrp, self.ping
+        return self.diamond_miner, self.yarrp, self.ping, self.trace
 
     @property
     def tool(self) -> Tool:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from anabranch.api.model import Model, Transition
+from anabranch.api.model import Model, Rule, Transition
 from anabranch.api.resource import AGE, Column, Resource, Status, condition_column
 from anabranch.api.text import (
     AgentName,
@@ -33,14 +33,24 @@ class MeasurementRef(Model):
 class PlanRef(Model):
     """A plan in the object store."""
 
+    rules = (
+        Rule(
+            lambda plan: (plan.probes is None) != (plan.destinations is None),
+            "has(self.probes) != has(self.destinations)",
+            "give either probes or destinations",
+        ),
+    )
+
     key: ObjectKey
     """The key of the plan's object."""
     digest: Digest
     """The SHA-256 of the plan."""
     blocks: Annotated[int, Field(ge=1, le=1 << 25)]
     """The number of blocks in the plan."""
-    probes: Count
-    """The number of probes in the plan."""
+    probes: Count | None = None
+    """The number of probes in the plan, unless its targets are traced."""
+    destinations: Count | None = None
+    """The number of destinations in the plan that are traced."""
 
 
 class RoundSpec(Model):
@@ -101,6 +111,8 @@ class RoundStatus(Status):
     """The number of reply parts stored."""
     probes_sent: Count | None = None
     """Probes sent."""
+    destinations_traced: Count | None = None
+    """Destinations whose traces have ended."""
     replies_received: Count | None = None
     """Valid replies received."""
     replies_invalid: Count | None = None
@@ -144,6 +156,8 @@ class Round(Resource):
         condition_column("Complete"),
         Column("Sent", ".status.probesSent", "integer"),
         Column("Planned", ".spec.plan.probes", "integer"),
+        Column("Traced", ".status.destinationsTraced", "integer"),
+        Column("Destinations", ".spec.plan.destinations", "integer"),
         Column("Replies", ".status.repliesReceived", "integer"),
         AGE,
         condition_column("Ready", field="reason", name="Reason"),

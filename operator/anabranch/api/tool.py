@@ -105,12 +105,47 @@ class Ping(FlowParameters):
     """Echo requests to each address. Its target lists must not name UDP."""
 
 
-Tool = DiamondMiner | Yarrp | Ping
+class Trace(FlowParameters):
+    """Traces that look at each reply before they decide what to probe next.
+
+    Each target is one destination: the address of its first flow. Its paths are traced
+    by the MDA or by MDA-Lite (Vermeulen et al., IMC 2018), or one of them by Paris
+    traceroute. Flows are source ports from initialSourcePort on, or ICMP checksums.
+    """
+
+    algorithm: Literal["mdaLite", "mda", "mdaLocal", "singlePath"] = "mdaLite"
+    """How flows and TTLs are chosen.
+
+    mdaLite goes over to the mda where its assumptions do not hold; mdaLocal does so
+    only there. singlePath probes one flow.
+    """
+    phi: Annotated[int, Field(ge=2, le=64)] = 2
+    """The flows of each vertex in the meshing test of mdaLite and mdaLocal."""
+    max_branching: Annotated[int | None, Field(ge=1, le=1 << 16)] = None
+    """Shares the measurement's failureProbability among this many branching points. By
+    default, it is that of each."""
+    per_packet_test: bool = True
+    """Whether load balancing by packet is told from that by flow, which takes a few
+    probes more."""
+    gap_limit: Annotated[int, Field(ge=1, le=255)] = 5
+    """The number of silent hops in a row that end a trace."""
+    attempts: Annotated[int, Field(ge=1, le=10)] = 3
+    """How often a probe is sent that gets no reply."""
+    max_probes: Annotated[int, Field(ge=1, le=1_000_000)] = 30_000
+    """The most probes of a trace."""
+    prefix_len_v4: Annotated[int, Field(ge=8, le=32)] = 32
+    """The length of IPv4 targets. One address of each is traced."""
+    prefix_len_v6: Annotated[int, Field(ge=16, le=128)] = 128
+    """The length of IPv6 targets. One address of each is traced."""
+
+
+Tool = DiamondMiner | Yarrp | Ping | Trace
 
 TOOLS: dict[str, type[Tool]] = {
     "diamondMiner": DiamondMiner,
     "yarrp": Yarrp,
     "ping": Ping,
+    "trace": Trace,
 }
 """The tools, by the field of a measurement that gives each."""
 

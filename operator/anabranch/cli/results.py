@@ -24,9 +24,13 @@ def add_parser(commands: Commands) -> None:
     add_run_arguments(parser)
     parser.add_argument(
         "--table",
-        choices=("interfaces", "links", "diamonds", "replies", "rewrites"),
+        choices=(
+            *("interfaces", "links", "diamonds", "replies", "rewrites"),
+            *("traces", "probes"),
+        ),
         default="links",
-        help="the table to write, by default links",
+        help="the table to write, by default links; traces and probes are of the tool "
+        "trace",
     )
     parser.add_argument(
         "--format",

@@ -128,17 +128,20 @@ def describe(assignments: list[Assignment]) -> None:
     # Extras, which other commands do without.
     from anabranch.local.display import describe_seconds  # noqa: PLC0415
     from anabranch.rounds.shortfall import find_coverage  # noqa: PLC0415
-    from anabranch.rounds.tools import face_of  # noqa: PLC0415
+    from anabranch.rounds.tools import Unit, face_of  # noqa: PLC0415
 
     for assignment in assignments:
         record, targets = assignment.record, assignment.counts
+        line = f"{record.measurement.metadata.name}: {record.agent.metadata.name} would"
         with tempfile.TemporaryDirectory() as folder:
-            probes = assignment.count_probes(Path(folder, "targets.parquet"))
-        line = (
-            f"{record.measurement.metadata.name}: {record.agent.metadata.name} "
-            f"would send {probes:,} probes to {targets.probed:,} targets at "
-            f"{record.rate:,}/s, in {describe_seconds(probes / record.rate)}"
-        )
+            units = assignment.count_units(Path(folder, "targets.parquet"))
+        if assignment.unit is Unit.DESTINATION:
+            line += f" trace {units:,} destinations at {record.rate:,} probes/s"
+        else:
+            line += (
+                f" send {units:,} probes to {targets.probed:,} targets at "
+                f"{record.rate:,}/s, in {describe_seconds(units / record.rate)}"
+            )
         if face_of(record.measurement.spec.tool).goes_on:
             line += (
                 " at most for the first round; later rounds send what load balancers "

@@ -139,12 +139,27 @@ def _count_rounds(rounds: Sequence[Round], progress: Progress) -> Iterator[Metri
     yield GaugeMetricFamily(
         "anabranch_rounds_planned_probes",
         "Probes that the plans of Rounds that are not over ask for.",
-        value=sum(each.spec.plan.probes for each in active),
+        value=sum(each.spec.plan.probes or 0 for each in active),
     )
     yield GaugeMetricFamily(
         "anabranch_rounds_sent_probes",
-        "Probes sent for Rounds that are not over, as these last told.",
-        value=sum(each.status.probes_sent or 0 for each in active),
+        "Probes sent for Rounds that are not over, as these last told; not for those "
+        "that trace destinations.",
+        value=sum(
+            each.status.probes_sent or 0
+            for each in active
+            if each.spec.plan.destinations is None
+        ),
+    )
+    yield GaugeMetricFamily(
+        "anabranch_rounds_planned_destinations",
+        "Destinations that Rounds that are not over are to trace.",
+        value=sum(each.spec.plan.destinations or 0 for each in active),
+    )
+    yield GaugeMetricFamily(
+        "anabranch_rounds_traced_destinations",
+        "Destinations traced for Rounds that are not over, as these last told.",
+        value=sum(each.status.destinations_traced or 0 for each in active),
     )
     yield GaugeMetricFamily(
         "anabranch_rounds_silent_seconds",

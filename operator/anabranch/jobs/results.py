@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from anabranch.store.store import Store
     from anabranch.warehouse.environment import Warehouse
 
-TABLES = ("interfaces", "links", "diamonds")
-
 
 def gather(
     store: Store,
@@ -48,7 +46,7 @@ def _gather(
 ) -> Findings:
     results = Results(store, warehouse.engine, runs, scratch, store)
     tables = []
-    for table in TABLES:
+    for table in results.tables:
         file = scratch / f"{table}.parquet"
         # If nobody found anything, there is no table.
         with suppress(NothingYetError):

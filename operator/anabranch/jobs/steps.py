@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from anabranch_engine import TargetList
 
+from anabranch.rounds.tools import Unit
 from anabranch.runs.assignment import Assignment, assign
 from anabranch.runs.chain import read_outcomes
 from anabranch.runs.record import RunRecord
@@ -35,9 +36,9 @@ def count(store: Store, keys: SurveyKeys, agent: str, scratch: Path) -> ProbeCou
     """
     assignment = _assign(store, keys, agent)
     targets = assignment.counts
-    probes = 0
-    if targets.probed:
-        probes = assignment.count_probes(scratch / "targets.parquet")
+    probes = 0 if assignment.unit is Unit.PROBE else None
+    if targets.probed and probes is not None:
+        probes = assignment.count_units(scratch / "targets.parquet")
     counted = ProbeCount(targets.probed, probes, targets.shortfalls)
     store.put(keys.count(agent), json.dumps(asdict(counted)).encode())
     return counted

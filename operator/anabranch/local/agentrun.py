@@ -14,6 +14,7 @@ from anabranch.local.assignment import find_network, start_or_resume
 from anabranch.rounds.closed import find_forbidden
 from anabranch.rounds.shortfall import Coverage, TargetCounts, find_coverage
 from anabranch.rounds.steps import FIRST, Step
+from anabranch.rounds.tools import Unit
 from anabranch.runs.chain import read_outcomes
 from anabranch.runs.report import read_report
 from anabranch.warehouse.damage import naming_damage
@@ -50,10 +51,14 @@ class Progress:
     name: str
     state: State = State.PLANNING
     step: Step = FIRST
+    unit: Unit = Unit.PROBE
+    """What its plans count."""
     planned: int = 0
-    """The number of probes of the step."""
+    """The number of units of the step."""
+    done: int = 0
+    """How many of them are done: probes sent, or destinations traced."""
     step_sent: int = 0
-    """How many of them were sent."""
+    """The number of probes that were sent in the step."""
     sent: int = 0
     """The number of probes of all finished steps."""
     replies: int = 0
@@ -62,6 +67,8 @@ class Progress:
     """The number of links found in the finished steps, each counted once."""
     rate: float = 0
     """The recent rate, in probes a second."""
+    pace: float = 0
+    """The same, in units a second."""
     coverage: Coverage = field(default_factory=lambda: find_coverage(None))
     """How much of the request the finished steps cover."""
     error: BaseException | None = None
@@ -129,6 +136,7 @@ class AgentRun:
         )
         counts = read_report(self.store, record.keys.target_counts, TargetCounts)
         progress.coverage = find_coverage(counts)
+        progress.unit = self.assignment.unit
         step: Step | None = FIRST
         outcomes: list[Outcome] = []
         for done, outcome in read_outcomes(self.store, record.keys).items():
@@ -148,7 +156,7 @@ class AgentRun:
             progress.state = State.PLANNING
             outcome = job.conclude(step)
             progress.sent += progress.step_sent
-            progress.step_sent = progress.planned = 0
+            progress.step_sent = progress.planned = progress.done = 0
             outcomes.append(outcome)
             step = self._note(counts, outcomes)
         progress.state = State.DONE
@@ -168,10 +176,12 @@ class AgentRun:
         record, progress = self.assignment.record, self.progress
         agent, policy = record.agent.spec, record.policy
         keys = record.keys.step(step)
-        progress.planned = plan.probes
+        progress.planned = plan.units
         before = progress.replies
         earlier = count_parts(self.store, keys)
         progress.step_sent = earlier.probes
+        is_traced = progress.unit is Unit.DESTINATION
+        done = earlier.traced if is_traced else earlier.probes
         sources = (agent.source_address_v4, agent.source_address_v6)
         prober = self._prober = Prober(
             plan,
@@ -194,7 +204,7 @@ class AgentRun:
         if self._stop.is_set():
             return
         progress.state = State.PROBING
-        known, sent = progress.step_sent, 0
+        sent = 0
 
         def note(statistics: Statistics) -> None:
             nonlocal sent
@@ -202,11 +212,14 @@ class AgentRun:
                 progress.state = State.WAITING
             progress.rate = (statistics.sent - sent) / _EVERY_SECONDS
             sent = statistics.sent
-            progress.step_sent = known + sent
+            progress.step_sent = earlier.probes + sent
+            before_this = progress.done
+            progress.done = done + (statistics.traced if is_traced else sent)
+            progress.pace = (progress.done - before_this) / _EVERY_SECONDS
             progress.replies = before + earlier.replies + statistics.replies
 
         note(prober.run(note, _EVERY_SECONDS))
-        progress.rate = 0
+        progress.rate = progress.pace = 0
         stored = count_parts(self.store, keys)
         progress.step_sent = stored.probes
         progress.replies = before + stored.replies

@@ -11,6 +11,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 
 from anabranch.local.agentrun import State
+from anabranch.rounds.tools import Unit
 
 if TYPE_CHECKING:
     from typing import Self, TextIO
@@ -38,9 +39,9 @@ def open_display(out: TextIO) -> Display:
 
 def estimate_seconds(agent: Progress) -> float | None:
     """Estimate the seconds until the step is sent; None if that is impossible."""
-    if agent.state != State.PROBING or agent.rate <= 0:
+    if agent.state != State.PROBING or agent.pace <= 0:
         return None
-    return max(agent.planned - agent.step_sent, 0) / agent.rate
+    return max(agent.planned - agent.done, 0) / agent.pace
 
 
 def describe_seconds(seconds: float | None) -> str:
@@ -58,6 +59,12 @@ def describe_step(agent: Progress) -> str:
     """Return the round, with the window if it is the first round."""
     step = agent.step
     return f"{step.round}.{step.window + 1}" if step.round == 1 else str(step.round)
+
+
+def _describe_traces(agent: Progress) -> str:
+    if agent.unit is Unit.PROBE or not agent.planned:
+        return ""
+    return f"{agent.done:,} of {agent.planned:,} destinations, "
 
 
 class _Table:
@@ -78,7 +85,7 @@ class _Table:
             table.add_column(column, justify="right" if right else "left")
         table.add_column("", width=20)
         for agent in agents:
-            share = agent.step_sent / agent.planned if agent.planned else 0
+            share = agent.done / agent.planned if agent.planned else 0
             table.add_row(
                 agent.name,
                 describe_step(agent),
@@ -115,7 +122,8 @@ class _Lines:
             left = describe_seconds(estimate_seconds(agent))
             print(
                 f"{agent.name}: round {describe_step(agent)} {agent.state.value}, "
-                f"{agent.sent + agent.step_sent:,} probes, {agent.replies:,} replies, "
+                f"{_describe_traces(agent)}{agent.sent + agent.step_sent:,} probes, "
+                f"{agent.replies:,} replies, "
                 f"{agent.links:,} links{left and f', {left} left'}",
                 file=self._out,
                 flush=True,

@@ -51,7 +51,7 @@ def rehearse(
     probes = 0
     while step:
         plan = targets.ask(scratch / f"{step}.parquet", [demands])
-        probes += plan.probes
+        probes += plan.units
         replies = pa.table(simulation.time_exceeded(vantage_point, plan))
         plan.path.unlink()
         columns = {name: _numbers(replies, name) for name in replies.column_names}

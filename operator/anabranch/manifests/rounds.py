@@ -69,8 +69,12 @@ def build_round(
             "nodeName": agent.spec.node_name,
             "round": step.round,
             "window": step.window,
-            "plan": {"key": keys.plan, **asdict(summary)},
+            "plan": {"key": keys.plan, **_describe(summary)},
             "rate": rate,
             "waitSeconds": agent.spec.wait_seconds,
         },
     }
+
+
+def _describe(summary: PlanSummary) -> dict[str, Any]:
+    return {name: it for name, it in asdict(summary).items() if it is not None}

@@ -185,11 +185,9 @@ class _Decider:
                 self.conditions.set(kind, "NoTargets", message)
             self.conditions.set("Ready", "NoTargets", message, holds=False)
             return self._decide(told=tell(coverage))
-        probes = sum(each.probes for each in seen.counts.values())
         left_out = coverage.describe_left_out()
         message = (
-            f"{len(members)} agents would send {probes:,} probes to "
-            f"{coverage.probed:,} targets in the first round"
+            f"{len(members)} agents would {_tell_most(seen, coverage.probed)}"
             f"{left_out and f' ({left_out})'}; set dryRun to false to start"
         )
         self.conditions.set("Ready", "DryRun", message)
@@ -403,3 +401,11 @@ class _Decider:
             )
             if is_stale or not job.name.startswith(own):
                 yield DeleteJob(job.name, job.uid)
+
+
+def _tell_most(seen: Observation, targets: int) -> str:
+    """Return what agents would do in the first round at most."""
+    counts = [each.probes for each in seen.counts.values() if each.probes is not None]
+    if not counts:
+        return f"trace {targets:,} destinations"
+    return f"send {sum(counts):,} probes to {targets:,} targets in the first round"

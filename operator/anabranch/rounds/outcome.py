@@ -58,6 +58,8 @@ class Outcome:
     """Probes that the kernel refused to send."""
     dropped: int = 0
     """Packets that the kernel dropped before they were read."""
+    traced: int = 0
+    """Destinations that were traced."""
 
     @property
     def next_step(self) -> Step | None:
@@ -72,4 +74,7 @@ class PlanSummary:
     digest: str
     """``sha256:``, followed by the SHA-256 of the plan's file in hexadecimal."""
     blocks: int
-    probes: int
+    probes: int | None = None
+    """The number of probes; None if targets are traced."""
+    destinations: int | None = None
+    """The number of destinations that are traced; None if the plan says each probe."""

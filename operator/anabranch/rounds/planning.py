@@ -60,6 +60,13 @@ def ask_last_ttl(prefixes: pa.Table, max_ttl: int) -> pa.Table:
     return _demands(index, high, high, np.zeros_like(high), flows)
 
 
+def ask_traces(prefixes: pa.Table, min_ttl: int, max_ttl: int) -> pa.Table:
+    """Demand a trace of each target between its TTLs, as far as these bounds allow."""
+    one = pa.array(np.ones(len(prefixes), dtype=np.uint32))
+    place = prefixes.column_names.index("flow_count")
+    return ask_ttls(prefixes.set_column(place, "flow_count", one), min_ttl, max_ttl)
+
+
 def ask_flow_space(prefixes: pa.Table, flows: int) -> pa.Table:
     """Demand this number of flows of each prefix, at one TTL."""
     index = _numbers(prefixes, "prefix_index")

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import enum
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from anabranch.api.tool import DiamondMiner, Ping, Yarrp
-from anabranch.rounds.planning import ask_last_ttl, ask_ttls, ask_window
+from anabranch_engine import TraceParameters, Trial
+
+from anabranch.api.tool import DiamondMiner, Ping, Trace, Yarrp
+from anabranch.rounds.planning import (
+    ask_last_ttl,
+    ask_traces,
+    ask_ttls,
+    ask_window,
+)
 from anabranch.rounds.steps import FIRST, MAX_TTL, next_rounds
 
 if TYPE_CHECKING:
@@ -28,6 +36,13 @@ class SplitLengths:
     v6: int
 
 
+class Unit(enum.Enum):
+    """What a tool's plans and progress count."""
+
+    PROBE = "probe"
+    DESTINATION = "destination"
+
+
 class Face(Protocol):
     """What is asked of a tool.
 
@@ -42,6 +57,13 @@ class Face(Protocol):
     @property
     def goes_on(self) -> bool:
         """Whether further rounds may follow, by what the first one finds."""
+
+    @property
+    def unit(self) -> Unit:
+        """What its plans and its progress count."""
+
+    def trace(self, failure_probability: float) -> TraceParameters | None:
+        """Return how it traces targets; None if its plans say each probe."""
 
     def refuse(self, protocols: Collection[str]) -> str | None:
         """Return why it can't probe by these protocols, with the remedy."""
@@ -68,10 +90,21 @@ def face_of(tool: Tool) -> Face:
             return _Yarrp(tool)
         case Ping():
             return _Ping()
+        case Trace():
+            return _Trace(tool)
+
+
+class _SendsPlans:
+    """A tool whose plans say each probe."""
+
+    unit = Unit.PROBE
+
+    def trace(self, _: float) -> None:
+        return None
 
 
 @dataclass(frozen=True)
-class _SweepsTtls:
+class _SweepsTtls(_SendsPlans):
     """A tool that probes all TTLs of its targets, by any protocol."""
 
     tool: DiamondMiner | Yarrp
@@ -112,7 +145,51 @@ class _Yarrp(_SweepsTtls):
         return []
 
 
-class _Ping:
+@dataclass(frozen=True)
+class _Trace:
+    """It decides by each reply what to probe next, between the TTLs of a target."""
+
+    tool: Trace
+    unit = Unit.DESTINATION
+    goes_on = False
+
+    @property
+    def split(self) -> SplitLengths:
+        return SplitLengths(self.tool.prefix_len_v4, self.tool.prefix_len_v6)
+
+    def trace(self, failure_probability: float) -> TraceParameters:
+        tool = self.tool
+        if tool.max_branching:
+            failure_probability = Trial.share_failure(
+                failure_probability, tool.max_branching
+            )
+        return TraceParameters(
+            algorithm=tool.algorithm,
+            failure_probability=failure_probability,
+            phi=tool.phi,
+            per_packet_test=tool.per_packet_test,
+            gap_limit=tool.gap_limit,
+            attempts=tool.attempts,
+            max_probes=tool.max_probes,
+        )
+
+    def refuse(self, _: Collection[str]) -> str | None:
+        return None
+
+    def count_beyond(self, targets: Targets, agent: AgentSpec) -> tuple[int, int]:
+        return targets.beyond(agent.min_ttl, agent.max_ttl)
+
+    def ask_first(self, prefixes: pa.Table, bounds: tuple[int, int]) -> pa.Table:
+        return ask_traces(prefixes, *bounds)
+
+    def ask_most(self, prefixes: pa.Table, bounds: tuple[int, int]) -> pa.Table:
+        return self.ask_first(prefixes, bounds)
+
+    def next_steps(self, *_: object) -> list[Step]:
+        return []
+
+
+class _Ping(_SendsPlans):
     """It sends only at a target's highest TTL, or at the agent's if that is lower."""
 
     split = SplitLengths(32, 128)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from anabranch.api.tool import FlowParameters
     from anabranch.rounds.shortfall import TargetCounts
+    from anabranch.rounds.tools import Unit
     from anabranch.runs.record import RunRecord
     from anabranch.store.store import Store
 
@@ -51,10 +52,18 @@ class Assignment:
             seed=_choose(given.flow_mapper, "RandomFlowMapper", seed, 42),
             step=_choose(given.flow_mapper, "IntervalFlowMapper", step, 32),
             blocks=blocks,
+            tracing=self.record.tracing,
         )
 
-    def count_probes(self, file: Path) -> int:
+    @property
+    def unit(self) -> Unit:
+        """What ``count_units`` counts."""
+        return face_of(self.record.run_rules.tool).unit
+
+    def count_units(self, file: Path) -> int:
         """Return the probes of a run's first round, in all of its windows.
+
+        If targets are traced, return their number.
 
         ``file`` is a path for the targets, which are written there on the way.
         """
@@ -62,7 +71,7 @@ class Assignment:
         prefixes, rules = pq.read_table(targets.path), self.record.run_rules
         bounds = (rules.min_ttl, rules.max_ttl)
         demands = face_of(rules.tool).ask_most(prefixes, bounds)
-        return targets.ask(file.with_suffix(".asked"), [demands]).probes
+        return targets.ask(file.with_suffix(".asked"), [demands]).units
 
     def put_targets(self, store: Store, scratch: Path) -> None:
         """Put all targets and their counts into the store, unless they are there."""

@@ -9,9 +9,12 @@ from anabranch.api.model import Model
 from anabranch.api.policy import ProbingPolicySpec
 from anabranch.api.text import AgentName, Digest
 from anabranch.rounds.outcome import Rules
+from anabranch.rounds.tools import face_of
 from anabranch.store.keys import RunKeys
 
 if TYPE_CHECKING:
+    from anabranch_engine import TraceParameters
+
     from anabranch.api.measurement import MeasurementAgent
     from anabranch.api.tool import FlowParameters
 
@@ -56,6 +59,12 @@ class RunRecord(Model):
             max_ttl=agent.max_ttl,
             drop_private=self.drop_private,
         )
+
+    @property
+    def tracing(self) -> TraceParameters | None:
+        """How targets are traced; None if plans say each probe."""
+        rules = self.run_rules
+        return face_of(rules.tool).trace(rules.failure_probability)
 
     @property
     def rate(self) -> int:

@@ -42,11 +42,11 @@ class ListReport:
 
 @dataclass(frozen=True)
 class ProbeCount:
-    """The probes that an agent would send."""
+    """What an agent would send."""
 
     targets: int
-    probes: int
-    """Probes in the first round, in all of its windows."""
+    probes: int | None = None
+    """Probes in the first round, in all of its windows; None if targets are traced."""
     shortfalls: Mapping[str, int] = field(default_factory=dict)
     """Targets that it would not probe, or only in part, by reason."""
 

@@ -21,7 +21,7 @@ from anabranch.rounds.planning import (
     ask_window,
 )
 from anabranch.rounds.steps import FIRST, WINDOW_STARS, Step
-from anabranch.rounds.tools import face_of
+from anabranch.rounds.tools import Unit, face_of
 from anabranch.runs.chain import read_outcomes
 from anabranch.warehouse.changes import (
     PREFIXES_LOOKED_AT,
@@ -42,6 +42,7 @@ from anabranch.warehouse.queries import (
     judge_links,
     read_prefixes,
 )
+from anabranch.warehouse.traces import choose_answered, read_links
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -118,17 +119,29 @@ class RoundJob:
         plan = draft if is_ours else self.read_plan(step)
         with plan.path.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
-        summary = PlanSummary(f"sha256:{digest}", plan.blocks, plan.probes)
+        summary = PlanSummary(
+            f"sha256:{digest}",
+            plan.blocks,
+            probes=plan.units if plan.unit == "probe" else None,
+            destinations=plan.units if plan.unit == "destination" else None,
+        )
         text = json.dumps(asdict(summary), indent=1)
         self.store.put(keys.summary, text.encode())
         draft.path.unlink()
 
     def _read_parts(self, block: int, piece: Piece, steps: list[Step]) -> str | None:
         """Return the SQL for a piece's replies in some steps, or None without parts."""
-        found = self._read_all(f"replies/{block:05}/*.parquet", steps)
+        found = self._read_all(_parts_of(block), steps)
         if found is None:
             return None
-        return Replies(self.rules.drop_private).choose(found, piece)
+        replies = Replies(self.rules.drop_private)
+        if self._is_traced:
+            return replies.choose_first(choose_answered(found), piece)
+        return replies.choose(found, piece)
+
+    @property
+    def _is_traced(self) -> bool:
+        return face_of(self.rules.tool).unit is Unit.DESTINATION
 
     def _read_all(self, pattern: str, steps: list[Step]) -> str | None:
         rows = read_steps(self.store, self.keys, pattern, steps)
@@ -152,13 +165,18 @@ class RoundJob:
         most = f"SELECT max(repeats) AS most FROM {prefixes} WHERE {piece.condition}"
         repeats = self.engine.read(most).to_pylist()[0]["most"] > 0
         links = find_links(replies, before, prefixes, repeats=repeats)
+        if self._is_traced and (found := self._read_all(_parts_of(block), [step])):
+            links = read_links(found, piece, drop_private=self.rules.drop_private)
         self._put(keys.links(block, piece.number), links)
 
     def _find_changes(self, step: Step, replies: str, before: str | None) -> str:
         """Return the query for route changes.
 
-        In the first round, earlier steps are left out: its windows share no hop.
+        In the first round, earlier steps are left out: its windows share no hop. In
+        traces none are found, since their probes do not leave in random order.
         """
+        if self._is_traced:
+            return find_changes(replies, [])
         rows = join_hops(replies, before) if before and step.round > 1 else replies
         prefixes = f"SELECT uniq(prefix_index) AS prefixes FROM ({replies})"
         count = self.engine.read(prefixes).to_pylist()[0]["prefixes"]
@@ -212,10 +230,10 @@ class RoundJob:
         draft = self.scratch / "plan.parquet"
         for candidate in candidates:
             plan = self._targets.ask(draft, self._demand(candidate, steps))
-            if not plan.probes:
+            if not plan.units:
                 continue
             if candidate.round > rules.max_rounds:
-                return None, plan.probes
+                return None, plan.units
             self._put_plan(candidate, plan)
             return candidate, 0
         return None, 0
@@ -267,3 +285,7 @@ class RoundJob:
             share = self.rules.failure_probability
             demands.append(ask_flows(self.engine.read(counts), share))
         return pa.concat_tables(demands)
+
+
+def _parts_of(block: int) -> str:
+    return f"replies/{block:05}/*.parquet"

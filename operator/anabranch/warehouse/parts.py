@@ -22,6 +22,7 @@ _LATER = {
         "rewritten": "toUInt8(0)",
         "interface": "''",
         "gateway": "toFixedString('', 16)",
+        "attempt": "toUInt8(1)",
     },
     "prefixes": {
         "repeats": "toUInt32(0)",
@@ -34,7 +35,10 @@ _LATER = {
         "is_unlikely": "toUInt8(0)",
     },
 }
-"""The columns that version 0.2 does not write, by kind, with their default as SQL."""
+"""The columns that some parts lack, by kind, with their default as SQL.
+
+Version 0.2 does not write most of them; ``attempt`` is of traces alone.
+"""
 _TAIL_BYTES = 1 << 16
 """How much is read to find a Parquet footer; a part's takes about 10 KiB."""
 
@@ -55,6 +59,8 @@ class PartCounts:
     """Probes that the kernel refused to send."""
     dropped: int
     """Packets that the kernel dropped before they were read."""
+    traced: int
+    """Destinations that were traced."""
 
 
 def find_blocks(store: Store, keys: StepKeys) -> list[int]:
@@ -94,7 +100,7 @@ def count_parts(store: Store, keys: StepKeys) -> PartCounts:
     A prober's other counters start at zero with each prober. So if the count of sent
     probes falls from one part to the next, another prober has started.
     """
-    probes = replies = 0
+    probes = replies = traced = unroutable_traced = 0
     unroutable: defaultdict[int, int] = defaultdict(int)
     over, last = Counter[str](), Counter[str]()
     for key in store.list(keys.replies):
@@ -103,8 +109,12 @@ def count_parts(store: Store, keys: StepKeys) -> PartCounts:
         head = read_head(store, key)
         probes += head["probes"]
         replies += head["replies"]
-        block = head["block"]
-        unroutable[block] = max(unroutable[block], head.get("unroutable", 0))
+        if is_traced := head.get("traced", 0):
+            traced += is_traced
+            unroutable_traced += head["unroutable"]
+        else:
+            block = head["block"]
+            unroutable[block] = max(unroutable[block], head.get("unroutable", 0))
         counts = Counter(head["counts"])
         if counts["sent"] < last["sent"]:
             over += last
@@ -113,10 +123,11 @@ def count_parts(store: Store, keys: StepKeys) -> PartCounts:
     return PartCounts(
         probes,
         replies,
-        unroutable=sum(unroutable.values()),
+        unroutable=sum(unroutable.values()) + unroutable_traced,
         forbidden=over["forbidden"],
         unsent=over["unsent"],
         dropped=over["dropped"],
+        traced=traced,
     )
 
 
@@ -140,4 +151,5 @@ def read_head(store: Store, key: str) -> dict[str, Any]:
     """
     metadata = pq.read_metadata(io.BytesIO(store.tail(key, _TAIL_BYTES)))
     head: dict[str, Any] = json.loads((metadata.metadata or {})[b"anabranch.part"])
-    return head | {"replies": metadata.num_rows}
+    rows = metadata.num_rows
+    return head | {"replies": rows if head.get("replies") is None else head["replies"]}

@@ -80,14 +80,7 @@ class Replies:
             "quoted_ttl > 0",
         ]
         if self.drop_private:
-            conditions += (
-                f"NOT reply_src_addr BETWEEN {_mapped(first)} AND {_mapped(last)}"
-                for first, last in PRIVATE
-            )
-            unique_local = [f"unhex('fd{end * 15}')" for end in ("00", "ff")]
-            conditions.append(
-                f"NOT reply_src_addr BETWEEN {' AND '.join(unique_local)}"
-            )
+            conditions.append(is_public("reply_src_addr"))
         return " AND ".join(conditions)
 
     def choose(self, source: str, piece: Piece = WHOLE) -> str:
@@ -102,9 +95,27 @@ class Replies:
             f"WHERE {piece.condition} AND {self.condition}"
         )
 
+    def choose_first(self, source: str, piece: Piece = WHOLE) -> str:
+        """Return the same query for traces, where a probe may be sent again.
+
+        Of the replies to a flow and a TTL, that to the first attempt counts.
+        """
+        first = (
+            f"SELECT * FROM {source} WHERE {piece.condition} "
+            "ORDER BY attempt LIMIT 1 BY prefix_index, flow, probe_ttl"
+        )
+        return self.choose(f"({first})", piece)
+
 
 def _mapped(address: str) -> str:
     return f"unhex('{'0' * 20}ffff{address}')"
+
+
+def is_public(column: str) -> str:
+    """Return the SQL condition for addresses that are not private."""
+    ranges = [f"{_mapped(first)} AND {_mapped(last)}" for first, last in PRIVATE]
+    ranges.append(" AND ".join(f"unhex('fd{end * 15}')" for end in ("00", "ff")))
+    return " AND ".join(f"NOT {column} BETWEEN {each}" for each in ranges)
 
 
 def find_prefixes(replies: str, earlier: str | None, changes: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from dataclasses import dataclass
+from functools import cached_property
 from ipaddress import ip_network
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ from anabranch.runs.record import RunRecord
 from anabranch.warehouse.parts import fill
 from anabranch.warehouse.pieces import PIECE_ROWS, cut
 from anabranch.warehouse.queries import WHOLE, Piece, Replies, judge_links
+from anabranch.warehouse.traces import CONCLUSION, choose_answered, read_traces
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -52,9 +54,23 @@ class AgentResults:
         name = f"concat({_text('prefix')}, '/', toString(prefix_len)) AS prefix"
         return f"(SELECT prefix_index, protocol, {name} FROM {targets})"
 
+    @cached_property
+    def _record(self) -> RunRecord:
+        return RunRecord.model_validate_json(self.store.get(self.keys.run))
+
+    @property
+    def is_traced(self) -> bool:
+        """Whether the parts hold traces."""
+        return self._record.tracing is not None
+
+    @property
+    def _rows(self) -> str:
+        return self._read("replies/*/*.parquet")
+
     @property
     def _parts(self) -> str:
-        return self._read("replies/*/*.parquet")
+        """The SQL for the parts' rows that are replies."""
+        return choose_answered(self._rows) if self.is_traced else self._rows
 
     def _links(self, block: str = "*", piece: Piece = WHOLE) -> str:
         """Return the SQL for links of prefixes without amplification."""
@@ -67,6 +83,11 @@ class AgentResults:
     def _read(self, pattern: str) -> str:
         """Return the SQL for the objects of all steps that match a pattern."""
         return self.store.read_sql(f"{self.keys.root}/*/{pattern}")
+
+    def select(self, table: str) -> str:
+        """Return the SELECT of a table; ``caracal`` has the columns of caracal."""
+        query: str = getattr(self, table)
+        return query
 
     @property
     def caracal(self) -> str:
@@ -98,6 +119,33 @@ class AgentResults:
         )
 
     @property
+    def probes(self) -> str:
+        """Probes of traces, with the reply to each if one came."""
+        text = ", ".join(
+            f"{_text(name)} AS {name}" for name in (*_ADDRESSES, "gateway")
+        )
+        left_out = ", ".join((*CONCLUSION, *_ADDRESSES, "gateway"))
+        return (
+            f"SELECT '{self.keys.agent}' AS agent, prefix, * EXCEPT (prefix, protocol) "
+            f"FROM (SELECT * EXCEPT ({left_out}), {text} FROM {self._rows} "
+            f"WHERE attempt > 0) AS probes "
+            f"INNER JOIN {self._targets} AS targets USING (prefix_index)"
+        )
+
+    @property
+    def traces(self) -> str:
+        """What tracers concluded: a row a destination."""
+        tracing = self._record.tracing
+        algorithm = tracing.algorithm if tracing else ""
+        return (
+            f"SELECT '{self.keys.agent}' AS agent, prefix, protocol, "
+            f"{_text('found.destination')} AS destination, '{algorithm}' AS algorithm, "
+            "end_reason, switch, switch_ttl, failure_probability, unsteady_ttls, "
+            f"probes, began_us, ended_us FROM ({read_traces(self._rows)}) AS found "
+            f"INNER JOIN {self._targets} AS targets USING (prefix_index)"
+        )
+
+    @property
     def rewrites(self) -> str:
         """Fields of probes that a middlebox rewrites, and from which TTL on."""
         names = ", ".join(f"({bit}, '{name}')" for bit, name in REWRITTEN.items())
@@ -117,8 +165,7 @@ class AgentResults:
     @property
     def interfaces(self) -> str:
         """Interfaces of routers: the senders of time exceeded."""
-        record = RunRecord.model_validate_json(self.store.get(self.keys.run))
-        replies = Replies(record.drop_private).choose(self._parts)
+        replies = Replies(self._record.drop_private).choose(self._parts)
         return (
             f"SELECT '{self.keys.agent}' AS agent, {_text('found.addr')} AS addr, "
             "min(ttl) AS min_ttl, max(ttl) AS max_ttl, count() AS replies, "
@@ -206,11 +253,18 @@ class Results:
             for keys in self.runs
         ]
 
+    @property
+    def tables(self) -> list[str]:
+        """The names of the tables that say what was found."""
+        is_traced = any(agent.is_traced for agent in self.agents)
+        return ["interfaces", "links", "diamonds", *(["traces"] if is_traced else [])]
+
     def write(self, table: str, output_format: str, file: Path) -> None:
         """Write a table to a new file.
 
         Raises:
             NothingYetError: If the run has no data for it yet.
+            LookupError: If it is a table of another tool.
             OSError: If the file can't be written.
             QueryError: If ClickHouse fails.
         """
@@ -320,20 +374,13 @@ class Results:
         needed = "links" if table in {"links", "diamonds"} else "replies"
         selects = []
         for agent in self.agents:
+            if table in {"traces", "probes"} and not agent.is_traced:
+                raise LookupError(f"there are no {table}: the tool is not trace")
             if needed not in agent.kinds:
                 continue
-            match table:
-                case "diamonds":
-                    agent.put_diamonds(self.scratch)
-                    selects.append(agent.diamonds)
-                case "replies":
-                    selects.append(agent.caracal if is_caracal else agent.replies)
-                case "interfaces":
-                    selects.append(agent.interfaces)
-                case "rewrites":
-                    selects.append(agent.rewrites)
-                case _:
-                    selects.append(agent.links)
+            if table == "diamonds":
+                agent.put_diamonds(self.scratch)
+            selects.append(agent.select("caracal" if is_caracal else table))
         if not selects:
             raise NothingYetError(f"there are no {table} yet; let it run for a while")
         return f"SELECT * FROM ({' UNION ALL '.join(selects)})"

@@ -66,7 +66,8 @@ REPLIES = Table(
     | {"rtt_us": _NUMBER, "reply_id": "UInt16"}
     | {"reply_tos": _SMALL, "quoted_tos": _SMALL, "quoted_length": "UInt16"}
     | {"destination_prefix_reply": _SMALL}
-    | {"rewritten": _SMALL, "interface": _NAME, "gateway": _ADDRESS},
+    | {"rewritten": _SMALL, "interface": _NAME, "gateway": _ADDRESS}
+    | {"attempt": _SMALL},
     (
         *(*_RUN, *_TARGET, "flow", "probe_ttl", "round"),
         *("capture_time_us", "reply_src_addr", "reply_id"),
@@ -110,7 +111,17 @@ DIAMONDS = Table(
     | {"max_length": _SMALL, "max_width": _NUMBER},
     (*_RUN, *_TARGET, "divergence_ttl"),
 )
-TABLES = (PLANS, REPLIES, PREFIXES, LINKS, DIAMONDS)
+TRACES = Table(
+    "traces",
+    _RUN
+    | _TARGET
+    | {"prefix_len": _SMALL, "prefix_index": _NUMBER, "destination": _ADDRESS}
+    | {"algorithm": _NAME, "end_reason": _NAME, "switch": _NAME, "switch_ttl": _SMALL}
+    | {"failure_probability": "Nullable(Float64)", "unsteady_ttls": "Array(UInt8)"}
+    | {"probes": _NUMBER, "began_us": "UInt64", "ended_us": "UInt64"},
+    (*_RUN, *_TARGET),
+)
+TABLES = (PLANS, REPLIES, PREFIXES, LINKS, DIAMONDS, TRACES)
 
 
 @dataclass(frozen=True)
@@ -224,7 +235,7 @@ class Schema:
 
     def _views(self) -> dict[str, str]:
         """Return the queries of the views that people read, by name."""
-        plans, replies, prefixes, links, diamonds = (
+        plans, replies, prefixes, links, diamonds, traces = (
             f"{self.name(table)} AS raw FINAL" for table in TABLES
         )
         run = ", ".join(_RUN)
@@ -253,6 +264,7 @@ class Schema:
                 f"USING ({run}, protocol, prefix)"
             ),
             "diamonds": f"SELECT * FROM {diamonds}",
+            "traces": f"SELECT * FROM {traces}",
         }
 
     def _diamond_miner(self, keys: RunKeys) -> dict[str, str]:

@@ -17,8 +17,10 @@ from anabranch.warehouse.schema import (
     PLANS,
     PREFIXES,
     REPLIES,
+    TRACES,
     text,
 )
+from anabranch.warehouse.traces import choose_answered, read_traces
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -60,7 +62,7 @@ class Tables:
             self._run(self.schema.make_views(keys))
 
     def load_step(self, store: Store, keys: RunKeys, steps: list[Step]) -> None:
-        """Load the last of some steps: its plan, replies, prefixes and links."""
+        """Load the last of some steps: its plan, replies, prefixes, links, traces."""
         *earlier, step = steps
         load = _Load(self, store, keys)
         load.plan(step)
@@ -69,6 +71,7 @@ class Tables:
             load.prefixes(step, block)
             load.links(step, block)
             load.amplified(step, block, earlier)
+            load.traces(step, block)
 
     def load_diamonds(self, store: Store, keys: RunKeys) -> None:
         """Load the diamonds of an agent's run from the store."""
@@ -92,13 +95,28 @@ class _Load:
         self._insert(PLANS, f"SELECT *, {_tell(step)} FROM {plan}")
 
     def replies(self, step: Step, block: int) -> None:
-        record = RunRecord.model_validate_json(self.store.get(self.keys.run))
-        counts = Replies(record.drop_private).condition
+        counts = Replies(self._record.drop_private).condition
         parts = self._read(step, f"replies/{block:05}/*.parquet")
+        if self._record.tracing:
+            parts = choose_answered(parts)
         rows = fill(self.tables.engine, parts, "replies")
         self._insert_of_targets(
             REPLIES, block, f"SELECT *, {counts} AS is_counted FROM {rows}"
         )
+
+    @property
+    def _record(self) -> RunRecord:
+        return RunRecord.model_validate_json(self.store.get(self.keys.run))
+
+    def traces(self, step: Step, block: int) -> None:
+        """Load what tracers concluded, if the run traces."""
+        if tracing := self._record.tracing:
+            found = read_traces(self._read(step, f"replies/{block:05}/*.parquet"))
+            self._insert_of_targets(
+                TRACES,
+                block,
+                f"SELECT *, '{tracing.algorithm}' AS algorithm FROM ({found})",
+            )
 
     def prefixes(self, step: Step, block: int) -> None:
         parts = self._read(step, f"prefixes/{block:05}-*.parquet")

@@ -15,6 +15,7 @@ VIEW = View(
     block=1,
     parts=2,
     totals=Totals(sent=100, replies=90, invalid=3, unsent=2, dropped=1),
+    is_traced=False,
     is_ready=True,
     reason="Probing",
     message="probes are sent",

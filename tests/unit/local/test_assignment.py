@@ -80,7 +80,7 @@ def test_an_agent_takes_its_own_parameters_instead_of_the_tools(tmp_path: Path) 
     assert parameters.flow_mapper == "IntervalFlowMapper"
     assert parameters.flow_mapper_kwargs is None
     plan = assignment.write_targets(tmp_path / "targets.parquet")
-    assert plan.probes == 16 * 32 * 6
+    assert plan.units == 16 * 32 * 6
 
 
 @pytest.mark.parametrize(
@@ -93,7 +93,7 @@ def test_what_a_run_begins_with_is_counted(
     """Within the agent's TTLs; ping's at one TTL to each address."""
     targets = [f"240.0.0.0/20,{'icmp' if tool == 'ping' else 'udp'},1,32,6"]
     file = write_manifests(tmp_path, targets, tool={tool: {}}, agent={"minTtl": 5})
-    assert load(file)[0].count_probes(tmp_path / "targets.parquet") == probes
+    assert load(file)[0].count_units(tmp_path / "targets.parquet") == probes
 
 
 def test_private_addresses_count_where_reserved_space_may_be_probed(

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pyarrow as pa
 import pytest
 
-from anabranch.api.tool import TOOLS, DiamondMiner, Ping, Tool, Yarrp
+from anabranch.api.tool import TOOLS, DiamondMiner, Ping, Tool, Trace, Yarrp
 from anabranch.rounds.steps import FIRST, Step
-from anabranch.rounds.tools import SplitLengths, face_of
+from anabranch.rounds.tools import SplitLengths, Unit, face_of
 
 PREFIXES = pa.table(
     {"prefix_index": [0], "min_ttl": [1], "max_ttl": [32], "flow_count": [6]}
@@ -21,10 +21,12 @@ PREFIXES = pa.table(
         (DiamondMiner(prefix_len_v4=20, prefix_len_v6=48), SplitLengths(20, 48)),
         (Yarrp(prefix_len_v4=32), SplitLengths(32, 64)),
         (Ping(), SplitLengths(32, 128)),
+        (Trace(), SplitLengths(32, 128)),
+        (Trace(prefix_len_v4=24), SplitLengths(24, 128)),
     ],
 )
 def test_a_tool_splits_as_iris_does(tool: Tool, lengths: SplitLengths) -> None:
-    """Diamond-Miner and Yarrp to their own lengths, ping to addresses."""
+    """Diamond-Miner and Yarrp to their own lengths, ping and trace to addresses."""
     assert face_of(tool).split == lengths
 
 
@@ -34,6 +36,7 @@ def test_a_tool_splits_as_iris_does(tool: Tool, lengths: SplitLengths) -> None:
         (DiamondMiner(), (3, 255), (0, 3, 10, 0, 6), (0, 3, 32, 0, 6)),
         (Yarrp(), (3, 30), (0, 3, 30, 0, 6), (0, 3, 30, 0, 6)),
         (Ping(), (3, 30), (0, 30, 30, 0, 6), (0, 30, 30, 0, 6)),
+        (Trace(), (3, 30), (0, 3, 30, 0, 1), (0, 3, 30, 0, 1)),
     ],
 )
 def test_each_tool_begins_in_its_own_way(
@@ -60,3 +63,22 @@ def test_ping_alone_refuses_a_protocol() -> None:
     assert refusals.pop("ping") == "ping sends no UDP; list icmp and icmp6 alone"
     assert set(refusals.values()) == {None}
     assert face_of(Ping()).refuse(["icmp", "icmp6"]) is None
+
+
+@pytest.mark.parametrize(("name", "kind"), TOOLS.items())
+def test_only_traces_count_destinations(name: str, kind: type[Tool]) -> None:
+    """The other tools' plans say each probe."""
+    face = face_of(kind())
+    assert (face.unit is Unit.DESTINATION) == (name == "trace")
+    assert (face.trace(0.05) is not None) == (name == "trace")
+
+
+def test_traces_share_the_failure_probability_among_branching_points() -> None:
+    """If their number is given; otherwise it is that of each."""
+    alone, shared = (
+        face_of(Trace(max_branching=most)).trace(0.05) for most in (None, 8)
+    )
+    assert alone
+    assert alone.failure_probability == 0.05
+    assert shared
+    assert shared.failure_probability == pytest.approx(1 - 0.95 ** (1 / 8))

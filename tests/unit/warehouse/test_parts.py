@@ -39,10 +39,10 @@ def test_parts_of_several_probers_add_up(tmp_path: Path) -> None:
     put(store, 0, 32, make_head(10, unroutable=4, sent=10, unsent=6, dropped=1))
     put(store, 1, 0, make_head(10, 1, unroutable=2, sent=20, unsent=7, dropped=1))
     assert count_parts(store, KEYS) == PartCounts(
-        probes=40, replies=8, unroutable=6, forbidden=2, unsent=7, dropped=6
+        probes=40, replies=8, unroutable=6, forbidden=2, unsent=7, dropped=6, traced=0
     )
 
 
 def test_a_step_without_parts_has_nothing(tmp_path: Path) -> None:
     """As before its first one."""
-    assert count_parts(DirectoryStore(tmp_path), KEYS) == PartCounts(0, 0, 0, 0, 0, 0)
+    assert count_parts(DirectoryStore(tmp_path), KEYS) == PartCounts(*[0] * 7)

@@ -324,8 +324,10 @@ class Plan:
     """Its file."""
     blocks: int
     """The number of its blocks, which are numbered from 0."""
-    probes: int
-    """The number of probes that it asks for."""
+    unit: str
+    """What it counts: ``probe``, or ``destination`` if its targets are traced."""
+    units: int
+    """How many of them it asks for."""
 
     def __new__(cls, path: PathLike[str]) -> Plan:
         """Open a plan.
@@ -360,8 +362,11 @@ class Plan:
         seed: int | None = None,
         step: int | None = None,
         blocks: int | None = None,
+        tracing: TraceParameters | None = None,
     ) -> Plan:
         """Write the plan of a first round: each target's TTLs and first flows.
+
+        With ``tracing``, each target is traced, to the address of its first flow.
 
         ``flow_mapper`` is the name of one of diamond-miner's: RandomFlowMapper with a
         seed, IntervalFlowMapper with a step from 1 to 255, ReverseByteFlowMapper or
@@ -382,6 +387,41 @@ class Plan:
         :raises OSError: when this plan can't be read, or the other can't be written.
         :raises ValueError: when there is no table for a block, a column is missing, or
             a prefix is not of this plan's block.
+        """
+
+@final
+class TraceParameters:
+    """How the targets of a plan are traced, between their TTLs."""
+
+    algorithm: str
+    """``mda``, ``mdaLite``, ``mdaLocal`` or ``singlePath``."""
+    failure_probability: float
+    """The failure probability of a vertex."""
+    phi: int
+    """The flows of each vertex in the meshing test of mdaLite and mdaLocal."""
+    per_packet_test: bool
+    """Whether load balancing by packet is told from that by flow."""
+    gap_limit: int
+    """The number of silent hops in a row that end a trace."""
+    attempts: int
+    """The number of times that a probe without a reply is sent."""
+    max_probes: int
+    """The most probes of a trace."""
+
+    def __new__(
+        cls,
+        *,
+        algorithm: str,
+        failure_probability: float,
+        phi: int = 2,
+        per_packet_test: bool = True,
+        gap_limit: int = 5,
+        attempts: int = 3,
+        max_probes: int = 30_000,
+    ) -> TraceParameters:
+        """Check the parameters.
+
+        :raises ValueError: when one has no such value.
         """
 
 @final
@@ -413,6 +453,8 @@ class Statistics:
     """Packets that the kernel dropped unread; counted when a part ends."""
     stalled_us: int
     """Microseconds by which the sender fell behind its schedule."""
+    traced: int
+    """Destinations whose trace has ended."""
 
 @final
 class Part:
@@ -428,6 +470,8 @@ class Part:
     """The number of probes that were sent for it."""
     replies: int
     """The number of replies in it."""
+    traced: int
+    """The number of destinations that were traced for it."""
     counts: Statistics
     """The prober's counts from its start until it closed the part."""
 

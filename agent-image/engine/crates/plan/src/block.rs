@@ -11,13 +11,16 @@
 //! Probe `place` of pass `pass` has the *slot* `pass * prefixes + place`. The slots of prefixes
 //! that have no probes left stay empty. A probe determines its slot, and a slot its probe. So a
 //! slot is all that a prober needs to go on.
+//!
+//! A plan whose targets are traced has a slot for each destination and protocol in the place of
+//! probes, in the same order.
 
 use anabranch_chance::{Draws, below, mix, scatter};
 use anabranch_prefixes::{Family, Prefix};
 
 use crate::finder::Finder;
 use crate::mapper::{FlowMapper, Space, invert};
-use crate::row::{Header, Row, RowError, sort_and_check};
+use crate::row::{Header, Row, RowError, Unit, sort_and_check};
 
 const UDP: u8 = 17;
 
@@ -58,12 +61,7 @@ struct Share {
     max_ttl: u8,
     first_flow: u32,
     flow_count: u32,
-}
-
-impl Share {
-    const fn probes(&self) -> u32 {
-        (self.max_ttl as u32 + 1 - self.min_ttl as u32) * self.flow_count
-    }
+    slots: u32,
 }
 
 /// A probe to send.
@@ -94,6 +92,23 @@ pub struct Headed {
     pub source_port: u16,
     /// The destination port; 0 for ICMP.
     pub destination_port: u16,
+}
+
+/// A destination to trace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Destination {
+    /// Its slot.
+    pub slot: u64,
+    /// Its target's prefix.
+    pub prefix: Prefix,
+    /// The number of its target in the list of targets.
+    pub prefix_index: u32,
+    /// The address, as a number of the family.
+    pub address: u128,
+    /// The protocol's number in the IP header.
+    pub protocol: u8,
+    /// The lowest and the highest TTL.
+    pub ttls: (u8, u8),
 }
 
 /// The place of a probe in a plan.
@@ -128,7 +143,8 @@ impl Block {
         let mut targets = Vec::with_capacity(groups.len());
         let mut probes = 0;
         for group in groups {
-            let target = Target::draw(group, shares.len() as u32, &mut mapper, &mut draws);
+            let (first_share, unit) = (shares.len() as u32, header.unit());
+            let target = Target::draw(group, first_share, unit, &mut mapper, &mut draws);
             probes += u64::from(target.probes);
             targets.push(target);
             shares.extend(group.iter().map(|row| Share {
@@ -138,6 +154,7 @@ impl Block {
                 max_ttl: row.max_ttl,
                 first_flow: row.first_flow,
                 flow_count: row.flow_count,
+                slots: row.slots(header.unit()) as u32,
             }));
         }
         Ok(Self {
@@ -204,6 +221,30 @@ impl Block {
         }
     }
 
+    /// Returns the destinations from a slot on, in order, if the block's targets are traced.
+    pub fn destinations(&self, slot: u64) -> impl Iterator<Item = Destination> + '_ {
+        self.walk(slot).map(|draw| {
+            let target = &self.targets[draw.place as usize];
+            let share = self
+                .shares_of(target)
+                .find(|share| share.protocol == draw.protocol);
+            let share = share.expect("a draw is of a share of its target");
+            Destination {
+                slot: draw.slot,
+                prefix: target.prefix,
+                prefix_index: share.prefix_index,
+                address: self.head(&draw).destination,
+                protocol: draw.protocol,
+                ttls: (share.min_ttl, share.max_ttl),
+            }
+        })
+    }
+
+    fn shares_of(&self, target: &Target) -> impl Iterator<Item = &Share> {
+        let first = target.first_share as usize;
+        self.shares[first..first + target.shares as usize].iter()
+    }
+
     const fn destination_port_of(&self, protocol: u8) -> u16 {
         if protocol == UDP {
             self.destination_port
@@ -246,31 +287,28 @@ impl Block {
     /// Returns the protocol, TTL and flow of a target's probe.
     #[inline]
     fn probe(&self, target: &Target, mut number: u32) -> (u8, u8, u32) {
-        let first = target.first_share as usize;
-        for share in &self.shares[first..first + target.shares as usize] {
-            let probes = share.probes();
-            if number < probes {
+        for share in self.shares_of(target) {
+            if number < share.slots {
                 let ttl = share.min_ttl + (number / share.flow_count) as u8;
                 let flow = share.first_flow + number % share.flow_count;
                 return (share.protocol, ttl, flow);
             }
-            number -= probes;
+            number -= share.slots;
         }
         unreachable!("a target's probes are those of its shares")
     }
 
     /// Returns the number of a target's probe, and the number of its prefix in the list of targets.
     fn number(&self, target: &Target, protocol: u8, ttl: u8, flow: u32) -> Option<(u32, u32)> {
-        let first = target.first_share as usize;
         let mut before = 0;
-        for share in &self.shares[first..first + target.shares as usize] {
+        for share in self.shares_of(target) {
             let flow = flow.wrapping_sub(share.first_flow);
             let ttls = share.min_ttl..=share.max_ttl;
             if share.protocol == protocol && ttls.contains(&ttl) && flow < share.flow_count {
                 let inside = u32::from(ttl - share.min_ttl) * share.flow_count + flow;
                 return Some((before + inside, share.prefix_index));
             }
-            before += share.probes();
+            before += share.slots;
         }
         None
     }
@@ -278,12 +316,11 @@ impl Block {
 
 fn fingerprint(rows: &[Row], header: &Header, key: u64) -> u64 {
     let ports = u64::from(header.initial_source_port) << 16 | u64::from(header.destination_port);
-    let mapping = format!("{:?}", header.mapping);
-    let seed = mapping
-        .bytes()
-        .fold(mix(key, scatter(ports)), |seed, byte| {
-            mix(seed, scatter(byte.into()))
-        });
+    let tracing = header.tracing.as_ref().map(|given| format!("{given:?}"));
+    let manner = format!("{:?}{}", header.mapping, tracing.unwrap_or_default());
+    let seed = manner.bytes().fold(mix(key, scatter(ports)), |seed, byte| {
+        mix(seed, scatter(byte.into()))
+    });
     rows.iter().fold(seed, |seed, row| {
         let first = row.prefix.first();
         let shape = [row.prefix.len(), row.protocol, row.min_ttl, row.max_ttl];
@@ -296,8 +333,14 @@ fn fingerprint(rows: &[Row], header: &Header, key: u64) -> u64 {
 }
 
 impl Target {
-    fn draw(rows: &[Row], first_share: u32, mapper: &mut FlowMapper, draws: &mut Draws) -> Self {
-        let probes = rows.iter().map(|row| row.probes() as u32).sum();
+    fn draw(
+        rows: &[Row],
+        first_share: u32,
+        unit: Unit,
+        mapper: &mut FlowMapper,
+        draws: &mut Draws,
+    ) -> Self {
+        let probes = rows.iter().map(|row| row.slots(unit) as u32).sum();
         let start = below(draws.draw(), probes);
         let mut step = 1 + below(draws.draw(), probes);
         while invert(step.into(), probes.into()).is_none() && probes > 1 {

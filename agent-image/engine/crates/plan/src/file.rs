@@ -27,8 +27,8 @@ use crate::row::{Header, Row, RowError, sort_and_check};
 
 /// The key of the header in the file's metadata; its value is JSON.
 const HEADER: &str = "anabranch.plan";
-/// The key of the number of probes.
-const PROBES: &str = "anabranch.plan.probes";
+/// The key of the number of probes; of destinations, if they are traced.
+const UNITS: &str = "anabranch.plan.probes";
 /// The most rows of a row group. A group is read as a whole, even for a part of its rows.
 const GROUP: usize = 1 << 17;
 
@@ -37,7 +37,7 @@ pub struct Plan {
     file: File,
     metadata: ArrowReaderMetadata,
     header: Header,
-    probes: u64,
+    units: u64,
 }
 
 /// The probes that a round asks for of a prefix: all combinations of some TTLs and some flows.
@@ -129,7 +129,10 @@ impl Plan {
         let broken = |error: &dyn std::fmt::Display| PlanError::Header(error.to_string());
         let header: Header =
             serde_json::from_str(value_of(HEADER)?).map_err(|error| broken(&error))?;
-        let probes = value_of(PROBES)?.parse().map_err(|error| broken(&error))?;
+        let units = value_of(UNITS)?.parse().map_err(|error| broken(&error))?;
+        if let Some(tracing) = &header.tracing {
+            tracing.rule(1, 1).map_err(|reason| broken(&reason))?;
+        }
         if header.blocks == 0 {
             return Err(PlanError::Header("blocks must be at least 1".to_owned()));
         }
@@ -137,14 +140,14 @@ impl Plan {
             file,
             metadata,
             header,
-            probes,
+            units,
         })
     }
 
-    /// The number of probes that it asks for.
+    /// The number of probes that it asks for; of destinations, if they are traced.
     #[must_use]
-    pub const fn probes(&self) -> u64 {
-        self.probes
+    pub const fn units(&self) -> u64 {
+        self.units
     }
 
     /// Its header.
@@ -325,7 +328,7 @@ fn read_prefix(bytes: &[u8], len: u8) -> Option<Prefix> {
 pub struct PlanWriter {
     header: Header,
     writer: ArrowWriter<File>,
-    probes: u64,
+    units: u64,
 }
 
 impl PlanWriter {
@@ -345,7 +348,7 @@ impl PlanWriter {
         Ok(Self {
             writer: ArrowWriter::try_new(file, schema, Some(properties))?,
             header,
-            probes: 0,
+            units: 0,
         })
     }
 
@@ -357,22 +360,23 @@ impl PlanWriter {
     pub fn write(&mut self, rows: &mut [Row]) -> Result<(), PlanError> {
         rows.sort_unstable_by_key(|row| (self.header.block_of(&row.prefix), *row));
         for rows in rows.chunks(GROUP) {
-            self.probes += rows.iter().map(Row::probes).sum::<u64>();
+            let unit = self.header.unit();
+            self.units += rows.iter().map(|row| row.slots(unit)).sum::<u64>();
             self.writer.write(&batch(&self.header, rows)?)?;
         }
         Ok(())
     }
 
-    /// Ends the plan, and returns the number of its probes.
+    /// Ends the plan, and returns the number of its probes, or of its destinations.
     ///
     /// # Errors
     /// When it can't be written.
     pub fn finish(mut self) -> Result<u64, PlanError> {
-        let probes = self.probes.to_string();
+        let units = self.units.to_string();
         self.writer
-            .append_key_value_metadata(KeyValue::new(PROBES.to_owned(), probes));
+            .append_key_value_metadata(KeyValue::new(UNITS.to_owned(), units));
         self.writer.close()?;
-        Ok(self.probes)
+        Ok(self.units)
     }
 }
 

@@ -8,7 +8,7 @@ mod permutation;
 mod row;
 mod twister;
 
-pub use block::{Block, Draw, Walk};
+pub use block::{Block, Destination, Draw, Walk};
 pub use file::{Demand, Plan, PlanError, PlanWriter};
 pub use mapper::{FlowMapper, Mapping};
-pub use row::{Header, Row, RowError, count_blocks};
+pub use row::{Header, Row, RowError, Unit, count_blocks};

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use anabranch_chance::{below, mix, scatter};
 use anabranch_prefixes::{Family, Prefix};
+use anabranch_trace::parameters::Parameters;
 use serde::{Deserialize, Serialize};
 
 use crate::mapper::{FlowMapper, Mapping};
@@ -20,7 +21,7 @@ pub const fn count_blocks(prefixes: u64) -> u32 {
 }
 
 /// The parameters of a whole plan.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Header {
     /// The number of blocks that it is cut into; the same in all rounds of a run.
@@ -33,9 +34,30 @@ pub struct Header {
     pub order_seed: u64,
     /// How flows are mapped to addresses and ports.
     pub mapping: Mapping,
+    /// How targets are traced. Without it, the plan says each probe.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tracing: Option<Parameters>,
+}
+
+/// What a slot of a plan stands for, and what its progress is counted in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unit {
+    /// A probe.
+    Probe,
+    /// A destination, which is traced: the address of its target's first flow.
+    Destination,
 }
 
 impl Header {
+    /// What its slots stand for.
+    #[must_use]
+    pub const fn unit(&self) -> Unit {
+        match self.tracing {
+            None => Unit::Probe,
+            Some(_) => Unit::Destination,
+        }
+    }
+
     /// Returns the block of a prefix.
     #[must_use]
     pub const fn block_of(&self, prefix: &Prefix) -> u32 {
@@ -95,6 +117,15 @@ impl Row {
     pub fn probes(&self) -> u64 {
         (u64::from(self.max_ttl) + 1).saturating_sub(self.min_ttl.into())
             * u64::from(self.flow_count)
+    }
+
+    /// The number of slots that it takes.
+    #[must_use]
+    pub fn slots(&self, unit: Unit) -> u64 {
+        match unit {
+            Unit::Probe => self.probes(),
+            Unit::Destination => 1,
+        }
     }
 
     fn check(&self, header: &Header, mapper: &mut FlowMapper) -> Result<(), String> {

@@ -12,6 +12,7 @@ const HEADER: Header = Header {
     destination_port: 33_434,
     order_seed: 0,
     mapping: Mapping::Random { seed: 42 },
+    tracing: None,
 };
 
 /// Makes some prefixes from /24 to /28, and some IPv6 /64s, with a few rows each.

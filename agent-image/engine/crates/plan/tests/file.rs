@@ -16,6 +16,7 @@ fn each_block_has_its_rows_and_all_have_all() {
         mapping: Mapping::Interval {
             step: NonZeroU8::new(32).unwrap(),
         },
+        tracing: None,
     };
     let mut rows: Vec<Row> = (0..300_000)
         .map(|i| {
@@ -40,7 +41,7 @@ fn each_block_has_its_rows_and_all_have_all() {
     assert_eq!(writer.finish().unwrap(), 300_000 * 31 * 6);
     let plan = Plan::open(&path).unwrap();
     assert_eq!(plan.header(), &header);
-    assert_eq!(plan.probes(), 300_000 * 31 * 6);
+    assert_eq!(plan.units(), 300_000 * 31 * 6);
     let mut read = Vec::new();
     for block in 0..7 {
         let rows = plan.rows(block).unwrap();

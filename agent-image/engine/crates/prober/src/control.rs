@@ -45,7 +45,7 @@ pub struct Control {
     counters: [AtomicU64; COUNTERS],
 }
 
-const COUNTERS: usize = Counter::Stalled as usize + 1;
+const COUNTERS: usize = Counter::Traced as usize + 1;
 
 /// The events that a prober counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,12 +68,14 @@ pub enum Counter {
     Unplanned,
     /// Replies that came after their wait had ended.
     Late,
-    /// Replies beyond two for each probe of a part: someone repeats them.
+    /// Replies beyond two for each probe of a part, or beyond one in a trace: someone repeats them.
     Excess,
     /// Packets that the kernel dropped before they were read.
     Dropped,
     /// Microseconds by which the sender fell behind its schedule.
     Stalled,
+    /// Destinations whose trace has ended.
+    Traced,
 }
 
 /// The counts so far: [`Counter`] describes each.
@@ -92,6 +94,8 @@ pub struct Counts {
     pub excess: u64,
     pub dropped: u64,
     pub stalled_us: u64,
+    #[serde(default)] // parts of version 0.2 do not say
+    pub traced: u64,
 }
 
 impl Control {
@@ -199,6 +203,7 @@ impl Control {
             excess: of(Counter::Excess),
             dropped: of(Counter::Dropped),
             stalled_us: of(Counter::Stalled),
+            traced: of(Counter::Traced),
         }
     }
 }

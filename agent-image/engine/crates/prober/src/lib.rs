@@ -1,5 +1,7 @@
 //! Sends probes, of plans or of tracers, and keeps the replies.
 
+mod agenda;
+mod columns;
 pub mod control;
 mod event;
 mod inlet;
@@ -12,4 +14,6 @@ mod receiving;
 mod schedule;
 mod sending;
 mod stamps;
+mod tracecolumns;
+pub mod traced;
 pub mod tracing;

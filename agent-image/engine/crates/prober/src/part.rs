@@ -5,19 +5,12 @@
 
 use std::fs::{self, File};
 use std::io;
-use std::net::IpAddr;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use anabranch_link::way::Way;
-use anabranch_prefixes::{Family, Prefix};
 use anabranch_wire::reply::Reply;
-use arrow_array::builder::{ListBuilder, StructBuilder, UInt8Builder, UInt32Builder};
-use arrow_array::{
-    ArrayRef, FixedSizeBinaryArray, RecordBatch, StringArray, UInt8Array, UInt16Array, UInt32Array,
-    UInt64Array,
-};
-use arrow_schema::{ArrowError, DataType, Field, Fields};
+use arrow_array::RecordBatch;
+use arrow_schema::ArrowError;
 use bytes::Bytes;
 use nix::fcntl::{AT_FDCWD, Flock, FlockArg, RenameFlags, renameat2};
 use parquet::arrow::ArrowWriter;
@@ -28,7 +21,10 @@ use parquet::file::properties::WriterProperties;
 use parquet::file::reader::ChunkReader;
 use serde::{Deserialize, Serialize};
 
+use crate::columns::{Got, Sent, arrange, gateway_of, mapped, probe_columns, reply_columns};
 use crate::control::Counts;
+use crate::tracecolumns::trace_columns;
+use crate::traced::Traced;
 
 /// The key of the head in the file's metadata; its value is JSON.
 const HEAD: &str = "anabranch.part";
@@ -46,7 +42,14 @@ pub struct Head {
     pub end: u64,
     /// The number of probes sent in this range.
     pub probes: u64,
-    /// The number of the block's prefixes without a route when its sending began.
+    /// The number of replies in it; None if each of its rows is a reply.
+    #[serde(default)]
+    pub replies: Option<u64>,
+    /// The number of destinations that were traced in this range.
+    #[serde(default)] // parts of version 0.2 do not say
+    pub traced: u64,
+    /// The number of the block's prefixes without a route when its sending began. In a range of
+    /// traces, the number of its destinations without a route.
     #[serde(default)] // parts of version 0.2 do not say
     pub unroutable: u64,
     /// The prober's counts from its start up to this part.
@@ -58,10 +61,17 @@ pub struct Head {
 pub struct Part {
     /// The description of the part.
     pub head: Head,
-    /// The ways that probes leave by.
-    pub ways: Vec<Way>,
-    /// The replies.
-    pub rows: Vec<Row>,
+    /// Its rows.
+    pub content: Content,
+}
+
+/// The rows of a part.
+#[derive(Clone, Debug)]
+pub enum Content {
+    /// Replies, and the ways that probes leave by.
+    Replies(Vec<Row>, Vec<Way>),
+    /// Traces.
+    Traces(Vec<Traced>),
 }
 
 /// A valid reply.
@@ -180,7 +190,8 @@ fn read_end(reader: &impl ChunkReader) -> Result<(Head, u64), String> {
     if head.end <= head.start {
         return Err("it ends before it begins".to_owned());
     }
-    Ok((head, metadata.num_rows().unsigned_abs()))
+    let replies = head.replies.unwrap_or(metadata.num_rows().unsigned_abs());
+    Ok((head, replies))
 }
 
 /// Writes a part, whole or not at all.
@@ -188,11 +199,17 @@ fn read_end(reader: &impl ChunkReader) -> Result<(Head, u64), String> {
 /// # Errors
 /// If it can't be written.
 pub fn write(folder: &Path, round: u8, part: &mut Part) -> io::Result<()> {
-    part.rows.sort_unstable_by_key(|row| {
-        let probe = &row.reply.probe;
-        let prefix = (probe.family, probe.destination, probe.protocol);
-        (prefix, probe.source_port, probe.ttl, row.at_us)
-    });
+    match &mut part.content {
+        Content::Replies(rows, _) => rows.sort_unstable_by_key(|row| {
+            let probe = &row.reply.probe;
+            let prefix = (probe.family, probe.destination, probe.protocol);
+            (prefix, probe.source_port, probe.ttl, row.at_us)
+        }),
+        Content::Traces(traces) => traces.sort_unstable_by_key(|traced| {
+            let destination = &traced.destination;
+            (destination.prefix, destination.protocol)
+        }),
+    }
     let path = path_of(folder, part.head.block, part.head.start);
     let unfinished = path.with_extension("unfinished");
     let folder = path.parent().unwrap_or(folder);
@@ -222,7 +239,11 @@ fn write_file(path: &Path, round: u8, part: &Part) -> io::Result<()> {
         .set_compression(Compression::ZSTD(ZstdLevel::default()))
         .set_key_value_metadata(Some(vec![KeyValue::new(HEAD.to_owned(), json)]))
         .build();
-    let batch = columns(&part.rows, &part.ways, round).map_err(io::Error::other)?;
+    let batch = match &part.content {
+        Content::Replies(rows, ways) => reply_rows(rows, ways, round),
+        Content::Traces(traces) => trace_columns(traces, round),
+    };
+    let batch = batch.map_err(io::Error::other)?;
     let file = File::create(path)?;
     let kept = file.try_clone()?;
     let mut writer = ArrowWriter::try_new(file, batch.schema(), Some(properties))?;
@@ -237,125 +258,27 @@ fn write_file(path: &Path, round: u8, part: &Part) -> io::Result<()> {
     kept.sync_all()
 }
 
-/// Returns the columns of caracal's replies (<https://github.com/dioptra-io/caracal>) by name and
-/// unit, then our own; `docs/formats.md` describes each.
-fn columns(rows: &[Row], ways: &[Way], round: u8) -> Result<RecordBatch, ArrowError> {
-    let small = |of: &dyn Fn(&Row) -> u8| -> ArrayRef {
-        Arc::new(rows.iter().map(of).collect::<UInt8Array>())
-    };
-    let medium = |of: &dyn Fn(&Row) -> u16| -> ArrayRef {
-        Arc::new(rows.iter().map(of).collect::<UInt16Array>())
-    };
-    let large = |of: &dyn Fn(&Row) -> u32| -> ArrayRef {
-        Arc::new(rows.iter().map(of).collect::<UInt32Array>())
-    };
-    let address = |of: &dyn Fn(&Reply) -> u128| -> Result<ArrayRef, ArrowError> {
-        addresses(
-            rows.iter()
-                .map(|row| mapped(row.reply.probe.family, of(&row.reply))),
-        )
-    };
-    let time = |row: &Row| row.at_us;
-    RecordBatch::try_from_iter([
-        (
-            "capture_timestamp",
-            large(&|row| (row.at_us / 1_000_000) as u32),
-        ),
-        ("probe_protocol", small(&|row| row.reply.probe.protocol)),
-        ("probe_src_addr", address(&|reply| reply.to)?),
-        ("probe_dst_addr", address(&|reply| reply.probe.destination)?),
-        ("probe_src_port", medium(&|row| row.reply.probe.source_port)),
-        (
-            "probe_dst_port",
-            medium(&|row| row.reply.probe.destination_port),
-        ),
-        ("probe_ttl", small(&|row| row.reply.probe.ttl)),
-        ("quoted_ttl", small(&|row| row.reply.quoted.ttl)),
-        ("reply_src_addr", address(&|reply| reply.from)?),
-        ("reply_protocol", small(&|row| row.reply.protocol)),
-        ("reply_icmp_type", small(&|row| row.reply.kind)),
-        ("reply_icmp_code", small(&|row| row.reply.code)),
-        ("reply_ttl", small(&|row| row.reply.ttl)),
-        ("reply_size", medium(&|row| row.reply.size)),
-        ("reply_mpls_labels", labels(rows)),
-        ("rtt", medium(&|row| (row.rtt_us / 100) as u16)),
-        ("round", small(&|_| round)),
-        (
-            "capture_time_us",
-            Arc::new(rows.iter().map(time).collect::<UInt64Array>()),
-        ),
-        ("rtt_us", large(&|row| row.rtt_us)),
-        ("reply_id", medium(&|row| row.reply.identification)),
-        ("reply_tos", small(&|row| row.reply.tos)),
-        ("quoted_tos", small(&|row| row.reply.quoted.tos)),
-        ("quoted_length", medium(&|row| row.reply.quoted.length)),
-        (
-            "destination_prefix_reply",
-            small(&|row| row.is_from_prefix.into()),
-        ),
-        ("prefix_index", large(&|row| row.prefix_index)),
-        ("flow", large(&|row| row.flow)),
-        ("rewritten", small(&|row| row.reply.quoted.rewritten.bits())),
-        (
-            "interface",
-            Arc::new(StringArray::from_iter_values(
-                rows.iter().map(|row| &ways[usize::from(row.way)].link),
-            )),
-        ),
-        ("gateway", gateways(rows, ways)?),
-    ])
-}
-
-/// Returns the neighbour that each reply's probe went to first; `::` where there is none.
-fn gateways(rows: &[Row], ways: &[Way]) -> Result<ArrayRef, ArrowError> {
-    let gateways: Vec<[u8; 16]> = ways
-        .iter()
-        .map(|way| match way.gateway {
-            Some(IpAddr::V4(v4)) => v4.to_ipv6_mapped().octets(),
-            Some(IpAddr::V6(v6)) => v6.octets(),
-            None => [0; 16],
-        })
-        .collect();
-    addresses(rows.iter().map(|row| gateways[usize::from(row.way)]))
-}
-
-fn addresses(bytes: impl Iterator<Item = [u8; 16]>) -> Result<ArrayRef, ArrowError> {
-    let bytes: Vec<u8> = bytes.flatten().collect();
-    let array = FixedSizeBinaryArray::try_new(16, bytes.into(), None)?;
-    Ok(Arc::new(array))
-}
-
-fn mapped(family: Family, address: u128) -> [u8; 16] {
-    Prefix::containing(family, address, family.bits()).mapped()
-}
-
-fn labels(rows: &[Row]) -> ArrayRef {
-    let small = |name: &str| Field::new(name, DataType::UInt8, false);
-    let fields = Fields::from(vec![
-        Field::new("label", DataType::UInt32, false),
-        small("exp"),
-        small("bos"),
-        small("ttl"),
-    ]);
-    let item = Field::new("item", DataType::Struct(fields.clone()), false);
-    let entries = StructBuilder::from_fields(fields, 0);
-    let mut lists = ListBuilder::new(entries).with_field(item);
-    for row in rows {
-        for (label, class, bottom, ttl) in row.reply.labels.iter() {
-            let entry = lists.values();
-            if let Some(builder) = entry.field_builder::<UInt32Builder>(0) {
-                builder.append_value(label);
-            }
-            for (place, value) in [(1, class), (2, bottom), (3, ttl)] {
-                if let Some(builder) = entry.field_builder::<UInt8Builder>(place) {
-                    builder.append_value(value);
-                }
-            }
-            entry.append(true);
+fn reply_rows(rows: &[Row], ways: &[Way], round: u8) -> Result<RecordBatch, ArrowError> {
+    let gateways: Vec<[u8; 16]> = ways.iter().map(gateway_of).collect();
+    let mut columns = probe_columns(rows.len(), round, |i| {
+        let Row { reply, .. } = &rows[i];
+        let way = usize::from(rows[i].way);
+        Sent {
+            probe: reply.probe,
+            source: mapped(reply.probe.family, reply.to),
+            prefix_index: rows[i].prefix_index,
+            flow: rows[i].flow,
+            link: &ways[way].link,
+            gateway: gateways[way],
         }
-        lists.append(true);
-    }
-    Arc::new(lists.finish())
+    })?;
+    columns.extend(reply_columns(rows.len(), |i| Got {
+        reply: &rows[i].reply,
+        at_us: rows[i].at_us,
+        rtt_us: rows[i].rtt_us,
+        is_from_prefix: rows[i].is_from_prefix,
+    })?);
+    arrange(columns)
 }
 
 #[cfg(test)]
@@ -371,8 +294,7 @@ mod tests {
         for (start, end) in ranges {
             let mut part = Part {
                 head: head(*start, *end),
-                ways: Vec::new(),
-                rows: Vec::new(),
+                content: Content::Replies(Vec::new(), Vec::new()),
             };
             write(&folder, 1, &mut part).unwrap();
         }
@@ -385,6 +307,8 @@ mod tests {
             block: 3,
             start,
             end,
+            replies: None,
+            traced: 0,
             unroutable: 0,
             probes: end - start,
             counts: Counts::default(),

@@ -8,18 +8,23 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use anabranch_link::namespace;
-use anabranch_plan::{Plan, PlanError};
+use anabranch_plan::{Block, Plan, PlanError};
+use anabranch_trace::parameters::Parameters;
 use anabranch_wire::probe::{MAX_CONTACT, Stamp};
 
+use crate::agenda::Agenda;
 use crate::control::{Control, Counts};
 use crate::options::Options;
-use crate::part::{find_cursor, lock};
+use crate::part::{Part, find_cursor, lock};
 use crate::receiving::{Receiving, write_parts};
 use crate::sending::Sending;
 use crate::stamps;
+use crate::tracing;
 
 /// The most parts that wait to be written.
 const PARTS: usize = 2;
+/// The most destinations of a plan that are traced at once.
+const MOST_TRACES: usize = 1 << 16;
 
 /// The reason why a prober failed, with the remedy.
 #[derive(Debug, thiserror::Error)]
@@ -58,8 +63,11 @@ impl Prober {
         let stamp = stamps::draw(&options.contact)?;
         let reins = Arc::clone(&control);
         let thread = thread::spawn(move || {
-            let outcome = enter(options.network.as_deref())
-                .and_then(|()| probe(&options, &plan, &reins, &stamp));
+            let outcome =
+                enter(options.network.as_deref()).and_then(|()| match &plan.header().tracing {
+                    None => probe(&options, &plan, &reins, &stamp),
+                    Some(tracing) => trace(&options, &plan, tracing, &reins, &stamp),
+                });
             reins.stop();
             drop(lock);
             outcome
@@ -91,10 +99,7 @@ impl Prober {
 }
 
 fn open(options: &Options) -> Result<Plan, ProberError> {
-    Plan::open(&options.plan).map_err(|error| ProberError::Plan {
-        path: options.plan.clone(),
-        error,
-    })
+    Plan::open(&options.plan).map_err(|error| refuse_plan(options, error))
 }
 
 fn check(options: &Options, plan: &Plan) -> Result<(), ProberError> {
@@ -108,10 +113,8 @@ fn check(options: &Options, plan: &Plan) -> Result<(), ProberError> {
         return refuse(format!("the contact must have at most {MAX_CONTACT} bytes"));
     }
     for block in options.blocks_of(plan) {
-        plan.check(block).map_err(|error| ProberError::Plan {
-            path: options.plan.clone(),
-            error,
-        })?;
+        let checked = plan.check(block);
+        checked.map_err(|error| refuse_plan(options, error))?;
     }
     if options.wait > MAX_WAIT {
         return refuse(format!(
@@ -147,13 +150,7 @@ fn probe(
     let receiving = Receiving::new(control, stamp, options, heard, finished);
     thread::scope(|scope| {
         let receives = scope.spawn(|| receiving.run());
-        let writes = scope.spawn(move || {
-            let outcome = write_parts(&parts, &options.parts, options.round);
-            if outcome.is_err() {
-                control.stop();
-            }
-            outcome
-        });
+        let writes = scope.spawn(move || write(options, control, &parts));
         let sent = send(
             options,
             plan,
@@ -164,6 +161,49 @@ fn probe(
         join(writes)?;
         heard_all?;
         sent
+    })
+}
+
+fn write(
+    options: &Options,
+    control: &Control,
+    parts: &mpsc::Receiver<Part>,
+) -> Result<(), ProberError> {
+    let outcome = write_parts(parts, &options.parts, options.round);
+    if outcome.is_err() {
+        control.stop();
+    }
+    Ok(outcome?)
+}
+
+/// Traces the destinations of a plan. The calling thread sends and receives.
+fn trace(
+    options: &Options,
+    plan: &Plan,
+    parameters: &Parameters,
+    control: &Control,
+    stamp: &Stamp,
+) -> Result<(), ProberError> {
+    let header = plan.header();
+    let tracing = tracing::Options {
+        network: options.network.clone(),
+        interface: options.interface.clone(),
+        sources: options.sources.clone(),
+        contact: options.contact.clone(),
+        parameters: parameters.clone(),
+        first_port: header.initial_source_port,
+        destination_port: header.destination_port,
+        window: MOST_TRACES,
+    };
+    let (finished, parts) = mpsc::sync_channel(PARTS);
+    thread::scope(|scope| {
+        let writes = scope.spawn(move || write(options, control, &parts));
+        let mut agenda = Agenda::new(plan, options, &tracing, control, finished);
+        let outcome = tracing::run(&tracing, control, stamp, &mut agenda);
+        agenda.close();
+        drop(agenda);
+        join(writes)?;
+        outcome
     })
 }
 
@@ -179,28 +219,41 @@ fn send(
     control: &Control,
     mut sending: Sending<'_>,
 ) -> Result<(), ProberError> {
-    let refuse = |error| ProberError::Plan {
-        path: options.plan.clone(),
-        error,
-    };
-    for number in &options.blocks_of(plan) {
+    for number in options.blocks_of(plan) {
         if control.is_stopped() {
             break;
         }
-        let block = plan.block(*number, &options.order).map_err(refuse)?;
-        let fingerprint = block.fingerprint();
-        let begin = options.begin.get(number).copied().unwrap_or(0);
-        if begin > block.end() {
-            return Err(ProberError::Option(format!(
-                "block {number} ends with slot {} and can't begin with {begin}: that is of \
-                 another plan",
-                block.end()
-            )));
-        }
-        let cursor = find_cursor(&options.parts, *number, fingerprint, begin)?;
+        let (block, cursor) = open_block(options, plan, number)?;
         if cursor < block.end() {
-            sending.send_block(*number, block, cursor)?;
+            sending.send_block(number, block, cursor)?;
         }
     }
     Ok(())
+}
+
+/// Returns a block, and the slot with which it goes on.
+pub(crate) fn open_block(
+    options: &Options,
+    plan: &Plan,
+    number: u32,
+) -> Result<(Block, u64), ProberError> {
+    let block = plan.block(number, &options.order);
+    let block = block.map_err(|error| refuse_plan(options, error))?;
+    let begin = options.begin.get(&number).copied().unwrap_or(0);
+    if begin > block.end() {
+        return Err(ProberError::Option(format!(
+            "block {number} ends with slot {} and can't begin with {begin}: that is of another \
+             plan",
+            block.end()
+        )));
+    }
+    let cursor = find_cursor(&options.parts, number, block.fingerprint(), begin)?;
+    Ok((block, cursor))
+}
+
+fn refuse_plan(options: &Options, error: PlanError) -> ProberError {
+    ProberError::Plan {
+        path: options.plan.clone(),
+        error,
+    }
 }

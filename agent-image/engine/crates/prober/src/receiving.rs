@@ -18,7 +18,7 @@ use crate::event::{Event, Running};
 use crate::inlet::{Inlet, TURN};
 use crate::options::Options;
 use crate::outlet::Opening;
-use crate::part::{self, Head, Part, Row};
+use crate::part::{self, Content, Head, Part, Row};
 
 /// How long the receiver lets frames gather once it has read all. The kernel records when each
 /// arrived, and to wake for each frame would cost more than to read it.
@@ -131,7 +131,9 @@ impl<'a> Receiving<'a> {
         for mut part in self.ledger.close_ranges() {
             self.inlet.count_dropped()?;
             part.head.counts = self.ledger.control.counts();
-            part.ways = self.inlet.ways().to_vec();
+            if let Content::Replies(_, ways) = &mut part.content {
+                *ways = self.inlet.ways().to_vec();
+            }
             if self.parts.send(part).is_err() {
                 return Ok(false);
             }
@@ -254,13 +256,14 @@ impl Ledger<'_> {
                     start: range.start,
                     end: closed.end,
                     probes: closed.probes,
+                    replies: None,
+                    traced: 0,
                     unroutable: heard.running.unroutable,
                     counts: Counts::default(),
                 };
                 parts.push(Part {
                     head,
-                    ways: Vec::new(),
-                    rows: range.rows,
+                    content: Content::Replies(range.rows, Vec::new()),
                 });
             }
         }

@@ -12,9 +12,11 @@ use std::thread;
 
 use anabranch_link::way::Way;
 use anabranch_prefixes::{Family, number_of};
+use anabranch_trace::parameters::Parameters;
 use anabranch_trace::rule::Rule;
 use anabranch_trace::sightings::{Ask, Vertex};
 use anabranch_trace::tracer::{Tracer, Want};
+use anabranch_wire::ip::{ICMP, ICMP6, UDP};
 use anabranch_wire::probe::{MAX_CONTACT, Probe, Stamp, carried_time, icmp_of};
 use anabranch_wire::reply::Reply;
 
@@ -26,10 +28,12 @@ use crate::receiving::PAUSE;
 use crate::schedule::Schedule;
 use crate::stamps;
 
-/// The source port of flow 0; that of another flow is higher by its number.
-pub const FIRST_PORT: u16 = 24_000;
-/// The destination port of UDP probes.
-pub const DESTINATION_PORT: u16 = 33_434;
+/// How often the packets that the kernel dropped are counted.
+const COUNTING_NS: u64 = 1_000_000_000;
+/// The fewest destinations to trace at once.
+const LEAST_WINDOW: u64 = 1_000;
+/// The least time between two probes of a trace, on average: most wait for replies.
+const STEP_NS: u64 = 50_000_000;
 
 /// The protocol of the probes of a trace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,21 +55,49 @@ pub struct Options {
     pub sources: Vec<IpAddr>,
     /// How to reach whoever probes. Probes carry this text for people who wonder about them.
     pub contact: String,
-    /// The rule of all traces.
-    pub rule: Arc<Rule>,
-    /// The protocol of the probes.
-    pub protocol: Protocol,
+    /// The parameters of all traces.
+    pub parameters: Parameters,
+    /// The source port of flow 0; that of another flow is higher by its number.
+    pub first_port: u16,
+    /// The destination port of UDP probes.
+    pub destination_port: u16,
     /// The most destinations to trace at once.
     pub window: usize,
 }
 
+/// A destination to trace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// The number by which the work knows it.
+    pub number: u64,
+    /// The address.
+    pub destination: IpAddr,
+    /// The protocol of its probes.
+    pub protocol: Protocol,
+    /// The lowest and the highest TTL.
+    pub ttls: (u8, u8),
+}
+
+/// What the work wants next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// To trace this. If its destination is being traced, the body waits for the end of that.
+    Trace(Target),
+    /// To see traces end first.
+    Wait,
+    /// Nothing more.
+    Nothing,
+}
+
 /// What a body traces, and who takes the traces.
 pub trait Work {
-    /// Returns the next destination; None if there are no more. One that is still being traced
-    /// must not come again.
-    fn next(&mut self) -> Option<IpAddr>;
+    /// Returns what to trace next.
+    ///
+    /// # Errors
+    /// If that can't be told; the body stops then.
+    fn next(&mut self) -> Result<Next, ProberError>;
     /// Takes a probe with the first reply to it, as soon as that comes.
-    fn hear(&mut self, destination: IpAddr, ask: Ask, attempt: u8, probed: &Probed);
+    fn hear(&mut self, target: &Target, ask: Ask, attempt: u8, probed: &Probed);
     /// Takes a trace that has ended.
     fn end(&mut self, trace: Trace);
 }
@@ -93,8 +125,8 @@ pub struct Heard {
 /// A trace of one destination.
 #[derive(Debug)]
 pub struct Trace {
-    /// The destination.
-    pub destination: IpAddr,
+    /// What is traced.
+    pub target: Target,
     /// The way that its probes left by; None without a route.
     pub way: Option<Way>,
     /// When it began and ended, in microseconds since 1970.
@@ -123,12 +155,24 @@ pub fn start(
     let stamp = stamps::draw(&options.contact)?;
     Ok(thread::spawn(move || {
         enter(options.network.as_deref())?;
-        let outcome = Tracing::open(&options, &control, &stamp)
-            .and_then(|mut tracing| tracing.run(&mut work));
+        let outcome = run(&options, &control, &stamp, &mut work);
         control.stop();
-        control.fall_silent();
-        Ok(outcome?)
+        outcome
     }))
+}
+
+/// Traces all destinations of the work, in the calling thread and its network namespace. Traces
+/// that go on when the prober is stopped are dropped.
+pub(crate) fn run(
+    options: &Options,
+    control: &Control,
+    stamp: &Stamp,
+    work: &mut impl Work,
+) -> Result<(), ProberError> {
+    let mut tracing = Tracing::open(options, control, stamp)?;
+    let outcome = tracing.run(work);
+    control.fall_silent();
+    outcome
 }
 
 struct Tracing<'a> {
@@ -136,11 +180,16 @@ struct Tracing<'a> {
     control: &'a Control,
     outlet: Outlet<'a>,
     inlet: Inlet<'a>,
+    /// The rules of traces, by their TTLs.
+    rules: HashMap<(u8, u8), Arc<Rule>>,
     /// The traces that go on, each in its place; places that are free are named in `free`.
     traces: Vec<Option<Going>>,
     free: Vec<usize>,
     places: HashMap<(Family, u128), usize>,
+    /// What is traced next, once another trace of its destination has ended.
+    held: Option<Target>,
     schedule: Schedule,
+    counted_ns: u64,
 }
 
 /// A trace that goes on.
@@ -161,28 +210,30 @@ impl<'a> Tracing<'a> {
             control,
             outlet: Outlet::open(control, stamp, interface, &options.sources)?,
             inlet: Inlet::new(control, stamp),
+            rules: HashMap::new(),
             traces: Vec::new(),
             free: Vec::new(),
             places: HashMap::new(),
+            held: None,
             schedule: Schedule::default(),
+            counted_ns: 0,
         })
     }
 
-    /// Traces until all is done, or until the prober is stopped: traces that go on are dropped then.
-    fn run(&mut self, work: &mut impl Work) -> io::Result<()> {
+    /// Traces until all is done, or until the prober is stopped.
+    fn run(&mut self, work: &mut impl Work) -> Result<(), ProberError> {
         let mut more = true;
         while !self.control.is_stopped() {
             let now_ns = self.outlet.now_ns();
             self.outlet.renew(now_ns)?;
-            let read = self.receive(work);
-            while more && self.places.len() < self.options.window {
-                match work.next() {
-                    Some(destination) => self.begin(destination, work)?,
-                    None => more = false,
-                }
+            if now_ns >= self.counted_ns + COUNTING_NS {
+                self.counted_ns = now_ns;
+                self.inlet.count_dropped()?;
             }
+            let read = self.receive(work);
+            more = more && self.fill(work)?;
             if self.places.is_empty() && !more {
-                return self.inlet.count_dropped();
+                break;
             }
             self.schedule.wake(self.outlet.now_ns());
             let pause_ns = now_ns + PAUSE.as_nanos() as u64;
@@ -201,18 +252,55 @@ impl<'a> Tracing<'a> {
                 self.outlet.rest(wake_ns.min(pause_ns));
             }
         }
-        Ok(())
+        Ok(self.inlet.count_dropped()?)
+    }
+
+    /// Begins traces until enough go on; returns whether more may follow.
+    fn fill(&mut self, work: &mut impl Work) -> Result<bool, ProberError> {
+        let window = self.options.window.min(find_window(self.control));
+        while self.places.len() < window {
+            let next = match self.held.take() {
+                Some(target) => Next::Trace(target),
+                None => work.next()?,
+            };
+            match next {
+                Next::Trace(target) if self.is_traced(&target) => {
+                    self.held = Some(target);
+                    return Ok(true);
+                }
+                Next::Trace(target) => self.begin(target, work)?,
+                Next::Wait => return Ok(true),
+                Next::Nothing => return Ok(false),
+            }
+        }
+        Ok(true)
+    }
+
+    fn is_traced(&self, target: &Target) -> bool {
+        self.places.contains_key(&number_of(target.destination))
+    }
+
+    /// Returns the rule of traces between two TTLs.
+    fn find_rule(&mut self, (first_ttl, max_ttl): (u8, u8)) -> Result<Arc<Rule>, ProberError> {
+        if let Some(rule) = self.rules.get(&(first_ttl, max_ttl)) {
+            return Ok(Arc::clone(rule));
+        }
+        let rule = self.options.parameters.rule(first_ttl, max_ttl);
+        let rule = Arc::new(rule.map_err(ProberError::Option)?);
+        self.rules.insert((first_ttl, max_ttl), Arc::clone(&rule));
+        Ok(rule)
     }
 
     /// Begins to trace a destination; one without a route ends at once.
-    fn begin(&mut self, address: IpAddr, work: &mut impl Work) -> io::Result<()> {
-        let now_us = unix_us();
+    fn begin(&mut self, target: Target, work: &mut impl Work) -> Result<(), ProberError> {
+        let (address, now_us) = (target.destination, unix_us());
+        let rule = self.find_rule(target.ttls)?;
         let mut trace = Trace {
-            destination: address,
+            target,
             way: None,
             span_us: (now_us, now_us),
             probes: BTreeMap::new(),
-            tracer: Tracer::new(Arc::clone(&self.options.rule)),
+            tracer: Tracer::new(rule),
             unroutable: None,
         };
         let inlet = &mut self.inlet;
@@ -222,10 +310,11 @@ impl<'a> Tracing<'a> {
                 self.control.count(Counter::Unroutable, 1);
                 trace.unroutable = Some(error.to_string());
                 trace.tracer.refuse();
+                self.control.count(Counter::Traced, 1);
                 work.end(trace);
                 return Ok(());
             }
-            Err(error) => return Err(error),
+            Err(error) => return Err(error.into()),
         };
         trace.way = Some(self.inlet.ways()[usize::from(way)].clone());
         let destination = number_of(address);
@@ -265,7 +354,7 @@ impl<'a> Tracing<'a> {
                     let (family, destination) = going.destination;
                     if self.outlet.allows(family, destination, ask.ttl) {
                         let sent_us = unix_us();
-                        let probe = self.options.protocol.shape(going.destination, ask, sent_us);
+                        let probe = self.options.shape(&going.trace.target, ask, sent_us);
                         self.outlet.put(going.way, &probe)?;
                         let probed = Probed {
                             sent_us,
@@ -292,6 +381,7 @@ impl<'a> Tracing<'a> {
             going.trace.span_us.1 = unix_us();
             self.places.remove(&going.destination);
             self.free.push(place);
+            self.control.count(Counter::Traced, 1);
             work.end(going.trace);
         }
     }
@@ -309,7 +399,8 @@ impl<'a> Tracing<'a> {
                 control.count(Counter::Late, 1);
                 return;
             };
-            let probed = options.protocol.tell(probe).and_then(|ask| {
+            let ask = options.tell(&going.trace.target, probe);
+            let probed = ask.and_then(|ask| {
                 let mut attempts = going.trace.probes.range_mut((ask, 0)..=(ask, u8::MAX));
                 attempts.find(|(_, sent)| carried_time(sent.sent_us) == probe.sent)
             });
@@ -328,41 +419,65 @@ impl<'a> Tracing<'a> {
                 rtt_us,
             });
             control.count(Counter::Replies, 1);
-            work.hear(going.trace.destination, *ask, *attempt, probed);
+            work.hear(&going.trace.target, *ask, *attempt, probed);
             going.trace.tracer.take(*ask, tell_vertex(reply), rtt_us);
             schedule.enqueue(place, going.trace.tracer.probes());
         })
     }
 }
 
-impl Protocol {
+/// Returns the most destinations to trace at once: as many as it takes to send at the rate.
+fn find_window(control: &Control) -> usize {
+    let step_ns = u128::from(control.prefix_gap_ns().max(STEP_NS));
+    let busy = u128::from(control.rate()) * 2 * step_ns / 1_000_000_000;
+    busy.max(LEAST_WINDOW.into())
+        .try_into()
+        .unwrap_or(usize::MAX)
+}
+
+impl Options {
     /// Returns the probe of a flow and a TTL.
-    fn shape(self, (family, destination): (Family, u128), ask: Ask, sent_us: u64) -> Probe {
+    pub(crate) fn shape(&self, target: &Target, ask: Ask, sent_us: u64) -> Probe {
+        let (family, destination) = number_of(target.destination);
         Probe {
             family,
             destination,
-            protocol: self.number(family),
-            source_port: FIRST_PORT.wrapping_add(ask.flow),
-            destination_port: match self {
-                Self::Udp => DESTINATION_PORT,
-                Self::Icmp => 0,
+            protocol: target.protocol.number(family),
+            source_port: self.first_port.wrapping_add(ask.flow),
+            destination_port: match target.protocol {
+                Protocol::Udp => self.destination_port,
+                Protocol::Icmp => 0,
             },
             ttl: ask.ttl,
             sent: carried_time(sent_us),
         }
     }
 
-    /// Returns the flow and TTL of a probe, if it has this protocol.
-    fn tell(self, probe: &Probe) -> Option<Ask> {
-        (probe.protocol == self.number(probe.family)).then(|| Ask {
-            flow: probe.source_port.wrapping_sub(FIRST_PORT),
+    /// Returns the flow and TTL of a probe, if it has the protocol of a target.
+    fn tell(&self, target: &Target, probe: &Probe) -> Option<Ask> {
+        (probe.protocol == target.protocol.number(probe.family)).then(|| Ask {
+            flow: probe.source_port.wrapping_sub(self.first_port),
             ttl: probe.ttl,
         })
     }
+}
 
-    const fn number(self, family: Family) -> u8 {
+impl Protocol {
+    /// Returns the protocol with a number in the IP header, if probes of it are known.
+    #[must_use]
+    pub const fn of_number(number: u8) -> Option<Self> {
+        match number {
+            UDP => Some(Self::Udp),
+            ICMP | ICMP6 => Some(Self::Icmp),
+            _ => None,
+        }
+    }
+
+    /// Returns the protocol's number in the IP header.
+    #[must_use]
+    pub const fn number(self, family: Family) -> u8 {
         match self {
-            Self::Udp => anabranch_wire::ip::UDP,
+            Self::Udp => UDP,
             Self::Icmp => icmp_of(family),
         }
     }

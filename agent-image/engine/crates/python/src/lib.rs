@@ -22,6 +22,8 @@ mod anabranch_engine {
     #[pymodule_export]
     use crate::prober::{Part, Prober, Statistics};
     #[pymodule_export]
+    use crate::rule::TraceParameters;
+    #[pymodule_export]
     use crate::simulation::Simulation;
     #[pymodule_export]
     use crate::stream::Table;

@@ -5,12 +5,13 @@ use std::num::{NonZeroU8, NonZeroU32};
 use std::path::PathBuf;
 
 use anabranch_plan::{
-    Demand, Header, Mapping, Plan as File, PlanError, PlanWriter, Row, count_blocks,
+    Demand, Header, Mapping, Plan as File, PlanError, PlanWriter, Row, Unit, count_blocks,
 };
 use anabranch_prefixes::Prefix;
 use pyo3::exceptions::{PyOSError, PyValueError};
 use pyo3::prelude::*;
 
+use crate::rule::TraceParameters;
 use crate::stream::import;
 use crate::targets::Targets;
 
@@ -32,7 +33,9 @@ pub struct Plan {
     #[pyo3(get)]
     blocks: u32,
     #[pyo3(get)]
-    probes: u64,
+    unit: &'static str,
+    #[pyo3(get)]
+    units: u64,
 }
 
 impl Plan {
@@ -46,11 +49,11 @@ impl Plan {
     #[new]
     fn new(path: PathBuf) -> PyResult<Self> {
         let plan = File::open(&path).map_err(|error| raise(&path, error))?;
-        let (blocks, probes) = (plan.header().blocks, plan.probes());
         Ok(Self {
             path,
-            blocks,
-            probes,
+            blocks: plan.header().blocks,
+            unit: tell_unit(plan.header()),
+            units: plan.units(),
         })
     }
 
@@ -90,7 +93,7 @@ impl Plan {
     #[staticmethod]
     #[pyo3(signature = (
         path, targets, *, initial_source_port, destination_port, flow_mapper, order_seed,
-        seed = None, step = None, blocks = None
+        seed = None, step = None, blocks = None, tracing = None
     ))]
     #[allow(clippy::too_many_arguments)] // each is a field of the plan's header
     fn write(
@@ -104,6 +107,7 @@ impl Plan {
         seed: Option<u64>,
         step: Option<u8>,
         blocks: Option<NonZeroU32>,
+        tracing: Option<&TraceParameters>,
     ) -> PyResult<Self> {
         let step = step.map(NonZeroU8::new);
         let mapping = match (flow_mapper, seed, step) {
@@ -125,8 +129,9 @@ impl Plan {
             destination_port,
             order_seed,
             mapping,
+            tracing: tracing.map(TraceParameters::core),
         };
-        let blocks = header.blocks;
+        let (blocks, unit) = (header.blocks, tell_unit(&header));
         let written = py.detach(|| {
             let mut cursor = anabranch_targets::Cursor::default();
             let targets = std::iter::from_fn(|| targets.advance(&mut cursor));
@@ -138,11 +143,12 @@ impl Plan {
             writer.write(&mut rows)?;
             writer.finish()
         });
-        let probes = written.map_err(|error| raise(&path, error))?;
+        let units = written.map_err(|error| raise(&path, error))?;
         Ok(Self {
             path,
             blocks,
-            probes,
+            unit,
+            units,
         })
     }
 
@@ -163,12 +169,20 @@ impl Plan {
             });
             written.map_err(refuse)?;
         }
-        let probes = py.detach(|| writer.finish());
+        let units = py.detach(|| writer.finish());
         Ok(Self {
-            probes: probes.map_err(|error| raise(&path, error))?,
+            units: units.map_err(|error| raise(&path, error))?,
+            unit: self.unit,
             blocks: self.blocks,
             path,
         })
+    }
+}
+
+const fn tell_unit(header: &Header) -> &'static str {
+    match header.unit() {
+        Unit::Probe => "probe",
+        Unit::Destination => "destination",
     }
 }
 

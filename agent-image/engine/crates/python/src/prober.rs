@@ -36,6 +36,7 @@ pub struct Statistics {
     excess: u64,
     dropped: u64,
     stalled_us: u64,
+    traced: u64,
 }
 
 #[pymethods]
@@ -43,7 +44,7 @@ impl Statistics {
     fn __repr__(&self) -> String {
         format!(
             "Statistics(sent={}, unsent={}, forbidden={}, unroutable={}, replies={}, foreign={}, \
-             forged={}, unplanned={}, late={}, excess={}, dropped={}, stalled_us={})",
+             forged={}, unplanned={}, late={}, excess={}, dropped={}, stalled_us={}, traced={})",
             self.sent,
             self.unsent,
             self.forbidden,
@@ -55,7 +56,8 @@ impl Statistics {
             self.late,
             self.excess,
             self.dropped,
-            self.stalled_us
+            self.stalled_us,
+            self.traced
         )
     }
 }
@@ -75,6 +77,7 @@ impl From<Counts> for Statistics {
             excess: counts.excess,
             dropped: counts.dropped,
             stalled_us: counts.stalled_us,
+            traced: counts.traced,
         }
     }
 }
@@ -87,6 +90,7 @@ pub struct Part {
     end: u64,
     probes: u64,
     replies: u64,
+    traced: u64,
     counts: Py<Statistics>,
 }
 
@@ -102,6 +106,7 @@ impl Part {
             end: head.end,
             probes: head.probes,
             replies,
+            traced: head.traced,
             counts: Py::new(py, Statistics::from(head.counts))?,
         })
     }

@@ -1,33 +1,72 @@
-//! The rules of traces, from and in Python's words.
+//! The rules of traces and trials, from Python's words.
 
-use anabranch_trace::lite::Switch;
+use anabranch_trace::parameters::{Parameters, check_failure_probability};
 use anabranch_trace::rule::{Algorithm, Rule};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
-const ALGORITHMS: &str = "mda, mdaLite, mdaLocal or singlePath";
-
 /// Reads a rule with the usual bounds; the failure probability is that of a vertex.
 pub(crate) fn read_rule(algorithm: &str, failure_probability: f64, phi: usize) -> PyResult<Rule> {
-    let refuse = |reason: String| Err(PyValueError::new_err(reason));
-    let algorithm = match algorithm {
-        "mda" => Algorithm::Mda,
-        "mdaLite" | "mdaLocal" if phi < 2 => return refuse("phi must be 2 or more".to_owned()),
-        "mdaLite" => Algorithm::MdaLite { phi },
-        "mdaLocal" => Algorithm::MdaLocal { phi },
-        "singlePath" => Algorithm::SinglePath,
-        other => return refuse(format!("{other:?} is no algorithm; choose {ALGORITHMS}")),
-    };
-    if !(1e-9..1.0).contains(&failure_probability) {
-        return refuse("the failure probability must be at least 1e-9, and below 1".to_owned());
-    }
+    let algorithm = Algorithm::read(algorithm, phi).map_err(PyValueError::new_err)?;
+    check_failure_probability(failure_probability).map_err(PyValueError::new_err)?;
     Ok(Rule::new(algorithm, failure_probability))
 }
 
-pub(crate) const fn tell_switch(switch: Switch) -> &'static str {
-    match switch {
-        Switch::Meshed => "meshed",
-        Switch::Asymmetric => "asymmetric",
-        Switch::UnequalLengths => "unequal lengths",
+/// How the targets of a plan are traced.
+#[pyclass(frozen, eq, get_all, module = "anabranch_engine")]
+#[derive(PartialEq)]
+pub struct TraceParameters {
+    algorithm: String,
+    failure_probability: f64,
+    phi: usize,
+    per_packet_test: bool,
+    gap_limit: u8,
+    attempts: u8,
+    max_probes: u32,
+}
+
+#[pymethods]
+impl TraceParameters {
+    #[new]
+    #[pyo3(signature = (
+        *, algorithm, failure_probability, phi = 2, per_packet_test = true, gap_limit = 5,
+        attempts = 3, max_probes = 30_000
+    ))]
+    fn new(
+        algorithm: String,
+        failure_probability: f64,
+        phi: usize,
+        per_packet_test: bool,
+        gap_limit: u8,
+        attempts: u8,
+        max_probes: u32,
+    ) -> PyResult<Self> {
+        let parameters = Self {
+            algorithm,
+            failure_probability,
+            phi,
+            per_packet_test,
+            gap_limit,
+            attempts,
+            max_probes,
+        };
+        let checked = parameters.core().rule(1, 1);
+        checked.map_err(PyValueError::new_err)?;
+        Ok(parameters)
+    }
+}
+
+impl TraceParameters {
+    /// Returns the parameters as the engine has them.
+    pub fn core(&self) -> Parameters {
+        Parameters {
+            algorithm: self.algorithm.clone(),
+            phi: self.phi,
+            failure_probability: self.failure_probability,
+            per_packet_test: self.per_packet_test,
+            gap_limit: self.gap_limit,
+            attempts: self.attempts,
+            max_probes: self.max_probes,
+        }
     }
 }

@@ -9,7 +9,11 @@ use std::thread::JoinHandle;
 use anabranch_prefixes::{Family, Prefix, number_of};
 use anabranch_prober::control::{Control, Limits};
 use anabranch_prober::prober::ProberError;
-use anabranch_prober::tracing::{self as core, Heard, Options, Probed, Protocol, Work};
+use anabranch_prober::tracing::{
+    self as core, Heard, Next, Options, Probed, Protocol, Target, Work,
+};
+use anabranch_trace::lite::Switch;
+use anabranch_trace::parameters::Parameters;
 use anabranch_trace::sightings::{Ask, Vertex};
 use anabranch_trace::tracer::End;
 use pyo3::exceptions::PyValueError;
@@ -17,7 +21,10 @@ use pyo3::prelude::*;
 
 use crate::prefixes::PrefixSet;
 use crate::prober::{LOOK, Statistics, gap, translate};
-use crate::rule::{read_rule, tell_switch};
+
+/// The source port of flow 0.
+const FIRST_PORT: u16 = 24_000;
+const DESTINATION_PORT: u16 = 33_434;
 
 /// A reply to a probe.
 #[pyclass(frozen, get_all, module = "anabranch_engine")]
@@ -89,6 +96,8 @@ struct Running {
 /// The destinations that are left, and who is told.
 struct Destinations {
     left: std::vec::IntoIter<IpAddr>,
+    protocol: Protocol,
+    ttls: (u8, u8),
     is_live: bool,
     events: Sender<Event>,
     control: Arc<Control>,
@@ -104,13 +113,21 @@ impl Destinations {
 }
 
 impl Work for Destinations {
-    fn next(&mut self) -> Option<IpAddr> {
-        self.left.next()
+    fn next(&mut self) -> Result<Next, ProberError> {
+        let next = self.left.next();
+        Ok(next.map_or(Next::Nothing, |destination| {
+            Next::Trace(Target {
+                number: 0,
+                destination,
+                protocol: self.protocol,
+                ttls: self.ttls,
+            })
+        }))
     }
 
-    fn hear(&mut self, destination: IpAddr, ask: Ask, attempt: u8, probed: &Probed) {
+    fn hear(&mut self, target: &Target, ask: Ask, attempt: u8, probed: &Probed) {
         if self.is_live {
-            self.tell(Event::Heard(destination, ask, attempt, *probed));
+            self.tell(Event::Heard(target.destination, ask, attempt, *probed));
         }
     }
 
@@ -151,45 +168,36 @@ impl Tracing {
         sources: Vec<IpAddr>,
         contact: &str,
     ) -> PyResult<Self> {
-        let mut rule = read_rule(algorithm, failure_probability, phi)?;
-        for (name, value) in [
-            ("first_ttl", first_ttl.into()),
-            ("gap_limit", gap_limit.into()),
-            ("attempts", attempts.into()),
-            ("max_probes", max_probes as usize),
-            ("window", window),
-        ] {
-            if value == 0 {
-                return Err(PyValueError::new_err(format!("{name} must be 1 or more")));
+        if window == 0 {
+            return Err(PyValueError::new_err("window must be 1 or more"));
+        }
+        let parameters = Parameters {
+            algorithm: algorithm.to_owned(),
+            phi,
+            failure_probability,
+            per_packet_test,
+            gap_limit,
+            attempts,
+            max_probes,
+        };
+        let checked = parameters.rule(first_ttl, max_ttl);
+        checked.map_err(PyValueError::new_err)?;
+        let protocol = match protocol {
+            "udp" => Protocol::Udp,
+            "icmp" => Protocol::Icmp,
+            other => {
+                let reason = format!("{other:?} is no protocol; choose udp or icmp");
+                return Err(PyValueError::new_err(reason));
             }
-        }
-        if attempts == u8::MAX {
-            return Err(PyValueError::new_err("attempts must be at most 254"));
-        }
-        if max_ttl < first_ttl {
-            let reason = format!("max_ttl {max_ttl} must not be below first_ttl {first_ttl}");
-            return Err(PyValueError::new_err(reason));
-        }
-        rule.tells_per_packet = per_packet_test;
-        rule.first_ttl = first_ttl;
-        rule.max_ttl = max_ttl;
-        rule.gap_limit = gap_limit;
-        rule.attempts = attempts;
-        rule.max_probes = max_probes;
+        };
         let options = Options {
             network,
             interface,
             sources,
             contact: contact.to_owned(),
-            rule: Arc::new(rule),
-            protocol: match protocol {
-                "udp" => Protocol::Udp,
-                "icmp" => Protocol::Icmp,
-                other => {
-                    let reason = format!("{other:?} is no protocol; choose udp or icmp");
-                    return Err(PyValueError::new_err(reason));
-                }
-            },
+            parameters,
+            first_port: FIRST_PORT,
+            destination_port: DESTINATION_PORT,
             window,
         };
         let mut seen: Vec<_> = destinations.iter().map(|each| number_of(*each)).collect();
@@ -209,6 +217,8 @@ impl Tracing {
         let (sender, events) = mpsc::channel();
         let work = Destinations {
             left: destinations.into_iter(),
+            protocol,
+            ttls: (first_ttl, max_ttl),
             is_live: live,
             events: sender,
             control: Arc::clone(&control),
@@ -326,7 +336,7 @@ impl Reply {
 
 impl Trace {
     fn new(py: Python<'_>, trace: &core::Trace) -> PyResult<Self> {
-        let destination = trace.destination;
+        let destination = trace.target.destination;
         let (family, _) = number_of(destination);
         let address = |vertex| match vertex {
             Vertex::Router(number) | Vertex::End(number) => Some(tell_address(family, number)),
@@ -352,8 +362,8 @@ impl Trace {
             gateway: way.and_then(|way| way.gateway),
             began_us: trace.span_us.0,
             ended_us: trace.span_us.1,
-            end: trace.tracer.end().map_or("stopped", tell_end),
-            switch: (trace.tracer.switch()).map(|(ttl, switch)| (ttl, tell_switch(switch))),
+            end: trace.tracer.end().map_or("stopped", End::name),
+            switch: (trace.tracer.switch()).map(|(ttl, switch)| (ttl, Switch::name(switch))),
             unsteady: (1..=seen.last_ttl())
                 .filter(|ttl| seen.hop(*ttl).is_unsteady())
                 .map(u32::from)
@@ -367,15 +377,4 @@ impl Trace {
 
 fn tell_address(family: Family, number: u128) -> IpAddr {
     Prefix::containing(family, number, family.bits()).address()
-}
-
-const fn tell_end(end: End) -> &'static str {
-    match end {
-        End::Completed => "completed",
-        End::GapLimit => "gap limit",
-        End::Loop => "loop",
-        End::HopLimit => "hop limit",
-        End::ProbeLimit => "probe limit",
-        End::Refused => "refused",
-    }
 }

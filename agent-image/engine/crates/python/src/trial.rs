@@ -11,7 +11,7 @@ use anabranch_trace::rule::Rule;
 use anabranch_trace::stopping;
 use pyo3::prelude::*;
 
-use crate::rule::{read_rule, tell_switch};
+use crate::rule::read_rule;
 use crate::simulation::read_topology;
 
 /// A topology's file, or the seed that one of a single diamond is drawn from.
@@ -105,7 +105,7 @@ impl Trial {
                 sample.vertices += run.vertices as u64;
                 sample.edges += run.edges as u64;
                 if let Some((_, switch)) = run.tracer.switch() {
-                    *sample.switches.entry(tell_switch(switch)).or_default() += 1;
+                    *sample.switches.entry(switch.name()).or_default() += 1;
                 }
             }
             sample

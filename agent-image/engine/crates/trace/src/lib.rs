@@ -11,6 +11,7 @@
 pub mod diamond;
 pub mod lite;
 pub mod mda;
+pub mod parameters;
 pub mod rule;
 pub mod sightings;
 pub mod steadiness;

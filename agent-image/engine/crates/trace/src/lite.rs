@@ -16,6 +16,18 @@ pub enum Switch {
     UnequalLengths,
 }
 
+impl Switch {
+    /// Returns the switch as results name it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Meshed => "meshed",
+            Self::Asymmetric => "asymmetric",
+            Self::UnequalLengths => "unequal lengths",
+        }
+    }
+}
+
 /// What comes next between two hops.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Next {

@@ -28,6 +28,21 @@ pub enum End {
     Refused,
 }
 
+impl End {
+    /// Returns the end as results name it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Completed => "completed",
+            Self::GapLimit => "gap limit",
+            Self::Loop => "loop",
+            Self::HopLimit => "hop limit",
+            Self::ProbeLimit => "probe limit",
+            Self::Refused => "refused",
+        }
+    }
+}
+
 /// What a tracer wants from its body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Want {

@@ -1,0 +1,80 @@
+"""The queries for parts that hold traces.
+
+Their rows are probes, answered or not. What a tracer concluded stands in the first row
+of each destination.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from anabranch.warehouse.queries import is_public
+
+if TYPE_CHECKING:
+    from anabranch.warehouse.queries import Piece
+
+ANSWER = (
+    *("capture_timestamp", "quoted_ttl", "reply_src_addr", "reply_protocol"),
+    *("reply_icmp_type", "reply_icmp_code", "reply_ttl", "reply_size", "rtt"),
+    *("capture_time_us", "rtt_us", "reply_id", "reply_tos", "quoted_tos"),
+    *("quoted_length", "destination_prefix_reply", "rewritten"),
+)
+"""The columns that are null in traces where no reply came."""
+CONCLUSION = (
+    *("trace_end", "trace_switch", "trace_switch_ttl", "trace_failure_probability"),
+    *("trace_probes", "trace_began_us", "trace_ended_us", "trace_unsteady"),
+    "trace_links",
+)
+"""The columns that only the first row of a trace has."""
+
+
+def choose_answered(parts: str) -> str:
+    """Return the SQL for the rows of traces with replies, as other parts have them."""
+    there = ", ".join(f"assumeNotNull({name}) AS {name}" for name in ANSWER)
+    return (
+        f"(SELECT * EXCEPT ({', '.join(CONCLUSION)}) REPLACE ({there}) FROM {parts} "
+        "WHERE reply_protocol IS NOT NULL)"
+    )
+
+
+def read_traces(parts: str) -> str:
+    """Return the query for the conclusions of traces, a row each.
+
+    Its columns are prefix_index, destination, switch, switch_ttl, end_reason, probes,
+    failure_probability, unsteady_ttls, began_us and ended_us.
+    """
+    return (
+        "SELECT prefix_index, probe_dst_addr AS destination, "
+        "assumeNotNull(trace_end) AS end_reason, "
+        "ifNull(trace_switch, '') AS switch, ifNull(trace_switch_ttl, 0) AS "
+        "switch_ttl, trace_failure_probability AS failure_probability, "
+        "assumeNotNull(trace_probes) AS probes, trace_unsteady AS unsteady_ttls, "
+        "assumeNotNull(trace_began_us) AS began_us, "
+        "assumeNotNull(trace_ended_us) AS ended_us "
+        f"FROM {parts} WHERE trace_end IS NOT NULL"
+    )
+
+
+def read_links(parts: str, piece: Piece, *, drop_private: bool) -> str:
+    """Return the query for the links that traces found, as ``find_links`` does.
+
+    A tracer knows better than a query which replies make a link: it knows where all
+    flows pass one router, and where the load is balanced by packet.
+    """
+    links = (
+        "SELECT prefix_index, round, arrayJoin(trace_links) AS link "
+        f"FROM {parts} WHERE {piece.condition} AND trace_end IS NOT NULL"
+    )
+    public = "1"
+    if drop_private:
+        public = f"{is_public('near_addr')} AND {is_public('far_addr')}"
+    return f"""
+        SELECT prefix_index, link.near_ttl AS near_ttl, round AS near_round,
+            round AS far_round, toFixedString(link.near_addr, 16) AS near_addr,
+            toFixedString(link.far_addr, 16) AS far_addr, link.flows AS flows,
+            link.first_end AS first_end, link.last_start AS last_start,
+            link.is_unlikely AS is_unlikely
+        FROM ({links})
+        WHERE {public}
+        ORDER BY prefix_index, near_ttl
+    """
