@@ -13,6 +13,23 @@ if TYPE_CHECKING:
 
     from world import World
 
+ONCE_IT_PROBES = (
+    'until awk \'/eth0:/ { sub(":", " "); exit $11 < 500 } END { }\' /proc/net/dev; '
+    "do sleep 0.1; done"
+)
+"""Waits, in a shell, until so many packets were sent: a start may take seconds."""
+KILLER = """
+import random, subprocess, sys, time
+chance, command = random.Random(5), sys.argv[1:]
+for _ in range(12):
+    survey = subprocess.Popen(command)
+    time.sleep(chance.uniform(1, 3.5))
+    survey.kill()
+    survey.wait()
+subprocess.run(command, check=True)
+"""
+"""Starts a survey again and again and kills it after some seconds; the last one ends."""
+
 
 def write_manifests(
     folder: Path,

@@ -27,7 +27,7 @@ from onesurvey import (
     rehearse,
     run_command,
 )
-from surveying import command, survey, write_manifests
+from surveying import KILLER, ONCE_IT_PROBES, command, survey, write_manifests
 from world import World
 
 if TYPE_CHECKING:
@@ -106,25 +106,6 @@ def test_a_round_job_may_end_before_and_after_each_thing_that_it_puts(
         for store in (whole, again)
     ]
     assert rows[0] == rows[1]
-
-
-ONCE_IT_PROBES = (
-    'until awk \'/eth0:/ { sub(":", " "); exit $11 < 500 } END { }\' /proc/net/dev; '
-    "do sleep 0.1; done"
-)
-"""Waits, in a shell, until so many packets were sent: a start may take seconds."""
-
-
-KILLER = """
-import random, subprocess, sys, time
-chance, command = random.Random(5), sys.argv[1:]
-for _ in range(12):
-    survey = subprocess.Popen(command)
-    time.sleep(chance.uniform(1, 3.5))
-    survey.kill()
-    survey.wait()
-subprocess.run(command, check=True)
-"""
 
 
 def test_a_survey_that_is_killed_again_and_again_ends_with_the_same_result(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections import defaultdict
 from dataclasses import dataclass, replace
 from ipaddress import ip_address
 from pathlib import Path
@@ -15,14 +16,23 @@ from anabranch.api.tool import FlowMapperKwargs
 from anabranch.local.assignment import LOCALHOST, RunError
 from anabranch.local.rehearsal import rehearse
 from anabranch.rounds.planning import ask_flow_space
+from anabranch.rounds.tools import Unit
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
     from anabranch_engine import Plan, Simulation
 
     from anabranch.runs.assignment import Assignment
 
 Links = set[tuple[int, int]]
 """Links, each as the 64-bit hashes of its near and far address (see ``tell``)."""
+
+
+Link = tuple[str, str, bool]
+"""The near and the far address of a link, and whether both ends answer."""
+_ECHO = {1: 8, 58: 128}
+"""The type of echo requests, by the protocol's number."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +78,8 @@ class Expectation:
 class Judge:
     """A judge of links, which knows a simulated Internet and the agents' assignments.
 
-    Recall refers to the links that the first ``flows`` flows of each prefix cross.
+    Recall refers to the links that the first ``flows`` flows of each prefix cross, or
+    of each destination that is traced.
     """
 
     simulation: Simulation
@@ -116,6 +127,8 @@ class Judge:
 
     def rehearse_one(self, assignment: Assignment, folder: Path) -> tuple[Links, int]:
         """Return the links that an agent finds in process, and the probes it needs."""
+        if assignment.unit is Unit.DESTINATION:
+            raise RunError("traces can't be rehearsed: use anabranch fakeroute")
         targets = assignment.write_targets(folder / "targets.parquet", blocks=1)
         point = find_vantage_point(assignment)
         rules = assignment.record.run_rules
@@ -124,10 +137,28 @@ class Judge:
     def _cross(self, assignment: Assignment, folder: Path) -> Links:
         """Return the links that an agent's flows cross and whose two ends answer."""
         targets = assignment.write_targets(folder / "targets.parquet", blocks=1)
-        plan = ask_space(targets, self.flows, folder / "space.parquet")
         point = find_vantage_point(assignment)
-        links = self.simulation.links_of_plan(point, plan)
+        links: Iterable[Link]
+        if assignment.unit is Unit.DESTINATION:
+            links = self._cross_traces(point, targets)
+        else:
+            plan = ask_space(targets, self.flows, folder / "space.parquet")
+            links = self.simulation.links_of_plan(point, plan)
         return {(tell(near), tell(far)) for near, far, seen in links if seen}
+
+    def _cross_traces(self, point: int, targets: Plan) -> Iterator[Link]:
+        """Yield the links that flows to the destinations of a traced plan cross."""
+        destinations = defaultdict(list)
+        for _, destination, protocol, *ports, _, _ in targets.draw(0, order=""):
+            destinations[protocol, *ports].append(destination)
+        for (protocol, source, to), found in destinations.items():
+            ports = range(source, source + self.flows)
+            # What follows the IP header: ports, or a type, a code and a checksum.
+            octets = [
+                _ECHO[protocol] << 24 | port if protocol in _ECHO else port << 16 | to
+                for port in ports
+            ]
+            yield from self.simulation.links_of_flows(point, found, protocol, octets)
 
 
 def ask_space(targets: Plan, flows: int, file: Path) -> Plan:

@@ -6,8 +6,6 @@ import enum
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from anabranch_engine import TraceParameters, Trial
-
 from anabranch.api.tool import DiamondMiner, Ping, Trace, Yarrp
 from anabranch.rounds.planning import (
     ask_last_ttl,
@@ -21,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
     import pyarrow as pa
-    from anabranch_engine import Targets
+    from anabranch_engine import Targets, TraceParameters
 
     from anabranch.api.agent import AgentSpec
     from anabranch.api.tool import Tool
@@ -158,6 +156,9 @@ class _Trace:
         return SplitLengths(self.tool.prefix_len_v4, self.tool.prefix_len_v6)
 
     def trace(self, failure_probability: float) -> TraceParameters:
+        # The operator itself does without the engine.
+        from anabranch_engine import TraceParameters, Trial  # noqa: PLC0415
+
         tool = self.tool
         if tool.max_branching:
             failure_probability = Trial.share_failure(

@@ -263,8 +263,8 @@ class Schema:
                 f"GROUP BY {run}, protocol, prefix) AS changed "
                 f"USING ({run}, protocol, prefix)"
             ),
-            "diamonds": f"SELECT * FROM {diamonds}",
             "traces": f"SELECT * FROM {traces}",
+            "diamonds": f"SELECT * FROM {diamonds}",
         }
 
     def _diamond_miner(self, keys: RunKeys) -> dict[str, str]:

@@ -31,10 +31,10 @@ CONCLUSION = (
 def choose_answered(parts: str) -> str:
     """Return the SQL for the rows of traces with replies, as other parts have them."""
     there = ", ".join(f"assumeNotNull({name}) AS {name}" for name in ANSWER)
-    return (
-        f"(SELECT * EXCEPT ({', '.join(CONCLUSION)}) REPLACE ({there}) FROM {parts} "
-        "WHERE reply_protocol IS NOT NULL)"
-    )
+    # In one query, the condition would see the columns that replace the others.
+    answered = f"SELECT * FROM {parts} WHERE reply_protocol IS NOT NULL"
+    left_out = ", ".join(CONCLUSION)
+    return f"(SELECT * EXCEPT ({left_out}) REPLACE ({there}) FROM ({answered}))"
 
 
 def read_traces(parts: str) -> str:

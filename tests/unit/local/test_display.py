@@ -18,11 +18,13 @@ AGENT = Progress(
     state=State.PROBING,
     step=Step(1, 2),
     planned=10_000,
+    done=4_000,
     step_sent=4_000,
     sent=100_000,
     replies=90_000,
     links=1_234,
     rate=100,
+    pace=100,
 )
 
 
@@ -44,7 +46,7 @@ def test_elsewhere_a_line_comes_when_something_changes() -> None:
 def test_that_replies_are_waited_for_is_told() -> None:
     """Nothing is sent meanwhile, and no time for it is left."""
     out = io.StringIO()
-    waiting = replace(AGENT, state=State.WAITING, step_sent=10_000, rate=0)
+    waiting = replace(AGENT, state=State.WAITING, step_sent=10_000, rate=0, pace=0)
     with open_display(out) as lines:
         lines.show([AGENT])
         lines.show([waiting])

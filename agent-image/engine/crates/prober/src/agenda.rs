@@ -5,6 +5,7 @@
 //! but none of the others.
 
 use std::collections::VecDeque;
+use std::io;
 use std::sync::mpsc::SyncSender;
 use std::time::Instant;
 
@@ -215,7 +216,14 @@ impl Work for Agenda<'_> {
 
     fn hear(&mut self, _: &Target, _: Ask, _: u8, _: &Probed) {}
 
-    fn end(&mut self, trace: Trace) {
+    fn end(&mut self, trace: Trace) -> Result<(), ProberError> {
+        if let Some(reason) = &trace.unroutable
+            && self.control.counts().sent == 0
+        {
+            // As long as nothing was sent, this is no matter of one destination.
+            let error = io::Error::new(io::ErrorKind::NetworkUnreachable, reason.clone());
+            return Err(error.into());
+        }
         let number = trace.target.number;
         let place = self.blocks.partition_point(|open| open.first <= number) - 1;
         let open = &mut self.blocks[place];
@@ -224,6 +232,7 @@ impl Work for Agenda<'_> {
         self.rows += traced.rows() as u64;
         entry.traced = Some(traced);
         self.advance(place);
+        Ok(())
     }
 }
 

@@ -23,6 +23,8 @@ use crate::tracing;
 
 /// The most parts that wait to be written.
 const PARTS: usize = 2;
+/// How often a route to a destination is looked up.
+const LOOKUPS: u8 = 3;
 /// The most destinations of a plan that are traced at once.
 const MOST_TRACES: usize = 1 << 16;
 
@@ -194,6 +196,7 @@ fn trace(
         first_port: header.initial_source_port,
         destination_port: header.destination_port,
         window: MOST_TRACES,
+        lookups: LOOKUPS,
     };
     let (finished, parts) = mpsc::sync_channel(PARTS);
     thread::scope(|scope| {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use anabranch_link::way::Way;
 use anabranch_plan::Destination;
+use anabranch_prefixes::Prefix;
 use anabranch_trace::lite::Switch;
 use anabranch_trace::sightings::{Ask, Flow, Link, Sightings, Vertex};
 use anabranch_trace::tracer::End;
@@ -89,7 +90,7 @@ impl Traced {
                 .filter(|ttl| seen.hop(*ttl).is_unsteady())
                 .collect(),
             failure_probability: bound_failure(options, end, seen),
-            links: find_crossed(seen, &trace.probes),
+            links: find_crossed(seen, &trace.probes, &destination.prefix),
             probes: probes.collect(),
             way: trace.way,
         }
@@ -119,10 +120,18 @@ fn bound_failure(options: &Options, end: End, seen: &Sightings) -> Option<f64> {
     Some(1.0 - kept.powi(branching as i32))
 }
 
-fn find_crossed(seen: &Sightings, probes: &BTreeMap<(Ask, u8), Probed>) -> Vec<Crossed> {
+fn find_crossed(
+    seen: &Sightings,
+    probes: &BTreeMap<(Ask, u8), Probed>,
+    prefix: &Prefix,
+) -> Vec<Crossed> {
     let links = seen.links();
     let crossed = links.iter().filter_map(|link| cross(seen, probes, link));
-    crossed.collect()
+    // Replies from the target itself are those of hosts, as in other parts.
+    let is_router = |address: u128| !(prefix.first()..=prefix.last()).contains(&address);
+    crossed
+        .filter(|link| is_router(link.near) && is_router(link.far))
+        .collect()
 }
 
 /// Returns a link between two routers with the flows that crossed it; None for any other link.

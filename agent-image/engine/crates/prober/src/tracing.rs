@@ -30,6 +30,10 @@ use crate::stamps;
 
 /// How often the packets that the kernel dropped are counted.
 const COUNTING_NS: u64 = 1_000_000_000;
+/// The time between two looks for a route.
+const LOOKUP_NS: u64 = 1_000_000_000;
+/// The way to a destination without a route.
+const NO_WAY: u16 = u16::MAX;
 /// The fewest destinations to trace at once.
 const LEAST_WINDOW: u64 = 1_000;
 /// The least time between two probes of a trace, on average: most wait for replies.
@@ -63,6 +67,9 @@ pub struct Options {
     pub destination_port: u16,
     /// The most destinations to trace at once.
     pub window: usize,
+    /// How often a route to a destination is looked up, a second apart, before it counts as one
+    /// without a route.
+    pub lookups: u8,
 }
 
 /// A destination to trace.
@@ -99,7 +106,10 @@ pub trait Work {
     /// Takes a probe with the first reply to it, as soon as that comes.
     fn hear(&mut self, target: &Target, ask: Ask, attempt: u8, probed: &Probed);
     /// Takes a trace that has ended.
-    fn end(&mut self, trace: Trace);
+    ///
+    /// # Errors
+    /// If there is no use in tracing more; the body stops then.
+    fn end(&mut self, trace: Trace) -> Result<(), ProberError>;
 }
 
 /// A probe that was sent.
@@ -197,7 +207,10 @@ struct Going {
     trace: Trace,
     /// The destination, as a number of its family.
     destination: (Family, u128),
-    way: u16,
+    /// The number of the way to it; None until that is looked up, `NO_WAY` without a route.
+    way: Option<u16>,
+    /// How often no route was found.
+    lookups: u8,
     /// When the next probe to this destination may leave.
     free_ns: u64,
 }
@@ -268,7 +281,7 @@ impl<'a> Tracing<'a> {
                     self.held = Some(target);
                     return Ok(true);
                 }
-                Next::Trace(target) => self.begin(target, work)?,
+                Next::Trace(target) => self.begin(target)?,
                 Next::Wait => return Ok(true),
                 Next::Nothing => return Ok(false),
             }
@@ -291,11 +304,11 @@ impl<'a> Tracing<'a> {
         Ok(rule)
     }
 
-    /// Begins to trace a destination; one without a route ends at once.
-    fn begin(&mut self, target: Target, work: &mut impl Work) -> Result<(), ProberError> {
+    /// Begins to trace a destination.
+    fn begin(&mut self, target: Target) -> Result<(), ProberError> {
         let (address, now_us) = (target.destination, unix_us());
         let rule = self.find_rule(target.ttls)?;
-        let mut trace = Trace {
+        let trace = Trace {
             target,
             way: None,
             span_us: (now_us, now_us),
@@ -303,25 +316,12 @@ impl<'a> Tracing<'a> {
             tracer: Tracer::new(rule),
             unroutable: None,
         };
-        let inlet = &mut self.inlet;
-        let way = match self.outlet.find_way(address, |opening| inlet.open(opening)) {
-            Ok(way) => way,
-            Err(error) if error.kind() == io::ErrorKind::NetworkUnreachable => {
-                self.control.count(Counter::Unroutable, 1);
-                trace.unroutable = Some(error.to_string());
-                trace.tracer.refuse();
-                self.control.count(Counter::Traced, 1);
-                work.end(trace);
-                return Ok(());
-            }
-            Err(error) => return Err(error.into()),
-        };
-        trace.way = Some(self.inlet.ways()[usize::from(way)].clone());
         let destination = number_of(address);
         let going = Going {
             trace,
             destination,
-            way,
+            way: None,
+            lookups: 0,
             free_ns: 0,
         };
         let place = self.free.pop().unwrap_or_else(|| {
@@ -335,7 +335,7 @@ impl<'a> Tracing<'a> {
     }
 
     /// Polls the tracers that have something to do, until `granted` probes are taken.
-    fn send(&mut self, granted: usize, work: &mut impl Work) -> io::Result<usize> {
+    fn send(&mut self, granted: usize, work: &mut impl Work) -> Result<usize, ProberError> {
         let gap_ns = self.control.prefix_gap_ns();
         let mut taken = 0;
         while taken < granted
@@ -349,13 +349,17 @@ impl<'a> Tracing<'a> {
                 self.schedule.sleep(place, going.free_ns);
                 continue;
             }
+            let Some(way) = going.way else {
+                self.look_up(place)?;
+                continue;
+            };
             match going.trace.tracer.poll(now_ns / 1_000) {
                 Want::Send(ask, attempt) => {
                     let (family, destination) = going.destination;
                     if self.outlet.allows(family, destination, ask.ttl) {
                         let sent_us = unix_us();
                         let probe = self.options.shape(&going.trace.target, ask, sent_us);
-                        self.outlet.put(going.way, &probe)?;
+                        self.outlet.put(way, &probe)?;
                         let probed = Probed {
                             sent_us,
                             reply: None,
@@ -370,20 +374,54 @@ impl<'a> Tracing<'a> {
                     self.schedule.enqueue(place, going.trace.tracer.probes());
                 }
                 Want::Wait(until_us) => self.schedule.sleep(place, until_us.saturating_mul(1_000)),
-                Want::Nothing(_) => self.finish(place, work),
+                Want::Nothing(_) => self.finish(place, work)?,
             }
         }
         Ok(taken)
     }
 
-    fn finish(&mut self, place: usize, work: &mut impl Work) {
+    /// Finds the way to a destination. One without a route is looked up again later: routes come
+    /// and go.
+    fn look_up(&mut self, place: usize) -> io::Result<()> {
+        let Some(going) = &mut self.traces[place] else {
+            return Ok(());
+        };
+        let (inlet, target) = (&mut self.inlet, going.trace.target);
+        match self
+            .outlet
+            .find_way(target.destination, |opening| inlet.open(opening))
+        {
+            Ok(way) => {
+                going.way = Some(way);
+                going.trace.way = Some(self.inlet.ways()[usize::from(way)].clone());
+            }
+            Err(error) if error.kind() == io::ErrorKind::NetworkUnreachable => {
+                going.lookups += 1;
+                if going.lookups < self.options.lookups {
+                    let later_ns = self.outlet.now_ns() + LOOKUP_NS;
+                    self.schedule.sleep(place, later_ns);
+                    return Ok(());
+                }
+                going.way = Some(NO_WAY);
+                self.control.count(Counter::Unroutable, 1);
+                going.trace.unroutable = Some(error.to_string());
+                going.trace.tracer.refuse();
+            }
+            Err(error) => return Err(error),
+        }
+        self.schedule.enqueue(place, 0);
+        Ok(())
+    }
+
+    fn finish(&mut self, place: usize, work: &mut impl Work) -> Result<(), ProberError> {
         if let Some(mut going) = self.traces[place].take() {
             going.trace.span_us.1 = unix_us();
             self.places.remove(&going.destination);
             self.free.push(place);
             self.control.count(Counter::Traced, 1);
-            work.end(going.trace);
+            work.end(going.trace)?;
         }
+        Ok(())
     }
 
     /// Hands the replies that have come to the tracers; returns how many were read from a link.
@@ -484,10 +522,15 @@ impl Protocol {
 }
 
 /// Returns what a reply says that the probe met: only a router where its TTL ended leads on.
+///
+/// A reply that quotes TTL 0 comes from the next router: the one at this hop forwarded the probe
+/// instead of replying (Augustin et al., "Avoiding traceroute anomalies with Paris traceroute",
+/// IMC 2006). So that one is silent.
 #[must_use]
 pub const fn tell_vertex(reply: &Reply) -> Vertex {
-    match (reply.probe.family, reply.kind) {
-        (Family::V4, 11) | (Family::V6, 3) => Vertex::Router(reply.from),
+    match (reply.probe.family, reply.kind, reply.quoted.ttl) {
+        (Family::V4, 11, 0) | (Family::V6, 3, 0) => Vertex::Silent,
+        (Family::V4, 11, _) | (Family::V6, 3, _) => Vertex::Router(reply.from),
         _ => Vertex::End(reply.from),
     }
 }

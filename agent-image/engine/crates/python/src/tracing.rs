@@ -131,8 +131,9 @@ impl Work for Destinations {
         }
     }
 
-    fn end(&mut self, trace: core::Trace) {
+    fn end(&mut self, trace: core::Trace) -> Result<(), ProberError> {
         self.tell(Event::Ended(Box::new(trace)));
+        Ok(())
     }
 }
 
@@ -199,6 +200,7 @@ impl Tracing {
             first_port: FIRST_PORT,
             destination_port: DESTINATION_PORT,
             window,
+            lookups: 1,
         };
         let mut seen: Vec<_> = destinations.iter().map(|each| number_of(*each)).collect();
         seen.sort_unstable();
