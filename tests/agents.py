@@ -25,7 +25,7 @@ from relay import Relay, run_relay
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from anabranch_engine import Plan
+    from anabranch_engine import Plan, TraceParameters
 
     from devcluster.apiserver import ApiServer
     from devcluster.namespace import Namespace
@@ -144,7 +144,7 @@ class Site:
         answer = self.namespace.call("DELETE", self.namespace.path(kind, name))
         assert answer.status == 200, answer.body
 
-    def create_round(
+    def create_round(  # noqa: PLR0913 (what a Round is made of)
         self,
         lines: list[str],
         *,
@@ -152,13 +152,16 @@ class Site:
         number: int = 1,
         digest: str = "",
         content: bytes = b"",
+        tracing: TraceParameters | None = None,
     ) -> Probed:
         """A Round over the lines of a target list, with its plan in the store.
 
-        Unless there is another content, or digest.
+        Unless there is another content, or digest. With ``tracing``, its targets are
+        traced.
         """
         keys = RunKeys(self.namespace.name, "1", self.agent).step(Step(number))
-        plan = write_plan(self.folder / f"plan-{number}.parquet", lines)
+        file = self.folder / f"plan-{number}.parquet"
+        plan = write_plan(file, lines, tracing=tracing)
         content = content or plan.path.read_bytes()
         assert self.store.put(keys.plan, content)
         digest = digest or f"sha256:{hashlib.sha256(content).hexdigest()}"
@@ -172,7 +175,7 @@ class Site:
                 "key": keys.plan,
                 "digest": digest,
                 "blocks": plan.blocks,
-                "probes": plan.units,
+                "destinations" if tracing else "probes": plan.units,
             },
             "rate": rate,
             "waitSeconds": 1,

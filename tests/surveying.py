@@ -28,7 +28,7 @@ for _ in range(12):
     survey.wait()
 subprocess.run(command, check=True)
 """
-"""Starts a survey again and again and kills it after some seconds; the last one ends."""
+"""Starts a survey again and again, and kills each but the last after some seconds."""
 
 
 def write_manifests(

@@ -53,6 +53,7 @@ class Tally:
         )
         self._unsent = count("send_errors", "Probes that the kernel refused.")
         self._replies = count("replies", "Valid replies received.")
+        self._traced = count("traces", "Traces of destinations that have ended.")
         self._invalid = count(
             "invalid", "Replies that failed validation, by reason.", "reason"
         )
@@ -89,6 +90,7 @@ class Tally:
         self._sent.inc(grow("sent"))
         self._unsent.inc(grow("unsent"))
         self._replies.inc(grow("replies"))
+        self._traced.inc(grow("traced"))
         self._dropped.inc(grow("dropped"))
         self._stalled.inc(grow("stalled_us") / 1e6)
         for reason in INVALID:

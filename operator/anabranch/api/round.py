@@ -112,7 +112,8 @@ class RoundStatus(Status):
     probes_sent: Count | None = None
     """Probes sent."""
     destinations_traced: Count | None = None
-    """Destinations whose traces have ended."""
+    """Destinations whose traces have ended. Those that no stored part holds when the
+    agent stops are traced again."""
     replies_received: Count | None = None
     """Valid replies received."""
     replies_invalid: Count | None = None

@@ -149,14 +149,13 @@ class Judge:
     def _cross_traces(self, point: int, targets: Plan) -> Iterator[Link]:
         """Yield the links that flows to the destinations of a traced plan cross."""
         destinations = defaultdict(list)
-        for _, destination, protocol, *ports, _, _ in targets.draw(0, order=""):
-            destinations[protocol, *ports].append(destination)
-        for (protocol, source, to), found in destinations.items():
-            ports = range(source, source + self.flows)
+        for _, destination, *head, _, _ in targets.draw(0, order=""):
+            destinations[tuple(head)].append(destination)
+        for (protocol, source, port), found in destinations.items():
             # What follows the IP header: ports, or a type, a code and a checksum.
             octets = [
-                _ECHO[protocol] << 24 | port if protocol in _ECHO else port << 16 | to
-                for port in ports
+                _ECHO[protocol] << 24 | flow if protocol in _ECHO else flow << 16 | port
+                for flow in range(source, source + self.flows)
             ]
             yield from self.simulation.links_of_flows(point, found, protocol, octets)
 

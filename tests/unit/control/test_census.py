@@ -123,6 +123,8 @@ def test_rounds_tell_how_far_they_are() -> None:
         ("anabranch_rounds", "complete"): 1,
         ("anabranch_rounds_planned_probes",): 600,
         ("anabranch_rounds_sent_probes",): 200,
+        ("anabranch_rounds_planned_destinations",): 0,
+        ("anabranch_rounds_traced_destinations",): 0,
     }
 
 
