@@ -9,7 +9,6 @@ from anabranch.api.model import Model
 from anabranch.api.policy import ProbingPolicySpec
 from anabranch.api.text import AgentName, Digest
 from anabranch.rounds.outcome import Rules
-from anabranch.rounds.tools import face_of
 from anabranch.store.keys import RunKeys
 
 if TYPE_CHECKING:
@@ -63,6 +62,9 @@ class RunRecord(Model):
     @property
     def tracing(self) -> TraceParameters | None:
         """How targets are traced; None if plans say each probe."""
+        # The operator reads records, and does without what plans take.
+        from anabranch.rounds.tools import face_of  # noqa: PLC0415
+
         rules = self.run_rules
         return face_of(rules.tool).trace(rules.failure_probability)
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 PREFIX = "anabranch_agent_"
 FIELDS = (
     *("sent", "unsent", "forbidden", "unroutable", "replies", "foreign"),
-    *("forged", "unplanned", "late", "excess", "dropped", "stalled_us"),
+    *("forged", "unplanned", "late", "excess", "dropped", "stalled_us", "traced"),
 )
 
 
@@ -34,7 +34,7 @@ def test_what_grew_is_counted_of_each_prober() -> None:
     tally = Tally(registry)
     first = count(sent=10, replies=8, late=1, forbidden=4)
     tally.add(first, None)
-    tally.add(count(sent=5, forged=2, stalled_us=250_000), None)
+    tally.add(count(sent=5, forged=2, stalled_us=250_000, traced=3), None)
     tally.add(count(sent=25, replies=18, late=3, forbidden=4, dropped=6), first)
 
     def read(name: str, **labels: str) -> float | None:
@@ -43,6 +43,7 @@ def test_what_grew_is_counted_of_each_prober() -> None:
     assert read("probes_sent_total") == 30
     assert read("replies_total") == 18
     assert read("dropped_total") == 6
+    assert read("traces_total") == 3
     assert read("send_errors_total") == 0
     assert read("stalled_seconds_total") == 0.25
     invalid = {r: read("invalid_total", reason=r) for r in ("forged", "late", "excess")}

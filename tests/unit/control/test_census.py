@@ -123,8 +123,22 @@ def test_rounds_tell_how_far_they_are() -> None:
         ("anabranch_rounds", "complete"): 1,
         ("anabranch_rounds_planned_probes",): 600,
         ("anabranch_rounds_sent_probes",): 200,
-        ("anabranch_rounds_planned_destinations",): 0,
-        ("anabranch_rounds_traced_destinations",): 0,
+    }
+
+
+def test_rounds_of_traces_tell_of_destinations() -> None:
+    """Their probes are no share of those that are planned."""
+    seen = start()
+    status = describe("Probing", Ready=True)
+    status |= {"probesSent": 4000, "destinationsTraced": 30}
+    traced = make_round(seen, "agent1", FIRST, status)
+    plan = traced.spec.plan.model_copy(update={"probes": None, "destinations": 50})
+    spec = traced.spec.model_copy(update={"plan": plan})
+    rounds = {("agent", "agent1"): [traced.model_copy(update={"spec": spec})]}
+    assert tell(replace(EMPTY, rounds=rounds)) == {
+        ("anabranch_rounds", "probing"): 1,
+        ("anabranch_rounds_planned_destinations",): 50,
+        ("anabranch_rounds_traced_destinations",): 30,
     }
 
 
