@@ -33,6 +33,13 @@ _COMPARED: tuple[tuple[str, str, int], ...] = (
     ("singlePath", "singlePath", 2),
 )
 """What is compared, as in Table 1 of the paper: its name, the algorithm, and phi."""
+_DEFAULTS = {"algorithm": "mda", "phi": 2, "runs": 1000, "samples": 50}
+"""The values of options that are not given."""
+_IDLE = {
+    "random": ("algorithm", "phi", "runs", "samples"),
+    "compare": ("algorithm", "phi"),
+}
+"""The options that have no effect with another one."""
 
 
 def add_parser(commands: Commands) -> None:
@@ -64,32 +71,24 @@ def add_parser(commands: Commands) -> None:
         help="compare what the algorithms find and send with the MDA",
     )
     add_rule_arguments(parser, "mda")
-    parser.add_argument("--runs", type=read_count, default=1000, metavar="N")
+    parser.add_argument(
+        "--runs", type=read_count, metavar="N", help="runs in a sample; 1000"
+    )
     parser.add_argument(
         "--samples",
         type=read_count,
-        default=50,
         metavar="N",
         help="the number of samples of --runs runs, 2 or more; 50",
     )
     parser.add_argument("--seed", type=read_count, default=1, metavar="S")
-    parser.set_defaults(run=run)
+    parser.set_defaults(run=run, **dict.fromkeys(_DEFAULTS))
 
 
 def run(chosen: argparse.Namespace) -> int:
     """Print the predicted and the measured failure; return 2 if it is too high."""
-    failure = choose_failure_probability(chosen)
-    if (chosen.topology is None) == (chosen.random is None):
-        print("anabranch: name a topology file, or --random N", file=sys.stderr)
-        return 1
-    if chosen.samples < FEWEST_SAMPLES or chosen.runs * chosen.samples > _MOST_RUNS:
-        message = (
-            f"--samples must be {FEWEST_SAMPLES} or more, and all runs at most "
-            f"{_MOST_RUNS:,}"
-        )
-        print(f"anabranch: {message}", file=sys.stderr)
-        return 1
     try:
+        _complete(chosen)
+        failure = choose_failure_probability(chosen)
         if chosen.random:
             return _compare_random(chosen, failure)
         if chosen.compare:
@@ -100,6 +99,30 @@ def run(chosen: argparse.Namespace) -> int:
     except (OSError, ValueError) as error:
         print(f"anabranch: {error}", file=sys.stderr)
         return 1
+
+
+def _complete(chosen: argparse.Namespace) -> None:
+    """Give options that are left out their values.
+
+    Raises:
+        ValueError: If options contradict each other, or one has no effect.
+    """
+    if (chosen.topology is None) == (chosen.random is None):
+        raise ValueError("name a topology file, or --random N")
+    for mode in (mode for mode in _IDLE if getattr(chosen, mode)):
+        for option in _IDLE[mode]:
+            if getattr(chosen, option) is not None:
+                message = f"--{option} has no effect with --{mode}; leave it out"
+                raise ValueError(message)
+    for option, value in _DEFAULTS.items():
+        if getattr(chosen, option) is None:
+            setattr(chosen, option, value)
+    if chosen.samples < FEWEST_SAMPLES or chosen.runs * chosen.samples > _MOST_RUNS:
+        message = (
+            f"--samples must be {FEWEST_SAMPLES} or more, and all runs at most "
+            f"{_MOST_RUNS:,}"
+        )
+        raise ValueError(message)
 
 
 def _validate(chosen: argparse.Namespace, failure: float) -> int:
