@@ -6,7 +6,7 @@ import argparse
 import json
 import socket
 import sys
-from ipaddress import ip_address
+from ipaddress import IPv6Address, ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,7 +15,7 @@ from anabranch.cli.rule import add_rule_arguments, choose_failure_probability
 from anabranch.cli.score import read_count
 
 if TYPE_CHECKING:
-    from ipaddress import IPv4Address, IPv6Address
+    from ipaddress import IPv4Address
     from typing import TypeAlias
 
     from anabranch_engine import PrefixSet, Trace, Tracing
@@ -144,6 +144,8 @@ def run(chosen: argparse.Namespace) -> int:
             _check_plot(chosen.plot)
         destinations = [_find_address(d, chosen.family) for d in chosen.destinations]
         _check_reserved(destinations, reserved)
+        for source in chosen.source:
+            _check_zone(source)
         tracing = _start(chosen, destinations, reserved)
     except ValueError as error:
         print(f"anabranch: {error}", file=sys.stderr)
@@ -171,6 +173,8 @@ def _find_address(text: str, family: int | None) -> Address:
         ValueError: If it is neither, with the remedy.
     """
     versions = {socket.AF_INET: 4, socket.AF_INET6: 6}
+    if not text.strip():
+        raise ValueError("a destination is empty; give an address, or a name")
     try:
         address = ip_address(text)
     except ValueError:
@@ -180,11 +184,24 @@ def _find_address(text: str, family: int | None) -> Address:
             reason = getattr(error, "strerror", None) or error
             message = f"{text} is no address, and no name that is known: {reason}"
             raise ValueError(message) from None
-        return ip_address(found[0][4][0])
+        address = ip_address(found[0][4][0])
     if family and address.version != versions[socket.AddressFamily(family)]:
         message = f"{text} is no IPv{versions[socket.AddressFamily(family)]} address"
         raise ValueError(message)
+    _check_zone(address)
     return address
+
+
+def _check_zone(address: Address) -> None:
+    """Check that an address has no zone, such as %eth0.
+
+    Raises:
+        ValueError: If it does, with the remedy.
+    """
+    if isinstance(address, IPv6Address) and address.scope_id is not None:
+        zone = f"%{address.scope_id}"
+        message = f"{address} has a zone; leave out {zone}: --interface names the link"
+        raise ValueError(message)
 
 
 def _check_reserved(destinations: list[Address], reserved: PrefixSet) -> None:
