@@ -99,6 +99,21 @@ def test_it_keeps_to_its_rate() -> None:
     assert most <= 400 + 2
 
 
+def test_its_json_has_the_bounds_that_it_obeyed(tmp_path: Path) -> None:
+    """Those that are given, and the usual ones."""
+    layers = Layers((1, 1, 4, 2, 1, 1))
+    file = tmp_path / "layers.txt"
+    file.write_text(layers.file(0))
+    world = World(0, 0, topologies=(file,))
+    bounds = ("--first-ttl", "2", "--max-ttl", "9", "--gap-limit", "4")
+    words = (*bounds, "--attempts", "2")
+    (traced,) = trace(world, layers.destination(0), *SURE, *words)
+    given = {"first_ttl": 2, "max_ttl": 9, "gap_limit": 4, "attempts": 2}
+    assert given.items() <= traced.items()
+    assert traced["per_packet_test"] is True
+    assert min(probe["ttl"] for probe in traced["probes"]) == 2
+
+
 def test_it_tells_text_draws_and_says_what_rights_it_lacks(tmp_path: Path) -> None:
     """In one clear line."""
     figure = tmp_path / "paths.svg"

@@ -254,12 +254,7 @@ def _show(chosen: argparse.Namespace, tracing: Tracing) -> list[Trace]:
     from anabranch.local.tracejson import encode_trace  # noqa: PLC0415
     from anabranch.local.tracetext import describe_trace  # noqa: PLC0415
 
-    rule = {
-        "algorithm": chosen.algorithm,
-        "protocol": chosen.protocol,
-        "failure_probability": choose_failure_probability(chosen),
-        "phi": chosen.phi if chosen.algorithm in {"mdaLite", "mdaLocal"} else None,
-    }
+    rule = _describe_rule(chosen)
     traces = []
     if chosen.format == "json":
         for event in tracing:
@@ -281,6 +276,22 @@ def _show(chosen: argparse.Namespace, tracing: Tracing) -> list[Trace]:
                 )
                 display.end(event.destination, head + describe_trace(event))
     return traces
+
+
+def _describe_rule(chosen: argparse.Namespace) -> dict[str, str | float | None]:
+    """Return what all traces follow, as JSON has it."""
+    has_meshing_test = chosen.algorithm in {"mdaLite", "mdaLocal"}
+    return {
+        "algorithm": chosen.algorithm,
+        "protocol": chosen.protocol,
+        "failure_probability": choose_failure_probability(chosen),
+        "phi": chosen.phi if has_meshing_test else None,
+        "per_packet_test": chosen.per_packet_test,
+        "first_ttl": chosen.first_ttl,
+        "max_ttl": chosen.max_ttl,
+        "gap_limit": chosen.gap_limit,
+        "attempts": chosen.attempts,
+    }
 
 
 def _check_plot(file: Path) -> None:
