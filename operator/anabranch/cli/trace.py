@@ -100,6 +100,13 @@ def _add_rule(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="how often a probe without a reply is sent; 3",
     )
+    parser.add_argument(
+        "--max-probes",
+        type=read_count,
+        default=30_000,
+        metavar="N",
+        help="probes that end the trace of a destination; 30000",
+    )
 
 
 def _add_sending(parser: argparse.ArgumentParser) -> None:
@@ -109,6 +116,13 @@ def _add_sending(parser: argparse.ArgumentParser) -> None:
         default=100,
         metavar="N",
         help="probes a second, to all destinations together; 100",
+    )
+    parser.add_argument(
+        "--window",
+        type=read_count,
+        default=1_000,
+        metavar="N",
+        help="destinations that are traced at once; 1000",
     )
     parser.add_argument(
         "--interface", metavar="LINK", help="the link to send by; by default the routes"
@@ -235,9 +249,11 @@ def _start(
         max_ttl=chosen.max_ttl,
         gap_limit=chosen.gap_limit,
         attempts=chosen.attempts,
+        max_probes=chosen.max_probes,
         rate=chosen.rate,
         max_rate_per_destination=chosen.rate,
         forbidden=reserved,
+        window=chosen.window,
         live=chosen.format == "text",
         interface=chosen.interface,
         sources=chosen.source,
@@ -291,6 +307,7 @@ def _describe_rule(chosen: argparse.Namespace) -> dict[str, str | float | None]:
         "max_ttl": chosen.max_ttl,
         "gap_limit": chosen.gap_limit,
         "attempts": chosen.attempts,
+        "max_probes": chosen.max_probes,
     }
 
 

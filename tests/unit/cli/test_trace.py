@@ -47,3 +47,13 @@ def test_a_count_out_of_range_is_refused(
     with pytest.raises(SystemExit):
         main(["trace", RESERVED, option, "0"])
     assert "'0' must be from 1 to 255" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("option", ["--max-probes", "--window"])
+def test_a_number_below_one_is_refused(
+    option: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With the range."""
+    with pytest.raises(SystemExit):
+        main(["trace", RESERVED, option, "0"])
+    assert "'0' must be a number from 1 on" in capsys.readouterr().err
