@@ -11,7 +11,7 @@ import math
 import statistics
 from collections import Counter
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -22,6 +22,30 @@ FEWEST_SAMPLES = 2
 """A single sample has no standard deviation."""
 _DEVIATIONS = {0.95: 1.96, 0.999: 3.29}
 """Quantiles of the normal distribution, for two-sided intervals."""
+
+
+class Sums(Protocol):
+    """Sums over some runs, in the process or on packets."""
+
+    @property
+    def failures(self) -> int:
+        """The number of runs that did not find exactly the links of the topology."""
+
+    @property
+    def probes(self) -> float:
+        """The number of probes sent."""
+
+    @property
+    def vertices(self) -> int:
+        """The number of interfaces found."""
+
+    @property
+    def edges(self) -> int:
+        """The number of links found."""
+
+    @property
+    def switches(self) -> dict[str, int]:
+        """The number of runs in which MDA-Lite switched to the MDA, by reason."""
 
 
 @dataclass(frozen=True)
@@ -105,7 +129,7 @@ def compare(samples: Mapping[str, Sequence[Sample]], runs: int) -> list[Comparis
 
 
 def summarise(
-    samples: Sequence[Sample],
+    samples: Sequence[Sums],
     runs: int,
     *,
     predicted: float | None,

@@ -96,7 +96,8 @@ def test_a_file_or_random_diamonds_are_needed(
         (["--random", "3", "--algorithm", "mdaLite"], "--algorithm has no effect"),
         (["--random", "3", "--phi", "4"], "--phi has no effect with --random"),
         (["--random", "3", "--runs", "9"], "--runs has no effect with --random"),
-        (["--random", "3", "--compare", "--samples", "9"], "--samples has no effect"),
+        (["--random", "3", "--samples", "9"], "--samples has no effect"),
+        ([SIMPLEST, "--command", "x", "--phi", "3"], "--phi has no effect with --comm"),
     ],
 )
 def test_an_option_without_effect_is_refused(
