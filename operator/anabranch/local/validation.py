@@ -52,6 +52,8 @@ class Sums(Protocol):
 class Validation:
     """A summary of samples of an algorithm's runs."""
 
+    runs: int
+    """The number of runs."""
     predicted: float | None
     """The failure probability by the stopping points; None without a formula."""
     mean: float
@@ -77,17 +79,26 @@ class Validation:
         """How the mean compares with the prediction, at a confidence of 0.999."""
         if self.predicted is None:
             return "no prediction: a load balancer prefers some next hops"
-        lowest, highest = self.interval(0.999)
-        if self.predicted < lowest:
+        if self.is_broken:
             return "it fails more often than predicted"
-        if self.predicted > highest:
+        if self.mean < self.predicted - self._width(self.predicted):
             return "it fails less often than predicted"
         return "it fails as often as predicted"
 
     @property
     def is_broken(self) -> bool:
         """Whether the algorithm fails more often than predicted."""
-        return self.predicted is not None and self.predicted < self.interval(0.999)[0]
+        if self.predicted is None:
+            return False
+        return self.mean > self.predicted + self._width(self.predicted)
+
+    def _width(self, predicted: float) -> float:
+        """Return by how much chance alone may move the mean, at a confidence of 0.999.
+
+        Few runs may have no failure at all, and so no spread. The prediction has one.
+        """
+        error = math.sqrt(predicted * (1 - predicted) / self.runs)
+        return _DEVIATIONS[0.999] * max(self.error, error)
 
 
 @dataclass(frozen=True)
@@ -149,6 +160,7 @@ def summarise(
     total = runs * len(samples)
     switches = sum((Counter(sample.switches) for sample in samples), Counter[str]())
     return Validation(
+        runs=total,
         predicted=predicted,
         mean=statistics.fmean(rates),
         error=statistics.stdev(rates) / math.sqrt(len(rates)),
