@@ -214,7 +214,7 @@ impl Tracer {
             if attempt > self.rule.attempts {
                 continue;
             }
-            if self.scout.is_some() {
+            if self.scout.is_some() && attempt < self.rule.attempts {
                 // The flows behind it will tell whether its hop answers at all.
                 self.seen.note_awaited(ask);
                 self.abandoned.insert(ask, attempt);

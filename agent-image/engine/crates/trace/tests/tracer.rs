@@ -60,6 +60,20 @@ fn a_hop_that_answers_after_all_is_probed_again() {
 }
 
 #[test]
+fn one_attempt_is_no_more_than_one() {
+    let mut rule = Rule::new(Algorithm::Mda, 0.05);
+    rule.attempts = 1;
+    rule.max_ttl = 1;
+    // The scout's probe is lost, and the hop answers to all other flows.
+    let tracer = trace(rule, |ask| (ask.flow != 0).then_some(Vertex::Router(1)));
+    assert_eq!(tracer.end(), Some(End::HopLimit));
+    let met = [Vertex::Silent, Vertex::Router(1)];
+    assert_eq!(tracer.seen().hop(1).vertices(), met);
+    // A star takes as many flows as a router: n_2 = 11.
+    assert_eq!(tracer.probes(), 11);
+}
+
+#[test]
 fn a_lost_reply_costs_one_more_probe_and_no_time() {
     let rule = Rule::new(Algorithm::Mda, 0.05);
     let mut tracer = Tracer::new(Arc::new(rule));
