@@ -263,10 +263,10 @@ impl Tracer {
 
     /// Returns whether all paths that were found end.
     fn has_ended(&self) -> bool {
-        let hop = |ttl: u8| self.seen.hop(ttl).vertices();
+        let mut vertices = self.seen.hop(self.ttl).vertices().iter();
         match self.rule.algorithm {
             Algorithm::SinglePath => self.seen.has_ended(0, self.ttl.saturating_add(1)),
-            _ => !hop(self.ttl).iter().any(|vertex| vertex.leads_on()),
+            _ => !vertices.any(|vertex| self.seen.goes_on(self.ttl, *vertex)),
         }
     }
 
