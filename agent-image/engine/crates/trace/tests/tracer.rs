@@ -109,6 +109,21 @@ fn a_path_that_goes_on_through_a_silent_router_is_followed() {
 }
 
 #[test]
+fn a_router_that_answers_only_once_is_not_looked_for_without_end() {
+    let answered = Cell::new(false);
+    let tracer = trace(Rule::new(Algorithm::Mda, 0.05), |ask| {
+        match (ask.ttl, ask.flow % 4) {
+            (1, _) => Some(Vertex::Router(1)),
+            (2, 0) if answered.replace(true) => None,
+            (2, branch) => Some(Vertex::Router(20 + u128::from(branch))),
+            _ => Some(Vertex::End(9)),
+        }
+    });
+    assert_eq!(tracer.end(), Some(End::Completed));
+    assert!(tracer.probes() < 2_000, "{}", tracer.probes());
+}
+
+#[test]
 fn a_lost_reply_costs_one_more_probe_and_no_time() {
     let rule = Rule::new(Algorithm::Mda, 0.05);
     let mut tracer = Tracer::new(Arc::new(rule));
