@@ -209,7 +209,7 @@ class Simulation:
     def destinations(
         self,
     ) -> list[tuple[IPv4Address | IPv6Address, IPv4Address | IPv6Address]]:
-        """For each copy of each topology, the destination as drawn, and as it is probed.
+        """For each copy of each topology, the destination as drawn, and as probed.
 
         They differ if vantage points can't send to the first, such as 127.1.1.6, and
         for each copy but the first.
