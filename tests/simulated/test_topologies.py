@@ -135,14 +135,14 @@ def test_a_file_of_fakeroutes_users_leads_to_an_address_that_is_told(
         check=True,
         text=True,
     )
-    assert "nothing can be sent to its destination 127.1.1.6; probe 198.19.255.1" in (
+    assert "nothing can be sent to its destination 127.1.1.6; probe 198.19.0.1" in (
         done.stderr
     )
     (traced,) = (
         json.loads(line) for line in done.stdout.splitlines() if "tracelb" in line
     )
     hops = [link for node in traced["nodes"] for hop in node["links"] for link in hop]
-    assert traced["dst"] == "198.19.255.1"
+    assert traced["dst"] == "198.19.0.1"
     assert {link["addr"] for link in hops} == {"10.1.2.3", "10.1.2.4", traced["dst"]}
 
 

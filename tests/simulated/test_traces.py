@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import pytest
@@ -82,6 +83,32 @@ def test_it_keeps_to_its_rate() -> None:
         sum(1 for time in sent if start <= time < start + 1_000_000) for start in sent
     )
     assert most <= 400 + 2
+
+
+def test_its_json_has_the_bounds_that_it_obeyed(tmp_path: Path) -> None:
+    """Those that are given, and the usual ones."""
+    layers = Layers((1, 1, 4, 2, 1, 1))
+    file = tmp_path / "layers.txt"
+    file.write_text(layers.file(0))
+    world = World(0, 0, topologies=(file,))
+    bounds = ("--first-ttl", "2", "--max-ttl", "9", "--gap-limit", "4")
+    words = (*bounds, "--attempts", "2", "--max-probes", "20")
+    (traced,) = trace(world, layers.destination(0), *SURE, *words)
+    given = {"first_ttl": 2, "max_ttl": 9, "gap_limit": 4, "attempts": 2}
+    assert given.items() <= traced.items()
+    assert traced["per_packet_test"] is True
+    assert (traced["max_probes"], traced["end"]) == (20, "probe limit")
+    assert len(traced["probes"]) == 20
+    assert min(probe["ttl"] for probe in traced["probes"]) == 2
+
+
+def test_a_window_of_one_traces_one_after_the_other() -> None:
+    """The next begins when the one before has ended."""
+    destinations = [f"240.0.{number}.1" for number in range(3)]
+    words = (*destinations, "--algorithm", "singlePath", *SURE, "--window", "1")
+    traces = trace(World(20, 0), *words)
+    spans = [(traced["began_us"], traced["ended_us"]) for traced in traces]
+    assert all(before[1] <= after[0] for before, after in pairwise(spans))
 
 
 def test_it_tells_text_draws_and_says_what_rights_it_lacks(tmp_path: Path) -> None:

@@ -22,7 +22,9 @@ if TYPE_CHECKING:
     from anabranch.local.validation import Comparison, Validation
 
 _MOST_RUNS = 1 << 32
-"""Runs are told apart by a number of 32 bits."""
+"""Runs are told apart by a number of 32 bits,"""
+_MOST_PACKET_RUNS = 65_000
+"""and on packets by the destination, an address of the simulator's."""
 _COMPARED: tuple[tuple[str, str, int], ...] = (
     ("mda", "mda", 2),
     ("mda again", "mda", 2),
@@ -33,6 +35,16 @@ _COMPARED: tuple[tuple[str, str, int], ...] = (
     ("singlePath", "singlePath", 2),
 )
 """What is compared, as in Table 1 of the paper: its name, the algorithm, and phi."""
+_DEFAULTS = {"algorithm": "mda", "phi": 2, "runs": 1000, "samples": 50}
+"""The values of options that are not given."""
+_PACKET_RUNS = 20
+"""The runs in a sample on packets, which take longer."""
+_IDLE = {
+    "random": ("algorithm", "phi", "runs", "samples"),
+    "compare": ("algorithm", "phi"),
+    "command": ("algorithm", "phi"),
+}
+"""The options that have no effect with another one."""
 
 
 def add_parser(commands: Commands) -> None:
@@ -40,9 +52,10 @@ def add_parser(commands: Commands) -> None:
     parser = commands.add_parser(
         "fakeroute",
         help="test how often a multipath algorithm misses a link of a topology",
-        description="Traces a topology many times in the process, without packets, and "
-        "compares how often a link is missed with what the stopping points predict, as "
-        "Fakeroute does. Exits with 2 if the algorithm fails more often than that.",
+        description="Traces a topology many times, in the process and without packets "
+        "unless --packets or --command asks for them, and compares how often a link is "
+        "missed with what the stopping points predict, as Fakeroute does. Exits with 2 "
+        "if the algorithm fails more often than that.",
     )
     parser.add_argument(
         "topology",
@@ -51,73 +64,149 @@ def add_parser(commands: Commands) -> None:
         metavar="FILE",
         help="links from a vantage point to a destination, as Fakeroute has them",
     )
-    parser.add_argument(
+    way = parser.add_mutually_exclusive_group()
+    way.add_argument(
         "--random",
         type=read_count,
         metavar="N",
         help="instead of a file, N topologies of one diamond, drawn as the simulated "
         "Internet draws them; compares the algorithms on them, a run each",
     )
-    parser.add_argument(
+    way.add_argument(
         "--compare",
         action="store_true",
         help="compare what the algorithms find and send with the MDA",
     )
+    way.add_argument(
+        "--packets",
+        action="store_true",
+        help="send packets, into a simulated network of its own; it takes root",
+    )
+    way.add_argument(
+        "--command",
+        metavar="COMMAND",
+        help="put another tool to the test, on packets as well: {destinations} in the "
+        "command stands for a file with destinations, one a line, and the command "
+        "writes JSON as scamper's tracelb does",
+    )
     add_rule_arguments(parser, "mda")
-    parser.add_argument("--runs", type=read_count, default=1000, metavar="N")
+    parser.add_argument(
+        "--runs",
+        type=read_count,
+        metavar="N",
+        help="runs in a sample; 1000, on packets 20",
+    )
     parser.add_argument(
         "--samples",
         type=read_count,
-        default=50,
         metavar="N",
         help="the number of samples of --runs runs, 2 or more; 50",
     )
     parser.add_argument("--seed", type=read_count, default=1, metavar="S")
-    parser.set_defaults(run=run)
+    parser.set_defaults(run=run, **dict.fromkeys(_DEFAULTS))
 
 
 def run(chosen: argparse.Namespace) -> int:
     """Print the predicted and the measured failure; return 2 if it is too high."""
-    failure = choose_failure_probability(chosen)
-    if (chosen.topology is None) == (chosen.random is None):
-        print("anabranch: name a topology file, or --random N", file=sys.stderr)
-        return 1
-    if chosen.samples < FEWEST_SAMPLES or chosen.runs * chosen.samples > _MOST_RUNS:
-        message = (
-            f"--samples must be {FEWEST_SAMPLES} or more, and all runs at most "
-            f"{_MOST_RUNS:,}"
-        )
-        print(f"anabranch: {message}", file=sys.stderr)
-        return 1
     try:
+        _complete(chosen)
+        failure = choose_failure_probability(chosen)
         if chosen.random:
             return _compare_random(chosen, failure)
         if chosen.compare:
             return _compare(chosen, failure)
+        if chosen.packets or chosen.command is not None:
+            return _validate_on_packets(chosen, failure)
         return _validate(chosen, failure)
     except BrokenPipeError:
         raise
+    except PermissionError:
+        message = "fakeroute makes namespaces to send packets in: run it as root"
+        print(f"anabranch: {message}", file=sys.stderr)
+        return 1
     except (OSError, ValueError) as error:
         print(f"anabranch: {error}", file=sys.stderr)
         return 1
 
 
+def _complete(chosen: argparse.Namespace) -> None:
+    """Give options that are left out their values.
+
+    Raises:
+        ValueError: If options contradict each other, or one has no effect.
+    """
+    if (chosen.topology is None) == (chosen.random is None):
+        raise ValueError("name a topology file, or --random N")
+    for mode in (mode for mode in _IDLE if getattr(chosen, mode) not in {None, False}):
+        for option in _IDLE[mode]:
+            if getattr(chosen, option) is not None:
+                message = f"--{option} has no effect with --{mode}; leave it out"
+                raise ValueError(message)
+    sends = chosen.packets or chosen.command is not None
+    if sends and chosen.runs is None:
+        chosen.runs = _PACKET_RUNS
+    for option, value in _DEFAULTS.items():
+        if getattr(chosen, option) is None:
+            setattr(chosen, option, value)
+    most = _MOST_PACKET_RUNS if sends else _MOST_RUNS
+    if chosen.samples < FEWEST_SAMPLES or chosen.runs * chosen.samples > most:
+        message = (
+            f"--samples must be {FEWEST_SAMPLES} or more, and all runs at most {most:,}"
+        )
+        raise ValueError(message)
+
+
 def _validate(chosen: argparse.Namespace, failure: float) -> int:
     rule = _Rule(chosen.algorithm, chosen.phi, failure)
     trial = rule.prepare(chosen.topology, chosen.seed)
+    has_rule = chosen.algorithm != "singlePath"
     found = summarise(
         _run(trial, chosen),
         chosen.runs,
-        predicted=None if chosen.algorithm == "singlePath" else trial.predicted,
+        predicted=trial.predicted if has_rule else None,
         vertices=trial.vertices,
         edges=trial.edges,
     )
-    head = (
-        f"{_describe_topology(chosen.topology, trial)}"
-        f"{chosen.algorithm}, failure probability of a vertex {failure:.5g}, "
-        f"{chosen.samples} samples of {chosen.runs:,} runs\n"
+    head = _describe_trial(chosen, trial, chosen.algorithm, failure)
+    write(head + _describe(found, with_verdict=has_rule))
+    return 2 if found.is_broken else 0
+
+
+def _validate_on_packets(chosen: argparse.Namespace, failure: float) -> int:
+    # Extras, which other commands do without.
+    from anabranch.local.packettrial import (  # noqa: PLC0415
+        PacketTrial,
+        name_tool,
+        name_tracer,
     )
-    write(head + _describe(found, with_verdict=chosen.algorithm != "singlePath"))
+
+    rule = _Rule(chosen.algorithm, chosen.phi, failure)
+    trial = rule.prepare(chosen.topology, chosen.seed)
+    has_rule = chosen.algorithm != "singlePath"
+    if chosen.command is None:
+        tool = name_tracer(chosen.algorithm, failure, chosen.phi)
+    else:
+        tool = name_tool(chosen.command)
+    links = {(str(near), str(far)) for near, far in trial.links}
+    outcome = PacketTrial(
+        chosen.topology, links, chosen.samples, chosen.runs, chosen.seed
+    ).run(tool)
+    if outcome.untraced:
+        message = f"no trace of {outcome.untraced:,} destinations: they count as missed"
+        print(f"anabranch: {message}", file=sys.stderr)
+    if outcome.lost:
+        message = f"the simulator could not keep up: it lost {outcome.lost:,} frames"
+        print(f"anabranch: {message}", file=sys.stderr)
+    found = summarise(
+        outcome.samples,
+        chosen.runs,
+        predicted=trial.predicted if has_rule else None,
+        vertices=trial.vertices,
+        edges=len(links),
+    )
+    name = chosen.command or f"{chosen.algorithm} on packets"
+    head = _describe_trial(chosen, trial, name, failure)
+    write(head + _describe(found, with_verdict=has_rule))
     return 2 if found.is_broken else 0
 
 
@@ -195,6 +284,16 @@ def _classify(trial: Trial) -> str:
     if any(diamond.width_asymmetry for diamond in diamonds):
         return "asymmetric"
     return "uniform and unmeshed"
+
+
+def _describe_trial(
+    chosen: argparse.Namespace, trial: Trial, name: str, failure: float
+) -> str:
+    return (
+        f"{_describe_topology(chosen.topology, trial)}"
+        f"{name}, failure probability of a vertex {failure:.5g}, "
+        f"{chosen.samples} samples of {chosen.runs:,} runs\n"
+    )
 
 
 def _describe_topology(file: Path, trial: Trial) -> str:

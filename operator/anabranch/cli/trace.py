@@ -6,7 +6,7 @@ import argparse
 import json
 import socket
 import sys
-from ipaddress import ip_address
+from ipaddress import IPv6Address, ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,7 +15,7 @@ from anabranch.cli.rule import add_rule_arguments, choose_failure_probability
 from anabranch.cli.score import read_count
 
 if TYPE_CHECKING:
-    from ipaddress import IPv4Address, IPv6Address
+    from ipaddress import IPv4Address
     from typing import TypeAlias
 
     from anabranch_engine import PrefixSet, Trace, Tracing
@@ -100,6 +100,13 @@ def _add_rule(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="how often a probe without a reply is sent; 3",
     )
+    parser.add_argument(
+        "--max-probes",
+        type=read_count,
+        default=30_000,
+        metavar="N",
+        help="probes that end the trace of a destination; 30000",
+    )
 
 
 def _add_sending(parser: argparse.ArgumentParser) -> None:
@@ -109,6 +116,13 @@ def _add_sending(parser: argparse.ArgumentParser) -> None:
         default=100,
         metavar="N",
         help="probes a second, to all destinations together; 100",
+    )
+    parser.add_argument(
+        "--window",
+        type=read_count,
+        default=1_000,
+        metavar="N",
+        help="destinations that are traced at once; 1000",
     )
     parser.add_argument(
         "--interface", metavar="LINK", help="the link to send by; by default the routes"
@@ -144,6 +158,8 @@ def run(chosen: argparse.Namespace) -> int:
             _check_plot(chosen.plot)
         destinations = [_find_address(d, chosen.family) for d in chosen.destinations]
         _check_reserved(destinations, reserved)
+        for source in chosen.source:
+            _check_zone(source)
         tracing = _start(chosen, destinations, reserved)
     except ValueError as error:
         print(f"anabranch: {error}", file=sys.stderr)
@@ -171,6 +187,8 @@ def _find_address(text: str, family: int | None) -> Address:
         ValueError: If it is neither, with the remedy.
     """
     versions = {socket.AF_INET: 4, socket.AF_INET6: 6}
+    if not text.strip():
+        raise ValueError("a destination is empty; give an address, or a name")
     try:
         address = ip_address(text)
     except ValueError:
@@ -180,11 +198,24 @@ def _find_address(text: str, family: int | None) -> Address:
             reason = getattr(error, "strerror", None) or error
             message = f"{text} is no address, and no name that is known: {reason}"
             raise ValueError(message) from None
-        return ip_address(found[0][4][0])
+        address = ip_address(found[0][4][0])
     if family and address.version != versions[socket.AddressFamily(family)]:
         message = f"{text} is no IPv{versions[socket.AddressFamily(family)]} address"
         raise ValueError(message)
+    _check_zone(address)
     return address
+
+
+def _check_zone(address: Address) -> None:
+    """Check that an address has no zone, such as %eth0.
+
+    Raises:
+        ValueError: If it does, with the remedy.
+    """
+    if isinstance(address, IPv6Address) and address.scope_id is not None:
+        zone = f"%{address.scope_id}"
+        message = f"{address} has a zone; leave out {zone}: --interface names the link"
+        raise ValueError(message)
 
 
 def _check_reserved(destinations: list[Address], reserved: PrefixSet) -> None:
@@ -218,9 +249,11 @@ def _start(
         max_ttl=chosen.max_ttl,
         gap_limit=chosen.gap_limit,
         attempts=chosen.attempts,
+        max_probes=chosen.max_probes,
         rate=chosen.rate,
         max_rate_per_destination=chosen.rate,
         forbidden=reserved,
+        window=chosen.window,
         live=chosen.format == "text",
         interface=chosen.interface,
         sources=chosen.source,
@@ -237,12 +270,7 @@ def _show(chosen: argparse.Namespace, tracing: Tracing) -> list[Trace]:
     from anabranch.local.tracejson import encode_trace  # noqa: PLC0415
     from anabranch.local.tracetext import describe_trace  # noqa: PLC0415
 
-    rule = {
-        "algorithm": chosen.algorithm,
-        "protocol": chosen.protocol,
-        "failure_probability": choose_failure_probability(chosen),
-        "phi": chosen.phi if chosen.algorithm in {"mdaLite", "mdaLocal"} else None,
-    }
+    rule = _describe_rule(chosen)
     traces = []
     if chosen.format == "json":
         for event in tracing:
@@ -264,6 +292,23 @@ def _show(chosen: argparse.Namespace, tracing: Tracing) -> list[Trace]:
                 )
                 display.end(event.destination, head + describe_trace(event))
     return traces
+
+
+def _describe_rule(chosen: argparse.Namespace) -> dict[str, str | float | None]:
+    """Return what all traces follow, as JSON has it."""
+    has_meshing_test = chosen.algorithm in {"mdaLite", "mdaLocal"}
+    return {
+        "algorithm": chosen.algorithm,
+        "protocol": chosen.protocol,
+        "failure_probability": choose_failure_probability(chosen),
+        "phi": chosen.phi if has_meshing_test else None,
+        "per_packet_test": chosen.per_packet_test,
+        "first_ttl": chosen.first_ttl,
+        "max_ttl": chosen.max_ttl,
+        "gap_limit": chosen.gap_limit,
+        "attempts": chosen.attempts,
+        "max_probes": chosen.max_probes,
+    }
 
 
 def _check_plot(file: Path) -> None:

@@ -11,7 +11,7 @@ import math
 import statistics
 from collections import Counter
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -24,10 +24,36 @@ _DEVIATIONS = {0.95: 1.96, 0.999: 3.29}
 """Quantiles of the normal distribution, for two-sided intervals."""
 
 
+class Sums(Protocol):
+    """Sums over some runs, in the process or on packets."""
+
+    @property
+    def failures(self) -> int:
+        """The number of runs that did not find exactly the links of the topology."""
+
+    @property
+    def probes(self) -> float:
+        """The number of probes sent."""
+
+    @property
+    def vertices(self) -> int:
+        """The number of interfaces found."""
+
+    @property
+    def edges(self) -> int:
+        """The number of links found."""
+
+    @property
+    def switches(self) -> dict[str, int]:
+        """The number of runs in which MDA-Lite switched to the MDA, by reason."""
+
+
 @dataclass(frozen=True)
 class Validation:
     """A summary of samples of an algorithm's runs."""
 
+    runs: int
+    """The number of runs."""
     predicted: float | None
     """The failure probability by the stopping points; None without a formula."""
     mean: float
@@ -53,17 +79,26 @@ class Validation:
         """How the mean compares with the prediction, at a confidence of 0.999."""
         if self.predicted is None:
             return "no prediction: a load balancer prefers some next hops"
-        lowest, highest = self.interval(0.999)
-        if self.predicted < lowest:
+        if self.is_broken:
             return "it fails more often than predicted"
-        if self.predicted > highest:
+        if self.mean < self.predicted - self._width(self.predicted):
             return "it fails less often than predicted"
         return "it fails as often as predicted"
 
     @property
     def is_broken(self) -> bool:
         """Whether the algorithm fails more often than predicted."""
-        return self.predicted is not None and self.predicted < self.interval(0.999)[0]
+        if self.predicted is None:
+            return False
+        return self.mean > self.predicted + self._width(self.predicted)
+
+    def _width(self, predicted: float) -> float:
+        """Return by how much chance alone may move the mean, at a confidence of 0.999.
+
+        Few runs may have no failure at all, and so no spread. The prediction has one.
+        """
+        error = math.sqrt(predicted * (1 - predicted) / self.runs)
+        return _DEVIATIONS[0.999] * max(self.error, error)
 
 
 @dataclass(frozen=True)
@@ -105,7 +140,7 @@ def compare(samples: Mapping[str, Sequence[Sample]], runs: int) -> list[Comparis
 
 
 def summarise(
-    samples: Sequence[Sample],
+    samples: Sequence[Sums],
     runs: int,
     *,
     predicted: float | None,
@@ -125,6 +160,7 @@ def summarise(
     total = runs * len(samples)
     switches = sum((Counter(sample.switches) for sample in samples), Counter[str]())
     return Validation(
+        runs=total,
         predicted=predicted,
         mean=statistics.fmean(rates),
         error=statistics.stdev(rates) / math.sqrt(len(rates)),

@@ -88,6 +88,29 @@ def test_a_file_or_random_diamonds_are_needed(
     assert "name a topology file, or --random N" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        ([SIMPLEST, "--compare", "--algorithm", "mda"], "--algorithm has no effect"),
+        ([SIMPLEST, "--compare", "--phi", "2"], "--phi has no effect with --compare"),
+        (["--random", "3", "--algorithm", "mdaLite"], "--algorithm has no effect"),
+        (["--random", "3", "--phi", "4"], "--phi has no effect with --random"),
+        (["--random", "3", "--runs", "9"], "--runs has no effect with --random"),
+        (["--random", "3", "--samples", "9"], "--samples has no effect"),
+        ([SIMPLEST, "--command", "x", "--phi", "3"], "--phi has no effect with --comm"),
+    ],
+)
+def test_an_option_without_effect_is_refused(
+    words: list[str], reason: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In one line, even if its value is the usual one."""
+    assert main(["fakeroute", *words]) == 1
+    told = capsys.readouterr()
+    assert reason in told.err
+    assert told.err.count("\n") == 1
+    assert not told.out
+
+
 def test_a_file_that_is_no_topology_is_refused(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from anabranch_engine import Trial
 
+from anabranch.local.packettrial import Tally
 from anabranch.local.validation import Validation, summarise
 
 TOPOLOGIES = Path("examples/topologies")
@@ -63,3 +64,22 @@ def test_a_confidence_interval_takes_two_samples() -> None:
     """One has no variation."""
     with pytest.raises(ValueError, match="two samples"):
         summarise([], 10, predicted=None, vertices=1, edges=1)
+
+
+@pytest.mark.parametrize(
+    ("failures", "predicted", "verdict"),
+    [
+        (0, 0.003, "it fails as often as predicted"),
+        (0, 0.05, "it fails less often than predicted"),
+        (1, 1e-4, "it fails as often as predicted"),
+        (20, 0.003, "it fails more often than predicted"),
+    ],
+)
+def test_few_runs_say_no_more_than_they_can(
+    failures: int, predicted: float, verdict: str
+) -> None:
+    """A thousand of them may well have no failure where one in 300 is allowed."""
+    samples = [Tally(failures=(failures + place) // 10) for place in range(10)]
+    found = summarise(samples, 100, predicted=predicted, vertices=1, edges=1)
+    assert found.verdict == verdict
+    assert found.is_broken == verdict.startswith("it fails more")

@@ -187,6 +187,7 @@ class Simulation:
         seed: int,
         switches: Mapping[str, float],
         topologies: Sequence[PathLike[str]] = ...,
+        copies: int = 1,
     ) -> Simulation:
         """Make a simulation.
 
@@ -196,19 +197,22 @@ class Simulation:
             default value. With topology files, it has its value for a network that is
             easy to measure instead: no disturbances, and every router answers.
         :param topologies: files with graphs that are simulated beside the prefixes.
+        :param copies: how often each graph is there. Copies share their routers, which
+            choose next hops for each copy independently.
         :raises OSError: when a topology file can't be read.
-        :raises ValueError: when there are too many prefixes or vantage points, a switch
-            is unknown or its value out of bounds, or a topology file is not valid;
-            then with the line.
+        :raises ValueError: when there are too many prefixes, copies or vantage points,
+            a switch is unknown or its value out of bounds, or a topology file is not
+            valid; then with the line.
         """
 
     @property
     def destinations(
         self,
     ) -> list[tuple[IPv4Address | IPv6Address, IPv4Address | IPv6Address]]:
-        """For each topology file, the destination as drawn, and as it can be probed.
+        """For each copy of each topology, the destination as drawn, and as probed.
 
-        They differ if vantage points can't send to the first, such as 127.1.1.6.
+        They differ if vantage points can't send to the first, such as 127.1.1.6, and
+        for each copy but the first.
         """
 
     @staticmethod
@@ -598,6 +602,8 @@ class Trial:
     """The number of interfaces of the topology."""
     edges: int
     """The number of links of the topology."""
+    links: list[tuple[IPv4Address | IPv6Address, IPv4Address | IPv6Address]]
+    """The links between interfaces: all but the one from the vantage point."""
     diamonds: list[Diamond] | None
     """The diamonds in the order of the paths; None if some interface is reached by
     paths of different lengths."""

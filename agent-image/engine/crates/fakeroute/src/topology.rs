@@ -14,6 +14,8 @@ use crate::segment::{Segment, Shape};
 
 /// The most links on a path: no TTL reaches further.
 pub const MAX_LENGTH: u32 = 255;
+/// The most topologies of a network, copies included: 198.19.0.0/16 has addresses for them.
+pub const MAX_TOPOLOGIES: usize = 65_000;
 
 /// A graph of addresses, from the vantage points (vertex 0) to the destination (the last vertex).
 ///
@@ -219,14 +221,19 @@ impl Topologies {
         Ok(Self { all, places })
     }
 
-    /// Replaces destinations that vantage points have no route to, such as loopback addresses, by
-    /// addresses of the simulated space that no other interface has.
+    /// Repeats each topology `copies` times, copy after copy. Copies share their routers, which
+    /// choose next hops for each copy independently, and each copy has a destination of its own.
+    ///
+    /// The first copy keeps the destination if vantage points have a route to it. The others, and
+    /// loopback addresses for example, get addresses of the simulated space that no other interface
+    /// has.
     ///
     /// # Panics
     /// Never: there are more addresses than interfaces.
     #[must_use]
     pub fn route_destinations(
-        mut all: Vec<Topology>,
+        all: &[Topology],
+        copies: u32,
         is_routable: impl Fn(Family, u128) -> bool,
     ) -> Vec<Topology> {
         let mut taken: HashSet<(Family, u128)> = all
@@ -236,17 +243,21 @@ impl Topologies {
                 addresses.map(|address| (topology.family, *address))
             })
             .collect();
-        for topology in &mut all {
+        let mut spare = [Family::V4, Family::V6].map(|family| first_spare(family) + 1..);
+        let mut routed = Vec::new();
+        for topology in all {
             let family = topology.family;
             let place = topology.destination() as usize;
-            if is_routable(family, topology.addresses[place]) {
-                continue;
+            for copy in 0..copies {
+                let mut topology = topology.clone();
+                if copy > 0 || !is_routable(family, topology.addresses[place]) {
+                    let given = spare[family as usize].find(|given| taken.insert((family, *given)));
+                    topology.addresses[place] = given.expect("an address");
+                }
+                routed.push(topology);
             }
-            let mut spare = (1..).map(|i| (family, first_spare(family) + i));
-            let given = spare.find(|key| taken.insert(*key));
-            topology.addresses[place] = given.expect("an address").1;
         }
-        all
+        routed
     }
 
     /// All topologies, in their order.
@@ -272,10 +283,10 @@ impl Topologies {
     }
 }
 
-/// Returns the base of the addresses for unroutable destinations: 198.19.255.0 or `3fff:ffd::`.
+/// Returns the base of the addresses for destinations: 198.19.0.0 or `3fff:ffd::`.
 const fn first_spare(family: Family) -> u128 {
     match family {
-        Family::V4 => 0xc613_ff00,
+        Family::V4 => 0xc613_0000,
         Family::V6 => 0x3fff_0ffd << 96,
     }
 }
@@ -349,7 +360,7 @@ mod tests {
     #[test]
     fn a_destination_that_nobody_can_send_to_gets_an_address() {
         let all = [
-            "127.0.0.1 198.19.255.1\n198.19.255.1 127.1.1.6",
+            "127.0.0.1 198.19.0.1\n198.19.0.1 127.1.1.6",
             "127.0.0.1 10.0.0.1\n10.0.0.1 127.1.1.6",
             "::1 3fff::1\n3fff::1 ::2",
         ];
@@ -358,13 +369,24 @@ mod tests {
             Family::V4 => address >> 24 != 127,
             Family::V6 => address >> 96 != 0,
         };
-        let routed = Topologies::route_destinations(all, is_routable);
+        let routed = Topologies::route_destinations(&all, 1, is_routable);
         let given: Vec<u128> = routed
             .iter()
             .map(|topology| topology.address(topology.destination()))
             .collect();
-        assert_eq!(given, [0xc613_ff02, 0xc613_ff03, 0x3fff_0ffd << 96 | 1]);
+        assert_eq!(given, [0xc613_0002, 0xc613_0003, 0x3fff_0ffd << 96 | 1]);
         assert!(Topologies::new(routed).is_ok());
+    }
+
+    #[test]
+    fn copies_share_routers_and_have_destinations_of_their_own() {
+        let one = Topology::read("127.0.0.1 240.9.0.1\n240.9.0.1 198.19.0.2").unwrap();
+        let copies = Topologies::route_destinations(&[one], 4, |_, _| true);
+        let ends = |topology: &Topology| topology.address(topology.destination());
+        let given: Vec<u128> = copies.iter().map(ends).collect();
+        assert_eq!(given, [0xc613_0002, 0xc613_0001, 0xc613_0003, 0xc613_0004]);
+        assert!(copies.iter().all(|copy| copy.address(1) == 0xf009_0001));
+        assert_eq!(Topologies::new(copies).unwrap().addresses().count(), 5);
     }
 
     #[test]

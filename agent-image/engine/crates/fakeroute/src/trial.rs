@@ -78,6 +78,12 @@ impl Trial {
         self.topology.interfaces().count()
     }
 
+    /// The links of the topology between interfaces, as addresses.
+    pub fn links(&self) -> impl Iterator<Item = (u128, u128)> {
+        // No interface has the address 0, which stands for the vantage point.
+        self.links.iter().copied().filter(|link| link.0 != 0)
+    }
+
     /// The number of links of the topology.
     #[must_use]
     pub fn edges(&self) -> usize {

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
+use std::iter::repeat_n;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -10,7 +11,7 @@ use anabranch_fakeroute::behaviour::{Behaviour, SWITCHES};
 use anabranch_fakeroute::internet::{MAX_PREFIXES, MAX_VANTAGE_POINTS};
 use anabranch_fakeroute::network::Network;
 use anabranch_fakeroute::packet::{Asks, Probe, Reply};
-use anabranch_fakeroute::topology::{Topologies, Topology};
+use anabranch_fakeroute::topology::{MAX_TOPOLOGIES, Topologies, Topology};
 use anabranch_plan::{FlowMapper, Row};
 use anabranch_prefixes::Family;
 use anabranch_simulator::simulation::Plan;
@@ -29,7 +30,7 @@ pub struct Simulation {
     /// The network that questions are answered about. A run builds a network of its own, which it
     /// changes.
     network: Network,
-    /// The destination of each topology: as drawn, and as vantage points can send to it.
+    /// The destination of each copy of a topology: as drawn, and as vantage points can send to it.
     destinations: Vec<(IpAddr, IpAddr)>,
 }
 
@@ -37,7 +38,7 @@ pub struct Simulation {
 impl Simulation {
     #[new]
     #[allow(clippy::needless_pass_by_value)] // what Python's list becomes
-    #[pyo3(signature = (*, prefixes_v4, prefixes_v6, vantage_points, seed, switches, topologies=Vec::new()))]
+    #[pyo3(signature = (*, prefixes_v4, prefixes_v6, vantage_points, seed, switches, topologies=Vec::new(), copies=1))]
     fn new(
         prefixes_v4: u32,
         prefixes_v6: u32,
@@ -45,6 +46,7 @@ impl Simulation {
         seed: u64,
         switches: BTreeMap<String, f64>,
         topologies: Vec<PathBuf>,
+        copies: u32,
     ) -> PyResult<Self> {
         let refuse = |reason: String| Err(PyValueError::new_err(reason));
         if prefixes_v4.max(prefixes_v6) > MAX_PREFIXES {
@@ -53,6 +55,11 @@ impl Simulation {
         if !(1..=MAX_VANTAGE_POINTS).contains(&vantage_points) {
             return refuse(format!(
                 "there can be 1 to {MAX_VANTAGE_POINTS} vantage points"
+            ));
+        }
+        if copies == 0 || topologies.len().saturating_mul(copies as usize) > MAX_TOPOLOGIES {
+            return refuse(format!(
+                "there must be 1 copy or more, and at most {MAX_TOPOLOGIES} of all topologies"
             ));
         }
         // Whoever draws a network wants to see that network, so all disturbances are off.
@@ -80,8 +87,9 @@ impl Simulation {
             let internet = bare.internet(family);
             !internet.address(address).is_loopback() && !internet.is_home(address)
         };
-        let routed = Topologies::route_destinations(drawn.clone(), is_routable);
-        let destinations = drawn.iter().zip(&routed).map(|(drawn, routed)| {
+        let routed = Topologies::route_destinations(&drawn, copies, is_routable);
+        let repeated = drawn.iter().flat_map(|one| repeat_n(one, copies as usize));
+        let destinations = repeated.zip(&routed).map(|(drawn, routed)| {
             [drawn, routed].map(|topology| {
                 let internet = bare.internet(topology.family());
                 internet.address(topology.address(topology.destination()))
@@ -90,7 +98,10 @@ impl Simulation {
         let destinations = destinations
             .map(|[drawn, routed]| (drawn, routed))
             .collect();
-        plan.topologies = join_topologies(&topologies, routed)?;
+        let files: Vec<_> = (topologies.iter())
+            .flat_map(|file| repeat_n(file.as_path(), copies as usize))
+            .collect();
+        plan.topologies = join_topologies(&files, routed)?;
         let network = plan.build();
         for (family, address) in plan.topologies.addresses() {
             let internet = network.internet(family);
@@ -383,7 +394,7 @@ pub fn read_topology(file: &Path) -> PyResult<Topology> {
         .map_err(|error| PyValueError::new_err(format!("{}: {error}", file.display())))
 }
 
-fn join_topologies(files: &[PathBuf], topologies: Vec<Topology>) -> PyResult<Topologies> {
+fn join_topologies(files: &[&Path], topologies: Vec<Topology>) -> PyResult<Topologies> {
     Topologies::new(topologies).map_err(|(one, other)| {
         PyValueError::new_err(format!(
             "{} and {}: the destination of one is an address of the other too; choose another one",

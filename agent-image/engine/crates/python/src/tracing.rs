@@ -377,6 +377,6 @@ impl Trace {
     }
 }
 
-fn tell_address(family: Family, number: u128) -> IpAddr {
+pub(crate) fn tell_address(family: Family, number: u128) -> IpAddr {
     Prefix::containing(family, number, family.bits()).address()
 }

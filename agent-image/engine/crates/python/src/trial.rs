@@ -1,6 +1,7 @@
 //! Trials of multipath algorithms on a topology, in the process.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -13,6 +14,7 @@ use pyo3::prelude::*;
 
 use crate::rule::read_rule;
 use crate::simulation::read_topology;
+use crate::tracing::tell_address;
 
 /// A topology's file, or the seed that one of a single diamond is drawn from.
 #[derive(FromPyObject)]
@@ -82,6 +84,16 @@ impl Trial {
     #[getter]
     fn edges(&self) -> usize {
         self.trial.edges()
+    }
+
+    #[getter]
+    fn links(&self) -> Vec<(IpAddr, IpAddr)> {
+        let family = self.trial.topology().family();
+        let address = |number| tell_address(family, number);
+        let links = self.trial.links();
+        links
+            .map(|(near, far)| (address(near), address(far)))
+            .collect()
     }
 
     #[getter]

@@ -137,8 +137,9 @@ fn choose_test(seen: &Sightings, ttl: u8) -> Option<(u8, u8)> {
 /// Sections 2.3.2 and 2.3.3: whether the two hops are meshed, or differ in their degrees.
 fn judge(seen: &Sightings, ttl: u8) -> Option<Switch> {
     let far = seen.hop(ttl);
-    let ends = far.vertices().iter().filter(|v| !v.leads_on()).count();
-    if ends > 0 && ends < far.vertices().len() {
+    let mut vertices = far.vertices().iter();
+    let has_ends = far.vertices().iter().any(|v| !v.leads_on());
+    if has_ends && vertices.any(|vertex| seen.goes_on(ttl, *vertex)) {
         return Some(Switch::UnequalLengths);
     }
     let degrees = |ttl, forward: bool| -> Vec<usize> {

@@ -293,6 +293,21 @@ impl Sightings {
         (1..ttl).contains(&end)
     }
 
+    /// Returns whether paths go on behind a vertex at `ttl`. A star beside ends is taken for an end
+    /// that held back its reply, as hosts do that limit their errors, unless one of its flows meets
+    /// a router behind it.
+    #[must_use]
+    pub fn goes_on(&self, ttl: u8, vertex: Vertex) -> bool {
+        let hop = self.hop(ttl);
+        if vertex != Vertex::Silent || hop.vertices.iter().all(|v| v.leads_on()) {
+            return vertex.leads_on();
+        }
+        let behind = self.hops.iter().skip(ttl.into());
+        let is_router = |vertex| matches!(vertex, Some(Vertex::Router(_)));
+        hop.flows(vertex)
+            .any(|flow| behind.clone().any(|hop| is_router(hop.vertex(flow))))
+    }
+
     /// Returns whether packets go round in a loop: each vertex of a hop from which paths go on is
     /// one that the same flow has met before, and not only at the hop before.
     #[must_use]

@@ -229,7 +229,7 @@ impl Tracer {
             if attempt > self.rule.attempts {
                 continue;
             }
-            if self.scout.is_some() {
+            if self.scout.is_some() && attempt < self.rule.attempts {
                 // The flows behind it will tell whether its hop answers at all.
                 self.seen.note_awaited(ask);
                 self.abandoned.insert(ask, attempt);
@@ -278,10 +278,10 @@ impl Tracer {
 
     /// Returns whether all paths that were found end.
     fn has_ended(&self) -> bool {
-        let hop = |ttl: u8| self.seen.hop(ttl).vertices();
+        let mut vertices = self.seen.hop(self.ttl).vertices().iter();
         match self.rule.algorithm {
             Algorithm::SinglePath => self.seen.has_ended(0, self.ttl.saturating_add(1)),
-            _ => !hop(self.ttl).iter().any(|vertex| vertex.leads_on()),
+            _ => !vertices.any(|vertex| self.seen.goes_on(self.ttl, *vertex)),
         }
     }
 

@@ -60,6 +60,70 @@ fn a_hop_that_answers_after_all_is_probed_again() {
 }
 
 #[test]
+fn one_attempt_is_no_more_than_one() {
+    let mut rule = Rule::new(Algorithm::Mda, 0.05);
+    rule.attempts = 1;
+    rule.max_ttl = 1;
+    // The scout's probe is lost, and the hop answers to all other flows.
+    let tracer = trace(rule, |ask| (ask.flow != 0).then_some(Vertex::Router(1)));
+    assert_eq!(tracer.end(), Some(End::HopLimit));
+    let met = [Vertex::Silent, Vertex::Router(1)];
+    assert_eq!(tracer.seen().hop(1).vertices(), met);
+    // A star takes as many flows as a router: n_2 = 11.
+    assert_eq!(tracer.probes(), 11);
+}
+
+#[test]
+fn an_end_that_answers_seldom_is_one_all_the_same() {
+    for algorithm in [Algorithm::Mda, Algorithm::MdaLite { phi: 2 }] {
+        let answered = Cell::new(0);
+        let tracer = trace(Rule::new(algorithm, 0.05), |ask| {
+            if ask.ttl <= 2 {
+                return Some(Vertex::Router(ask.ttl.into()));
+            }
+            // Hosts limit their errors: Linux sends six at once, and then one a second.
+            answered.set(answered.get() + 1);
+            (answered.get() <= 4).then_some(Vertex::End(3))
+        });
+        assert_eq!(tracer.end(), Some(End::Completed));
+        assert_eq!(tracer.switch(), None);
+        assert_eq!(tracer.seen().last_ttl(), 3);
+        assert!(tracer.probes() < 40, "{}", tracer.probes());
+    }
+}
+
+#[test]
+fn a_path_that_goes_on_through_a_silent_router_is_followed() {
+    // The scout's path is the longer one.
+    let tracer = trace(Rule::new(Algorithm::Mda, 0.05), |ask| {
+        match (ask.ttl, ask.flow % 2) {
+            (1, _) => Some(Vertex::Router(1)),
+            (2, 0) => None,
+            (3, 0) => Some(Vertex::Router(3)),
+            _ => Some(Vertex::End(9)),
+        }
+    });
+    assert_eq!(tracer.end(), Some(End::Completed));
+    assert_eq!(tracer.seen().last_ttl(), 4);
+    assert!(tracer.seen().hop(4).probed() > 1);
+}
+
+#[test]
+fn a_router_that_answers_only_once_is_not_looked_for_without_end() {
+    let answered = Cell::new(false);
+    let tracer = trace(Rule::new(Algorithm::Mda, 0.05), |ask| {
+        match (ask.ttl, ask.flow % 4) {
+            (1, _) => Some(Vertex::Router(1)),
+            (2, 0) if answered.replace(true) => None,
+            (2, branch) => Some(Vertex::Router(20 + u128::from(branch))),
+            _ => Some(Vertex::End(9)),
+        }
+    });
+    assert_eq!(tracer.end(), Some(End::Completed));
+    assert!(tracer.probes() < 2_000, "{}", tracer.probes());
+}
+
+#[test]
 fn a_lost_reply_costs_one_more_probe_and_no_time() {
     let rule = Rule::new(Algorithm::Mda, 0.05);
     let mut tracer = Tracer::new(Arc::new(rule));
