@@ -157,7 +157,7 @@ impl Simulation {
         let asks = match protocol {
             ICMP | ICMP6 => Asks::Echo,
             UDP => Asks::Port,
-            TCP => Asks::Reset,
+            TCP => Asks::Connection,
             _ => Asks::Nothing,
         };
         let internet = self.network.internet(probe.family);
@@ -167,6 +167,7 @@ impl Simulation {
                 Reply::TimeExceeded => "time exceeded",
                 Reply::Echo => "echo",
                 Reply::PortUnreachable => "port unreachable",
+                Reply::SynAck => "SYN-ACK",
                 Reply::Reset => "reset",
             };
             (kind, internet.address(from).to_string())
