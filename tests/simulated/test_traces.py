@@ -2,36 +2,21 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from typing import TYPE_CHECKING
 
 import pytest
 
 from topologies import Layers
+from tracerruns import SURE, links_of, trace
 from world import World
 
 if TYPE_CHECKING:
     from pathlib import Path
-    from typing import Any
-
-SURE = ("--failure-probability", "1e-6", "--rate", "20000", "--allow-reserved")
-
-
-def trace(world: World, *words: str) -> list[dict[str, Any]]:
-    """The traces that a command makes, by its JSON."""
-    command = (sys.executable, "-m", "anabranch", "trace", "--format", "json", *words)
-    return [json.loads(line) for line in world.run(*command).splitlines()]
-
-
-def links_of(traced: dict[str, Any]) -> set[tuple[str, str]]:
-    """Its links between interfaces."""
-    ends = ((link["near"], link["far"]) for link in traced["links"])
-    return {(near, far) for near, far in ends if near and far}
 
 
 @pytest.mark.parametrize("algorithm", ["mda", "mdaLite"])
-@pytest.mark.parametrize("protocol", ["udp", "icmp"])
+@pytest.mark.parametrize("protocol", ["udp", "icmp", "tcpSyn", "tcpAck"])
 def test_it_finds_exactly_the_links_of_a_topology(
     algorithm: str, protocol: str, tmp_path: Path
 ) -> None:

@@ -10,13 +10,16 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread;
 
+use anabranch_link::filter::Filter;
 use anabranch_link::way::Way;
 use anabranch_prefixes::{Family, number_of};
 use anabranch_trace::rule::Rule;
 use anabranch_trace::sightings::{Ask, Vertex};
 use anabranch_trace::tracer::{Tracer, Want};
+use anabranch_wire::ip::{ICMP, ICMP6, TCP, UDP};
 use anabranch_wire::probe::{MAX_CONTACT, Probe, Stamp, carried_time, icmp_of};
 use anabranch_wire::reply::Reply;
+use anabranch_wire::segment::Segment;
 
 use crate::control::{Control, Counter};
 use crate::inlet::Inlet;
@@ -30,6 +33,8 @@ use crate::stamps;
 pub const FIRST_PORT: u16 = 24_000;
 /// The destination port of UDP probes.
 pub const DESTINATION_PORT: u16 = 33_434;
+/// The destination port of TCP probes: that of the web, which firewalls let through most.
+pub const TCP_PORT: u16 = 80;
 
 /// The protocol of the probes of a trace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,6 +43,8 @@ pub enum Protocol {
     Udp,
     /// Echo requests of ICMP or `ICMPv6`; the checksum tells flows apart.
     Icmp,
+    /// TCP segments; the source port tells flows apart.
+    Tcp(Segment),
 }
 
 /// The options of the body.
@@ -49,7 +56,8 @@ pub struct Options {
     pub interface: Option<String>,
     /// The addresses to send from, at most one a family. Without one, the routes choose.
     pub sources: Vec<IpAddr>,
-    /// How to reach whoever probes. Probes carry this text for people who wonder about them.
+    /// How to reach whoever probes. Probes carry this text for people who wonder about them, but
+    /// for those of TCP.
     pub contact: String,
     /// The rule of all traces.
     pub rule: Arc<Rule>,
@@ -120,7 +128,7 @@ pub fn start(
         let reason = format!("the contact must have at most {MAX_CONTACT} bytes");
         return Err(ProberError::Option(reason));
     }
-    let stamp = stamps::draw(&options.contact)?;
+    let stamp = stamps::draw(&options.contact)?.with_segment(options.protocol.segment());
     Ok(thread::spawn(move || {
         enter(options.network.as_deref())?;
         let outcome = Tracing::open(&options, &control, &stamp)
@@ -159,7 +167,13 @@ impl<'a> Tracing<'a> {
         Ok(Self {
             options,
             control,
-            outlet: Outlet::open(control, stamp, interface, &options.sources)?,
+            outlet: Outlet::open(
+                control,
+                stamp,
+                interface,
+                &options.sources,
+                options.protocol.filter(),
+            )?,
             inlet: Inlet::new(control, stamp),
             traces: Vec::new(),
             free: Vec::new(),
@@ -346,6 +360,7 @@ impl Protocol {
             destination_port: match self {
                 Self::Udp => DESTINATION_PORT,
                 Self::Icmp => 0,
+                Self::Tcp(_) => TCP_PORT,
             },
             ttl: ask.ttl,
             sent: carried_time(sent_us),
@@ -362,8 +377,24 @@ impl Protocol {
 
     const fn number(self, family: Family) -> u8 {
         match self {
-            Self::Udp => anabranch_wire::ip::UDP,
+            Self::Udp => UDP,
             Self::Icmp => icmp_of(family),
+            Self::Tcp(_) => TCP,
+        }
+    }
+
+    const fn segment(self) -> Option<Segment> {
+        match self {
+            Self::Udp | Self::Icmp => None,
+            Self::Tcp(segment) => Some(segment),
+        }
+    }
+
+    /// Returns the filter that lets in all replies, and as little else as it can.
+    const fn filter(self) -> Filter {
+        match self {
+            Self::Udp | Self::Icmp => Filter::Icmp,
+            Self::Tcp(_) => Filter::IcmpAndAnswers(TCP_PORT),
         }
     }
 }
@@ -371,8 +402,8 @@ impl Protocol {
 /// Returns what a reply says that the probe met: only a router where its TTL ended leads on.
 #[must_use]
 pub const fn tell_vertex(reply: &Reply) -> Vertex {
-    match (reply.probe.family, reply.kind) {
-        (Family::V4, 11) | (Family::V6, 3) => Vertex::Router(reply.from),
+    match (reply.protocol, reply.kind) {
+        (ICMP, 11) | (ICMP6, 3) => Vertex::Router(reply.from),
         _ => Vertex::End(reply.from),
     }
 }

@@ -12,6 +12,7 @@ use anabranch_prober::prober::ProberError;
 use anabranch_prober::tracing::{self as core, Heard, Options, Probed, Protocol, Work};
 use anabranch_trace::sightings::{Ask, Vertex};
 use anabranch_trace::tracer::End;
+use anabranch_wire::segment::Segment;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
@@ -185,8 +186,11 @@ impl Tracing {
             protocol: match protocol {
                 "udp" => Protocol::Udp,
                 "icmp" => Protocol::Icmp,
+                "tcpSyn" => Protocol::Tcp(Segment::Syn),
+                "tcpAck" => Protocol::Tcp(Segment::Ack),
                 other => {
-                    let reason = format!("{other:?} is no protocol; choose udp or icmp");
+                    let reason =
+                        format!("{other:?} is no protocol; choose udp, icmp, tcpSyn or tcpAck");
                     return Err(PyValueError::new_err(reason));
                 }
             },
