@@ -83,6 +83,7 @@ impl Stamp {
 
     /// Reads the probe in a quote, whose end may be cut off. The probe was sent from `own`; a
     /// translator may have replaced this address.
+    #[inline(never)] // what reads other replies is faster without it
     pub(crate) fn read_quoted_segment(&self, packet: &Packet<'_>, own: u128) -> Option<Claim> {
         let (sent, segment) = (self.segment()?, packet.payload());
         let ports = |at| Some((word(segment, at)?, word(segment, at + 2)?));
@@ -126,6 +127,7 @@ impl Stamp {
     }
 
     /// Reads the flags of a segment, and the probe that it answers.
+    #[inline(never)] // the same
     pub(crate) fn read_answer(&self, packet: &Packet<'_>) -> Option<(u8, Claim)> {
         let segment = packet.payload();
         let flags = *segment.get(FLAGS)?;
