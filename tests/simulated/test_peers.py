@@ -131,7 +131,7 @@ def test_packets_are_well_formed(tmp_path: Path) -> None:
     traces = " ; ".join(
         f"traceroute {method} -n -q 1 -w 0.3 -m 20 {destination}"
         for destination in DESTINATIONS[:4] + DESTINATIONS_V6[:3]
-        for method in ("-U -p 33434", "-I")
+        for method in ("-U -p 33434", "-I", "-T -p 80")
     )
     script = (
         f"tcpdump -q -U -i eth0 -w {file} 2>/dev/null & sleep 1; {traces}; sleep 1; "
@@ -139,8 +139,9 @@ def test_packets_are_well_formed(tmp_path: Path) -> None:
     )
     world.run("bash", "-c", script, seconds=300)
 
+    checks = ("ip", "udp", "tcp")
+
     def count(display_filter: str) -> int:
-        checks = ("ip", "udp", "tcp")
         options = [w for c in checks for w in ("-o", f"{c}.check_checksum:TRUE")]
         # Some of the ports that traceroute takes are those of protocols.
         options += ["-d", "udp.port==1024-65535,echo"]
@@ -151,7 +152,8 @@ def test_packets_are_well_formed(tmp_path: Path) -> None:
     assert count("icmp.type == 11") > 30
     assert count("icmpv6.type == 3") > 20
     assert count("icmp.mpls.label") > 0
+    assert count("tcp.flags.ack == 1") > 0
     assert count("_ws.malformed") == 0
-    bad = ("ip.checksum.status", "udp.checksum.status", "icmp.checksum.status")
-    assert count(" or ".join(f"{name} == Bad" for name in bad)) == 0
+    bad = " or ".join(f"{c}.checksum.status == Bad" for c in (*checks, "icmp"))
+    assert count(bad) == 0
     assert count("icmpv6.checksum.status == Bad") == 0

@@ -12,7 +12,7 @@ import pytest
 from anabranch.cli.score import read_links
 from onesurvey import judge, open_run, run_command, write_table
 from surveying import KILLER, ONCE_IT_PROBES, command, survey, write_manifests
-from tracecommand import SURE, links_of, trace
+from tracerruns import SURE, links_of, trace
 from world import World
 
 if TYPE_CHECKING:

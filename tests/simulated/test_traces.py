@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from topologies import Layers
-from tracecommand import SURE, links_of, trace
+from tracerruns import SURE, links_of, trace
 from world import World
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @pytest.mark.parametrize("algorithm", ["mda", "mdaLite"])
-@pytest.mark.parametrize("protocol", ["udp", "icmp"])
+@pytest.mark.parametrize("protocol", ["udp", "icmp", "tcpSyn", "tcpAck"])
 def test_it_finds_exactly_the_links_of_a_topology(
     algorithm: str, protocol: str, tmp_path: Path
 ) -> None:

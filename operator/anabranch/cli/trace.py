@@ -83,7 +83,12 @@ def _add_rule(parser: argparse.ArgumentParser) -> None:
         help="tell load balancing by packet from that by flow; n_1 - 1 probes for each "
         "hop behind a load balancer",
     )
-    parser.add_argument("--protocol", choices=("udp", "icmp"), default="udp")
+    parser.add_argument(
+        "--protocol",
+        choices=("udp", "icmp", "tcpSyn", "tcpAck"),
+        default="udp",
+        help="what to probe by; TCP goes to port 80",
+    )
     parser.add_argument("--first-ttl", type=_read_ttl, default=1, metavar="TTL")
     parser.add_argument("--max-ttl", type=_read_ttl, default=32, metavar="TTL")
     parser.add_argument(
@@ -139,7 +144,7 @@ def _add_sending(parser: argparse.ArgumentParser) -> None:
         "--contact",
         default="",
         metavar="TEXT",
-        help="how to reach you; each probe carries it",
+        help="how to reach you; each probe carries it, but those of TCP",
     )
     parser.add_argument(
         "--allow-reserved",

@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     Address: TypeAlias = IPv4Address | IPv6Address
 
 
+TCP = 6
+"""The protocol's number in IP headers."""
+
+
 @dataclass(frozen=True)
 class Times:
     """Round-trip times, in milliseconds."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from anabranch.local.tracehops import TCP
+
 if TYPE_CHECKING:
     from anabranch_engine import Probe, Reply, Trace
 
@@ -46,13 +48,15 @@ def _encode_probe(probe: Probe) -> dict[str, Any]:
 
 
 def _encode_reply(reply: Reply) -> dict[str, Any]:
+    is_tcp = reply.protocol == TCP
     return {
         "source": str(reply.source),
         "at_us": reply.at_us,
         "rtt_us": reply.rtt_us,
         "protocol": reply.protocol,
-        "icmp_type": reply.kind,
-        "icmp_code": reply.code,
+        "icmp_type": None if is_tcp else reply.kind,
+        "icmp_code": None if is_tcp else reply.code,
+        "tcp_flags": reply.kind if is_tcp else None,
         "is_end": reply.is_end,
         "ttl": reply.ttl,
         "tos": reply.tos,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import chain
 from typing import TYPE_CHECKING
 
-from anabranch.local.tracehops import find_paths, gather_hops
+from anabranch.local.tracehops import TCP, find_paths, gather_hops
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -26,6 +26,10 @@ _UNREACHABLE = {
 }
 """traceroute's marks of unreachables by IP version and ICMP code: network, host,
 protocol, fragmentation, source route, prohibited."""
+_PORTS = {2 | 16: "open", 4 | 16: "closed"}
+"""What a SYN finds, by the flags of the answer: SYN-ACK, or a reset with ACK."""
+_ANSWER = 2 | 4 | 16
+"""The flags that tell answers apart: SYN, RST and ACK."""
 _REWRITTEN = {1: "source", 2: "ports", 4: "checksum", 8: "identification"}
 """What a translator may have rewritten, by the bit that tells it."""
 
@@ -128,8 +132,10 @@ def _describe_notes(vertex: Vertex, rewritten: int) -> list[str]:
 
 
 def describe_reply(reply: Reply) -> str:
-    """Return the mark of a reply that is neither a hop nor the end as it should be."""
+    """Return the mark of a reply that says more than that here is a hop, or the end."""
     version = reply.source.version
+    if reply.protocol == TCP:
+        return _PORTS.get(reply.kind & _ANSWER, "")
     if not reply.is_end or (reply.kind, version) in _ECHO_REPLIES:
         return ""
     if (reply.kind, reply.code, version) in _PORT_UNREACHABLE:

@@ -26,6 +26,7 @@ class AReply:
     is_end: bool = False
     rewritten: int = 0
     labels: tuple[tuple[int, int, int, int], ...] = ()
+    protocol: int = 1
 
 
 @dataclass(frozen=True)
@@ -121,6 +122,18 @@ def test_unreachables_and_labels_are_noted() -> None:
     lines = describe_trace(cast("Trace", trace)).splitlines()
     assert lines[1].endswith("MPLS 16/17")
     assert lines[2].endswith("!X")
+
+
+def test_open_and_closed_ports_are_noted() -> None:
+    """A reset to an ACK says nothing of its port."""
+    answers = {0: 2 | 16, 1: 4 | 8 | 16, 2: 4}
+    probes = [
+        AProbe(flow, 1, AReply(hop(1 + flow), protocol=6, kind=flags, is_end=True))
+        for flow, flags in answers.items()
+    ]
+    trace = ATrace(probes, [])
+    lines = describe_trace(cast("Trace", trace)).splitlines()
+    assert [line.split()[-1] for line in lines[1:4]] == ["open", "closed", "1.00"]
 
 
 def test_what_is_odd_is_said_at_the_end() -> None:

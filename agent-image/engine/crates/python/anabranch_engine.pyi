@@ -255,9 +255,9 @@ class Simulation:
     ) -> tuple[str, str] | None:
         """Return the kind of reply to a probe, and the address that it comes from.
 
-        The kind is ``time exceeded``, ``echo``, ``port unreachable`` or ``reset``. The
-        result is None if nobody answers. Loss, rate limits and route changes do not
-        count.
+        The kind is ``time exceeded``, ``echo``, ``port unreachable``, or to a TCP SYN
+        ``SYN-ACK`` or ``reset``. The result is None if nobody answers. Loss, rate
+        limits and route changes do not count.
 
         :raises ValueError: when there is no such vantage point.
         """
@@ -675,9 +675,9 @@ class Reply:
     protocol: int
     """The protocol's number in its IP header."""
     kind: int
-    """The ICMP type."""
+    """The ICMP type; the flags of a TCP segment."""
     code: int
-    """The ICMP code."""
+    """The ICMP code; 0 for TCP."""
     is_end: bool
     """Whether the path ends there: it is no Time Exceeded in transit."""
     ttl: int
@@ -689,11 +689,11 @@ class Reply:
     size: int
     """The length of the packet, in bytes."""
     quoted_ttl: int
-    """The TTL that the probe had left, as an error quotes it; 0 in echo replies."""
+    """The TTL that the probe had left, as an error quotes it; 0 in other replies."""
     quoted_tos: int
-    """The probe's type of service, as an error quotes it; 0 in echo replies."""
+    """The probe's type of service, as an error quotes it; 0 in other replies."""
     quoted_length: int
-    """The probe's length in bytes, as an error quotes it; 0 in echo replies."""
+    """The probe's length in bytes, as an error quotes it; 0 in other replies."""
     rewritten: int
     """What an address translator rewrote in the probe: the sum of 1 for the source
     address, 2 for ports or identifier, 4 for the checksum, 8 for the identification."""
@@ -789,7 +789,7 @@ class Tracing:
         :param phi: the flows of each vertex in the meshing test of ``mdaLite``.
         :param per_packet_test: whether load balancing by packet is told from that by
             flow.
-        :param protocol: ``udp`` or ``icmp``.
+        :param protocol: ``udp``, ``icmp``, ``tcpSyn`` or ``tcpAck``.
         :param gap_limit: the silent hops in a row that end a trace.
         :param attempts: the number of times that a probe without a reply is sent.
         :param max_probes: the most probes of a trace.
@@ -800,7 +800,8 @@ class Tracing:
         :param network: the file of the network namespace to probe from.
         :param interface: the link to send by, instead of what the routes say.
         :param sources: the addresses to send from, at most one a family.
-        :param contact: how to reach whoever probes; each probe carries it.
+        :param contact: how to reach whoever probes; each probe carries it but those of
+            TCP.
         :raises ValueError: when an option can't be used.
         """
 

@@ -41,10 +41,11 @@ const fn switch(
 
 /// All traits of the network.
 #[rustfmt::skip]
-pub const SWITCHES: [Switch; 23] = [
+pub const SWITCHES: [Switch; 24] = [
     switch("loss", "packets lost, of probes and of replies alike", (0.0, 0.0, 0.02, 1.0)),
     switch("silent-routers", "routers that never answer", (0.0, 0.02, 0.1, 1.0)),
     switch("hosts", "addresses of prefixes that answer", (1.0, 0.3, 0.3, 1.0)),
+    switch("open-ports", "TCP ports of these and of routers that are open", (0.5, 0.5, 0.5, 1.0)),
     switch("per-destination", "segments whose routers balance by the addresses alone", (0.0, 0.05, 0.1, 1.0)),
     switch("per-packet", "segments whose routers balance packet by packet", (0.0, 0.0, 0.05, 1.0)),
     switch("weighted", "segments whose routers prefer some next hops to others", (0.0, 0.0, 0.2, 1.0)),
@@ -141,6 +142,7 @@ impl Behaviour {
             loss: share("loss"),
             silent_routers: share("silent-routers"),
             hosts: share("hosts"),
+            open_ports: share("open-ports"),
             per_destination: share("per-destination"),
             per_packet: Share::new(balanced_otherwise.min(1.0)),
             weighted: share("weighted"),
@@ -173,6 +175,7 @@ pub(crate) struct Switches {
     pub loss: Share,
     pub silent_routers: Share,
     pub hosts: Share,
+    pub open_ports: Share,
     pub per_destination: Share,
     /// The share that balances per packet or per destination; draws for both use the same hash.
     pub per_packet: Share,

@@ -75,7 +75,7 @@ impl Network {
             return None;
         }
         let (stop, left) = self.find_end(probe, packet, now_us)?;
-        let reply = stop.reply_to(probe)?;
+        let reply = self.reply_of(&stop, probe)?;
         let interval_us = self.switches.error_interval_us;
         let router = stop.router;
         if reply.is_error() && !self.memory.may_send_error(router, interval_us, now_us) {
@@ -100,7 +100,7 @@ impl Network {
     #[must_use]
     pub fn predict(&self, probe: &Probe) -> Option<(Reply, u128)> {
         let (stop, _) = self.find_end(probe, 0, 0).filter(|_| probe.ttl > 0)?;
-        Some((stop.reply_to(probe)?, self.sender_of(&stop, probe)))
+        Some((self.reply_of(&stop, probe)?, self.sender_of(&stop, probe)))
     }
 
     /// Returns where a probe ends and what is left of its TTL there, or None if nobody answers
@@ -120,6 +120,27 @@ impl Network {
             ..*probe
         };
         Some((self.find_stop(&further, packet, now_us)?, 0))
+    }
+
+    /// Returns the kind of reply to a probe from a stop, or None if there is no reply.
+    #[inline]
+    fn reply_of(&self, stop: &Stop, probe: &Probe) -> Option<Reply> {
+        if !stop.is_destination {
+            return Some(Reply::TimeExceeded);
+        }
+        match probe.asks {
+            Asks::Echo => Some(Reply::Echo),
+            Asks::Port => Some(Reply::PortUnreachable),
+            Asks::Connection if self.is_open(stop.router, probe) => Some(Reply::SynAck),
+            Asks::Connection | Asks::Reset => Some(Reply::Reset),
+            Asks::Nothing => None,
+        }
+    }
+
+    /// Returns whether the port that a probe goes to is open at a host or router.
+    fn is_open(&self, router: u64, probe: &Probe) -> bool {
+        let port = u64::from(probe.octets as u16);
+        self.switches.open_ports.of_mix(mix(router, 26), port)
     }
 
     /// Returns the source address of replies from a stop.
@@ -423,17 +444,4 @@ struct Stop {
     copies: u32,
     /// The number that identifies the prefix of the host, or behind one of its last routers.
     prefix: Option<u64>,
-}
-
-impl Stop {
-    /// Returns the kind of reply to a probe, or None if there is no reply.
-    const fn reply_to(&self, probe: &Probe) -> Option<Reply> {
-        match (self.is_destination, probe.asks) {
-            (false, _) => Some(Reply::TimeExceeded),
-            (true, Asks::Echo) => Some(Reply::Echo),
-            (true, Asks::Port) => Some(Reply::PortUnreachable),
-            (true, Asks::Reset) => Some(Reply::Reset),
-            (true, Asks::Nothing) => None,
-        }
-    }
 }

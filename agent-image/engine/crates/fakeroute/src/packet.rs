@@ -36,7 +36,9 @@ pub enum Asks {
     Echo,
     /// A port unreachable: UDP to a port where nobody listens.
     Port,
-    /// A reset: TCP to a port where nobody listens.
+    /// A TCP connection: a SYN-ACK from an open port, a reset from others.
+    Connection,
+    /// A reset: TCP for a connection that does not exist.
     Reset,
     /// Nothing: hosts drop the probe.
     Nothing,
@@ -51,7 +53,9 @@ pub enum Reply {
     Echo,
     /// The destination's answer to UDP.
     PortUnreachable,
-    /// The destination's answer to TCP.
+    /// The destination's answer to TCP where somebody listens.
+    SynAck,
+    /// The destination's answer to other TCP.
     Reset,
 }
 

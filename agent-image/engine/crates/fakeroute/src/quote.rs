@@ -47,7 +47,7 @@ pub enum Leftover {
 pub struct Rewritten {
     /// The source port, or the ICMP identifier.
     pub port: bool,
-    /// The checksum of UDP or ICMP.
+    /// The checksum of UDP, TCP or ICMP.
     pub checksum: bool,
     /// The IPv4 identification.
     pub identification: bool,

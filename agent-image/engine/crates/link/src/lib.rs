@@ -1,5 +1,6 @@
 //! The links of this machine: network namespaces, addresses, routes, and packets in batches.
 
+pub mod filter;
 pub mod namespace;
 pub mod netlink;
 pub mod receiver;

@@ -10,6 +10,7 @@ use std::sync::atomic::{Ordering, fence};
 use nix::libc;
 use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
 
+use crate::filter::Filter;
 use crate::socket::{bind, check, open, set_option};
 
 /// Bytes of the ring for each frame and its head: room for any frame of 1,500 bytes.
@@ -17,15 +18,6 @@ const FRAME: usize = 2048;
 const BLOCK: usize = 1 << 20;
 /// Frames that the ring holds until they are read: a tenth of a second at 300,000 a second.
 const FRAMES: usize = 1 << 15;
-
-/// The frames that a receiver takes from a link.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Filter {
-    /// Every frame.
-    Everything,
-    /// ICMP over IPv4 and `ICMPv6`, without extension headers.
-    Icmp,
-}
 
 /// The receiving end of a link, in the namespace in which it was opened.
 pub struct Receiver {
@@ -43,6 +35,9 @@ pub struct Frame<'a> {
     pub packet: &'a [u8],
     /// When the kernel received it, in microseconds since 1970.
     pub at_us: u64,
+    /// True if its transport has no checksum yet: it comes from this very machine, or from a
+    /// virtual one beside it, and no hardware has filled it in.
+    pub is_unsummed: bool,
 }
 
 impl Receiver {
@@ -64,9 +59,7 @@ impl Receiver {
             libc::PACKET_IGNORE_OUTGOING,
             &1i32,
         )?;
-        if filter == Filter::Icmp {
-            attach(&socket)?;
-        }
+        filter.attach(&socket)?;
         let request = libc::tpacket_req {
             tp_block_size: BLOCK as u32,
             tp_block_nr: (FRAMES * FRAME / BLOCK) as u32,
@@ -94,7 +87,8 @@ impl Receiver {
         unsafe {
             let slot = self.ring.add(self.next * FRAME);
             let status = slot.cast::<u32>();
-            if status.read_volatile() & libc::TP_STATUS_USER == 0 {
+            let bits = status.read_volatile();
+            if bits & libc::TP_STATUS_USER == 0 {
                 return None;
             }
             fence(Ordering::Acquire);
@@ -106,6 +100,7 @@ impl Receiver {
                 bytes,
                 packet: &bytes[link..],
                 at_us: u64::from(head.tp_sec) * 1_000_000 + u64::from(head.tp_nsec) / 1_000,
+                is_unsummed: bits & libc::TP_STATUS_CSUMNOTREADY != 0,
             });
             fence(Ordering::Release);
             status.write_volatile(libc::TP_STATUS_KERNEL);
@@ -153,33 +148,3 @@ impl Drop for Receiver {
 
 // SAFETY: the ring belongs to the receiver alone.
 unsafe impl Send for Receiver {}
-
-/// Makes the kernel drop all frames but those of ICMP and `ICMPv6`.
-fn attach(socket: &OwnedFd) -> io::Result<()> {
-    const LOAD_BYTE: u16 = (libc::BPF_LD | libc::BPF_B | libc::BPF_ABS) as u16;
-    const AND: u16 = (libc::BPF_ALU | libc::BPF_AND | libc::BPF_K) as u16;
-    const IF_EQUAL: u16 = (libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K) as u16;
-    const RETURN: u16 = (libc::BPF_RET | libc::BPF_K) as u16;
-    // An offset from the network header, whatever header the link puts before it.
-    const NETWORK: u32 = libc::SKF_NET_OFF.cast_unsigned();
-    const fn step(code: u16, jt: u8, jf: u8, k: u32) -> libc::sock_filter {
-        libc::sock_filter { code, jt, jf, k }
-    }
-    let mut steps = [
-        step(LOAD_BYTE, 0, 0, NETWORK),
-        step(AND, 0, 0, 0xf0),
-        step(IF_EQUAL, 0, 2, 0x40),
-        step(LOAD_BYTE, 0, 0, NETWORK + 9),
-        step(IF_EQUAL, 3, 4, 1),
-        step(IF_EQUAL, 0, 3, 0x60),
-        step(LOAD_BYTE, 0, 0, NETWORK + 6),
-        step(IF_EQUAL, 0, 1, 58),
-        step(RETURN, 0, 0, u32::MAX),
-        step(RETURN, 0, 0, 0),
-    ];
-    let program = libc::sock_fprog {
-        len: steps.len() as u16,
-        filter: steps.as_mut_ptr(),
-    };
-    set_option(socket, libc::SOL_SOCKET, libc::SO_ATTACH_FILTER, &program)
-}

@@ -7,7 +7,7 @@ use anabranch_link::receiver::{Frame, Receiver};
 use anabranch_link::way::Way;
 use anabranch_prefixes::Family;
 use anabranch_wire::ip::Packet;
-use anabranch_wire::probe::Stamp;
+use anabranch_wire::probe::{Seen, Stamp};
 use anabranch_wire::reply::Reply;
 
 use crate::control::{Control, Counter};
@@ -82,14 +82,16 @@ impl<'a> Inlet<'a> {
 
     /// Returns the reply in a frame if this prober sent its probe; counts what it is otherwise.
     fn validate(&self, frame: &Frame<'_>) -> Option<Reply> {
-        let Some(reply) = self.read(frame.packet) else {
+        let Some(reply) = self.read(frame) else {
             self.control.count(Counter::Foreign, 1);
             return None;
         };
         if self.stamp.vouches_for(&reply.probe, reply.seen) {
             return Some(reply);
         }
-        let counter = if stamps::any_vouches_for(&reply) {
+        // What another program is answered by TCP looks like an answer to us.
+        let is_foreign = matches!(reply.seen, Seen::Sequence(_)) || stamps::any_vouches_for(&reply);
+        let counter = if is_foreign {
             Counter::Foreign
         } else {
             Counter::Forged
@@ -98,8 +100,8 @@ impl<'a> Inlet<'a> {
         None
     }
 
-    fn read(&self, packet: &[u8]) -> Option<Reply> {
-        let packet = Packet::parse(packet)?;
+    fn read(&self, frame: &Frame<'_>) -> Option<Reply> {
+        let packet = Packet::parse(frame.packet)?.unsummed(frame.is_unsummed);
         let to = (packet.family(), packet.destination());
         self.sources
             .contains(&to)

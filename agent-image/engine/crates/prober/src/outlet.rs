@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::thread::sleep;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use anabranch_link::receiver::{Filter, Receiver};
+use anabranch_link::filter::Filter;
+use anabranch_link::receiver::Receiver;
 use anabranch_link::sender::Sender;
 use anabranch_link::way::{Way, Ways};
 use anabranch_prefixes::Family;
@@ -28,6 +29,8 @@ pub(crate) struct Outlet<'a> {
     /// The exit of each way, by the way's number.
     exits: Vec<Exit>,
     limits: Option<Arc<Limits>>,
+    /// Which frames of a link may be replies.
+    filter: Filter,
     changes: Option<u64>,
     pace: Option<Pace>,
     paused: bool,
@@ -52,12 +55,13 @@ pub(crate) enum Opening {
 
 impl<'a> Outlet<'a> {
     /// Opens an outlet in the calling thread's network namespace, through this link and from these
-    /// addresses, if any are given.
+    /// addresses, if any are given. The filter tells which frames may be replies.
     pub fn open(
         control: &'a Control,
         stamp: &'a Stamp,
         interface: Option<&str>,
         sources: &[IpAddr],
+        filter: Filter,
     ) -> io::Result<Self> {
         Ok(Self {
             control,
@@ -66,6 +70,7 @@ impl<'a> Outlet<'a> {
             ways: Ways::open(interface, sources)?,
             exits: Vec::new(),
             limits: None,
+            filter,
             changes: None,
             pace: None,
             paused: false,
@@ -94,7 +99,7 @@ impl<'a> Outlet<'a> {
             let known = self.links.iter().position(|(name, _)| *name == way.link);
             let link = known.unwrap_or(self.links.len());
             if known.is_none() {
-                tell(Opening::Link(Receiver::open(&way.link, Filter::Icmp)?));
+                tell(Opening::Link(Receiver::open(&way.link, self.filter)?));
                 let sender = Sender::open(&way.link, false)?;
                 self.links.push((way.link.clone(), sender));
             }

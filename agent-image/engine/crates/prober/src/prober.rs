@@ -195,6 +195,7 @@ fn trace(
         parameters: parameters.clone(),
         first_port: header.initial_source_port,
         destination_port: header.destination_port,
+        segment: None,
         window: MOST_TRACES,
         lookups: LOOKUPS,
     };

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc;
 use std::time::Instant;
 
+use anabranch_link::filter::Filter;
 use anabranch_plan::{Block, Draw};
 use anabranch_wire::probe::{Probe, Stamp, carried_time};
 
@@ -48,7 +49,7 @@ impl<'a> Sending<'a> {
             options,
             control,
             events,
-            outlet: Outlet::open(control, stamp, interface, &options.sources)?,
+            outlet: Outlet::open(control, stamp, interface, &options.sources, Filter::Icmp)?,
         })
     }
 

@@ -2,7 +2,8 @@
 //!
 //! Every prober of a process hears the replies to all of them. So the process remembers the recent
 //! stamps, to tell replies to another prober from forgeries. A reply that quotes only 28 bytes of
-//! an IPv4 probe shows 16 bits of its tag: one such forgery in a thousand passes for another's.
+//! an IPv4 probe shows 16 bits of its tag: one such forgery in a thousand passes for another's. An
+//! answer to a TCP probe shows 8.
 
 use std::collections::VecDeque;
 use std::fs::File;

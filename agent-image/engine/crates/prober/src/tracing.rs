@@ -10,15 +10,17 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread;
 
+use anabranch_link::filter::Filter;
 use anabranch_link::way::Way;
 use anabranch_prefixes::{Family, number_of};
 use anabranch_trace::parameters::Parameters;
 use anabranch_trace::rule::Rule;
 use anabranch_trace::sightings::{Ask, Vertex};
 use anabranch_trace::tracer::{Tracer, Want};
-use anabranch_wire::ip::{ICMP, ICMP6, UDP};
+use anabranch_wire::ip::{ICMP, ICMP6, TCP, UDP};
 use anabranch_wire::probe::{MAX_CONTACT, Probe, Stamp, carried_time, icmp_of};
 use anabranch_wire::reply::Reply;
+use anabranch_wire::segment::Segment;
 
 use crate::control::{Control, Counter};
 use crate::inlet::Inlet;
@@ -28,6 +30,8 @@ use crate::receiving::PAUSE;
 use crate::schedule::Schedule;
 use crate::stamps;
 
+/// The destination port of TCP probes: that of the web, which firewalls let through most.
+const TCP_PORT: u16 = 80;
 /// How often the packets that the kernel dropped are counted.
 const COUNTING_NS: u64 = 1_000_000_000;
 /// The time between two looks for a route.
@@ -46,6 +50,8 @@ pub enum Protocol {
     Udp,
     /// Echo requests of ICMP or `ICMPv6`; the checksum tells flows apart.
     Icmp,
+    /// TCP segments; the source port tells flows apart.
+    Tcp,
 }
 
 /// The options of the body.
@@ -57,7 +63,8 @@ pub struct Options {
     pub interface: Option<String>,
     /// The addresses to send from, at most one a family. Without one, the routes choose.
     pub sources: Vec<IpAddr>,
-    /// How to reach whoever probes. Probes carry this text for people who wonder about them.
+    /// How to reach whoever probes. Probes carry this text for people who wonder about them, but
+    /// for those of TCP.
     pub contact: String,
     /// The parameters of all traces.
     pub parameters: Parameters,
@@ -65,6 +72,8 @@ pub struct Options {
     pub first_port: u16,
     /// The destination port of UDP probes.
     pub destination_port: u16,
+    /// What TCP probes are; None if there are none.
+    pub segment: Option<Segment>,
     /// The most destinations to trace at once.
     pub window: usize,
     /// How often a route to a destination is looked up, a second apart, before it counts as one
@@ -162,7 +171,7 @@ pub fn start(
         let reason = format!("the contact must have at most {MAX_CONTACT} bytes");
         return Err(ProberError::Option(reason));
     }
-    let stamp = stamps::draw(&options.contact)?;
+    let stamp = stamps::draw(&options.contact)?.with_segment(options.segment);
     Ok(thread::spawn(move || {
         enter(options.network.as_deref())?;
         let outcome = run(&options, &control, &stamp, &mut work);
@@ -221,7 +230,13 @@ impl<'a> Tracing<'a> {
         Ok(Self {
             options,
             control,
-            outlet: Outlet::open(control, stamp, interface, &options.sources)?,
+            outlet: Outlet::open(
+                control,
+                stamp,
+                interface,
+                &options.sources,
+                options.filter(),
+            )?,
             inlet: Inlet::new(control, stamp),
             rules: HashMap::new(),
             traces: Vec::new(),
@@ -474,6 +489,14 @@ fn find_window(control: &Control) -> usize {
 }
 
 impl Options {
+    /// Returns the filter that lets in all replies, and as little else as it can.
+    const fn filter(&self) -> Filter {
+        match self.segment {
+            None => Filter::Icmp,
+            Some(_) => Filter::IcmpAndAnswers(TCP_PORT),
+        }
+    }
+
     /// Returns the probe of a flow and a TTL.
     pub(crate) fn shape(&self, target: &Target, ask: Ask, sent_us: u64) -> Probe {
         let (family, destination) = number_of(target.destination);
@@ -485,6 +508,7 @@ impl Options {
             destination_port: match target.protocol {
                 Protocol::Udp => self.destination_port,
                 Protocol::Icmp => 0,
+                Protocol::Tcp => TCP_PORT,
             },
             ttl: ask.ttl,
             sent: carried_time(sent_us),
@@ -517,6 +541,7 @@ impl Protocol {
         match self {
             Self::Udp => UDP,
             Self::Icmp => icmp_of(family),
+            Self::Tcp => TCP,
         }
     }
 }
@@ -528,9 +553,9 @@ impl Protocol {
 /// IMC 2006). So that one is silent.
 #[must_use]
 pub const fn tell_vertex(reply: &Reply) -> Vertex {
-    match (reply.probe.family, reply.kind, reply.quoted.ttl) {
-        (Family::V4, 11, 0) | (Family::V6, 3, 0) => Vertex::Silent,
-        (Family::V4, 11, _) | (Family::V6, 3, _) => Vertex::Router(reply.from),
+    match (reply.protocol, reply.kind, reply.quoted.ttl) {
+        (ICMP, 11, 0) | (ICMP6, 3, 0) => Vertex::Silent,
+        (ICMP, 11, _) | (ICMP6, 3, _) => Vertex::Router(reply.from),
         _ => Vertex::End(reply.from),
     }
 }

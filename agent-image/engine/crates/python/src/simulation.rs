@@ -168,7 +168,7 @@ impl Simulation {
         let asks = match protocol {
             ICMP | ICMP6 => Asks::Echo,
             UDP => Asks::Port,
-            TCP => Asks::Reset,
+            TCP => Asks::Connection,
             _ => Asks::Nothing,
         };
         let internet = self.network.internet(probe.family);
@@ -178,6 +178,7 @@ impl Simulation {
                 Reply::TimeExceeded => "time exceeded",
                 Reply::Echo => "echo",
                 Reply::PortUnreachable => "port unreachable",
+                Reply::SynAck => "SYN-ACK",
                 Reply::Reset => "reset",
             };
             (kind, internet.address(from).to_string())

@@ -16,6 +16,7 @@ use anabranch_trace::lite::Switch;
 use anabranch_trace::parameters::Parameters;
 use anabranch_trace::sightings::{Ask, Vertex};
 use anabranch_trace::tracer::End;
+use anabranch_wire::segment::Segment;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
@@ -183,11 +184,14 @@ impl Tracing {
         };
         let checked = parameters.rule(first_ttl, max_ttl);
         checked.map_err(PyValueError::new_err)?;
-        let protocol = match protocol {
-            "udp" => Protocol::Udp,
-            "icmp" => Protocol::Icmp,
+        let (protocol, segment) = match protocol {
+            "udp" => (Protocol::Udp, None),
+            "icmp" => (Protocol::Icmp, None),
+            "tcpSyn" => (Protocol::Tcp, Some(Segment::Syn)),
+            "tcpAck" => (Protocol::Tcp, Some(Segment::Ack)),
             other => {
-                let reason = format!("{other:?} is no protocol; choose udp or icmp");
+                let reason =
+                    format!("{other:?} is no protocol; choose udp, icmp, tcpSyn or tcpAck");
                 return Err(PyValueError::new_err(reason));
             }
         };
@@ -199,6 +203,7 @@ impl Tracing {
             parameters,
             first_port: FIRST_PORT,
             destination_port: DESTINATION_PORT,
+            segment,
             window,
             lookups: 1,
         };

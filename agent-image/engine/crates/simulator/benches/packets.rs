@@ -7,8 +7,9 @@ use std::time::{Duration, Instant};
 
 use anabranch_fakeroute::behaviour::Behaviour;
 use anabranch_fakeroute::topology::Topologies;
+use anabranch_link::filter::Filter;
 use anabranch_link::namespace::Namespace;
-use anabranch_link::receiver::{Filter, Receiver};
+use anabranch_link::receiver::Receiver;
 use anabranch_link::sender::Sender;
 use anabranch_prefixes::Family;
 use anabranch_simulator::simulation::Plan;

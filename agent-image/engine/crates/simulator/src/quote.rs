@@ -4,7 +4,7 @@ use anabranch_fakeroute::packet::Answer;
 use anabranch_fakeroute::quote::{Extent, Leftover, Quote, Rewritten};
 use anabranch_prefixes::Family;
 use anabranch_wire::checksum::{Sum, checksum};
-use anabranch_wire::ip::{HEADER_V4, HEADER_V6, ICMP, ICMP6, Packet, UDP};
+use anabranch_wire::ip::{HEADER_V4, HEADER_V6, ICMP, ICMP6, Packet, TCP, UDP};
 
 const ICMP_HEADER: usize = 8;
 /// The bytes after the IPv4 header that an error must quote at least (RFC 792).
@@ -108,6 +108,7 @@ impl Quoting {
 fn rewrite(quote: &mut [u8], packet: &Packet<'_>, rewritten: Rewritten) {
     let (ports, checksum) = match packet.protocol() {
         UDP => (0, 6),
+        TCP => (0, 16),
         ICMP | ICMP6 => (4, 2),
         _ => return,
     };
@@ -117,18 +118,20 @@ fn rewrite(quote: &mut [u8], packet: &Packet<'_>, rewritten: Rewritten) {
         word.copy_from_slice(&old.wrapping_add(by).to_be_bytes());
     };
     if rewritten.port && transport.len() >= LEAST_QUOTED {
-        // The checksum stays right (RFC 1624).
         change(&mut transport[ports..ports + 2], PORT_SHIFT);
-        let old = u32::from(u16::from_be_bytes([
-            transport[checksum],
-            transport[checksum + 1],
-        ]));
-        let new = old + u32::from(u16::MAX - PORT_SHIFT);
-        let folded = (new & 0xffff) + (new >> 16);
-        transport[checksum..checksum + 2].copy_from_slice(&(folded as u16).to_be_bytes());
     }
-    if rewritten.checksum && transport.len() >= LEAST_QUOTED {
-        change(&mut transport[checksum..checksum + 2], 1);
+    // A short quote of TCP ends before its checksum.
+    if let Some(field) = transport.get_mut(checksum..checksum + 2) {
+        if rewritten.port {
+            // The checksum stays right (RFC 1624).
+            let old = u32::from(u16::from_be_bytes([field[0], field[1]]));
+            let new = old + u32::from(u16::MAX - PORT_SHIFT);
+            let folded = (new & 0xffff) + (new >> 16);
+            field.copy_from_slice(&(folded as u16).to_be_bytes());
+        }
+        if rewritten.checksum {
+            change(field, 1);
+        }
     }
     if rewritten.identification && packet.family() == Family::V4 {
         change(&mut quote[4..6], 1);

@@ -3,16 +3,11 @@
 use anabranch_fakeroute::packet::{Answer, Asks, Probe, Reply};
 use anabranch_prefixes::Family;
 use anabranch_wire::ip::{Header, ICMP, ICMP6, Packet, TCP, UDP};
+use anabranch_wire::segment::{ACK, FIN, HEADER as TCP_HEADER, RST, SYN};
 
 use crate::quote::Quoting;
 
 const ICMP_HEADER: usize = 8;
-/// The length of a TCP header without options, and its flags (RFC 9293, section 3.1).
-const TCP_HEADER: usize = 20;
-const FINAL: u8 = 1;
-const SYNCHRONIZES: u8 = 2;
-const RESET: u8 = 4;
-const ACKNOWLEDGES: u8 = 16;
 
 /// Reads the fields of a packet that the network looks at.
 #[must_use]
@@ -48,22 +43,28 @@ fn read_asks(packet: &Packet<'_>) -> Asks {
         {
             Asks::Port
         }
-        (_, TCP, _) if asks_for_reset(payload) => Asks::Reset,
+        (_, TCP, _) => read_segment(payload),
         _ => Asks::Nothing,
     }
 }
 
-/// Returns whether a closed port resets a TCP segment: it is complete, and is no reset itself.
-fn asks_for_reset(segment: &[u8]) -> bool {
-    segment.len() >= TCP_HEADER
-        && (TCP_HEADER..=segment.len()).contains(&(usize::from(segment[12] >> 4) * 4))
-        && segment[13] & RESET == 0
+/// Returns what a TCP segment asks for, if it is complete and no reset.
+fn read_segment(segment: &[u8]) -> Asks {
+    let is_whole = segment.len() >= TCP_HEADER
+        && (TCP_HEADER..=segment.len()).contains(&(usize::from(segment[12] >> 4) * 4));
+    if !is_whole || segment[13] & RST != 0 {
+        return Asks::Nothing;
+    }
+    if segment[13] & (SYN | ACK | FIN) == SYN {
+        return Asks::Connection;
+    }
+    Asks::Reset
 }
 
 /// Appends the reply to a probe, as an IP packet.
 pub fn write_reply(out: &mut Vec<u8>, packet: &Packet<'_>, answer: &Answer) {
     let (protocol, kind, code) = match (packet.family(), answer.reply) {
-        (_, Reply::Reset) => return write_reset(out, packet, answer),
+        (_, Reply::SynAck | Reply::Reset) => return write_segment(out, packet, answer),
         (Family::V4, Reply::TimeExceeded) => (ICMP, 11, 0),
         (Family::V4, Reply::PortUnreachable) => (ICMP, 3, 3),
         (Family::V4, Reply::Echo) => (ICMP, 0, 0),
@@ -103,8 +104,9 @@ fn header(packet: &Packet<'_>, answer: &Answer, protocol: u8) -> Header {
     }
 }
 
-/// Appends the reset from a closed TCP port (RFC 9293, section 3.5.2).
-fn write_reset(out: &mut Vec<u8>, packet: &Packet<'_>, answer: &Answer) {
+/// Appends the SYN-ACK from an open TCP port, or the reset from a closed one (RFC 9293, sections
+/// 3.5 and 3.5.2).
+fn write_segment(out: &mut Vec<u8>, packet: &Packet<'_>, answer: &Answer) {
     let segment = packet.payload();
     let flags = segment[13];
     let data = segment.len() - usize::from(segment[12] >> 4) * 4;
@@ -113,16 +115,21 @@ fn write_reset(out: &mut Vec<u8>, packet: &Packet<'_>, answer: &Answer) {
     let body = out.len();
     out.extend(&segment[2..4]);
     out.extend(&segment[..2]);
-    if flags & ACKNOWLEDGES == 0 {
+    if flags & ACK == 0 {
         let sequence = u32::from_be_bytes([segment[4], segment[5], segment[6], segment[7]]);
-        let octets = data as u32 + u32::from(flags & SYNCHRONIZES != 0) + u32::from(flags & FINAL);
+        let octets = data as u32 + u32::from(flags & SYN != 0) + u32::from(flags & FIN);
         out.extend([0; 4]);
         out.extend(sequence.wrapping_add(octets).to_be_bytes());
-        out.extend([5 << 4, RESET | ACKNOWLEDGES]);
+        let kind = if answer.reply == Reply::SynAck {
+            SYN
+        } else {
+            RST
+        };
+        out.extend([5 << 4, kind | ACK]);
     } else {
         out.extend(&segment[8..12]);
         out.extend([0; 4]);
-        out.extend([5 << 4, RESET]);
+        out.extend([5 << 4, RST]);
     }
     out.extend([0; 6]);
     let sum = header.start_sum(TCP_HEADER).with(&out[body..]).finish();
@@ -305,11 +312,25 @@ mod tests {
     }
 
     #[test]
-    fn a_closed_tcp_port_resets_what_comes() {
-        // A SYN with one octet of data, then an ACK.
-        for (flags, expected) in [
-            (2, [0, 0, 0, 0, 0, 0, 1, 2]),
-            (16, [0, 0, 0, 9, 0, 0, 0, 0]),
+    fn a_tcp_port_accepts_or_resets_what_comes() {
+        // A SYN with one octet of data to a closed and to an open port, then an ACK.
+        let acknowledges = [0, 0, 0, 0, 0, 0, 1, 2];
+        for (flags, asked, kind, expected, told) in [
+            (SYN, Asks::Connection, Reply::Reset, acknowledges, RST | ACK),
+            (
+                SYN,
+                Asks::Connection,
+                Reply::SynAck,
+                acknowledges,
+                SYN | ACK,
+            ),
+            (
+                ACK,
+                Asks::Reset,
+                Reply::Reset,
+                [0, 0, 0, 9, 0, 0, 0, 0],
+                RST,
+            ),
         ] {
             let header = Header {
                 family: Family::V6,
@@ -327,13 +348,13 @@ mod tests {
             header.write(&mut bytes, segment.len());
             bytes.extend(&segment);
             let asks = read_probe(&Packet::parse(&bytes).unwrap(), 0).asks;
-            assert_eq!(asks, Asks::Reset);
-            let bytes = reply(&bytes, &answer(Reply::Reset));
+            assert_eq!(asks, asked);
+            let bytes = reply(&bytes, &answer(kind));
             let packet = Packet::parse(&bytes).unwrap();
             assert!(packet.has_right_checksum());
             assert_eq!(packet.payload()[..4], [0, 80, 1, 2]);
             assert_eq!(packet.payload()[4..12], expected);
-            assert_eq!(packet.payload()[13] & RESET, RESET);
+            assert_eq!(packet.payload()[13], told);
         }
     }
 

@@ -7,9 +7,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anabranch_fakeroute::network::Network;
+use anabranch_link::filter::Filter;
 use anabranch_link::namespace::Namespace;
 use anabranch_link::netlink::Netlink;
-use anabranch_link::receiver::{Filter, Receiver};
+use anabranch_link::receiver::Receiver;
 use anabranch_link::sender::Sender;
 use anabranch_link::{index_of, turn_off_offloads};
 use anabranch_prefixes::Family;

@@ -24,6 +24,7 @@ pub struct Packet<'a> {
     bytes: &'a [u8],
     family: Family,
     header: usize,
+    is_unsummed: bool,
 }
 
 impl<'a> Packet<'a> {
@@ -42,6 +43,7 @@ impl<'a> Packet<'a> {
                     bytes: &bytes[..total],
                     family: Family::V4,
                     header,
+                    is_unsummed: false,
                 })
             }
             6 if bytes.len() >= HEADER_V6 => {
@@ -50,6 +52,7 @@ impl<'a> Packet<'a> {
                     bytes: &bytes[..total],
                     family: Family::V6,
                     header: HEADER_V6,
+                    is_unsummed: false,
                 })
             }
             _ => None,
@@ -74,6 +77,7 @@ impl<'a> Packet<'a> {
             bytes,
             family,
             header,
+            is_unsummed: false,
         };
         if header < least || bytes.len() < header {
             return None;
@@ -83,6 +87,16 @@ impl<'a> Packet<'a> {
             bytes: &bytes[..end],
             ..packet
         })
+    }
+
+    /// Returns the packet as one whose transport has no checksum yet, if it has none: its sender
+    /// leaves that to the link, and no link needed it on the way.
+    #[must_use]
+    pub const fn unsummed(self, is_unsummed: bool) -> Self {
+        Self {
+            is_unsummed,
+            ..self
+        }
     }
 
     /// All its bytes, header first.
@@ -162,6 +176,12 @@ impl<'a> Packet<'a> {
         }
     }
 
+    /// The identification, if it is an IPv4 packet.
+    #[must_use]
+    pub fn identification_v4(&self) -> Option<u16> {
+        (self.family == Family::V4).then(|| self.identification())
+    }
+
     /// The flow label of IPv6; 0 for IPv4.
     #[must_use]
     pub fn flow_label(&self) -> u32 {
@@ -179,11 +199,15 @@ impl<'a> Packet<'a> {
 
     /// Returns whether the checksum of UDP, TCP, ICMP or `ICMPv6` behind the header is right.
     ///
-    /// UDP over IPv4 may have no checksum; this counts as right.
+    /// UDP over IPv4 may have no checksum, and other packets may have none yet; this counts as
+    /// right.
     #[must_use]
     pub fn has_right_checksum(&self) -> bool {
         let payload = self.payload();
         let protocol = self.protocol();
+        if self.is_unsummed {
+            return true;
+        }
         if protocol == UDP && self.family == Family::V4 && payload.get(6..8) == Some(&[0, 0]) {
             return true;
         }

@@ -5,3 +5,4 @@ pub mod ip;
 pub mod probe;
 pub mod quote;
 pub mod reply;
+pub mod segment;

@@ -12,6 +12,8 @@
 //! routers that quote only 28 bytes. The tag does not cover the source address, since translation
 //! changes it. After the tag, the payload repeats the ports and the time: a translator may leave
 //! its own values in the headers of a quote.
+//!
+//! TCP probes carry the same in other fields, since they have no payload: see [`crate::segment`].
 
 use std::hash::Hasher;
 
@@ -19,7 +21,8 @@ use anabranch_prefixes::Family;
 use siphasher::sip::SipHasher24;
 
 use crate::checksum::Sum;
-use crate::ip::{Header, ICMP, ICMP6, UDP};
+use crate::ip::{Header, ICMP, ICMP6, TCP, UDP};
+use crate::segment::Segment;
 
 /// The length of the header of UDP, and of an ICMP echo, in bytes.
 const TRANSPORT: usize = 8;
@@ -43,7 +46,7 @@ pub struct Probe {
     pub family: Family,
     /// The destination, as a number of the family.
     pub destination: u128,
-    /// The protocol's number in the IP header: [`UDP`], [`ICMP`] or [`ICMP6`].
+    /// The protocol's number in the IP header: [`UDP`], [`TCP`], [`ICMP`] or [`ICMP6`].
     pub protocol: u8,
     /// The source port; for ICMP, the checksum and the identifier.
     pub source_port: u16,
@@ -71,11 +74,12 @@ pub const fn elapsed_us(sent: u16, at_us: u64) -> u32 {
     steps % TIMES as u32 * 100
 }
 
-/// What all probes of a prober share: the key of their tags, and a contact.
+/// What all probes of a prober share: the key of their tags, a contact, and what those of TCP are.
 #[derive(Clone, Debug)]
 pub struct Stamp {
     key: [u64; 2],
     contact: Vec<u8>,
+    segment: Option<Segment>,
 }
 
 impl Stamp {
@@ -89,7 +93,19 @@ impl Stamp {
         Self {
             key,
             contact: contact.as_bytes().to_vec(),
+            segment: None,
         }
+    }
+
+    /// Returns the stamp for a prober that also sends TCP probes, if it does.
+    #[must_use]
+    pub fn with_segment(self, segment: Option<Segment>) -> Self {
+        Self { segment, ..self }
+    }
+
+    /// What the TCP probes are; None if there are none.
+    pub(crate) const fn segment(&self) -> Option<Segment> {
+        self.segment
     }
 
     /// Returns the tag of a probe.
@@ -118,6 +134,9 @@ impl Stamp {
     }
 
     /// Appends a probe as an IP packet.
+    ///
+    /// # Panics
+    /// If it is a TCP probe, and the stamp is not for these.
     #[inline]
     pub fn write(&self, out: &mut Vec<u8>, source: u128, probe: &Probe) {
         let tag = self.tag(probe);
@@ -129,6 +148,13 @@ impl Stamp {
             ttl: probe.ttl,
             identification: tag as u16,
         };
+        if probe.protocol == TCP {
+            let segment = self.segment.expect("a stamp for TCP probes");
+            let shape = self.shape_segment(segment, source, probe);
+            header.write(out, shape.len());
+            out.extend(shape);
+            return;
+        }
         let length = TRANSPORT + self.payload(probe.ttl);
         header.write(out, length);
         let start = out.len();
@@ -162,6 +188,8 @@ impl Stamp {
         match seen {
             Seen::Tag(quoted) => quoted == tag,
             Seen::Identification(quoted) => quoted == tag as u16,
+            Seen::Segment(quoted) => quoted == tag as u32 & 0xff_ffff,
+            Seen::Sequence(quoted) => quoted == (tag >> 16) as u8,
             Seen::Nothing => false,
         }
     }
@@ -174,6 +202,10 @@ pub enum Seen {
     Tag(u64),
     /// The lowest 16 bits of the tag, which are the IPv4 identification.
     Identification(u16),
+    /// The lowest 24 bits of the tag, which a quoted TCP header has.
+    Segment(u32),
+    /// Bits 16 to 23 of the tag, which a TCP answer repeats.
+    Sequence(u8),
     /// Nothing of the tag.
     Nothing,
 }
@@ -216,20 +248,25 @@ pub(crate) mod tests {
     pub(crate) fn probes() -> impl Strategy<Value = Probe> {
         (
             any::<bool>(),
-            any::<bool>(),
+            0usize..3,
             any::<u128>(),
             any::<[u16; 2]>(),
             1u8..,
             1u16..,
         )
-            .prop_map(|(v6, udp, destination, ports, ttl, sent)| {
+            .prop_map(|(v6, protocol, destination, ports, ttl, sent)| {
                 let family = if v6 { Family::V6 } else { Family::V4 };
+                let protocol = [icmp_of(family), UDP, TCP][protocol];
                 Probe {
                     family,
                     destination: destination & family.last(),
-                    protocol: if udp { UDP } else { icmp_of(family) },
+                    protocol,
                     source_port: ports[0],
-                    destination_port: if udp { ports[1] } else { 0 },
+                    destination_port: if protocol == icmp_of(family) {
+                        0
+                    } else {
+                        ports[1]
+                    },
                     ttl,
                     sent,
                 }
@@ -241,7 +278,7 @@ pub(crate) mod tests {
         fn a_probe_is_a_right_packet_that_tells_its_flow_ttl_and_time(
             probe in probes(), source in any::<u32>(), contact in "[a-z@.]{0,60}"
         ) {
-            let stamp = Stamp::new([1, 2], &contact);
+            let stamp = Stamp::new([1, 2], &contact).with_segment(Some(Segment::Syn));
             let mut bytes = Vec::new();
             stamp.write(&mut bytes, source.into(), &probe);
             let packet = Packet::parse(&bytes).unwrap();
@@ -250,8 +287,13 @@ pub(crate) mod tests {
             prop_assert_eq!((packet.ttl(), packet.protocol()), (probe.ttl, probe.protocol));
             prop_assert_eq!(packet.destination(), probe.destination);
             let payload = packet.payload();
-            prop_assert_eq!(stamp.ttl_of(payload.len() - 8), Some(probe.ttl));
-            let (flow, time) = if probe.protocol == UDP { (0, 6) } else { (2, 6) };
+            let ttl = match probe.protocol {
+                TCP => Some(payload[5]),
+                _ => stamp.ttl_of(payload.len() - 8),
+            };
+            prop_assert_eq!(ttl, Some(probe.ttl));
+            let is_icmp = probe.protocol == icmp_of(probe.family);
+            let (flow, time) = if is_icmp { (2, 6) } else { (0, 6) };
             prop_assert_eq!(&payload[flow..flow + 2], probe.source_port.to_be_bytes());
             prop_assert_eq!(&payload[time..time + 2], probe.sent.to_be_bytes());
         }
@@ -260,7 +302,7 @@ pub(crate) mod tests {
         fn what_routers_look_at_is_the_same_for_all_of_a_flow(
             probe in probes(), ttl in 1u8.., sent in 1u16..
         ) {
-            let stamp = Stamp::new([3, 4], "");
+            let stamp = Stamp::new([3, 4], "").with_segment(Some(Segment::Ack));
             let octets = |probe: &Probe| {
                 let mut bytes = Vec::new();
                 stamp.write(&mut bytes, 7, probe);

@@ -2,7 +2,7 @@
 
 use anabranch_prefixes::Family;
 
-use crate::ip::{Packet, UDP};
+use crate::ip::{Packet, TCP, UDP};
 use crate::probe::{COPY, Probe, Seen, Stamp, TAG, icmp_of, restore_time};
 
 /// The length of the header of UDP, and of an ICMP echo, in bytes.
@@ -34,7 +34,7 @@ impl Rewritten {
     pub const SOURCE: Self = Self(1);
     /// A port, or the ICMP identifier.
     pub const PORTS: Self = Self(2);
-    /// The checksum of UDP or ICMP.
+    /// The checksum of UDP, TCP or ICMP.
     pub const CHECKSUM: Self = Self(4);
     /// The IPv4 identification.
     pub const IDENTIFICATION: Self = Self(8);
@@ -73,6 +73,9 @@ impl Stamp {
     /// translator may have replaced this address.
     fn read_quote(&self, family: Family, quote: &[u8], own: u128) -> Option<Claim> {
         let packet = Packet::parse_head(quote).filter(|packet| packet.family() == family)?;
+        if packet.protocol() == TCP {
+            return self.read_quoted_segment(&packet, own);
+        }
         let transport = packet.payload();
         let (protocol, length) = (packet.protocol(), packet.length());
         let behind = usize::from(length).checked_sub(packet.header_len() + TRANSPORT)?;
@@ -115,7 +118,7 @@ impl Stamp {
                 .with(Rewritten::PORTS, ports(&quoted) != ports(&probe))
                 .with(Rewritten::CHECKSUM, checksum != as_sent);
         }
-        let identification = (family == Family::V4).then(|| packet.identification());
+        let identification = packet.identification_v4();
         let seen = see(payload, identification);
         if let (Seen::Tag(tag), Some(identification)) = (seen, identification) {
             rewritten = rewritten.with(Rewritten::IDENTIFICATION, identification != tag as u16);

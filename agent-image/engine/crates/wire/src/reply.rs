@@ -1,11 +1,12 @@
-//! Replies: ICMP errors and echo replies, and the probes that they answer.
+//! Replies: ICMP errors, echo replies and TCP segments, and the probes that they answer.
 
 use anabranch_prefixes::Family;
 
 use crate::checksum::checksum;
-use crate::ip::Packet;
+use crate::ip::{Packet, TCP};
 use crate::probe::{Probe, Seen, Stamp, icmp_of};
-use crate::quote::{Quoted, see, word};
+use crate::quote::{Claim, Quoted, see, word};
+use crate::segment;
 
 /// The most MPLS label stack entries that are read from a reply.
 pub const MAX_LABELS: usize = 8;
@@ -28,9 +29,9 @@ pub struct Reply {
     pub to: u128,
     /// The protocol's number in its IP header.
     pub protocol: u8,
-    /// The ICMP type.
+    /// The ICMP type; the flags of a TCP segment.
     pub kind: u8,
-    /// The ICMP code.
+    /// The ICMP code; 0 for TCP.
     pub code: u8,
     /// The TTL that it arrived with.
     pub ttl: u8,
@@ -40,7 +41,7 @@ pub struct Reply {
     pub identification: u16,
     /// The length of the packet, in bytes.
     pub size: u16,
-    /// What an error quotes of the probe's IP header; 0 in echo replies.
+    /// What an error quotes of the probe's IP header; 0 in other replies.
     pub quoted: Quoted,
     /// The MPLS label stack that the probe had, outermost first.
     pub labels: Labels,
@@ -72,33 +73,26 @@ impl Labels {
 }
 
 impl Stamp {
-    /// Reads a reply from a packet. Returns None unless the packet is an echo reply, or an error
-    /// about a packet that could be a probe of ours. This does not check the tag:
-    /// [`Stamp::vouches_for`] does.
+    /// Reads a reply from a packet. Returns None unless the packet is an echo reply, a TCP segment
+    /// that could answer a probe of ours, or an error about a packet that could be one. This does
+    /// not check the tag: [`Stamp::vouches_for`] does.
     #[must_use]
     pub fn read(&self, packet: &Packet<'_>) -> Option<Reply> {
         let (family, message) = (packet.family(), packet.payload());
-        let is_whole = packet.protocol() == icmp_of(family) && message.len() >= ICMP_HEADER;
-        if !is_whole || packet.is_fragment() || !packet.has_right_checksum() {
+        let least = match packet.protocol() {
+            TCP => segment::HEADER,
+            protocol if protocol == icmp_of(family) => ICMP_HEADER,
+            _ => return None,
+        };
+        if message.len() < least || packet.is_fragment() || !packet.has_right_checksum() {
             return None;
         }
-        let (kind, code) = (message[0], message[1]);
-        let (probe, seen, quoted, labels) = match (family, kind) {
-            (Family::V4, 0) | (Family::V6, 129) => {
-                let probe = self.read_echo(family, packet.source(), message)?;
-                (
-                    probe,
-                    see(&message[ICMP_HEADER..], None),
-                    Quoted::default(),
-                    Labels::default(),
-                )
-            }
-            (Family::V4, 3 | 11) | (Family::V6, 1 | 3) => {
-                let quote = &message[ICMP_HEADER..];
-                let (probe, seen, quoted) = self.find_quote(family, quote, packet.destination())?;
-                (probe, seen, quoted, read_labels(family, message))
-            }
-            _ => return None,
+        let (kind, code, (probe, seen, quoted), labels) = if packet.protocol() == TCP {
+            let (flags, claim) = self.read_answer(packet)?;
+            (flags, 0, claim, Labels::default())
+        } else {
+            let (claim, labels) = self.read_message(packet)?;
+            (message[0], message[1], claim, labels)
         };
         Some(Reply {
             probe,
@@ -115,6 +109,24 @@ impl Stamp {
             quoted,
             labels,
         })
+    }
+
+    /// Reads the probe that an ICMP message answers, and the labels that the probe had.
+    fn read_message(&self, packet: &Packet<'_>) -> Option<(Claim, Labels)> {
+        let (family, message) = (packet.family(), packet.payload());
+        match (family, message[0]) {
+            (Family::V4, 0) | (Family::V6, 129) => {
+                let probe = self.read_echo(family, packet.source(), message)?;
+                let seen = see(&message[ICMP_HEADER..], None);
+                Some(((probe, seen, Quoted::default()), Labels::default()))
+            }
+            (Family::V4, 3 | 11) | (Family::V6, 1 | 3) => {
+                let (quote, own) = (&message[ICMP_HEADER..], packet.destination());
+                let claim = self.find_quote(family, quote, own)?;
+                Some((claim, read_labels(family, message)))
+            }
+            _ => None,
+        }
     }
 
     /// Reads the probe that an echo reply with this message answers.
@@ -170,6 +182,7 @@ mod tests {
     use crate::ip::{Header, UDP};
     use crate::probe::tests::probes;
     use crate::quote::Rewritten;
+    use crate::segment::Segment;
 
     const OWN: u128 = 7;
 
@@ -204,7 +217,7 @@ mod tests {
     }
 
     fn stamp() -> Stamp {
-        Stamp::new([1, 2], "who@example.org")
+        Stamp::new([1, 2], "who@example.org").with_segment(Some(Segment::Syn))
     }
 
     fn sent(probe: &Probe) -> Vec<u8> {
@@ -260,15 +273,20 @@ mod tests {
             probe in probes(), source in any::<bool>(), ports in any::<bool>(),
             identification in any::<bool>(), checksum in any::<bool>()
         ) {
-            let (v4, udp) = (probe.family == Family::V4, probe.protocol == UDP);
+            let v4 = probe.family == Family::V4;
+            let (port, sum) = match probe.protocol {
+                UDP => (1, 7),
+                TCP => (1, 17),
+                _ => (5, 3),
+            };
             let bytes = sent(&probe);
             let header = bytes.len() - Packet::parse(&bytes).unwrap().payload().len();
             let mut quote = bytes.clone();
             let fields = [
                 (Rewritten::SOURCE, source, if v4 { 15 } else { 23 }),
-                (Rewritten::PORTS, ports, header + if udp { 1 } else { 5 }),
+                (Rewritten::PORTS, ports, header + port),
                 (Rewritten::IDENTIFICATION, identification && v4, 5),
-                (Rewritten::CHECKSUM, checksum, header + if udp { 7 } else { 3 }),
+                (Rewritten::CHECKSUM, checksum, header + sum),
             ];
             let mut expected = Rewritten::default();
             for (field, is_rewritten, place) in fields {

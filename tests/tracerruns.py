@@ -1,4 +1,4 @@
-"""The command `anabranch trace` in a simulated world."""
+"""Traces by the command, and what they found."""
 
 from __future__ import annotations
 
