@@ -33,6 +33,11 @@ _LATER = {
         "last_start": "toUInt64(0)",
         "is_unlikely": "toUInt8(0)",
     },
+    "diamonds": {
+        "width_asymmetry": "CAST(NULL AS Nullable(UInt32))",
+        "meshed_ratio": "CAST(NULL AS Nullable(Float64))",
+        "probability_difference": "CAST(NULL AS Nullable(Float64))",
+    },
 }
 """The columns that version 0.2 does not write, by kind, with their default as SQL."""
 _TAIL_BYTES = 1 << 16
