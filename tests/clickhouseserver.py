@@ -105,7 +105,8 @@ class Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         if self.headers.get("Transfer-Encoding") == "chunked":
             body = self._read_chunks()
-        given = dict(parse_qsl(urlsplit(self.path).query))
+        address = urlsplit(self.path)
+        given = dict(parse_qsl(address.query, keep_blank_values=True))
         query = "\n".join(filter(None, [given.get("query"), body.decode()]))
         if not self._is_known():
             said = (

@@ -2,7 +2,8 @@
 
 Both run on the same engine (chdb) with all cores: from reply parts to links and the
 next plan here, from a filled table to the next round's probes there. Both must plan the
-same. The replies come from a simulated Internet, without packets.
+same. The replies come from a simulated Internet, without packets. Diamonds are found
+among the links besides.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from anabranch.store.directory import DirectoryStore
 from anabranch.store.keys import RunKeys
 from anabranch.warehouse.embedded import open_embedded
 from anabranch.warehouse.job import RoundJob
+from anabranch.warehouse.results import AgentResults
 from diamondminer import DiamondMiner as Peer
 from parts import make_head
 
@@ -168,6 +170,19 @@ def main() -> None:
             return job.read_plan(Step(2)).units
 
         ours, planned = measure(conclude)
+        results = AgentResults(store, engine, KEYS, store)
+        found_links = store.read_sql(f"{KEYS.step(STEP).root}/links/*.parquet")
+
+        def count(rows: str) -> int:
+            counted = engine.read(f"SELECT count() AS rows FROM {rows}").to_pylist()
+            return int(counted[0]["rows"])
+
+        def find_diamonds() -> int:
+            results.put_diamonds(folder)
+            return count(f"({results.diamonds})")
+
+        finding, diamonds = measure(find_diamonds)
+        links = count(found_links)
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
         peer = Peer(None)
         fill(peer, store)
@@ -178,6 +193,7 @@ def main() -> None:
         f"{replies:,} replies, {planned:,} probes planned: {ours:.1f} s here, "
         f"{theirs:.1f} s with diamond-miner: {theirs / ours:.1f} times; {peak:,.0f} MB"
     )
+    print(f"{links:,} links: {diamonds:,} diamonds in {finding:.1f} s")
 
 
 if __name__ == "__main__":

@@ -89,10 +89,17 @@ def test_diamonds_are_as_wide_as_the_links_between_say(folder: Path) -> None:
         length = row["convergence_ttl"] - row["divergence_ttl"]
         assert row["max_length"] == length >= 2
         assert row["max_width"] >= 2
+        if row["meshed_ratio"] is None:
+            assert row["width_asymmetry"] is row["probability_difference"] is None
+        else:
+            assert 0 <= row["width_asymmetry"] < row["max_width"]
+            assert 0 <= row["meshed_ratio"] < 1
+            assert 0 <= row["probability_difference"] < 1
         ends = {row["divergence_addr"], row["convergence_addr"]}
         assert {(row["agent"], end) for end in ends} <= known
         assert ip_network(row["prefix"]).prefixlen in {24, 64}
     assert {row["protocol"] for row in diamonds} <= {17, 58}
+    assert any(row["meshed_ratio"] for row in diamonds)
 
 
 def test_replies_have_their_targets_and_caracal_reads_them(folder: Path) -> None:

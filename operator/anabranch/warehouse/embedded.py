@@ -25,22 +25,23 @@ class EmbeddedEngine:
 
     def __init__(self, *, max_memory_bytes: int, max_threads: int) -> None:
         limits = {"max_memory_usage": max_memory_bytes, "max_threads": max_threads}
-        self._settings = ", ".join(
+        settings = ", ".join(
             f"{name} = '{value}'" for name, value in (SETTINGS | limits).items()
         )
         self._lock = threading.Lock()
         self._connection = chdb.connect(":memory:")
+        # Streams would not follow a query's own settings of their format.
+        self._connection.query(f"SET {settings}")
 
     def read(self, query: str) -> pa.Table:
         """Return the rows of a SELECT."""
-        table: pa.Table = self._run(f"{query} SETTINGS {self._settings}", "ArrowTable")
+        table: pa.Table = self._run(query, "ArrowTable")
         return table
 
     def write(self, query: str, file: Path) -> None:
         """Write the rows of a SELECT to a new Parquet file."""
         name = str(file).replace("\\", "\\\\").replace("'", "\\'")
-        outfile = f"INTO OUTFILE '{name}' FORMAT Parquet"
-        self._run(f"{query} {outfile} SETTINGS {self._settings}", "Null")
+        self._run(f"{query} INTO OUTFILE '{name}' FORMAT Parquet", "Null")
         try:
             pq.read_metadata(file)
         except pa.ArrowInvalid as error:
@@ -52,8 +53,7 @@ class EmbeddedEngine:
         """Yield the rows of a SELECT in a ClickHouse format without a header."""
         with self._lock:
             try:
-                settings = f"{query} SETTINGS {self._settings}"
-                for chunk in self._connection.send_query(settings, output_format):
+                for chunk in self._connection.send_query(query, output_format):
                     yield chunk.bytes()
             except RuntimeError as error:
                 raise QueryError(tell(str(error), query)) from error

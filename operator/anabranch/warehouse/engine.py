@@ -57,6 +57,8 @@ SETTINGS = {
     "output_format_parquet_compression_method": "zstd",
     # Objects are listed before they are read: if none matches then, data is missing.
     "s3_throw_on_zero_files_match": 1,
+    # A null is an empty field.
+    "format_csv_null_representation": "",
 }
 """The settings of all queries on all engines."""
 _WORD = re.compile(r"'((?:[^'\\]|\\.)+)'")

@@ -34,6 +34,11 @@ _LATER = {
         "last_start": "toUInt64(0)",
         "is_unlikely": "toUInt8(0)",
     },
+    "diamonds": {
+        "width_asymmetry": "CAST(NULL AS Nullable(UInt32))",
+        "meshed_ratio": "CAST(NULL AS Nullable(Float64))",
+        "probability_difference": "CAST(NULL AS Nullable(Float64))",
+    },
 }
 """The columns that some parts lack, by kind, with their default as SQL.
 

@@ -8,9 +8,10 @@ from functools import cached_property
 from ipaddress import ip_network
 from typing import TYPE_CHECKING
 
+import pyarrow as pa
 import pyarrow.parquet as pq
+from anabranch_engine import find_diamonds
 
-from anabranch.rounds.diamonds import find_diamonds
 from anabranch.runs.record import RunRecord
 from anabranch.warehouse.parts import fill
 from anabranch.warehouse.pieces import PIECE_ROWS, cut
@@ -204,17 +205,13 @@ class AgentResults:
         for block in sorted({key.rpartition("/")[2][:5] for key in keys}):
             for piece in cut(self.engine, self._links(f"{block}-*"), PIECE_ROWS):
                 # Suspect links would give diamonds that do not exist.
-                links = self._links(f"{block}-*", piece)
-                found = f"(SELECT * FROM {links} WHERE NOT is_suspect)"
-                hops = self.engine.read(
-                    "SELECT prefix_index, ttl, uniqExact(node) AS width, "
-                    "any(node) AS addr FROM (SELECT prefix_index, near_ttl AS ttl, "
-                    f"near_addr AS node FROM {found} UNION ALL SELECT prefix_index, "
-                    f"toUInt8(near_ttl + 1), far_addr FROM {found}) "
-                    "GROUP BY prefix_index, ttl ORDER BY prefix_index, ttl"
+                links = self.engine.read(
+                    "SELECT prefix_index, near_ttl, near_addr, far_addr "
+                    f"FROM {self._links(f'{block}-*', piece)} WHERE NOT is_suspect "
+                    "ORDER BY prefix_index, near_ttl"
                 )
                 draft = scratch / "diamonds.parquet"
-                pq.write_table(find_diamonds(hops), draft)
+                pq.write_table(pa.table(find_diamonds(links)), draft)
                 key = self.keys.diamonds(int(block), piece.number)
                 self.diamond_store.put_file(key, draft)
                 draft.unlink()
@@ -226,10 +223,12 @@ class AgentResults:
             f"{end}_ttl, {_text(f'found.{end}_addr')} AS {end}_addr"
             for end in ("divergence", "convergence")
         )
-        found = self.diamond_store.read_sql(f"{self.keys.diamonds_root}/*.parquet")
+        rows = self.diamond_store.read_sql(f"{self.keys.diamonds_root}/*.parquet")
+        found = fill(self.engine, rows, "diamonds")
         return (
             f"SELECT '{self.keys.agent}' AS agent, prefix, protocol, {ends}, "
-            f"max_length, max_width FROM {found} AS found "
+            "max_length, max_width, width_asymmetry, meshed_ratio, "
+            f"probability_difference FROM {found} AS found "
             f"INNER JOIN {self._targets} AS targets USING (prefix_index)"
         )
 

@@ -108,7 +108,9 @@ DIAMONDS = Table(
     | {"prefix_len": _SMALL, "prefix_index": _NUMBER}
     | {"divergence_ttl": _SMALL, "divergence_addr": _ADDRESS}
     | {"convergence_ttl": _SMALL, "convergence_addr": _ADDRESS}
-    | {"max_length": _SMALL, "max_width": _NUMBER},
+    | {"max_length": _SMALL, "max_width": _NUMBER}
+    | {"width_asymmetry": f"Nullable({_NUMBER})"}
+    | dict.fromkeys(("meshed_ratio", "probability_difference"), "Nullable(Float64)"),
     (*_RUN, *_TARGET, "divergence_ttl"),
 )
 TRACES = Table(

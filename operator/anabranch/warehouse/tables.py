@@ -157,7 +157,8 @@ class _Load:
     def diamonds(self) -> None:
         if any(self.store.list(self.keys.diamonds_root)):
             rows = self.store.read_sql(f"{self.keys.diamonds_root}/*.parquet")
-            self._insert_of_targets(DIAMONDS, None, f"SELECT * FROM {rows}")
+            found = fill(self.tables.engine, rows, "diamonds")
+            self._insert_of_targets(DIAMONDS, None, f"SELECT * FROM {found}")
 
     def _read(self, step: Step, pattern: str) -> str:
         return self.store.read_sql(f"{self.keys.step(step).root}/{pattern}")

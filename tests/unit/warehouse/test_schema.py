@@ -50,13 +50,17 @@ def test_tables_can_be_made_again_and_get_the_columns_that_they_lack(
             engine.execute(statement)
     # As if this version's columns were not there yet.
     engine.execute("ALTER TABLE grown.raw_replies DROP COLUMN quoted_length")
-    engine.execute(
-        "INSERT INTO grown.raw_replies (measurement, run_id) VALUES ('m', '1')"
-    )
+    engine.execute("ALTER TABLE grown.raw_diamonds DROP COLUMN width_asymmetry")
+    for table in ("replies", "diamonds"):
+        engine.execute(
+            f"INSERT INTO grown.raw_{table} (measurement, run_id) VALUES ('m', '1')"
+        )
     for statement in schema.make().statements:
         engine.execute(statement)
     rows = engine.read("SELECT measurement, quoted_length FROM grown.replies")
     assert rows.to_pylist() == [{"measurement": "m", "quoted_length": 0}]
+    rows = engine.read("SELECT measurement, width_asymmetry FROM grown.diamonds")
+    assert rows.to_pylist() == [{"measurement": "m", "width_asymmetry": None}]
 
 
 def test_views_of_a_run_are_named_as_diamond_miner_names_tables() -> None:

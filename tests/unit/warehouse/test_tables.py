@@ -139,7 +139,8 @@ def test_the_tables_say_what_the_results_say(
         "diamonds": (
             "SELECT agent, concat(replaceOne(toString(prefix), '::ffff:', ''), '/', "
             "toString(prefix_len)), protocol, divergence_ttl, divergence_addr, "
-            "convergence_ttl, convergence_addr, max_length, max_width "
+            "convergence_ttl, convergence_addr, max_length, max_width, "
+            "width_asymmetry, meshed_ratio, probability_difference "
             f"FROM anabranch.diamonds {mine}"
         ),
     }

@@ -25,6 +25,7 @@ __all__ = [
     "Trace",
     "Tracing",
     "Trial",
+    "find_diamonds",
 ]
 
 MAX_TARGETS: Final[int]
@@ -589,6 +590,30 @@ class Diamond:
     probability_difference: float
     """The largest difference within a hop between the probabilities of reaching its
     interfaces."""
+
+def find_diamonds(links: _Arrow) -> Table:
+    """Return the diamonds on the paths to some prefixes, from the links on these paths.
+
+    ``links`` is a table sorted by prefix_index (uint32) and near_ttl (uint8), with the
+    ends near_addr and far_addr (16 bytes) of each link. A link may be there several
+    times. The links of one prefix are looked at together: those of all flows to all of
+    its addresses.
+
+    A hop has the interfaces that are ends of links at its TTL. An interface counts at
+    each TTL at which it replies, so paths of different lengths do not converge where
+    they meet. A diamond lies between a divergence and a convergence point: hops with
+    one interface, two or more hops apart, while each hop in between has several
+    (Augustin et al., IMC 2007). No diamond goes across a hop without links.
+
+    The result has a row for each diamond, sorted by prefix_index and TTL: prefix_index,
+    divergence_ttl, divergence_addr, convergence_ttl, convergence_addr, and the metrics
+    of ``Diamond``. An interface of a diamond may have no predecessor or no successor in
+    it, since no flow through the interface has a reply from there. Then links are
+    missing, and width_asymmetry, meshed_ratio and probability_difference are null.
+
+    :raises ValueError: when the links are not sorted, a column is missing or has
+        another type or nulls, or a near_ttl is 255.
+    """
 
 @final
 class Trial:

@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use anabranch_chance::Draws;
 use anabranch_prefixes::Family;
-use anabranch_trace::diamond::Diamond;
+use anabranch_trace::diamond::{Diamond, delimit};
 
 use crate::graph::{Graph, Vertex};
 use crate::links::{self, End, TopologyError};
@@ -122,9 +122,7 @@ impl Topology {
                 }
             }
         }
-        let single: Vec<usize> = (0..hops.len())
-            .filter(|hop| hops[*hop].len() == 1)
-            .collect();
+        let widths: Vec<usize> = hops.iter().map(Vec::len).collect();
         let links = |hop: &Vec<Vertex>| {
             let links = hop.iter().flat_map(|near| {
                 let place = places[*near as usize].1;
@@ -135,12 +133,11 @@ impl Topology {
                 .map(|(near, far)| (near, places[far as usize].1))
                 .collect()
         };
-        let wide = single.windows(2).filter(|ends| ends[1] > ends[0] + 1);
-        let diamonds = wide.map(|ends| {
-            let inside = &hops[ends[0]..=ends[1]];
-            let widths = inside.iter().map(Vec::len).collect();
-            let links = inside[..inside.len() - 1].iter().map(links).collect();
-            Diamond::new(widths, links)
+        let diamonds = delimit(&widths).map(|inside| {
+            Diamond::new(
+                widths[inside.start..=inside.end].to_vec(),
+                hops[inside].iter().map(links).collect(),
+            )
         });
         Some(diamonds.collect())
     }

@@ -1,5 +1,6 @@
 //! The Python module `anabranch_engine`; `anabranch_engine.pyi` documents it.
 
+mod diamonds;
 mod file;
 mod plan;
 mod prefixes;
@@ -15,6 +16,8 @@ use pyo3::prelude::*;
 
 #[pymodule]
 mod anabranch_engine {
+    #[pymodule_export]
+    use crate::diamonds::find_diamonds;
     #[pymodule_export]
     use crate::plan::Plan;
     #[pymodule_export]

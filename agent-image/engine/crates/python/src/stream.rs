@@ -30,7 +30,9 @@ pub struct Table(RecordBatch);
 impl Table {
     /// Makes a table of columns that all have the same length.
     pub fn new<const N: usize>(columns: [(&str, ArrayRef); N]) -> PyResult<Self> {
-        let batch = RecordBatch::try_from_iter(columns);
+        // So the schema is the same for tables with nulls and for those without.
+        let nullable = columns.map(|(name, column)| (name, column, true));
+        let batch = RecordBatch::try_from_iter_with_nullable(nullable);
         batch
             .map(Self)
             .map_err(|error| PyValueError::new_err(error.to_string()))

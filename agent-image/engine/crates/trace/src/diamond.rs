@@ -1,6 +1,26 @@
 //! Diamonds, and what distinguishes them: the metrics of Vermeulen et al. (IMC 2018), section 5.1.
 
 use std::collections::BTreeSet;
+use std::ops::Range;
+
+/// Returns the hops of each diamond on paths whose hops have these widths, in order: from that of
+/// the divergence point up to, and without, that of the convergence point.
+///
+/// Augustin et al. (IMC 2007) have all flows pass through both points. So each is the only vertex
+/// of its hop, and each hop in between has several. A hop of width 0 is not known, and is part of no
+/// diamond.
+pub fn delimit(widths: &[usize]) -> impl Iterator<Item = Range<usize>> {
+    let mut divergence = None;
+    widths.iter().enumerate().filter_map(move |(hop, width)| {
+        let before = divergence.filter(|before| before + 1 < hop && *width == 1);
+        divergence = match width {
+            0 => None,
+            1 => Some(hop),
+            _ => divergence,
+        };
+        before.map(|before| before..hop)
+    })
+}
 
 /// A diamond: its hops from divergence to convergence point, and the links between them.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,6 +44,17 @@ impl Diamond {
             assert!(links.iter().all(fits));
         }
         Self { widths, links }
+    }
+
+    /// Whether each vertex is on a path from the divergence to the convergence point. Without that,
+    /// links are missing, and what rests on links is not known.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        let is_joined = |pair| {
+            let ends = [self.degrees(pair, true), self.degrees(pair, false)];
+            ends.concat().iter().all(|degree| *degree > 0)
+        };
+        (0..self.links.len()).all(is_joined)
     }
 
     /// The largest number of vertices of a hop.
@@ -139,6 +170,28 @@ mod tests {
         let meshed = diamond(&[1, 4, 2, 1], &[open, &all, end]);
         assert!(close(meshed.meshed_ratio(), 1.0 / 3.0));
         assert_eq!(meshed.width_asymmetry(), 0);
+    }
+
+    #[test]
+    fn diamonds_lie_between_hops_of_one_vertex() {
+        let found = |widths: &[usize]| {
+            let ends = delimit(widths).map(|inside| (inside.start, inside.end));
+            ends.collect::<Vec<_>>()
+        };
+        assert_eq!(found(&[1, 1, 4, 2, 1, 3, 1, 1, 2]), [(1, 4), (4, 6)]);
+        assert_eq!(found(&[2, 1, 3, 0, 1, 2, 1]), [(4, 6)]);
+        assert_eq!(found(&[1, 0, 1, 1]), []);
+        assert_eq!(found(&[]), []);
+    }
+
+    #[test]
+    fn a_diamond_whose_vertices_lack_links_is_not_whole() {
+        let open: &[(usize, usize)] = &[(0, 0), (0, 1)];
+        let end: &[(usize, usize)] = &[(0, 0), (1, 0)];
+        assert!(diamond(&[1, 2, 1], &[open, end]).is_whole());
+        assert!(!diamond(&[1, 2, 1], &[&[(0, 1)], end]).is_whole());
+        assert!(!diamond(&[1, 2, 1], &[open, &[(1, 0)]]).is_whole());
+        assert!(!diamond(&[1, 2, 2, 1], &[open, &[], end]).is_whole());
     }
 
     #[test]

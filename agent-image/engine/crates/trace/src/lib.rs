@@ -7,6 +7,8 @@
 //! [`mda`] and [`lite`] are pure functions from what was seen to what is probed next. Both are
 //! described by Vermeulen, Strowes, Fourmaux and Friedman, "Multilevel MDA-Lite Paris Traceroute"
 //! (IMC 2018), section 2, to which their comments refer.
+//!
+//! [`diamond`] says what a diamond is, and measures it, for topologies and surveys alike.
 
 pub mod diamond;
 pub mod lite;
@@ -16,5 +18,6 @@ pub mod rule;
 pub mod sightings;
 pub mod steadiness;
 pub mod stopping;
+pub mod survey;
 pub mod timeout;
 pub mod tracer;
