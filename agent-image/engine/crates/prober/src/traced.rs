@@ -65,7 +65,8 @@ pub struct Crossed {
     pub first_end_us: u64,
     /// When the last of them sent its first probe to one of the ends.
     pub last_start_us: u64,
-    /// Whether each of them had met the farther router before: it loops, or its route changed.
+    /// Whether most of them had met the farther router before: they loop, or their route changed.
+    /// Of the others, the probe to that router may have been lost.
     pub is_unlikely: bool,
 }
 
@@ -150,8 +151,9 @@ fn cross(seen: &Sightings, probes: &BTreeMap<(Ask, u8), Probed>, link: &Link) ->
         flows: 0,
         first_end_us: u64::MAX,
         last_start_us: 0,
-        is_unlikely: true,
+        is_unlikely: false,
     };
+    let mut returned = 0;
     for flow in seen.hop(far_ttl).flows(link.far) {
         // A flow that was not probed at a hop of one vertex passes it, too.
         let met = seen.hop(near_ttl).vertex(flow);
@@ -171,8 +173,9 @@ fn cross(seen: &Sightings, probes: &BTreeMap<(Ask, u8), Probed>, link: &Link) ->
         crossed.first_end_us = crossed.first_end_us.min(near_us.max(far_us));
         crossed.last_start_us = crossed.last_start_us.max(near_us.min(far_us));
         let mut before = 1..=near_ttl;
-        crossed.is_unlikely &= before.any(|ttl| seen.hop(ttl).vertex(flow) == Some(link.far));
+        returned += u32::from(before.any(|ttl| seen.hop(ttl).vertex(flow) == Some(link.far)));
     }
+    crossed.is_unlikely = 2 * returned > crossed.flows;
     (crossed.flows > 0).then_some(crossed)
 }
 
