@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import yaml
@@ -12,7 +13,7 @@ import yaml
 from devcluster.process import run_tool, wait_until
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from devcluster.cluster import Cluster
     from devcluster.demo import Demo
@@ -41,9 +42,10 @@ class Survey:
         rate: int = RATE,
         tool: str = "diamondMiner",
         target: str = "240.0.0.0/20",
+        parameters: Mapping[str, Any] = MappingProxyType({}),
         **more: Any,
     ) -> None:
-        """Has it begin; ``more`` are fields of the Measurement."""
+        """Has it begin, with parameters of the tool and more fields of the spec."""
         entry = {
             "name": "all",
             "selector": {"matchLabels": {"team": "tests"}},
@@ -52,7 +54,12 @@ class Survey:
         }
         kinds: dict[str, dict[str, Any]] = {
             "TargetList": {"entries": [{"target": target}]},
-            "Measurement": {tool: {}, "agents": [entry], "minAgents": 2} | more,
+            "Measurement": {
+                tool: {**parameters},
+                "agents": [entry],
+                "minAgents": 2,
+            }
+            | more,
         }
         manifests = [
             {

@@ -23,6 +23,7 @@ __all__ = [
     "TargetListError",
     "Targets",
     "Trace",
+    "TraceParameters",
     "Tracing",
     "Trial",
     "find_diamonds",

@@ -223,20 +223,18 @@ impl Block {
 
     /// Returns the destinations from a slot on, in order, if the block's targets are traced.
     pub fn destinations(&self, slot: u64) -> impl Iterator<Item = Destination> + '_ {
-        self.walk(slot).map(|draw| {
+        self.walk(slot).filter_map(|draw| {
             let target = &self.targets[draw.place as usize];
-            let share = self
-                .shares_of(target)
-                .find(|share| share.protocol == draw.protocol);
-            let share = share.expect("a draw is of a share of its target");
-            Destination {
+            let mut shares = self.shares_of(target);
+            let share = shares.find(|share| share.protocol == draw.protocol)?;
+            Some(Destination {
                 slot: draw.slot,
                 prefix: target.prefix,
                 prefix_index: share.prefix_index,
                 address: self.head(&draw).destination,
                 protocol: draw.protocol,
                 ttls: (share.min_ttl, share.max_ttl),
-            }
+            })
         })
     }
 

@@ -116,9 +116,9 @@ fn bound_failure(options: &Options, end: End, seen: &Sightings) -> Option<f64> {
     for link in seen.links() {
         *successors.entry((link.near_ttl, link.near)).or_default() += 1;
     }
-    let branching = successors.values().filter(|count| **count > 1).count();
+    let branching = successors.values().filter(|count| **count > 1).count() as u32;
     let kept = 1.0 - options.parameters.failure_probability;
-    Some(1.0 - kept.powi(branching as i32))
+    Some(1.0 - kept.powf(branching.into()))
 }
 
 fn find_crossed(
