@@ -21,6 +21,7 @@ from anabranch.store.s3 import S3Store
 from devcluster.process import run_program, run_tool, wait_until
 from probing import write_plan
 from relay import Relay, run_relay
+from world import World
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,9 +31,10 @@ if TYPE_CHECKING:
     from devcluster.apiserver import ApiServer
     from devcluster.namespace import Namespace
     from devcluster.s3 import S3
-    from world import World
 
 HEALTH_PORT, LINK = 9465, "sim0"
+WORLD = World(200, 200)
+"""What is behind each site."""
 SECONDS = 30.0
 """The longest that something may take which should take a few seconds."""
 QUICK = {
@@ -244,8 +246,7 @@ def read_heads(folder: Path) -> list[Part]:
 
 
 @contextlib.contextmanager
-def run_site(  # noqa: PLR0913, PLR0917 (what a site is made of)
-    world: World,
+def run_site(
     folder: Path,
     number: int,
     apiserver: ApiServer,
@@ -255,7 +256,7 @@ def run_site(  # noqa: PLR0913, PLR0917 (what a site is made of)
     """A vantage point with its policy and Agent, as long as it is needed."""
     ports = [int(url.rpartition(":")[2]) for url in (apiserver.url, s3.url)]
     with contextlib.ExitStack() as stack:
-        network = stack.enter_context(run_network(world, folder, number))
+        network = stack.enter_context(run_network(WORLD, folder, number))
         to_api, to_store = (
             stack.enter_context(run_relay(network, port)) for port in ports
         )

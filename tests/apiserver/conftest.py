@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from typing import TYPE_CHECKING
 
 import pytest
 import yaml
 
-from agents import write_kubeconfig
+from agents import run_site, write_kubeconfig
 from anabranch.api import KINDS
 from anabranch.api.schema import build_crd
 from devcluster.apiserver import ApiServer, run_apiserver
@@ -19,9 +20,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from agents import Site
     from devcluster.s3 import S3
 
 ESTABLISHED_SECONDS = 30.0
+_numbers = itertools.count()
 CRDS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 
 
@@ -63,3 +66,12 @@ def theatre(
     monkeypatch.setenv("ANABRANCH_STORE_BUCKET", "")
     system = make_namespace(namespace)
     return Theatre(system, namespace, s3, tmp_path)
+
+
+@pytest.fixture
+def site(
+    tmp_path: Path, apiserver: ApiServer, namespace: Namespace, s3: S3
+) -> Iterator[Site]:
+    """A vantage point of its own, with an agent."""
+    with run_site(tmp_path, next(_numbers), apiserver, namespace, s3) as site:
+        yield site

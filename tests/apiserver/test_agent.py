@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import shutil
 import socket
 import time
@@ -12,36 +11,17 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from agents import HEALTH_PORT, LINK, QUICK, SECONDS, read_heads, run_site
+from agents import HEALTH_PORT, LINK, QUICK, SECONDS, WORLD, read_heads
 from devcluster.process import PATIENCE, wait_until
 from parts import find_replies, predict_replies
 from relay import make_inside
 from wiretap import tap_wire
-from world import World
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
     from agents import Probed, Site
-    from devcluster.apiserver import ApiServer
-    from devcluster.namespace import Namespace
-    from devcluster.s3 import S3
 
 TTLS, FLOWS = 20, 2
-WORLD = World(200, 200)
 MODEST = IPv4Network("240.0.0.0/18")
-_numbers = itertools.count()
-
-
-@pytest.fixture
-def site(
-    tmp_path: Path, apiserver: ApiServer, namespace: Namespace, s3: S3
-) -> Iterator[Site]:
-    """A vantage point of its own."""
-    number = next(_numbers)
-    with run_site(WORLD, tmp_path, number, apiserver, namespace, s3) as site:
-        yield site
 
 
 def lines(prefixes: int, first: int = 0) -> list[str]:

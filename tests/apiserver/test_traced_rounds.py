@@ -2,43 +2,22 @@
 
 from __future__ import annotations
 
-import itertools
 import shutil
 import time
 from ipaddress import IPv4Network
 from typing import TYPE_CHECKING, Any
 
-import pytest
 from anabranch_engine import TraceParameters
 
-from agents import LINK, QUICK, SECONDS, read_heads, run_site
+from agents import LINK, QUICK, SECONDS, read_heads
 from devcluster.process import PATIENCE, wait_until
 from parts import read_parts
 from wiretap import tap_wire
-from world import World
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
     from agents import Probed, Site
-    from devcluster.apiserver import ApiServer
-    from devcluster.namespace import Namespace
-    from devcluster.s3 import S3
 
-WORLD = World(200, 20)
 TRACING = TraceParameters(algorithm="mdaLite", failure_probability=0.05)
-_numbers = itertools.count(100)
-
-
-@pytest.fixture
-def site(
-    tmp_path: Path, apiserver: ApiServer, namespace: Namespace, s3: S3
-) -> Iterator[Site]:
-    """A vantage point of its own."""
-    number = next(_numbers)
-    with run_site(WORLD, tmp_path, number, apiserver, namespace, s3) as site:
-        yield site
 
 
 def trace(site: Site, destinations: int, rate: int) -> Probed:

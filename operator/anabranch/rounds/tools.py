@@ -102,10 +102,10 @@ class _SendsPlans:
 
 
 @dataclass(frozen=True)
-class _SweepsTtls(_SendsPlans):
-    """A tool that probes all TTLs of its targets, by any protocol."""
+class _ReachesTtls:
+    """A tool that looks at all TTLs of its targets, by any protocol."""
 
-    tool: DiamondMiner | Yarrp
+    tool: DiamondMiner | Yarrp | Trace
 
     @property
     def split(self) -> SplitLengths:
@@ -116,6 +116,10 @@ class _SweepsTtls(_SendsPlans):
 
     def count_beyond(self, targets: Targets, agent: AgentSpec) -> tuple[int, int]:
         return targets.beyond(agent.min_ttl, agent.max_ttl)
+
+
+class _SweepsTtls(_ReachesTtls, _SendsPlans):
+    """A tool whose first round probes all of these TTLs."""
 
     def ask_most(self, prefixes: pa.Table, bounds: tuple[int, int]) -> pa.Table:
         return ask_ttls(prefixes, *bounds)
@@ -144,16 +148,12 @@ class _Yarrp(_SweepsTtls):
 
 
 @dataclass(frozen=True)
-class _Trace:
+class _Trace(_ReachesTtls):
     """It decides by each reply what to probe next, between the TTLs of a target."""
 
     tool: Trace
     unit = Unit.DESTINATION
     goes_on = False
-
-    @property
-    def split(self) -> SplitLengths:
-        return SplitLengths(self.tool.prefix_len_v4, self.tool.prefix_len_v6)
 
     def trace(self, failure_probability: float) -> TraceParameters:
         # The operator itself does without the engine.
@@ -173,12 +173,6 @@ class _Trace:
             attempts=tool.attempts,
             max_probes=tool.max_probes,
         )
-
-    def refuse(self, _: Collection[str]) -> str | None:
-        return None
-
-    def count_beyond(self, targets: Targets, agent: AgentSpec) -> tuple[int, int]:
-        return targets.beyond(agent.min_ttl, agent.max_ttl)
 
     def ask_first(self, prefixes: pa.Table, bounds: tuple[int, int]) -> pa.Table:
         return ask_traces(prefixes, *bounds)

@@ -18,7 +18,8 @@ use crate::options::Options;
 use crate::part::{Content, Head, Part};
 use crate::prober::{ProberError, open_block};
 use crate::traced::Traced;
-use crate::tracing::{self, Next, Probed, Protocol, Target, Trace, Work};
+use crate::tracing;
+use crate::work::{Next, Probed, Protocol, Target, Trace, Work};
 
 /// The destinations that are drawn at once.
 const DRAWN: usize = 1 << 16;

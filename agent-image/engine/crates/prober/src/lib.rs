@@ -17,3 +17,4 @@ mod stamps;
 mod tracecolumns;
 pub mod traced;
 pub mod tracing;
+pub mod work;

@@ -10,7 +10,8 @@ use anabranch_trace::sightings::{Ask, Flow, Link, Sightings, Vertex};
 use anabranch_trace::tracer::End;
 use anabranch_wire::probe::Probe;
 
-use crate::tracing::{Heard, Options, Probed, Trace};
+use crate::tracing::Options;
+use crate::work::{Heard, Probed, Trace};
 
 /// A destination that was traced.
 #[derive(Clone, Debug)]

@@ -9,9 +9,8 @@ use std::thread::JoinHandle;
 use anabranch_prefixes::{Family, Prefix, number_of};
 use anabranch_prober::control::{Control, Limits};
 use anabranch_prober::prober::ProberError;
-use anabranch_prober::tracing::{
-    self as core, Heard, Next, Options, Probed, Protocol, Target, Work,
-};
+use anabranch_prober::tracing::{self, Options};
+use anabranch_prober::work::{self as core, Heard, Next, Probed, Protocol, Target, Work};
 use anabranch_trace::lite::Switch;
 use anabranch_trace::parameters::Parameters;
 use anabranch_trace::sightings::{Ask, Vertex};
@@ -230,7 +229,7 @@ impl Tracing {
             events: sender,
             control: Arc::clone(&control),
         };
-        let thread = core::start(options, Arc::clone(&control), work).map_err(translate)?;
+        let thread = tracing::start(options, Arc::clone(&control), work).map_err(translate)?;
         Ok(Self {
             control,
             running: Mutex::new(Some(Running { events, thread })),
