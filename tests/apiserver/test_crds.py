@@ -105,7 +105,10 @@ COLUMNS = {
     "Agent": "Name Ready Node Rate Rounds Reason Age Version",
     "TargetList": "Name Ready Prefixes Reason Age Digest",
     "ProbingPolicy": "Name Ready Stop Age Contact",
-    "Round": "Name Agent Round Ready Complete Sent Planned Replies Age Reason Node",
+    "Round": (
+        "Name Agent Round Ready Complete Sent Planned Traced Destinations Replies Age "
+        "Reason Node"
+    ),
 }
 
 

@@ -255,7 +255,10 @@ class Results:
     @property
     def tables(self) -> list[str]:
         """The names of the tables that say what was found."""
-        is_traced = any(agent.is_traced for agent in self.agents)
+        # An agent that failed before its start has no record.
+        is_traced = any(
+            agent.is_traced for agent in self.agents if "replies" in agent.kinds
+        )
         return ["interfaces", "links", "diamonds", *(["traces"] if is_traced else [])]
 
     def write(self, table: str, output_format: str, file: Path) -> None:
@@ -373,10 +376,10 @@ class Results:
         needed = "links" if table in {"links", "diamonds"} else "replies"
         selects = []
         for agent in self.agents:
-            if table in {"traces", "probes"} and not agent.is_traced:
-                raise LookupError(f"there are no {table}: the tool is not trace")
             if needed not in agent.kinds:
                 continue
+            if table in {"traces", "probes"} and not agent.is_traced:
+                raise LookupError(f"there are no {table}: the tool is not trace")
             if table == "diamonds":
                 agent.put_diamonds(self.scratch)
             selects.append(agent.select("caracal" if is_caracal else table))

@@ -14,9 +14,9 @@ use arrow_array::{
 };
 use arrow_schema::{ArrowError, DataType, Field, Fields};
 
-/// The columns of caracal's replies (<https://github.com/dioptra-io/caracal>), by name, unit and
-/// order. They come first.
-const CARACAL: [&str; 17] = [
+/// The order of the columns: those of caracal's replies
+/// (<https://github.com/dioptra-io/caracal>), by name and unit, then our own. Others come last.
+const ORDER: [&str; 29] = [
     "capture_timestamp",
     "probe_protocol",
     "probe_src_addr",
@@ -34,6 +34,18 @@ const CARACAL: [&str; 17] = [
     "reply_mpls_labels",
     "rtt",
     "round",
+    "capture_time_us",
+    "rtt_us",
+    "reply_id",
+    "reply_tos",
+    "quoted_tos",
+    "quoted_length",
+    "destination_prefix_reply",
+    "prefix_index",
+    "flow",
+    "rewritten",
+    "interface",
+    "gateway",
 ];
 
 /// A column and its name.
@@ -61,8 +73,8 @@ pub(crate) struct Got<'a> {
 /// Puts columns in their order.
 pub(crate) fn arrange(mut columns: Vec<Named>) -> Result<RecordBatch, ArrowError> {
     columns.sort_by_key(|(name, _)| {
-        let place = CARACAL.iter().position(|each| each == name);
-        place.unwrap_or(CARACAL.len())
+        let place = ORDER.iter().position(|each| each == name);
+        place.unwrap_or(ORDER.len())
     });
     RecordBatch::try_from_iter(columns)
 }
