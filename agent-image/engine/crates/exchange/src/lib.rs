@@ -1,0 +1,10 @@
+//! Between parts, which hold rows, and the field's formats, which hold records.
+//!
+//! Rows are probes with their replies, and in the first row of a trace what its tracer concluded, as
+//! `docs/formats.md` has them.
+
+pub mod columns;
+pub mod graph;
+pub mod origin;
+pub mod path;
+pub mod rows;
