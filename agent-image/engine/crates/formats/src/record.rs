@@ -188,6 +188,31 @@ pub struct Trace {
     pub found: Found,
 }
 
+impl Trace {
+    /// Returns a trace of which nothing else is known.
+    #[must_use]
+    pub fn new(method: Method, destination: IpAddr, found: Found) -> Self {
+        Self {
+            list: None,
+            cycle: None,
+            method,
+            source: None,
+            router: None,
+            destination,
+            destination_name: None,
+            source_port: None,
+            destination_port: None,
+            began_us: None,
+            ended_us: None,
+            stop: Stop::None,
+            probe_count: None,
+            settings: Settings::default(),
+            error: None,
+            found,
+        }
+    }
+}
+
 /// What a trace found.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Found {

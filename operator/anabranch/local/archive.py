@@ -1,0 +1,275 @@
+"""Files of other tools, made a survey: the traces that they hold, and what follows."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections import Counter
+from dataclasses import dataclass
+from ipaddress import ip_address
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from anabranch_engine import TargetList, TraceReader
+
+from anabranch.api import Agent, Measurement
+from anabranch.api.policy import ProbingPolicySpec
+from anabranch.local.assignment import LOCALHOST, RunError
+from anabranch.rounds.steps import FIRST
+from anabranch.rounds.targets import choose_targets
+from anabranch.runs.assignment import Assignment
+from anabranch.runs.record import RunRecord
+from anabranch.warehouse.job import RoundJob
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from anabranch.rounds.outcome import Outcome
+    from anabranch.store.directory import DirectoryStore
+    from anabranch.store.keys import StepKeys
+    from anabranch.warehouse.engine import Engine
+
+FLOWS_A_TRACE = 1 << 16
+"""A destination's further traces have the flows from the next multiple of this on, so
+that replies of different times make no link."""
+_MOST_TRACES = 1 << 16
+_PART_ROWS = 1 << 18
+_PROTOCOLS = {1: "icmp", 17: "udp", 58: "icmp6"}
+
+
+@dataclass(frozen=True)
+class Archive:
+    """What becomes of some files."""
+
+    traces: int
+    """The traces that were read."""
+    skipped: dict[str, int]
+    """What was read and left out, by its name."""
+    outcome: Outcome
+    """What was found."""
+
+
+@dataclass(frozen=True)
+class Importer:
+    """What makes a survey of files."""
+
+    store: DirectoryStore
+    engine: Engine
+    scratch: Path
+    """A folder for files on their way to the store."""
+    name: str
+    """The measurement's name."""
+    namespace: str
+    run_id: str
+    agent: str
+    """The name of the vantage point that the files are from."""
+    allow_reserved: bool
+    """Whether replies from space that is not globally reachable count."""
+
+    def read(self, files: list[Path], file_format: str | None) -> Archive:
+        """Read files, and put what they hold into the store as a run that has ended.
+
+        Raises:
+            RunError: If the run is there already, or the files hold no traces.
+            ValueError: If a file is damaged, with its name and the place.
+        """
+        draft = self.scratch / "draft.parquet"
+        traces, skipped = _draft(files, file_format, draft)
+        rows = f"file('{draft}', 'Parquet')"
+        if beyond := self._count_others(rows):
+            skipped["tcp trace"] = beyond
+        destinations = self._list_destinations(rows)
+        if not len(destinations):
+            held = ", ".join(f"{n:,} x {what}" for what, n in skipped.items())
+            raise RunError(f"the files hold no traces, only: {held or 'nothing'}")
+        assignment = self._assign(destinations, self._find_algorithm(rows))
+        record = assignment.record
+        if not self.store.put(record.keys.run, record.write()):
+            message = f"{self.name} has a run {self.run_id} of {self.agent} already"
+            raise RunError(f"{message}; choose another name, or --run-id")
+        assignment.put_targets(self.store, self.scratch)
+        job = RoundJob(
+            self.store, self.engine, record.keys, record.run_rules, self.scratch
+        )
+        job.begin()
+        keys = record.keys.step(FIRST)
+        targets = self.store.read_sql(record.keys.targets)
+        self._write_parts(rows, targets, keys)
+        return Archive(traces - beyond, skipped, job.conclude(FIRST))
+
+    def _count_others(self, rows: str) -> int:
+        """Count the traces by protocols that target lists do not have."""
+        known = ", ".join(str(number) for number in _PROTOCOLS)
+        counted = self.engine.read(
+            f"SELECT uniqExactIf(trace, probe_protocol NOT IN ({known})) AS n FROM {rows}"
+        )
+        others: int = counted.to_pylist()[0]["n"]
+        return others
+
+    def _list_destinations(self, rows: str) -> TargetList:
+        """Return the destinations with the TTLs at which they were probed."""
+        found = self.engine.read(
+            "SELECT probe_dst_addr AS address, probe_protocol AS protocol, "
+            "greatest(minIf(probe_ttl, probe_ttl > 0), 1) AS first, "
+            "greatest(max(probe_ttl), 1) AS last, uniqExact(trace) AS traces "
+            f"FROM {rows} WHERE probe_protocol IN ({', '.join(map(str, _PROTOCOLS))}) "
+            "GROUP BY address, protocol"
+        )
+        if len(found) and pc.max(found["traces"]).as_py() > _MOST_TRACES:
+            raise RunError(
+                f"a destination has more than {_MOST_TRACES:,} traces; import fewer "
+                "files at once, under several names"
+            )
+        lines = io.BytesIO()
+        for batch in found.to_batches():
+            for row in batch.to_pylist():
+                address = ip_address(row["address"])
+                address = address.ipv4_mapped or address
+                name = _PROTOCOLS[row["protocol"]]
+                length = 32 if address.version == 4 else 128
+                line = f"{address}/{length},{name},{row['first']},{row['last']},1\n"
+                lines.write(line.encode())
+        lines.seek(0)
+        return TargetList.read(lines)
+
+    def _find_algorithm(self, rows: str) -> str:
+        """Return the algorithm of the traces: of several paths, if any has them."""
+        graphs = self.engine.read(
+            "SELECT countIf(JSONExtractString(assumeNotNull(trace_origin), "
+            f"'last_ttl') = '') AS n FROM {rows} WHERE trace_end IS NOT NULL"
+        )
+        return "mda" if graphs.to_pylist()[0]["n"] else "singlePath"
+
+    def _assign(self, destinations: TargetList, algorithm: str) -> Assignment:
+        policy = ProbingPolicySpec(
+            contact="imported", allow_reserved=self.allow_reserved
+        )
+        measurement = Measurement.read(
+            {
+                "metadata": {"name": self.name, "namespace": self.namespace},
+                "spec": {
+                    "runId": self.run_id,
+                    "trace": {"algorithm": algorithm},
+                    "agents": [{"name": self.agent, "targetList": "imported"}],
+                },
+            }
+        )
+        spec = {"nodeName": LOCALHOST, "allowReserved": self.allow_reserved}
+        agent = Agent.read({"metadata": {"name": self.agent}, "spec": spec})
+        record = RunRecord(
+            uid=f"{self.namespace}.{self.name}",
+            measurement=measurement,
+            entry=self.agent,
+            agent=agent,
+            policy=policy,
+            target_list=destinations.digest(),
+        )
+        # What was probed already may lie anywhere.
+        choice = choose_targets(
+            destinations,
+            measurement.spec.tool,
+            policy.model_copy(update={"allow_reserved": True}),
+            agent.spec.model_copy(update={"allow_reserved": True}),
+        )
+        return Assignment(record, choice.targets, choice.counts, record.parameters)
+
+    def _write_parts(self, rows: str, targets: str, keys: StepKeys) -> None:
+        """Put the rows into the store, block by block."""
+        places = (
+            "SELECT trace, prefix_index, block, toUInt32(row_number() OVER "
+            "(PARTITION BY prefix_index ORDER BY trace) - 1) AS nth FROM (SELECT "
+            "trace, probe_dst_addr AS prefix, probe_protocol AS protocol "
+            f"FROM {rows} WHERE trace_end IS NOT NULL) AS traced "
+            f"INNER JOIN {targets} AS targets USING (prefix, protocol)"
+        )
+        draft = self.scratch / "places.parquet"
+        self.engine.write(places, draft)
+        there = f"file('{draft}', 'Parquet')"
+        blocks = self.engine.read(f"SELECT DISTINCT block FROM {there} ORDER BY block")
+        for block in blocks["block"].to_pylist():
+            sorted_rows = self.scratch / "sorted.parquet"
+            self.engine.write(
+                "SELECT found.* EXCEPT (trace, flow), toUInt8(1) AS round, "
+                f"toUInt32(flow + {FLOWS_A_TRACE} * nth) AS flow, prefix_index, "
+                "CAST(NULL AS Nullable(UInt8)) AS rewritten, '' AS interface, "
+                "toFixedString('', 16) AS gateway "
+                f"FROM {rows} AS found INNER JOIN (SELECT * FROM {there} "
+                f"WHERE block = {block}) AS placed USING (trace) "
+                "ORDER BY prefix_index, nth, trace_end IS NULL, flow, probe_ttl, "
+                "attempt",
+                sorted_rows,
+            )
+            start = 0
+            for number, part in enumerate(_cut(pq.ParquetFile(sorted_rows))):
+                key = f"{keys.parts(block)}/{start:016}.parquet"
+                start += self._put_part(part, key, block, start, number)
+            sorted_rows.unlink()
+        draft.unlink()
+
+    def _put_part(
+        self, rows: pa.Table, key: str, block: int, start: int, number: int
+    ) -> int:
+        """Put a part into the store; return the number of its traces."""
+        traced = len(rows) - rows["trace_end"].null_count
+        head = {
+            "plan": "",
+            "block": block,
+            "start": start,
+            "end": start + traced,
+            "probes": pc.sum(pc.not_equal(rows["attempt"], 0)).as_py(),
+            "replies": len(rows) - rows["reply_protocol"].null_count,
+            "traced": traced,
+            "unroutable": 0,
+            # A prober's counts never fall; these stand still.
+            "counts": dict.fromkeys(("sent", "forbidden", "unsent", "dropped"), 0),
+        }
+        metadata = {"anabranch.part": json.dumps(head)}
+        draft = self.scratch / f"part-{number}.parquet"
+        pq.write_table(
+            rows.replace_schema_metadata(metadata), draft, compression="zstd"
+        )
+        self.store.put_file(key, draft)
+        draft.unlink()
+        return traced
+
+
+def _draft(
+    files: list[Path], file_format: str | None, draft: Path
+) -> tuple[int, dict[str, int]]:
+    """Write the traces of files to one file; return their number, and what is not."""
+    skipped: Counter[str] = Counter()
+    traces = 0
+    writer: pq.ParquetWriter | None = None
+    try:
+        for file in files:
+            reader = TraceReader(file, file_format, first_trace=traces)
+            batches = pa.RecordBatchReader.from_stream(reader)
+            writer = writer or pq.ParquetWriter(draft, batches.schema)
+            for batch in batches:
+                writer.write_batch(batch)
+            traces += reader.traces
+            skipped.update(reader.skipped)
+    finally:
+        if writer:
+            writer.close()
+    return traces, dict(skipped)
+
+
+def _cut(file: pq.ParquetFile) -> Iterator[pa.Table]:
+    """Yield the rows of a file in parts, each with whole traces."""
+    held: list[pa.RecordBatch] = []
+    for batch in file.iter_batches(_PART_ROWS // 4):
+        held.append(batch)
+        if sum(map(len, held)) < _PART_ROWS:
+            continue
+        rows = pa.Table.from_batches(held)
+        starts = pc.indices_nonzero(pc.is_valid(rows["trace_end"]))
+        last = starts[-1].as_py()
+        if last:
+            yield rows.slice(0, last)
+            held = rows.slice(last).to_batches()
+    if held:
+        yield pa.Table.from_batches(held)
