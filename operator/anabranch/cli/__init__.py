@@ -11,6 +11,7 @@ from anabranch.cli import (
     crds,
     fakeroute,
     fetch,
+    importing,
     init,
     job,
     load,
@@ -26,7 +27,7 @@ from anabranch.cli import (
 )
 
 COMMANDS = (
-    *(trace, init, validate, run, results, plot, targets),
+    *(trace, init, validate, run, results, plot, importing, targets),
     *(simulate, fakeroute, score, crds),
     *(operator, fetch, job, load),
 )

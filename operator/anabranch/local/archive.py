@@ -21,6 +21,15 @@ from anabranch.rounds.steps import FIRST
 from anabranch.rounds.targets import choose_targets
 from anabranch.runs.assignment import Assignment
 from anabranch.runs.record import RunRecord
+from anabranch.warehouse.imports import (
+    FLOWS_A_TRACE,
+    count_graphs,
+    count_others,
+    list_blocks,
+    list_destinations,
+    place_traces,
+    read_placed,
+)
 from anabranch.warehouse.job import RoundJob
 
 if TYPE_CHECKING:
@@ -32,10 +41,7 @@ if TYPE_CHECKING:
     from anabranch.store.keys import StepKeys
     from anabranch.warehouse.engine import Engine
 
-FLOWS_A_TRACE = 1 << 16
-"""A destination's further traces have the flows from the next multiple of this on, so
-that replies of different times make no link."""
-_MOST_TRACES = 1 << 16
+_MOST_TRACES = (1 << 32) // FLOWS_A_TRACE
 _PART_ROWS = 1 << 18
 _PROTOCOLS = {1: "icmp", 17: "udp", 58: "icmp6"}
 
@@ -79,13 +85,14 @@ class Importer:
         draft = self.scratch / "draft.parquet"
         traces, skipped = _draft(files, file_format, draft)
         rows = f"file('{draft}', 'Parquet')"
-        if beyond := self._count_others(rows):
-            skipped["tcp trace"] = beyond
+        if others := self._count(count_others(rows, _PROTOCOLS)):
+            skipped["tcp trace"] = others
         destinations = self._list_destinations(rows)
         if not len(destinations):
             held = ", ".join(f"{n:,} x {what}" for what, n in skipped.items())
             raise RunError(f"the files hold no traces, only: {held or 'nothing'}")
-        assignment = self._assign(destinations, self._find_algorithm(rows))
+        algorithm = "mda" if self._count(count_graphs(rows)) else "singlePath"
+        assignment = self._assign(destinations, algorithm)
         record = assignment.record
         if not self.store.put(record.keys.run, record.write()):
             message = f"{self.name} has a run {self.run_id} of {self.agent} already"
@@ -98,26 +105,15 @@ class Importer:
         keys = record.keys.step(FIRST)
         targets = self.store.read_sql(record.keys.targets)
         self._write_parts(rows, targets, keys)
-        return Archive(traces - beyond, skipped, job.conclude(FIRST))
+        return Archive(traces - others, skipped, job.conclude(FIRST))
 
-    def _count_others(self, rows: str) -> int:
-        """Count the traces by protocols that target lists do not have."""
-        known = ", ".join(str(number) for number in _PROTOCOLS)
-        counted = self.engine.read(
-            f"SELECT uniqExactIf(trace, probe_protocol NOT IN ({known})) AS n FROM {rows}"
-        )
-        others: int = counted.to_pylist()[0]["n"]
-        return others
+    def _count(self, query: str) -> int:
+        counted: int = self.engine.read(query).to_pylist()[0]["traces"]
+        return counted
 
     def _list_destinations(self, rows: str) -> TargetList:
         """Return the destinations with the TTLs at which they were probed."""
-        found = self.engine.read(
-            "SELECT probe_dst_addr AS address, probe_protocol AS protocol, "
-            "greatest(minIf(probe_ttl, probe_ttl > 0), 1) AS first, "
-            "greatest(max(probe_ttl), 1) AS last, uniqExact(trace) AS traces "
-            f"FROM {rows} WHERE probe_protocol IN ({', '.join(map(str, _PROTOCOLS))}) "
-            "GROUP BY address, protocol"
-        )
+        found = self.engine.read(list_destinations(rows, _PROTOCOLS))
         if len(found) and pc.max(found["traces"]).as_py() > _MOST_TRACES:
             raise RunError(
                 f"a destination has more than {_MOST_TRACES:,} traces; import fewer "
@@ -134,14 +130,6 @@ class Importer:
                 lines.write(line.encode())
         lines.seek(0)
         return TargetList.read(lines)
-
-    def _find_algorithm(self, rows: str) -> str:
-        """Return the algorithm of the traces: of several paths, if any has them."""
-        graphs = self.engine.read(
-            "SELECT countIf(JSONExtractString(assumeNotNull(trace_origin), "
-            f"'last_ttl') = '') AS n FROM {rows} WHERE trace_end IS NOT NULL"
-        )
-        return "mda" if graphs.to_pylist()[0]["n"] else "singlePath"
 
     def _assign(self, destinations: TargetList, algorithm: str) -> Assignment:
         policy = ProbingPolicySpec(
@@ -178,30 +166,12 @@ class Importer:
 
     def _write_parts(self, rows: str, targets: str, keys: StepKeys) -> None:
         """Put the rows into the store, block by block."""
-        places = (
-            "SELECT trace, prefix_index, block, toUInt32(row_number() OVER "
-            "(PARTITION BY prefix_index ORDER BY trace) - 1) AS nth FROM (SELECT "
-            "trace, probe_dst_addr AS prefix, probe_protocol AS protocol "
-            f"FROM {rows} WHERE trace_end IS NOT NULL) AS traced "
-            f"INNER JOIN {targets} AS targets USING (prefix, protocol)"
-        )
         draft = self.scratch / "places.parquet"
-        self.engine.write(places, draft)
-        there = f"file('{draft}', 'Parquet')"
-        blocks = self.engine.read(f"SELECT DISTINCT block FROM {there} ORDER BY block")
-        for block in blocks["block"].to_pylist():
+        self.engine.write(place_traces(rows, targets), draft)
+        places = f"file('{draft}', 'Parquet')"
+        for block in self.engine.read(list_blocks(places))["block"].to_pylist():
             sorted_rows = self.scratch / "sorted.parquet"
-            self.engine.write(
-                "SELECT found.* EXCEPT (trace, flow), toUInt8(1) AS round, "
-                f"toUInt32(flow + {FLOWS_A_TRACE} * nth) AS flow, prefix_index, "
-                "CAST(NULL AS Nullable(UInt8)) AS rewritten, '' AS interface, "
-                "toFixedString('', 16) AS gateway "
-                f"FROM {rows} AS found INNER JOIN (SELECT * FROM {there} "
-                f"WHERE block = {block}) AS placed USING (trace) "
-                "ORDER BY prefix_index, nth, trace_end IS NULL, flow, probe_ttl, "
-                "attempt",
-                sorted_rows,
-            )
+            self.engine.write(read_placed(rows, places, block), sorted_rows)
             start = 0
             for number, part in enumerate(_cut(pq.ParquetFile(sorted_rows))):
                 key = f"{keys.parts(block)}/{start:016}.parquet"

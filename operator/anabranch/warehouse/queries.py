@@ -77,7 +77,8 @@ class Replies:
             "(reply_protocol = 1 AND reply_icmp_type = 11 "
             "OR reply_protocol = 58 AND reply_icmp_type = 3)",
             "destination_prefix_reply = 0",
-            "quoted_ttl > 0",
+            # Some formats do not tell what replies quote.
+            "ifNull(quoted_ttl, 1) > 0",
         ]
         if self.drop_private:
             conditions.append(is_public("reply_src_addr"))

@@ -13,13 +13,8 @@ from anabranch.warehouse.queries import is_public
 if TYPE_CHECKING:
     from anabranch.warehouse.queries import Piece
 
-ANSWER = (
-    *("capture_timestamp", "quoted_ttl", "reply_src_addr", "reply_protocol"),
-    *("reply_icmp_type", "reply_icmp_code", "reply_ttl", "reply_size", "rtt"),
-    *("capture_time_us", "rtt_us", "reply_id", "reply_tos", "quoted_tos"),
-    *("quoted_length", "destination_prefix_reply", "rewritten"),
-)
-"""The columns that are null in traces where no reply came."""
+_ANSWER = ("reply_src_addr", "reply_protocol", "destination_prefix_reply")
+"""The columns that are null in traces only where no reply came."""
 CONCLUSION = (
     *("trace_end", "trace_switch", "trace_switch_ttl", "trace_failure_probability"),
     *("trace_probes", "trace_began_us", "trace_ended_us", "trace_unsteady"),
@@ -29,8 +24,11 @@ CONCLUSION = (
 
 
 def choose_answered(parts: str) -> str:
-    """Return the SQL for the rows of traces with replies, as other parts have them."""
-    there = ", ".join(f"assumeNotNull({name}) AS {name}" for name in ANSWER)
+    """Return the SQL for the rows of traces with replies, as other parts have them.
+
+    What traces of other tools do not say of a reply stays null.
+    """
+    there = ", ".join(f"assumeNotNull({name}) AS {name}" for name in _ANSWER)
     # In one query, the condition would see the columns that replace the others.
     answered = f"SELECT * FROM {parts} WHERE reply_protocol IS NOT NULL"
     left_out = ", ".join(CONCLUSION)
