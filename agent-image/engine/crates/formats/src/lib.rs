@@ -5,3 +5,4 @@
 
 pub mod codec;
 pub mod record;
+pub mod warts;
