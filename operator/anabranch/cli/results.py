@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import argparse
 
     from anabranch.cli.command import Commands
+    from anabranch.warehouse.results import Results
 
 
 def add_parser(commands: Commands) -> None:
@@ -34,14 +35,31 @@ def add_parser(commands: Commands) -> None:
     )
     parser.add_argument(
         "--format",
-        choices=("csv", "jsonl", "parquet", "caracal-csv"),
+        choices=("csv", "jsonl", "parquet", "caracal-csv", *TRACE_FORMATS),
         default="csv",
-        help="the format, by default csv; caracal-csv is for replies only",
+        help="the format, by default csv; caracal-csv is for replies only; "
+        f"{', '.join(TRACE_FORMATS)} hold traces instead of a table",
+    )
+    parser.add_argument(
+        "--paths",
+        choices=("single", "several"),
+        help="whether a trace is of one flow, or of all flows of a target; by default "
+        "as the tool traces",
+    )
+    parser.add_argument(
+        "--agent", help="the agent whose traces to write, if the run has several"
+    )
+    parser.add_argument(
+        "--compress", choices=("gzip", "zstd"), help="how to compress traces"
     )
     parser.add_argument(
         "--output", type=Path, metavar="FILE", help="a new file to write to"
     )
     parser.set_defaults(run=run)
+
+
+TRACE_FORMATS = ("warts",)
+"""The formats that hold traces instead of a table."""
 
 
 def add_run_arguments(parser: argparse.ArgumentParser) -> None:
@@ -74,7 +92,10 @@ def run(chosen: argparse.Namespace) -> int:
         with tempfile.TemporaryDirectory() as folder:
             file = Path(folder, "table")
             with open_results(chosen.data, runs) as results:
-                results.write(chosen.table, chosen.format, file)
+                if chosen.format in TRACE_FORMATS:
+                    _write_traces(results, chosen, file)
+                else:
+                    results.write(chosen.table, chosen.format, file)
             if chosen.output:
                 with chosen.output.open("xb") as out, file.open("rb") as rows:
                     shutil.copyfileobj(rows, out)
@@ -86,3 +107,26 @@ def run(chosen: argparse.Namespace) -> int:
         print(f"anabranch: {error.args[0]}", file=sys.stderr)
         return 1
     return 0
+
+
+def _write_traces(results: Results, chosen: argparse.Namespace, file: Path) -> None:
+    """Write the traces of an agent.
+
+    Raises:
+        LookupError: If there is no such agent, or no replies yet.
+    """
+    from anabranch.formats.traces import write_traces  # noqa: PLC0415 (extras)
+
+    agents = {each.keys.agent: each for each in results.agents}
+    name = chosen.agent or (next(iter(agents)) if len(agents) == 1 else None)
+    if name not in agents:
+        message = "a file has the traces of one agent; choose with --agent one of"
+        raise LookupError(f"{message} {', '.join(agents)}")
+    write_traces(
+        agents[name],
+        file,
+        chosen.format,
+        compression=chosen.compress,
+        is_multipath=chosen.paths and chosen.paths == "several",
+        scratch=file.parent,
+    )

@@ -125,8 +125,8 @@ class Importer:
                 address = ip_address(row["address"])
                 address = address.ipv4_mapped or address
                 name = _PROTOCOLS[row["protocol"]]
-                length = 32 if address.version == 4 else 128
-                line = f"{address}/{length},{name},{row['first']},{row['last']},1\n"
+                prefix = f"{address}/{address.max_prefixlen}"
+                line = f"{prefix},{name},{row['first']},{row['last']},1\n"
                 lines.write(line.encode())
         lines.seek(0)
         return TargetList.read(lines)

@@ -53,6 +53,31 @@ def read_traces(parts: str) -> str:
     )
 
 
+def find_span(rows: str, *, is_traced: bool) -> str:
+    """Return the query for when a run began and ended: start, stop, in seconds."""
+    sent, came = "capture_time_us - rtt_us", "capture_time_us"
+    if is_traced:
+        sent, came = "trace_began_us", "trace_ended_us"
+    return (
+        f"SELECT toUInt32(intDiv(ifNull(min({sent}), 0), 1000000)) AS start, "
+        f"toUInt32(intDiv(ifNull(max({came}), 0), 1000000)) AS stop FROM {rows}"
+    )
+
+
+def sort_replies(rows: str) -> str:
+    """Return the query for replies of batch tools as rows of traces have them.
+
+    They are sorted by target, flow and TTL. Of several replies to a probe the first one
+    counts.
+    """
+    return (
+        "SELECT *, toUInt8(1) AS attempt, "
+        "toUInt64(capture_time_us - rtt_us) AS sent_us "
+        f"FROM {rows} ORDER BY prefix_index, flow, probe_ttl, capture_time_us "
+        "LIMIT 1 BY prefix_index, flow, probe_ttl"
+    )
+
+
 def read_links(parts: str, piece: Piece, *, drop_private: bool) -> str:
     """Return the query for the links that traces found, as ``find_links`` does.
 

@@ -850,3 +850,86 @@ class Tracing:
     @property
     def statistics(self) -> Statistics:
         """The counts so far."""
+
+@final
+class TraceReader:
+    """A file of another tool, read as rows of parts of traces.
+
+    It is an Arrow stream, which can be read once. Its columns are those of parts of
+    traces but for prefix_index, and ``trace``: the number of the trace. What the file
+    does not say is null. A damaged file ends the stream with an error that names the
+    file and the place.
+    """
+
+    def __new__(
+        cls,
+        file: str | PathLike[str],
+        format: str | None = None,
+        *,
+        first_trace: int = 0,
+    ) -> TraceReader:
+        """Open a file, plain or compressed.
+
+        :param format: the file's format; by default its content tells.
+        :param first_trace: the number of its first trace.
+        :raises ValueError: when it can't be read, or its format is not known.
+        """
+
+    traces: int
+    """The traces read so far."""
+    skipped: dict[str, int]
+    """What was read and left out so far, by its name."""
+
+    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object: ...
+
+@final
+class TraceWriter:
+    """A file in one of the field's formats, written from rows of parts."""
+
+    def __new__(
+        cls,
+        file: str | PathLike[str],
+        format: str,
+        *,
+        compression: str | None,
+        is_multipath: bool,
+        name: str,
+        monitor: str,
+        start: int,
+        stop: int,
+        first_ttl: int | None = None,
+        max_ttl: int | None = None,
+        gap_limit: int | None = None,
+        attempts: int | None = None,
+        confidence: int | None = None,
+        max_probes: int | None = None,
+        wait_us: int | None = None,
+    ) -> TraceWriter:
+        """Make a new file.
+
+        :param compression: ``gzip`` or ``zstd``.
+        :param is_multipath: whether a trace has all flows of a target, not only one.
+        :param name: the name of the list of targets.
+        :param monitor: the name of the vantage point.
+        :param start: when the run began, in seconds since 1970.
+        :param stop: when it ended.
+        :param confidence: that all next hops were found, in percent.
+        :param wait_us: how long a probe waits for its reply, in microseconds.
+        :raises ValueError: when there is no such format or compression.
+        :raises OSError: when the file can't be made.
+        """
+
+    def write(self, rows: _Arrow) -> None:
+        """Write rows, sorted by prefix_index, flow, probe_ttl and attempt.
+
+        A target may go on in the next rows.
+
+        :raises ValueError: when the rows can't be used.
+        :raises OSError: when the file can't be written.
+        """
+
+    def close(self) -> int:
+        """Write what ends the file; return the number of traces.
+
+        :raises OSError: when the file can't be written.
+        """

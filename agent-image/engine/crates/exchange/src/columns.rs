@@ -123,22 +123,25 @@ impl Default for Columns {
 }
 
 impl Columns {
+    /// Returns columns without rows. Traces are numbered from this number on.
+    #[must_use]
+    pub fn starting_at(first_trace: u64) -> Self {
+        Self {
+            traces: first_trace,
+            ..Self::default()
+        }
+    }
+
     /// The rows that it has.
     #[must_use]
     pub fn rows(&self) -> usize {
         self.rows
     }
 
-    /// The traces that it ever took.
-    #[must_use]
-    pub fn traces(&self) -> u64 {
-        self.traces
-    }
-
-    /// The replies that it left out, since a row has room for the first reply to its probe.
-    #[must_use]
-    pub fn dropped(&self) -> u64 {
-        self.dropped
+    /// Takes the number of replies that were left out since the last time: a row has room for the first
+    /// reply to its probe.
+    pub fn take_dropped(&mut self) -> u64 {
+        std::mem::take(&mut self.dropped)
     }
 
     /// Takes the next trace.
@@ -191,7 +194,9 @@ impl Columns {
         self.probe_dst_port.append_value(port.unwrap_or(0));
         self.probe_ttl.append_value(probe.ttl);
         self.flow.append_value(probe.flow);
-        self.attempt.append_value(probe.attempt);
+        // Only pings try so often.
+        let attempt = u8::try_from(probe.attempt).unwrap_or(u8::MAX);
+        self.attempt.append_value(attempt);
         let reply = probe.replies.first();
         self.dropped += probe.replies.len().saturating_sub(1) as u64;
         self.sent_us.append_option(sent(probe));
@@ -377,7 +382,7 @@ impl Columns {
 /// Returns the links of a single path: a flow's replies at neighbouring TTLs, but for those of the
 /// destination, where the first attempt with a reply counts.
 fn follow(trace: &Trace, probes: &[Probe]) -> Vec<Crossed> {
-    let mut hops: BTreeMap<(u32, u8), (u8, IpAddr, Option<u64>)> = BTreeMap::new();
+    let mut hops: BTreeMap<(u32, u8), (u16, IpAddr, Option<u64>)> = BTreeMap::new();
     for probe in probes {
         if let Some(reply) = probe.replies.first() {
             let hop = (probe.attempt, reply.from, sent(probe));
@@ -465,10 +470,15 @@ fn sent(probe: &Probe) -> Option<u64> {
 
 fn protocol_of(trace: &Trace) -> u8 {
     match trace.method {
-        Method::IcmpEcho | Method::IcmpEchoParis if trace.destination.is_ipv4() => ICMP,
-        Method::IcmpEcho | Method::IcmpEchoParis => ICMP6,
         Method::Udp | Method::UdpParis | Method::UdpDestinationPort | Method::UdpSourcePort => UDP,
-        Method::Tcp | Method::TcpAck | Method::TcpSourcePort | Method::TcpAckSourcePort => TCP,
+        Method::IcmpEcho | Method::IcmpEchoParis | Method::IcmpTimestamp => {
+            if trace.destination.is_ipv4() {
+                ICMP
+            } else {
+                ICMP6
+            }
+        }
+        _ => TCP,
     }
 }
 

@@ -4,7 +4,10 @@
 //! `docs/formats.md` has them.
 
 pub mod columns;
+pub mod format;
 pub mod graph;
 pub mod origin;
 pub mod path;
+pub mod reader;
 pub mod rows;
+pub mod writer;

@@ -230,7 +230,8 @@ pub(crate) fn probe(row: &Row) -> Probe {
     Probe {
         ttl: row.ttl,
         flow: row.flow % FLOWS_A_TRACE,
-        attempt: row.attempt,
+        attempt: row.attempt.into(),
+        id: None,
         sent_us: row.sent_us,
         // Only an error tells the length of the probe that it quotes.
         size: row.reply.as_ref().and_then(|reply| reply.quoted_length),

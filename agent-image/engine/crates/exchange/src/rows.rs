@@ -102,11 +102,11 @@ impl Gatherer {
             let prefix_index = columns.prefix_index.value(place);
             let conclusion = columns.conclusion(place)?;
             let last = self.target.as_ref().map(|target| target.prefix_index);
-            if last.is_some_and(|last| prefix_index < last) {
-                return Err(RowsError::Order(prefix_index, last.unwrap_or_default()).into());
-            }
-            // A target that was traced again begins anew.
-            if last != Some(prefix_index) || conclusion.is_some() {
+            // A trace begins with its conclusion: parts of traces follow in any order.
+            if conclusion.is_some() || last != Some(prefix_index) {
+                if conclusion.is_none() && last.is_some_and(|last| prefix_index < last) {
+                    return Err(RowsError::Order(prefix_index, last.unwrap_or_default()).into());
+                }
                 let next = Target {
                     prefix_index,
                     protocol: columns.protocol.value(place),
@@ -306,6 +306,7 @@ impl Answer<'_> {
                 .into_iter()
                 .collect(),
             flags: None,
+            answers: None,
         }
     }
 }

@@ -14,16 +14,24 @@ use proptest::prelude::*;
 
 fn addresses(is_v4: bool) -> BoxedStrategy<IpAddr> {
     if is_v4 {
-        any::<u32>().prop_map(|bits| Ipv4Addr::from(bits | 1).into()).boxed()
+        any::<u32>()
+            .prop_map(|bits| Ipv4Addr::from(bits | 1).into())
+            .boxed()
     } else {
         let low = any::<u64>();
-        low.prop_map(|low| Ipv6Addr::from(0x3fff_u128 << 112 | u128::from(low)).into()).boxed()
+        low.prop_map(|low| Ipv6Addr::from(0x3fff_u128 << 112 | u128::from(low)).into())
+            .boxed()
     }
 }
 
 fn replies(is_v4: bool) -> impl Strategy<Value = Reply> {
     let label = (0..1_u32 << 20, 0..8_u8, 0..2_u8, any::<u8>());
-    let label = label.prop_map(|(label, exp, bottom, ttl)| Label { label, exp, bottom, ttl });
+    let label = label.prop_map(|(label, exp, bottom, ttl)| Label {
+        label,
+        exp,
+        bottom,
+        ttl,
+    });
     let exceeded = if is_v4 { 11 } else { 3 };
     let quoted = (any::<u8>(), any::<u16>(), any::<u8>());
     (
@@ -53,6 +61,7 @@ fn replies(is_v4: bool) -> impl Strategy<Value = Reply> {
                 .into_iter()
                 .collect(),
             flags: None,
+            answers: None,
         })
 }
 
@@ -106,7 +115,10 @@ fn gather(traces: &[Trace]) -> Vec<Target> {
     let numbers = batch.column_by_name("trace").expect("it is there");
     let numbers: &arrow_array::UInt64Array =
         numbers.as_any().downcast_ref().expect("numbers are uint64");
-    let index: UInt32Array = numbers.iter().map(|number| number.map(|each| each as u32)).collect();
+    let index: UInt32Array = numbers
+        .iter()
+        .map(|number| number.map(|each| each as u32))
+        .collect();
     let mut all: Vec<(String, ArrayRef)> = vec![("prefix_index".to_owned(), Arc::new(index))];
     let schema = batch.schema();
     let names = schema.fields().iter().map(|field| field.name().clone());

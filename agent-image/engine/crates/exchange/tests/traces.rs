@@ -13,7 +13,11 @@ fn address(last: u8) -> IpAddr {
 }
 
 fn reply(from: u8) -> Reply {
-    let kind = if from == DESTINATION { Kind::Icmp(3, 3) } else { Kind::Icmp(11, 0) };
+    let kind = if from == DESTINATION {
+        Kind::Icmp(3, 3)
+    } else {
+        Kind::Icmp(11, 0)
+    };
     Reply {
         from: address(from),
         name: None,
@@ -30,6 +34,7 @@ fn reply(from: u8) -> Reply {
         next_mtu: None,
         extensions: Vec::new(),
         flags: None,
+        answers: None,
     }
 }
 
@@ -80,7 +85,12 @@ fn traces(target: &Target, is_multipath: bool) -> Vec<Trace> {
 fn graph(target: &Target) -> Graph {
     let traces = traces(target, true);
     match &traces[..] {
-        [Trace { found: Found::Graph(graph), .. }] => graph.clone(),
+        [
+            Trace {
+                found: Found::Graph(graph),
+                ..
+            },
+        ] => graph.clone(),
         other => panic!("{other:?}"),
     }
 }
@@ -94,7 +104,12 @@ fn links(graph: &Graph) -> Vec<(u8, u8, usize, usize)> {
     let each = graph.links.iter();
     each.map(|link| {
         let probes = link.hops.last().map_or(0, Vec::len);
-        (last(link.near), link.far.map_or(0, last), link.hops.len(), probes)
+        (
+            last(link.near),
+            link.far.map_or(0, last),
+            link.hops.len(),
+            probes,
+        )
     })
     .collect()
 }
@@ -102,17 +117,27 @@ fn links(graph: &Graph) -> Vec<(u8, u8, usize, usize)> {
 #[test]
 fn a_flow_becomes_a_path_that_ends_where_the_destination_replies() {
     let found = traces(&target(&[&[2, 0, DESTINATION, DESTINATION]], None), false);
-    let [trace] = &found[..] else { panic!("{found:?}") };
-    let Found::Path { probes, last_ttl } = &trace.found else { panic!("{trace:?}") };
+    let [trace] = &found[..] else {
+        panic!("{found:?}")
+    };
+    let Found::Path { probes, last_ttl } = &trace.found else {
+        panic!("{trace:?}")
+    };
     assert_eq!((probes.len(), *last_ttl), (3, 3));
     assert_eq!(trace.stop, Stop::Completed);
-    assert_eq!((trace.source_port, trace.destination_port), (Some(24_000), Some(33_434)));
+    assert_eq!(
+        (trace.source_port, trace.destination_port),
+        (Some(24_000), Some(33_434))
+    );
 }
 
 #[test]
 fn a_prohibited_path_says_by_which_code() {
     let mut prohibited = target(&[&[2, 3]], None);
-    let last = prohibited.rows.last_mut().and_then(|row| row.reply.as_mut());
+    let last = prohibited
+        .rows
+        .last_mut()
+        .and_then(|row| row.reply.as_mut());
     last.expect("it replied").kind = Kind::Icmp(3, 13);
     assert_eq!(traces(&prohibited, false)[0].stop, Stop::Unreachable(13));
 }
@@ -120,12 +145,22 @@ fn a_prohibited_path_says_by_which_code() {
 #[test]
 fn flows_that_part_and_meet_again_become_a_diamond() {
     let found = graph(&target(
-        &[&[2, 3, 5, DESTINATION], &[2, 4, 5, DESTINATION], &[2, 4, 5, DESTINATION]],
+        &[
+            &[2, 3, 5, DESTINATION],
+            &[2, 4, 5, DESTINATION],
+            &[2, 4, 5, DESTINATION],
+        ],
         None,
     ));
     assert_eq!(
         links(&found),
-        [(2, 3, 1, 1), (2, 4, 1, 2), (3, 5, 1, 1), (4, 5, 1, 2), (5, DESTINATION, 1, 3)]
+        [
+            (2, 3, 1, 1),
+            (2, 4, 1, 2),
+            (3, 5, 1, 1),
+            (4, 5, 1, 2),
+            (5, DESTINATION, 1, 3)
+        ]
     );
 }
 
@@ -139,7 +174,10 @@ fn a_link_leads_across_silent_hops() {
 
 #[test]
 fn a_path_that_falls_silent_ends_in_a_link_to_nothing() {
-    assert_eq!(links(&graph(&target(&[&[2, 3, 0, 0]], None))), [(2, 3, 1, 1), (3, 0, 2, 1)]);
+    assert_eq!(
+        links(&graph(&target(&[&[2, 3, 0, 0]], None))),
+        [(2, 3, 1, 1), (3, 0, 2, 1)]
+    );
 }
 
 #[test]
@@ -164,7 +202,10 @@ fn the_tracer_decides_which_links_between_routers_there_are() {
 #[test]
 fn hops_that_balance_by_packet_make_no_link_across_silence_or_to_the_destination() {
     let mut unsteady = target(&[&[2, 3, DESTINATION]], Some(Conclusion::default()));
-    unsteady.rows.push(Row { attempt: 2, ..row(0, 2, 4) });
+    unsteady.rows.push(Row {
+        attempt: 2,
+        ..row(0, 2, 4)
+    });
     assert_eq!(links(&graph(&unsteady)), []);
 }
 

@@ -1,6 +1,7 @@
 //! The Python module `anabranch_engine`; `anabranch_engine.pyi` documents it.
 
 mod diamonds;
+mod exchange;
 mod file;
 mod plan;
 mod prefixes;
@@ -18,6 +19,8 @@ use pyo3::prelude::*;
 mod anabranch_engine {
     #[pymodule_export]
     use crate::diamonds::find_diamonds;
+    #[pymodule_export]
+    use crate::exchange::{TraceReader, TraceWriter};
     #[pymodule_export]
     use crate::plan::Plan;
     #[pymodule_export]

@@ -1,0 +1,96 @@
+"""Formats of traces: warts and scamper's JSON among them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from anabranch_engine import TraceWriter
+
+from anabranch.api.tool import Trace
+from anabranch.warehouse.results import NothingYetError
+from anabranch.warehouse.traces import find_span, sort_replies
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from anabranch.warehouse.results import AgentResults
+
+FORMATS = ("warts",)
+"""The formats that can be written, by their names."""
+_BATCH_ROWS = 1 << 16
+
+
+def write_traces(
+    results: AgentResults,
+    file: Path,
+    file_format: str,
+    *,
+    compression: str | None,
+    is_multipath: bool | None,
+    scratch: Path,
+) -> int:
+    """Write what an agent found to a new file, as traces; return their number.
+
+    A trace is of one flow, or with ``is_multipath`` of all flows of a target; by
+    default it is as the tool traces. Of batch tools only probes with replies are known.
+
+    Raises:
+        NothingYetError: If the run has no replies yet.
+        OSError: If the file can't be written.
+        QueryError: If ClickHouse fails.
+    """
+    if "replies" not in results.kinds:
+        raise NothingYetError("there are no replies yet; let it run for a while")
+    record = results.record
+    tool, agent = record.run_rules.tool, record.agent.spec
+    span = find_span(results.rows, is_traced=results.is_traced)
+    (times,) = results.engine.read(span).to_pylist()
+    is_trace = isinstance(tool, Trace)
+    if is_multipath is None:
+        is_multipath = is_trace and tool.algorithm != "singlePath"
+    writer = TraceWriter(
+        file,
+        file_format,
+        compression=compression,
+        is_multipath=is_multipath,
+        name=record.measurement.metadata.name,
+        monitor=record.agent.metadata.name,
+        start=times["start"],
+        stop=times["stop"],
+        first_ttl=agent.min_ttl,
+        max_ttl=agent.max_ttl,
+        gap_limit=tool.gap_limit if is_trace else None,
+        attempts=tool.attempts if is_trace else 1,
+        confidence=_find_confidence(results) if is_trace else None,
+        max_probes=tool.max_probes if is_trace else None,
+        wait_us=agent.wait_seconds * 1_000_000,
+    )
+    for batch in _read_rows(results, scratch):
+        writer.write(pa.Table.from_batches([batch]))
+    return writer.close()
+
+
+def _find_confidence(results: AgentResults) -> int | None:
+    tracing = results.record.tracing
+    if tracing is None or tracing.algorithm == "singlePath":
+        return None
+    # scamper has whole percents.
+    return round(100 * (1 - tracing.failure_probability))
+
+
+def _read_rows(results: AgentResults, scratch: Path) -> Iterator[pa.RecordBatch]:
+    """Yield rows, sorted by target, flow, TTL and attempt."""
+    if results.is_traced:
+        # A part has whole traces, and parts follow one another.
+        for key in results.list_parts():
+            with pq.ParquetFile(results.store.fetch(key, scratch)) as part:
+                yield from part.iter_batches(_BATCH_ROWS)
+        return
+    draft = scratch / "sorted.parquet"
+    results.engine.write(sort_replies(results.rows), draft)
+    with pq.ParquetFile(draft) as rows:
+        yield from rows.iter_batches(_BATCH_ROWS)
+    draft.unlink()
