@@ -95,9 +95,10 @@ impl Writer {
         let file = BufWriter::new(File::create_new(path)?);
         let mut out = match compression {
             None => Out::Plain(file),
-            Some(Compression::Gzip) => {
-                Out::Gzip(flate2::write::GzEncoder::new(file, flate2::Compression::default()))
-            }
+            Some(Compression::Gzip) => Out::Gzip(flate2::write::GzEncoder::new(
+                file,
+                flate2::Compression::default(),
+            )),
             Some(Compression::Zstd) => {
                 Out::Zstd(zstd::Encoder::new(file, zstd::DEFAULT_COMPRESSION_LEVEL)?)
             }

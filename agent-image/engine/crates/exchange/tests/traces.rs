@@ -181,6 +181,30 @@ fn a_path_that_falls_silent_ends_in_a_link_to_nothing() {
 }
 
 #[test]
+fn silent_hops_of_one_way_of_several_are_nodes() {
+    let found = graph(&target(&[&[2, 3, 4], &[2, 0, 5], &[2, 0, 0, 6]], None));
+    assert_eq!(
+        links(&found),
+        [
+            (2, 3, 1, 1),
+            (2, 0, 1, 2),
+            (3, 4, 1, 1),
+            (0, 5, 1, 1),
+            (0, 0, 1, 1),
+            (0, 6, 1, 1)
+        ]
+    );
+}
+
+#[test]
+fn paths_that_fall_silent_behind_a_node_are_one_link() {
+    assert_eq!(
+        links(&graph(&target(&[&[2, 0], &[2, 0, 0]], None))),
+        [(2, 0, 2, 1)]
+    );
+}
+
+#[test]
 fn a_ttl_that_was_not_probed_makes_no_link() {
     let mut gap = target(&[&[2, 3, 4]], None);
     gap.rows.remove(1);

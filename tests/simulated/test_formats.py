@@ -1,0 +1,179 @@
+"""Traces in the field's formats: written, read by other tools, and read again."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from surveying import survey, write_manifests
+from world import World
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+TARGETS = [
+    "240.0.0.0/20,udp,1,32,1",
+    "240.0.16.0/21,icmp,2,32,1",
+    "3fff::/61,udp,1,32,1",
+    "3fff:0:0:10::/61,icmp6,1,32,1",
+]
+DESTINATIONS = 16 + 8 + 8 + 8
+TOOL = {"trace": {"prefixLenV4": 24, "prefixLenV6": 64}}
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A survey that traced all paths to each destination."""
+    folder = tmp_path_factory.mktemp("formats")
+    manifests = write_manifests(folder / "manifests", TARGETS, tool=TOOL)
+    survey(World(24, 24), manifests, folder / "data")
+    return folder / "data"
+
+
+def run_command(*words: str) -> subprocess.CompletedProcess[str]:
+    """A command of ours, without a simulation."""
+    return subprocess.run(
+        [sys.executable, "-m", "anabranch", *words],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def export(data: Path, file: Path, *words: str, name: str = "survey") -> Path:
+    """A new file with the traces of a survey."""
+    done = run_command(
+        *("results", name, "--data", str(data), "--output", str(file), *words)
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    return file
+
+
+def read_table(data: Path, table: str, name: str = "survey") -> list[dict[str, Any]]:
+    """The rows of a table."""
+    words = ("--table", table, "--format", "jsonl", "--data", str(data))
+    done = run_command("results", name, *words)
+    assert done.returncode == 0, done.stderr
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def read_links(data: Path, name: str = "survey") -> set[tuple[str, str]]:
+    """The near and far address of all links."""
+    rows = read_table(data, "links", name)
+    return {(row["near_addr"], row["far_addr"]) for row in rows}
+
+
+def tell(program: str, file: Path) -> list[dict[str, Any]]:
+    """What a program of scamper's makes of a file, as JSON."""
+    done = subprocess.run([program, file], capture_output=True, text=True, check=True)
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def take(file: Path, data: Path, *words: str) -> str:
+    """Imports a file; the first line of what the command says."""
+    done = run_command(
+        *("import", str(file), "--data", str(data), "--allow-reserved", *words)
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout.partition("\n")[0]
+
+
+def test_scamper_reads_the_paths_to_each_destination(
+    data: Path, tmp_path: Path
+) -> None:
+    """With all links between routers, and their flows."""
+    file = export(data, tmp_path / "all.warts", "--format", "warts")
+    records = tell("sc_warts2json", file)
+    traces = [record for record in records if record["type"] == "tracelb"]
+    assert len(traces) == DESTINATIONS
+    told = {
+        (node["addr"], link["addr"])
+        for trace in traces
+        for node in trace["nodes"]
+        if node["linkc"]
+        for hops in node["links"][:1]
+        for link in hops
+        if link["addr"] not in {"*", trace["dst"]}
+    }
+    assert read_links(data) <= told
+    assert records[0]["type"] == "cycle-start"
+    assert records[0]["list_name"] == "survey"
+    assert records[-1]["type"] == "cycle-stop"
+
+
+def test_scamper_reads_single_paths_with_rtts(data: Path, tmp_path: Path) -> None:
+    """A path for each flow, each hop with its reply as we have it."""
+    words = ("--format", "warts", "--paths", "single")
+    traces = tell("sc_warts2json", export(data, tmp_path / "single.warts", *words))
+    told = Counter(
+        (trace["dst"], hop["addr"], hop["probe_ttl"], round(hop["rtt"] * 1_000))
+        for trace in traces
+        if trace["type"] == "trace"
+        for hop in trace.get("hops", [])
+    )
+    ours = Counter(
+        (row["probe_dst_addr"], row["reply_src_addr"], row["probe_ttl"], row["rtt_us"])
+        for row in read_table(data, "probes")
+        if row["reply_src_addr"]
+    )
+    # What was probed behind a flow's end is left out.
+    assert told <= ours
+    assert told.total() > 0.8 * ours.total()
+
+
+@pytest.mark.parametrize(
+    "compression", [(), ("--compress", "gzip"), ("--compress", "zstd")]
+)
+def test_a_survey_that_is_imported_has_the_same_links(
+    data: Path, tmp_path: Path, compression: tuple[str, ...]
+) -> None:
+    """Traces, links and replies come in as they went out."""
+    words = ("--format", "warts", *compression)
+    file = export(data, tmp_path / "out", *words)
+    said = take(file, tmp_path / "in", "--name", "again")
+    assert said.startswith(f"again: {DESTINATIONS} traces")
+    assert read_links(tmp_path / "in", "again") == read_links(data)
+    theirs = read_table(tmp_path / "in", "traces", "again")
+    ours = read_table(data, "traces")
+    assert {row["destination"] for row in theirs} == {
+        row["destination"] for row in ours
+    }
+
+
+def test_a_file_that_is_cut_off_is_refused_with_the_place(
+    data: Path, tmp_path: Path
+) -> None:
+    """And nothing of it is kept."""
+    file = export(data, tmp_path / "whole.warts", "--format", "warts")
+    cut = tmp_path / "cut.warts"
+    cut.write_bytes(file.read_bytes()[:-100])
+    done = run_command("import", str(cut), "--data", str(tmp_path / "in"))
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert str(cut) in line
+    assert "byte" in line
+    assert list((tmp_path / "in").rglob("*.parquet")) == []
+
+
+def test_a_run_is_not_imported_twice(data: Path, tmp_path: Path) -> None:
+    """Under a name that is taken, the command says what to do."""
+    file = export(data, tmp_path / "a.warts", "--format", "warts")
+    take(file, tmp_path / "in")
+    words = ("import", str(file), "--data", str(tmp_path / "in"), "--allow-reserved")
+    done = run_command(*words)
+    assert done.returncode == 1
+    assert "choose another name" in done.stderr
+
+
+def test_an_unknown_file_is_refused(tmp_path: Path) -> None:
+    """With the formats that can be read."""
+    file = tmp_path / "notes.txt"
+    file.write_text("hello\n")
+    done = run_command("import", str(file), "--data", str(tmp_path / "in"))
+    assert done.returncode == 1
+    assert "warts" in done.stderr
