@@ -14,7 +14,7 @@ HELM_DOCS := $$($(BINARY) helm-docs) --chart-search-root charts --sort-values-or
 PROGRAMS := apiserver helm kube prometheus promtool verdicts versitygw
 # What is measured: by scripts, and of the engine's crates by cargo.
 BENCHES := targetlist prober tracing rounds clickhouse survey cluster scale
-ENGINE_BENCHES := answer packets draw
+ENGINE_BENCHES := answer packets draw warts
 # Which cluster of this machine, and how many nodes it has.
 NUMBER := 0
 NODES := 2

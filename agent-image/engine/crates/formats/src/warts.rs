@@ -14,8 +14,10 @@ mod definitions;
 mod encoder;
 mod extensions;
 mod header;
+mod hop;
 mod parameters;
 mod ping;
+mod pingreply;
 mod trace;
 mod tracelb;
 

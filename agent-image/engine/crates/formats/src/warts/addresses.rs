@@ -36,6 +36,13 @@ impl Addresses {
     }
 }
 
+/// Reads an address that takes no part in references, as a router's that probes are sent to.
+pub(super) fn read_alone(reader: &mut Reader) -> Result<IpAddr, ReadError> {
+    let length = reader.byte()?.into();
+    let kind = reader.byte()?;
+    read_bytes(reader, kind, length)
+}
+
 /// Reads an address of a type and length.
 pub(super) fn read_bytes(
     reader: &mut Reader,
@@ -73,15 +80,20 @@ impl Table {
             out.extend(number.to_be_bytes());
             return;
         }
-        match address {
-            IpAddr::V4(address) => {
-                out.extend([4, V4]);
-                out.extend(address.octets());
-            }
-            IpAddr::V6(address) => {
-                out.extend([16, V6]);
-                out.extend(address.octets());
-            }
+        put_alone(out, address);
+    }
+}
+
+/// Writes an address that takes no part in references.
+pub(super) fn put_alone(out: &mut Vec<u8>, address: IpAddr) {
+    match address {
+        IpAddr::V4(address) => {
+            out.extend([4, V4]);
+            out.extend(address.octets());
+        }
+        IpAddr::V6(address) => {
+            out.extend([16, V6]);
+            out.extend(address.octets());
         }
     }
 }

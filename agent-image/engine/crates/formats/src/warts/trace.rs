@@ -4,22 +4,17 @@ use std::borrow::Cow;
 use std::io;
 use std::net::IpAddr;
 
-use super::addresses::{Addresses, Table};
+use super::addresses::{Addresses, Table, put_alone, read_alone};
 use super::bytes::{Reader, narrow, unsupported};
 use super::definitions::Known;
-use super::extensions;
+use super::hop;
 use super::parameters::{Block, Parameters};
 use crate::codec::ReadError;
-use crate::record::{Found, Kind, Method, Probe, Record, Reply, Settings, Stop, Trace};
+use crate::record::{Found, Method, Probe, Record, Settings, Stop, Trace};
 
 /// A second and a hundredth of one, in microseconds: the units of waits.
 pub(super) const SECOND: u64 = 1_000_000;
 pub(super) const CENTISECOND: u64 = 10_000;
-
-/// Flags of a reply: its TTL is known, it is TCP, it is UDP.
-const HAS_TTL: u8 = 0x10;
-const TCP: u8 = 0x20;
-const UDP: u8 = 0x40;
 
 /// The flag of a trace whose destination port is the checksum of ICMP.
 const CHECKSUM_IN_PORT: u32 = 0x20;
@@ -68,7 +63,7 @@ pub(super) fn read(
     let destination = has.get(27, |reader| addresses.read(reader))?;
     settings.user_id = has.get(28, Reader::word)?;
     settings.offset = has.get(29, Reader::short)?;
-    let router = has.get(30, |reader| addresses.read(reader))?;
+    let router = has.get(30, read_alone)?;
     settings.window = has.get(31, Reader::byte)?;
     settings.flags = has.get(32, Reader::word)?.or(low_flags);
     let destination = destination.or(old_destination);
@@ -76,7 +71,7 @@ pub(super) fn read(
     let Some(method) = method else {
         return Ok(Record::Other("trace of an unknown method"));
     };
-    let probes = read_probes(reader, known, addresses)?;
+    let probes = hop::read_all(reader, known, addresses)?;
     let farthest = probes.iter().map(|probe| probe.ttl).max().unwrap_or(0);
     let last_ttl = hop_count.unwrap_or(farthest.into());
     if !(farthest.into()..=255).contains(&last_ttl) {
@@ -104,111 +99,6 @@ pub(super) fn read(
             last_ttl: last_ttl as u8,
         },
     })))
-}
-
-/// Reads replies as the probes that they are of. Probes without a reply are not in the file.
-fn read_probes(
-    reader: &mut Reader,
-    known: &Known,
-    addresses: &mut Addresses,
-) -> Result<Vec<Probe>, ReadError> {
-    let count = reader.short()?;
-    let mut probes: Vec<Probe> = Vec::new();
-    for _ in 0..count {
-        let (mut probe, reply) = read_hop(reader, known, addresses)?;
-        let last = probes.last_mut().filter(|last| {
-            let place = |probe: &Probe| (probe.ttl, probe.attempt, probe.sent_us, probe.size);
-            place(last) == place(&probe)
-        });
-        if let Some(last) = last {
-            last.replies.push(reply);
-        } else {
-            probe.replies = vec![reply];
-            probes.push(probe);
-        }
-    }
-    Ok(probes)
-}
-
-fn read_hop(
-    reader: &mut Reader,
-    known: &Known,
-    addresses: &mut Addresses,
-) -> Result<(Probe, Reply), ReadError> {
-    let mut has = Parameters::read(reader)?;
-    let old_from = has.get(1, |reader| known.read_address_reference(reader))?;
-    let ttl = has.get(2, Reader::byte)?.unwrap_or(0);
-    let reply_ttl = has.get(3, Reader::byte)?;
-    let flags = has.get(4, Reader::byte)?;
-    // Attempts are counted from 0 in the file.
-    let attempt = has
-        .get(5, Reader::byte)?
-        .map_or(0, |attempt| u16::from(attempt) + 1);
-    let rtt_us = has.get(6, Reader::word)?;
-    let icmp = has.get(7, Reader::kind)?;
-    let size = has.get(8, Reader::short)?;
-    let reply_size = has.get(9, Reader::short)?;
-    let id = has.get(10, Reader::short)?;
-    let tos = has.get(11, Reader::byte)?;
-    let next_mtu = has.get(12, Reader::short)?;
-    let quoted_length = has.get(13, Reader::short)?;
-    let quoted_ttl = has.get(14, Reader::byte)?;
-    let tcp = has.get(15, Reader::byte)?;
-    let quoted_tos = has.get(16, Reader::byte)?;
-    let extensions = has.get(17, extensions::read)?.unwrap_or_default();
-    let from = has.get(18, |reader| addresses.read(reader))?;
-    let sent_us = has.get(19, Reader::time)?;
-    let name = has.get(20, Reader::text)?;
-    let from = from.or(old_from);
-    let from = from.ok_or_else(|| has.damaged("a hop has no address"))?;
-    if ttl == 0 {
-        return Err(has.damaged("a hop has no TTL"));
-    }
-    let set = |flag| flags.is_some_and(|flags| flags & flag != 0);
-    let kind = match icmp {
-        _ if set(TCP) => Kind::Tcp(tcp.unwrap_or(0)),
-        _ if set(UDP) => Kind::Udp,
-        Some((kind, code)) => Kind::Icmp(kind, code),
-        None => Kind::Unknown,
-    };
-    let quotes = quotes(kind, from);
-    let probe = Probe {
-        ttl,
-        attempt,
-        sent_us,
-        size,
-        ..Probe::default()
-    };
-    let reply = Reply {
-        from,
-        name,
-        received_us: None,
-        rtt_us,
-        kind,
-        ttl: reply_ttl.filter(|_| set(HAS_TTL)),
-        size: reply_size,
-        tos,
-        id: id.map(u32::from).or(from.is_ipv4().then_some(0)),
-        quoted_ttl: quoted_ttl.or(quotes.then_some(USUAL_QUOTED_TTL)),
-        quoted_length: quoted_length.or(size.filter(|_| quotes)),
-        quoted_tos,
-        next_mtu,
-        extensions,
-        flags,
-        answers: None,
-    };
-    Ok((probe, reply))
-}
-
-const USUAL_QUOTED_TTL: u8 = 1;
-
-/// Returns whether a reply quotes the probe, in scamper's eyes.
-pub(super) fn quotes(kind: Kind, from: IpAddr) -> bool {
-    match kind {
-        Kind::Icmp(kind, _) if from.is_ipv4() => matches!(kind, 3 | 11),
-        Kind::Icmp(kind, _) => matches!(kind, 1..=3),
-        _ => false,
-    }
 }
 
 /// Writes the content of a trace of one path.
@@ -259,7 +149,7 @@ pub(super) fn write(
     block.word(28, settings.user_id.filter(|id| *id != 0));
     block.short(29, settings.offset.filter(|offset| *offset != 0));
     if let Some(router) = trace.router {
-        table.put(block.add(30), router);
+        put_alone(block.add(30), router);
     }
     block.byte(31, settings.window);
     block.word(32, flags.filter(|flags| *flags > u8::MAX.into()));
@@ -272,64 +162,12 @@ pub(super) fn write(
     out.extend(count.to_be_bytes());
     for probe in &*probes {
         for reply in &probe.replies {
-            write_hop(probe, reply, out, block, table)?;
+            hop::write(probe, reply, out, block, table)?;
         }
     }
     // No attributes follow.
     out.extend([0, 0]);
     Ok(())
-}
-
-fn write_hop(
-    probe: &Probe,
-    reply: &Reply,
-    out: &mut Vec<u8>,
-    block: &mut Block,
-    table: &mut Table,
-) -> io::Result<()> {
-    if probe.ttl == 0 {
-        return Err(unsupported("warts has no place for replies to TTL 0"));
-    }
-    let mut flags = reply.flags.unwrap_or(0) & !(HAS_TTL | TCP | UDP);
-    flags |= if reply.ttl.is_some() { HAS_TTL } else { 0 };
-    flags |= match reply.kind {
-        Kind::Tcp(_) => TCP,
-        Kind::Udp => UDP,
-        Kind::Icmp(..) | Kind::Unknown => 0,
-    };
-    let quotes = quotes(reply.kind, reply.from);
-    block.byte(2, Some(probe.ttl));
-    block.byte(3, Some(reply.ttl.unwrap_or(0)));
-    block.byte(4, Some(flags));
-    let attempt = probe.attempt.checked_sub(1);
-    let attempt = attempt.map(|attempt| narrow(attempt, "attempts"));
-    block.byte(5, attempt.transpose()?);
-    block.word(6, round_trip(probe, reply));
-    if let Kind::Icmp(kind, code) = reply.kind {
-        block.add(7).extend([kind, code]);
-    }
-    block.short(8, probe.size);
-    block.short(9, reply.size);
-    let id = reply.id.map(|id| narrow(id, "as an identification"));
-    let usual_id = reply.from.is_ipv4().then_some(0);
-    block.short(10, id.transpose()?.filter(|id| Some(*id) != usual_id));
-    block.byte(11, reply.tos);
-    block.short(12, reply.next_mtu);
-    let length = reply.quoted_length;
-    block.short(13, length.filter(|_| !quotes || length != probe.size));
-    let ttl = reply.quoted_ttl;
-    block.byte(14, ttl.filter(|ttl| !quotes || *ttl != USUAL_QUOTED_TTL));
-    if let Kind::Tcp(tcp) = reply.kind {
-        block.byte(15, Some(tcp));
-    }
-    block.byte(16, reply.quoted_tos);
-    if !reply.extensions.is_empty() {
-        extensions::write(&reply.extensions, block.add(17))?;
-    }
-    table.put(block.add(18), reply.from);
-    block.time(19, probe.sent_us)?;
-    block.text(20, reply.name.as_deref())?;
-    block.end(out)
 }
 
 /// Returns probes in the order of their TTLs: readers take them for one hop after the other.
@@ -340,13 +178,6 @@ fn by_ttl(probes: &[Probe]) -> Cow<'_, [Probe]> {
     let mut probes = probes.to_vec();
     probes.sort_by_key(|probe| probe.ttl);
     Cow::Owned(probes)
-}
-
-fn round_trip(probe: &Probe, reply: &Reply) -> Option<u32> {
-    reply.rtt_us.or_else(|| {
-        let elapsed = reply.received_us?.checked_sub(probe.sent_us?)?;
-        u32::try_from(elapsed).ok()
-    })
 }
 
 /// Returns scamper's flags. A tool without them still has ICMP's checksum in the port.

@@ -2,12 +2,13 @@
 
 use std::io;
 
-use super::addresses::{Addresses, Table};
+use super::addresses::{Addresses, Table, put_alone, read_alone};
 use super::bytes::{Reader, narrow, unsupported};
 use super::definitions::Known;
 use super::extensions;
+use super::hop::quotes;
 use super::parameters::{Block, Parameters};
-use super::trace::{CENTISECOND, SECOND, quotes, rounded, said, unspecified};
+use super::trace::{CENTISECOND, SECOND, rounded, said, unspecified};
 use crate::codec::ReadError;
 use crate::record::{
     Found, Graph, Kind, Link, Method, Node, Probe, Record, Reply, Settings, Stop, Trace,
@@ -59,7 +60,7 @@ pub(super) fn read(
     let destination = has.get(22, |reader| addresses.read(reader))?;
     settings.user_id = has.get(23, Reader::word)?;
     settings.flags = has.get(24, Reader::byte)?.map(u32::from);
-    let router = has.get(25, |reader| addresses.read(reader))?;
+    let router = has.get(25, read_alone)?;
     let destination = destination.or(old_destination);
     let destination = destination.ok_or_else(|| has.damaged("a tracelb has no destination"))?;
     let Some(method) = method else {
@@ -131,9 +132,9 @@ fn read_link(
     }
     let mut hops = Vec::new();
     for _ in 0..hop_count {
-        let probe_count = Parameters::read(reader)?
-            .get(1, Reader::short)?
-            .unwrap_or(0);
+        let mut has = Parameters::read(reader)?;
+        let probe_count = has.get(1, Reader::short)?;
+        let probe_count = probe_count.ok_or_else(|| has.damaged("a hop has no count of probes"))?;
         let mut probes = Vec::new();
         for _ in 0..probe_count {
             probes.push(read_probe(reader, known, addresses)?);
@@ -149,14 +150,18 @@ fn read_probe(
     addresses: &mut Addresses,
 ) -> Result<Probe, ReadError> {
     let mut has = Parameters::read(reader)?;
+    let sent_us = has.get(1, Reader::time)?;
+    let flow = has.get(2, Reader::short)?.unwrap_or(0).into();
+    let ttl = has.get(3, Reader::byte)?;
+    // Attempts are counted from 0 in the file.
+    let attempt = has
+        .get(4, Reader::byte)?
+        .map_or(0, |attempt| u16::from(attempt) + 1);
     let mut probe = Probe {
-        sent_us: has.get(1, Reader::time)?,
-        flow: has.get(2, Reader::short)?.unwrap_or(0).into(),
-        ttl: has.get(3, Reader::byte)?.unwrap_or(0),
-        // Attempts are counted from 0 in the file.
-        attempt: has
-            .get(4, Reader::byte)?
-            .map_or(0, |attempt| u16::from(attempt) + 1),
+        ttl: ttl.ok_or_else(|| has.damaged("a probe has no TTL"))?,
+        flow,
+        attempt,
+        sent_us,
         ..Probe::default()
     };
     for _ in 0..has.get(5, Reader::short)?.unwrap_or(0) {
@@ -252,7 +257,7 @@ pub(super) fn write(
             .transpose()?,
     );
     if let Some(router) = trace.router {
-        table.put(block.add(25), router);
+        put_alone(block.add(25), router);
     }
     block.end(out)?;
     let mut link_counts = vec![0u16; graph.nodes.len()];
