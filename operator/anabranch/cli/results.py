@@ -115,18 +115,14 @@ def _write_traces(results: Results, chosen: argparse.Namespace, file: Path) -> N
     Raises:
         LookupError: If there is no such agent, or no replies yet.
     """
-    from anabranch.formats.traces import write_traces  # noqa: PLC0415 (extras)
+    # Extras, which other commands do without.
+    from anabranch.formats.traces import TraceFormat, write_traces  # noqa: PLC0415
 
     agents = {each.keys.agent: each for each in results.agents}
     name = chosen.agent or (next(iter(agents)) if len(agents) == 1 else None)
     if name not in agents:
         message = "a file has the traces of one agent; choose with --agent one of"
         raise LookupError(f"{message} {', '.join(agents)}")
-    write_traces(
-        agents[name],
-        file,
-        chosen.format,
-        compression=chosen.compress,
-        is_multipath=chosen.paths and chosen.paths == "several",
-        scratch=file.parent,
-    )
+    is_multipath = chosen.paths and chosen.paths == "several"
+    wanted = TraceFormat(chosen.format, chosen.compress, is_multipath)
+    write_traces(agents[name], file, wanted, file.parent)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from anabranch.runs.record import RunRecord
     from anabranch.warehouse.results import AgentResults
 
 FORMATS = ("warts",)
@@ -23,19 +25,25 @@ FORMATS = ("warts",)
 _BATCH_ROWS = 1 << 16
 
 
+@dataclass(frozen=True)
+class TraceFormat:
+    """How traces are written."""
+
+    name: str
+    """One of ``FORMATS``."""
+    compression: str | None = None
+    """``gzip`` or ``zstd``."""
+    is_multipath: bool | None = None
+    """Whether a trace is of all flows of a target, or of one flow; by default it is as
+    the tool traces."""
+
+
 def write_traces(
-    results: AgentResults,
-    file: Path,
-    file_format: str,
-    *,
-    compression: str | None,
-    is_multipath: bool | None,
-    scratch: Path,
+    results: AgentResults, file: Path, wanted: TraceFormat, scratch: Path
 ) -> int:
     """Write what an agent found to a new file, as traces; return their number.
 
-    A trace is of one flow, or with ``is_multipath`` of all flows of a target; by
-    default it is as the tool traces. Of batch tools only probes with replies are known.
+    Of batch tools only probes with replies are known.
 
     Raises:
         NothingYetError: If the run has no replies yet.
@@ -45,16 +53,17 @@ def write_traces(
     if "replies" not in results.kinds:
         raise NothingYetError("there are no replies yet; let it run for a while")
     record = results.record
-    tool, agent = record.run_rules.tool, record.agent.spec
+    tool, agent = record.measurement.spec.tool, record.agent.spec
+    trace = tool if isinstance(tool, Trace) else None
     span = find_span(results.rows, is_traced=results.is_traced)
     (times,) = results.engine.read(span).to_pylist()
-    is_trace = isinstance(tool, Trace)
+    is_multipath = wanted.is_multipath
     if is_multipath is None:
-        is_multipath = is_trace and tool.algorithm != "singlePath"
+        is_multipath = trace is not None and trace.algorithm != "singlePath"
     writer = TraceWriter(
         file,
-        file_format,
-        compression=compression,
+        wanted.name,
+        compression=wanted.compression,
         is_multipath=is_multipath,
         name=record.measurement.metadata.name,
         monitor=record.agent.metadata.name,
@@ -62,10 +71,10 @@ def write_traces(
         stop=times["stop"],
         first_ttl=agent.min_ttl,
         max_ttl=agent.max_ttl,
-        gap_limit=tool.gap_limit if is_trace else None,
-        attempts=tool.attempts if is_trace else 1,
-        confidence=_find_confidence(results) if is_trace else None,
-        max_probes=tool.max_probes if is_trace else None,
+        gap_limit=trace.gap_limit if trace else None,
+        attempts=trace.attempts if trace else 1,
+        confidence=_find_confidence(record),
+        max_probes=trace.max_probes if trace else None,
         wait_us=agent.wait_seconds * 1_000_000,
     )
     for batch in _read_rows(results, scratch):
@@ -73,8 +82,9 @@ def write_traces(
     return writer.close()
 
 
-def _find_confidence(results: AgentResults) -> int | None:
-    tracing = results.record.tracing
+def _find_confidence(record: RunRecord) -> int | None:
+    """Return how sure a trace is that it found all next hops, in percent."""
+    tracing = record.tracing
     if tracing is None or tracing.algorithm == "singlePath":
         return None
     # scamper has whole percents.

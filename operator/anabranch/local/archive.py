@@ -6,9 +6,10 @@ import io
 import json
 from collections import Counter
 from dataclasses import dataclass
-from ipaddress import ip_address
+from ipaddress import IPv6Address, ip_network
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -122,11 +123,10 @@ class Importer:
         lines = io.BytesIO()
         for batch in found.to_batches():
             for row in batch.to_pylist():
-                address = ip_address(row["address"])
-                address = address.ipv4_mapped or address
+                address = IPv6Address(row["address"])
+                host = ip_network(address.ipv4_mapped or address)
                 name = _PROTOCOLS[row["protocol"]]
-                prefix = f"{address}/{address.max_prefixlen}"
-                line = f"{prefix},{name},{row['first']},{row['last']},1\n"
+                line = f"{host},{name},{row['first']},{row['last']},1\n"
                 lines.write(line.encode())
         lines.seek(0)
         return TargetList.read(lines)
@@ -169,7 +169,8 @@ class Importer:
         draft = self.scratch / "places.parquet"
         self.engine.write(place_traces(rows, targets), draft)
         places = f"file('{draft}', 'Parquet')"
-        for block in self.engine.read(list_blocks(places))["block"].to_pylist():
+        for row in self.engine.read(list_blocks(places)).to_pylist():
+            block = row["block"]
             sorted_rows = self.scratch / "sorted.parquet"
             self.engine.write(read_placed(rows, places, block), sorted_rows)
             start = 0
@@ -189,7 +190,8 @@ class Importer:
             "block": block,
             "start": start,
             "end": start + traced,
-            "probes": pc.sum(pc.not_equal(rows["attempt"], 0)).as_py(),
+            "probes": len(rows)
+            - pc.sum(pc.equal(rows["attempt"], pa.scalar(0))).as_py(),
             "replies": len(rows) - rows["reply_protocol"].null_count,
             "traced": traced,
             "unroutable": 0,
