@@ -36,6 +36,8 @@ from anabranch.api.tool import (
     has_prefix_length,
 )
 
+Output = Literal["warts"]
+"""A format of traces."""
 MAX_NAME = 48
 """The longest name in characters: names of Rounds and Jobs append round and agent."""
 
@@ -226,6 +228,9 @@ class MeasurementSpec(Model):
     Measurement itself stays."""
     run_id: RunId = "1"
     """The name of the run. A new name runs the measurement again."""
+    outputs: Annotated[tuple[Output, ...], Field(max_length=8), Distinct()] = ()
+    """The formats in which the traces of each agent are stored, too, when the run
+    ends: compressed with gzip, in a folder that `status.results` names."""
 
     @property
     def tools(

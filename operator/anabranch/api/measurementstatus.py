@@ -95,12 +95,12 @@ class PinnedList(Model):
 
 
 class Results(Model):
-    """One table of results in the object store."""
+    """One table of results in the object store, or a folder of traces."""
 
     name: Annotated[str, Field(max_length=63)]
-    """The name of the table, such as links."""
+    """The name of the table, such as links, or the format of traces."""
     uri: Annotated[str, Field(max_length=1024)]
-    """The URI of the table."""
+    """The URI of the table, or of the folder, which ends with a slash."""
 
 
 class MeasurementStatus(Status):
@@ -134,4 +134,4 @@ class MeasurementStatus(Status):
     unhealthy_agents: Annotated[tuple[UnhealthyAgent, ...], Field(max_length=20)] = ()
     """The first twenty agents that fail to probe as they should."""
     results: Annotated[tuple[Results, ...], Field(max_length=16)] = ()
-    """The tables of results."""
+    """The tables of results, and the formats of traces."""

@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 
 FORMATS = ("warts",)
 """The formats that can be written, by their names."""
+NAMES: dict[str, str] = {"warts": "warts"}
+"""The same, by the names that a Measurement has for them."""
+SUFFIXES: dict[str, str] = {"warts": "warts"}
+"""The ends of their files' names, by the names that a Measurement has for them."""
 _BATCH_ROWS = 1 << 16
 
 
@@ -96,8 +100,11 @@ def _read_rows(results: AgentResults, scratch: Path) -> Iterator[pa.RecordBatch]
     if results.is_traced:
         # A part has whole traces, and parts follow one another.
         for key in results.list_parts():
-            with pq.ParquetFile(results.store.fetch(key, scratch)) as part:
+            path = results.store.fetch(key, scratch)
+            with pq.ParquetFile(path) as part:
                 yield from part.iter_batches(_BATCH_ROWS)
+            if path.is_relative_to(scratch):
+                path.unlink()  # It is a copy.
         return
     draft = scratch / "sorted.parquet"
     results.engine.write(sort_replies(results.rows), draft)

@@ -1,4 +1,4 @@
-"""The results job: what all agents of a run found, as tables."""
+"""The results job: what all agents of a run found, as tables and in other formats."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from contextlib import suppress
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
+from anabranch.formats.traces import NAMES, SUFFIXES, TraceFormat, write_traces
 from anabranch.runs.report import Findings
 from anabranch.store.keys import RunKeys, SurveyKeys
 from anabranch.warehouse.damage import check_whole, naming_damage
@@ -57,6 +58,24 @@ def _gather(
         for run in runs:
             warehouse.tables.prepare(run)
             warehouse.tables.load_diamonds(store, run)
-    findings = Findings(**results.count(), tables=tuple(tables))
+    outputs = _put_outputs(results, keys, scratch)
+    findings = Findings(**results.count(), tables=tuple(tables), outputs=tuple(outputs))
     store.put(keys.summary, json.dumps(asdict(findings), indent=1).encode())
     return findings
+
+
+def _put_outputs(results: Results, keys: SurveyKeys, scratch: Path) -> list[str]:
+    """Store the traces of each agent in the formats that the measurement asks for."""
+    put: set[str] = set()
+    for agent in results.agents:
+        if "replies" not in agent.kinds:
+            continue  # It failed before its start.
+        for output in agent.record.measurement.spec.outputs:
+            wanted = TraceFormat(NAMES[output], "gzip")
+            file = scratch / "traces"
+            write_traces(agent, file, wanted, scratch)
+            name = f"{agent.keys.agent}.{SUFFIXES[output]}.gz"
+            agent.store.put_file(f"{keys.output(output)}/{name}", file)
+            file.unlink()
+            put.add(output)
+    return sorted(put)

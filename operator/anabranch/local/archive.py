@@ -190,8 +190,7 @@ class Importer:
             "block": block,
             "start": start,
             "end": start + traced,
-            "probes": len(rows)
-            - pc.sum(pc.equal(rows["attempt"], pa.scalar(0))).as_py(),
+            "probes": int(np.count_nonzero(rows["attempt"].to_numpy())),
             "replies": len(rows) - rows["reply_protocol"].null_count,
             "traced": traced,
             "unroutable": 0,

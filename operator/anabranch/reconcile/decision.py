@@ -300,9 +300,11 @@ class _Decider:
         if isinstance(totals, MeasurementTotals):
             counted = {"nodes": found.interfaces, "links": found.links}
             told["totals"] = totals.model_copy(update=counted)
+        places = {table: self._keys.table(table) for table in found.tables}
+        places |= {name: f"{self._keys.output(name)}/" for name in found.outputs}
         told["results"] = tuple(
-            Results(name=table, uri=f"s3://{self.bucket}/{self._keys.table(table)}")
-            for table in found.tables
+            Results(name=name, uri=f"s3://{self.bucket}/{key}")
+            for name, key in places.items()
         )
         return self._conclude(courses, actions, told)
 

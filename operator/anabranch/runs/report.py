@@ -59,6 +59,8 @@ class Findings:
     links: int
     tables: tuple[str, ...]
     """The names of the tables of results."""
+    outputs: tuple[str, ...] = ()
+    """The formats in which the traces are stored, too."""
 
 
 def read_report(store: Store, key: str, kind: type[Report]) -> Report | None:

@@ -122,6 +122,10 @@ class SurveyKeys:
         """Return the key of a table with the results of all agents."""
         return f"{self.root}/{name}.parquet"
 
+    def output(self, name: str) -> str:
+        """Return the folder with the traces of all agents in a format."""
+        return f"{self.root}/{name}"
+
     @property
     def summary(self) -> str:
         """The numbers of interfaces and links that all agents found."""
