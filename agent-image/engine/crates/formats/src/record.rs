@@ -113,6 +113,21 @@ pub enum Stop {
     InProgress,
 }
 
+/// Who asked for a trace or ping, and where it was made, in the words of archives.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Origin {
+    /// M-Lab's UUID of the connection that it is about.
+    pub uuid: Option<String>,
+    /// The UUID of the connection that it was made for, if M-Lab took it from its cache.
+    pub cached_uuid: Option<String>,
+    /// RIPE Atlas's number of the measurement.
+    pub measurement: Option<u32>,
+    /// RIPE Atlas's number of the host that probed.
+    pub host: Option<u32>,
+    /// The source as others see it, behind a NAT.
+    pub public_source: Option<IpAddr>,
+}
+
 /// What a trace was asked to do.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(default)]
@@ -184,6 +199,8 @@ pub struct Trace {
     pub settings: Settings,
     /// An error that the tool reported.
     pub error: Option<String>,
+    /// Who asked for it, and where it was made.
+    pub origin: Origin,
     /// What was found.
     pub found: Found,
 }
@@ -244,7 +261,7 @@ pub struct Probe {
     /// Its flow, from 0 or as the format counts them.
     pub flow: u32,
     /// Its attempt, from 1.
-    pub attempt: u8,
+    pub attempt: u16,
     /// When it was sent.
     pub sent_us: Option<u64>,
     /// Its length, in bytes.
@@ -388,6 +405,8 @@ pub struct Ping {
     pub probe_count: Option<u16>,
     /// What else it was asked to do.
     pub settings: Settings,
+    /// Who asked for it, and where it was made.
+    pub origin: Origin,
     /// The probes in order, with their replies. Formats may list those alone that were answered:
     /// `attempt` has their place, from 1.
     pub probes: Vec<Probe>,
