@@ -13,6 +13,8 @@ pub enum Record {
     List(Arc<List>),
     /// A cycle over a list begins.
     CycleStart(Arc<Cycle>),
+    /// What follows is of a cycle whose beginning is elsewhere.
+    CycleDefinition(Arc<Cycle>),
     /// A cycle has ended.
     CycleStop {
         /// The cycle.
@@ -29,7 +31,7 @@ pub enum Record {
 }
 
 /// A list of targets, as scamper knows it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct List {
     /// Its number within the file, from 1.
     pub number: u32,
@@ -44,7 +46,7 @@ pub struct List {
 }
 
 /// One pass over a list.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Cycle {
     /// Its number within the file, from 1.
     pub number: u32,
@@ -83,6 +85,12 @@ pub enum Method {
     TcpSourcePort,
     /// Flows by TCP ACK source port.
     TcpAckSourcePort,
+    /// ICMP timestamp requests. Only pings have these and the next two.
+    IcmpTimestamp,
+    /// TCP SYN-ACK of one pair of ports.
+    TcpSynAck,
+    /// TCP RST of one pair of ports.
+    TcpReset,
 }
 
 /// Why a trace ended.
@@ -148,6 +156,8 @@ pub struct Settings {
     pub loop_action: Option<u8>,
     /// How often a probe is tried.
     pub attempts: Option<u8>,
+    /// How many hops it probes at once.
+    pub window: Option<u8>,
     /// Confidence that all next hops were found, in percent.
     pub confidence: Option<u8>,
     /// How long it waits for a reply, in microseconds.
@@ -262,6 +272,8 @@ pub struct Probe {
     pub flow: u32,
     /// Its attempt, from 1.
     pub attempt: u16,
+    /// Its IPv4 identification.
+    pub id: Option<u16>,
     /// When it was sent.
     pub sent_us: Option<u64>,
     /// Its length, in bytes.
@@ -303,6 +315,19 @@ pub struct Reply {
     pub extensions: Vec<Extension>,
     /// scamper's flags of a hop, as they are.
     pub flags: Option<u8>,
+    /// What it says in answer to IP options and timestamp requests, which only pings send.
+    pub answers: Option<Box<Answers>>,
+}
+
+/// What a reply says in answer to IP options and timestamp requests.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Answers {
+    /// The addresses that routers recorded.
+    pub route: Vec<IpAddr>,
+    /// The times that routers recorded, with their addresses if these were asked for.
+    pub times: Vec<(Option<IpAddr>, u32)>,
+    /// The originate, receive and transmit timestamps of ICMP.
+    pub clock: Option<[u32; 3]>,
 }
 
 /// What a reply is.
@@ -393,7 +418,7 @@ pub struct Ping {
     pub destination: IpAddr,
     /// The source port; of ICMP, the identifier.
     pub source_port: Option<u16>,
-    /// The destination port; of ICMP, the checksum.
+    /// The destination port; of ICMP, the first sequence number.
     pub destination_port: Option<u16>,
     /// When it began.
     pub began_us: Option<u64>,
@@ -403,11 +428,34 @@ pub struct Ping {
     pub asked: Option<u16>,
     /// How many it sent.
     pub probe_count: Option<u16>,
-    /// What else it was asked to do.
+    /// What else it was asked to do. `wait_us` is the time after the last probe.
     pub settings: Settings,
     /// Who asked for it, and where it was made.
     pub origin: Origin,
+    /// What only pings are asked to do.
+    pub specific: PingSettings,
     /// The probes in order, with their replies. Formats may list those alone that were answered:
     /// `attempt` has their place, from 1.
     pub probes: Vec<Probe>,
+}
+
+/// What only pings are asked to do.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PingSettings {
+    /// How many replies are enough; None or 0 for all.
+    pub replies: Option<u16>,
+    /// What the probes carry: scamper's flags say whether as a payload or as a pattern.
+    pub payload: Vec<u8>,
+    /// The routers that are asked for timestamps.
+    pub routers: Vec<IpAddr>,
+    /// The checksum of ICMP probes.
+    pub checksum: Option<u16>,
+    /// The MTU that replies are made to believe in.
+    pub reply_mtu: Option<u16>,
+    /// The acknowledgement number of TCP probes.
+    pub acknowledgement: Option<u32>,
+    /// The sequence number of TCP probes.
+    pub sequence: Option<u32>,
+    /// The router that probes are sent to.
+    pub router: Option<IpAddr>,
 }
