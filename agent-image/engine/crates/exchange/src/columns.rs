@@ -15,7 +15,7 @@ use arrow_array::builder::{
 use arrow_array::{ArrayRef, Float64Array, RecordBatch};
 use arrow_schema::{ArrowError, DataType, Field, Fields};
 
-use crate::origin::Origin;
+use crate::context::Context;
 
 const ICMP: u8 = 1;
 const TCP: u8 = 6;
@@ -61,7 +61,7 @@ pub struct Columns {
     trace_ended_us: UInt64Builder,
     trace_unsteady: ListBuilder<UInt8Builder>,
     trace_links: ListBuilder<StructBuilder>,
-    trace_origin: StringBuilder,
+    trace_context: StringBuilder,
 }
 
 /// A link between two routers, as the flows of a trace crossed it.
@@ -117,7 +117,7 @@ impl Default for Columns {
             trace_ended_us: UInt64Builder::new(),
             trace_unsteady: ListBuilder::new(UInt8Builder::new()).with_field(ttl),
             trace_links: structs(link_fields()),
-            trace_origin: StringBuilder::new(),
+            trace_context: StringBuilder::new(),
         }
     }
 }
@@ -275,7 +275,7 @@ impl Columns {
             Found::Path { last_ttl, .. } => Some(last_ttl),
             Found::Graph(_) => None,
         };
-        let origin = serde_json::to_string(&Origin::of(trace, last_ttl))
+        let context = serde_json::to_string(&Context::of(trace, last_ttl))
             .map_err(|error| ArrowError::ExternalError(Box::new(error)))?;
         self.trace_end.append_value(name_end(trace.stop));
         self.trace_probes.append_option(trace.probe_count);
@@ -296,7 +296,7 @@ impl Columns {
             entry.append(true);
         }
         self.trace_links.append(true);
-        self.trace_origin.append_value(origin);
+        self.trace_context.append_value(context);
         Ok(())
     }
 
@@ -307,7 +307,7 @@ impl Columns {
         self.trace_ended_us.append_null();
         self.trace_unsteady.append(false);
         self.trace_links.append(false);
-        self.trace_origin.append_null();
+        self.trace_context.append_null();
     }
 
     /// Returns the rows, and has none then.
@@ -370,7 +370,7 @@ impl Columns {
             ("trace_ended_us", Arc::new(self.trace_ended_us.finish())),
             ("trace_unsteady", Arc::new(self.trace_unsteady.finish())),
             ("trace_links", Arc::new(self.trace_links.finish())),
-            ("trace_origin", Arc::new(self.trace_origin.finish())),
+            ("trace_context", Arc::new(self.trace_context.finish())),
         ];
         let nullable = columns
             .into_iter()

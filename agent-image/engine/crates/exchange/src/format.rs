@@ -2,56 +2,56 @@
 
 use std::io::BufRead;
 
-use anabranch_formats::codec::{Decode, Encode};
-use anabranch_formats::warts;
-
-/// A format of traces.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Format {
-    /// scamper's binary format.
-    Warts,
-}
+use anabranch_formats::codec::{Encode, ReadError};
+use anabranch_formats::record::Record;
+use anabranch_formats::sniff::Format;
+use anabranch_formats::{atlas, mlab, paris, scamper, warts};
 
 /// What reads a format.
-pub type Decoder = Box<dyn Decode<Item = <warts::Decoder as Iterator>::Item> + Send>;
+pub type Decoder = Box<dyn Iterator<Item = Result<Record, ReadError>> + Send>;
 
-impl Format {
-    /// All formats.
-    pub const ALL: [Self; 1] = [Self::Warts];
+/// The formats that can be read or written, by their names.
+const NAMES: [(&str, Format); 5] = [
+    ("warts", Format::Warts),
+    ("scamper-json", Format::Scamper),
+    ("atlas-json", Format::Atlas),
+    ("mlab", Format::Mlab),
+    ("paris", Format::Paris),
+];
 
-    /// Returns its name.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Warts => "warts",
-        }
+/// Returns the names of the formats.
+#[must_use]
+pub fn names() -> String {
+    NAMES.map(|(name, _)| name).join(", ")
+}
+
+/// Returns the format of a name.
+#[must_use]
+pub fn find_format(name: &str) -> Option<Format> {
+    let found = NAMES.iter().find(|(known, _)| *known == name);
+    found.map(|(_, format)| *format)
+}
+
+/// Returns what reads a format; None if it does not hold traces.
+#[must_use]
+pub fn decoder(format: Format, input: Box<dyn BufRead + Send>) -> Option<Decoder> {
+    match format {
+        Format::Warts => Some(Box::new(warts::Decoder::new(input))),
+        Format::Scamper => Some(Box::new(scamper::Decoder::new(input))),
+        Format::Atlas => Some(Box::new(atlas::Decoder::new(input))),
+        Format::Mlab => Some(Box::new(mlab::Decoder::new(input))),
+        Format::Paris => Some(Box::new(paris::Decoder::new(input))),
+        Format::Caracal | Format::Yarrp | Format::Archive => None,
     }
+}
 
-    /// Returns the format of a name.
-    #[must_use]
-    pub fn named(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|format| format.name() == name)
-    }
-
-    /// Returns the format of a file by its first bytes; None if it is none that is known.
-    #[must_use]
-    pub fn recognise(first: &[u8]) -> Option<Self> {
-        first.starts_with(&[0x12, 0x05]).then_some(Self::Warts)
-    }
-
-    /// Returns what reads the format.
-    #[must_use]
-    pub fn decoder(self, input: Box<dyn BufRead + Send>) -> Decoder {
-        match self {
-            Self::Warts => Box::new(warts::Decoder::new(input)),
-        }
-    }
-
-    /// Returns what writes the format; None if it is only read.
-    #[must_use]
-    pub fn encoder(self) -> Option<Box<dyn Encode + Send>> {
-        match self {
-            Self::Warts => Some(Box::new(warts::Encoder::new())),
-        }
+/// Returns what writes a format; None if it can't be written.
+#[must_use]
+pub fn encoder(format: Format) -> Option<Box<dyn Encode + Send>> {
+    match format {
+        Format::Warts => Some(Box::new(warts::Encoder::new())),
+        Format::Scamper => Some(Box::new(scamper::Encoder::new())),
+        Format::Atlas => Some(Box::new(atlas::Encoder::new())),
+        _ => None,
     }
 }

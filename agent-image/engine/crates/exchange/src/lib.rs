@@ -4,9 +4,9 @@
 //! `docs/formats.md` has them.
 
 pub mod columns;
+pub mod context;
 pub mod format;
 pub mod graph;
-pub mod origin;
 pub mod path;
 pub mod reader;
 pub mod rows;

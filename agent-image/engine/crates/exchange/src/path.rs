@@ -5,11 +5,11 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use anabranch_formats::record::{
-    Cycle, Found, Kind, List, Method, Probe, Record, Reply, Settings, Stop, Trace,
+    Cycle, Found, Kind, List, Method, Origin, Probe, Record, Reply, Settings, Stop, Trace,
 };
 
+use crate::context::Context;
 use crate::graph::join_flows;
-use crate::origin::Origin;
 use crate::rows::{Row, Target};
 
 /// Flows of a target that is traced again are numbered from the next multiple on.
@@ -33,25 +33,25 @@ pub struct Frame {
 /// Returns the traces of a target as records. A target to which nothing was sent has none.
 #[must_use]
 pub fn write_traces(target: &Target, frame: &Frame) -> Vec<Record> {
-    let origin = target
+    let context = target
         .conclusion
         .as_ref()
-        .and_then(|conclusion| conclusion.origin.as_deref())
+        .and_then(|conclusion| conclusion.context.as_deref())
         .and_then(|text| serde_json::from_str(text).ok());
-    let origin: Option<Origin> = origin;
+    let context: Option<Context> = context;
     let sent = target.rows.iter().filter(|row| row.attempt > 0);
     let mut flows: BTreeMap<u32, Vec<&Row>> = BTreeMap::new();
     for row in sent {
         flows.entry(row.flow).or_default().push(row);
     }
-    let is_single = origin
+    let is_single = context
         .as_ref()
-        .is_some_and(|origin| origin.last_ttl.is_some());
+        .is_some_and(|context| context.last_ttl.is_some());
     let traces = if frame.is_multipath && !is_single {
-        vec![draw_paths(target, &flows, frame, origin.as_ref())]
+        vec![draw_paths(target, &flows, frame, context.as_ref())]
     } else {
         let each = flows.values();
-        each.map(|rows| draw_path(target, rows, frame, origin.as_ref()))
+        each.map(|rows| draw_path(target, rows, frame, context.as_ref()))
             .collect()
     };
     let traces = traces.into_iter().flatten();
@@ -62,7 +62,7 @@ fn draw_path(
     target: &Target,
     rows: &[&Row],
     frame: &Frame,
-    origin: Option<&Origin>,
+    context: Option<&Context>,
 ) -> Option<Trace> {
     let end = rows
         .iter()
@@ -76,7 +76,7 @@ fn draw_path(
         .filter(|row| end.is_none_or(|end| row.ttl <= end))
         .collect();
     let probes = kept.iter().map(|row| probe(row)).collect();
-    let last_ttl = origin.and_then(|origin| origin.last_ttl);
+    let last_ttl = context.and_then(|context| context.last_ttl);
     let last_ttl = last_ttl.or(kept.iter().map(|row| row.ttl).max())?;
     let found = Found::Path { probes, last_ttl };
     let reply = rows
@@ -88,14 +88,14 @@ fn draw_path(
         (None, Some(conclusion)) => stop_of(&conclusion.end, frame),
         (None, None) => Stop::None,
     };
-    outline(target, &kept, frame, origin, stop, found)
+    outline(target, &kept, frame, context, stop, found)
 }
 
 fn draw_paths(
     target: &Target,
     flows: &BTreeMap<u32, Vec<&Row>>,
     frame: &Frame,
-    origin: Option<&Origin>,
+    context: Option<&Context>,
 ) -> Option<Trace> {
     let rows: Vec<&Row> = flows.values().flatten().copied().collect();
     let graph = join_flows(target, flows);
@@ -103,7 +103,7 @@ fn draw_paths(
         .conclusion
         .as_ref()
         .map_or(Stop::None, |conclusion| stop_of(&conclusion.end, frame));
-    outline(target, &rows, frame, origin, stop, Found::Graph(graph))
+    outline(target, &rows, frame, context, stop, Found::Graph(graph))
 }
 
 /// Returns a trace with everything but what was found; None without probes.
@@ -111,7 +111,7 @@ fn outline(
     target: &Target,
     rows: &[&Row],
     frame: &Frame,
-    origin: Option<&Origin>,
+    context: Option<&Context>,
     stop: Stop,
     found: Found,
 ) -> Option<Trace> {
@@ -150,19 +150,21 @@ fn outline(
         probe_count: is_counted(target).then_some(rows.len() as u32),
         settings: frame.settings.clone(),
         error: None,
+        origin: Origin::default(),
         found,
     };
-    if let Some(origin) = origin {
+    if let Some(context) = context {
         let probes = target.conclusion.as_ref().and_then(|each| each.probes);
-        trace.method = origin.method().unwrap_or(trace.method);
-        trace.router = origin.router;
-        trace.destination_name.clone_from(&origin.name);
-        trace.destination_port = origin.destination_port;
+        trace.method = context.method().unwrap_or(trace.method);
+        trace.router = context.router;
+        trace.destination_name.clone_from(&context.name);
+        trace.destination_port = context.destination_port;
         trace.source_port = (source_port > 0).then_some(source_port);
-        trace.stop = origin.stop();
+        trace.stop = context.stop();
         trace.probe_count = probes;
-        trace.settings = origin.settings.clone();
-        trace.error.clone_from(&origin.error);
+        trace.settings = context.settings.clone();
+        trace.error.clone_from(&context.error);
+        trace.origin = context.origin.clone();
         (trace.began_us, trace.ended_us) = span.unwrap_or_default();
     }
     Some(trace)

@@ -52,7 +52,7 @@ pub struct Conclusion {
     /// The links between routers: the nearer one's TTL and address, and the farther one's address.
     pub links: Vec<(u8, IpAddr, IpAddr)>,
     /// What an imported trace says beyond its probes, as JSON.
-    pub origin: Option<String>,
+    pub context: Option<String>,
 }
 
 /// A target, with all probes to it that are known.
@@ -172,7 +172,7 @@ struct Concluded<'a> {
     ended_us: &'a UInt64Array,
     unsteady: &'a ListArray,
     links: &'a ListArray,
-    origin: Option<&'a StringArray>,
+    context: Option<&'a StringArray>,
 }
 
 impl<'a> Columns<'a> {
@@ -206,7 +206,7 @@ impl<'a> Columns<'a> {
                 ended_us: huge("trace_ended_us")?,
                 unsteady: list(batch, "trace_unsteady")?,
                 links: list(batch, "trace_links")?,
-                origin: text(batch, "trace_origin").ok(),
+                context: text(batch, "trace_context").ok(),
             })
         } else {
             None
@@ -252,7 +252,7 @@ impl<'a> Columns<'a> {
         if columns.end.is_null(place) {
             return Ok(None);
         }
-        let origin = columns.origin.filter(|column| column.is_valid(place));
+        let context = columns.context.filter(|column| column.is_valid(place));
         Ok(Some(Conclusion {
             end: columns.end.value(place).to_owned(),
             span_us: (
@@ -262,7 +262,7 @@ impl<'a> Columns<'a> {
             probes: value(columns.probes, place),
             unsteady: read_unsteady(columns.unsteady, place)?,
             links: read_links(columns.links, place)?,
-            origin: origin.map(|column| column.value(place).to_owned()),
+            context: context.map(|column| column.value(place).to_owned()),
         }))
     }
 }

@@ -121,6 +121,22 @@ pub enum Stop {
     InProgress,
 }
 
+/// Who asked for a trace or ping, and where it was made, in the words of archives.
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+pub struct Origin {
+    /// M-Lab's UUID of the connection that it is about.
+    pub uuid: Option<String>,
+    /// The UUID of the connection that it was made for, if M-Lab took it from its cache.
+    pub cached_uuid: Option<String>,
+    /// RIPE Atlas's number of the measurement.
+    pub measurement: Option<u32>,
+    /// RIPE Atlas's number of the host that probed.
+    pub host: Option<u32>,
+    /// The source as others see it, behind a NAT.
+    pub public_source: Option<IpAddr>,
+}
+
 /// What a trace was asked to do.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(default)]
@@ -194,6 +210,8 @@ pub struct Trace {
     pub settings: Settings,
     /// An error that the tool reported.
     pub error: Option<String>,
+    /// Who asked for it, and where it was made.
+    pub origin: Origin,
     /// What was found.
     pub found: Found,
 }
@@ -218,6 +236,7 @@ impl Trace {
             probe_count: None,
             settings: Settings::default(),
             error: None,
+            origin: Origin::default(),
             found,
         }
     }
@@ -438,6 +457,8 @@ pub struct Ping {
     pub probe_count: Option<u16>,
     /// What else it was asked to do. `wait_us` is the time after the last probe.
     pub settings: Settings,
+    /// Who asked for it, and where it was made.
+    pub origin: Origin,
     /// What only pings are asked to do.
     pub specific: PingSettings,
     /// The probes in order, with their replies. Formats may list those alone that were answered:

@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use anabranch_exchange::format::Format;
+use anabranch_exchange::format::{self, encoder, names};
 use anabranch_exchange::path::Frame;
 use anabranch_exchange::reader::{Reader, Tally};
 use anabranch_exchange::writer::{Compression, WriteError, Writer};
 use anabranch_formats::record::{Cycle, List, Settings};
+use anabranch_formats::sniff::Format;
 use arrow_array::RecordBatchReader;
 use arrow_array::ffi_stream::FFI_ArrowArrayStream;
 use pyo3::exceptions::{PyOSError, PyValueError};
@@ -93,8 +94,7 @@ impl TraceWriter {
         max_probes: Option<u32>,
         wait_us: Option<u64>,
     ) -> PyResult<Self> {
-        let encoder = find_format(format)?
-            .encoder()
+        let encoder = encoder(find_format(format)?)
             .ok_or_else(|| PyValueError::new_err(format!("{format} can only be read")))?;
         let compression = compression.map(|name| {
             let message = || format!("{name} is no compression; choose gzip or zstd");
@@ -169,9 +169,8 @@ fn has_ended() -> PyErr {
 }
 
 fn find_format(name: &str) -> PyResult<Format> {
-    let known = Format::ALL.map(Format::name).join(", ");
-    let message = || format!("{name} is no format; choose one of {known}");
-    Format::named(name).ok_or_else(|| PyValueError::new_err(message()))
+    let message = || format!("{name} is no format; choose one of {}", names());
+    format::find_format(name).ok_or_else(|| PyValueError::new_err(message()))
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -9,7 +9,7 @@ use super::parameters::{Block, Parameters};
 use super::pingreply;
 use super::trace::{SECOND, rounded, said, unspecified};
 use crate::codec::ReadError;
-use crate::record::{Method, Ping, PingSettings, Record, Settings};
+use crate::record::{Method, Origin, Ping, PingSettings, Record, Settings};
 
 /// Reads a ping.
 pub(super) fn read(
@@ -91,6 +91,7 @@ pub(super) fn read(
         asked,
         probe_count,
         settings,
+        origin: Origin::default(),
         specific,
         probes,
     })))

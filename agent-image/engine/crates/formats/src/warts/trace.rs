@@ -10,7 +10,7 @@ use super::definitions::Known;
 use super::hop;
 use super::parameters::{Block, Parameters};
 use crate::codec::ReadError;
-use crate::record::{Found, Method, Probe, Record, Settings, Stop, Trace};
+use crate::record::{Found, Method, Origin, Probe, Record, Settings, Stop, Trace};
 
 /// A second and a hundredth of one, in microseconds: the units of waits.
 pub(super) const SECOND: u64 = 1_000_000;
@@ -94,6 +94,7 @@ pub(super) fn read(
         probe_count,
         settings,
         error: None,
+        origin: Origin::default(),
         found: Found::Path {
             probes,
             last_ttl: last_ttl as u8,

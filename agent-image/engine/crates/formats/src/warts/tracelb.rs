@@ -11,7 +11,7 @@ use super::parameters::{Block, Parameters};
 use super::trace::{CENTISECOND, SECOND, rounded, said, unspecified};
 use crate::codec::ReadError;
 use crate::record::{
-    Found, Graph, Kind, Link, Method, Node, Probe, Record, Reply, Settings, Stop, Trace,
+    Found, Graph, Kind, Link, Method, Node, Origin, Probe, Record, Reply, Settings, Stop, Trace,
 };
 
 /// The flag of a node whose quoted TTL is known.
@@ -90,6 +90,7 @@ pub(super) fn read(
         probe_count,
         settings,
         error: None,
+        origin: Origin::default(),
         found: Found::Graph(graph),
     })))
 }

@@ -2,13 +2,13 @@
 
 use std::net::IpAddr;
 
-use anabranch_formats::record::{Method, Settings, Stop, Trace};
+use anabranch_formats::record::{Method, Origin, Settings, Stop, Trace};
 use serde::{Deserialize, Serialize};
 
 /// What a trace of another tool says beyond its probes.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct Origin {
+pub struct Context {
     /// How probes look, by scamper's names.
     pub method: String,
     /// Why it ended, by scamper's names, and the number that goes with it.
@@ -23,6 +23,8 @@ pub struct Origin {
     pub name: Option<String>,
     /// An error that the tool reported.
     pub error: Option<String>,
+    /// Who asked for the trace, and where it was made.
+    pub origin: Origin,
     /// What the trace was asked to do.
     pub settings: Settings,
 }
@@ -41,7 +43,7 @@ const METHODS: [(Method, &str); 10] = [
     (Method::TcpAckSourcePort, "tcp-ack-sport"),
 ];
 
-impl Origin {
+impl Context {
     /// Takes it from a trace.
     #[must_use]
     pub fn of(trace: &Trace, last_ttl: Option<u8>) -> Self {
@@ -54,6 +56,7 @@ impl Origin {
             router: trace.router,
             name: trace.destination_name.clone(),
             error: trace.error.clone(),
+            origin: trace.origin.clone(),
             settings: trace.settings.clone(),
         }
     }
