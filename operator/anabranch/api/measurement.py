@@ -36,7 +36,7 @@ from anabranch.api.tool import (
     has_prefix_length,
 )
 
-Output = Literal["warts"]
+Output = Literal["warts", "scamperJson", "atlasJson"]
 """A format of traces."""
 MAX_NAME = 48
 """The longest name in characters: names of Rounds and Jobs append round and agent."""

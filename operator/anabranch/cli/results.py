@@ -58,7 +58,7 @@ def add_parser(commands: Commands) -> None:
     parser.set_defaults(run=run)
 
 
-TRACE_FORMATS = ("warts",)
+TRACE_FORMATS = ("warts", "scamper-json", "atlas-json")
 """The formats that hold traces instead of a table."""
 
 

@@ -20,11 +20,11 @@ if TYPE_CHECKING:
     from anabranch.runs.record import RunRecord
     from anabranch.warehouse.results import AgentResults
 
-FORMATS = ("warts",)
+FORMATS = ("warts", "scamper-json", "atlas-json")
 """The formats that can be written, by their names."""
-NAMES: dict[str, str] = {"warts": "warts"}
+NAMES = {"warts": "warts", "scamperJson": "scamper-json", "atlasJson": "atlas-json"}
 """The same, by the names that a Measurement has for them."""
-SUFFIXES: dict[str, str] = {"warts": "warts"}
+SUFFIXES = {"warts": "warts", "scamperJson": "jsonl", "atlasJson": "jsonl"}
 """The ends of their files' names, by the names that a Measurement has for them."""
 _BATCH_ROWS = 1 << 16
 
