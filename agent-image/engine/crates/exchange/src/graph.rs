@@ -23,51 +23,35 @@ enum Met {
     End(IpAddr),
 }
 
-/// A node: an address, or a silent hop behind one, the first of them 0.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Place {
-    Address(IpAddr),
-    Silence(IpAddr, u8),
-}
-
 /// Returns the graph of a target's flows.
 pub(crate) fn join_flows(target: &Target, flows: &BTreeMap<u32, Vec<&Row>>) -> Graph {
     let met: BTreeMap<u32, BTreeMap<u8, Met>> = flows
         .iter()
         .map(|(flow, rows)| (*flow, meet(rows)))
         .collect();
-    let mut ttls: BTreeMap<Place, u8> = BTreeMap::new();
+    let mut ttls: BTreeMap<IpAddr, u8> = BTreeMap::new();
     for (ttl, hop) in met.values().flatten() {
         if let Met::Router(address) | Met::End(address) = hop {
-            let first = ttls.entry(Place::Address(*address)).or_insert(*ttl);
+            let first = ttls.entry(*address).or_insert(*ttl);
             *first = (*first).min(*ttl);
         }
     }
-    let links = connect(flows, &find_crossings(target, flows, &met));
-    for (near, far) in links.keys() {
-        for place in [Some(near), far.as_ref()].into_iter().flatten() {
-            if let Place::Silence(behind, hop) = place {
-                let ttl = ttls[&Place::Address(*behind)].saturating_add(hop + 1);
-                ttls.insert(*place, ttl);
-            }
-        }
-    }
-    let mut order: Vec<(u8, Place)> = ttls.iter().map(|(place, ttl)| (*ttl, *place)).collect();
+    let mut order: Vec<(u8, IpAddr)> = ttls.iter().map(|(each, ttl)| (*ttl, *each)).collect();
     order.sort_unstable();
-    let number: BTreeMap<Place, usize> = order
+    let number: BTreeMap<IpAddr, usize> = order
         .iter()
         .enumerate()
-        .map(|(number, (_, place))| (*place, number))
+        .map(|(number, (_, address))| (*address, number))
         .collect();
-    let mut links: Vec<Link> = links
+    let mut links: Vec<Link> = find_crossings(target, flows, &met)
         .into_iter()
-        .map(|((near, far), hops)| Link {
+        .map(|((near, far, silent), crossings)| Link {
             near: number[&near],
             far: far.map(|far| number[&far]),
-            hops,
+            hops: list_hops(flows, far, silent, &crossings),
         })
         .collect();
-    links.sort_by_key(|link| (link.near, link.far));
+    links.sort_by_key(|link| (link.near, link.far, link.hops.len()));
     let replies = flows
         .values()
         .flatten()
@@ -76,51 +60,15 @@ pub(crate) fn join_flows(target: &Target, flows: &BTreeMap<u32, Vec<&Row>>) -> G
         .rev()
         .map(|reply| (reply.from, reply.quoted_ttl))
         .collect();
-    let nodes = order.iter().map(|(_, place)| match place {
-        Place::Address(address) => Node {
-            address: Some(*address),
-            quoted_ttl: quoted.get(address).copied().flatten(),
-            name: None,
-        },
-        Place::Silence(..) => Node::default(),
+    let nodes = order.iter().map(|(_, address)| Node {
+        address: Some(*address),
+        quoted_ttl: quoted.get(address).copied().flatten(),
+        name: None,
     });
     Graph {
         nodes: nodes.collect(),
         links,
     }
-}
-
-/// Returns the links between nodes, with the probes of each hop.
-///
-/// A link may have several hops only if it is the only one of its nearer node, since scamper's tools
-/// read no more than one hop of others. Silent hops are nodes then.
-fn connect(
-    flows: &BTreeMap<u32, Vec<&Row>>,
-    crossings: &BTreeMap<Ends, BTreeSet<(u32, u8)>>,
-) -> BTreeMap<(Place, Option<Place>), Vec<Vec<Probe>>> {
-    let mut counts: BTreeMap<IpAddr, u32> = BTreeMap::new();
-    for (near, ..) in crossings.keys() {
-        *counts.entry(*near).or_default() += 1;
-    }
-    let mut links: BTreeMap<(Place, Option<Place>), Vec<Vec<Probe>>> = BTreeMap::new();
-    for ((near, far, silent), flows_across) in crossings {
-        let hops = list_hops(flows, *far, *silent, flows_across);
-        let ends = far.map(Place::Address);
-        let mut from = Place::Address(*near);
-        if counts[near] == 1 {
-            links.insert((from, ends), hops);
-            continue;
-        }
-        let last = hops.len() - 1;
-        for (hop, probes) in hops.into_iter().enumerate() {
-            let silence = Place::Silence(*near, hop as u8);
-            let to = if hop == last { ends } else { Some(silence) };
-            let known = links.entry((from, to)).or_insert_with(|| vec![Vec::new()]);
-            known[0].extend(probes);
-            from = silence;
-        }
-    }
-    links
 }
 
 /// Returns what a flow met at each TTL up to the end of its path.
