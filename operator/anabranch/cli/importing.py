@@ -86,7 +86,7 @@ def run(chosen: argparse.Namespace) -> int:
         try:
             archive = importer.read(chosen.files, chosen.format)
         except ValueError as error:
-            print(f"anabranch: {error.args[0]}", file=sys.stderr)
+            print(f"anabranch: {error}", file=sys.stderr)
             return 1
     outcome = archive.outcome
     write(

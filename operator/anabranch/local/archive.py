@@ -7,16 +7,19 @@ import json
 from collections import Counter
 from dataclasses import dataclass
 from ipaddress import IPv6Address, ip_network
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from anabranch_engine import TargetList, TraceReader
+from pydantic import ValidationError
 
 from anabranch.api import Agent, Measurement
 from anabranch.api.policy import ProbingPolicySpec
+from anabranch.api.report import explain, show_path
+from anabranch.api.resource import API_VERSION
 from anabranch.local.assignment import LOCALHOST, RunError
 from anabranch.rounds.steps import FIRST
 from anabranch.rounds.targets import choose_targets
@@ -36,12 +39,14 @@ from anabranch.warehouse.job import RoundJob
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+    from typing import Any
 
     from anabranch.rounds.outcome import Outcome
     from anabranch.store.directory import DirectoryStore
     from anabranch.store.keys import StepKeys
     from anabranch.warehouse.engine import Engine
 
+Kind = TypeVar("Kind", Agent, Measurement)
 _MOST_TRACES = (1 << 32) // FLOWS_A_TRACE
 _PART_ROWS = 1 << 18
 _PROTOCOLS = {1: "icmp", 17: "udp", 58: "icmp6"}
@@ -133,20 +138,19 @@ class Importer:
 
     def _assign(self, destinations: TargetList, algorithm: str) -> Assignment:
         policy = ProbingPolicySpec(
-            contact="imported", allow_reserved=self.allow_reserved
+            contact="file://imported", allow_reserved=self.allow_reserved
         )
-        measurement = Measurement.read(
+        measurement = _make(
+            Measurement,
+            {"name": self.name, "namespace": self.namespace},
             {
-                "metadata": {"name": self.name, "namespace": self.namespace},
-                "spec": {
-                    "runId": self.run_id,
-                    "trace": {"algorithm": algorithm},
-                    "agents": [{"name": self.agent, "targetList": "imported"}],
-                },
-            }
+                "runId": self.run_id,
+                "trace": {"algorithm": algorithm},
+                "agents": [{"name": self.agent, "targetList": "imported"}],
+            },
         )
         spec = {"nodeName": LOCALHOST, "allowReserved": self.allow_reserved}
-        agent = Agent.read({"metadata": {"name": self.agent}, "spec": spec})
+        agent = _make(Agent, {"name": self.agent}, spec)
         record = RunRecord(
             uid=f"{self.namespace}.{self.name}",
             measurement=measurement,
@@ -205,6 +209,26 @@ class Importer:
         self.store.put_file(key, draft)
         draft.unlink()
         return traced
+
+
+def _make(kind: type[Kind], metadata: dict[str, Any], spec: dict[str, Any]) -> Kind:
+    """Return an object.
+
+    Raises:
+        RunError: If a name can't be one, with the remedy.
+    """
+    body = {
+        "apiVersion": API_VERSION,
+        "kind": kind.__name__,
+        "metadata": metadata,
+        "spec": spec,
+    }
+    try:
+        return kind.read(body)
+    except ValidationError as error:
+        details = error.errors()[0]
+        where = show_path(details["loc"])
+        raise RunError(f"{where}: {explain(details, kind)}") from error
 
 
 def _draft(

@@ -26,7 +26,7 @@ def count_others(rows: str, protocols: Iterable[int]) -> str:
 
 def count_graphs(rows: str) -> str:
     """Return the query for the number of traces of several paths: traces."""
-    last_ttl = "JSONExtractInt(assumeNotNull(trace_origin), 'last_ttl')"
+    last_ttl = "JSONExtractInt(assumeNotNull(trace_context), 'last_ttl')"
     return (
         f"SELECT countIf({last_ttl} = 0 AND probe_ttl > 0) AS traces FROM {rows} "
         "WHERE trace_end IS NOT NULL"
