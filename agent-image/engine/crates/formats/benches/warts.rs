@@ -166,5 +166,6 @@ fn trace(number: u32) -> Record {
         },
         error: None,
         found,
+        aside: None,
     }))
 }

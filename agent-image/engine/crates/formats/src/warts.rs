@@ -8,6 +8,7 @@
 //! replies, of quotes and of times, nothing is guessed.
 
 mod addresses;
+mod aside;
 mod bytes;
 mod decoder;
 mod definitions;

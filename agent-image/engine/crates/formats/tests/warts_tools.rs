@@ -119,6 +119,7 @@ fn trace(method: Method, destination: IpAddr, found: Found) -> Trace {
         settings: Settings::default(),
         error: None,
         found,
+        aside: None,
     }
 }
 

@@ -122,8 +122,28 @@ pub(super) fn quotes(kind: Kind, from: IpAddr) -> bool {
     }
 }
 
-/// Writes a reply.
-pub(super) fn write(
+/// Writes the replies to probes, and before them their number.
+pub(super) fn write_all(
+    probes: &[Probe],
+    out: &mut Vec<u8>,
+    block: &mut Block,
+    table: &mut Table,
+) -> io::Result<()> {
+    let replies = probes
+        .iter()
+        .map(|probe| probe.replies.len())
+        .sum::<usize>();
+    let count: u16 = narrow(replies, "replies of a path")?;
+    out.extend(count.to_be_bytes());
+    for probe in probes {
+        for reply in &probe.replies {
+            write(probe, reply, out, block, table)?;
+        }
+    }
+    Ok(())
+}
+
+fn write(
     probe: &Probe,
     reply: &Reply,
     out: &mut Vec<u8>,

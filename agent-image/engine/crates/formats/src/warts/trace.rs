@@ -5,6 +5,7 @@ use std::io;
 use std::net::IpAddr;
 
 use super::addresses::{Addresses, Table, put_alone, read_alone};
+use super::aside;
 use super::bytes::{Reader, narrow, unsupported};
 use super::definitions::Known;
 use super::hop;
@@ -78,6 +79,7 @@ pub(super) fn read(
         let what = format!("{last_ttl} hops were probed, with replies to TTL {farthest}");
         return Err(reader.damaged(what));
     }
+    let aside = aside::read(reader, known, addresses)?;
     Ok(Record::Trace(Box::new(Trace {
         list,
         cycle,
@@ -98,6 +100,7 @@ pub(super) fn read(
             probes,
             last_ttl: last_ttl as u8,
         },
+        aside,
     })))
 }
 
@@ -154,20 +157,8 @@ pub(super) fn write(
     block.byte(31, settings.window);
     block.word(32, flags.filter(|flags| *flags > u8::MAX.into()));
     block.end(out)?;
-    let replies = probes
-        .iter()
-        .map(|probe| probe.replies.len())
-        .sum::<usize>();
-    let count: u16 = narrow(replies, "replies of a path")?;
-    out.extend(count.to_be_bytes());
-    for probe in &*probes {
-        for reply in &probe.replies {
-            hop::write(probe, reply, out, block, table)?;
-        }
-    }
-    // No attributes follow.
-    out.extend([0, 0]);
-    Ok(())
+    hop::write_all(&probes, out, block, table)?;
+    aside::write(trace.aside.as_deref(), out, block, table)
 }
 
 /// Returns probes in the order of their TTLs: readers take them for one hop after the other.

@@ -91,6 +91,7 @@ pub(super) fn read(
         settings,
         error: None,
         found: Found::Graph(graph),
+        aside: None,
     })))
 }
 

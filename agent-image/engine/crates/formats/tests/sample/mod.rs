@@ -279,6 +279,7 @@ fn trace(v4: bool, method: impl Strategy<Value = Method>) -> impl Strategy<Value
                 settings,
                 error: None,
                 found: Found::Graph(Graph::default()),
+                aside: None,
             },
         )
 }
