@@ -24,8 +24,7 @@ pub(super) fn read(
     addresses: &mut Addresses,
 ) -> Result<Option<Box<Aside>>, ReadError> {
     let mut aside = Aside::default();
-    // scamper takes a trace without replies to have no attributes, whether or not zeros say so.
-    while !reader.is_empty() {
+    loop {
         let header = reader.short()?;
         if header == 0 {
             break;
@@ -91,9 +90,10 @@ fn read_doubletree(
     })
 }
 
-/// Writes the attributes of a trace, and that no more follow.
+/// Writes the attributes of a trace, whose probes are of some size, and that no more follow.
 pub(super) fn write(
     aside: Option<&Aside>,
+    size: Option<u16>,
     out: &mut Vec<u8>,
     block: &mut Block,
     table: &mut Table,
@@ -101,13 +101,13 @@ pub(super) fn write(
     if let Some(aside) = aside {
         if let Some(path_mtu) = &aside.path_mtu {
             let begin = begin(out);
-            write_path_mtu(path_mtu, out, block, table)?;
+            write_path_mtu(path_mtu, size, out, block, table)?;
             end(PATH_MTU, begin, out)?;
         }
         if !aside.last_ditch.is_empty() {
             let begin = begin(out);
             block.end(out)?;
-            hop::write_all(&aside.last_ditch, out, block, table)?;
+            hop::write_all(&aside.last_ditch, size, out, block, table)?;
             end(LAST_DITCH, begin, out)?;
         }
         if let Some(doubletree) = &aside.doubletree {
@@ -139,6 +139,7 @@ fn end(kind: u16, begin: usize, out: &mut [u8]) -> io::Result<()> {
 
 fn write_path_mtu(
     path_mtu: &PathMtu,
+    size: Option<u16>,
     out: &mut Vec<u8>,
     block: &mut Block,
     table: &mut Table,
@@ -161,7 +162,7 @@ fn write_path_mtu(
     let note_count = narrow(path_mtu.notes.len(), "notes on a path's MTU")?;
     block.byte(5, Some(note_count).filter(|count| *count != 0));
     block.end(out)?;
-    hop::write_all(&path_mtu.probes, out, block, table)?;
+    hop::write_all(&path_mtu.probes, size, out, block, table)?;
     for note in &path_mtu.notes {
         block.byte(1, Some(note.kind).filter(|kind| *kind != 0));
         block.short(2, note.next_mtu.filter(|mtu| *mtu != 0));

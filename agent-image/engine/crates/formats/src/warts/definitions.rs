@@ -61,7 +61,9 @@ impl Known {
     pub(super) fn read_stop(&self, reader: &mut Reader) -> Result<(Arc<Cycle>, u32), ReadError> {
         let cycle = self.read_cycle_reference(reader)?;
         let cycle = cycle.ok_or_else(|| reader.damaged("no cycle ends here"))?;
-        Ok((cycle, reader.word()?))
+        let at = reader.word()?;
+        Parameters::read(reader)?;
+        Ok((cycle, at))
     }
 
     /// Reads an address for later records.

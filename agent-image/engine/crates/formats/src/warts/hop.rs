@@ -122,9 +122,10 @@ pub(super) fn quotes(kind: Kind, from: IpAddr) -> bool {
     }
 }
 
-/// Writes the replies to probes, and before them their number.
+/// Writes the replies to probes, and before them their number. A trace's probes are of some size.
 pub(super) fn write_all(
     probes: &[Probe],
+    size: Option<u16>,
     out: &mut Vec<u8>,
     block: &mut Block,
     table: &mut Table,
@@ -137,7 +138,7 @@ pub(super) fn write_all(
     out.extend(count.to_be_bytes());
     for probe in probes {
         for reply in &probe.replies {
-            write(probe, reply, out, block, table)?;
+            write(probe, size, reply, out, block, table)?;
         }
     }
     Ok(())
@@ -145,6 +146,7 @@ pub(super) fn write_all(
 
 fn write(
     probe: &Probe,
+    size: Option<u16>,
     reply: &Reply,
     out: &mut Vec<u8>,
     block: &mut Block,
@@ -178,8 +180,10 @@ fn write(
     block.short(10, id.transpose()?.filter(|id| Some(*id) != usual_id));
     block.byte(11, reply.tos);
     block.short(12, reply.next_mtu);
+    // Readers take a length that is missing for that of this probe.
     let length = reply.quoted_length;
-    block.short(13, length.filter(|_| !quotes || length != probe.size));
+    let usual = quotes && length == size && length == probe.size;
+    block.short(13, length.filter(|_| !usual));
     let ttl = reply.quoted_ttl;
     block.byte(14, ttl.filter(|ttl| !quotes || *ttl != USUAL_QUOTED_TTL));
     if let Kind::Tcp(tcp) = reply.kind {

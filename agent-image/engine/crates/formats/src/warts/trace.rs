@@ -79,7 +79,13 @@ pub(super) fn read(
         let what = format!("{last_ttl} hops were probed, with replies to TTL {farthest}");
         return Err(reader.damaged(what));
     }
-    let aside = aside::read(reader, known, addresses)?;
+    // scamper itself takes a trace without replies to have no attributes.
+    let ends = probes.is_empty() && reader.is_empty();
+    let aside = if ends {
+        None
+    } else {
+        aside::read(reader, known, addresses)?
+    };
     Ok(Record::Trace(Box::new(Trace {
         list,
         cycle,
@@ -157,8 +163,14 @@ pub(super) fn write(
     block.byte(31, settings.window);
     block.word(32, flags.filter(|flags| *flags > u8::MAX.into()));
     block.end(out)?;
-    hop::write_all(&probes, out, block, table)?;
-    aside::write(trace.aside.as_deref(), out, block, table)
+    hop::write_all(&probes, settings.probe_size, out, block, table)?;
+    aside::write(
+        trace.aside.as_deref(),
+        settings.probe_size,
+        out,
+        block,
+        table,
+    )
 }
 
 /// Returns probes in the order of their TTLs: readers take them for one hop after the other.

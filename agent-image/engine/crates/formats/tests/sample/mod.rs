@@ -4,8 +4,8 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use anabranch_formats::record::{
-    Answers, Cycle, Extension, Found, Graph, Kind, Link, List, Method, Node, Ping, PingSettings,
-    Probe, Record, Reply, Settings, Stop, Trace,
+    Answers, Aside, Cycle, Doubletree, Extension, Found, Graph, Kind, Link, List, Method, MtuNote,
+    Node, PathMtu, Ping, PingSettings, Probe, Record, Reply, Settings, Stop, Trace,
 };
 use proptest::collection::vec;
 use proptest::option;
@@ -308,13 +308,20 @@ fn path(v4: bool) -> BoxedStrategy<Record> {
             Stop::InProgress,
         ][which]
     });
-    (trace(v4, method), stop, vec(probe(v4), 0..5), any::<u8>())
-        .prop_map(|(mut trace, stop, mut probes, last_ttl)| {
+    (
+        trace(v4, method),
+        stop,
+        vec(probe(v4), 0..5),
+        any::<u8>(),
+        aside(v4),
+    )
+        .prop_map(|(mut trace, stop, mut probes, last_ttl, aside)| {
             probes.sort_by_key(|probe| probe.ttl);
             probes.iter_mut().for_each(keep_in_path);
             let farthest = probes.last().map_or(0, |probe| probe.ttl);
             trace.stop = stop;
             trace.settings.max_probes = None;
+            trace.aside = (aside != Aside::default()).then(|| Box::new(aside));
             trace.found = Found::Path {
                 probes,
                 last_ttl: last_ttl.max(farthest),
@@ -322,6 +329,66 @@ fn path(v4: bool) -> BoxedStrategy<Record> {
             Record::Trace(Box::new(trace))
         })
         .boxed()
+}
+
+fn aside(v4: bool) -> impl Strategy<Value = Aside> {
+    let note = (any::<u8>(), option::of(1u16..), any::<Option<Index>>());
+    let mtus = (
+        option::of(1u16..),
+        option::of(1u16..),
+        option::of(1u16..),
+        any::<Option<u8>>(),
+    );
+    let path_mtu = (mtus, vec(probe(v4), 0..3), vec(note, 0..3));
+    let path_mtu = path_mtu.prop_map(|(mtus, mut probes, notes)| {
+        probes.iter_mut().for_each(keep_in_path);
+        let replies = probes
+            .iter()
+            .map(|probe| probe.replies.len())
+            .sum::<usize>();
+        let notes = notes.into_iter().map(|(kind, next_mtu, reply)| MtuNote {
+            kind,
+            next_mtu,
+            reply: reply
+                .filter(|_| replies > 0)
+                .map(|reply| reply.index(replies) as u16),
+        });
+        PathMtu {
+            interface: mtus.0,
+            path: mtus.1,
+            first: mtus.2,
+            version: mtus.3,
+            notes: notes.collect(),
+            probes,
+        }
+    });
+    let doubletree = (
+        any::<(u8, u8)>(),
+        option::of(address(v4)),
+        option::of(address(v4)),
+        option::of(text()),
+    );
+    let doubletree =
+        doubletree.prop_map(|(numbers, local_stop, global_stop, local_set)| Doubletree {
+            first_ttl: numbers.0,
+            local_stop,
+            global_stop,
+            local_set,
+            flags: numbers.1,
+        });
+    (
+        option::of(path_mtu),
+        vec(probe(v4), 0..3),
+        option::of(doubletree),
+    )
+        .prop_map(|(path_mtu, mut last_ditch, doubletree)| {
+            last_ditch.iter_mut().for_each(keep_in_path);
+            Aside {
+                path_mtu,
+                last_ditch,
+                doubletree,
+            }
+        })
 }
 
 /// Puts a probe and its replies as a trace of one path says them.
