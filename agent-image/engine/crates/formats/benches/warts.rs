@@ -52,12 +52,17 @@ fn main() {
         run("sc_wartscat", &["-o", "/dev/null"], &path);
     });
     let json = measure("sc_warts2json", || run("sc_warts2json", &[], &path));
+    let ratio = |peer: f64, ours: f64| format!("{:.1} times", peer / ours);
+    println!("reading is {} as fast as sc_warts2json", ratio(json, read));
     println!(
-        "reading takes 1/{:.1} of sc_warts2json's time; reading and writing take 1/{:.1} of sc_wartscat's",
-        json / read,
-        cat / both
+        "reading and writing are {} as fast as sc_wartscat",
+        ratio(cat, both)
     );
-    println!("writing takes 1/{:.1} of sc_wartscat's time", cat / write);
+    println!(
+        "reading is {}, writing {}",
+        ratio(cat, read),
+        ratio(cat, write)
+    );
     fs::remove_file(&path).expect("the file");
 }
 

@@ -325,7 +325,7 @@ fn write_reply(
 ) -> io::Result<()> {
     let received_us = reply.received_us.or_else(|| {
         let rtt_us = reply.rtt_us?;
-        Some(probe.sent_us? + u64::from(rtt_us))
+        probe.sent_us?.checked_add(rtt_us.into())
     });
     block.time(1, received_us)?;
     block.short(
