@@ -215,12 +215,12 @@ proptest! {
         let errors = records.iter().filter(|record| record.is_err()).count();
         prop_assert!(errors <= 1);
         prop_assert!(records.iter().rev().skip(1).all(Result::is_ok));
-        // What could be read can be written.
-        let records: Vec<_> = records.into_iter().flatten().collect();
-        let mut encoder = Encoder::new();
-        for record in &records {
-            let _ = encoder.write(record, &mut Vec::new());
+        // What could be read can be written, if there is a place for it, and is the same from then on.
+        let (mut encoder, mut once) = (Encoder::new(), Vec::new());
+        for record in records.into_iter().flatten() {
+            let _ = encoder.write(&record, &mut once);
         }
+        prop_assert!(write(&read(&once)) == once);
     }
 
     #[test]
