@@ -214,6 +214,62 @@ pub struct Trace {
     pub origin: Origin,
     /// What was found.
     pub found: Found,
+    /// What was found besides.
+    pub aside: Option<Box<Aside>>,
+}
+
+/// What a trace of one path found besides the path.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Aside {
+    /// The path's MTU.
+    pub path_mtu: Option<PathMtu>,
+    /// Probes of the highest TTL, sent behind a gap, that were answered.
+    pub last_ditch: Vec<Probe>,
+    /// What Doubletree did.
+    pub doubletree: Option<Doubletree>,
+}
+
+/// The MTU of a path, and how it was found.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct PathMtu {
+    /// The interface's MTU.
+    pub interface: Option<u16>,
+    /// The path's MTU.
+    pub path: Option<u16>,
+    /// The MTU to the first router, if it is another one than the interface's.
+    pub first: Option<u16>,
+    /// scamper's version of the method.
+    pub version: Option<u8>,
+    /// The probes that were answered.
+    pub probes: Vec<Probe>,
+    /// What each step came to.
+    pub notes: Vec<MtuNote>,
+}
+
+/// What a step of finding a path's MTU came to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct MtuNote {
+    /// 1 for a packet too big, 2 for one whose MTU makes no sense, 3 for silence.
+    pub kind: u8,
+    /// The MTU of the next hop.
+    pub next_mtu: Option<u16>,
+    /// The place of the reply among those to `probes`.
+    pub reply: Option<u16>,
+}
+
+/// What Doubletree did in a trace.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Doubletree {
+    /// The TTL at which it began.
+    pub first_ttl: u8,
+    /// The address of the local stop set that ended the way back.
+    pub local_stop: Option<IpAddr>,
+    /// The address of the global stop set that ended the way forward.
+    pub global_stop: Option<IpAddr>,
+    /// The name of the local stop set.
+    pub local_set: Option<String>,
+    /// scamper's flags: 1 for no way back.
+    pub flags: u8,
 }
 
 impl Trace {

@@ -41,7 +41,7 @@ impl Known {
     /// Reads a cycle.
     pub(super) fn read_cycle(&mut self, reader: &mut Reader) -> Result<Arc<Cycle>, ReadError> {
         let number = reader.word()?;
-        let list = self.read_reference(reader)?;
+        let list = self.read_list_reference(reader)?;
         let list = list.ok_or_else(|| reader.damaged("a cycle has no list"))?;
         let (id, start) = (reader.word()?, reader.word()?);
         let mut parameters = Parameters::read(reader)?;
@@ -61,7 +61,9 @@ impl Known {
     pub(super) fn read_stop(&self, reader: &mut Reader) -> Result<(Arc<Cycle>, u32), ReadError> {
         let cycle = self.read_cycle_reference(reader)?;
         let cycle = cycle.ok_or_else(|| reader.damaged("no cycle ends here"))?;
-        Ok((cycle, reader.word()?))
+        let at = reader.word()?;
+        Parameters::read(reader)?;
+        Ok((cycle, at))
     }
 
     /// Reads an address for later records.
@@ -73,7 +75,7 @@ impl Known {
     }
 
     /// Reads a reference to a list.
-    pub(super) fn read_reference(
+    pub(super) fn read_list_reference(
         &self,
         reader: &mut Reader,
     ) -> Result<Option<Arc<List>>, ReadError> {

@@ -122,9 +122,31 @@ pub(super) fn quotes(kind: Kind, from: IpAddr) -> bool {
     }
 }
 
-/// Writes a reply.
-pub(super) fn write(
+/// Writes the replies to probes, and before them their number. A trace's probes are of some size.
+pub(super) fn write_all(
+    probes: &[Probe],
+    size: Option<u16>,
+    out: &mut Vec<u8>,
+    block: &mut Block,
+    table: &mut Table,
+) -> io::Result<()> {
+    let replies = probes
+        .iter()
+        .map(|probe| probe.replies.len())
+        .sum::<usize>();
+    let count: u16 = narrow(replies, "replies of a path")?;
+    out.extend(count.to_be_bytes());
+    for probe in probes {
+        for reply in &probe.replies {
+            write(probe, size, reply, out, block, table)?;
+        }
+    }
+    Ok(())
+}
+
+fn write(
     probe: &Probe,
+    size: Option<u16>,
     reply: &Reply,
     out: &mut Vec<u8>,
     block: &mut Block,
@@ -158,8 +180,10 @@ pub(super) fn write(
     block.short(10, id.transpose()?.filter(|id| Some(*id) != usual_id));
     block.byte(11, reply.tos);
     block.short(12, reply.next_mtu);
+    // Readers take a length that is missing for that of this probe.
     let length = reply.quoted_length;
-    block.short(13, length.filter(|_| !quotes || length != probe.size));
+    let usual = quotes && length == size && length == probe.size;
+    block.short(13, length.filter(|_| !usual));
     let ttl = reply.quoted_ttl;
     block.byte(14, ttl.filter(|ttl| !quotes || *ttl != USUAL_QUOTED_TTL));
     if let Kind::Tcp(tcp) = reply.kind {

@@ -18,7 +18,9 @@ pub(super) fn read(
     addresses: &mut Addresses,
 ) -> Result<Record, ReadError> {
     let mut has = Parameters::read(reader)?;
-    let list = has.get(1, |reader| known.read_reference(reader))?.flatten();
+    let list = has
+        .get(1, |reader| known.read_list_reference(reader))?
+        .flatten();
     let cycle = has
         .get(2, |reader| known.read_cycle_reference(reader))?
         .flatten();

@@ -234,8 +234,8 @@ fn write_answers(answers: &Answers, block: &mut Block, table: &mut Table) -> io:
     for (_, time) in &answers.times {
         bytes.extend(time.to_be_bytes());
     }
-    addresses
-        .into_iter()
-        .for_each(|address| table.put(bytes, address));
+    for address in addresses {
+        table.put(bytes, address);
+    }
     Ok(())
 }

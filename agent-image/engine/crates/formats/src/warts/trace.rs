@@ -5,6 +5,7 @@ use std::io;
 use std::net::IpAddr;
 
 use super::addresses::{Addresses, Table, put_alone, read_alone};
+use super::aside;
 use super::bytes::{Reader, narrow, unsupported};
 use super::definitions::Known;
 use super::hop;
@@ -26,7 +27,9 @@ pub(super) fn read(
     addresses: &mut Addresses,
 ) -> Result<Record, ReadError> {
     let mut has = Parameters::read(reader)?;
-    let list = has.get(1, |reader| known.read_reference(reader))?.flatten();
+    let list = has
+        .get(1, |reader| known.read_list_reference(reader))?
+        .flatten();
     let cycle = has
         .get(2, |reader| known.read_cycle_reference(reader))?
         .flatten();
@@ -78,6 +81,13 @@ pub(super) fn read(
         let what = format!("{last_ttl} hops were probed, with replies to TTL {farthest}");
         return Err(reader.damaged(what));
     }
+    // scamper itself takes a trace without replies to have no attributes.
+    let ends = probes.is_empty() && reader.is_empty();
+    let aside = if ends {
+        None
+    } else {
+        aside::read(reader, known, addresses)?
+    };
     Ok(Record::Trace(Box::new(Trace {
         list,
         cycle,
@@ -99,6 +109,7 @@ pub(super) fn read(
             probes,
             last_ttl: last_ttl as u8,
         },
+        aside,
     })))
 }
 
@@ -155,20 +166,14 @@ pub(super) fn write(
     block.byte(31, settings.window);
     block.word(32, flags.filter(|flags| *flags > u8::MAX.into()));
     block.end(out)?;
-    let replies = probes
-        .iter()
-        .map(|probe| probe.replies.len())
-        .sum::<usize>();
-    let count: u16 = narrow(replies, "replies of a path")?;
-    out.extend(count.to_be_bytes());
-    for probe in &*probes {
-        for reply in &probe.replies {
-            hop::write(probe, reply, out, block, table)?;
-        }
-    }
-    // No attributes follow.
-    out.extend([0, 0]);
-    Ok(())
+    hop::write_all(&probes, settings.probe_size, out, block, table)?;
+    aside::write(
+        trace.aside.as_deref(),
+        settings.probe_size,
+        out,
+        block,
+        table,
+    )
 }
 
 /// Returns probes in the order of their TTLs: readers take them for one hop after the other.

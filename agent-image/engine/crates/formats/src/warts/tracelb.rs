@@ -28,7 +28,9 @@ pub(super) fn read(
     addresses: &mut Addresses,
 ) -> Result<Record, ReadError> {
     let mut has = Parameters::read(reader)?;
-    let list = has.get(1, |reader| known.read_reference(reader))?.flatten();
+    let list = has
+        .get(1, |reader| known.read_list_reference(reader))?
+        .flatten();
     let cycle = has
         .get(2, |reader| known.read_cycle_reference(reader))?
         .flatten();
@@ -92,6 +94,7 @@ pub(super) fn read(
         error: None,
         origin: Origin::default(),
         found: Found::Graph(graph),
+        aside: None,
     })))
 }
 
@@ -325,7 +328,7 @@ fn write_reply(
 ) -> io::Result<()> {
     let received_us = reply.received_us.or_else(|| {
         let rtt_us = reply.rtt_us?;
-        Some(probe.sent_us? + u64::from(rtt_us))
+        probe.sent_us?.checked_add(rtt_us.into())
     });
     block.time(1, received_us)?;
     block.short(

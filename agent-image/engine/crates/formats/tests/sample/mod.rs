@@ -1,16 +1,20 @@
 //! Records of any kind, as warts keeps them.
 
+mod probes;
+
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use anabranch_formats::record::{
-    Answers, Cycle, Extension, Found, Graph, Kind, Link, List, Method, Node, Ping, PingSettings,
-    Probe, Record, Reply, Settings, Stop, Trace,
+    Aside, Cycle, Found, Graph, Link, List, Method, Node, Ping, PingSettings, Record, Settings,
+    Stop, Trace,
 };
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
+
+use probes::{aside, keep_in_graph, keep_in_path, keep_in_ping, probe};
 
 /// Returns a file: lists, cycles, and what is of them.
 pub fn records() -> impl Strategy<Value = Vec<Record>> {
@@ -163,92 +167,6 @@ fn settings() -> impl Strategy<Value = Settings> {
         })
 }
 
-fn kind() -> impl Strategy<Value = Kind> {
-    let icmp = select(vec![0, 1, 2, 3, 4, 11, 12, 129]);
-    prop_oneof![
-        (icmp, 0u8..5).prop_map(|(kind, code)| Kind::Icmp(kind, code)),
-        any::<u8>().prop_map(Kind::Tcp),
-        Just(Kind::Udp),
-        Just(Kind::Unknown),
-    ]
-}
-
-/// Returns a reply that says all there is to say.
-fn reply(v4: bool) -> impl Strategy<Value = Reply> {
-    let extension = (any::<u8>(), any::<u8>(), vec(any::<u8>(), 0..9));
-    let extension = extension.prop_map(|(class, kind, data)| Extension { class, kind, data });
-    (
-        (address(v4), option::of(text()), option::of(time())),
-        (any::<Option<u32>>(), kind(), any::<Option<u8>>()),
-        (
-            any::<Option<u16>>(),
-            any::<Option<u8>>(),
-            any::<Option<u16>>(),
-        ),
-        (
-            any::<Option<u8>>(),
-            any::<Option<u16>>(),
-            any::<Option<u8>>(),
-        ),
-        (any::<Option<u16>>(), vec(extension, 0..3), any::<u8>()),
-        answers(v4),
-    )
-        .prop_map(|(a, b, c, d, e, answers)| Reply {
-            from: a.0,
-            name: a.1,
-            received_us: a.2,
-            rtt_us: b.0,
-            kind: b.1,
-            ttl: b.2,
-            size: c.0,
-            tos: c.1,
-            id: c.2.map(u32::from),
-            quoted_ttl: d.0,
-            quoted_length: d.1,
-            quoted_tos: d.2,
-            next_mtu: e.0,
-            extensions: e.1,
-            flags: Some(e.2),
-            answers: (answers != Answers::default()).then(|| Box::new(answers)),
-        })
-}
-
-fn answers(v4: bool) -> impl Strategy<Value = Answers> {
-    let bare = vec(any::<u32>().prop_map(|time| (None, time)), 0..3);
-    let full = vec((address(v4).prop_map(Some), any::<u32>()), 0..3);
-    (
-        vec(address(v4), 0..3),
-        prop_oneof![bare, full],
-        any::<Option<[u32; 3]>>(),
-    )
-        .prop_map(|(route, times, clock)| Answers {
-            route,
-            times,
-            clock,
-        })
-}
-
-fn probe(v4: bool) -> impl Strategy<Value = Probe> {
-    (
-        (1u8.., 0u32..65_536, 0u16..257),
-        (
-            any::<Option<u16>>(),
-            option::of(time()),
-            any::<Option<u16>>(),
-        ),
-        vec(reply(v4), 1..3),
-    )
-        .prop_map(|(a, b, replies)| Probe {
-            ttl: a.0,
-            flow: a.1,
-            attempt: a.2,
-            id: b.0,
-            sent_us: b.1,
-            size: b.2,
-            replies,
-        })
-}
-
 /// What traces of both kinds have, without what they found.
 fn trace(v4: bool, method: impl Strategy<Value = Method>) -> impl Strategy<Value = Trace> {
     let router = option::of(address(v4));
@@ -279,6 +197,7 @@ fn trace(v4: bool, method: impl Strategy<Value = Method>) -> impl Strategy<Value
                 settings,
                 error: None,
                 found: Found::Graph(Graph::default()),
+                aside: None,
             },
         )
 }
@@ -307,13 +226,20 @@ fn path(v4: bool) -> BoxedStrategy<Record> {
             Stop::InProgress,
         ][which]
     });
-    (trace(v4, method), stop, vec(probe(v4), 0..5), any::<u8>())
-        .prop_map(|(mut trace, stop, mut probes, last_ttl)| {
+    (
+        trace(v4, method),
+        stop,
+        vec(probe(v4), 0..5),
+        any::<u8>(),
+        aside(v4),
+    )
+        .prop_map(|(mut trace, stop, mut probes, last_ttl, aside)| {
             probes.sort_by_key(|probe| probe.ttl);
             probes.iter_mut().for_each(keep_in_path);
             let farthest = probes.last().map_or(0, |probe| probe.ttl);
             trace.stop = stop;
             trace.settings.max_probes = None;
+            trace.aside = (aside != Aside::default()).then(|| Box::new(aside));
             trace.found = Found::Path {
                 probes,
                 last_ttl: last_ttl.max(farthest),
@@ -321,36 +247,6 @@ fn path(v4: bool) -> BoxedStrategy<Record> {
             Record::Trace(Box::new(trace))
         })
         .boxed()
-}
-
-/// Puts a probe and its replies as a trace of one path says them.
-fn keep_in_path(probe: &mut Probe) {
-    (probe.flow, probe.id) = (0, None);
-    let size = probe.size;
-    for reply in &mut probe.replies {
-        (reply.received_us, reply.answers) = (None, None);
-        let v4 = reply.from.is_ipv4();
-        if v4 {
-            reply.id = reply.id.or(Some(0));
-        }
-        let quotes = match reply.kind {
-            Kind::Icmp(kind, _) if v4 => [3, 11].contains(&kind),
-            Kind::Icmp(kind, _) => [1, 2, 3].contains(&kind),
-            _ => false,
-        };
-        if quotes {
-            reply.quoted_ttl = reply.quoted_ttl.or(Some(1));
-            reply.quoted_length = reply.quoted_length.or(size);
-        }
-        let mut flags = reply.flags.unwrap_or(0) & 0x8f;
-        flags |= if reply.ttl.is_some() { 0x10 } else { 0 };
-        flags |= match reply.kind {
-            Kind::Tcp(_) => 0x20,
-            Kind::Udp => 0x40,
-            _ => 0,
-        };
-        reply.flags = Some(flags);
-    }
 }
 
 fn multipath(v4: bool) -> BoxedStrategy<Record> {
@@ -398,44 +294,6 @@ fn multipath(v4: bool) -> BoxedStrategy<Record> {
             Record::Trace(Box::new(trace))
         })
         .boxed()
-}
-
-/// Puts a probe and its replies as a multipath trace says them.
-fn keep_in_graph(probe: &mut Probe) {
-    (probe.id, probe.size) = (None, None);
-    for reply in &mut probe.replies {
-        let v4 = reply.from.is_ipv4();
-        (reply.rtt_us, reply.name, reply.size) = (None, None, None);
-        (reply.tos, reply.quoted_length, reply.next_mtu) = (None, None, None);
-        (reply.flags, reply.answers) = (None, None);
-        if v4 {
-            reply.id = reply.id.or(Some(0));
-        } else {
-            reply.id = reply.id.filter(|id| *id != 0);
-        }
-        if reply.kind == Kind::Udp {
-            reply.kind = Kind::Unknown;
-        }
-        if let Kind::Tcp(_) = reply.kind {
-            reply.extensions.clear();
-            (reply.quoted_ttl, reply.quoted_tos) = (None, None);
-        }
-        let quotes = match reply.kind {
-            Kind::Icmp(kind, _) if v4 => [3, 11].contains(&kind),
-            Kind::Icmp(kind, _) => [1, 2, 3].contains(&kind),
-            _ => false,
-        };
-        for field in [&mut reply.quoted_ttl, &mut reply.quoted_tos] {
-            *field = if quotes {
-                field.or(Some(0))
-            } else {
-                field.filter(|value| *value != 0)
-            };
-        }
-        if let Kind::Tcp(_) = reply.kind {
-            (reply.quoted_ttl, reply.quoted_tos) = (None, None);
-        }
-    }
 }
 
 fn ping(v4: bool) -> BoxedStrategy<Record> {
@@ -515,35 +373,4 @@ fn ping(v4: bool) -> BoxedStrategy<Record> {
             },
         )
         .boxed()
-}
-
-/// Puts a probe and its replies as a ping says them.
-fn keep_in_ping(method: Method, place: u16, probe: &mut Probe) {
-    *probe = Probe {
-        attempt: 1 + 20_000 * place,
-        id: probe.id,
-        sent_us: probe.sent_us,
-        replies: std::mem::take(&mut probe.replies),
-        ..Probe::default()
-    };
-    for reply in &mut probe.replies {
-        *reply = Reply {
-            received_us: None,
-            name: None,
-            tos: None,
-            quoted_ttl: None,
-            quoted_length: None,
-            quoted_tos: None,
-            next_mtu: None,
-            extensions: Vec::new(),
-            flags: None,
-            ..reply.clone()
-        };
-        // The protocol of replies is not in pings by ICMP.
-        if let (Method::IcmpEcho | Method::IcmpTimestamp, Kind::Tcp(_) | Kind::Udp) =
-            (method, reply.kind)
-        {
-            reply.kind = Kind::Icmp(0, 0);
-        }
-    }
 }
