@@ -351,8 +351,10 @@ pub(super) fn lines(trace: &Trace) -> Option<Vec<Written>> {
     let name = trace.destination_name.as_deref();
     let seconds = |micros: u64| micros / 1_000_000;
     let line = |(flow, hops): (u32, BTreeMap<u8, Vec<&Probe>>)| {
+        // It ended the trace.
+        let last = hops.keys().next_back().copied().unwrap_or(0);
         let error = trace.error.clone().map(|error| WrittenHop::Error {
-            hop: trace.settings.first_ttl.unwrap_or(1),
+            hop: last.saturating_add(1),
             error,
         });
         let hops = hops.into_iter().map(|(hop, probes)| WrittenHop::Hop {
@@ -374,8 +376,10 @@ pub(super) fn lines(trace: &Trace) -> Option<Vec<Written>> {
     Some(flows.into_iter().map(line).collect())
 }
 
+/// Returns the probes whose flows are known.
 fn probes_of(graph: &Graph) -> impl Iterator<Item = &Probe> {
-    graph.links.iter().flat_map(|link| link.hops.iter().flatten())
+    let probes = graph.links.iter().flat_map(|link| link.hops.iter().flatten());
+    probes.filter(|probe| probe.attempt > 0)
 }
 
 /// Returns the probes of each flow by their hops, in the order of their attempts.

@@ -225,9 +225,13 @@ fn assemble(listed: Vec<LinkedNode>, count: usize) -> Graph {
 }
 
 /// Returns the probes of a hop, each once, whatever replied to it.
+///
+/// A star beside other sources says that a probe was silent, and not which.
 fn gather(sources: Vec<Source>) -> Vec<Probe> {
     let mut probes: Vec<Probe> = Vec::new();
     let mut known = HashMap::new();
+    let star = |source: &Source| source.addr.is_none() && source.probes.is_empty();
+    let silent = sources.len() > 1 && sources.iter().any(star);
     for source in sources {
         for sent in source.probes {
             let time = sent.tx.and_then(Time::micros);
@@ -248,6 +252,13 @@ fn gather(sources: Vec<Source>) -> Vec<Probe> {
                 probes[place].replies.extend(replies.map(|it| it.into_reply(from)));
             }
         }
+    }
+    if silent {
+        let ttl = probes.first().map_or(0, |probe| probe.ttl);
+        probes.push(Probe {
+            ttl,
+            ..Probe::default()
+        });
     }
     probes
 }
@@ -341,9 +352,10 @@ fn node(near: &Node, links: &[&Link], nodes: &[Node]) -> Option<String> {
     if let [link] = links {
         let (last, between) = link.hops.split_last()?;
         hops.extend(between.iter().map(|hop| format!("[{}]", sources(hop))));
-        hops.push(format!("[{}]", far_end(far(link)?, last)));
+        hops.push(format!("[{}]", far_end(far(link)?, last, "")));
     } else {
-        let ends = links.iter().map(|link| Some(far_end(far(link)?, link.hops.last()?)));
+        // scamper has a space here that it does not have elsewhere.
+        let ends = links.iter().map(|link| Some(far_end(far(link)?, link.hops.last()?, " ")));
         hops.push(format!("[{}]", ends.collect::<Option<Vec<String>>>()?.join(",")));
     }
     text.push(", \"links\":");
@@ -352,10 +364,10 @@ fn node(near: &Node, links: &[&Link], nodes: &[Node]) -> Option<String> {
     Some(text.end())
 }
 
-/// Returns the last hop of a link: its far end, with all probes there.
-fn far_end(far: Option<IpAddr>, probes: &[Probe]) -> String {
+/// Returns the last hop of a link: its far end, with all probes there behind `space`.
+fn far_end(far: Option<IpAddr>, probes: &[Probe], space: &str) -> String {
     match far {
-        Some(address) => source(address, probes.iter()),
+        Some(address) => source(address, probes.iter(), space),
         None => "{\"addr\":\"*\"}".to_owned(),
     }
 }
@@ -376,7 +388,7 @@ fn sources(probes: &[Probe]) -> String {
             }
         }
     }
-    let shown = found.into_iter().map(|(from, probes)| source(from, probes.into_iter()));
+    let shown = found.into_iter().map(|(from, probes)| source(from, probes.into_iter(), ""));
     let mut shown: Vec<String> = shown.collect();
     if shown.is_empty() || probes.iter().any(|probe| probe.replies.is_empty()) {
         shown.push("{\"addr\":\"*\"}".to_owned());
@@ -385,9 +397,9 @@ fn sources(probes: &[Probe]) -> String {
 }
 
 /// Returns what replied, with probes, and its replies to them.
-fn source<'a>(from: IpAddr, probes: impl Iterator<Item = &'a Probe>) -> String {
+fn source<'a>(from: IpAddr, probes: impl Iterator<Item = &'a Probe>, space: &str) -> String {
     let shown: Vec<String> = probes.map(|probe| sent(probe, from)).collect();
-    format!("{{\"addr\":\"{from}\", \"probes\":[{}]}}", shown.join(","))
+    format!("{{\"addr\":\"{from}\", \"probes\":[{space}{}]}}", shown.join(","))
 }
 
 fn sent(probe: &Probe, from: IpAddr) -> String {

@@ -263,8 +263,6 @@ pub(super) fn line(ping: &Ping) -> Option<String> {
     text.push(",\"statistics\":{");
     text.push(&statistics(ping));
     text.push("}}");
-    // scamper leaves a line free behind pings.
-    text.push("\n");
     Some(text.end())
 }
 

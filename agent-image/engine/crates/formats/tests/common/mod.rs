@@ -247,6 +247,10 @@ pub fn paths() -> impl Strategy<Value = Trace> {
         (method, probes(v4), any::<u8>())
             .prop_map(|(method, probes, last_ttl)| (method, Found::Path { probes, last_ttl }))
     })
+    .prop_map(|mut trace| {
+        trace.settings.gap_limit = None;
+        trace
+    })
 }
 
 /// Traces of several paths.
