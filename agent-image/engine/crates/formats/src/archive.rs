@@ -67,7 +67,10 @@ impl Members {
             }
             let content = self.take(size)?;
             if (content.len() as u64) < size {
-                return Err(damaged(self.offset, format!("the archive ends within {name}")));
+                return Err(damaged(
+                    self.offset,
+                    format!("the archive ends within {name}"),
+                ));
             }
             self.take(size.next_multiple_of(BLOCK as u64) - size)?;
             match header.entry_type() {
@@ -122,9 +125,8 @@ fn pax_name(content: &[u8]) -> io::Result<Option<String>> {
 /// Returns the sum of a header's bytes, of which the eight that hold it count as spaces.
 fn checksum(block: &[u8; BLOCK]) -> u32 {
     let at = 148..156;
-    let value = |(place, byte): (usize, &u8)| {
-        u32::from(if at.contains(&place) { b' ' } else { *byte })
-    };
+    let value =
+        |(place, byte): (usize, &u8)| u32::from(if at.contains(&place) { b' ' } else { *byte });
     block.iter().enumerate().map(value).sum()
 }
 

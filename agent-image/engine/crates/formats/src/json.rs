@@ -75,7 +75,10 @@ impl Documents {
     }
 
     /// Returns a text in the document's place as a value.
-    pub(crate) fn parse_text<'a, T: Deserialize<'a>>(&self, text: &'a [u8]) -> Result<T, ReadError> {
+    pub(crate) fn parse_text<'a, T: Deserialize<'a>>(
+        &self,
+        text: &'a [u8],
+    ) -> Result<T, ReadError> {
         serde_json::from_slice(text).map_err(|error| {
             let line = self.begin + error.line().saturating_sub(1) as u64;
             let words = error.to_string();

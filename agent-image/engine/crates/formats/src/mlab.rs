@@ -116,7 +116,9 @@ impl Decoder {
         ];
         for line in lines.into_iter().flatten() {
             let text = line.to_string();
-            let record = self.reader.read_text(&self.documents, text.as_bytes(), &origin)?;
+            let record = self
+                .reader
+                .read_text(&self.documents, text.as_bytes(), &origin)?;
             self.ready.push_back(record);
         }
         Ok(())

@@ -160,17 +160,25 @@ impl Begun {
         while let Some(name) = words.next() {
             let (address, flows) = words.next()?.strip_prefix('(')?.split_once(')')?;
             let listed = match flows.strip_prefix(':') {
-                Some(flows) => flows.split(',').map(|it| it.parse().ok()).collect::<Option<_>>()?,
+                Some(flows) => flows
+                    .split(',')
+                    .map(|it| it.parse().ok())
+                    .collect::<Option<_>>()?,
                 None => Vec::new(),
             };
             let address: IpAddr = address.parse().ok()?;
-            let times = words.next()?.split('/').map(|time| time.parse::<f64>().ok());
+            let times = words
+                .next()?
+                .split('/')
+                .map(|time| time.parse::<f64>().ok());
             let times = times.collect::<Option<Vec<f64>>>()?;
             if words.next()? != "ms" {
                 return None;
             }
             let mut face = Face {
-                name: Some(name).filter(|name| *name != address.to_string()).map(str::to_owned),
+                name: Some(name)
+                    .filter(|name| *name != address.to_string())
+                    .map(str::to_owned),
                 address,
                 // One time is that of one probe.
                 rtt_us: times.first().copied().and_then(micros_of),
@@ -329,14 +337,16 @@ fn assemble(hops: &[Hop], destination: IpAddr) -> Graph {
                 let Some(near) = before.get(flow) else {
                     continue;
                 };
-                let link = *links.entry((*near, Some(place), length)).or_insert_with(|| {
-                    graph.links.push(Link {
-                        near: *near,
-                        far: Some(place),
-                        hops: vec![Vec::new(); length],
+                let link = *links
+                    .entry((*near, Some(place), length))
+                    .or_insert_with(|| {
+                        graph.links.push(Link {
+                            near: *near,
+                            far: Some(place),
+                            hops: vec![Vec::new(); length],
+                        });
+                        graph.links.len() - 1
                     });
-                    graph.links.len() - 1
-                });
                 graph.links[link].hops[length - 1].push(face.probe(hop.ttl, *flow));
             }
         }

@@ -333,7 +333,7 @@ pub struct Answers {
 /// What a reply is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// An ICMP or ICMPv6 message, by type and code.
+    /// An ICMP or `ICMPv6` message, by type and code.
     Icmp(u8, u8),
     /// A TCP segment, by its flags.
     Tcp(u8),

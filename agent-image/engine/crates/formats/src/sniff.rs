@@ -25,8 +25,19 @@ pub enum Format {
 
 /// The types of scamper's lines.
 const SCAMPER_TYPES: [&str; 13] = [
-    "cycle-start", "cycle-stop", "trace", "tracelb", "ping", "dealias", "host", "http",
-    "neighbourdisc", "owamp", "sniff", "sting", "udpprobe",
+    "cycle-start",
+    "cycle-stop",
+    "trace",
+    "tracelb",
+    "ping",
+    "dealias",
+    "host",
+    "http",
+    "neighbourdisc",
+    "owamp",
+    "sniff",
+    "sting",
+    "udpprobe",
 ];
 /// The number of fields of a reply of caracal's, and of yarrp's.
 const CARACAL_FIELDS: usize = 17;
@@ -90,7 +101,7 @@ fn recognise_line(line: &str) -> Option<Format> {
 /// Returns the format of JSON by the keys of its first object.
 fn recognise_json(text: &str) -> Option<Format> {
     let keys = Keys::of(text);
-    let has = |key: &str| keys.names.iter().any(|name| *name == key);
+    let has = |key: &str| keys.names.contains(&key);
     if has("UUID") || has("Metadata") {
         Some(Format::Mlab)
     } else if has("prb_id") || has("msm_id") || has("fw") {
@@ -161,21 +172,45 @@ mod tests {
         );
         for (first, format) in [
             ("\u{12}\u{5}\0\u{1}", Some(Format::Warts)),
-            ("{\"type\":\"cycle-start\", \"list_name\":\"def", Some(Format::Scamper)),
-            (" [{\"version\":\"0.1\", \"type\":\"tracelb\"", Some(Format::Scamper)),
-            ("{\"a\":{\"fw\":[\"UUID\"]}, \"type\":\"trace\"}", Some(Format::Scamper)),
-            ("{\"type\":\"ping\", \"version\":\"0.4\"", Some(Format::Scamper)),
+            (
+                "{\"type\":\"cycle-start\", \"list_name\":\"def",
+                Some(Format::Scamper),
+            ),
+            (
+                " [{\"version\":\"0.1\", \"type\":\"tracelb\"",
+                Some(Format::Scamper),
+            ),
+            (
+                "{\"a\":{\"fw\":[\"UUID\"]}, \"type\":\"trace\"}",
+                Some(Format::Scamper),
+            ),
+            (
+                "{\"type\":\"ping\", \"version\":\"0.4\"",
+                Some(Format::Scamper),
+            ),
             ("{\"type\":\"ping\", \"fw\":4790", Some(Format::Atlas)),
             ("[\n {\n  \"af\": 4,\n  \"fw\": 5080", Some(Format::Atlas)),
             ("{\"UUID\": \"0000\"}\n{\"type\":", Some(Format::Mlab)),
             ("{\"Metadata\":{\"UUID\":\"0\"},", Some(Format::Mlab)),
-            ("traceroute [(198.18.0.2:1) -> (240.0.0.9:2)], ", Some(Format::Paris)),
-            ("# Bandwidth, sent = 2 pkt/s\ntraceroute [(198", Some(Format::Paris)),
-            ("capture_timestamp,probe_protocol,probe_src_addr,probe_dst_addr,probe_src_port,\
-              probe_dst_port,probe_ttl,quoted_ttl,reply_src_addr\n", Some(Format::Caracal)),
+            (
+                "traceroute [(198.18.0.2:1) -> (240.0.0.9:2)], ",
+                Some(Format::Paris),
+            ),
+            (
+                "# Bandwidth, sent = 2 pkt/s\ntraceroute [(198",
+                Some(Format::Paris),
+            ),
+            (
+                "capture_timestamp,probe_protocol,probe_src_addr,probe_dst_addr,probe_src_port,\
+              probe_dst_port,probe_ttl,quoted_ttl,reply_src_addr\n",
+                Some(Format::Caracal),
+            ),
             (&caracal, Some(Format::Caracal)),
             ("# yarrp v0.7\n# Targets: 1\n", Some(Format::Yarrp)),
-            ("# a\n240.0.0.9 1 2 11 0 3 198.18.0.9 120 1 40 56 250 0 0 0\n", Some(Format::Yarrp)),
+            (
+                "# a\n240.0.0.9 1 2 11 0 3 198.18.0.9 120 1 40 56 250 0 0 0\n",
+                Some(Format::Yarrp),
+            ),
             ("{\"type\":\"dns\"}", None),
             ("{\"type\":3}", None),
             ("{\"type", None),

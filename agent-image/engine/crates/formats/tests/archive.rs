@@ -18,8 +18,12 @@ fn member(name: &str, length: usize) -> Member {
 
 fn members() -> Vec<Member> {
     let lengths = [0, 1, 511, 512, 513, 3000];
-    let short = lengths.iter().map(|length| member(&format!("2022/02/{length}.jsonl"), *length));
-    short.chain([member(&format!("{LONG}/a.jsonl"), 5)]).collect()
+    let short = lengths
+        .iter()
+        .map(|length| member(&format!("2022/02/{length}.jsonl"), *length));
+    short
+        .chain([member(&format!("{LONG}/a.jsonl"), 5)])
+        .collect()
 }
 
 fn archive() -> Vec<u8> {
@@ -28,7 +32,9 @@ fn archive() -> Vec<u8> {
         let mut header = tar::Header::new_gnu();
         header.set_size(member.content.len() as u64);
         header.set_mode(0o644);
-        builder.append_data(&mut header, &member.name, &*member.content).expect("a member");
+        builder
+            .append_data(&mut header, &member.name, &*member.content)
+            .expect("a member");
     }
     builder.into_inner().expect("an archive")
 }
@@ -56,14 +62,20 @@ fn what_the_system_archives_is_read_in_its_formats() {
     for member in members() {
         let path = folder.join(&member.name);
         std::fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
-        std::fs::File::create(path).and_then(|mut file| file.write_all(&member.content)).expect("a file");
+        std::fs::File::create(path)
+            .and_then(|mut file| file.write_all(&member.content))
+            .expect("a file");
     }
     let mut wanted = members();
     wanted.sort_by(|one, other| one.name.cmp(&other.name));
     for format in ["gnu", "pax", "oldgnu"] {
         let mut command = Command::new("tar");
         command.args(["--create", "--sort=name", "--format", format, "--directory"]);
-        let done = command.arg(&folder).args(["2022", LONG]).stderr(Stdio::inherit()).output();
+        let done = command
+            .arg(&folder)
+            .args(["2022", LONG])
+            .stderr(Stdio::inherit())
+            .output();
         let done = done.expect("tar runs");
         assert!(done.status.success());
         let (mut found, error) = read(done.stdout);
@@ -77,11 +89,20 @@ fn what_the_system_archives_is_read_in_its_formats() {
 fn errors_say_where_and_what() {
     let archive = archive();
     let cut = |length: usize| read(archive[..length].to_vec()).1;
-    assert_eq!(cut(100).as_deref(), Some("byte 100: the archive ends within a header"));
+    assert_eq!(
+        cut(100).as_deref(),
+        Some("byte 100: the archive ends within a header")
+    );
     // The first file is empty, and the second has a byte.
-    assert_eq!(cut(1024).as_deref(), Some("byte 1024: the archive ends within 2022/02/1.jsonl"));
+    assert_eq!(
+        cut(1024).as_deref(),
+        Some("byte 1024: the archive ends within 2022/02/1.jsonl")
+    );
     let text = vec![b'a'; 600];
-    assert_eq!(read(text).1.as_deref(), Some("byte 0: here is no header of a tar archive"));
+    assert_eq!(
+        read(text).1.as_deref(),
+        Some("byte 0: here is no header of a tar archive")
+    );
 }
 
 #[test]
@@ -92,7 +113,11 @@ fn a_size_beyond_all_bounds_is_refused() {
     header.set_cksum();
     let (found, error) = read(header.as_bytes().to_vec());
     assert!(found.is_empty());
-    assert!(error.expect("an error").starts_with("byte 0: a has 1152921504606846976 bytes"));
+    assert!(
+        error
+            .expect("an error")
+            .starts_with("byte 0: a has 1152921504606846976 bytes")
+    );
 }
 
 proptest! {

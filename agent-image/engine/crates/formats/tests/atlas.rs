@@ -55,7 +55,9 @@ fn probes(trace: &Trace) -> &[Probe] {
 /// Returns the results that a trace is written as.
 fn results(trace: Trace) -> Vec<Value> {
     let text = written(Encoder::new(), &[Record::Trace(Box::new(trace))]);
-    text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
+    text.lines()
+        .map(|line| serde_json::from_str(line).expect("JSON"))
+        .collect()
 }
 
 #[test]
@@ -79,10 +81,21 @@ fn a_result_says_what_was_asked_and_by_whom() {
 #[test]
 fn replies_are_of_the_probes_before_them() {
     let trace = first();
-    let shown: Vec<_> = probes(&trace).iter().map(|it| (it.ttl, it.attempt, it.flow, it.replies.len())).collect();
+    let shown: Vec<_> = probes(&trace)
+        .iter()
+        .map(|it| (it.ttl, it.attempt, it.flow, it.replies.len()))
+        .collect();
     assert_eq!(
         shown,
-        [(1, 1, 9, 1), (1, 2, 9, 1), (2, 1, 9, 0), (2, 2, 9, 1), (3, 1, 9, 1), (3, 2, 9, 1), (255, 1, 9, 1)]
+        [
+            (1, 1, 9, 1),
+            (1, 2, 9, 1),
+            (2, 1, 9, 0),
+            (2, 2, 9, 1),
+            (3, 1, 9, 1),
+            (3, 2, 9, 1),
+            (255, 1, 9, 1)
+        ]
     );
     let replies: Vec<_> = probes(&trace).iter().flat_map(|it| &it.replies).collect();
     let kinds: Vec<_> = replies.iter().map(|it| it.kind).collect();
@@ -91,15 +104,28 @@ fn replies_are_of_the_probes_before_them() {
     assert_eq!(kinds[3..], unreachable);
     let times: Vec<_> = replies.iter().map(|it| it.rtt_us).collect();
     assert_eq!(times, [175, 20_390, 2000, 3500, 3500, 4001].map(Some));
-    assert_eq!((replies[0].quoted_ttl, replies[0].quoted_tos), (Some(1), Some(0)));
-    assert_eq!((replies[2].quoted_ttl, replies[2].quoted_tos), (Some(2), Some(8)));
+    assert_eq!(
+        (replies[0].quoted_ttl, replies[0].quoted_tos),
+        (Some(1), Some(0))
+    );
+    assert_eq!(
+        (replies[2].quoted_ttl, replies[2].quoted_tos),
+        (Some(2), Some(8))
+    );
     let labels = replies[2].extensions[0].labels();
-    assert_eq!((labels[0].label, labels[0].exp, labels[0].ttl), (24005, 1, 3));
+    assert_eq!(
+        (labels[0].label, labels[0].exp, labels[0].ttl),
+        (24005, 1, 3)
+    );
 }
 
 #[test]
 fn what_is_no_trace_is_named() {
-    let names = ["dns", "result of firmware 1", "traceroute without a destination"];
+    let names = [
+        "dns",
+        "result of firmware 1",
+        "traceroute without a destination",
+    ];
     assert_eq!(records(OPEN, TEXT)[1..], names.map(Record::Other));
 }
 
@@ -118,10 +144,19 @@ fn a_ping_comes_back_as_it_was() {
     };
     assert_eq!(ping.probe_count, Some(4));
     assert_eq!(ping.probes[2].replies.len(), 2);
-    let other = Ping { method: Method::Tcp, ..(**ping).clone() };
+    let other = Ping {
+        method: Method::Tcp,
+        ..(**ping).clone()
+    };
     let refused = anabranch_formats::codec::Encode::write(
-        &mut Encoder::new(), &Record::Ping(Box::new(other)), &mut Vec::new());
-    assert_eq!(refused.expect_err("refused").kind(), std::io::ErrorKind::Unsupported);
+        &mut Encoder::new(),
+        &Record::Ping(Box::new(other)),
+        &mut Vec::new(),
+    );
+    assert_eq!(
+        refused.expect_err("refused").kind(),
+        std::io::ErrorKind::Unsupported
+    );
 }
 
 #[test]
@@ -150,27 +185,51 @@ fn a_trace_of_several_paths_is_a_result_for_each_flow() {
         let mut probe = probes(&first())[0].clone();
         (probe.ttl, probe.flow) = (2, flow);
         probe.replies[0].from = from;
-        Link { near: 0, far: Some(far), hops: vec![vec![probe]] }
+        Link {
+            near: 0,
+            far: Some(far),
+            hops: vec![vec![probe]],
+        }
     };
-    let node = |address| Node { address: Some(address), ..Node::default() };
+    let node = |address| Node {
+        address: Some(address),
+        ..Node::default()
+    };
     trace.error = None;
     trace.found = Found::Graph(Graph {
         nodes: [near, one, two].map(node).to_vec(),
         links: vec![link(1, one, 0), link(2, two, 3)],
     });
     let found = results(trace);
-    let said = |it: &Value| (it["paris_id"].clone(), it["result"][0]["result"][0]["from"].clone());
+    let said = |it: &Value| {
+        (
+            it["paris_id"].clone(),
+            it["result"][0]["result"][0]["from"].clone(),
+        )
+    };
     let said: Vec<_> = found.iter().map(said).collect();
     // 0 would stand for no flow at all.
-    assert_eq!(said, [(json!(1), json!("198.18.0.5")), (json!(4), json!("198.18.0.9"))]);
+    assert_eq!(
+        said,
+        [
+            (json!(1), json!("198.18.0.5")),
+            (json!(4), json!("198.18.0.9"))
+        ]
+    );
 }
 
 #[test]
 fn errors_say_where_and_what() {
     for (text, what) in [
         ("{\"fw\":4790}", "line 1: this result has no type"),
-        ("[\n{\"fw\":4790,\"type\":\"ping\",\"sent\":\"a\"}]", "line 2: invalid type: string \"a\", expected u16, at column 35"),
-        ("[{\"fw\":4790,\"type\":\"dns\"}\n", "line 2: the file ends within an array"),
+        (
+            "[\n{\"fw\":4790,\"type\":\"ping\",\"sent\":\"a\"}]",
+            "line 2: invalid type: string \"a\", expected u16, at column 35",
+        ),
+        (
+            "[{\"fw\":4790,\"type\":\"dns\"}\n",
+            "line 2: the file ends within an array",
+        ),
     ] {
         assert_eq!(complaint(OPEN, text), what, "{text}");
     }

@@ -29,11 +29,13 @@ fn origin(uuid: &str, cached: Option<&str>) -> Origin {
 }
 
 fn traces(records: &[Record]) -> Vec<&Trace> {
-    let trace = |record| match record {
-        &Record::Trace(ref trace) => Some(&**trace),
-        _ => None,
-    };
-    records.iter().filter_map(trace).collect()
+    let mut traces = Vec::new();
+    for record in records {
+        if let Record::Trace(trace) = record {
+            traces.push(&**trace);
+        }
+    }
+    traces
 }
 
 #[test]
@@ -89,9 +91,18 @@ fn an_object_may_hold_all_lines() {
 #[test]
 fn errors_say_where_and_what() {
     for (text, what) in [
-        ("{\"UUID\":3}", "line 1: invalid type: integer `3`, expected a string, at column 9"),
-        ("{\"UUID\":\"a\"}\n{\"type\":\"trace\"}", "line 2: missing field `method`, at column 16"),
-        ("{\"Metadata\":{\"UUID\":\"a\"},\"Trace\":{}}", "line 1: missing field `type`, at column 2"),
+        (
+            "{\"UUID\":3}",
+            "line 1: invalid type: integer `3`, expected a string, at column 9",
+        ),
+        (
+            "{\"UUID\":\"a\"}\n{\"type\":\"trace\"}",
+            "line 2: missing field `method`, at column 16",
+        ),
+        (
+            "{\"Metadata\":{\"UUID\":\"a\"},\"Trace\":{}}",
+            "line 1: missing field `type`, at column 2",
+        ),
     ] {
         assert_eq!(complaint(OPEN, text), what, "{text}");
     }

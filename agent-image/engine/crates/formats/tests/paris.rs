@@ -35,16 +35,39 @@ fn flows(probes: &[Probe]) -> Vec<u32> {
 #[test]
 fn interfaces_are_linked_by_the_flows_that_met_them() {
     let graph = graph(TEXT);
-    let ends: Vec<_> = graph.links.iter().map(|it| (it.near, it.far, it.hops.len())).collect();
+    let ends: Vec<_> = graph
+        .links
+        .iter()
+        .map(|it| (it.near, it.far, it.hops.len()))
+        .collect();
     assert_eq!(
         ends,
-        [(0, Some(1), 1), (0, Some(2), 1), (1, Some(3), 2), (2, Some(3), 2), (3, None, 2)]
+        [
+            (0, Some(1), 1),
+            (0, Some(2), 1),
+            (1, Some(3), 2),
+            (2, Some(3), 2),
+            (3, None, 2)
+        ]
     );
-    let names: Vec<_> = graph.nodes.iter().map(|node| node.name.as_deref()).collect();
-    assert_eq!(names, [Some("gateway.example"), None, Some("b.example"), None]);
+    let names: Vec<_> = graph
+        .nodes
+        .iter()
+        .map(|node| node.name.as_deref())
+        .collect();
+    assert_eq!(
+        names,
+        [Some("gateway.example"), None, Some("b.example"), None]
+    );
     assert_eq!(flows(&graph.links[0].hops[0]), [0, 2, 3]);
     assert_eq!(flows(&graph.links[1].hops[0]), [1]);
-    assert_eq!((flows(&graph.links[2].hops[0]), flows(&graph.links[2].hops[1])), (vec![], vec![0, 2, 3]));
+    assert_eq!(
+        (
+            flows(&graph.links[2].hops[0]),
+            flows(&graph.links[2].hops[1])
+        ),
+        (vec![], vec![0, 2, 3])
+    );
     assert_eq!(flows(&graph.links[3].hops[1]), [1]);
 }
 
@@ -52,12 +75,18 @@ fn interfaces_are_linked_by_the_flows_that_met_them() {
 fn replies_say_what_their_line_says_of_each() {
     let graph = graph(TEXT);
     let [one, many] = [1, 0].map(|link: usize| &graph.links[link].hops[0][0].replies[0]);
-    assert_eq!((one.rtt_us, one.quoted_ttl, one.kind), (Some(556), Some(2), Kind::Icmp(11, 0)));
+    assert_eq!(
+        (one.rtt_us, one.quoted_ttl, one.kind),
+        (Some(556), Some(2), Kind::Icmp(11, 0))
+    );
     assert_eq!((many.rtt_us, many.quoted_ttl), (None, None));
     let last = &graph.links[3].hops[1][0].replies[0];
     assert_eq!(last.kind, Kind::Icmp(3, 1));
     let labels: Vec<_> = last.extensions[0].labels();
-    let labels: Vec<_> = labels.iter().map(|it| (it.label, it.ttl, it.bottom)).collect();
+    let labels: Vec<_> = labels
+        .iter()
+        .map(|it| (it.label, it.ttl, it.bottom))
+        .collect();
     assert_eq!(labels, [(1309, 1, 0), (24950, 0, 1)]);
 }
 
@@ -65,12 +94,18 @@ fn replies_say_what_their_line_says_of_each() {
 fn a_trace_says_what_its_first_line_says() {
     let trace = trace(OPEN, TEXT);
     assert_eq!(trace.method, Method::IcmpEchoParis);
-    assert_eq!((trace.source_port, trace.probe_count, trace.began_us), (None, Some(37), None));
+    assert_eq!(
+        (trace.source_port, trace.probe_count, trace.began_us),
+        (None, Some(37), None)
+    );
     let udp = TEXT.replace("icmp", "udp");
     let Record::Trace(trace) = &records(OPEN, &udp)[0] else {
         panic!("no trace");
     };
-    assert_eq!((trace.source_port, trace.destination_port), (Some(33456), Some(33457)));
+    assert_eq!(
+        (trace.source_port, trace.destination_port),
+        (Some(33456), Some(33457))
+    );
 }
 
 #[test]
@@ -91,11 +126,26 @@ fn traces_in_a_row_are_told_apart() {
 fn errors_say_where_and_what() {
     let begin = "traceroute [(198.18.0.2:1) -> (240.0.0.7:2)], protocol icmp, algo exhaustive";
     for (text, what) in [
-        (" 1  P(0, 6)".to_owned(), "line 1: no trace has begun: 1  P(0, 6)"),
-        ("traceroute [(a)".to_owned(), "line 1: this is no begin of a trace: traceroute [(a)"),
-        (format!("{begin}\n 1  P(6, 6) a (198."), "line 2: this is no hop: 1  P(6, 6) a (198."),
-        (format!("{begin}\n 2  P(0, 6)\n 2  P(0, 6)"), "line 3: this is no hop: 2  P(0, 6)"),
-        (format!("{begin}\n   MPLS Label 1"), "line 2: this is no hop: MPLS Label 1"),
+        (
+            " 1  P(0, 6)".to_owned(),
+            "line 1: no trace has begun: 1  P(0, 6)",
+        ),
+        (
+            "traceroute [(a)".to_owned(),
+            "line 1: this is no begin of a trace: traceroute [(a)",
+        ),
+        (
+            format!("{begin}\n 1  P(6, 6) a (198."),
+            "line 2: this is no hop: 1  P(6, 6) a (198.",
+        ),
+        (
+            format!("{begin}\n 2  P(0, 6)\n 2  P(0, 6)"),
+            "line 3: this is no hop: 2  P(0, 6)",
+        ),
+        (
+            format!("{begin}\n   MPLS Label 1"),
+            "line 2: this is no hop: MPLS Label 1",
+        ),
     ] {
         assert_eq!(complaint(OPEN, &text), what, "{text}");
     }

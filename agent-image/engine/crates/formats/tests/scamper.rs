@@ -9,7 +9,7 @@ use anabranch_formats::scamper::{Decoder, Encoder};
 use common::{Open, complaint, damaged_text, graphs, paths, read, records, trace, written};
 use proptest::prelude::{ProptestConfig, any, prop_assert_eq, proptest};
 
-/// What sc_warts2json of Debian 12 made of traces in a simulated Internet.
+/// What `sc_warts2json` of Debian 12 made of traces in a simulated Internet.
 const FIXTURE: &str = include_str!("fixtures/scamper.json");
 const OPEN: Open = |input| Box::new(Decoder::new(input));
 
@@ -75,15 +75,24 @@ fn a_silent_hop_and_labels_are_where_they_were() {
     let labelled = records.iter().find(|record| match record {
         Record::Trace(trace) => match &trace.found {
             Found::Path { probes, .. } => probes.iter().any(|probe| {
-                probe.replies.iter().any(|reply| !reply.extensions.is_empty())
+                probe
+                    .replies
+                    .iter()
+                    .any(|reply| !reply.extensions.is_empty())
             }),
             Found::Graph(_) => false,
         },
         _ => false,
     });
     let labels = path(labelled.expect("labels")).iter();
-    let labels = labels.flat_map(|probe| &probe.replies).flat_map(|reply| &reply.extensions);
-    assert!(labels.flat_map(anabranch_formats::record::Extension::labels).all(|it| it.bottom == 1));
+    let labels = labels
+        .flat_map(|probe| &probe.replies)
+        .flat_map(|reply| &reply.extensions);
+    assert!(
+        labels
+            .flat_map(anabranch_formats::record::Extension::labels)
+            .all(|it| it.bottom == 1)
+    );
 }
 
 #[test]
@@ -133,18 +142,28 @@ fn commas_of_old_versions_that_nothing_follows_are_passed_over() {
 
 #[test]
 fn a_star_beside_others_is_a_probe_without_a_reply() {
-    let probe = |flow: u8| format!("{{\"tx\":{{\"sec\":1, \"usec\":{flow}}}, \"replyc\":1, \"ttl\":3, \
-        \"attempt\":0, \"flowid\":{flow}, \"replies\":[{{\"ttl\":9}}]}}");
-    let text = format!("{{\"type\":\"tracelb\", \"version\":\"0.1\", \"method\":\"udp-sport\", \
+    let probe = |flow: u8| {
+        format!(
+            "{{\"tx\":{{\"sec\":1, \"usec\":{flow}}}, \"replyc\":1, \"ttl\":3, \
+        \"attempt\":0, \"flowid\":{flow}, \"replies\":[{{\"ttl\":9}}]}}"
+        )
+    };
+    let text = format!(
+        "{{\"type\":\"tracelb\", \"version\":\"0.1\", \"method\":\"udp-sport\", \
         \"dst\":\"240.0.0.7\", \"nodec\":2, \"linkc\":1, \"nodes\":[{{\"addr\":\"240.0.0.1\", \"linkc\":1, \
         \"links\":[[{{\"addr\":\"240.0.0.2\", \"probes\":[{}]}}, {{\"addr\":\"240.0.0.3\", \
         \"probes\":[{}]}}, {{\"addr\":\"*\"}}],[{{\"addr\":\"240.0.0.7\", \"probes\":[]}}]]}}]}}\n",
-        probe(1), probe(2));
+        probe(1),
+        probe(2)
+    );
     assert_eq!(written(Encoder::new(), &records(OPEN, &text)), text);
     let Found::Graph(graph) = trace(OPEN, &text).found else {
         panic!("a path");
     };
-    let probes: Vec<_> = graph.links[0].hops[0].iter().map(|it| (it.ttl, it.attempt, it.replies.len())).collect();
+    let probes: Vec<_> = graph.links[0].hops[0]
+        .iter()
+        .map(|it| (it.ttl, it.attempt, it.replies.len()))
+        .collect();
     assert_eq!(probes, [(3, 1, 1), (3, 1, 1), (3, 0, 0)]);
 }
 
@@ -163,9 +182,15 @@ fn the_unit_of_waits_between_probes_is_told_by_their_size() {
 fn an_address_of_two_nodes_is_the_next_one() {
     // The second node of an address quotes another TTL. The third has no links, and is not listed.
     let node = |address: &str, far: &str| {
-        format!("{{\"addr\":\"{address}\",\"linkc\":1,\"links\":[[{{\"addr\":\"{far}\",\"probes\":[]}}]]}}")
+        format!(
+            "{{\"addr\":\"{address}\",\"linkc\":1,\"links\":[[{{\"addr\":\"{far}\",\"probes\":[]}}]]}}"
+        )
     };
-    let nodes = [("240.0.0.1", "240.0.0.1"), ("240.0.0.1", "240.0.0.2"), ("240.0.0.2", "240.0.0.2")];
+    let nodes = [
+        ("240.0.0.1", "240.0.0.1"),
+        ("240.0.0.1", "240.0.0.2"),
+        ("240.0.0.2", "240.0.0.2"),
+    ];
     let nodes = nodes.map(|(near, far)| node(near, far)).join(",");
     let text = format!(
         "{{\"type\":\"tracelb\",\"method\":\"udp-sport\",\"dst\":\"240.0.0.2\",\"nodec\":5,\"nodes\":[{nodes}]}}"
@@ -173,7 +198,11 @@ fn an_address_of_two_nodes_is_the_next_one() {
     let Found::Graph(graph) = trace(OPEN, &text).found else {
         panic!("a path");
     };
-    let links: Vec<_> = graph.links.iter().map(|link| (link.near, link.far)).collect();
+    let links: Vec<_> = graph
+        .links
+        .iter()
+        .map(|link| (link.near, link.far))
+        .collect();
     assert_eq!(links, [(0, Some(1)), (1, Some(2)), (2, Some(3))]);
     let found: Vec<_> = graph.nodes.iter().map(|node| node.address).collect();
     let [one, two] = ["240.0.0.1", "240.0.0.2"].map(|it| Some(address(it)));
@@ -182,12 +211,16 @@ fn an_address_of_two_nodes_is_the_next_one() {
 
 #[test]
 fn unknown_reasons_and_types_stop_nothing() {
-    let text = "{\"type\":\"trace\",\"method\":\"udp\",\"dst\":\"240.0.0.1\",\"stop_reason\":\"NEW\"}";
+    let text =
+        "{\"type\":\"trace\",\"method\":\"udp\",\"dst\":\"240.0.0.1\",\"stop_reason\":\"NEW\"}";
     assert_eq!(trace(OPEN, text).stop, Stop::None);
     for (text, name) in [
         ("{\"type\":\"dealias\"}", "dealias"),
         ("{\"type\":\"new\"}", "unknown"),
-        ("{\"type\":\"trace\",\"method\":\"udp\"}", "trace without a destination"),
+        (
+            "{\"type\":\"trace\",\"method\":\"udp\"}",
+            "trace without a destination",
+        ),
     ] {
         assert_eq!(records(OPEN, text), [Record::Other(name)]);
     }
@@ -197,15 +230,42 @@ fn unknown_reasons_and_types_stop_nothing() {
 fn errors_say_where_and_what() {
     for (text, what) in [
         ("{}", "line 1: missing field `type`, at column 2"),
-        ("\n\n{\"type\":1}", "line 3: invalid type: integer `1`, expected a string, at column 9"),
-        ("{\"type\":\n\"trace\",\n\"method\":3}", "line 3: invalid type: integer `3`, expected a string, at column 10"),
-        ("{\"type\":\"trace\",\"method\":\"x\",\"dst\":\"240.0.0.1\"}", "line 1: \"x\" is no method of a trace"),
-        ("{\"type\":\"trace\",\"method\":\"udp\",\"dst\":\"a\"}", "line 1: \"a\" is no IP address, at column 41"),
-        ("{\"type\":\"ping\",\"method\":\"udp\",\"dst\":\"240.0.0.1\",\"payload\":\"abc\"}", "line 1: payload and pattern are hexadecimal digits"),
-        ("{\"type\":\"dealias\"}\n{\"a\":]}", "line 2: expected value, at column 6"),
-        ("{\"type\":\"dealias\"}\n{\"a\":", "line 2: the file ends within this object"),
-        ("[{\"type\":\"dealias\"}\n", "line 2: the file ends within an array"),
-        ("[{\"type\":\"dealias\"} {", "line 1: { is where an object is expected"),
+        (
+            "\n\n{\"type\":1}",
+            "line 3: invalid type: integer `1`, expected a string, at column 9",
+        ),
+        (
+            "{\"type\":\n\"trace\",\n\"method\":3}",
+            "line 3: invalid type: integer `3`, expected a string, at column 10",
+        ),
+        (
+            "{\"type\":\"trace\",\"method\":\"x\",\"dst\":\"240.0.0.1\"}",
+            "line 1: \"x\" is no method of a trace",
+        ),
+        (
+            "{\"type\":\"trace\",\"method\":\"udp\",\"dst\":\"a\"}",
+            "line 1: \"a\" is no IP address, at column 41",
+        ),
+        (
+            "{\"type\":\"ping\",\"method\":\"udp\",\"dst\":\"240.0.0.1\",\"payload\":\"abc\"}",
+            "line 1: payload and pattern are hexadecimal digits",
+        ),
+        (
+            "{\"type\":\"dealias\"}\n{\"a\":]}",
+            "line 2: expected value, at column 6",
+        ),
+        (
+            "{\"type\":\"dealias\"}\n{\"a\":",
+            "line 2: the file ends within this object",
+        ),
+        (
+            "[{\"type\":\"dealias\"}\n",
+            "line 2: the file ends within an array",
+        ),
+        (
+            "[{\"type\":\"dealias\"} {",
+            "line 1: { is where an object is expected",
+        ),
         ("\nx", "line 2: x is where an object is expected"),
     ] {
         assert_eq!(complaint(OPEN, text), what, "{text}");
@@ -214,11 +274,18 @@ fn errors_say_where_and_what() {
 
 #[test]
 fn what_it_has_no_line_for_is_refused() {
-    let mut pinged = trace(OPEN, "{\"type\":\"trace\",\"method\":\"udp\",\"dst\":\"240.0.0.1\"}");
+    let mut pinged = trace(
+        OPEN,
+        "{\"type\":\"trace\",\"method\":\"udp\",\"dst\":\"240.0.0.1\"}",
+    );
     pinged.method = Method::IcmpTimestamp;
     for record in [Record::Other("dealias"), Record::Trace(Box::new(pinged))] {
-        let written = anabranch_formats::codec::Encode::write(&mut Encoder::new(), &record, &mut Vec::new());
-        assert_eq!(written.expect_err("refused").kind(), std::io::ErrorKind::Unsupported);
+        let written =
+            anabranch_formats::codec::Encode::write(&mut Encoder::new(), &record, &mut Vec::new());
+        assert_eq!(
+            written.expect_err("refused").kind(),
+            std::io::ErrorKind::Unsupported
+        );
     }
 }
 

@@ -187,7 +187,9 @@ pub(super) fn line(ping: &Ping) -> Option<Written> {
             result.push(WrittenAnswer::Silence { x: "*" });
         }
     }
-    let sent = ping.probe_count.map_or(next - 1, |count| count.max(next - 1));
+    let sent = ping
+        .probe_count
+        .map_or(next - 1, |count| count.max(next - 1));
     result.extend((next..=sent).map(|_| WrittenAnswer::Silence { x: "*" }));
     // Without replies there are none, which they write so.
     let of = |times: &[f64], pick: fn(f64, f64) -> f64| times.iter().copied().reduce(pick);

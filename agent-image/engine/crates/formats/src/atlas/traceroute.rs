@@ -40,7 +40,8 @@ pub(super) struct Line {
 
 #[derive(Deserialize)]
 struct Hop {
-    hop: Option<u8>,
+    #[serde(rename = "hop")]
+    ttl: Option<u8>,
     error: Option<String>,
     #[serde(default, deserialize_with = "list")]
     result: Vec<Answer>,
@@ -104,9 +105,22 @@ struct MplsLabel {
 /// Returns the reasons that have letters, with the ICMP type and code of each.
 fn letters(v4: bool) -> &'static [(&'static str, u8, u8)] {
     if v4 {
-        &[("N", 3, 0), ("H", 3, 1), ("P", 3, 2), ("p", 3, 3), ("A", 3, 13)]
+        &[
+            ("N", 3, 0),
+            ("H", 3, 1),
+            ("P", 3, 2),
+            ("p", 3, 3),
+            ("A", 3, 13),
+        ]
     } else {
-        &[("N", 1, 0), ("A", 1, 1), ("h", 1, 2), ("H", 1, 3), ("p", 1, 4), ("P", 4, 1)]
+        &[
+            ("N", 1, 0),
+            ("A", 1, 1),
+            ("h", 1, 2),
+            ("H", 1, 3),
+            ("p", 1, 4),
+            ("P", 4, 1),
+        ]
     }
 }
 
@@ -130,7 +144,7 @@ impl Line {
         let mut probes = Vec::new();
         for hop in self.result {
             error = error.or(hop.error);
-            let Some(ttl) = hop.hop else { continue };
+            let Some(ttl) = hop.ttl else { continue };
             let begin = probes.len();
             for answer in hop.result {
                 // It answers a probe before, and no word says which.
@@ -174,6 +188,7 @@ impl Line {
             stop: Stop::None,
             probe_count: None,
             settings: Settings {
+                first_ttl: probes.first().map(|probe| probe.ttl),
                 probe_size: self.size,
                 ..Settings::default()
             },
@@ -203,7 +218,9 @@ impl Answer {
             (None, Some(Unreachable::Letter(letter))) => {
                 let known = letters(from.is_ipv4()).iter();
                 let mut known = known.filter(|(it, ..)| it == letter);
-                known.next().map_or(Kind::Unknown, |(_, kind, code)| Kind::Icmp(*kind, *code))
+                known
+                    .next()
+                    .map_or(Kind::Unknown, |(_, kind, code)| Kind::Icmp(*kind, *code))
             }
             (None, None) => implied(protocol, from, destination),
         };
@@ -223,7 +240,10 @@ impl Answer {
             quoted_length: None,
             quoted_tos: self.itos.or(quotes.then_some(0)),
             next_mtu: self.mtu,
-            extensions: self.icmpext.map(Extensions::into_extensions).unwrap_or_default(),
+            extensions: self
+                .icmpext
+                .map(Extensions::into_extensions)
+                .unwrap_or_default(),
             flags: None,
             answers: None,
         })
@@ -367,7 +387,11 @@ pub(super) fn lines(trace: &Trace) -> Option<Vec<Written>> {
             endtime: trace.ended_us.map(seconds),
             proto,
             size: trace.settings.probe_size,
-            paris_id: if paris { flow.saturating_add(first) } else { flow },
+            paris_id: if paris {
+                flow.saturating_add(first)
+            } else {
+                flow
+            },
             result: hops.chain(error).collect(),
             msm_name: "Traceroute",
             kind: "traceroute",
@@ -378,7 +402,10 @@ pub(super) fn lines(trace: &Trace) -> Option<Vec<Written>> {
 
 /// Returns the probes whose flows are known.
 fn probes_of(graph: &Graph) -> impl Iterator<Item = &Probe> {
-    let probes = graph.links.iter().flat_map(|link| link.hops.iter().flatten());
+    let probes = graph
+        .links
+        .iter()
+        .flat_map(|link| link.hops.iter().flatten());
     probes.filter(|probe| probe.attempt > 0)
 }
 
@@ -455,7 +482,10 @@ impl WrittenReply {
         };
         let set = |bits: u8| {
             let flags = TCP_FLAGS.chars().enumerate();
-            flags.filter(move |(bit, _)| bits >> bit & 1 == 1).map(|(_, flag)| flag).collect()
+            flags
+                .filter(move |(bit, _)| bits >> bit & 1 == 1)
+                .map(|(_, flag)| flag)
+                .collect()
         };
         Self {
             from: reply.from,

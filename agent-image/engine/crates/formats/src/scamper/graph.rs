@@ -124,7 +124,9 @@ impl Line {
             gap_limit: self.gaplimit,
             attempts: self.attempts,
             confidence: self.confidence,
-            wait_us: self.wait_timeout.map(|seconds| u64::from(seconds) * 1_000_000),
+            wait_us: self
+                .wait_timeout
+                .map(|seconds| u64::from(seconds) * 1_000_000),
             wait_probe_us: self.wait_probe.map(|it| u64::from(it) * unit(it)),
             tos: self.tos,
             probe_size: self.probe_size,
@@ -249,7 +251,9 @@ fn gather(sources: Vec<Source>) -> Vec<Probe> {
             // What replied without an address has not been told apart from silence.
             if let Some(from) = source.addr {
                 let replies = sent.replies.into_iter();
-                probes[place].replies.extend(replies.map(|it| it.into_reply(from)));
+                probes[place]
+                    .replies
+                    .extend(replies.map(|it| it.into_reply(from)));
             }
         }
     }
@@ -284,7 +288,11 @@ impl Received {
             quoted_length: None,
             quoted_tos: self.icmp_q_tos,
             next_mtu: None,
-            extensions: self.icmpext.into_iter().map(Object::into_extension).collect(),
+            extensions: self
+                .icmpext
+                .into_iter()
+                .map(Object::into_extension)
+                .collect(),
             flags: None,
             answers: None,
         }
@@ -355,8 +363,13 @@ fn node(near: &Node, links: &[&Link], nodes: &[Node]) -> Option<String> {
         hops.push(format!("[{}]", far_end(far(link)?, last, "")));
     } else {
         // scamper has a space here that it does not have elsewhere.
-        let ends = links.iter().map(|link| Some(far_end(far(link)?, link.hops.last()?, " ")));
-        hops.push(format!("[{}]", ends.collect::<Option<Vec<String>>>()?.join(",")));
+        let ends = links
+            .iter()
+            .map(|link| Some(far_end(far(link)?, link.hops.last()?, " ")));
+        hops.push(format!(
+            "[{}]",
+            ends.collect::<Option<Vec<String>>>()?.join(",")
+        ));
     }
     text.push(", \"links\":");
     text.list(&hops);
@@ -388,7 +401,9 @@ fn sources(probes: &[Probe]) -> String {
             }
         }
     }
-    let shown = found.into_iter().map(|(from, probes)| source(from, probes.into_iter(), ""));
+    let shown = found
+        .into_iter()
+        .map(|(from, probes)| source(from, probes.into_iter(), ""));
     let mut shown: Vec<String> = shown.collect();
     if shown.is_empty() || probes.iter().any(|probe| probe.replies.is_empty()) {
         shown.push("{\"addr\":\"*\"}".to_owned());
@@ -399,13 +414,18 @@ fn sources(probes: &[Probe]) -> String {
 /// Returns what replied, with probes, and its replies to them.
 fn source<'a>(from: IpAddr, probes: impl Iterator<Item = &'a Probe>, space: &str) -> String {
     let shown: Vec<String> = probes.map(|probe| sent(probe, from)).collect();
-    format!("{{\"addr\":\"{from}\", \"probes\":[{space}{}]}}", shown.join(","))
+    format!(
+        "{{\"addr\":\"{from}\", \"probes\":[{space}{}]}}",
+        shown.join(",")
+    )
 }
 
 fn sent(probe: &Probe, from: IpAddr) -> String {
     let replies = probe.replies.iter().filter(|reply| reply.from == from);
     let replies: Vec<String> = replies.map(|reply| received(probe, reply)).collect();
-    let tx = probe.sent_us.map(|it| format!("\"tx\":{}, ", shown_time(it)));
+    let tx = probe
+        .sent_us
+        .map(|it| format!("\"tx\":{}, ", shown_time(it)));
     let mut text = Text::begin(format!(
         "{{{}\"replyc\":{}",
         tx.unwrap_or_default(),

@@ -13,7 +13,16 @@ use crate::record::{
 
 /// The names of flags, from the lowest bit.
 const FLAGS: [&str; 10] = [
-    "v4rr", "spoof", "payload", "tsonly", "tsandaddr", "icmpsum", "dl", "tbt", "nosrc", "raw",
+    "v4rr",
+    "spoof",
+    "payload",
+    "tsonly",
+    "tsandaddr",
+    "icmpsum",
+    "dl",
+    "tbt",
+    "nosrc",
+    "raw",
 ];
 /// The bit of `payload`: what probes carry is a payload, not a pattern that is repeated.
 const PAYLOAD: u32 = 1 << 2;
@@ -126,7 +135,9 @@ impl Line {
                 wait_probe_us: micros(self.wait, self.wait_us),
                 tos: self.tos,
                 probe_size: self.probe_size,
-                flags: bits.map(|bit| 1 << bit).reduce(|flags: u32, bit| flags | bit),
+                flags: bits
+                    .map(|bit| 1 << bit)
+                    .reduce(|flags: u32, bit| flags | bit),
                 ..Settings::default()
             },
             origin,
@@ -148,8 +159,12 @@ impl Line {
 fn bytes(digits: &str) -> Option<Vec<u8>> {
     let digit = |digit: u8| char::from(digit).to_digit(16).map(|digit| digit as u8);
     let (pairs, rest) = digits.as_bytes().as_chunks::<2>();
-    let bytes = pairs.iter().map(|[high, low]| Some(digit(*high)? << 4 | digit(*low)?));
-    bytes.collect::<Option<Vec<u8>>>().filter(|_| rest.is_empty())
+    let bytes = pairs
+        .iter()
+        .map(|[high, low]| Some(digit(*high)? << 4 | digit(*low)?));
+    bytes
+        .collect::<Option<Vec<u8>>>()
+        .filter(|_| rest.is_empty())
 }
 
 /// Returns the probes that were answered, in the order in which they were sent.
@@ -208,23 +223,29 @@ impl Response {
     }
 }
 
-/// Returns the line of a ping, if its method is one of pings.
-pub(super) fn line(ping: &Ping) -> Option<String> {
+/// Returns the line of a ping.
+pub(super) fn line(ping: &Ping) -> String {
     let (settings, specific) = (&ping.settings, &ping.specific);
     let mut text = Text::begin("{\"type\":\"ping\", \"version\":\"0.4\"");
-    let method = ping_name(ping.method)?;
+    let method = ping_name(ping.method);
     text.key("method", quoted(method));
     text.quote("src", ping.source);
     text.quote("dst", Some(ping.destination));
     text.quote("rtr", specific.router);
     let start = ping.began_us.map(|it| (it / 1_000_000, it % 1_000_000));
-    text.maybe("start", start.map(|(sec, usec)| format!("{{\"sec\":{sec},\"usec\":{usec}}}")));
+    text.maybe(
+        "start",
+        start.map(|(sec, usec)| format!("{{\"sec\":{sec},\"usec\":{usec}}}")),
+    );
     text.maybe("ping_sent", ping.probe_count);
     text.maybe("probe_size", settings.probe_size);
     text.maybe("userid", settings.user_id);
     text.maybe("ttl", settings.max_ttl);
     text.maybe("tos", settings.tos.filter(|tos| *tos != 0));
-    for (name, micros) in [("wait", settings.wait_probe_us), ("timeout", settings.wait_us)] {
+    for (name, micros) in [
+        ("wait", settings.wait_probe_us),
+        ("timeout", settings.wait_us),
+    ] {
         let rest = micros.map(|micros| micros % 1_000_000);
         text.maybe(name, micros.map(|micros| micros / 1_000_000));
         text.maybe(&format!("{name}_us"), rest.filter(|rest| *rest != 0));
@@ -237,10 +258,18 @@ pub(super) fn line(ping: &Ping) -> Option<String> {
     }
     let flags = settings.flags.unwrap_or_default();
     let whole = flags & PAYLOAD != 0;
-    let digits = specific.payload.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let digits: Vec<String> = specific
+        .payload
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    let digits = digits.concat();
     let name = if whole { "payload" } else { "pattern" };
     text.quote(name, Some(digits).filter(|digits| !digits.is_empty()));
-    let names = FLAGS.iter().enumerate().filter(|(bit, _)| flags >> bit & 1 == 1);
+    let names = FLAGS
+        .iter()
+        .enumerate()
+        .filter(|(bit, _)| flags >> bit & 1 == 1);
     let names: Vec<String> = names.map(|(_, name)| quoted(name)).collect();
     if !names.is_empty() {
         text.push(", \"flags\":");
@@ -257,13 +286,15 @@ pub(super) fn line(ping: &Ping) -> Option<String> {
     }
     let replies = ping.probes.iter();
     let replies = replies.flat_map(|probe| probe.replies.iter().map(move |it| (probe, it)));
-    let replies: Vec<String> = replies.map(|(probe, it)| response(probe, it, flags)).collect();
+    let replies: Vec<String> = replies
+        .map(|(probe, it)| response(probe, it, flags))
+        .collect();
     text.push(", \"responses\":");
     text.list(&replies);
     text.push(",\"statistics\":{");
     text.push(&statistics(ping));
     text.push("}}");
-    Some(text.end())
+    text.end()
 }
 
 fn quoted_address(address: &IpAddr) -> String {
@@ -337,10 +368,16 @@ fn statistics(ping: &Ping) -> String {
     text.maybe("loss", (sent != 0).then_some(loss));
     if let (Some(least), Some(most)) = (times.iter().min(), times.iter().max()) {
         let mean = times.iter().sum::<u64>() / count;
-        let square = |time: &u64| time.abs_diff(mean) as f64;
-        let variance = times.iter().map(|it| square(it).powi(2)).sum::<f64>() / count as f64;
-        let deviation = variance.sqrt() as u64;
-        for (name, micros) in [("min", *least), ("max", *most), ("avg", mean), ("stddev", deviation)] {
+        let square = |time: &u64| u128::from(time.abs_diff(mean)).pow(2);
+        let variance = times.iter().map(square).sum::<u128>() / u128::from(count);
+        let deviation = variance.isqrt() as u64;
+        let all = [
+            ("min", *least),
+            ("max", *most),
+            ("avg", mean),
+            ("stddev", deviation),
+        ];
+        for (name, micros) in all {
             text.key(name, shown_millis(micros as u32));
         }
     }

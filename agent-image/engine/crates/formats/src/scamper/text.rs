@@ -47,7 +47,10 @@ impl Text {
     pub(super) fn start(&mut self, micros: Option<u64>) {
         let shown = micros.map(|micros| {
             let (sec, usec) = (micros / 1_000_000, micros % 1_000_000);
-            format!("{{\"sec\":{sec}, \"usec\":{usec}, \"ftime\":\"{}\"}}", date(sec))
+            format!(
+                "{{\"sec\":{sec}, \"usec\":{usec}, \"ftime\":\"{}\"}}",
+                date(sec)
+            )
         });
         self.maybe("start", shown);
     }
@@ -67,7 +70,11 @@ impl Text {
 
 /// Returns a time as an object.
 pub(super) fn shown_time(micros: u64) -> String {
-    format!("{{\"sec\":{}, \"usec\":{}}}", micros / 1_000_000, micros % 1_000_000)
+    format!(
+        "{{\"sec\":{}, \"usec\":{}}}",
+        micros / 1_000_000,
+        micros % 1_000_000
+    )
 }
 
 /// Returns seconds since 1970 as a date and time of day in UTC.
@@ -82,7 +89,11 @@ fn date(seconds: u64) -> String {
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let month = (5 * day_of_year + 2) / 153;
     let day_of_month = day_of_year - (153 * month + 2) / 5 + 1;
-    let (month, next) = if month < 10 { (month + 3, 0) } else { (month - 9, 1) };
+    let (month, next) = if month < 10 {
+        (month + 3, 0)
+    } else {
+        (month - 9, 1)
+    };
     let year = era * 400 + year_of_era + next;
     let (hour, minute, second) = (rest / 3600, rest / 60 % 60, rest % 60);
     format!("{year:04}-{month:02}-{day_of_month:02} {hour:02}:{minute:02}:{second:02}")
@@ -157,8 +168,8 @@ pub(super) fn ping_method(name: &str) -> Option<Method> {
 }
 
 /// Returns the name of the method of a ping.
-pub(super) fn ping_name(method: Method) -> Option<&'static str> {
-    Some(match method {
+pub(super) fn ping_name(method: Method) -> &'static str {
+    match method {
         Method::IcmpEcho | Method::IcmpEchoParis => "icmp-echo",
         Method::IcmpTimestamp => "icmp-time",
         Method::TcpAck => "tcp-ack",
@@ -170,7 +181,7 @@ pub(super) fn ping_name(method: Method) -> Option<&'static str> {
         Method::Udp | Method::UdpParis => "udp",
         Method::UdpDestinationPort => "udp-dport",
         Method::UdpSourcePort => "udp-sport",
-    })
+    }
 }
 
 /// Returns why a trace stopped. A reason of a later version counts as none.

@@ -88,24 +88,28 @@ pub(super) struct Object {
     ie_cn: u8,
     ie_ct: u8,
     #[serde(default, deserialize_with = "list")]
-    mpls_labels: Vec<MplsLabel>,
+    mpls_labels: Vec<Entry>,
 }
 
 #[derive(Deserialize)]
-struct MplsLabel {
-    mpls_ttl: u8,
-    mpls_s: u8,
-    mpls_exp: u8,
-    mpls_label: u32,
+struct Entry {
+    #[serde(rename = "mpls_ttl")]
+    ttl: u8,
+    #[serde(rename = "mpls_s")]
+    bottom: u8,
+    #[serde(rename = "mpls_exp")]
+    exp: u8,
+    #[serde(rename = "mpls_label")]
+    label: u32,
 }
 
 impl Object {
     pub(super) fn into_extension(self) -> Extension {
-        let label = |it: &MplsLabel| Label {
-            label: it.mpls_label & 0xf_ffff,
-            exp: it.mpls_exp,
-            bottom: it.mpls_s,
-            ttl: it.mpls_ttl,
+        let label = |it: &Entry| Label {
+            label: it.label & 0xf_ffff,
+            exp: it.exp,
+            bottom: it.bottom,
+            ttl: it.ttl,
         };
         let labels: Vec<Label> = self.mpls_labels.iter().map(label).collect();
         Extension {
@@ -220,7 +224,11 @@ impl Hop {
             quoted_length: self.icmp_q_ipl,
             quoted_tos: self.icmp_q_tos,
             next_mtu: self.icmp_nhmtu,
-            extensions: self.icmpext.into_iter().map(Object::into_extension).collect(),
+            extensions: self
+                .icmpext
+                .into_iter()
+                .map(Object::into_extension)
+                .collect(),
             flags: self.flags.iter().map(bit).reduce(|flags, bit| flags | bit),
             answers: None,
         });
@@ -253,7 +261,10 @@ pub(super) fn line(trace: &Trace, probes: &[Probe], last_ttl: u8) -> Option<Stri
     text.maybe("hoplimit", settings.max_ttl);
     text.maybe("firsthop", settings.first_ttl);
     text.maybe("wait", settings.wait_us.map(|micros| micros / 1_000_000));
-    text.maybe("wait_probe", settings.wait_probe_us.map(|micros| micros / 10_000));
+    text.maybe(
+        "wait_probe",
+        settings.wait_probe_us.map(|micros| micros / 10_000),
+    );
     text.maybe("tos", settings.tos);
     text.maybe("probe_size", settings.probe_size);
     text.maybe("probe_count", trace.probe_count);
@@ -265,10 +276,9 @@ pub(super) fn line(trace: &Trace, probes: &[Probe], last_ttl: u8) -> Option<Stri
         ("no_hops", false, true),
         ("extra_no_hops", true, true),
     ] {
-        let wanted = |probe: &&Probe| {
-            (probe.ttl > last_ttl, probe.replies.is_empty()) == (extra, silent)
-        };
-        let shown = probes.iter().filter(wanted).flat_map(|probe| hops(probe));
+        let wanted =
+            |probe: &&Probe| (probe.ttl > last_ttl, probe.replies.is_empty()) == (extra, silent);
+        let shown = probes.iter().filter(wanted).flat_map(hops);
         let shown: Vec<String> = shown.collect();
         if !shown.is_empty() {
             text.push(&format!(", \"{name}\":"));
@@ -328,7 +338,7 @@ fn hops(probe: &Probe) -> Vec<String> {
 /// Returns an object of an ICMP extension.
 pub(super) fn object(extension: &Extension) -> String {
     let (class, kind, length) = (extension.class, extension.kind, extension.data.len());
-    let mut shown = format!("{{\"ie_cn\":{class},\"ie_ct\":{kind},\"ie_dl\":{length}");
+    let head = format!("{{\"ie_cn\":{class},\"ie_ct\":{kind},\"ie_dl\":{length}");
     if (class, kind) == (1, 1) {
         let labels = extension.labels();
         let label = |it: &Label| {
@@ -338,7 +348,7 @@ pub(super) fn object(extension: &Extension) -> String {
             )
         };
         let labels: Vec<String> = labels.iter().map(label).collect();
-        shown += &format!(",\"mpls_labels\":[{}]", labels.join(","));
+        return format!("{head},\"mpls_labels\":[{}]}}", labels.join(","));
     }
-    shown + "}"
+    head + "}"
 }

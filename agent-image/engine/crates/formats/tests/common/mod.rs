@@ -16,7 +16,8 @@ use proptest::option::of;
 use proptest::prelude::{Just, Strategy, any, prop_oneof};
 
 /// What opens a decoder.
-pub type Open = fn(Box<dyn std::io::BufRead + Send>) -> Box<dyn Iterator<Item = Result<Record, ReadError>>>;
+pub type Open =
+    fn(Box<dyn std::io::BufRead + Send>) -> Box<dyn Iterator<Item = Result<Record, ReadError>>>;
 
 /// Returns what a decoder says of a text: its records, and the error that ended it.
 pub fn read(open: Open, text: &[u8]) -> (Vec<Record>, Option<ReadError>) {
@@ -39,10 +40,12 @@ pub fn records(open: Open, text: &str) -> Vec<Record> {
 
 /// Returns the only trace of a text that is well.
 pub fn trace(open: Open, text: &str) -> Trace {
-    let mut traces = records(open, text).into_iter().filter_map(|record| match record {
-        Record::Trace(trace) => Some(*trace),
-        _ => None,
-    });
+    let mut traces = records(open, text)
+        .into_iter()
+        .filter_map(|record| match record {
+            Record::Trace(trace) => Some(*trace),
+            _ => None,
+        });
     let trace = traces.next().expect("a trace");
     assert!(traces.next().is_none());
     trace
@@ -58,7 +61,9 @@ pub fn complaint(open: Open, text: &str) -> String {
 pub fn written(mut encoder: impl Encode, records: &[Record]) -> String {
     let mut out = Vec::new();
     for record in records {
-        encoder.write(record, &mut out).expect("a record of the format");
+        encoder
+            .write(record, &mut out)
+            .expect("a record of the format");
     }
     encoder.end(&mut out).expect("an end");
     String::from_utf8(out).expect("text")
@@ -113,8 +118,18 @@ fn replies(from: IpAddr) -> impl Strategy<Value = Reply> {
         (any::<u8>(), any::<u8>()).prop_map(|(kind, code)| Kind::Icmp(kind, code)),
         any::<u8>().prop_map(Kind::Tcp),
     ];
-    let numbers = (of(any::<u8>()), of(any::<u16>()), of(any::<u8>()), of(any::<u16>()));
-    let quoted = (of(any::<u8>()), of(any::<u16>()), of(any::<u8>()), of(any::<u16>()));
+    let numbers = (
+        of(any::<u8>()),
+        of(any::<u16>()),
+        of(any::<u8>()),
+        of(any::<u16>()),
+    );
+    let quoted = (
+        of(any::<u8>()),
+        of(any::<u16>()),
+        of(any::<u8>()),
+        of(any::<u16>()),
+    );
     (kind, numbers, quoted, extensions(), of(any::<u32>())).prop_map(
         move |(kind, (ttl, size, tos, id), quoted, extensions, rtt_us)| {
             let icmp = matches!(kind, Kind::Icmp(..));
@@ -141,7 +156,12 @@ fn replies(from: IpAddr) -> impl Strategy<Value = Reply> {
 }
 
 fn settings() -> impl Strategy<Value = Settings> {
-    let counts = (of(any::<u32>()), of(any::<u8>()), of(any::<u8>()), of(any::<u8>()));
+    let counts = (
+        of(any::<u32>()),
+        of(any::<u8>()),
+        of(any::<u8>()),
+        of(any::<u8>()),
+    );
     let waits = (of(0_u64..1 << 32), of(15_u64..200));
     (counts, waits, of(any::<u8>()), of(any::<u16>())).prop_map(
         |((user_id, first_ttl, attempts, gap_limit), waits, tos, probe_size)| Settings {
@@ -218,7 +238,9 @@ fn probes(v4: bool) -> impl Strategy<Value = Vec<Probe>> {
         let probe = |((ttl, attempt), (sent_us, size, mut replies)): (_, (_, _, Vec<Reply>))| {
             for reply in &mut replies {
                 let sent: Option<u64> = sent_us;
-                reply.received_us = sent.zip(reply.rtt_us).map(|(sent, rtt)| sent + u64::from(rtt));
+                reply.received_us = sent
+                    .zip(reply.rtt_us)
+                    .map(|(sent, rtt)| sent + u64::from(rtt));
             }
             Probe {
                 ttl,
@@ -265,7 +287,13 @@ pub fn graphs() -> impl Strategy<Value = Trace> {
         ];
         let node = (of("[a-z]{1,5}"), of(any::<u8>()));
         let nodes = btree_map(addresses(v4), node, 2..8);
-        let ends = vec((any::<proptest::sample::Index>(), any::<proptest::sample::Index>()), 0..8);
+        let ends = vec(
+            (
+                any::<proptest::sample::Index>(),
+                any::<proptest::sample::Index>(),
+            ),
+            0..8,
+        );
         (method, nodes, ends, probes(v4)).prop_map(|(method, nodes, ends, probes)| {
             let node = |(address, (name, quoted_ttl))| Node {
                 address: Some(address),
