@@ -11,7 +11,7 @@ use std::sync::Arc;
 use serde::Deserialize;
 
 use super::text::{Text, graph_method, graph_name, shown_time};
-use super::trace::{Object, object, quotes};
+use super::trace::{Object, monitor, object, quotes};
 use crate::json::{Time, address, list, millis, quoted, shown_millis};
 use crate::record::{
     Cycle, Found, Graph, Kind, Link, List, Node, Origin, Probe, Record, Reply, Settings, Stop,
@@ -327,8 +327,7 @@ pub(super) fn line(trace: &Trace, graph: &Graph) -> Option<String> {
     text.key("nodec", graph.nodes.len());
     text.key("linkc", graph.links.len());
     text.quote("errmsg", trace.error.as_deref());
-    let monitor = trace.list.as_ref().and_then(|list| list.monitor.as_deref());
-    text.quote("monitor", monitor);
+    text.quote("monitor", monitor(trace));
     let mut links = vec![Vec::new(); graph.nodes.len()];
     for link in &graph.links {
         links.get_mut(link.near)?.push(link);

@@ -8,8 +8,12 @@ use serde::Deserialize;
 use super::text::{Text, path_method, path_name, stop, stop_words};
 use crate::json::{Time, address, list, millis, quoted, shown_millis};
 use crate::record::{
-    Cycle, Extension, Found, Kind, Label, List, Origin, Probe, Record, Reply, Settings, Trace,
+    Cycle, Extension, Found, Kind, Label, List, Method, Origin, Probe, Record, Reply, Settings,
+    Trace,
 };
+
+/// scamper's flag of traces whose destination port is a checksum.
+const CHOSEN_CHECKSUM: u32 = 0x20;
 
 /// A line as it is.
 #[derive(Deserialize)]
@@ -245,11 +249,19 @@ pub(super) fn line(trace: &Trace, probes: &[Probe], last_ttl: u8) -> Option<Stri
     text.quote("src", trace.source);
     text.quote("dst", Some(trace.destination));
     text.quote("rtr", trace.router);
-    if path_name(trace.method)?.starts_with("icmp") {
-        text.maybe("icmp_sum", trace.destination_port);
-    } else {
-        text.number("sport", trace.source_port);
-        text.number("dport", trace.destination_port);
+    match trace.method {
+        Method::IcmpEcho => {}
+        Method::IcmpEchoParis => {
+            let chosen = settings
+                .flags
+                .is_none_or(|flags| flags & CHOSEN_CHECKSUM != 0);
+            let checksum = trace.destination_port.filter(|_| chosen);
+            text.maybe("icmp_sum", checksum);
+        }
+        _ => {
+            text.number("sport", trace.source_port);
+            text.number("dport", trace.destination_port);
+        }
     }
     let (reason, data) = stop_words(trace.stop);
     text.key("stop_reason", quoted(reason));
@@ -268,8 +280,7 @@ pub(super) fn line(trace: &Trace, probes: &[Probe], last_ttl: u8) -> Option<Stri
     text.number("tos", settings.tos);
     text.number("probe_size", settings.probe_size);
     text.number("probe_count", trace.probe_count);
-    let monitor = trace.list.as_ref().and_then(|list| list.monitor.as_deref());
-    text.quote("monitor", monitor);
+    text.quote("monitor", monitor(trace));
     for (name, extra, silent) in [
         ("hops", false, false),
         ("extra_hops", true, false),
@@ -287,6 +298,16 @@ pub(super) fn line(trace: &Trace, probes: &[Probe], last_ttl: u8) -> Option<Stri
     }
     text.push("}");
     Some(text.end())
+}
+
+/// Returns the vantage point, if the begin of the cycle does not name the host.
+pub(super) fn monitor(trace: &Trace) -> Option<&str> {
+    let hostname = trace
+        .cycle
+        .as_ref()
+        .and_then(|cycle| cycle.hostname.as_ref());
+    let list = trace.list.as_ref().filter(|_| hostname.is_none());
+    list.and_then(|list| list.monitor.as_deref())
 }
 
 /// Returns an object for each reply, or one if there is none.

@@ -205,7 +205,7 @@ fn traces<S: Strategy<Value = (Method, Found)>>(
                     destination: ends.2,
                     destination_name: None,
                     source_port: ports.0.filter(|_| !icmp),
-                    destination_port: ports.1,
+                    destination_port: ports.1.filter(|_| method != Method::IcmpEcho),
                     began_us,
                     ended_us: None,
                     stop,
