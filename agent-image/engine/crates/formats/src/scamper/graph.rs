@@ -4,7 +4,7 @@
 //! the far ends. If it has one link, there is a list for each hop of it, of what replied there. Nodes
 //! without links are counted and not listed: those that no link leads to have no address.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -384,25 +384,19 @@ fn far_end(far: Option<IpAddr>, probes: &[Probe], space: &str) -> String {
     }
 }
 
-/// Returns a hop before the last one: all that replied there.
+/// Returns a hop before the last one: all that replied there, by address.
 fn sources(probes: &[Probe]) -> String {
-    let mut found: Vec<(IpAddr, Vec<&Probe>)> = Vec::new();
-    let mut known = HashMap::new();
+    let mut found: BTreeMap<IpAddr, Vec<&Probe>> = BTreeMap::new();
     for probe in probes {
         for reply in &probe.replies {
-            let place = *known.entry(reply.from).or_insert(found.len());
-            if place == found.len() {
-                found.push((reply.from, Vec::new()));
-            }
-            let probes = &mut found[place].1;
+            let probes = found.entry(reply.from).or_default();
             if !probes.last().is_some_and(|last| std::ptr::eq(*last, probe)) {
                 probes.push(probe);
             }
         }
     }
-    let shown = found
-        .into_iter()
-        .map(|(from, probes)| source(from, probes.into_iter(), ""));
+    let shown = found.into_iter();
+    let shown = shown.map(|(from, probes)| source(from, probes.into_iter(), ""));
     let mut shown: Vec<String> = shown.collect();
     if shown.is_empty() || probes.iter().any(|probe| probe.replies.is_empty()) {
         shown.push("{\"addr\":\"*\"}".to_owned());
@@ -442,12 +436,15 @@ fn sent(probe: &Probe, from: IpAddr) -> String {
 }
 
 fn received(probe: &Probe, reply: &Reply) -> String {
+    // Of the times of sending, of coming and between, formats may leave out one.
     let took = reply.rtt_us.map(u64::from);
-    let computed = probe.sent_us.zip(took).map(|(sent, took)| sent + took);
+    let came = probe.sent_us.zip(took).map(|(sent, took)| sent + took);
+    let between = reply.received_us.zip(probe.sent_us);
+    let between = between.and_then(|(came, sent)| came.checked_sub(sent)?.try_into().ok());
     let mut keys = Text::default();
-    keys.time("rx", reply.received_us.or(computed));
+    keys.time("rx", reply.received_us.or(came));
     keys.number("ttl", reply.ttl);
-    keys.maybe("rtt", reply.rtt_us.map(shown_millis));
+    keys.maybe("rtt", reply.rtt_us.or(between).map(shown_millis));
     if reply.from.is_ipv4() {
         keys.number("ipid", reply.id);
     }
