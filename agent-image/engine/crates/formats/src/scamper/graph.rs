@@ -4,7 +4,7 @@
 //! the far ends. If it has one link, there is a list for each hop of it, of what replied there. Nodes
 //! without links are counted and not listed: those that no link leads to have no address.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -384,10 +384,15 @@ fn far_end(far: Option<IpAddr>, probes: &[Probe], space: &str) -> String {
     }
 }
 
-/// Returns a hop before the last one: all that replied there, by address.
+/// Returns a hop before the last one: all that replied there, by address, and a star if a flow met
+/// silence alone.
 fn sources(probes: &[Probe]) -> String {
     let mut found: BTreeMap<IpAddr, Vec<&Probe>> = BTreeMap::new();
+    let mut heard = HashSet::new();
     for probe in probes {
+        if !probe.replies.is_empty() {
+            heard.insert(probe.flow);
+        }
         for reply in &probe.replies {
             let probes = found.entry(reply.from).or_default();
             if !probes.last().is_some_and(|last| std::ptr::eq(*last, probe)) {
@@ -398,7 +403,8 @@ fn sources(probes: &[Probe]) -> String {
     let shown = found.into_iter();
     let shown = shown.map(|(from, probes)| source(from, probes.into_iter(), ""));
     let mut shown: Vec<String> = shown.collect();
-    if shown.is_empty() || probes.iter().any(|probe| probe.replies.is_empty()) {
+    let silent = |probe: &Probe| probe.attempt == 0 || !heard.contains(&probe.flow);
+    if shown.is_empty() || probes.iter().any(silent) {
         shown.push("{\"addr\":\"*\"}".to_owned());
     }
     shown.join(", ")
