@@ -130,6 +130,7 @@ fn outline(
     let (source_port, destination_port) = first.ports;
     let is_icmp = target.protocol != UDP && target.protocol != TCP;
     let mut trace = Trace {
+        aside: None,
         list: Some(Arc::clone(&frame.list)),
         cycle: Some(Arc::clone(&frame.cycle)),
         method: method_of(target.protocol, is_graph),

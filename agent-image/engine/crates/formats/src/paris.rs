@@ -255,6 +255,7 @@ impl Begun {
             },
             error: None,
             origin: Origin::default(),
+            aside: None,
             found: Found::Graph(assemble(&self.hops, self.destination.0)),
         }))
     }

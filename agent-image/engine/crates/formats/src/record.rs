@@ -293,6 +293,7 @@ impl Trace {
             settings: Settings::default(),
             error: None,
             origin: Origin::default(),
+            aside: None,
             found,
         }
     }
@@ -353,7 +354,7 @@ pub struct Probe {
     pub ttl: u8,
     /// Its flow, from 0 or as the format counts them.
     pub flow: u32,
-    /// Its attempt, from 1.
+    /// Its attempt, from 1; 0 if its file says no more of it than that nothing answered.
     pub attempt: u16,
     /// Its IPv4 identification.
     pub id: Option<u16>,

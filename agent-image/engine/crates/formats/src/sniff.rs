@@ -101,7 +101,7 @@ fn recognise_line(line: &str) -> Option<Format> {
 /// Returns the format of JSON by the keys of its first object.
 fn recognise_json(text: &str) -> Option<Format> {
     let keys = Keys::of(text);
-    let has = |key: &str| keys.names.iter().any(|name| *name == key);
+    let has = |key: &str| keys.names.contains(&key);
     if has("UUID") || has("Metadata") {
         Some(Format::Mlab)
     } else if has("prb_id") || has("msm_id") || has("fw") {

@@ -9,7 +9,7 @@ use anabranch_formats::scamper::{Decoder, Encoder};
 use common::{Open, complaint, damaged_text, graphs, paths, read, records, trace, written};
 use proptest::prelude::{ProptestConfig, any, prop_assert_eq, proptest};
 
-/// What sc_warts2json of Debian 12 made of traces in a simulated Internet.
+/// What `sc_warts2json` of Debian 12 made of traces in a simulated Internet.
 const FIXTURE: &str = include_str!("fixtures/scamper.json");
 const OPEN: Open = |input| Box::new(Decoder::new(input));
 
@@ -29,7 +29,11 @@ fn path(record: &Record) -> &[Probe] {
 
 #[test]
 fn lines_of_scampers_come_back_as_they_were() {
-    assert_eq!(written(Encoder::new(), &records(OPEN, FIXTURE)), FIXTURE);
+    let text = written(Encoder::new(), &records(OPEN, FIXTURE));
+    for (line, expected) in text.lines().zip(FIXTURE.lines()) {
+        assert_eq!(line, expected);
+    }
+    assert_eq!(text.len(), FIXTURE.len());
 }
 
 #[test]
@@ -137,6 +141,36 @@ fn commas_of_old_versions_that_nothing_follows_are_passed_over() {
 }
 
 #[test]
+fn a_star_beside_others_is_a_probe_without_a_reply() {
+    let probe = |flow: u8| {
+        format!(
+            "{{\"tx\":{{\"sec\":1, \"usec\":{flow}}}, \"replyc\":1, \"ttl\":3, \
+        \"attempt\":0, \"flowid\":{flow}, \"replies\":[{{\"ttl\":9}}]}}"
+        )
+    };
+    let text = format!(
+        "{{\"type\":\"tracelb\", \"version\":\"0.1\", \"method\":\"udp-sport\", \
+        \"dst\":\"240.0.0.7\", \"nodec\":2, \"linkc\":1, \"nodes\":[{{\"addr\":\"240.0.0.1\", \"linkc\":1, \
+        \"links\":[[{{\"addr\":\"240.0.0.2\", \"probes\":[{}]}}, {{\"addr\":\"240.0.0.3\", \
+        \"probes\":[{}]}}, {{\"addr\":\"*\"}}],[{{\"addr\":\"240.0.0.7\", \"probes\":[]}}]]}}]}}\n",
+        probe(1),
+        probe(2)
+    );
+    let again = written(Encoder::new(), &records(OPEN, &text));
+    let nodes =
+        |text: &str| text[text.find("\"nodes\"").expect("nodes")..].replace(", \"ipid\":0", "");
+    assert_eq!(nodes(&again), nodes(&text));
+    let Found::Graph(graph) = trace(OPEN, &text).found else {
+        panic!("a path");
+    };
+    let probes: Vec<_> = graph.links[0].hops[0]
+        .iter()
+        .map(|it| (it.ttl, it.attempt, it.replies.len()))
+        .collect();
+    assert_eq!(probes, [(3, 1, 1), (3, 1, 1), (3, 0, 0)]);
+}
+
+#[test]
 fn the_unit_of_waits_between_probes_is_told_by_their_size() {
     for (shown, micros) in [(15, 150_000), (25, 250_000), (150, 150_000), (250, 250_000)] {
         let text = format!(
@@ -213,14 +247,14 @@ fn errors_say_where_and_what() {
         ),
         (
             "{\"type\":\"trace\",\"method\":\"udp\",\"dst\":\"a\"}",
-            "line 1: \"a\" is no IP address, at column 39",
+            "line 1: \"a\" is no IP address, at column 41",
         ),
         (
             "{\"type\":\"ping\",\"method\":\"udp\",\"dst\":\"240.0.0.1\",\"payload\":\"abc\"}",
             "line 1: payload and pattern are hexadecimal digits",
         ),
         (
-            "{\"type\":\"dealias\"}\n{\"a\":[}",
+            "{\"type\":\"dealias\"}\n{\"a\":]}",
             "line 2: expected value, at column 6",
         ),
         (

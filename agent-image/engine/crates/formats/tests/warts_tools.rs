@@ -10,8 +10,8 @@ use std::process::Command;
 
 use anabranch_formats::codec::Encode;
 use anabranch_formats::record::{
-    Aside, Doubletree, Extension, Found, Graph, Kind, Label, Link, Method, MtuNote, Node, PathMtu,
-    Ping, PingSettings, Probe, Record, Reply, Settings, Stop, Trace,
+    Aside, Doubletree, Extension, Found, Graph, Kind, Label, Link, Method, MtuNote, Node, Origin,
+    PathMtu, Ping, PingSettings, Probe, Record, Reply, Settings, Stop, Trace,
 };
 use anabranch_formats::warts::{Decoder, Encoder};
 use serde_json::Value;
@@ -104,6 +104,7 @@ fn probe(ttl: u8, flow: u32, attempt: u16, replies: Vec<Reply>) -> Probe {
 
 fn trace(method: Method, destination: IpAddr, found: Found) -> Trace {
     Trace {
+        origin: Origin::default(),
         list: None,
         cycle: None,
         method,
@@ -243,6 +244,7 @@ fn ping(v4: bool) -> Record {
     let mut answer = reply(address(v4, 9), kind, 0);
     answer.rtt_us = Some(7_250);
     Record::Ping(Box::new(Ping {
+        origin: Origin::default(),
         list: None,
         cycle: None,
         method: Method::IcmpEcho,

@@ -40,7 +40,8 @@ pub(super) struct Line {
 
 #[derive(Deserialize)]
 struct Hop {
-    hop: Option<u8>,
+    #[serde(rename = "hop")]
+    ttl: Option<u8>,
     error: Option<String>,
     #[serde(default, deserialize_with = "list")]
     result: Vec<Answer>,
@@ -143,7 +144,7 @@ impl Line {
         let mut probes = Vec::new();
         for hop in self.result {
             error = error.or(hop.error);
-            let Some(ttl) = hop.hop else { continue };
+            let Some(ttl) = hop.ttl else { continue };
             let begin = probes.len();
             for answer in hop.result {
                 // It answers a probe before, and no word says which.
@@ -173,6 +174,7 @@ impl Line {
         let shown = destination.to_string();
         let micros = |seconds: u32| u64::from(seconds) * 1_000_000;
         Record::Trace(Box::new(Trace {
+            aside: None,
             list: None,
             cycle: None,
             method,
@@ -187,6 +189,7 @@ impl Line {
             stop: Stop::None,
             probe_count: None,
             settings: Settings {
+                first_ttl: probes.first().map(|probe| probe.ttl),
                 probe_size: self.size,
                 ..Settings::default()
             },
@@ -369,8 +372,10 @@ pub(super) fn lines(trace: &Trace) -> Option<Vec<Written>> {
     let name = trace.destination_name.as_deref();
     let seconds = |micros: u64| micros / 1_000_000;
     let line = |(flow, hops): (u32, BTreeMap<u8, Vec<&Probe>>)| {
+        // It ended the trace.
+        let last = hops.keys().next_back().copied().unwrap_or(0);
         let error = trace.error.clone().map(|error| WrittenHop::Error {
-            hop: trace.settings.first_ttl.unwrap_or(1),
+            hop: last.saturating_add(1),
             error,
         });
         let hops = hops.into_iter().map(|(hop, probes)| WrittenHop::Hop {
@@ -396,11 +401,13 @@ pub(super) fn lines(trace: &Trace) -> Option<Vec<Written>> {
     Some(flows.into_iter().map(line).collect())
 }
 
+/// Returns the probes whose flows are known.
 fn probes_of(graph: &Graph) -> impl Iterator<Item = &Probe> {
-    graph
+    let probes = graph
         .links
         .iter()
-        .flat_map(|link| link.hops.iter().flatten())
+        .flat_map(|link| link.hops.iter().flatten());
+    probes.filter(|probe| probe.attempt > 0)
 }
 
 /// Returns the probes of each flow by their hops, in the order of their attempts.

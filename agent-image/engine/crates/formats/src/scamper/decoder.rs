@@ -103,7 +103,7 @@ impl Reader {
         let head: Head<'_> = documents.parse_text(text)?;
         Ok(match &*head.kind {
             "cycle-start" => self.begin(documents.parse_text(text)?),
-            "cycle-stop" => self.end(documents.parse_text(text)?),
+            "cycle-stop" => self.end(&documents.parse_text(text)?),
             "trace" => {
                 let line: trace::Line = documents.parse_text(text)?;
                 let (list, cycle) = self.context(line.monitor.as_deref());
@@ -160,11 +160,11 @@ impl Reader {
         Record::CycleStart(cycle)
     }
 
-    fn end(&mut self, line: CycleLine) -> Record {
+    fn end(&mut self, line: &CycleLine) -> Record {
         let at = line.stop_time.unwrap_or_default();
         let key = (line.list_name.clone(), line.id);
         let begun = self.open.remove(&key);
-        let cycle = begun.unwrap_or_else(|| Arc::new(self.describe(&line)));
+        let cycle = begun.unwrap_or_else(|| Arc::new(self.describe(line)));
         Record::CycleStop { cycle, at }
     }
 

@@ -31,7 +31,7 @@ impl Encode for Encoder {
                 Found::Path { probes, last_ttl } => trace::line(trace, probes, *last_ttl),
                 Found::Graph(graph) => graph::line(trace, graph),
             },
-            Record::Ping(ping) => ping::line(ping),
+            Record::Ping(ping) => Some(ping::line(ping)),
             Record::Other(_) => None,
         };
         let line = line.ok_or_else(|| {

@@ -4,14 +4,14 @@
 //! the far ends. If it has one link, there is a list for each hop of it, of what replied there. Nodes
 //! without links are counted and not listed: those that no link leads to have no address.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use serde::Deserialize;
 
 use super::text::{Text, graph_method, graph_name, shown_time};
-use super::trace::{Object, object};
+use super::trace::{Object, monitor, object, quotes};
 use crate::json::{Time, address, list, millis, quoted, shown_millis};
 use crate::record::{
     Cycle, Found, Graph, Kind, Link, List, Node, Origin, Probe, Record, Reply, Settings, Stop,
@@ -134,6 +134,7 @@ impl Line {
             ..Settings::default()
         };
         Ok(Record::Trace(Box::new(Trace {
+            aside: None,
             list,
             cycle,
             method,
@@ -227,9 +228,13 @@ fn assemble(listed: Vec<LinkedNode>, count: usize) -> Graph {
 }
 
 /// Returns the probes of a hop, each once, whatever replied to it.
+///
+/// A star beside other sources says that a probe was silent, and not which.
 fn gather(sources: Vec<Source>) -> Vec<Probe> {
     let mut probes: Vec<Probe> = Vec::new();
     let mut known = HashMap::new();
+    let star = |source: &Source| source.addr.is_none() && source.probes.is_empty();
+    let silent = sources.len() > 1 && sources.iter().any(star);
     for source in sources {
         for sent in source.probes {
             let time = sent.tx.and_then(Time::micros);
@@ -252,6 +257,13 @@ fn gather(sources: Vec<Source>) -> Vec<Probe> {
                     .extend(replies.map(|it| it.into_reply(from)));
             }
         }
+    }
+    if silent {
+        let ttl = probes.first().map_or(0, |probe| probe.ttl);
+        probes.push(Probe {
+            ttl,
+            ..Probe::default()
+        });
     }
     probes
 }
@@ -292,32 +304,31 @@ impl Received {
 pub(super) fn line(trace: &Trace, graph: &Graph) -> Option<String> {
     let settings = &trace.settings;
     let mut text = Text::begin("{\"type\":\"tracelb\", \"version\":\"0.1\"");
-    text.maybe("userid", settings.user_id);
+    text.number("userid", settings.user_id);
     let method = graph_name(trace.method)?;
     text.key("method", quoted(method));
     text.quote("src", trace.source);
     text.quote("dst", Some(trace.destination));
     text.quote("rtr", trace.router);
     if method != "icmp-echo" {
-        text.maybe("sport", trace.source_port);
-        text.maybe("dport", trace.destination_port);
+        text.number("sport", trace.source_port);
+        text.number("dport", trace.destination_port);
     }
     text.start(trace.began_us);
-    text.maybe("probe_size", settings.probe_size);
-    text.maybe("firsthop", settings.first_ttl);
-    text.maybe("attempts", settings.attempts);
-    text.maybe("confidence", settings.confidence);
-    text.maybe("tos", settings.tos);
-    text.maybe("gaplimit", settings.gap_limit);
-    text.maybe("wait_timeout", settings.wait_us.map(|it| it / 1_000_000));
-    text.maybe("wait_probe", settings.wait_probe_us.map(|it| it / 1000));
-    text.maybe("probec", trace.probe_count);
-    text.maybe("probec_max", settings.max_probes);
+    text.number("probe_size", settings.probe_size);
+    text.key("firsthop", settings.first_ttl.unwrap_or(1));
+    text.number("attempts", settings.attempts);
+    text.number("confidence", settings.confidence);
+    text.number("tos", settings.tos);
+    text.number("gaplimit", settings.gap_limit);
+    text.number("wait_timeout", settings.wait_us.map(|it| it / 1_000_000));
+    text.number("wait_probe", settings.wait_probe_us.map(|it| it / 1000));
+    text.number("probec", trace.probe_count);
+    text.number("probec_max", settings.max_probes);
     text.key("nodec", graph.nodes.len());
     text.key("linkc", graph.links.len());
     text.quote("errmsg", trace.error.as_deref());
-    let monitor = trace.list.as_ref().and_then(|list| list.monitor.as_deref());
-    text.quote("monitor", monitor);
+    text.quote("monitor", monitor(trace));
     let mut links = vec![Vec::new(); graph.nodes.len()];
     for link in &graph.links {
         links.get_mut(link.near)?.push(link);
@@ -349,11 +360,12 @@ fn node(near: &Node, links: &[&Link], nodes: &[Node]) -> Option<String> {
     if let [link] = links {
         let (last, between) = link.hops.split_last()?;
         hops.extend(between.iter().map(|hop| format!("[{}]", sources(hop))));
-        hops.push(format!("[{}]", far_end(far(link)?, last)));
+        hops.push(format!("[{}]", far_end(far(link)?, last, "")));
     } else {
+        // scamper has a space here that it does not have elsewhere.
         let ends = links
             .iter()
-            .map(|link| Some(far_end(far(link)?, link.hops.last()?)));
+            .map(|link| Some(far_end(far(link)?, link.hops.last()?, " ")));
         hops.push(format!(
             "[{}]",
             ends.collect::<Option<Vec<String>>>()?.join(",")
@@ -365,44 +377,47 @@ fn node(near: &Node, links: &[&Link], nodes: &[Node]) -> Option<String> {
     Some(text.end())
 }
 
-/// Returns the last hop of a link: its far end, with all probes there.
-fn far_end(far: Option<IpAddr>, probes: &[Probe]) -> String {
+/// Returns the last hop of a link: its far end, with all probes there behind `space`.
+fn far_end(far: Option<IpAddr>, probes: &[Probe], space: &str) -> String {
     match far {
-        Some(address) => source(address, probes.iter()),
+        Some(address) => source(address, probes.iter(), space),
         None => "{\"addr\":\"*\"}".to_owned(),
     }
 }
 
-/// Returns a hop before the last one: all that replied there.
+/// Returns a hop before the last one: all that replied there, by address, and a star if a flow met
+/// silence alone.
 fn sources(probes: &[Probe]) -> String {
-    let mut found: Vec<(IpAddr, Vec<&Probe>)> = Vec::new();
-    let mut known = HashMap::new();
+    let mut found: BTreeMap<IpAddr, Vec<&Probe>> = BTreeMap::new();
+    let mut heard = HashSet::new();
     for probe in probes {
+        if !probe.replies.is_empty() {
+            heard.insert(probe.flow);
+        }
         for reply in &probe.replies {
-            let place = *known.entry(reply.from).or_insert(found.len());
-            if place == found.len() {
-                found.push((reply.from, Vec::new()));
-            }
-            let probes = &mut found[place].1;
+            let probes = found.entry(reply.from).or_default();
             if !probes.last().is_some_and(|last| std::ptr::eq(*last, probe)) {
                 probes.push(probe);
             }
         }
     }
-    let shown = found
-        .into_iter()
-        .map(|(from, probes)| source(from, probes.into_iter()));
+    let shown = found.into_iter();
+    let shown = shown.map(|(from, probes)| source(from, probes.into_iter(), ""));
     let mut shown: Vec<String> = shown.collect();
-    if shown.is_empty() || probes.iter().any(|probe| probe.replies.is_empty()) {
+    let silent = |probe: &Probe| probe.attempt == 0 || !heard.contains(&probe.flow);
+    if shown.is_empty() || probes.iter().any(silent) {
         shown.push("{\"addr\":\"*\"}".to_owned());
     }
     shown.join(", ")
 }
 
 /// Returns what replied, with probes, and its replies to them.
-fn source<'a>(from: IpAddr, probes: impl Iterator<Item = &'a Probe>) -> String {
+fn source<'a>(from: IpAddr, probes: impl Iterator<Item = &'a Probe>, space: &str) -> String {
     let shown: Vec<String> = probes.map(|probe| sent(probe, from)).collect();
-    format!("{{\"addr\":\"{from}\", \"probes\":[{}]}}", shown.join(","))
+    format!(
+        "{{\"addr\":\"{from}\", \"probes\":[{space}{}]}}",
+        shown.join(",")
+    )
 }
 
 fn sent(probe: &Probe, from: IpAddr) -> String {
@@ -428,20 +443,26 @@ fn sent(probe: &Probe, from: IpAddr) -> String {
 }
 
 fn received(probe: &Probe, reply: &Reply) -> String {
+    // Of the times of sending, of coming and between, formats may leave out one.
     let took = reply.rtt_us.map(u64::from);
-    let computed = probe.sent_us.zip(took).map(|(sent, took)| sent + took);
+    let came = probe.sent_us.zip(took).map(|(sent, took)| sent + took);
+    let between = reply.received_us.zip(probe.sent_us);
+    let between = between.and_then(|(came, sent)| came.checked_sub(sent)?.try_into().ok());
     let mut keys = Text::default();
-    keys.time("rx", reply.received_us.or(computed));
-    keys.maybe("ttl", reply.ttl);
-    keys.maybe("rtt", reply.rtt_us.map(shown_millis));
-    keys.maybe("ipid", reply.id);
+    keys.time("rx", reply.received_us.or(came));
+    keys.number("ttl", reply.ttl);
+    keys.maybe("rtt", reply.rtt_us.or(between).map(shown_millis));
+    if reply.from.is_ipv4() {
+        keys.number("ipid", reply.id);
+    }
     match reply.kind {
         Kind::Tcp(flags) => keys.key("tcp_flags", flags),
         Kind::Icmp(kind, code) => {
             keys.key("icmp_type", kind);
             keys.key("icmp_code", code);
-            keys.maybe("icmp_q_tos", reply.quoted_tos);
-            keys.maybe("icmp_q_ttl", reply.quoted_ttl);
+            keys.number("icmp_q_tos", reply.quoted_tos);
+            let zero = quotes(kind, reply.from.is_ipv4()).then_some(0);
+            keys.maybe("icmp_q_ttl", reply.quoted_ttl.or(zero));
         }
         Kind::Udp | Kind::Unknown => {}
     }

@@ -2,7 +2,7 @@
 //!
 //! Lines are as the scamper of Debian 12 (20211212) writes them, key by key. What later versions add is
 //! read, and written behind what they add it to if there is something to say: errors, monitors, and
-//! probes that nothing answered. What a record does not say has no key.
+//! probes that nothing answered. As scamper does, a line has 0 for numbers that a record does not say.
 //!
 //! A line does not name the list and cycle that it is of. It is of the cycle that has begun and has not
 //! ended, if there is one such cycle.

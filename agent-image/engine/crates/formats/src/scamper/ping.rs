@@ -223,46 +223,45 @@ impl Response {
     }
 }
 
-/// Returns the line of a ping, if its method is one of pings.
-pub(super) fn line(ping: &Ping) -> Option<String> {
+/// Returns the line of a ping.
+pub(super) fn line(ping: &Ping) -> String {
     let (settings, specific) = (&ping.settings, &ping.specific);
     let mut text = Text::begin("{\"type\":\"ping\", \"version\":\"0.4\"");
-    let method = ping_name(ping.method)?;
+    let method = ping_name(ping.method);
     text.key("method", quoted(method));
     text.quote("src", ping.source);
     text.quote("dst", Some(ping.destination));
     text.quote("rtr", specific.router);
-    let start = ping.began_us.map(|it| (it / 1_000_000, it % 1_000_000));
-    text.maybe(
-        "start",
-        start.map(|(sec, usec)| format!("{{\"sec\":{sec},\"usec\":{usec}}}")),
-    );
-    text.maybe("ping_sent", ping.probe_count);
-    text.maybe("probe_size", settings.probe_size);
-    text.maybe("userid", settings.user_id);
-    text.maybe("ttl", settings.max_ttl);
+    let start = ping.began_us.unwrap_or_default();
+    let (sec, usec) = (start / 1_000_000, start % 1_000_000);
+    text.key("start", format!("{{\"sec\":{sec},\"usec\":{usec}}}"));
+    text.number("ping_sent", ping.probe_count);
+    text.number("probe_size", settings.probe_size);
+    text.number("userid", settings.user_id);
+    text.number("ttl", settings.max_ttl);
     text.maybe("tos", settings.tos.filter(|tos| *tos != 0));
     for (name, micros) in [
         ("wait", settings.wait_probe_us),
         ("timeout", settings.wait_us),
     ] {
         let rest = micros.map(|micros| micros % 1_000_000);
-        text.maybe(name, micros.map(|micros| micros / 1_000_000));
+        text.number(name, micros.map(|micros| micros / 1_000_000));
         text.maybe(&format!("{name}_us"), rest.filter(|rest| *rest != 0));
     }
     if !method.starts_with("icmp") {
-        text.maybe("sport", ping.source_port);
-        text.maybe("dport", ping.destination_port);
+        text.number("sport", ping.source_port);
+        text.number("dport", ping.destination_port);
         text.maybe("tcp_seq", specific.sequence);
         text.maybe("tcp_ack", specific.acknowledgement);
     }
     let flags = settings.flags.unwrap_or_default();
     let whole = flags & PAYLOAD != 0;
-    let digits = specific
+    let digits: Vec<String> = specific
         .payload
         .iter()
         .map(|byte| format!("{byte:02x}"))
-        .collect::<String>();
+        .collect();
+    let digits = digits.concat();
     let name = if whole { "payload" } else { "pattern" };
     text.quote(name, Some(digits).filter(|digits| !digits.is_empty()));
     let names = FLAGS
@@ -293,9 +292,7 @@ pub(super) fn line(ping: &Ping) -> Option<String> {
     text.push(",\"statistics\":{");
     text.push(&statistics(ping));
     text.push("}}");
-    // scamper leaves a line free behind pings.
-    text.push("\n");
-    Some(text.end())
+    text.end()
 }
 
 fn quoted_address(address: &IpAddr) -> String {
@@ -305,8 +302,8 @@ fn quoted_address(address: &IpAddr) -> String {
 fn response(probe: &Probe, reply: &Reply, flags: u32) -> String {
     let mut text = Text::begin(format!("{{\"from\":\"{}\"", reply.from));
     text.key("seq", probe.attempt.saturating_sub(1));
-    text.maybe("reply_size", reply.size);
-    text.maybe("reply_ttl", reply.ttl);
+    text.number("reply_size", reply.size);
+    text.number("reply_ttl", reply.ttl);
     let protocol = match reply.kind {
         Kind::Icmp(..) => Some("icmp"),
         Kind::Tcp(_) => Some("tcp"),
@@ -320,9 +317,11 @@ fn response(probe: &Probe, reply: &Reply, flags: u32) -> String {
     text.time("rx", reply.received_us.or(computed));
     text.maybe("rtt", reply.rtt_us.map(shown_millis));
     if reply.from.is_ipv4() {
-        text.maybe("probe_ipid", probe.id);
+        text.number("probe_ipid", probe.id);
+        text.number("reply_ipid", reply.id);
+    } else {
+        text.maybe("reply_ipid", reply.id);
     }
-    text.maybe("reply_ipid", reply.id);
     text.maybe("reply_tos", reply.tos);
     match reply.kind {
         Kind::Icmp(kind, code) => {
@@ -369,15 +368,16 @@ fn statistics(ping: &Ping) -> String {
     text.maybe("loss", (sent != 0).then_some(loss));
     if let (Some(least), Some(most)) = (times.iter().min(), times.iter().max()) {
         let mean = times.iter().sum::<u64>() / count;
-        let square = |time: &u64| time.abs_diff(mean) as f64;
-        let variance = times.iter().map(|it| square(it).powi(2)).sum::<f64>() / count as f64;
-        let deviation = variance.sqrt() as u64;
-        for (name, micros) in [
+        let square = |time: &u64| u128::from(time.abs_diff(mean)).pow(2);
+        let variance = times.iter().map(square).sum::<u128>() / u128::from(count);
+        let deviation = variance.isqrt() as u64;
+        let all = [
             ("min", *least),
             ("max", *most),
             ("avg", mean),
             ("stddev", deviation),
-        ] {
+        ];
+        for (name, micros) in all {
             text.key(name, shown_millis(micros as u32));
         }
     }

@@ -26,6 +26,11 @@ impl Text {
         let _ = write!(self.0, ", \"{name}\":{value}");
     }
 
+    /// Adds a key and its number, which is 0 if nobody says it.
+    pub(super) fn number(&mut self, name: &str, value: Option<impl Into<u64>>) {
+        self.key(name, value.map_or(0, Into::into));
+    }
+
     /// Adds a key if there is a value.
     pub(super) fn maybe(&mut self, name: &str, value: Option<impl Display>) {
         if let Some(value) = value {
@@ -43,16 +48,16 @@ impl Text {
         self.maybe(name, micros.map(shown_time));
     }
 
-    /// Adds a key and the time in UTC, once for programs and once for people, if there is one.
+    /// Adds the time at which it began, in UTC, once for programs and once for people.
     pub(super) fn start(&mut self, micros: Option<u64>) {
-        let shown = micros.map(|micros| {
-            let (sec, usec) = (micros / 1_000_000, micros % 1_000_000);
-            format!(
-                "{{\"sec\":{sec}, \"usec\":{usec}, \"ftime\":\"{}\"}}",
-                date(sec)
-            )
-        });
-        self.maybe("start", shown);
+        let micros = micros.unwrap_or_default();
+        let (sec, usec, date) = (
+            micros / 1_000_000,
+            micros % 1_000_000,
+            date(micros / 1_000_000),
+        );
+        let shown = format!("{{\"sec\":{sec}, \"usec\":{usec}, \"ftime\":\"{date}\"}}");
+        self.key("start", shown);
     }
 
     /// Adds a list of objects.
@@ -168,8 +173,8 @@ pub(super) fn ping_method(name: &str) -> Option<Method> {
 }
 
 /// Returns the name of the method of a ping.
-pub(super) fn ping_name(method: Method) -> Option<&'static str> {
-    Some(match method {
+pub(super) fn ping_name(method: Method) -> &'static str {
+    match method {
         Method::IcmpEcho | Method::IcmpEchoParis => "icmp-echo",
         Method::IcmpTimestamp => "icmp-time",
         Method::TcpAck => "tcp-ack",
@@ -181,7 +186,7 @@ pub(super) fn ping_name(method: Method) -> Option<&'static str> {
         Method::Udp | Method::UdpParis => "udp",
         Method::UdpDestinationPort => "udp-dport",
         Method::UdpSourcePort => "udp-sport",
-    })
+    }
 }
 
 /// Returns why a trace stopped. A reason of a later version counts as none.

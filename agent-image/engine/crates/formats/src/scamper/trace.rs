@@ -8,8 +8,12 @@ use serde::Deserialize;
 use super::text::{Text, path_method, path_name, stop, stop_words};
 use crate::json::{Time, address, list, millis, quoted, shown_millis};
 use crate::record::{
-    Cycle, Extension, Found, Kind, Label, List, Origin, Probe, Record, Reply, Settings, Trace,
+    Cycle, Extension, Found, Kind, Label, List, Method, Origin, Probe, Record, Reply, Settings,
+    Trace,
 };
+
+/// scamper's flag of traces whose destination port is a checksum.
+const CHOSEN_CHECKSUM: u32 = 0x20;
 
 /// A line as it is.
 #[derive(Deserialize)]
@@ -88,24 +92,28 @@ pub(super) struct Object {
     ie_cn: u8,
     ie_ct: u8,
     #[serde(default, deserialize_with = "list")]
-    mpls_labels: Vec<MplsLabel>,
+    mpls_labels: Vec<Entry>,
 }
 
 #[derive(Deserialize)]
-struct MplsLabel {
-    mpls_ttl: u8,
-    mpls_s: u8,
-    mpls_exp: u8,
-    mpls_label: u32,
+struct Entry {
+    #[serde(rename = "mpls_ttl")]
+    ttl: u8,
+    #[serde(rename = "mpls_s")]
+    bottom: u8,
+    #[serde(rename = "mpls_exp")]
+    exp: u8,
+    #[serde(rename = "mpls_label")]
+    label: u32,
 }
 
 impl Object {
     pub(super) fn into_extension(self) -> Extension {
-        let label = |it: &MplsLabel| Label {
-            label: it.mpls_label & 0xf_ffff,
-            exp: it.mpls_exp,
-            bottom: it.mpls_s,
-            ttl: it.mpls_ttl,
+        let label = |it: &Entry| Label {
+            label: it.label & 0xf_ffff,
+            exp: it.exp,
+            bottom: it.bottom,
+            ttl: it.ttl,
         };
         let labels: Vec<Label> = self.mpls_labels.iter().map(label).collect();
         Extension {
@@ -144,6 +152,7 @@ impl Line {
         let probes = gather(hops.into_iter().flatten());
         let deepest = probes.last().map_or(0, |probe| probe.ttl);
         Ok(Record::Trace(Box::new(Trace {
+            aside: None,
             list,
             cycle,
             method,
@@ -236,16 +245,24 @@ impl Hop {
 pub(super) fn line(trace: &Trace, probes: &[Probe], last_ttl: u8) -> Option<String> {
     let settings = &trace.settings;
     let mut text = Text::begin("{\"type\":\"trace\",\"version\":\"0.1\"");
-    text.maybe("userid", settings.user_id);
+    text.number("userid", settings.user_id);
     text.key("method", quoted(path_name(trace.method)?));
     text.quote("src", trace.source);
     text.quote("dst", Some(trace.destination));
     text.quote("rtr", trace.router);
-    if path_name(trace.method)?.starts_with("icmp") {
-        text.maybe("icmp_sum", trace.destination_port);
-    } else {
-        text.maybe("sport", trace.source_port);
-        text.maybe("dport", trace.destination_port);
+    match trace.method {
+        Method::IcmpEcho => {}
+        Method::IcmpEchoParis => {
+            let chosen = settings
+                .flags
+                .is_none_or(|flags| flags & CHOSEN_CHECKSUM != 0);
+            let checksum = trace.destination_port.filter(|_| chosen);
+            text.maybe("icmp_sum", checksum);
+        }
+        _ => {
+            text.number("sport", trace.source_port);
+            text.number("dport", trace.destination_port);
+        }
     }
     let (reason, data) = stop_words(trace.stop);
     text.key("stop_reason", quoted(reason));
@@ -253,19 +270,18 @@ pub(super) fn line(trace: &Trace, probes: &[Probe], last_ttl: u8) -> Option<Stri
     text.quote("errmsg", trace.error.as_deref());
     text.start(trace.began_us);
     text.key("hop_count", last_ttl);
-    text.maybe("attempts", settings.attempts);
-    text.maybe("hoplimit", settings.max_ttl);
-    text.maybe("firsthop", settings.first_ttl);
-    text.maybe("wait", settings.wait_us.map(|micros| micros / 1_000_000));
-    text.maybe(
+    text.number("attempts", settings.attempts);
+    text.number("hoplimit", settings.max_ttl);
+    text.key("firsthop", settings.first_ttl.unwrap_or(1));
+    text.number("wait", settings.wait_us.map(|micros| micros / 1_000_000));
+    text.number(
         "wait_probe",
         settings.wait_probe_us.map(|micros| micros / 10_000),
     );
-    text.maybe("tos", settings.tos);
-    text.maybe("probe_size", settings.probe_size);
-    text.maybe("probe_count", trace.probe_count);
-    let monitor = trace.list.as_ref().and_then(|list| list.monitor.as_deref());
-    text.quote("monitor", monitor);
+    text.number("tos", settings.tos);
+    text.number("probe_size", settings.probe_size);
+    text.number("probe_count", trace.probe_count);
+    text.quote("monitor", monitor(trace));
     for (name, extra, silent) in [
         ("hops", false, false),
         ("extra_hops", true, false),
@@ -274,7 +290,7 @@ pub(super) fn line(trace: &Trace, probes: &[Probe], last_ttl: u8) -> Option<Stri
     ] {
         let wanted =
             |probe: &&Probe| (probe.ttl > last_ttl, probe.replies.is_empty()) == (extra, silent);
-        let shown = probes.iter().filter(wanted).flat_map(|probe| hops(probe));
+        let shown = probes.iter().filter(wanted).flat_map(hops);
         let shown: Vec<String> = shown.collect();
         if !shown.is_empty() {
             text.push(&format!(", \"{name}\":"));
@@ -285,11 +301,21 @@ pub(super) fn line(trace: &Trace, probes: &[Probe], last_ttl: u8) -> Option<Stri
     Some(text.end())
 }
 
+/// Returns the vantage point, if the begin of the cycle does not name the host.
+pub(super) fn monitor(trace: &Trace) -> Option<&str> {
+    let hostname = trace
+        .cycle
+        .as_ref()
+        .and_then(|cycle| cycle.hostname.as_ref());
+    let list = trace.list.as_ref().filter(|_| hostname.is_none());
+    list.and_then(|list| list.monitor.as_deref())
+}
+
 /// Returns an object for each reply, or one if there is none.
 fn hops(probe: &Probe) -> Vec<String> {
     let said = |text: &mut Text| {
         text.key("probe_id", probe.attempt);
-        text.maybe("probe_size", probe.size);
+        text.number("probe_size", probe.size);
         text.time("tx", probe.sent_us);
     };
     if probe.replies.is_empty() {
@@ -304,18 +330,21 @@ fn hops(probe: &Probe) -> Vec<String> {
         text.key("probe_ttl", probe.ttl);
         said(&mut text);
         text.maybe("rtt", reply.rtt_us.map(shown_millis));
-        text.maybe("reply_ttl", reply.ttl);
-        text.maybe("reply_tos", reply.tos);
-        text.maybe("reply_ipid", reply.id);
-        text.maybe("reply_size", reply.size);
+        text.number("reply_ttl", reply.ttl);
+        text.number("reply_tos", reply.tos);
+        text.number("reply_ipid", reply.id);
+        text.number("reply_size", reply.size);
         match reply.kind {
             Kind::Icmp(kind, code) => {
                 text.key("icmp_type", kind);
                 text.key("icmp_code", code);
-                text.maybe("icmp_q_ttl", reply.quoted_ttl);
-                text.maybe("icmp_q_ipl", reply.quoted_length);
-                text.maybe("icmp_q_tos", reply.quoted_tos);
-                text.maybe("icmp_nhmtu:", reply.next_mtu);
+                let v4 = reply.from.is_ipv4();
+                let zero = quotes(kind, v4).then_some(0);
+                text.maybe("icmp_q_ttl", reply.quoted_ttl.or(zero));
+                text.maybe("icmp_q_ipl", reply.quoted_length.or(zero.map(u16::from)));
+                text.maybe("icmp_q_tos", reply.quoted_tos.or(zero.filter(|_| v4)));
+                let too_big = matches!((v4, kind, code), (true, 3, 4) | (false, 2, _));
+                text.maybe("icmp_nhmtu:", reply.next_mtu.or(too_big.then_some(0)));
             }
             Kind::Tcp(flags) => text.key("tcp_flags", flags),
             Kind::Udp | Kind::Unknown => {}
@@ -331,10 +360,15 @@ fn hops(probe: &Probe) -> Vec<String> {
     probe.replies.iter().map(shown).collect()
 }
 
+/// Returns whether messages of an ICMP type quote the probe.
+pub(super) fn quotes(kind: u8, v4: bool) -> bool {
+    matches!((v4, kind), (true, 3 | 11) | (false, 1..=3))
+}
+
 /// Returns an object of an ICMP extension.
 pub(super) fn object(extension: &Extension) -> String {
     let (class, kind, length) = (extension.class, extension.kind, extension.data.len());
-    let mut shown = format!("{{\"ie_cn\":{class},\"ie_ct\":{kind},\"ie_dl\":{length}");
+    let head = format!("{{\"ie_cn\":{class},\"ie_ct\":{kind},\"ie_dl\":{length}");
     if (class, kind) == (1, 1) {
         let labels = extension.labels();
         let label = |it: &Label| {
@@ -344,7 +378,7 @@ pub(super) fn object(extension: &Extension) -> String {
             )
         };
         let labels: Vec<String> = labels.iter().map(label).collect();
-        shown += &format!(",\"mpls_labels\":[{}]", labels.join(","));
+        return format!("{head},\"mpls_labels\":[{}]}}", labels.join(","));
     }
-    shown + "}"
+    head + "}"
 }

@@ -113,23 +113,18 @@ fn extensions() -> impl Strategy<Value = Vec<Extension>> {
 }
 
 /// What a reply says besides its source and its time.
+/// Numbers that scamper always writes.
+fn some<T: proptest::arbitrary::Arbitrary>() -> impl Strategy<Value = Option<T>> {
+    any::<T>().prop_map(Some)
+}
+
 fn replies(from: IpAddr) -> impl Strategy<Value = Reply> {
     let kind = prop_oneof![
         (any::<u8>(), any::<u8>()).prop_map(|(kind, code)| Kind::Icmp(kind, code)),
         any::<u8>().prop_map(Kind::Tcp),
     ];
-    let numbers = (
-        of(any::<u8>()),
-        of(any::<u16>()),
-        of(any::<u8>()),
-        of(any::<u16>()),
-    );
-    let quoted = (
-        of(any::<u8>()),
-        of(any::<u16>()),
-        of(any::<u8>()),
-        of(any::<u16>()),
-    );
+    let numbers = (some(), some(), some(), some());
+    let quoted = (some(), some(), some(), some());
     (kind, numbers, quoted, extensions(), of(any::<u32>())).prop_map(
         move |(kind, (ttl, size, tos, id), quoted, extensions, rtt_us)| {
             let icmp = matches!(kind, Kind::Icmp(..));
@@ -142,7 +137,7 @@ fn replies(from: IpAddr) -> impl Strategy<Value = Reply> {
                 ttl,
                 size,
                 tos,
-                id: id.map(u32::from),
+                id: id.map(|id: u16| id.into()),
                 quoted_ttl: quoted.0.filter(|_| icmp),
                 quoted_length: quoted.1.filter(|_| icmp),
                 quoted_tos: quoted.2.filter(|_| icmp),
@@ -156,21 +151,17 @@ fn replies(from: IpAddr) -> impl Strategy<Value = Reply> {
 }
 
 fn settings() -> impl Strategy<Value = Settings> {
-    let counts = (
-        of(any::<u32>()),
-        of(any::<u8>()),
-        of(any::<u8>()),
-        of(any::<u8>()),
-    );
-    let waits = (of(0_u64..1 << 32), of(15_u64..200));
-    (counts, waits, of(any::<u8>()), of(any::<u16>())).prop_map(
-        |((user_id, first_ttl, attempts, gap_limit), waits, tos, probe_size)| Settings {
+    let counts = (some(), some(), some(), some());
+    let waits = (0_u64..1 << 32, 15_u64..200);
+    (counts, waits, (some(), some(), some())).prop_map(
+        |((user_id, first_ttl, attempts, gap_limit), waits, (tos, probe_size, max_ttl))| Settings {
             user_id,
             first_ttl,
+            max_ttl,
             gap_limit,
             attempts,
-            wait_us: waits.0.map(|seconds| seconds * 1_000_000),
-            wait_probe_us: waits.1.map(|it| it * 10_000),
+            wait_us: Some(waits.0 * 1_000_000),
+            wait_probe_us: Some(waits.1 * 10_000),
             tos,
             probe_size,
             ..Settings::default()
@@ -200,12 +191,13 @@ fn traces<S: Strategy<Value = (Method, Found)>>(
 ) -> impl Strategy<Value = Trace> {
     any::<bool>().prop_flat_map(move |v4| {
         let ends = (of(addresses(v4)), of(addresses(v4)), addresses(v4));
-        let ports = (of(any::<u16>()), of(any::<u16>()));
-        let rest = (of(times()), stops(), of(any::<u32>()), of("[ -~é]{1,8}"));
+        let ports = (some(), some());
+        let rest = (of(times()), stops(), some(), of("[ -~é]{1,8}"));
         (found(v4), ends, ports, rest, settings()).prop_map(
             |((method, found), ends, ports, (began_us, stop, probe_count, error), settings)| {
                 let icmp = matches!(method, Method::IcmpEcho | Method::IcmpEchoParis);
                 Trace {
+                    aside: None,
                     list: None,
                     cycle: None,
                     method,
@@ -214,7 +206,7 @@ fn traces<S: Strategy<Value = (Method, Found)>>(
                     destination: ends.2,
                     destination_name: None,
                     source_port: ports.0.filter(|_| !icmp),
-                    destination_port: ports.1,
+                    destination_port: ports.1.filter(|_| method != Method::IcmpEcho),
                     began_us,
                     ended_us: None,
                     stop,
@@ -232,7 +224,7 @@ fn traces<S: Strategy<Value = (Method, Found)>>(
 /// Probes of one hop or more, by their TTLs and attempts.
 fn probes(v4: bool) -> impl Strategy<Value = Vec<Probe>> {
     let reply = addresses(v4).prop_flat_map(replies);
-    let probe = (of(times()), of(any::<u16>()), vec(reply, 0..3));
+    let probe = (of(times()), some(), vec(reply, 0..3));
     let hops = btree_map((1_u8..9, 1_u16..4), probe, 0..12);
     hops.prop_map(|hops| {
         let probe = |((ttl, attempt), (sent_us, size, mut replies)): (_, (_, _, Vec<Reply>))| {
@@ -268,6 +260,10 @@ pub fn paths() -> impl Strategy<Value = Trace> {
         ];
         (method, probes(v4), any::<u8>())
             .prop_map(|(method, probes, last_ttl)| (method, Found::Path { probes, last_ttl }))
+    })
+    .prop_map(|mut trace| {
+        trace.settings.gap_limit = None;
+        trace
     })
 }
 

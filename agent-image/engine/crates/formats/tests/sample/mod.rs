@@ -6,8 +6,8 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use anabranch_formats::record::{
-    Aside, Cycle, Found, Graph, Link, List, Method, Node, Ping, PingSettings, Record, Settings,
-    Stop, Trace,
+    Aside, Cycle, Found, Graph, Link, List, Method, Node, Origin, Ping, PingSettings, Record,
+    Settings, Stop, Trace,
 };
 use proptest::collection::vec;
 use proptest::option;
@@ -181,6 +181,7 @@ fn trace(v4: bool, method: impl Strategy<Value = Method>) -> impl Strategy<Value
     )
         .prop_map(
             |(method, addresses, ports, began_us, count, settings)| Trace {
+                origin: Origin::default(),
                 list: None,
                 cycle: None,
                 method,
@@ -346,6 +347,7 @@ fn ping(v4: bool) -> BoxedStrategy<Record> {
                     keep_in_ping(method, place as u16, probe);
                 });
                 Record::Ping(Box::new(Ping {
+                    origin: Origin::default(),
                     list: None,
                     cycle: None,
                     method,
