@@ -43,17 +43,24 @@ class Piece:
 
 
 WHOLE = Piece(0, 1)
-CHANGES = "groupArray((changed_after, changed_before))"
-"""SQL for the times between which the routes to a prefix changed, as pairs."""
-SUSPECT = (
-    "is_unlikely OR arrayExists(change -> first_end >= change.1 "
-    "AND last_start <= change.2, changes)"
-)
-"""SQL for whether a link may not exist: all flows that crossed it may have had its
-ends' replies before and after a route change, or loop."""
 REPEATS = 3
 """The number of replies from interfaces that a flow met before, from which on the flow
 counts as a loop."""
+_CHANGES = "groupArray((changed_after, changed_before))"
+"""SQL for the times between which the routes to a prefix changed, as pairs."""
+_IS_DOUBTFUL = (
+    "is_unlikely OR arrayExists(change -> first_end >= change.1 "
+    "AND last_start <= change.2, changes)"
+)
+"""SQL for whether all flows that crossed a link may have had its ends' replies before
+and after a route change, or loop."""
+_CROSSINGS = "minMap(map(cityHash64(near_addr, far_addr), near_ttl))"
+"""SQL for the lowest near TTL of each link of a prefix, by the hash of its ends."""
+_IS_WAY_BACK = (
+    "crossings[cityHash64(far_addr, near_addr)] "
+    "BETWEEN 1 AND crossings[cityHash64(near_addr, far_addr)] - 1"
+)
+"""SQL for whether a link was crossed in the other direction at a lower TTL."""
 
 
 @dataclass(frozen=True)
@@ -254,16 +261,49 @@ def _pair(rows: str, *columns: str) -> str:
 
 def judge_links(links: str, prefixes: str) -> str:
     """Return the query for links, with ``is_suspect``, without amplified prefixes."""
-    changes = (
-        f"SELECT prefix_index, {CHANGES} AS changes "
-        f"FROM {prefixes} WHERE changed_before > 0 GROUP BY prefix_index"
-    )
     amplified = f"SELECT prefix_index FROM {prefixes} WHERE has_amplification"
     believed = f"SELECT * FROM {links} WHERE prefix_index NOT IN ({amplified})"
+    return f"({mark_suspects(believed, prefixes, 'prefix_index')})"
+
+
+def mark_suspects(links: str, prefixes: str, prefix: str) -> str:
+    """Return the query for the links of all steps so far, with ``is_suspect``.
+
+    ``prefix`` are the columns that identify a prefix of a run.
+
+    A step may not show where a loop begins, and so take the way back for the way there.
+    All steps together show it: if flows of a prefix loop, and cross a link in both
+    directions, the direction with the higher TTL is the way back. Doubtful links are no
+    evidence of a direction: after a route change, flows meet interfaces again, too.
+    """
+    looping = f"SELECT DISTINCT {prefix} FROM {prefixes} WHERE repeats >= {REPEATS}"
+    of_loops = (
+        f"SELECT * FROM ({links}) AS crossed "
+        f"INNER JOIN ({looping}) AS looping USING ({prefix})"
+    )
+    crossings = (
+        f"SELECT {prefix}, {_CROSSINGS} AS crossings "
+        f"FROM ({_mark_doubtful(of_loops, prefixes, prefix)}) "
+        f"WHERE NOT is_doubtful GROUP BY {prefix}"
+    )
     return (
-        "(SELECT * EXCEPT (first_end, last_start, is_unlikely, changes), "
-        f"{SUSPECT} AS is_suspect FROM ({believed}) AS crossed "
-        f"LEFT JOIN ({changes}) AS changed USING (prefix_index))"
+        "SELECT * EXCEPT (is_doubtful, crossings), "
+        f"is_doubtful OR {_IS_WAY_BACK} AS is_suspect "
+        f"FROM ({_mark_doubtful(links, prefixes, prefix)}) AS judged "
+        f"LEFT JOIN ({crossings}) AS looped USING ({prefix})"
+    )
+
+
+def _mark_doubtful(links: str, prefixes: str, prefix: str) -> str:
+    """Return the query for links, with ``is_doubtful`` instead of its reasons."""
+    changes = (
+        f"SELECT {prefix}, {_CHANGES} AS changes "
+        f"FROM {prefixes} WHERE changed_before > 0 GROUP BY {prefix}"
+    )
+    return (
+        "SELECT * EXCEPT (first_end, last_start, is_unlikely, changes), "
+        f"{_IS_DOUBTFUL} AS is_doubtful FROM ({links}) AS crossed "
+        f"LEFT JOIN ({changes}) AS changed USING ({prefix})"
     )
 
 
