@@ -46,7 +46,7 @@ WHOLE = Piece(0, 1)
 REPEATS = 3
 """The number of replies from interfaces that a flow met before, from which on the flow
 counts as a loop."""
-_CHANGES = "groupArray((changed_after, changed_before))"
+_CHANGES = "groupUniqArray((changed_after, changed_before))"
 """SQL for the times between which the routes to a prefix changed, as pairs."""
 _IS_DOUBTFUL = (
     "is_unlikely OR arrayExists(change -> first_end >= change.1 "
@@ -54,13 +54,18 @@ _IS_DOUBTFUL = (
 )
 """SQL for whether all flows that crossed a link may have had its ends' replies before
 and after a route change, or loop."""
-_CROSSINGS = "minMap(map(cityHash64(near_addr, far_addr), near_ttl))"
-"""SQL for the lowest near TTL of each link of a prefix, by the hash of its ends."""
+_CROSSINGS = (
+    "minMap(map(cityHash64(near_addr, far_addr), near_ttl::UInt16 * 256 "
+    "+ greatest(near_round, far_round)))"
+)
+"""SQL for the lowest near TTL of each link of a prefix, and the round that saw it there
+first, in one number; by the hash of the link's ends."""
 _IS_WAY_BACK = (
     "crossings[cityHash64(far_addr, near_addr)] "
     "BETWEEN 1 AND crossings[cityHash64(near_addr, far_addr)] - 1"
 )
-"""SQL for whether a link was crossed in the other direction at a lower TTL."""
+"""SQL for whether a link was crossed in the other direction at a lower TTL, or earlier
+at the same."""
 
 
 @dataclass(frozen=True)
@@ -128,6 +133,7 @@ def is_public(column: str) -> str:
 def find_prefixes(replies: str, earlier: str | None, changes: str) -> str:
     """Return the query for facts about the prefixes with replies.
 
+    Prefixes whose route changed are among them even if they have none in this step.
     A prefix has *amplification* if a probe had two replies, and *loops* if a flow met
     an interface twice. ``repeats`` is the largest number of replies that a flow had
     from interfaces that it had met before, including earlier steps. ``changes`` is the
@@ -150,14 +156,19 @@ def find_prefixes(replies: str, earlier: str | None, changes: str) -> str:
         SELECT prefix_index, sum(heard) AS replies,
             max(heard > ttls) AS has_amplification, max(addrs < heard) AS has_loops,
             toUInt32(max(every - every_addr)) AS repeats,
-            any(changes.changed_after) AS changed_after,
-            any(changes.changed_before) AS changed_before
+            max(after) AS changed_after, max(before) AS changed_before
         FROM (
-            SELECT prefix_index, {counts}
-            FROM ({_add_earlier(replies, earlier)})
-            GROUP BY prefix_index, flow
-        ) AS known
-        LEFT JOIN ({changes}) AS changes USING (prefix_index)
+            SELECT prefix_index, heard, ttls, addrs, every, every_addr,
+                toUInt64(0) AS after, toUInt64(0) AS before
+            FROM (
+                SELECT prefix_index, {counts}
+                FROM ({_add_earlier(replies, earlier)})
+                GROUP BY prefix_index, flow
+            )
+            UNION ALL
+            SELECT prefix_index, 0, 0, 0, 0, 0, changed_after, changed_before
+            FROM ({changes})
+        )
         GROUP BY prefix_index
         ORDER BY prefix_index
     """
@@ -273,8 +284,10 @@ def mark_suspects(links: str, prefixes: str, prefix: str) -> str:
 
     A step may not show where a loop begins, and so take the way back for the way there.
     All steps together show it: if flows of a prefix loop, and cross a link in both
-    directions, the direction with the higher TTL is the way back. Doubtful links are no
-    evidence of a direction: after a route change, flows meet interfaces again, too.
+    directions, the direction with the higher TTL is the way back. If a route change
+    moves the loop by a hop, both directions may begin at one TTL: the one seen later is
+    the way back. Doubtful links are no evidence of a direction: after a change, flows
+    meet interfaces again, too.
     """
     looping = f"SELECT DISTINCT {prefix} FROM {prefixes} WHERE repeats >= {REPEATS}"
     of_loops = (

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from anabranch.warehouse.changes import find_changes
+from anabranch.warehouse.changes import find_changes, find_exclusions
 from anabranch.warehouse.embedded import open_embedded
 from anabranch.warehouse.queries import find_links, find_prefixes, judge_links
 
@@ -23,6 +23,7 @@ Reply = tuple[int, int, int, int, str, int]
 Links = dict[tuple[int, str, str], bool]
 """Whether a link is suspect, by its prefix and ends."""
 
+PREFIXES, FLOWS = range(8), range(6)
 REPLIES = pa.schema(
     pa.field(name, kind, nullable=False)
     for name, kind in (
@@ -51,8 +52,9 @@ class Survey:
         columns = [list(column) for column in zip(*rows, strict=True)]
         step = self._place("replies")
         pq.write_table(pa.table(columns, schema=REPLIES), step)
-        new = f"SELECT * FROM file('{step}')"
-        known = find_prefixes(new, earlier, find_changes(new, []))
+        new, every = f"SELECT * FROM file('{step}')", self._read("replies")
+        exclusions = self.engine.read(find_exclusions(every, 1)).to_pylist()
+        known = find_prefixes(new, earlier, find_changes(every, exclusions))
         self.engine.write(known, self._place("prefixes"))
         prefixes = f"({self._read('prefixes')})"
         links = find_links(new, earlier, prefixes, repeats=True)
@@ -98,6 +100,64 @@ def survey(embedded: EmbeddedEngine, tmp_path: Path) -> Survey:
     return Survey(embedded, tmp_path)
 
 
+def answer(
+    prefixes: range, ttl: int, round_: int, name: str, begin: int
+) -> list[Reply]:
+    """The replies of an interface to the flows of a round to some prefixes."""
+    return [
+        (prefix, round_ * len(FLOWS) + flow, ttl, round_, name, begin + 10 * flow)
+        for prefix in prefixes
+        for flow in FLOWS
+    ]
+
+
+def test_a_change_counts_where_a_later_round_does_not_look(survey: Survey) -> None:
+    """It came between two windows, and the second round shows it."""
+    survey.conclude(answer(PREFIXES, 10, 1, "before", 1_000))
+    survey.conclude(answer(PREFIXES, 11, 1, "behind", 2_000))
+    asked = PREFIXES[:-1]
+    survey.conclude(
+        answer(asked, 10, 2, "after", 3_000) + answer(asked, 11, 2, "behind", 3_000)
+    )
+    wrong = {(prefix, "before", "behind"): True for prefix in PREFIXES}
+    right = {(prefix, "after", "behind"): False for prefix in asked}
+    assert survey.judge() == wrong | right
+
+
+def test_links_on_one_side_of_a_change_are_believed(survey: Survey) -> None:
+    """Also those to a prefix that the second round leaves out."""
+    survey.conclude(
+        answer(PREFIXES, 10, 1, "before", 1_000)
+        + answer(PREFIXES, 11, 1, "beyond", 1_000)
+    )
+    asked = PREFIXES[:-1]
+    survey.conclude(
+        answer(asked, 10, 2, "after", 3_000) + answer(asked, 11, 2, "behind", 3_000)
+    )
+    earlier = {(prefix, "before", "beyond"): False for prefix in PREFIXES}
+    later = {(prefix, "after", "behind"): False for prefix in asked}
+    assert survey.judge() == earlier | later
+
+
+def test_a_window_before_a_change_is_believed_by_what_other_prefixes_show(
+    survey: Survey,
+) -> None:
+    """The path gets longer; the last prefix alone has a router of its own behind it."""
+    asked, alone = PREFIXES[:-1], PREFIXES[-1:]
+    survey.conclude(answer(PREFIXES, 10, 1, "before", 1_000))
+    survey.conclude(
+        answer(asked, 11, 1, "behind", 2_000) + answer(alone, 11, 1, "own", 2_000)
+    )
+    survey.conclude(
+        answer(asked, 10, 2, "after", 3_000)
+        + answer(asked, 11, 2, "before", 3_000)
+        + answer(asked, 12, 2, "behind", 3_000)
+    )
+    found = survey.judge()
+    assert not found[alone[0], "before", "own"]
+    assert not any(found[prefix, "before", "behind"] for prefix in asked)
+
+
 def loop(prefix: int, flow: int, first: int, last: int) -> list[Reply]:
     """The replies of a loop between an exit at TTL 18, even ones, and an edge."""
     return [
@@ -129,6 +189,20 @@ def test_the_way_back_of_one_loop_is_believed_elsewhere(survey: Survey) -> None:
         (0, "edge", "exit"): True,
         (1, "edge", "exit"): False,
     }
+
+
+def test_the_way_back_is_the_direction_seen_later_at_the_same_ttl(
+    survey: Survey,
+) -> None:
+    """A route change moves the loop by a hop, and its begin is not seen again."""
+    survey.conclude(loop(0, 0, 18, 27))
+    survey.conclude(
+        [
+            (0, 1, ttl, 2, "exit" if ttl % 2 else "edge", 100 + ttl)
+            for ttl in range(18, 28)
+        ]
+    )
+    assert survey.judge() == {(0, "exit", "edge"): False, (0, "edge", "exit"): True}
 
 
 def test_both_directions_are_believed_without_a_loop(survey: Survey) -> None:
