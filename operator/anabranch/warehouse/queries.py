@@ -48,12 +48,11 @@ REPEATS = 3
 counts as a loop."""
 _CHANGES = "groupUniqArray((changed_after, changed_before))"
 """SQL for the times between which the routes to a prefix changed, as pairs."""
-_IS_DOUBTFUL = (
-    "is_unlikely OR arrayExists(change -> first_end >= change.1 "
-    "AND last_start <= change.2, changes)"
+_IS_STRADDLING = (
+    "arrayExists(change -> first_end >= change.1 AND last_start <= change.2, changes)"
 )
 """SQL for whether all flows that crossed a link may have had its ends' replies before
-and after a route change, or loop."""
+and after a route change."""
 _CROSSINGS = (
     "minMap(map(cityHash64(near_addr, far_addr), near_ttl::UInt16 * 256 "
     "+ greatest(near_round, far_round)))"
@@ -286,8 +285,8 @@ def mark_suspects(links: str, prefixes: str, prefix: str) -> str:
     All steps together show it: if flows of a prefix loop, and cross a link in both
     directions, the direction with the higher TTL is the way back. If a route change
     moves the loop by a hop, both directions may begin at one TTL: the one seen later is
-    the way back. Doubtful links are no evidence of a direction: after a change, flows
-    meet interfaces again, too.
+    the way back. Links that straddle a change are no evidence of a direction: flows may
+    meet interfaces again because of it.
     """
     looping = f"SELECT DISTINCT {prefix} FROM {prefixes} WHERE repeats >= {REPEATS}"
     of_loops = (
@@ -296,27 +295,27 @@ def mark_suspects(links: str, prefixes: str, prefix: str) -> str:
     )
     crossings = (
         f"SELECT {prefix}, {_CROSSINGS} AS crossings "
-        f"FROM ({_mark_doubtful(of_loops, prefixes, prefix)}) "
-        f"WHERE NOT is_doubtful GROUP BY {prefix}"
+        f"FROM ({_mark_straddling(of_loops, prefixes, prefix)}) "
+        f"WHERE NOT is_straddling GROUP BY {prefix}"
     )
+    inner = "first_end, last_start, is_unlikely, is_straddling, crossings"
     return (
-        "SELECT * EXCEPT (is_doubtful, crossings), "
-        f"is_doubtful OR {_IS_WAY_BACK} AS is_suspect "
-        f"FROM ({_mark_doubtful(links, prefixes, prefix)}) AS judged "
+        f"SELECT * EXCEPT ({inner}), "
+        f"is_unlikely OR is_straddling OR {_IS_WAY_BACK} AS is_suspect "
+        f"FROM ({_mark_straddling(links, prefixes, prefix)}) AS marked "
         f"LEFT JOIN ({crossings}) AS looped USING ({prefix})"
     )
 
 
-def _mark_doubtful(links: str, prefixes: str, prefix: str) -> str:
-    """Return the query for links, with ``is_doubtful`` instead of its reasons."""
+def _mark_straddling(links: str, prefixes: str, prefix: str) -> str:
+    """Return the query for links, with ``is_straddling``: across a route change."""
     changes = (
         f"SELECT {prefix}, {_CHANGES} AS changes "
         f"FROM {prefixes} WHERE changed_before > 0 GROUP BY {prefix}"
     )
     return (
-        "SELECT * EXCEPT (first_end, last_start, is_unlikely, changes), "
-        f"{_IS_DOUBTFUL} AS is_doubtful FROM ({links}) AS crossed "
-        f"LEFT JOIN ({changes}) AS changed USING ({prefix})"
+        f"SELECT * EXCEPT changes, {_IS_STRADDLING} AS is_straddling "
+        f"FROM ({links}) AS crossed LEFT JOIN ({changes}) AS changed USING ({prefix})"
     )
 
 

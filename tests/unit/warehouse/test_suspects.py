@@ -173,6 +173,15 @@ def test_the_way_back_of_a_loop_is_suspect(survey: Survey) -> None:
     assert survey.judge() == {(0, "exit", "edge"): False, (0, "edge", "exit"): True}
 
 
+def test_the_way_back_is_suspect_if_a_window_ends_where_the_loop_begins(
+    survey: Survey,
+) -> None:
+    """The step sees one repetition alone, which may as well be a route change."""
+    survey.conclude([*loop(0, 0, 19, 20), *loop(0, 1, 18, 20)])
+    survey.conclude(loop(0, 0, 21, 30))
+    assert survey.judge()[0, "edge", "exit"]
+
+
 def test_the_way_back_of_one_loop_is_believed_elsewhere(survey: Survey) -> None:
     """What a loop shows is of its prefix alone, and of no other links there."""
     survey.conclude(
