@@ -27,7 +27,6 @@ from anabranch.warehouse.changes import (
     PREFIXES_LOOKED_AT,
     find_changes,
     find_exclusions,
-    join_hops,
 )
 from anabranch.warehouse.parts import count_parts, fill, find_blocks, read_steps
 from anabranch.warehouse.pieces import PIECE_ROWS, cut
@@ -155,9 +154,8 @@ class RoundJob:
         if replies is None:
             raise FileNotFoundError(keys.parts(block))
         before = self._read_parts(block, piece, earlier)
-        known = find_prefixes(
-            replies, before, self._find_changes(step, replies, before)
-        )
+        every = f"{replies} UNION ALL {before}" if before else replies
+        known = find_prefixes(replies, before, self._find_changes(every))
         self._put(keys.prefixes(block, piece.number), known)
         prefixes = self._read_all(f"prefixes/{block:05}-*.parquet", steps)
         if prefixes is None:
@@ -169,20 +167,18 @@ class RoundJob:
             links = read_links(found, piece, drop_private=self.rules.drop_private)
         self._put(keys.links(block, piece.number), links)
 
-    def _find_changes(self, step: Step, replies: str, before: str | None) -> str:
-        """Return the query for route changes.
+    def _find_changes(self, replies: str) -> str:
+        """Return the query for the route changes that a piece's replies so far show.
 
-        In the first round, earlier steps are left out: its windows share no hop. In
-        traces none are found, since their probes do not leave in random order.
+        In traces none are found, since their probes do not leave in random order.
         """
         if self._is_traced:
             return find_changes(replies, [])
-        rows = join_hops(replies, before) if before and step.round > 1 else replies
         prefixes = f"SELECT uniq(prefix_index) AS prefixes FROM ({replies})"
         count = self.engine.read(prefixes).to_pylist()[0]["prefixes"]
         one_in = 1 + count // PREFIXES_LOOKED_AT
-        exclusions = self.engine.read(find_exclusions(rows, one_in)).to_pylist()
-        return find_changes(rows, exclusions)
+        exclusions = self.engine.read(find_exclusions(replies, one_in)).to_pylist()
+        return find_changes(replies, exclusions)
 
     def _count(self, steps: list[Step]) -> dict[str, int]:
         """Count what the run has found so far."""

@@ -43,17 +43,28 @@ class Piece:
 
 
 WHOLE = Piece(0, 1)
-CHANGES = "groupArray((changed_after, changed_before))"
-"""SQL for the times between which the routes to a prefix changed, as pairs."""
-SUSPECT = (
-    "is_unlikely OR arrayExists(change -> first_end >= change.1 "
-    "AND last_start <= change.2, changes)"
-)
-"""SQL for whether a link may not exist: all flows that crossed it may have had its
-ends' replies before and after a route change, or loop."""
 REPEATS = 3
 """The number of replies from interfaces that a flow met before, from which on the flow
 counts as a loop."""
+_CHANGES = "groupUniqArray((changed_after, changed_before))"
+"""SQL for the times between which the routes to a prefix changed, as pairs."""
+_IS_STRADDLING = (
+    "arrayExists(change -> first_end >= change.1 AND last_start <= change.2, changes)"
+)
+"""SQL for whether all flows that crossed a link may have had its ends' replies before
+and after a route change."""
+_CROSSINGS = (
+    "minMap(map(cityHash64(near_addr, far_addr), near_ttl::UInt16 * 256 "
+    "+ greatest(near_round, far_round)))"
+)
+"""SQL for the lowest near TTL of each link of a prefix, and the round that saw it there
+first, in one number; by the hash of the link's ends."""
+_IS_WAY_BACK = (
+    "crossings[cityHash64(far_addr, near_addr)] "
+    "BETWEEN 1 AND crossings[cityHash64(near_addr, far_addr)] - 1"
+)
+"""SQL for whether a link was crossed in the other direction at a lower TTL, or earlier
+at the same."""
 
 
 @dataclass(frozen=True)
@@ -122,6 +133,7 @@ def is_public(column: str) -> str:
 def find_prefixes(replies: str, earlier: str | None, changes: str) -> str:
     """Return the query for facts about the prefixes with replies.
 
+    Prefixes whose route changed are among them even if they have none in this step.
     A prefix has *amplification* if a probe had two replies, and *loops* if a flow met
     an interface twice. ``repeats`` is the largest number of replies that a flow had
     from interfaces that it had met before, including earlier steps. ``changes`` is the
@@ -144,14 +156,19 @@ def find_prefixes(replies: str, earlier: str | None, changes: str) -> str:
         SELECT prefix_index, sum(heard) AS replies,
             max(heard > ttls) AS has_amplification, max(addrs < heard) AS has_loops,
             toUInt32(max(every - every_addr)) AS repeats,
-            any(changes.changed_after) AS changed_after,
-            any(changes.changed_before) AS changed_before
+            max(after) AS changed_after, max(before) AS changed_before
         FROM (
-            SELECT prefix_index, {counts}
-            FROM ({_add_earlier(replies, earlier)})
-            GROUP BY prefix_index, flow
-        ) AS known
-        LEFT JOIN ({changes}) AS changes USING (prefix_index)
+            SELECT prefix_index, heard, ttls, addrs, every, every_addr,
+                toUInt64(0) AS after, toUInt64(0) AS before
+            FROM (
+                SELECT prefix_index, {counts}
+                FROM ({_add_earlier(replies, earlier)})
+                GROUP BY prefix_index, flow
+            )
+            UNION ALL
+            SELECT prefix_index, 0, 0, 0, 0, 0, changed_after, changed_before
+            FROM ({changes})
+        )
         GROUP BY prefix_index
         ORDER BY prefix_index
     """
@@ -255,16 +272,51 @@ def _pair(rows: str, *columns: str) -> str:
 
 def judge_links(links: str, prefixes: str) -> str:
     """Return the query for links, with ``is_suspect``, without amplified prefixes."""
-    changes = (
-        f"SELECT prefix_index, {CHANGES} AS changes "
-        f"FROM {prefixes} WHERE changed_before > 0 GROUP BY prefix_index"
-    )
     amplified = f"SELECT prefix_index FROM {prefixes} WHERE has_amplification"
     believed = f"SELECT * FROM {links} WHERE prefix_index NOT IN ({amplified})"
+    return f"({mark_suspects(believed, prefixes, 'prefix_index')})"
+
+
+def mark_suspects(links: str, prefixes: str, prefix: str) -> str:
+    """Return the query for the links of all steps so far, with ``is_suspect``.
+
+    ``prefix`` are the columns that identify a prefix of a run.
+
+    A step may not show where a loop begins, and so take the way back for the way there.
+    All steps together show it: if flows of a prefix loop, and cross a link in both
+    directions, the direction with the higher TTL is the way back. If a route change
+    moves the loop by a hop, both directions may begin at one TTL: the one seen later is
+    the way back. Links that straddle a change are no evidence of a direction: flows may
+    meet interfaces again because of it.
+    """
+    looping = f"SELECT DISTINCT {prefix} FROM {prefixes} WHERE repeats >= {REPEATS}"
+    of_loops = (
+        f"SELECT * FROM ({links}) AS crossed "
+        f"INNER JOIN ({looping}) AS looping USING ({prefix})"
+    )
+    crossings = (
+        f"SELECT {prefix}, {_CROSSINGS} AS crossings "
+        f"FROM ({_mark_straddling(of_loops, prefixes, prefix)}) "
+        f"WHERE NOT is_straddling GROUP BY {prefix}"
+    )
+    inner = "first_end, last_start, is_unlikely, is_straddling, crossings"
     return (
-        "(SELECT * EXCEPT (first_end, last_start, is_unlikely, changes), "
-        f"{SUSPECT} AS is_suspect FROM ({believed}) AS crossed "
-        f"LEFT JOIN ({changes}) AS changed USING (prefix_index))"
+        f"SELECT * EXCEPT ({inner}), "
+        f"is_unlikely OR is_straddling OR {_IS_WAY_BACK} AS is_suspect "
+        f"FROM ({_mark_straddling(links, prefixes, prefix)}) AS marked "
+        f"LEFT JOIN ({crossings}) AS looped USING ({prefix})"
+    )
+
+
+def _mark_straddling(links: str, prefixes: str, prefix: str) -> str:
+    """Return the query for links, with ``is_straddling``: across a route change."""
+    changes = (
+        f"SELECT {prefix}, {_CHANGES} AS changes "
+        f"FROM {prefixes} WHERE changed_before > 0 GROUP BY {prefix}"
+    )
+    return (
+        f"SELECT * EXCEPT changes, {_IS_STRADDLING} AS is_straddling "
+        f"FROM ({links}) AS crossed LEFT JOIN ({changes}) AS changed USING ({prefix})"
     )
 
 

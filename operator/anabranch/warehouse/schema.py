@@ -16,7 +16,7 @@ from hashlib import sha256
 from ipaddress import IPv4Address
 from typing import TYPE_CHECKING
 
-from anabranch.warehouse.queries import CHANGES, PRIVATE, SUSPECT
+from anabranch.warehouse.queries import PRIVATE, mark_suspects
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -256,14 +256,11 @@ class Schema:
                 f"uniqExact(protocol, prefix) AS prefixes FROM {replies} "
                 f"WHERE is_counted GROUP BY {run}, reply_src_addr"
             ),
-            "links": (
-                "SELECT * EXCEPT (has_amplification, first_end, last_start, "
-                f"is_unlikely, changes), {SUSPECT} AS is_suspect "
-                f"FROM (SELECT * FROM {links} WHERE NOT has_amplification) AS found "
-                f"LEFT JOIN (SELECT {run}, protocol, prefix, {CHANGES} AS changes "
-                f"FROM {prefixes} WHERE changed_before > 0 "
-                f"GROUP BY {run}, protocol, prefix) AS changed "
-                f"USING ({run}, protocol, prefix)"
+            "links": mark_suspects(
+                f"SELECT * EXCEPT has_amplification FROM {links} "
+                "WHERE NOT has_amplification",
+                prefixes,
+                f"{run}, protocol, prefix",
             ),
             "traces": f"SELECT * FROM {traces}",
             "diamonds": f"SELECT * FROM {diamonds}",

@@ -68,7 +68,7 @@ class Tables:
         load.plan(step)
         for block in find_blocks(store, keys.step(step)):
             load.replies(step, block)
-            load.prefixes(step, block)
+            load.prefixes(steps, block)
             load.links(step, block)
             load.amplified(step, block, earlier)
             load.traces(step, block)
@@ -118,10 +118,17 @@ class _Load:
                 f"SELECT *, '{tracing.algorithm}' AS algorithm FROM ({found})",
             )
 
-    def prefixes(self, step: Step, block: int) -> None:
+    def prefixes(self, steps: list[Step], block: int) -> None:
+        """Load the prefixes of the last of some steps.
+
+        One whose route changed may have replies in earlier steps alone.
+        """
+        step = steps[-1]
         parts = self._read(step, f"prefixes/{block:05}-*.parquet")
         rows = fill(self.tables.engine, parts, "prefixes")
-        replies = self._read(step, f"replies/{block:05}/*.parquet")
+        replies = read_steps(
+            self.store, self.keys, f"replies/{block:05}/*.parquet", steps
+        )
         sources = (
             "SELECT prefix_index, any(probe_src_addr) AS probe_src_addr "
             f"FROM {replies} GROUP BY prefix_index"
