@@ -162,3 +162,17 @@ def test_what_is_forbidden_meanwhile_ends_a_trace() -> None:
     assert "'240.0.9.1': 'refused'" in ends
     assert "'240.0.8.1': 'refused'" not in ends
     assert forbidden == "1"
+
+
+def test_few_traces_share_a_low_rate_and_end_before_others_begin() -> None:
+    """So that parts close, and nothing holds back what began."""
+    destinations = [f"240.0.{number}.1" for number in range(100)]
+    words = (*destinations, "--algorithm", "singlePath", *SURE, "--rate", "400")
+    traces = trace(World(100, 0), *words)
+    assert len(traces) == len(destinations)
+    first_end = min(traced["ended_us"] for traced in traces)
+    assert max(traced["began_us"] for traced in traces) > first_end
+    # Of the first, none waits until others have ended.
+    early = sorted(traces, key=lambda traced: traced["began_us"])[:10]
+    starts = [min(probe["sent_us"] for probe in each["probes"]) for each in early]
+    assert max(starts) < first_end

@@ -36,7 +36,11 @@ const COUNTING_NS: u64 = 1_000_000_000;
 const LOOKUP_NS: u64 = 1_000_000_000;
 /// The way to a destination without a route.
 const NO_WAY: u16 = u16::MAX;
-/// The fewest destinations to trace at once.
+/// The destinations that share the rate, however low it is: a long trace holds back none of them.
+const FEW: usize = 16;
+/// The most turns of tracers before anything else is looked at: some send nothing.
+const TURNS: usize = 1 << 12;
+/// The least bound on the destinations that are traced at once.
 const LEAST_WINDOW: u64 = 1_000;
 /// The least time between two probes of a trace, on average: most wait for replies.
 const STEP_NS: u64 = 50_000_000;
@@ -117,6 +121,8 @@ struct Tracing<'a> {
     places: HashMap<(Family, u128), usize>,
     /// What is traced next, once another trace of its destination has ended.
     held: Option<Target>,
+    /// Whether the work may have more to trace.
+    more: bool,
     schedule: Schedule,
     counted_ns: u64,
 }
@@ -153,6 +159,7 @@ impl<'a> Tracing<'a> {
             free: Vec::new(),
             places: HashMap::new(),
             held: None,
+            more: true,
             schedule: Schedule::default(),
             counted_ns: 0,
         })
@@ -160,7 +167,6 @@ impl<'a> Tracing<'a> {
 
     /// Traces until all is done, or until the prober is stopped.
     fn run(&mut self, work: &mut impl Work) -> Result<(), ProberError> {
-        let mut more = true;
         while !self.control.is_stopped() {
             let now_ns = self.outlet.now_ns();
             self.outlet.renew(now_ns)?;
@@ -169,49 +175,54 @@ impl<'a> Tracing<'a> {
                 self.inlet.count_dropped()?;
             }
             let read = self.receive(work);
-            more = more && self.fill(work)?;
-            if self.places.is_empty() && !more {
+            while self.places.len() < FEW && self.begin_next(work)? {}
+            if self.places.is_empty() && !self.more {
                 break;
             }
             self.schedule.wake(self.outlet.now_ns());
-            let pause_ns = now_ns + PAUSE.as_nanos() as u64;
-            if self.schedule.is_idle() {
-                self.outlet.idle();
-                if read == 0 {
-                    self.outlet.rest(pause_ns);
-                }
-                continue;
-            }
             let (granted, wake_ns) = self.outlet.grant(self.outlet.now_ns());
             let taken = self.send(granted, work)?;
             if taken > 0 {
                 self.outlet.flush(taken)?;
-            } else if granted == 0 && read == 0 {
-                self.outlet.rest(wake_ns.min(pause_ns));
+                continue;
+            }
+            let mut pause_ns = now_ns + PAUSE.as_nanos() as u64;
+            if granted > 0 {
+                self.outlet.idle();
+            } else {
+                pause_ns = pause_ns.min(wake_ns);
+            }
+            if read == 0 {
+                self.outlet.rest(pause_ns);
             }
         }
         Ok(self.inlet.count_dropped()?)
     }
 
-    /// Begins traces until enough go on; returns whether more may follow.
-    fn fill(&mut self, work: &mut impl Work) -> Result<bool, ProberError> {
-        let window = self.options.window.min(find_window(self.control));
-        while self.places.len() < window {
-            let next = match self.held.take() {
-                Some(target) => Next::Trace(target),
-                None => work.next()?,
-            };
-            match next {
-                Next::Trace(target) if self.is_traced(&target) => {
-                    self.held = Some(target);
-                    return Ok(true);
-                }
-                Next::Trace(target) => self.begin(target)?,
-                Next::Wait => return Ok(true),
-                Next::Nothing => return Ok(false),
+    /// Begins the next trace, if there is one and it may go on beside the others.
+    fn begin_next(&mut self, work: &mut impl Work) -> Result<bool, ProberError> {
+        if self.places.len() >= self.options.window.min(find_window(self.control)) {
+            return Ok(false);
+        }
+        let next = match self.held.take() {
+            Some(target) => Next::Trace(target),
+            None => work.next()?,
+        };
+        match next {
+            Next::Trace(target) if self.is_traced(&target) => {
+                self.held = Some(target);
+                Ok(false)
+            }
+            Next::Trace(target) => {
+                self.begin(target)?;
+                Ok(true)
+            }
+            Next::Wait => Ok(false),
+            Next::Nothing => {
+                self.more = false;
+                Ok(false)
             }
         }
-        Ok(true)
     }
 
     fn is_traced(&self, target: &Target) -> bool {
@@ -255,17 +266,26 @@ impl<'a> Tracing<'a> {
         });
         self.traces[place] = Some(going);
         self.places.insert(destination, place);
-        self.schedule.enqueue(place, 0);
+        self.schedule.enqueue(place);
         Ok(())
     }
 
-    /// Polls the tracers that have something to do, until `granted` probes are taken.
+    /// Polls the tracers that have something to do, until `granted` probes are taken. Begins more
+    /// traces only if those that go on have nothing to send: so as many go on as it takes to send
+    /// at the rate, and those that began first soon end.
     fn send(&mut self, granted: usize, work: &mut impl Work) -> Result<usize, ProberError> {
         let gap_ns = self.control.prefix_gap_ns();
         let mut taken = 0;
-        while taken < granted
-            && let Some(place) = self.schedule.next()
-        {
+        for _ in 0..TURNS {
+            if taken == granted {
+                break;
+            }
+            let Some(place) = self.schedule.next() else {
+                if self.begin_next(work)? {
+                    continue;
+                }
+                break;
+            };
             let Some(going) = &mut self.traces[place] else {
                 continue;
             };
@@ -296,7 +316,7 @@ impl<'a> Tracing<'a> {
                         self.control.count(Counter::Forbidden, 1);
                         going.trace.tracer.refuse();
                     }
-                    self.schedule.enqueue(place, going.trace.tracer.probes());
+                    self.schedule.enqueue(place);
                 }
                 Want::Wait(until_us) => self.schedule.sleep(place, until_us.saturating_mul(1_000)),
                 Want::Nothing(_) => self.finish(place, work)?,
@@ -334,7 +354,7 @@ impl<'a> Tracing<'a> {
             }
             Err(error) => return Err(error),
         }
-        self.schedule.enqueue(place, 0);
+        self.schedule.enqueue(place);
         Ok(())
     }
 
@@ -384,12 +404,12 @@ impl<'a> Tracing<'a> {
             control.count(Counter::Replies, 1);
             work.hear(&going.trace.target, *ask, *attempt, probed);
             going.trace.tracer.take(*ask, tell_vertex(reply), rtt_us);
-            schedule.enqueue(place, going.trace.tracer.probes());
+            schedule.enqueue(place);
         })
     }
 }
 
-/// Returns the most destinations to trace at once: as many as it takes to send at the rate.
+/// Returns the most destinations to trace at once: as many as it may take to send at the rate.
 fn find_window(control: &Control) -> usize {
     let step_ns = u128::from(control.prefix_gap_ns().max(STEP_NS));
     let busy = u128::from(control.rate()) * 2 * step_ns / 1_000_000_000;
