@@ -1,6 +1,7 @@
 //! Sends probes, of plans or of tracers, and keeps the replies.
 
 mod agenda;
+pub mod clock;
 mod columns;
 pub mod control;
 mod event;

@@ -4,7 +4,7 @@ use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::thread::sleep;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use anabranch_link::filter::Filter;
 use anabranch_link::receiver::Receiver;
@@ -13,6 +13,7 @@ use anabranch_link::way::{Way, Ways};
 use anabranch_prefixes::Family;
 use anabranch_wire::probe::{Probe, Stamp};
 
+use crate::clock::{Moment, unix_us};
 use crate::control::{Control, Counter, Limits};
 use crate::pace::Pace;
 
@@ -195,10 +196,12 @@ impl<'a> Outlet<'a> {
     pub fn now_ns(&self) -> u64 {
         self.start.elapsed().as_nanos() as u64
     }
-}
 
-/// Returns the time in microseconds since 1970.
-pub(crate) fn unix_us() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    since.map_or(0, |since| since.as_micros() as u64)
+    /// This moment.
+    pub fn now(&self) -> Moment {
+        Moment {
+            ns: self.now_ns(),
+            unix_us: unix_us(),
+        }
+    }
 }

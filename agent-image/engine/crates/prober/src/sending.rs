@@ -10,10 +10,11 @@ use anabranch_link::filter::Filter;
 use anabranch_plan::{Block, Draw};
 use anabranch_wire::probe::{Probe, Stamp, carried_time};
 
+use crate::clock::unix_us;
 use crate::control::{Control, Counter};
 use crate::event::{Event, Running};
 use crate::options::Options;
-use crate::outlet::{Outlet, unix_us};
+use crate::outlet::Outlet;
 use crate::pace::Gaps;
 
 /// The most probes to pass over, because they must not be sent, before anything else is looked at.

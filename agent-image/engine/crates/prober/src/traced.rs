@@ -77,10 +77,10 @@ impl Traced {
         let seen = trace.tracer.seen();
         let end = trace.tracer.end().unwrap_or(End::Refused);
         let probes = trace.probes.iter().map(|((ask, attempt), probed)| Sending {
-            probe: options.shape(&trace.target, *ask, probed.sent_us),
+            probe: options.shape(&trace.target, *ask, probed.sent.unix_us),
             flow: ask.flow,
             attempt: *attempt,
-            sent_us: probed.sent_us,
+            sent_us: probed.sent.unix_us,
             reply: probed.reply,
         });
         Self {
@@ -184,5 +184,5 @@ fn cross(seen: &Sightings, probes: &BTreeMap<(Ask, u8), Probed>, link: &Link) ->
 fn find_sent(probes: &BTreeMap<(Ask, u8), Probed>, ask: Ask) -> Option<u64> {
     let mut attempts = probes.range((ask, 0)..=(ask, u8::MAX));
     let (_, first) = attempts.find(|(_, probed)| probed.reply.is_some())?;
-    Some(first.sent_us)
+    Some(first.sent.unix_us)
 }

@@ -19,9 +19,10 @@ use anabranch_trace::tracer::{Tracer, Want};
 use anabranch_wire::probe::{MAX_CONTACT, Probe, Stamp, carried_time};
 use anabranch_wire::segment::Segment;
 
+use crate::clock::unix_us;
 use crate::control::{Control, Counter};
 use crate::inlet::Inlet;
-use crate::outlet::{Outlet, unix_us};
+use crate::outlet::Outlet;
 use crate::prober::{ProberError, enter};
 use crate::receiving::PAUSE;
 use crate::schedule::Schedule;
@@ -302,13 +303,10 @@ impl<'a> Tracing<'a> {
                 Want::Send(ask, attempt) => {
                     let (family, destination) = going.destination;
                     if self.outlet.allows(family, destination, ask.ttl) {
-                        let sent_us = unix_us();
-                        let probe = self.options.shape(&going.trace.target, ask, sent_us);
+                        let sent = self.outlet.now();
+                        let probe = self.options.shape(&going.trace.target, ask, sent.unix_us);
                         self.outlet.put(way, &probe)?;
-                        let probed = Probed {
-                            sent_us,
-                            reply: None,
-                        };
+                        let probed = Probed { sent, reply: None };
                         going.trace.probes.insert((ask, attempt), probed);
                         going.free_ns = now_ns.saturating_add(gap_ns);
                         taken += 1;
@@ -371,7 +369,7 @@ impl<'a> Tracing<'a> {
 
     /// Hands the replies that have come to the tracers; returns how many were read from a link.
     fn receive(&mut self, work: &mut impl Work) -> usize {
-        let (control, options) = (self.control, self.options);
+        let (control, options, outlet) = (self.control, self.options, &self.outlet);
         let (places, traces, schedule) = (&self.places, &mut self.traces, &mut self.schedule);
         self.inlet.receive(|reply, at_us| {
             let probe = &reply.probe;
@@ -385,7 +383,7 @@ impl<'a> Tracing<'a> {
             let ask = options.tell(&going.trace.target, probe);
             let probed = ask.and_then(|ask| {
                 let mut attempts = going.trace.probes.range_mut((ask, 0)..=(ask, u8::MAX));
-                attempts.find(|(_, sent)| carried_time(sent.sent_us) == probe.sent)
+                attempts.find(|(_, each)| carried_time(each.sent.unix_us) == probe.sent)
             });
             let Some(((ask, attempt), probed)) = probed else {
                 control.count(Counter::Unplanned, 1);
@@ -395,7 +393,7 @@ impl<'a> Tracing<'a> {
                 control.count(Counter::Excess, 1);
                 return;
             }
-            let rtt_us = at_us.saturating_sub(probed.sent_us);
+            let rtt_us = probed.sent.elapsed_us(at_us, outlet.now());
             probed.reply = Some(Heard {
                 reply: *reply,
                 at_us,

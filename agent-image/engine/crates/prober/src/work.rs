@@ -11,6 +11,7 @@ use anabranch_wire::ip::{ICMP, ICMP6, TCP, UDP};
 use anabranch_wire::probe::icmp_of;
 use anabranch_wire::reply::Reply;
 
+use crate::clock::Moment;
 use crate::prober::ProberError;
 
 /// The protocol of the probes of a trace.
@@ -89,8 +90,8 @@ pub trait Work {
 /// A probe that was sent.
 #[derive(Clone, Copy, Debug)]
 pub struct Probed {
-    /// When it was sent, in microseconds since 1970.
-    pub sent_us: u64,
+    /// When it was sent.
+    pub sent: Moment,
     /// The first reply to it, if one came.
     pub reply: Option<Heard>,
 }

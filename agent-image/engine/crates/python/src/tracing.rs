@@ -310,7 +310,7 @@ impl Probe {
             flow: ask.flow,
             ttl: ask.ttl,
             attempt,
-            sent_us: probed.sent_us,
+            sent_us: probed.sent.unix_us,
             reply: reply.transpose()?,
         })
     }
