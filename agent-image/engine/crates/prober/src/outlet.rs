@@ -100,8 +100,10 @@ impl<'a> Outlet<'a> {
             let known = self.links.iter().position(|(name, _)| *name == way.link);
             let link = known.unwrap_or(self.links.len());
             if known.is_none() {
-                tell(Opening::Link(Receiver::open(&way.link, self.filter)?));
+                let receiver = Receiver::open(&way.link, self.filter)?;
+                // Nothing is told of a link that can't be sent on: a later look opens it anew.
                 let sender = Sender::open(&way.link, false)?;
+                tell(Opening::Link(receiver));
                 self.links.push((way.link.clone(), sender));
             }
             let (_, source) = way.source_number();
