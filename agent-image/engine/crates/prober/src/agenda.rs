@@ -19,7 +19,7 @@ use crate::part::{Content, Head, Part};
 use crate::prober::{ProberError, open_block};
 use crate::traced::Traced;
 use crate::tracing;
-use crate::work::{Next, Probed, Protocol, Target, Trace, Work};
+use crate::work::{Next, Probed, Protocol, Refusal, Target, Trace, Work};
 
 /// The destinations that are drawn at once.
 const DRAWN: usize = 1 << 16;
@@ -218,7 +218,7 @@ impl Work for Agenda<'_> {
     fn hear(&mut self, _: &Target, _: Ask, _: u8, _: &Probed) {}
 
     fn end(&mut self, trace: Trace) -> Result<(), ProberError> {
-        if let Some(reason) = &trace.unroutable
+        if let Some(Refusal::Stuck(reason)) = &trace.refusal
             && self.control.counts().sent == 0
         {
             // As long as nothing was sent, this is no matter of one destination.

@@ -107,7 +107,8 @@ impl<'a> Sending<'a> {
                 }
             }
             if let Some(first) = first {
-                range.sent += self.outlet.flush(taken)?;
+                let refused = self.outlet.flush()?;
+                range.sent += (taken - refused.len()) as u64;
                 gaps.sent(first, slot - 1, self.outlet.now_ns());
                 if self.outlet.now_ns() >= marked_ns + MARK_NS {
                     marked_ns = self.outlet.now_ns();

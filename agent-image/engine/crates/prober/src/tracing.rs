@@ -27,7 +27,7 @@ use crate::prober::{ProberError, enter};
 use crate::receiving::PAUSE;
 use crate::schedule::Schedule;
 use crate::stamps;
-use crate::work::{Heard, Next, Probed, Protocol, Target, Trace, Work, tell_vertex};
+use crate::work::{Heard, Next, Probed, Protocol, Refusal, Target, Trace, Work, tell_vertex};
 
 /// The destination port of TCP probes: that of the web, which firewalls let through most.
 const TCP_PORT: u16 = 80;
@@ -35,6 +35,10 @@ const TCP_PORT: u16 = 80;
 const COUNTING_NS: u64 = 1_000_000_000;
 /// The time between two looks for a route.
 const LOOKUP_NS: u64 = 1_000_000_000;
+/// How long a trace waits after the kernel has refused a probe of it, so that queues run dry; and
+/// how often in a row ends it.
+const RECOVERY_NS: u64 = 50_000_000;
+const REFUSALS: u8 = 20;
 /// The way to a destination without a route.
 const NO_WAY: u16 = u16::MAX;
 /// The destinations that share the rate, however low it is: a long trace holds back none of them.
@@ -125,6 +129,8 @@ struct Tracing<'a> {
     /// Whether the work may have more to trace.
     more: bool,
     schedule: Schedule,
+    /// The probes of the next batch: the place of each trace, what it asked, and the attempt.
+    batch: Vec<(usize, Ask, u8)>,
     counted_ns: u64,
 }
 
@@ -139,6 +145,10 @@ struct Going {
     lookups: u8,
     /// When the next probe to this destination may leave.
     free_ns: u64,
+    /// In how many batches the kernel has refused probes of it since the last one that left, and
+    /// when the last of these batches was out.
+    refusals: u8,
+    refused_ns: u64,
 }
 
 impl<'a> Tracing<'a> {
@@ -162,6 +172,7 @@ impl<'a> Tracing<'a> {
             held: None,
             more: true,
             schedule: Schedule::default(),
+            batch: Vec::new(),
             counted_ns: 0,
         })
     }
@@ -184,7 +195,8 @@ impl<'a> Tracing<'a> {
             let (granted, wake_ns) = self.outlet.grant(self.outlet.now_ns());
             let taken = self.send(granted, work)?;
             if taken > 0 {
-                self.outlet.flush(taken)?;
+                let refused = self.outlet.flush()?;
+                self.take_back(&refused);
                 continue;
             }
             let mut pause_ns = now_ns + PAUSE.as_nanos() as u64;
@@ -251,7 +263,7 @@ impl<'a> Tracing<'a> {
             span_us: (now_us, now_us),
             probes: BTreeMap::new(),
             tracer: Tracer::new(rule),
-            unroutable: None,
+            refusal: None,
         };
         let destination = number_of(address);
         let going = Going {
@@ -260,6 +272,8 @@ impl<'a> Tracing<'a> {
             way: None,
             lookups: 0,
             free_ns: 0,
+            refusals: 0,
+            refused_ns: 0,
         };
         let place = self.free.pop().unwrap_or_else(|| {
             self.traces.push(None);
@@ -308,19 +322,59 @@ impl<'a> Tracing<'a> {
                         self.outlet.put(way, &probe)?;
                         let probed = Probed { sent, reply: None };
                         going.trace.probes.insert((ask, attempt), probed);
+                        self.batch.push((place, ask, attempt));
                         going.free_ns = now_ns.saturating_add(gap_ns);
                         taken += 1;
                     } else {
                         self.control.count(Counter::Forbidden, 1);
-                        going.trace.tracer.refuse();
+                        let to = going.trace.target.destination;
+                        let reason =
+                            format!("the limits forbid a probe to {to} with TTL {}", ask.ttl);
+                        going.trace.refuse(Refusal::Forbidden(reason));
                     }
                     self.schedule.enqueue(place);
                 }
                 Want::Wait(until_us) => self.schedule.sleep(place, until_us.saturating_mul(1_000)),
+                Want::Nothing(_) if self.batch.iter().any(|(each, ..)| *each == place) => {
+                    // Whether its last probe leaves is known once the batch is out.
+                    self.schedule.enqueue(place);
+                    break;
+                }
                 Want::Nothing(_) => self.finish(place, work)?,
             }
         }
         Ok(taken)
+    }
+
+    /// Takes back the probes of the last batch that the kernel has refused. They were not sent, and
+    /// their tracers ask for them again.
+    fn take_back(&mut self, refused: &[usize]) {
+        let now_ns = self.outlet.now_ns();
+        for (number, (place, ask, attempt)) in self.batch.drain(..).enumerate() {
+            let Some(going) = &mut self.traces[place] else {
+                continue;
+            };
+            if refused.binary_search(&number).is_err() {
+                going.refusals = 0;
+                continue;
+            }
+            going.trace.probes.remove(&(ask, attempt));
+            going.trace.tracer.take_back(ask, attempt);
+            going.free_ns = going.free_ns.max(now_ns + RECOVERY_NS);
+            if going.refused_ns == now_ns {
+                continue;
+            }
+            going.refused_ns = now_ns;
+            going.refusals += 1;
+            if going.refusals == REFUSALS {
+                let to = going.trace.target.destination;
+                let reason = format!(
+                    "the kernel has refused probes to {to} {REFUSALS} times in a row; see that its link's \
+                     queue is not full, and that no filter drops them"
+                );
+                going.trace.refuse(Refusal::Stuck(reason));
+            }
+        }
     }
 
     /// Finds the way to a destination. One without a route is looked up again later: routes come
@@ -347,8 +401,7 @@ impl<'a> Tracing<'a> {
                 }
                 going.way = Some(NO_WAY);
                 self.control.count(Counter::Unroutable, 1);
-                going.trace.unroutable = Some(error.to_string());
-                going.trace.tracer.refuse();
+                going.trace.refuse(Refusal::Stuck(error.to_string()));
             }
             Err(error) => return Err(error),
         }

@@ -71,7 +71,7 @@ pub struct Trace {
     switch: Option<(u8, &'static str)>,
     /// Numbers of eight bits would become `bytes`.
     unsteady: Vec<u32>,
-    unroutable: Option<String>,
+    refusal: Option<String>,
     probes: Vec<Py<Probe>>,
     links: Vec<(u8, Option<IpAddr>, Option<IpAddr>)>,
 }
@@ -374,7 +374,7 @@ impl Trace {
                 .filter(|ttl| seen.hop(*ttl).is_unsteady())
                 .map(u32::from)
                 .collect(),
-            unroutable: trace.unroutable.clone(),
+            refusal: (trace.refusal.as_ref()).map(|refusal| refusal.reason().to_owned()),
             probes: probes.collect::<PyResult<_>>()?,
             links: links.collect(),
         })

@@ -64,6 +64,8 @@ struct Flight {
     attempt: u8,
     /// Whether decisions wait for it.
     is_fresh: bool,
+    /// When the wait for its reply ends; None as long as it is not sent.
+    due_us: Option<u64>,
 }
 
 /// What a hop still takes.
@@ -83,7 +85,8 @@ pub struct Tracer {
     flights: BTreeMap<Ask, Flight>,
     /// How many of them are fresh.
     fresh: usize,
-    /// When the wait for each attempt ends. Attempts that are answered stay in it until then.
+    /// When the wait for each attempt ends. Attempts that are answered or taken back stay in it until
+    /// then.
     due: BinaryHeap<Reverse<(u64, Ask, u8)>>,
     /// How many flows were probed at each TTL.
     asked: [u16; 256],
@@ -171,6 +174,9 @@ impl Tracer {
                 self.asked[usize::from(ask.ttl)] += u16::from(attempt == 1);
                 let due_us = now_us + self.timeout.wait_us();
                 self.due.push(Reverse((due_us, ask, attempt)));
+                if let Some(flight) = self.flights.get_mut(&ask) {
+                    flight.due_us = Some(due_us);
+                }
                 return Want::Send(ask, attempt);
             }
             self.give_up(now_us);
@@ -187,6 +193,16 @@ impl Tracer {
             {
                 return Want::Wait(*due_us);
             }
+        }
+    }
+
+    /// Takes back a probe that could not be sent, and asks for it again.
+    pub fn take_back(&mut self, ask: Ask, attempt: u8) {
+        self.probes -= 1;
+        self.asked[usize::from(ask.ttl)] -= u16::from(attempt == 1);
+        if let Some(flight) = self.flights.get_mut(&ask) {
+            flight.due_us = None;
+            self.queue.push_front((ask, attempt));
         }
     }
 
@@ -215,7 +231,9 @@ impl Tracer {
     /// Sends probes again that are due, or takes their silence as the answer.
     fn give_up(&mut self, now_us: u64) {
         while let Some(Reverse((due_us, ask, attempt))) = self.due.peek().copied() {
-            let waits = self.waits_for(ask, attempt);
+            let flight = self.flights.get(&ask);
+            let waits = flight
+                .is_some_and(|flight| (flight.attempt, flight.due_us) == (attempt, Some(due_us)));
             if waits && due_us > now_us {
                 return;
             }
@@ -254,7 +272,12 @@ impl Tracer {
 
     fn launch(&mut self, ask: Ask, attempt: u8, is_fresh: bool) {
         self.fresh += usize::from(is_fresh);
-        self.flights.insert(ask, Flight { attempt, is_fresh });
+        let flight = Flight {
+            attempt,
+            is_fresh,
+            due_us: None,
+        };
+        self.flights.insert(ask, flight);
         self.queue.push_back((ask, attempt));
     }
 

@@ -296,3 +296,22 @@ fn load_that_is_balanced_by_flow_does_make_one() {
         assert_eq!(tracer.seen().links().len(), 1 + 2 + 2 + 2 + 2 + 2 + 1);
     }
 }
+
+#[test]
+fn a_probe_that_could_not_be_sent_makes_no_star_and_costs_no_attempt() {
+    let mut rule = Rule::new(Algorithm::SinglePath, 0.05);
+    rule.attempts = 1;
+    rule.max_ttl = 1;
+    let mut tracer = Tracer::new(Arc::new(rule));
+    let first = Ask { flow: 0, ttl: 1 };
+    assert_eq!(tracer.poll(0), Want::Send(first, 1));
+    tracer.take_back(first, 1);
+    assert_eq!(tracer.probes(), 0);
+    assert_eq!(tracer.poll(900_000), Want::Send(first, 1));
+    // The wait for what was not sent would be over.
+    assert_eq!(tracer.poll(1_000_000), Want::Wait(1_900_000));
+    assert_eq!(tracer.seen().hop(1).vertices(), []);
+    tracer.take(first, Vertex::End(9), 10_000);
+    assert_eq!(tracer.poll(1_000_000), Want::Nothing(End::Completed));
+    assert_eq!(tracer.probes(), 1);
+}
