@@ -289,8 +289,14 @@ impl Sightings {
     /// Returns whether a flow is known to have ended before a TTL.
     #[must_use]
     pub fn has_ended(&self, flow: Flow, ttl: u8) -> bool {
+        self.ends_by(flow, ttl.saturating_sub(1))
+    }
+
+    /// Returns whether a flow is known to end at a TTL, or to have ended before.
+    #[must_use]
+    pub fn ends_by(&self, flow: Flow, ttl: u8) -> bool {
         let end = self.ends.get(usize::from(flow)).copied().unwrap_or(0);
-        (1..ttl).contains(&end)
+        (1..=ttl).contains(&end)
     }
 
     /// Returns whether paths go on behind a vertex at `ttl`. A star beside ends is taken for an end
@@ -354,7 +360,7 @@ impl Sightings {
     #[must_use]
     pub fn links(&self) -> BTreeSet<Link> {
         let mut links = BTreeSet::new();
-        for (near_ttl, far) in (0..).zip(&self.hops) {
+        for (near_ttl, far) in (0..=u8::MAX).zip(&self.hops) {
             let near = self.hop(near_ttl);
             let link = |near, far| Link {
                 near_ttl,

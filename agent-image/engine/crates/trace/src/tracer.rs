@@ -303,7 +303,7 @@ impl Tracer {
     fn has_ended(&self) -> bool {
         let mut vertices = self.seen.hop(self.ttl).vertices().iter();
         match self.rule.algorithm {
-            Algorithm::SinglePath => self.seen.has_ended(0, self.ttl.saturating_add(1)),
+            Algorithm::SinglePath => self.seen.ends_by(0, self.ttl),
             _ => !vertices.any(|vertex| self.seen.goes_on(self.ttl, *vertex)),
         }
     }
@@ -315,7 +315,7 @@ impl Tracer {
         let near = (first..=ttl).rev().find(answers).unwrap_or(first - 1);
         let limit = near.saturating_add(self.rule.gap_limit);
         let is_known = |ttl: u8| self.seen.hop(ttl).probed() > 0;
-        let is_over = self.seen.has_ended(0, ttl.saturating_add(1))
+        let is_over = self.seen.ends_by(0, ttl)
             || ttl >= self.rule.max_ttl
             || ttl >= limit && (near + 1..=limit).all(is_known)
             || self.seen.is_looped(near);
