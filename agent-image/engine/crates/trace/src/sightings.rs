@@ -301,7 +301,7 @@ impl Sightings {
 
     /// Returns whether paths go on behind a vertex at `ttl`. A star beside ends is taken for an end
     /// that held back its reply, as hosts do that limit their errors, unless one of its flows meets
-    /// a router behind it.
+    /// a router behind it; [`crate::star`] looks for one.
     #[must_use]
     pub fn goes_on(&self, ttl: u8, vertex: Vertex) -> bool {
         let hop = self.hop(ttl);

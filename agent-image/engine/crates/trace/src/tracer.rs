@@ -8,6 +8,7 @@ use crate::lite::{self, Next, Switch};
 use crate::mda;
 use crate::rule::{Algorithm, Rule};
 use crate::sightings::{Ask, Flow, Sightings, Vertex};
+use crate::star;
 use crate::steadiness;
 use crate::timeout::Timeout;
 
@@ -253,7 +254,8 @@ impl Tracer {
                 self.abandoned.insert(ask, attempt);
                 continue;
             }
-            if attempt < self.rule.attempts && !self.is_silent(ask.ttl) {
+            let tells_more = !self.is_silent(ask.ttl) && !star::is_behind(&self.seen, ask);
+            if attempt < self.rule.attempts && tells_more {
                 self.seen.note_awaited(ask);
                 self.launch(ask, attempt + 1, false);
                 continue;
@@ -405,7 +407,10 @@ impl Tracer {
         }
         match next {
             Next::Switch(switch) if !self.seen.hop(ttl).is_unsteady() => Some(Step::Switch(switch)),
-            _ => None,
+            _ if ttl == self.rule.max_ttl => None,
+            _ => Some(star::ask(&self.seen, points, ttl))
+                .filter(|asks| !asks.is_empty())
+                .map(Step::Probe),
         }
     }
 
