@@ -28,6 +28,8 @@ pub struct Traced {
     pub switch: Option<(u8, Switch)>,
     /// The TTLs at which a flow met now this vertex and now that.
     pub unsteady: Vec<u8>,
+    /// The TTLs at which flows met a router and then none did any more.
+    pub gone: Vec<u8>,
     /// The probability that a link was missed, at most; None for a trace that can't tell.
     pub failure_probability: Option<f64>,
     /// The links between routers.
@@ -91,6 +93,7 @@ impl Traced {
             unsteady: (1..=seen.last_ttl())
                 .filter(|ttl| seen.hop(*ttl).is_unsteady())
                 .collect(),
+            gone: seen.gone_ttls().collect(),
             failure_probability: bound_failure(options, end, seen),
             links: find_crossed(seen, &trace.probes, &destination.prefix),
             probes: probes.collect(),
@@ -107,10 +110,13 @@ impl Traced {
 
 /// Returns the highest probability that a link between the vertices of a trace was missed: that of
 /// one branching vertex at least, where each is missed independently. None for an algorithm that
-/// does not look for all links, and for a trace that was cut off.
+/// does not look for all links, for a trace that was cut off, and for one that lost a router.
 fn bound_failure(options: &Options, end: End, seen: &Sightings) -> Option<f64> {
     let is_whole = matches!(end, End::Completed | End::GapLimit | End::Loop);
-    if !is_whole || options.parameters.algorithm == "singlePath" {
+    if !is_whole
+        || seen.gone_ttls().next().is_some()
+        || options.parameters.algorithm == "singlePath"
+    {
         return None;
     }
     let mut successors: BTreeMap<(u8, Option<Vertex>), u32> = BTreeMap::new();

@@ -71,6 +71,7 @@ pub struct Trace {
     switch: Option<(u8, &'static str)>,
     /// Numbers of eight bits would become `bytes`.
     unsteady: Vec<u32>,
+    gone: Vec<u32>,
     refusal: Option<String>,
     probes: Vec<Py<Probe>>,
     links: Vec<(u8, Option<IpAddr>, Option<IpAddr>)>,
@@ -374,6 +375,7 @@ impl Trace {
                 .filter(|ttl| seen.hop(*ttl).is_unsteady())
                 .map(u32::from)
                 .collect(),
+            gone: seen.gone_ttls().map(u32::from).collect(),
             refusal: (trace.refusal.as_ref()).map(|refusal| refusal.reason().to_owned()),
             probes: probes.collect::<PyResult<_>>()?,
             links: links.collect(),

@@ -33,6 +33,10 @@ impl Vertex {
     }
 }
 
+/// How many times as many flows as it takes to meet a vertex, on average, miss it by chance: once in
+/// e^16, nine million times.
+const SURE: usize = 16;
+
 /// The place of a flow that is probed again.
 const AWAITED: u16 = u16::MAX;
 
@@ -328,6 +332,33 @@ impl Sightings {
         let is_router = |vertex: &Vertex| matches!(vertex, Vertex::Router(_));
         let mut goes_on = hop.vertices.iter().filter(|v| v.leads_on()).peekable();
         goes_on.peek().is_some() && goes_on.all(|vertex| is_router(vertex) && met(vertex))
+    }
+
+    /// Returns whether no flow meets a vertex at `ttl` any more: it has stopped answering, or the route
+    /// has changed. So there is no use in looking for more flows that do.
+    ///
+    /// Flows are numbered in the order in which they are used. Those behind the last one that met the
+    /// vertex are compared with those before, and with the width of the hop, since a vertex that was
+    /// met early may have been met by chance.
+    #[must_use]
+    pub fn is_gone(&self, ttl: u8, vertex: Vertex) -> bool {
+        let hop = self.hop(ttl);
+        let Some(last) = hop.flows(vertex).last() else {
+            return false;
+        };
+        let probed = (0..self.flows).filter(|flow| hop.vertex(*flow).is_some());
+        let (before, behind): (Vec<_>, Vec<_>) = probed.partition(|flow| *flow <= last);
+        let rarity = before.len().div_ceil(hop.flows(vertex).count());
+        behind.len() > SURE * rarity.max(hop.vertices.len())
+    }
+
+    /// Returns the TTLs at which a router is gone.
+    pub fn gone_ttls(&self) -> impl Iterator<Item = u8> + '_ {
+        let is_router = |vertex: &&Vertex| matches!(vertex, Vertex::Router(_));
+        (1..=self.last_ttl()).filter(move |ttl| {
+            let mut routers = self.hop(*ttl).vertices.iter().filter(is_router);
+            routers.any(|vertex| self.is_gone(*ttl, *vertex))
+        })
     }
 
     /// Returns the known successors of a vertex at `ttl`.
