@@ -6,8 +6,8 @@ were found, of those that there are. fast-mda-traceroute traces one destination 
 process; it traces some of them, eight processes at a time.
 
 Then tracers and the batch prober send as fast as they can, in a simulation in which all
-probes are answered, and soon: tracers on their own, and by a plan into Parquet parts, as
-the tool trace has them.
+probes are answered, and soon: tracers on their own, and by a plan into Parquet parts,
+as the tool trace has them.
 """
 
 from __future__ import annotations

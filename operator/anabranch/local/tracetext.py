@@ -174,8 +174,8 @@ def _sum_up(trace: Trace, hops: list[Hop]) -> str:
     if trace.gone:
         ttls = ", ".join(map(str, trace.gone))
         says += (
-            f"\nno flow meets a router of TTL {ttls} any more: it has stopped answering, "
-            "or the route has changed"
+            f"\nno flow meets a router of TTL {ttls} any more: it has stopped "
+            "answering, or the route has changed"
         )
     return says
 

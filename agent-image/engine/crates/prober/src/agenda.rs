@@ -18,7 +18,7 @@ use crate::options::Options;
 use crate::part::{Content, Head, Part};
 use crate::prober::{ProberError, open_block};
 use crate::traced::Traced;
-use crate::tracing;
+use crate::traceoptions::TraceOptions;
 use crate::work::{Next, Probed, Protocol, Refusal, Target, Trace, Work};
 
 /// The destinations that are drawn at once.
@@ -30,7 +30,7 @@ const PARTS_BEHIND: u64 = 4;
 pub(crate) struct Agenda<'a> {
     plan: &'a Plan,
     options: &'a Options,
-    tracing: &'a tracing::Options,
+    tracing: &'a TraceOptions,
     control: &'a Control,
     parts: SyncSender<Part>,
     /// The numbers of the blocks to come.
@@ -79,7 +79,7 @@ impl<'a> Agenda<'a> {
     pub fn new(
         plan: &'a Plan,
         options: &'a Options,
-        tracing: &'a tracing::Options,
+        tracing: &'a TraceOptions,
         control: &'a Control,
         parts: SyncSender<Part>,
     ) -> Self {

@@ -10,7 +10,7 @@ use anabranch_trace::sightings::{Ask, Flow, Link, Sightings, Vertex};
 use anabranch_trace::tracer::End;
 use anabranch_wire::probe::Probe;
 
-use crate::tracing::Options;
+use crate::traceoptions::TraceOptions;
 use crate::work::{Heard, Probed, Trace};
 
 /// A destination that was traced.
@@ -75,7 +75,7 @@ pub struct Crossed {
 
 impl Traced {
     /// Keeps what matters of a trace that has ended.
-    pub(crate) fn new(destination: Destination, trace: Trace, options: &Options) -> Self {
+    pub(crate) fn new(destination: Destination, trace: Trace, options: &TraceOptions) -> Self {
         let seen = trace.tracer.seen();
         let end = trace.tracer.end().unwrap_or(End::Refused);
         let probes = trace.probes.iter().map(|((ask, attempt), probed)| Sending {
@@ -111,7 +111,7 @@ impl Traced {
 /// Returns the highest probability that a link between the vertices of a trace was missed: that of
 /// one branching vertex at least, where each is missed independently. None for an algorithm that
 /// does not look for all links, for a trace that was cut off, and for one that lost a router.
-fn bound_failure(options: &Options, end: End, seen: &Sightings) -> Option<f64> {
+fn bound_failure(options: &TraceOptions, end: End, seen: &Sightings) -> Option<f64> {
     let is_whole = matches!(end, End::Completed | End::GapLimit | End::Loop);
     if !is_whole
         || seen.gone_ttls().next().is_some()

@@ -3,42 +3,33 @@
 //! Each destination has a tracer, which says what to send and until when to wait. The body sends
 //! for all of them under one set of limits and at one pace, as the batch prober does.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::io;
-use std::net::IpAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread;
 
-use anabranch_link::filter::Filter;
 use anabranch_prefixes::{Family, number_of};
-use anabranch_trace::parameters::Parameters;
 use anabranch_trace::rule::Rule;
 use anabranch_trace::sightings::Ask;
-use anabranch_trace::tracer::{Tracer, Want};
-use anabranch_wire::probe::{MAX_CONTACT, Probe, Stamp, carried_time};
-use anabranch_wire::segment::Segment;
+use anabranch_trace::tracer::Want;
+use anabranch_wire::probe::{MAX_CONTACT, Stamp, carried_time};
 
 use crate::clock::unix_us;
 use crate::control::{Control, Counter};
+use crate::going::Going;
 use crate::inlet::Inlet;
 use crate::outlet::Outlet;
 use crate::prober::{ProberError, enter};
 use crate::receiving::PAUSE;
 use crate::schedule::Schedule;
 use crate::stamps;
-use crate::work::{Heard, Next, Probed, Protocol, Refusal, Target, Trace, Work, tell_vertex};
+use crate::traceoptions::TraceOptions;
+use crate::work::{Heard, Next, Probed, Refusal, Target, Work, tell_vertex};
 
-/// The destination port of TCP probes: that of the web, which firewalls let through most.
-const TCP_PORT: u16 = 80;
 /// How often the packets that the kernel dropped are counted.
 const COUNTING_NS: u64 = 1_000_000_000;
 /// The time between two looks for a route.
 const LOOKUP_NS: u64 = 1_000_000_000;
-/// How long a trace waits after the kernel has refused a probe of it, so that queues run dry; and
-/// how often in a row ends it.
-const RECOVERY_NS: u64 = 50_000_000;
-const REFUSALS: u8 = 20;
 /// The way to a destination without a route.
 const NO_WAY: u16 = u16::MAX;
 /// The destinations that share the rate, however low it is: a long trace holds back none of them.
@@ -50,39 +41,12 @@ const LEAST_WINDOW: u64 = 1_000;
 /// The least time between two probes of a trace, on average: most wait for replies.
 const STEP_NS: u64 = 50_000_000;
 
-/// The options of the body.
-#[derive(Clone, Debug)]
-pub struct Options {
-    /// The file of the network namespace to probe from; None for the calling thread's.
-    pub network: Option<PathBuf>,
-    /// The link that probes leave by; None to leave the choice to the routes.
-    pub interface: Option<String>,
-    /// The addresses to send from, at most one a family. Without one, the routes choose.
-    pub sources: Vec<IpAddr>,
-    /// How to reach whoever probes. Probes carry this text for people who wonder about them, but
-    /// for those of TCP.
-    pub contact: String,
-    /// The parameters of all traces.
-    pub parameters: Parameters,
-    /// The source port of flow 0; that of another flow is higher by its number.
-    pub first_port: u16,
-    /// The destination port of UDP probes.
-    pub destination_port: u16,
-    /// What TCP probes are; None if there are none.
-    pub segment: Option<Segment>,
-    /// The most destinations to trace at once.
-    pub window: usize,
-    /// How often a route to a destination is looked up, a second apart, before it counts as one
-    /// without a route.
-    pub lookups: u8,
-}
-
 /// Traces all destinations of the work, in a thread of its own.
 ///
 /// # Errors
 /// If an option can't be used; nothing is sent then. The thread returns those of the system.
 pub fn start(
-    options: Options,
+    options: TraceOptions,
     control: Arc<Control>,
     mut work: impl Work + Send + 'static,
 ) -> Result<thread::JoinHandle<Result<(), ProberError>>, ProberError> {
@@ -102,7 +66,7 @@ pub fn start(
 /// Traces all destinations of the work, in the calling thread and its network namespace. Traces
 /// that go on when the prober is stopped are dropped.
 pub(crate) fn run(
-    options: &Options,
+    options: &TraceOptions,
     control: &Control,
     stamp: &Stamp,
     work: &mut impl Work,
@@ -114,7 +78,7 @@ pub(crate) fn run(
 }
 
 struct Tracing<'a> {
-    options: &'a Options,
+    options: &'a TraceOptions,
     control: &'a Control,
     outlet: Outlet<'a>,
     inlet: Inlet<'a>,
@@ -134,25 +98,8 @@ struct Tracing<'a> {
     counted_ns: u64,
 }
 
-/// A trace that goes on.
-struct Going {
-    trace: Trace,
-    /// The destination, as a number of its family.
-    destination: (Family, u128),
-    /// The number of the way to it; None until that is looked up, `NO_WAY` without a route.
-    way: Option<u16>,
-    /// How often no route was found.
-    lookups: u8,
-    /// When the next probe to this destination may leave.
-    free_ns: u64,
-    /// In how many batches the kernel has refused probes of it since the last one that left, and
-    /// when the last of these batches was out.
-    refusals: u8,
-    refused_ns: u64,
-}
-
 impl<'a> Tracing<'a> {
-    fn open(options: &'a Options, control: &'a Control, stamp: &'a Stamp) -> io::Result<Self> {
+    fn open(options: &'a TraceOptions, control: &'a Control, stamp: &'a Stamp) -> io::Result<Self> {
         let interface = options.interface.as_deref();
         Ok(Self {
             options,
@@ -255,26 +202,8 @@ impl<'a> Tracing<'a> {
 
     /// Begins to trace a destination.
     fn begin(&mut self, target: Target) -> Result<(), ProberError> {
-        let (address, now_us) = (target.destination, unix_us());
-        let rule = self.find_rule(target.ttls)?;
-        let trace = Trace {
-            target,
-            way: None,
-            span_us: (now_us, now_us),
-            probes: BTreeMap::new(),
-            tracer: Tracer::new(rule),
-            refusal: None,
-        };
-        let destination = number_of(address);
-        let going = Going {
-            trace,
-            destination,
-            way: None,
-            lookups: 0,
-            free_ns: 0,
-            refusals: 0,
-            refused_ns: 0,
-        };
+        let going = Going::new(target, self.find_rule(target.ttls)?);
+        let destination = going.destination;
         let place = self.free.pop().unwrap_or_else(|| {
             self.traces.push(None);
             self.traces.len() - 1
@@ -354,25 +283,11 @@ impl<'a> Tracing<'a> {
             let Some(going) = &mut self.traces[place] else {
                 continue;
             };
-            if refused.binary_search(&number).is_err() {
+            if refused.binary_search(&number).is_ok() {
+                going.take_back(ask, attempt, now_ns);
+                self.schedule.enqueue(place);
+            } else {
                 going.refusals = 0;
-                continue;
-            }
-            going.trace.probes.remove(&(ask, attempt));
-            going.trace.tracer.take_back(ask, attempt);
-            going.free_ns = going.free_ns.max(now_ns + RECOVERY_NS);
-            if going.refused_ns == now_ns {
-                continue;
-            }
-            going.refused_ns = now_ns;
-            going.refusals += 1;
-            if going.refusals == REFUSALS {
-                let to = going.trace.target.destination;
-                let reason = format!(
-                    "the kernel has refused probes to {to} {REFUSALS} times in a row; see that its link's \
-                     queue is not full, and that no filter drops them"
-                );
-                going.trace.refuse(Refusal::Stuck(reason));
             }
         }
     }
@@ -467,40 +382,4 @@ fn find_window(control: &Control) -> usize {
     busy.max(LEAST_WINDOW.into())
         .try_into()
         .unwrap_or(usize::MAX)
-}
-
-impl Options {
-    /// Returns the filter that lets in all replies, and as little else as it can.
-    const fn filter(&self) -> Filter {
-        match self.segment {
-            None => Filter::Icmp,
-            Some(_) => Filter::IcmpAndAnswers(TCP_PORT),
-        }
-    }
-
-    /// Returns the probe of a flow and a TTL.
-    pub(crate) fn shape(&self, target: &Target, ask: Ask, sent_us: u64) -> Probe {
-        let (family, destination) = number_of(target.destination);
-        Probe {
-            family,
-            destination,
-            protocol: target.protocol.number(family),
-            source_port: self.first_port.wrapping_add(ask.flow),
-            destination_port: match target.protocol {
-                Protocol::Udp => self.destination_port,
-                Protocol::Icmp => 0,
-                Protocol::Tcp => TCP_PORT,
-            },
-            ttl: ask.ttl,
-            sent: carried_time(sent_us),
-        }
-    }
-
-    /// Returns the flow and TTL of a probe, if it has the protocol of a target.
-    fn tell(&self, target: &Target, probe: &Probe) -> Option<Ask> {
-        (probe.protocol == target.protocol.number(probe.family)).then(|| Ask {
-            flow: probe.source_port.wrapping_sub(self.first_port),
-            ttl: probe.ttl,
-        })
-    }
 }

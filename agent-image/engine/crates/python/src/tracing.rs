@@ -9,7 +9,8 @@ use std::thread::JoinHandle;
 use anabranch_prefixes::{Family, Prefix, number_of};
 use anabranch_prober::control::{Control, Limits};
 use anabranch_prober::prober::ProberError;
-use anabranch_prober::tracing::{self, Options};
+use anabranch_prober::traceoptions::TraceOptions;
+use anabranch_prober::tracing;
 use anabranch_prober::work::{self as core, Heard, Next, Probed, Protocol, Target, Work};
 use anabranch_trace::lite::Switch;
 use anabranch_trace::parameters::Parameters;
@@ -195,7 +196,7 @@ impl Tracing {
                 return Err(PyValueError::new_err(reason));
             }
         };
-        let options = Options {
+        let options = TraceOptions {
             network,
             interface,
             sources,
