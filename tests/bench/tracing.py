@@ -6,7 +6,8 @@ were found, of those that there are. fast-mda-traceroute traces one destination 
 process; it traces some of them, eight processes at a time.
 
 Then tracers and the batch prober send as fast as they can, in a simulation in which all
-probes are answered, and soon.
+probes are answered, and soon: tracers on their own, and by a plan into Parquet parts,
+as the tool trace has them.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from anabranch_engine import (
     Simulation,
     TargetList,
     Trace,
+    TraceParameters,
     Tracing,
 )
 
@@ -170,9 +172,10 @@ def run_beside() -> None:
     measure("fast-mda-traceroute", some, lambda: trace_with_fast_mda(some))
 
 
-def send_plan(prefixes: int) -> float:
+def send_plan(prefixes: int, tracing: TraceParameters | None = None) -> float:
     """Send a plan as fast as it goes; return the probes a second."""
-    lines = [f"240.{n >> 8}.{n & 255}.0/24,udp,1,16,6\n" for n in range(prefixes)]
+    asked = "1,32,1" if tracing else "1,16,6"
+    lines = [f"240.{n >> 8}.{n & 255}.0/24,udp,{asked}\n" for n in range(prefixes)]
     targets = TargetList.read(io.BytesIO("".join(lines).encode())).split(24, 64)
     with tempfile.TemporaryDirectory() as folder:
         plan = Plan.write(
@@ -183,6 +186,7 @@ def send_plan(prefixes: int) -> float:
             flow_mapper="RandomFlowMapper",
             seed=42,
             order_seed=1,
+            tracing=tracing,
         )
         prober = Prober(
             plan,
@@ -196,7 +200,9 @@ def send_plan(prefixes: int) -> float:
         )
         start = time.perf_counter()
         sent = prober.run().sent
-        return sent / (time.perf_counter() - start - WAIT_SECONDS)
+        # Traces wait for each of their replies themselves.
+        waited = 0.0 if tracing else WAIT_SECONDS
+        return sent / (time.perf_counter() - start - waited)
 
 
 def run_unbounded() -> None:
@@ -220,6 +226,13 @@ def run_unbounded() -> None:
             f"{rate / batch:.2f} of the batch prober, at most {memory} MiB so far",
             flush=True,
         )
+    parameters = TraceParameters(algorithm="mdaLite", failure_probability=0.05)
+    rate = send_plan(len(few), parameters)
+    print(
+        f"mdaLite by a plan into parts: {len(few):,} destinations, {rate:,.0f} "
+        f"probes/s, {rate / batch:.2f} of the batch prober",
+        flush=True,
+    )
 
 
 def main() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shlex
 import sys
 from itertools import pairwise
 from typing import TYPE_CHECKING
@@ -150,7 +152,7 @@ for event in tracing:
     if isinstance(event, Probe):
         tracing.forbid(PrefixSet(["240.0.9.0/24"]))
     else:
-        ends[str(event.destination)] = event.end
+        ends[str(event.destination)] = (event.end, event.refusal)
 print(ends)
 print(tracing.statistics.forbidden)
 """
@@ -159,6 +161,67 @@ print(tracing.statistics.forbidden)
 def test_what_is_forbidden_meanwhile_ends_a_trace() -> None:
     """Without another probe, and without hindering others."""
     ends, forbidden = World(20, 0).run(sys.executable, "-c", FORBIDDEN).splitlines()
-    assert "'240.0.9.1': 'refused'" in ends
-    assert "'240.0.8.1': 'refused'" not in ends
+    assert "'240.0.9.1': ('refused', 'the limits forbid a probe to 240.0.9.1 wi" in ends
+    assert "'240.0.8.1': ('refused'" not in ends
     assert forbidden == "1"
+
+
+def test_few_traces_share_a_low_rate_and_end_before_others_begin() -> None:
+    """So that parts close, and nothing holds back what began."""
+    destinations = [f"240.0.{number}.1" for number in range(100)]
+    words = (*destinations, "--algorithm", "singlePath", *SURE, "--rate", "400")
+    traces = trace(World(100, 0), *words)
+    assert len(traces) == len(destinations)
+    first_end = min(traced["ended_us"] for traced in traces)
+    assert max(traced["began_us"] for traced in traces) > first_end
+    # Of the first, none waits until others have ended.
+    early = sorted(traces, key=lambda traced: traced["began_us"])[:10]
+    starts = [min(probe["sent_us"] for probe in each["probes"]) for each in early]
+    assert max(starts) < first_end
+
+
+QUEUE = "tc qdisc add dev eth0 root tbf rate 200kbit burst 1600 limit 1600"
+"""Room for some dozen probes, and for a few hundred a second."""
+FILTER = (
+    "nft 'add table netdev t; "
+    "add chain netdev t c { type filter hook egress device eth0 priority 0; }; "
+    "add rule netdev t c ip protocol udp drop'"
+)
+REFUSED = """
+import json, sys
+from ipaddress import ip_address
+from anabranch_engine import PrefixSet, Tracing
+
+tracing = Tracing(
+    [ip_address(sys.argv[1])],
+    algorithm="mda", failure_probability=1e-6, attempts=1, rate=20_000,
+    max_rate_per_destination=20_000, forbidden=PrefixSet(),
+)
+(traced,) = tracing
+counts = tracing.statistics
+silent = sum(probe.reply is None for probe in traced.probes)
+print(json.dumps([traced.end, silent, len(traced.probes), counts.sent, counts.unsent]))
+"""
+
+
+def test_probes_that_the_kernel_refuses_make_no_star(tmp_path: Path) -> None:
+    """They are sent later; nothing says that they were sent before."""
+    layers = Layers((1, 1, 16, 4, 1, 1))
+    file = tmp_path / "layers.txt"
+    file.write_text(layers.file(0))
+    words = shlex.join([sys.executable, "-c", REFUSED, layers.destination(0)])
+    said = World(0, 0, topologies=(file,)).run("sh", "-c", f"{QUEUE} && {words}")
+    end, silent, probes, sent, unsent = json.loads(said)
+    assert (end, silent) == ("completed", 0)
+    assert probes == sent
+    assert unsent > 0
+
+
+def test_a_link_that_takes_no_probe_is_told() -> None:
+    """Each trace ends with one clear line."""
+    words = "trace 240.0.9.1 --allow-reserved 2>&1"
+    script = f"{FILTER} && {sys.executable} -m anabranch {words}; test $? = 1"
+    assert World(20, 0).run("sh", "-c", script) == (
+        "anabranch: the kernel has refused probes to 240.0.9.1 20 times in a row; see "
+        "that its link's queue is not full, and that no filter drops them\n"
+    )

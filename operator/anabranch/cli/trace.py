@@ -181,7 +181,7 @@ def run(chosen: argparse.Namespace) -> int:
         _plot(chosen.plot, traces)
     refused = [trace for trace in traces if trace.end == "refused"]
     for trace in refused:
-        print(f"anabranch: {trace.unroutable}", file=sys.stderr)
+        print(f"anabranch: {trace.refusal}", file=sys.stderr)
     return 1 if refused else 0
 
 

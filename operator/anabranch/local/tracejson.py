@@ -28,7 +28,8 @@ def encode_trace(trace: Trace, rule: dict[str, Any]) -> dict[str, Any]:
         "switch_ttl": ttl,
         "switch_reason": reason,
         "unsteady_ttls": trace.unsteady,
-        "unroutable": trace.unroutable,
+        "gone_ttls": trace.gone,
+        "refusal": trace.refusal,
         "links": [
             {"near_ttl": near_ttl, "near": _encode(near), "far": _encode(far)}
             for near_ttl, near, far in trace.links

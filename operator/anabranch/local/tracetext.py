@@ -171,6 +171,12 @@ def _sum_up(trace: Trace, hops: list[Hop]) -> str:
             f"\na flow met several routers at TTL {ttls}: load balancing by packet, or "
             "a change of route"
         )
+    if trace.gone:
+        ttls = ", ".join(map(str, trace.gone))
+        says += (
+            f"\nno flow meets a router of TTL {ttls} any more: it has stopped "
+            "answering, or the route has changed"
+        )
     return says
 
 

@@ -149,7 +149,8 @@ class AgentResults:
             f"SELECT '{self.keys.agent}' AS agent, prefix, protocol, "
             f"{_text('found.destination')} AS destination, '{algorithm}' AS algorithm, "
             "end_reason, switch, switch_ttl, failure_probability, unsteady_ttls, "
-            f"probes, began_us, ended_us FROM ({read_traces(self.rows)}) AS found "
+            "gone_ttls, probes, began_us, ended_us "
+            f"FROM ({read_traces(self.rows)}) AS found "
             f"INNER JOIN {self._targets} AS targets USING (prefix_index)"
         )
 

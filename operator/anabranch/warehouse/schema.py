@@ -120,6 +120,7 @@ TRACES = Table(
     | {"prefix_len": _SMALL, "prefix_index": _NUMBER, "destination": _ADDRESS}
     | {"algorithm": _NAME, "end_reason": _NAME, "switch": _NAME, "switch_ttl": _SMALL}
     | {"failure_probability": "Nullable(Float64)", "unsteady_ttls": "Array(UInt8)"}
+    | {"gone_ttls": "Array(UInt8)"}
     | {"probes": _NUMBER, "began_us": "UInt64", "ended_us": "UInt64"},
     (*_RUN, *_TARGET),
 )

@@ -18,7 +18,7 @@ _ANSWER = ("reply_src_addr", "reply_protocol", "destination_prefix_reply")
 CONCLUSION = (
     *("trace_end", "trace_switch", "trace_switch_ttl", "trace_failure_probability"),
     *("trace_probes", "trace_began_us", "trace_ended_us", "trace_unsteady"),
-    "trace_links",
+    *("trace_gone", "trace_links"),
 )
 """The columns that only the first row of a trace has."""
 
@@ -39,7 +39,7 @@ def read_traces(parts: str) -> str:
     """Return the query for the conclusions of traces, a row each.
 
     Its columns are prefix_index, destination, switch, switch_ttl, end_reason, probes,
-    failure_probability, unsteady_ttls, began_us and ended_us.
+    failure_probability, unsteady_ttls, gone_ttls, began_us and ended_us.
     """
     return (
         "SELECT prefix_index, probe_dst_addr AS destination, "
@@ -47,6 +47,7 @@ def read_traces(parts: str) -> str:
         "ifNull(trace_switch, '') AS switch, ifNull(trace_switch_ttl, 0) AS "
         "switch_ttl, trace_failure_probability AS failure_probability, "
         "assumeNotNull(trace_probes) AS probes, trace_unsteady AS unsteady_ttls, "
+        "trace_gone AS gone_ttls, "
         "assumeNotNull(trace_began_us) AS began_us, "
         "assumeNotNull(trace_ended_us) AS ended_us "
         f"FROM {parts} WHERE trace_end IS NOT NULL"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from ipaddress import ip_address
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from anabranch.local.tracehops import count_flows, find_paths, gather_hops
 from anabranch.local.tracetext import describe_trace
@@ -49,6 +49,7 @@ class ATrace:
     ended_us: int = 1_500_000
     switch: tuple[int, str] | None = None
     unsteady: list[int] = field(default_factory=list)
+    gone: list[int] = field(default_factory=list)
 
 
 def hop(number: int) -> Address:
@@ -137,12 +138,14 @@ def test_open_and_closed_ports_are_noted() -> None:
 
 
 def test_what_is_odd_is_said_at_the_end() -> None:
-    """The switch to the MDA, and flows that met several routers."""
-    trace = ATrace([], [], end="loop", switch=(4, "meshed"), unsteady=[7, 8])
+    """The switch to the MDA, flows that met several routers, and routers that went."""
+    odd: dict[str, Any] = {"switch": (4, "meshed"), "unsteady": [7, 8], "gone": [9]}
+    trace = ATrace([], [], end="loop", **odd)
     said = describe_trace(cast("Trace", trace))
     assert "loop: 0 interfaces and 0 links" in said
     assert "MDA-Lite went over to the MDA at TTL 4: meshed" in said
     assert "a flow met several routers at TTL 7, 8" in said
+    assert "no flow meets a router of TTL 9 any more" in said
 
 
 def test_flows_of_a_link_are_those_at_both_ends() -> None:

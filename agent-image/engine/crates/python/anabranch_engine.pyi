@@ -767,8 +767,12 @@ class Trace:
     unsteady: list[int]
     """The TTLs at which a flow met two interfaces: the load is balanced by packet
     before, or the route changed."""
-    unroutable: str | None
-    """Why there is no route to the destination, with the remedy."""
+    gone: list[int]
+    """The TTLs at which flows met a router and then none did any more: it has stopped
+    answering, or the route changed. Some of its links may be missing."""
+    refusal: str | None
+    """Why it was refused, with the remedy: there is no route, a limit forbids it, or the
+    kernel takes no probe."""
     probes: list[Probe]
     """The probes, by flow, TTL and attempt."""
     links: list[tuple[int, _Address | None, _Address | None]]

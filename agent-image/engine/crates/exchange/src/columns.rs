@@ -60,6 +60,7 @@ pub struct Columns {
     trace_began_us: UInt64Builder,
     trace_ended_us: UInt64Builder,
     trace_unsteady: ListBuilder<UInt8Builder>,
+    trace_gone: ListBuilder<UInt8Builder>,
     trace_links: ListBuilder<StructBuilder>,
     trace_context: StringBuilder,
 }
@@ -115,7 +116,8 @@ impl Default for Columns {
             trace_probes: UInt32Builder::new(),
             trace_began_us: UInt64Builder::new(),
             trace_ended_us: UInt64Builder::new(),
-            trace_unsteady: ListBuilder::new(UInt8Builder::new()).with_field(ttl),
+            trace_unsteady: ListBuilder::new(UInt8Builder::new()).with_field(ttl.clone()),
+            trace_gone: ListBuilder::new(UInt8Builder::new()).with_field(ttl),
             trace_links: structs(link_fields()),
             trace_context: StringBuilder::new(),
         }
@@ -282,6 +284,7 @@ impl Columns {
         self.trace_began_us.append_option(trace.began_us);
         self.trace_ended_us.append_option(trace.ended_us);
         self.trace_unsteady.append(true);
+        self.trace_gone.append(true);
         for link in links {
             let (first_end, last_start) = link.span_us.unwrap_or_default();
             let entry = self.trace_links.values();
@@ -306,6 +309,7 @@ impl Columns {
         self.trace_began_us.append_null();
         self.trace_ended_us.append_null();
         self.trace_unsteady.append(false);
+        self.trace_gone.append(false);
         self.trace_links.append(false);
         self.trace_context.append_null();
     }
@@ -369,6 +373,7 @@ impl Columns {
             ("trace_began_us", Arc::new(self.trace_began_us.finish())),
             ("trace_ended_us", Arc::new(self.trace_ended_us.finish())),
             ("trace_unsteady", Arc::new(self.trace_unsteady.finish())),
+            ("trace_gone", Arc::new(self.trace_gone.finish())),
             ("trace_links", Arc::new(self.trace_links.finish())),
             ("trace_context", Arc::new(self.trace_context.finish())),
         ];

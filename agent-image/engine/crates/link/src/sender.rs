@@ -20,7 +20,9 @@ pub struct Sender {
     queue: Vec<u8>,
     /// The end of each frame in the queue.
     ends: Vec<usize>,
-    unsent: u64,
+    /// How many frames left the queue since `take_unsent`, and which of them were lost.
+    flushed: usize,
+    unsent: Vec<usize>,
 }
 
 impl Sender {
@@ -46,7 +48,8 @@ impl Sender {
             link: link.to_owned(),
             queue: Vec::new(),
             ends: Vec::with_capacity(BATCH),
-            unsent: 0,
+            flushed: 0,
+            unsent: Vec::new(),
         })
     }
 
@@ -63,8 +66,8 @@ impl Sender {
         Ok(())
     }
 
-    /// Sends the queued frames. A frame that finds the kernel's queues full is lost and counted, as
-    /// on a full link.
+    /// Sends the queued frames. A frame that finds the kernel's queues full is lost and noted, as on
+    /// a full link.
     ///
     /// # Errors
     /// Those of the kernel; the rest of the batch is dropped then.
@@ -95,7 +98,7 @@ impl Sender {
             match check(done) {
                 Ok(done) => sent += done.unsigned_abs() as usize,
                 Err(error) if is_full(&error) => {
-                    self.unsent += 1;
+                    self.unsent.push(self.flushed + sent);
                     sent += 1;
                 }
                 Err(error) => {
@@ -105,13 +108,16 @@ impl Sender {
                 }
             }
         }
+        self.flushed += count;
         self.queue.clear();
         self.ends.clear();
         outcome
     }
 
-    /// Returns how many frames were lost to a full queue since the last call.
-    pub const fn take_unsent(&mut self) -> u64 {
-        mem::replace(&mut self.unsent, 0)
+    /// Returns which frames were lost to a full queue: each by its place among those that left this
+    /// sender's queue since the last call.
+    pub fn take_unsent(&mut self) -> Vec<usize> {
+        self.flushed = 0;
+        mem::take(&mut self.unsent)
     }
 }

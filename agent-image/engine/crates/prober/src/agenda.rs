@@ -18,8 +18,8 @@ use crate::options::Options;
 use crate::part::{Content, Head, Part};
 use crate::prober::{ProberError, open_block};
 use crate::traced::Traced;
-use crate::tracing;
-use crate::work::{Next, Probed, Protocol, Target, Trace, Work};
+use crate::traceoptions::TraceOptions;
+use crate::work::{Next, Probed, Protocol, Refusal, Target, Trace, Work};
 
 /// The destinations that are drawn at once.
 const DRAWN: usize = 1 << 16;
@@ -30,7 +30,7 @@ const PARTS_BEHIND: u64 = 4;
 pub(crate) struct Agenda<'a> {
     plan: &'a Plan,
     options: &'a Options,
-    tracing: &'a tracing::Options,
+    tracing: &'a TraceOptions,
     control: &'a Control,
     parts: SyncSender<Part>,
     /// The numbers of the blocks to come.
@@ -79,7 +79,7 @@ impl<'a> Agenda<'a> {
     pub fn new(
         plan: &'a Plan,
         options: &'a Options,
-        tracing: &'a tracing::Options,
+        tracing: &'a TraceOptions,
         control: &'a Control,
         parts: SyncSender<Part>,
     ) -> Self {
@@ -218,7 +218,7 @@ impl Work for Agenda<'_> {
     fn hear(&mut self, _: &Target, _: Ask, _: u8, _: &Probed) {}
 
     fn end(&mut self, trace: Trace) -> Result<(), ProberError> {
-        if let Some(reason) = &trace.unroutable
+        if let Some(Refusal::Stuck(reason)) = &trace.refusal
             && self.control.counts().sent == 0
         {
             // As long as nothing was sent, this is no matter of one destination.

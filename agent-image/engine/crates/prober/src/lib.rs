@@ -1,9 +1,11 @@
 //! Sends probes, of plans or of tracers, and keeps the replies.
 
 mod agenda;
+pub mod clock;
 mod columns;
 pub mod control;
 mod event;
+mod going;
 mod inlet;
 pub mod options;
 mod outlet;
@@ -16,5 +18,6 @@ mod sending;
 mod stamps;
 mod tracecolumns;
 pub mod traced;
+pub mod traceoptions;
 pub mod tracing;
 pub mod work;

@@ -4,7 +4,7 @@ use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::thread::sleep;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use anabranch_link::filter::Filter;
 use anabranch_link::receiver::Receiver;
@@ -13,6 +13,7 @@ use anabranch_link::way::{Way, Ways};
 use anabranch_prefixes::Family;
 use anabranch_wire::probe::{Probe, Stamp};
 
+use crate::clock::{Moment, unix_us};
 use crate::control::{Control, Counter, Limits};
 use crate::pace::Pace;
 
@@ -25,6 +26,8 @@ pub(crate) struct Outlet<'a> {
     control: &'a Control,
     stamp: &'a Stamp,
     links: Vec<(String, Sender)>,
+    /// The link of each probe of the next batch.
+    batch: Vec<usize>,
     ways: Ways,
     /// The exit of each way, by the way's number.
     exits: Vec<Exit>,
@@ -67,6 +70,7 @@ impl<'a> Outlet<'a> {
             control,
             stamp,
             links: Vec::new(),
+            batch: Vec::new(),
             ways: Ways::open(interface, sources)?,
             exits: Vec::new(),
             limits: None,
@@ -99,8 +103,10 @@ impl<'a> Outlet<'a> {
             let known = self.links.iter().position(|(name, _)| *name == way.link);
             let link = known.unwrap_or(self.links.len());
             if known.is_none() {
-                tell(Opening::Link(Receiver::open(&way.link, self.filter)?));
+                let receiver = Receiver::open(&way.link, self.filter)?;
+                // Nothing is told of a link that can't be sent on: a later look opens it anew.
                 let sender = Sender::open(&way.link, false)?;
+                tell(Opening::Link(receiver));
                 self.links.push((way.link.clone(), sender));
             }
             let (_, source) = way.source_number();
@@ -162,27 +168,38 @@ impl<'a> Outlet<'a> {
     pub fn put(&mut self, way: u16, probe: &Probe) -> io::Result<()> {
         let exit = &self.exits[usize::from(way)];
         let stamp = self.stamp;
+        self.batch.push(exit.link);
         self.links[exit.link].1.send(|out| {
             out.extend_from_slice(&exit.head);
             stamp.write(out, exit.source, probe);
         })
     }
 
-    /// Sends the batch of `taken` probes, and returns how many of them the kernel took.
-    pub fn flush(&mut self, taken: usize) -> io::Result<u64> {
-        let mut refused = 0;
-        for (_, sender) in &mut self.links {
+    /// Sends the batch, and returns which of its probes the kernel refused: each by its place in it.
+    pub fn flush(&mut self) -> io::Result<Vec<usize>> {
+        let mut refused = Vec::new();
+        for (link, (_, sender)) in self.links.iter_mut().enumerate() {
             sender.flush()?;
-            refused += sender.take_unsent();
+            let unsent = sender.take_unsent();
+            if !unsent.is_empty() {
+                let batch = (0..).zip(&self.batch);
+                let frames: Vec<usize> = batch
+                    .filter_map(|(place, its)| (*its == link).then_some(place))
+                    .collect();
+                refused.extend(unsent.into_iter().map(|frame| frames[frame]));
+            }
         }
-        let sent = taken as u64 - refused;
-        self.control.count(Counter::Sent, sent);
-        self.control.count(Counter::Unsent, refused);
+        refused.sort_unstable();
+        let taken = self.batch.len();
+        self.batch.clear();
+        self.control
+            .count(Counter::Sent, (taken - refused.len()) as u64);
+        self.control.count(Counter::Unsent, refused.len() as u64);
         let now_ns = self.now_ns();
         if let Some(pace) = &mut self.pace {
             pace.sent(taken, now_ns);
         }
-        Ok(sent)
+        Ok(refused)
     }
 
     /// Sleeps until a time, but no longer than `NAP`.
@@ -195,10 +212,12 @@ impl<'a> Outlet<'a> {
     pub fn now_ns(&self) -> u64 {
         self.start.elapsed().as_nanos() as u64
     }
-}
 
-/// Returns the time in microseconds since 1970.
-pub(crate) fn unix_us() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    since.map_or(0, |since| since.as_micros() as u64)
+    /// This moment.
+    pub fn now(&self) -> Moment {
+        Moment {
+            ns: self.now_ns(),
+            unix_us: unix_us(),
+        }
+    }
 }

@@ -19,6 +19,7 @@ use crate::part::{Part, find_cursor, lock};
 use crate::receiving::{Receiving, write_parts};
 use crate::sending::Sending;
 use crate::stamps;
+use crate::traceoptions::TraceOptions;
 use crate::tracing;
 
 /// The most parts that wait to be written.
@@ -187,7 +188,7 @@ fn trace(
     stamp: &Stamp,
 ) -> Result<(), ProberError> {
     let header = plan.header();
-    let tracing = tracing::Options {
+    let tracing = TraceOptions {
         network: options.network.clone(),
         interface: options.interface.clone(),
         sources: options.sources.clone(),

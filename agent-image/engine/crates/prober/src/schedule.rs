@@ -1,26 +1,17 @@
 //! Which of many tracers has something to do now, and when the others have.
 
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::{BinaryHeap, VecDeque};
 
 /// The places of tracers: those that are ready, and those that wait for a time.
 ///
-/// Of those that are ready, the one goes first that has sent the most. So it becomes known early
-/// which paths take long, and these are traced beside the others and not after them.
+/// Those that are ready take turns, in the order in which they became so. A turn is one probe, so
+/// no tracer holds back others, however much it has to send.
 #[derive(Debug, Default)]
 pub(crate) struct Schedule {
-    /// By the probes sent, and then in the order in which they became ready.
-    ready: BinaryHeap<(u32, Reverse<u64>, usize)>,
-    turns: u64,
+    ready: VecDeque<usize>,
     sleeping: BinaryHeap<Reverse<(u64, usize)>>,
-    states: Vec<State>,
-}
-
-#[derive(Clone, Copy, Debug, Default)]
-struct State {
-    /// The probes sent.
-    sent: u32,
-    wait: Wait,
+    waits: Vec<Wait>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -33,47 +24,39 @@ enum Wait {
 }
 
 impl Schedule {
-    /// Makes a tracer ready that has sent so many probes, unless it is.
-    pub fn enqueue(&mut self, place: usize, sent: u32) {
-        if self.states.len() <= place {
-            self.states.resize(place + 1, State::default());
+    /// Makes a tracer ready, unless it is.
+    pub fn enqueue(&mut self, place: usize) {
+        if self.waits.len() <= place {
+            self.waits.resize(place + 1, Wait::default());
         }
-        if self.states[place].wait != Wait::Ready {
-            let wait = Wait::Ready;
-            self.states[place] = State { sent, wait };
-            self.turns += 1;
-            self.ready.push((sent, Reverse(self.turns), place));
+        if self.waits[place] != Wait::Ready {
+            self.waits[place] = Wait::Ready;
+            self.ready.push_back(place);
         }
     }
 
     /// Takes the next tracer that is ready.
     pub fn next(&mut self) -> Option<usize> {
-        let (_, _, place) = self.ready.pop()?;
-        self.states[place].wait = Wait::Idle;
+        let place = self.ready.pop_front()?;
+        self.waits[place] = Wait::Idle;
         Some(place)
-    }
-
-    /// Returns whether no tracer is ready.
-    pub fn is_idle(&self) -> bool {
-        self.ready.is_empty()
     }
 
     /// Makes a tracer ready at a time, unless something else does so before.
     pub fn sleep(&mut self, place: usize, until_ns: u64) {
-        self.states[place].wait = Wait::Asleep(until_ns);
+        self.waits[place] = Wait::Asleep(until_ns);
         self.sleeping.push(Reverse((until_ns, place)));
     }
 
-    /// Makes the tracers ready whose time has come.
+    /// Makes the tracers ready whose time has come, the earliest first.
     pub fn wake(&mut self, now_ns: u64) {
         while let Some(Reverse((until_ns, place))) = self.sleeping.peek().copied()
             && until_ns <= now_ns
         {
             self.sleeping.pop();
             // Otherwise it was made ready meanwhile, and may sleep until another time now.
-            let State { sent, wait } = self.states[place];
-            if wait == Wait::Asleep(until_ns) {
-                self.enqueue(place, sent);
+            if self.waits[place] == Wait::Asleep(until_ns) {
+                self.enqueue(place);
             }
         }
     }
@@ -84,25 +67,36 @@ mod tests {
     use super::*;
 
     #[test]
-    fn those_that_sent_most_go_first_and_others_in_turn() {
+    fn a_tracer_that_has_much_to_send_lets_others_take_their_turns() {
         let mut schedule = Schedule::default();
-        for (place, sent) in [(2, 5), (0, 1), (2, 5), (1, 1), (3, 9)] {
-            schedule.enqueue(place, sent);
+        (0..3).for_each(|place| schedule.enqueue(place));
+        let turns = (0..9).map(|_| {
+            let place = schedule.next().unwrap();
+            schedule.enqueue(place);
+            place
+        });
+        assert_eq!(turns.collect::<Vec<_>>(), [0, 1, 2, 0, 1, 2, 0, 1, 2]);
+    }
+
+    #[test]
+    fn a_tracer_that_is_ready_has_one_turn() {
+        let mut schedule = Schedule::default();
+        for place in [1, 0, 1, 1] {
+            schedule.enqueue(place);
         }
         let order: Vec<_> = std::iter::from_fn(|| schedule.next()).collect();
-        assert_eq!(order, [3, 2, 0, 1]);
-        assert!(schedule.is_idle());
+        assert_eq!(order, [1, 0]);
     }
 
     #[test]
     fn sleepers_wake_at_their_last_time_or_when_they_are_made_ready() {
         let mut schedule = Schedule::default();
-        schedule.enqueue(0, 1);
-        schedule.enqueue(1, 1);
+        schedule.enqueue(0);
+        schedule.enqueue(1);
         while schedule.next().is_some() {}
         schedule.sleep(0, 50);
         schedule.sleep(1, 20);
-        schedule.enqueue(1, 2);
+        schedule.enqueue(1);
         assert_eq!(schedule.next(), Some(1));
         schedule.sleep(1, 80);
         schedule.wake(20);

@@ -10,10 +10,11 @@ use anabranch_link::filter::Filter;
 use anabranch_plan::{Block, Draw};
 use anabranch_wire::probe::{Probe, Stamp, carried_time};
 
+use crate::clock::unix_us;
 use crate::control::{Control, Counter};
 use crate::event::{Event, Running};
 use crate::options::Options;
-use crate::outlet::{Outlet, unix_us};
+use crate::outlet::Outlet;
 use crate::pace::Gaps;
 
 /// The most probes to pass over, because they must not be sent, before anything else is looked at.
@@ -106,7 +107,8 @@ impl<'a> Sending<'a> {
                 }
             }
             if let Some(first) = first {
-                range.sent += self.outlet.flush(taken)?;
+                let refused = self.outlet.flush()?;
+                range.sent += (taken - refused.len()) as u64;
                 gaps.sent(first, slot - 1, self.outlet.now_ns());
                 if self.outlet.now_ns() >= marked_ns + MARK_NS {
                     marked_ns = self.outlet.now_ns();

@@ -124,7 +124,7 @@ fn conclusion_columns(traces: &[Traced], places: &[Place]) -> Result<Vec<Named>,
     let bounds: Float64Array = each().map(|trace| trace.failure_probability).collect();
     let time = |of: fn(&Traced) -> u64| each().map(of).collect::<UInt64Array>();
     let counts = each().map(|trace| Some(trace.probes.len() as u32));
-    let columns: [(&'static str, ArrayRef); 9] = [
+    let columns: [(&'static str, ArrayRef); 10] = [
         ("trace_end", Arc::new(ends)),
         ("trace_switch", Arc::new(reasons)),
         ("trace_switch_ttl", Arc::new(ttls)),
@@ -132,18 +132,19 @@ fn conclusion_columns(traces: &[Traced], places: &[Place]) -> Result<Vec<Named>,
         ("trace_probes", Arc::new(counts.collect::<UInt32Array>())),
         ("trace_began_us", Arc::new(time(|trace| trace.span_us.0))),
         ("trace_ended_us", Arc::new(time(|trace| trace.span_us.1))),
-        ("trace_unsteady", unsteady(traces)),
+        ("trace_unsteady", ttls_of(traces, |trace| &trace.unsteady)),
+        ("trace_gone", ttls_of(traces, |trace| &trace.gone)),
         ("trace_links", links(traces)?),
     ];
     let spread = |(name, column): Named| Ok((name, take(&column, &from, None)?));
     columns.into_iter().map(spread).collect()
 }
 
-fn unsteady(traces: &[Traced]) -> ArrayRef {
+fn ttls_of(traces: &[Traced], list: fn(&Traced) -> &[u8]) -> ArrayRef {
     let item = Field::new("item", DataType::UInt8, false);
     let mut lists = ListBuilder::new(UInt8Builder::new()).with_field(item);
     for trace in traces {
-        lists.append_value(trace.unsteady.iter().map(|ttl| Some(*ttl)));
+        lists.append_value(list(trace).iter().map(|ttl| Some(*ttl)));
     }
     Arc::new(lists.finish())
 }

@@ -10,7 +10,7 @@ use anabranch_trace::sightings::{Ask, Flow, Link, Sightings, Vertex};
 use anabranch_trace::tracer::End;
 use anabranch_wire::probe::Probe;
 
-use crate::tracing::Options;
+use crate::traceoptions::TraceOptions;
 use crate::work::{Heard, Probed, Trace};
 
 /// A destination that was traced.
@@ -28,6 +28,8 @@ pub struct Traced {
     pub switch: Option<(u8, Switch)>,
     /// The TTLs at which a flow met now this vertex and now that.
     pub unsteady: Vec<u8>,
+    /// The TTLs at which flows met a router and then none did any more.
+    pub gone: Vec<u8>,
     /// The probability that a link was missed, at most; None for a trace that can't tell.
     pub failure_probability: Option<f64>,
     /// The links between routers.
@@ -73,14 +75,14 @@ pub struct Crossed {
 
 impl Traced {
     /// Keeps what matters of a trace that has ended.
-    pub(crate) fn new(destination: Destination, trace: Trace, options: &Options) -> Self {
+    pub(crate) fn new(destination: Destination, trace: Trace, options: &TraceOptions) -> Self {
         let seen = trace.tracer.seen();
         let end = trace.tracer.end().unwrap_or(End::Refused);
         let probes = trace.probes.iter().map(|((ask, attempt), probed)| Sending {
-            probe: options.shape(&trace.target, *ask, probed.sent_us),
+            probe: options.shape(&trace.target, *ask, probed.sent.unix_us),
             flow: ask.flow,
             attempt: *attempt,
-            sent_us: probed.sent_us,
+            sent_us: probed.sent.unix_us,
             reply: probed.reply,
         });
         Self {
@@ -91,6 +93,7 @@ impl Traced {
             unsteady: (1..=seen.last_ttl())
                 .filter(|ttl| seen.hop(*ttl).is_unsteady())
                 .collect(),
+            gone: seen.gone_ttls().collect(),
             failure_probability: bound_failure(options, end, seen),
             links: find_crossed(seen, &trace.probes, &destination.prefix),
             probes: probes.collect(),
@@ -107,10 +110,13 @@ impl Traced {
 
 /// Returns the highest probability that a link between the vertices of a trace was missed: that of
 /// one branching vertex at least, where each is missed independently. None for an algorithm that
-/// does not look for all links, and for a trace that was cut off.
-fn bound_failure(options: &Options, end: End, seen: &Sightings) -> Option<f64> {
+/// does not look for all links, for a trace that was cut off, and for one that lost a router.
+fn bound_failure(options: &TraceOptions, end: End, seen: &Sightings) -> Option<f64> {
     let is_whole = matches!(end, End::Completed | End::GapLimit | End::Loop);
-    if !is_whole || options.parameters.algorithm == "singlePath" {
+    if !is_whole
+        || seen.gone_ttls().next().is_some()
+        || options.parameters.algorithm == "singlePath"
+    {
         return None;
     }
     let mut successors: BTreeMap<(u8, Option<Vertex>), u32> = BTreeMap::new();
@@ -184,5 +190,5 @@ fn cross(seen: &Sightings, probes: &BTreeMap<(Ask, u8), Probed>, link: &Link) ->
 fn find_sent(probes: &BTreeMap<(Ask, u8), Probed>, ask: Ask) -> Option<u64> {
     let mut attempts = probes.range((ask, 0)..=(ask, u8::MAX));
     let (_, first) = attempts.find(|(_, probed)| probed.reply.is_some())?;
-    Some(first.sent_us)
+    Some(first.sent.unix_us)
 }

@@ -3,77 +3,50 @@
 //! Each destination has a tracer, which says what to send and until when to wait. The body sends
 //! for all of them under one set of limits and at one pace, as the batch prober does.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::io;
-use std::net::IpAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread;
 
-use anabranch_link::filter::Filter;
 use anabranch_prefixes::{Family, number_of};
-use anabranch_trace::parameters::Parameters;
 use anabranch_trace::rule::Rule;
 use anabranch_trace::sightings::Ask;
-use anabranch_trace::tracer::{Tracer, Want};
-use anabranch_wire::probe::{MAX_CONTACT, Probe, Stamp, carried_time};
-use anabranch_wire::segment::Segment;
+use anabranch_trace::tracer::Want;
+use anabranch_wire::probe::{MAX_CONTACT, Stamp, carried_time};
 
+use crate::clock::unix_us;
 use crate::control::{Control, Counter};
+use crate::going::Going;
 use crate::inlet::Inlet;
-use crate::outlet::{Outlet, unix_us};
+use crate::outlet::Outlet;
 use crate::prober::{ProberError, enter};
 use crate::receiving::PAUSE;
 use crate::schedule::Schedule;
 use crate::stamps;
-use crate::work::{Heard, Next, Probed, Protocol, Target, Trace, Work, tell_vertex};
+use crate::traceoptions::TraceOptions;
+use crate::work::{Heard, Next, Probed, Refusal, Target, Work, tell_vertex};
 
-/// The destination port of TCP probes: that of the web, which firewalls let through most.
-const TCP_PORT: u16 = 80;
 /// How often the packets that the kernel dropped are counted.
 const COUNTING_NS: u64 = 1_000_000_000;
 /// The time between two looks for a route.
 const LOOKUP_NS: u64 = 1_000_000_000;
 /// The way to a destination without a route.
 const NO_WAY: u16 = u16::MAX;
-/// The fewest destinations to trace at once.
+/// The destinations that share the rate, however low it is: a long trace holds back none of them.
+const FEW: usize = 16;
+/// The most turns of tracers before anything else is looked at: some send nothing.
+const TURNS: usize = 1 << 12;
+/// The least bound on the destinations that are traced at once.
 const LEAST_WINDOW: u64 = 1_000;
 /// The least time between two probes of a trace, on average: most wait for replies.
 const STEP_NS: u64 = 50_000_000;
-
-/// The options of the body.
-#[derive(Clone, Debug)]
-pub struct Options {
-    /// The file of the network namespace to probe from; None for the calling thread's.
-    pub network: Option<PathBuf>,
-    /// The link that probes leave by; None to leave the choice to the routes.
-    pub interface: Option<String>,
-    /// The addresses to send from, at most one a family. Without one, the routes choose.
-    pub sources: Vec<IpAddr>,
-    /// How to reach whoever probes. Probes carry this text for people who wonder about them, but
-    /// for those of TCP.
-    pub contact: String,
-    /// The parameters of all traces.
-    pub parameters: Parameters,
-    /// The source port of flow 0; that of another flow is higher by its number.
-    pub first_port: u16,
-    /// The destination port of UDP probes.
-    pub destination_port: u16,
-    /// What TCP probes are; None if there are none.
-    pub segment: Option<Segment>,
-    /// The most destinations to trace at once.
-    pub window: usize,
-    /// How often a route to a destination is looked up, a second apart, before it counts as one
-    /// without a route.
-    pub lookups: u8,
-}
 
 /// Traces all destinations of the work, in a thread of its own.
 ///
 /// # Errors
 /// If an option can't be used; nothing is sent then. The thread returns those of the system.
 pub fn start(
-    options: Options,
+    options: TraceOptions,
     control: Arc<Control>,
     mut work: impl Work + Send + 'static,
 ) -> Result<thread::JoinHandle<Result<(), ProberError>>, ProberError> {
@@ -93,7 +66,7 @@ pub fn start(
 /// Traces all destinations of the work, in the calling thread and its network namespace. Traces
 /// that go on when the prober is stopped are dropped.
 pub(crate) fn run(
-    options: &Options,
+    options: &TraceOptions,
     control: &Control,
     stamp: &Stamp,
     work: &mut impl Work,
@@ -105,7 +78,7 @@ pub(crate) fn run(
 }
 
 struct Tracing<'a> {
-    options: &'a Options,
+    options: &'a TraceOptions,
     control: &'a Control,
     outlet: Outlet<'a>,
     inlet: Inlet<'a>,
@@ -117,25 +90,16 @@ struct Tracing<'a> {
     places: HashMap<(Family, u128), usize>,
     /// What is traced next, once another trace of its destination has ended.
     held: Option<Target>,
+    /// Whether the work may have more to trace.
+    more: bool,
     schedule: Schedule,
+    /// The probes of the next batch: the place of each trace, what it asked, and the attempt.
+    batch: Vec<(usize, Ask, u8)>,
     counted_ns: u64,
 }
 
-/// A trace that goes on.
-struct Going {
-    trace: Trace,
-    /// The destination, as a number of its family.
-    destination: (Family, u128),
-    /// The number of the way to it; None until that is looked up, `NO_WAY` without a route.
-    way: Option<u16>,
-    /// How often no route was found.
-    lookups: u8,
-    /// When the next probe to this destination may leave.
-    free_ns: u64,
-}
-
 impl<'a> Tracing<'a> {
-    fn open(options: &'a Options, control: &'a Control, stamp: &'a Stamp) -> io::Result<Self> {
+    fn open(options: &'a TraceOptions, control: &'a Control, stamp: &'a Stamp) -> io::Result<Self> {
         let interface = options.interface.as_deref();
         Ok(Self {
             options,
@@ -153,14 +117,15 @@ impl<'a> Tracing<'a> {
             free: Vec::new(),
             places: HashMap::new(),
             held: None,
+            more: true,
             schedule: Schedule::default(),
+            batch: Vec::new(),
             counted_ns: 0,
         })
     }
 
     /// Traces until all is done, or until the prober is stopped.
     fn run(&mut self, work: &mut impl Work) -> Result<(), ProberError> {
-        let mut more = true;
         while !self.control.is_stopped() {
             let now_ns = self.outlet.now_ns();
             self.outlet.renew(now_ns)?;
@@ -169,49 +134,55 @@ impl<'a> Tracing<'a> {
                 self.inlet.count_dropped()?;
             }
             let read = self.receive(work);
-            more = more && self.fill(work)?;
-            if self.places.is_empty() && !more {
+            while self.places.len() < FEW && self.begin_next(work)? {}
+            if self.places.is_empty() && !self.more {
                 break;
             }
             self.schedule.wake(self.outlet.now_ns());
-            let pause_ns = now_ns + PAUSE.as_nanos() as u64;
-            if self.schedule.is_idle() {
-                self.outlet.idle();
-                if read == 0 {
-                    self.outlet.rest(pause_ns);
-                }
-                continue;
-            }
             let (granted, wake_ns) = self.outlet.grant(self.outlet.now_ns());
             let taken = self.send(granted, work)?;
             if taken > 0 {
-                self.outlet.flush(taken)?;
-            } else if granted == 0 && read == 0 {
-                self.outlet.rest(wake_ns.min(pause_ns));
+                let refused = self.outlet.flush()?;
+                self.take_back(&refused);
+                continue;
+            }
+            let mut pause_ns = now_ns + PAUSE.as_nanos() as u64;
+            if granted > 0 {
+                self.outlet.idle();
+            } else {
+                pause_ns = pause_ns.min(wake_ns);
+            }
+            if read == 0 {
+                self.outlet.rest(pause_ns);
             }
         }
         Ok(self.inlet.count_dropped()?)
     }
 
-    /// Begins traces until enough go on; returns whether more may follow.
-    fn fill(&mut self, work: &mut impl Work) -> Result<bool, ProberError> {
-        let window = self.options.window.min(find_window(self.control));
-        while self.places.len() < window {
-            let next = match self.held.take() {
-                Some(target) => Next::Trace(target),
-                None => work.next()?,
-            };
-            match next {
-                Next::Trace(target) if self.is_traced(&target) => {
-                    self.held = Some(target);
-                    return Ok(true);
-                }
-                Next::Trace(target) => self.begin(target)?,
-                Next::Wait => return Ok(true),
-                Next::Nothing => return Ok(false),
+    /// Begins the next trace, if there is one and it may go on beside the others.
+    fn begin_next(&mut self, work: &mut impl Work) -> Result<bool, ProberError> {
+        if self.places.len() >= self.options.window.min(find_window(self.control)) {
+            return Ok(false);
+        }
+        let next = match self.held.take() {
+            Some(target) => Next::Trace(target),
+            None => work.next()?,
+        };
+        match next {
+            Next::Trace(target) if self.is_traced(&target) => {
+                self.held = Some(target);
+                Ok(false)
+            }
+            Next::Trace(target) => {
+                self.begin(target)?;
+                Ok(true)
+            }
+            Next::Wait => Ok(false),
+            Next::Nothing => {
+                self.more = false;
+                Ok(false)
             }
         }
-        Ok(true)
     }
 
     fn is_traced(&self, target: &Target) -> bool {
@@ -231,41 +202,34 @@ impl<'a> Tracing<'a> {
 
     /// Begins to trace a destination.
     fn begin(&mut self, target: Target) -> Result<(), ProberError> {
-        let (address, now_us) = (target.destination, unix_us());
-        let rule = self.find_rule(target.ttls)?;
-        let trace = Trace {
-            target,
-            way: None,
-            span_us: (now_us, now_us),
-            probes: BTreeMap::new(),
-            tracer: Tracer::new(rule),
-            unroutable: None,
-        };
-        let destination = number_of(address);
-        let going = Going {
-            trace,
-            destination,
-            way: None,
-            lookups: 0,
-            free_ns: 0,
-        };
+        let going = Going::new(target, self.find_rule(target.ttls)?);
+        let destination = going.destination;
         let place = self.free.pop().unwrap_or_else(|| {
             self.traces.push(None);
             self.traces.len() - 1
         });
         self.traces[place] = Some(going);
         self.places.insert(destination, place);
-        self.schedule.enqueue(place, 0);
+        self.schedule.enqueue(place);
         Ok(())
     }
 
-    /// Polls the tracers that have something to do, until `granted` probes are taken.
+    /// Polls the tracers that have something to do, until `granted` probes are taken. Begins more
+    /// traces only if those that go on have nothing to send: so as many go on as it takes to send
+    /// at the rate, and those that began first soon end.
     fn send(&mut self, granted: usize, work: &mut impl Work) -> Result<usize, ProberError> {
         let gap_ns = self.control.prefix_gap_ns();
         let mut taken = 0;
-        while taken < granted
-            && let Some(place) = self.schedule.next()
-        {
+        for _ in 0..TURNS {
+            if taken == granted {
+                break;
+            }
+            let Some(place) = self.schedule.next() else {
+                if self.begin_next(work)? {
+                    continue;
+                }
+                break;
+            };
             let Some(going) = &mut self.traces[place] else {
                 continue;
             };
@@ -282,27 +246,50 @@ impl<'a> Tracing<'a> {
                 Want::Send(ask, attempt) => {
                     let (family, destination) = going.destination;
                     if self.outlet.allows(family, destination, ask.ttl) {
-                        let sent_us = unix_us();
-                        let probe = self.options.shape(&going.trace.target, ask, sent_us);
+                        let sent = self.outlet.now();
+                        let probe = self.options.shape(&going.trace.target, ask, sent.unix_us);
                         self.outlet.put(way, &probe)?;
-                        let probed = Probed {
-                            sent_us,
-                            reply: None,
-                        };
+                        let probed = Probed { sent, reply: None };
                         going.trace.probes.insert((ask, attempt), probed);
+                        self.batch.push((place, ask, attempt));
                         going.free_ns = now_ns.saturating_add(gap_ns);
                         taken += 1;
                     } else {
                         self.control.count(Counter::Forbidden, 1);
-                        going.trace.tracer.refuse();
+                        let to = going.trace.target.destination;
+                        let reason =
+                            format!("the limits forbid a probe to {to} with TTL {}", ask.ttl);
+                        going.trace.refuse(Refusal::Forbidden(reason));
                     }
-                    self.schedule.enqueue(place, going.trace.tracer.probes());
+                    self.schedule.enqueue(place);
                 }
                 Want::Wait(until_us) => self.schedule.sleep(place, until_us.saturating_mul(1_000)),
+                Want::Nothing(_) if self.batch.iter().any(|(each, ..)| *each == place) => {
+                    // Whether its last probe leaves is known once the batch is out.
+                    self.schedule.enqueue(place);
+                    break;
+                }
                 Want::Nothing(_) => self.finish(place, work)?,
             }
         }
         Ok(taken)
+    }
+
+    /// Takes back the probes of the last batch that the kernel has refused. They were not sent, and
+    /// their tracers ask for them again.
+    fn take_back(&mut self, refused: &[usize]) {
+        let now_ns = self.outlet.now_ns();
+        for (number, (place, ask, attempt)) in self.batch.drain(..).enumerate() {
+            let Some(going) = &mut self.traces[place] else {
+                continue;
+            };
+            if refused.binary_search(&number).is_ok() {
+                going.take_back(ask, attempt, now_ns);
+                self.schedule.enqueue(place);
+            } else {
+                going.refusals = 0;
+            }
+        }
     }
 
     /// Finds the way to a destination. One without a route is looked up again later: routes come
@@ -329,12 +316,11 @@ impl<'a> Tracing<'a> {
                 }
                 going.way = Some(NO_WAY);
                 self.control.count(Counter::Unroutable, 1);
-                going.trace.unroutable = Some(error.to_string());
-                going.trace.tracer.refuse();
+                going.trace.refuse(Refusal::Stuck(error.to_string()));
             }
             Err(error) => return Err(error),
         }
-        self.schedule.enqueue(place, 0);
+        self.schedule.enqueue(place);
         Ok(())
     }
 
@@ -351,7 +337,7 @@ impl<'a> Tracing<'a> {
 
     /// Hands the replies that have come to the tracers; returns how many were read from a link.
     fn receive(&mut self, work: &mut impl Work) -> usize {
-        let (control, options) = (self.control, self.options);
+        let (control, options, outlet) = (self.control, self.options, &self.outlet);
         let (places, traces, schedule) = (&self.places, &mut self.traces, &mut self.schedule);
         self.inlet.receive(|reply, at_us| {
             let probe = &reply.probe;
@@ -365,7 +351,7 @@ impl<'a> Tracing<'a> {
             let ask = options.tell(&going.trace.target, probe);
             let probed = ask.and_then(|ask| {
                 let mut attempts = going.trace.probes.range_mut((ask, 0)..=(ask, u8::MAX));
-                attempts.find(|(_, sent)| carried_time(sent.sent_us) == probe.sent)
+                attempts.find(|(_, each)| carried_time(each.sent.unix_us) == probe.sent)
             });
             let Some(((ask, attempt), probed)) = probed else {
                 control.count(Counter::Unplanned, 1);
@@ -375,7 +361,7 @@ impl<'a> Tracing<'a> {
                 control.count(Counter::Excess, 1);
                 return;
             }
-            let rtt_us = at_us.saturating_sub(probed.sent_us);
+            let rtt_us = probed.sent.elapsed_us(at_us, outlet.now());
             probed.reply = Some(Heard {
                 reply: *reply,
                 at_us,
@@ -384,52 +370,16 @@ impl<'a> Tracing<'a> {
             control.count(Counter::Replies, 1);
             work.hear(&going.trace.target, *ask, *attempt, probed);
             going.trace.tracer.take(*ask, tell_vertex(reply), rtt_us);
-            schedule.enqueue(place, going.trace.tracer.probes());
+            schedule.enqueue(place);
         })
     }
 }
 
-/// Returns the most destinations to trace at once: as many as it takes to send at the rate.
+/// Returns the most destinations to trace at once: as many as it may take to send at the rate.
 fn find_window(control: &Control) -> usize {
     let step_ns = u128::from(control.prefix_gap_ns().max(STEP_NS));
     let busy = u128::from(control.rate()) * 2 * step_ns / 1_000_000_000;
     busy.max(LEAST_WINDOW.into())
         .try_into()
         .unwrap_or(usize::MAX)
-}
-
-impl Options {
-    /// Returns the filter that lets in all replies, and as little else as it can.
-    const fn filter(&self) -> Filter {
-        match self.segment {
-            None => Filter::Icmp,
-            Some(_) => Filter::IcmpAndAnswers(TCP_PORT),
-        }
-    }
-
-    /// Returns the probe of a flow and a TTL.
-    pub(crate) fn shape(&self, target: &Target, ask: Ask, sent_us: u64) -> Probe {
-        let (family, destination) = number_of(target.destination);
-        Probe {
-            family,
-            destination,
-            protocol: target.protocol.number(family),
-            source_port: self.first_port.wrapping_add(ask.flow),
-            destination_port: match target.protocol {
-                Protocol::Udp => self.destination_port,
-                Protocol::Icmp => 0,
-                Protocol::Tcp => TCP_PORT,
-            },
-            ttl: ask.ttl,
-            sent: carried_time(sent_us),
-        }
-    }
-
-    /// Returns the flow and TTL of a probe, if it has the protocol of a target.
-    fn tell(&self, target: &Target, probe: &Probe) -> Option<Ask> {
-        (probe.protocol == target.protocol.number(probe.family)).then(|| Ask {
-            flow: probe.source_port.wrapping_sub(self.first_port),
-            ttl: probe.ttl,
-        })
-    }
 }

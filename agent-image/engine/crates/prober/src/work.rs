@@ -11,6 +11,7 @@ use anabranch_wire::ip::{ICMP, ICMP6, TCP, UDP};
 use anabranch_wire::probe::icmp_of;
 use anabranch_wire::reply::Reply;
 
+use crate::clock::Moment;
 use crate::prober::ProberError;
 
 /// The protocol of the probes of a trace.
@@ -89,8 +90,8 @@ pub trait Work {
 /// A probe that was sent.
 #[derive(Clone, Copy, Debug)]
 pub struct Probed {
-    /// When it was sent, in microseconds since 1970.
-    pub sent_us: u64,
+    /// When it was sent.
+    pub sent: Moment,
     /// The first reply to it, if one came.
     pub reply: Option<Heard>,
 }
@@ -119,8 +120,34 @@ pub struct Trace {
     pub probes: BTreeMap<(Ask, u8), Probed>,
     /// The tracer at its end.
     pub tracer: Tracer,
-    /// Why it has no route, if it has none, and the remedy.
-    pub unroutable: Option<String>,
+    /// Why it was refused, if it was.
+    pub refusal: Option<Refusal>,
+}
+
+/// Why a probe could not be sent, for people.
+#[derive(Clone, Debug)]
+pub enum Refusal {
+    /// The limits forbid it.
+    Forbidden(String),
+    /// It can't leave: there is no route, or the kernel takes no probe. The text has the remedy.
+    Stuck(String),
+}
+
+impl Refusal {
+    /// Returns the reason.
+    #[must_use]
+    pub fn reason(&self) -> &str {
+        let (Self::Forbidden(reason) | Self::Stuck(reason)) = self;
+        reason
+    }
+}
+
+impl Trace {
+    /// Ends the trace, since its next probe can't be sent.
+    pub(crate) fn refuse(&mut self, refusal: Refusal) {
+        self.tracer.refuse();
+        self.refusal = Some(refusal);
+    }
 }
 
 /// Returns what a reply says that the probe met: only a router where its TTL ended leads on.

@@ -9,7 +9,8 @@ use std::thread::JoinHandle;
 use anabranch_prefixes::{Family, Prefix, number_of};
 use anabranch_prober::control::{Control, Limits};
 use anabranch_prober::prober::ProberError;
-use anabranch_prober::tracing::{self, Options};
+use anabranch_prober::traceoptions::TraceOptions;
+use anabranch_prober::tracing;
 use anabranch_prober::work::{self as core, Heard, Next, Probed, Protocol, Target, Work};
 use anabranch_trace::lite::Switch;
 use anabranch_trace::parameters::Parameters;
@@ -71,7 +72,8 @@ pub struct Trace {
     switch: Option<(u8, &'static str)>,
     /// Numbers of eight bits would become `bytes`.
     unsteady: Vec<u32>,
-    unroutable: Option<String>,
+    gone: Vec<u32>,
+    refusal: Option<String>,
     probes: Vec<Py<Probe>>,
     links: Vec<(u8, Option<IpAddr>, Option<IpAddr>)>,
 }
@@ -194,7 +196,7 @@ impl Tracing {
                 return Err(PyValueError::new_err(reason));
             }
         };
-        let options = Options {
+        let options = TraceOptions {
             network,
             interface,
             sources,
@@ -310,7 +312,7 @@ impl Probe {
             flow: ask.flow,
             ttl: ask.ttl,
             attempt,
-            sent_us: probed.sent_us,
+            sent_us: probed.sent.unix_us,
             reply: reply.transpose()?,
         })
     }
@@ -374,7 +376,8 @@ impl Trace {
                 .filter(|ttl| seen.hop(*ttl).is_unsteady())
                 .map(u32::from)
                 .collect(),
-            unroutable: trace.unroutable.clone(),
+            gone: seen.gone_ttls().map(u32::from).collect(),
+            refusal: (trace.refusal.as_ref()).map(|refusal| refusal.reason().to_owned()),
             probes: probes.collect::<PyResult<_>>()?,
             links: links.collect(),
         })

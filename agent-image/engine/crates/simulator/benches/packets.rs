@@ -71,7 +71,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         }
         stop.store(true, Ordering::Relaxed);
         let counts = simulating.join().map_err(|_| "the simulator panicked")??;
-        let (unsent, dropped) = (sender.take_unsent(), receiver.take_lost()?);
+        let (unsent, dropped) = (sender.take_unsent().len(), receiver.take_lost()?);
         println!("sent {PROBES} in {us} us: {} k/s", PROBES * 1_000 / us);
         println!("simulator: {counts:?}");
         println!("prober: {replies} replies, {unsent} unsent, {dropped} dropped");

@@ -185,7 +185,7 @@ impl Simulator {
             }
         }
         for vantage_point in &mut self.vantage_points {
-            self.counts.lost += vantage_point.sender.take_unsent();
+            self.counts.lost += vantage_point.sender.take_unsent().len() as u64;
             self.counts.lost += vantage_point.receiver.take_lost()?;
         }
         Ok(self.counts)

@@ -16,6 +16,7 @@ pub mod mda;
 pub mod parameters;
 pub mod rule;
 pub mod sightings;
+pub mod star;
 pub mod steadiness;
 pub mod stopping;
 pub mod survey;

@@ -114,7 +114,9 @@ fn test_meshing(seen: &Sightings, _points: &StoppingPoints, phi: usize, ttl: u8)
             .flows(vertex)
             .partition(|flow| other.vertex(*flow).is_some());
         let missing = phi.saturating_sub(tested.len());
-        lacking += missing.saturating_sub(ready.len());
+        if !seen.is_gone(from, vertex) {
+            lacking += missing.saturating_sub(ready.len());
+        }
         let flows = ready.into_iter().take(missing);
         asks.extend(flows.map(|flow| Ask { flow, ttl: to }));
     }

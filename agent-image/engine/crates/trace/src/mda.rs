@@ -8,9 +8,6 @@ use crate::stopping::StoppingPoints;
 /// A vertex that one flow in k meets takes k times the flows that it lacks, on average. This part of
 /// them is looked for at once. It takes a percent more probes, and a rare vertex fewer round trips.
 const BOLDNESS: usize = 4;
-/// If so many flows met nobody since the last one that met a vertex, no more are looked for: that
-/// vertex has stopped answering, or answers less often than it is worth.
-const PATIENCE: usize = 50;
 
 /// Returns the probes that the successors of the vertices at `ttl - 1` still take; none if the
 /// stopping points are reached.
@@ -37,7 +34,7 @@ pub fn ask(seen: &Sightings, points: &StoppingPoints, ttl: u8) -> Vec<Ask> {
     let hop = seen.hop(near);
     for vertex in hop.vertices().iter().filter(|v| v.leads_on()) {
         let (mut missing, ready) = control(seen, points, near, *vertex);
-        if is_lost(seen, near, *vertex) {
+        if seen.is_gone(near, *vertex) {
             missing = ready.len();
         }
         let found = hop.flows(*vertex).count().max(1);
@@ -77,15 +74,6 @@ fn control(
         Vertex::Silent => (ready.len(), ready),
         _ => (missing, ready),
     }
-}
-
-/// Returns whether a vertex has stopped answering, as far as flows tell that met nobody.
-fn is_lost(seen: &Sightings, ttl: u8, vertex: Vertex) -> bool {
-    let hop = seen.hop(ttl);
-    let last = hop.flows(vertex).last().unwrap_or_default();
-    let later = last + 1..seen.flows();
-    let silent = later.filter(|flow| hop.vertex(*flow) == Some(Vertex::Silent));
-    silent.count() > PATIENCE
 }
 
 /// Returns a probe for each vertex at `ttl` that has no known predecessor: flows that were made to

@@ -33,6 +33,10 @@ impl Vertex {
     }
 }
 
+/// How many times as many flows as it takes to meet a vertex, on average, miss it by chance: once in
+/// e^16, nine million times.
+const SURE: usize = 16;
+
 /// The place of a flow that is probed again.
 const AWAITED: u16 = u16::MAX;
 
@@ -289,13 +293,19 @@ impl Sightings {
     /// Returns whether a flow is known to have ended before a TTL.
     #[must_use]
     pub fn has_ended(&self, flow: Flow, ttl: u8) -> bool {
+        self.ends_by(flow, ttl.saturating_sub(1))
+    }
+
+    /// Returns whether a flow is known to end at a TTL, or to have ended before.
+    #[must_use]
+    pub fn ends_by(&self, flow: Flow, ttl: u8) -> bool {
         let end = self.ends.get(usize::from(flow)).copied().unwrap_or(0);
-        (1..ttl).contains(&end)
+        (1..=ttl).contains(&end)
     }
 
     /// Returns whether paths go on behind a vertex at `ttl`. A star beside ends is taken for an end
     /// that held back its reply, as hosts do that limit their errors, unless one of its flows meets
-    /// a router behind it.
+    /// a router behind it; [`crate::star`] looks for one.
     #[must_use]
     pub fn goes_on(&self, ttl: u8, vertex: Vertex) -> bool {
         let hop = self.hop(ttl);
@@ -322,6 +332,33 @@ impl Sightings {
         let is_router = |vertex: &Vertex| matches!(vertex, Vertex::Router(_));
         let mut goes_on = hop.vertices.iter().filter(|v| v.leads_on()).peekable();
         goes_on.peek().is_some() && goes_on.all(|vertex| is_router(vertex) && met(vertex))
+    }
+
+    /// Returns whether no flow meets a vertex at `ttl` any more: it has stopped answering, or the route
+    /// has changed. So there is no use in looking for more flows that do.
+    ///
+    /// Flows are numbered in the order in which they are used. Those behind the last one that met the
+    /// vertex are compared with those before, and with the width of the hop, since a vertex that was
+    /// met early may have been met by chance.
+    #[must_use]
+    pub fn is_gone(&self, ttl: u8, vertex: Vertex) -> bool {
+        let hop = self.hop(ttl);
+        let Some(last) = hop.flows(vertex).last() else {
+            return false;
+        };
+        let probed = (0..self.flows).filter(|flow| hop.vertex(*flow).is_some());
+        let (before, behind): (Vec<_>, Vec<_>) = probed.partition(|flow| *flow <= last);
+        let rarity = before.len().div_ceil(hop.flows(vertex).count());
+        behind.len() > SURE * rarity.max(hop.vertices.len())
+    }
+
+    /// Returns the TTLs at which a router is gone.
+    pub fn gone_ttls(&self) -> impl Iterator<Item = u8> + '_ {
+        let is_router = |vertex: &&Vertex| matches!(vertex, Vertex::Router(_));
+        (1..=self.last_ttl()).filter(move |ttl| {
+            let mut routers = self.hop(*ttl).vertices.iter().filter(is_router);
+            routers.any(|vertex| self.is_gone(*ttl, *vertex))
+        })
     }
 
     /// Returns the known successors of a vertex at `ttl`.
@@ -354,7 +391,7 @@ impl Sightings {
     #[must_use]
     pub fn links(&self) -> BTreeSet<Link> {
         let mut links = BTreeSet::new();
-        for (near_ttl, far) in (0..).zip(&self.hops) {
+        for (near_ttl, far) in (0..=u8::MAX).zip(&self.hops) {
             let near = self.hop(near_ttl);
             let link = |near, far| Link {
                 near_ttl,

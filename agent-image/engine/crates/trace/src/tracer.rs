@@ -8,6 +8,7 @@ use crate::lite::{self, Next, Switch};
 use crate::mda;
 use crate::rule::{Algorithm, Rule};
 use crate::sightings::{Ask, Flow, Sightings, Vertex};
+use crate::star;
 use crate::steadiness;
 use crate::timeout::Timeout;
 
@@ -64,6 +65,8 @@ struct Flight {
     attempt: u8,
     /// Whether decisions wait for it.
     is_fresh: bool,
+    /// When the wait for its reply ends; None as long as it is not sent.
+    due_us: Option<u64>,
 }
 
 /// What a hop still takes.
@@ -83,7 +86,8 @@ pub struct Tracer {
     flights: BTreeMap<Ask, Flight>,
     /// How many of them are fresh.
     fresh: usize,
-    /// When the wait for each attempt ends. Attempts that are answered stay in it until then.
+    /// When the wait for each attempt ends. Attempts that are answered or taken back stay in it until
+    /// then.
     due: BinaryHeap<Reverse<(u64, Ask, u8)>>,
     /// How many flows were probed at each TTL.
     asked: [u16; 256],
@@ -171,6 +175,9 @@ impl Tracer {
                 self.asked[usize::from(ask.ttl)] += u16::from(attempt == 1);
                 let due_us = now_us + self.timeout.wait_us();
                 self.due.push(Reverse((due_us, ask, attempt)));
+                if let Some(flight) = self.flights.get_mut(&ask) {
+                    flight.due_us = Some(due_us);
+                }
                 return Want::Send(ask, attempt);
             }
             self.give_up(now_us);
@@ -187,6 +194,16 @@ impl Tracer {
             {
                 return Want::Wait(*due_us);
             }
+        }
+    }
+
+    /// Takes back a probe that could not be sent, and asks for it again.
+    pub fn take_back(&mut self, ask: Ask, attempt: u8) {
+        self.probes -= 1;
+        self.asked[usize::from(ask.ttl)] -= u16::from(attempt == 1);
+        if let Some(flight) = self.flights.get_mut(&ask) {
+            flight.due_us = None;
+            self.queue.push_front((ask, attempt));
         }
     }
 
@@ -215,7 +232,9 @@ impl Tracer {
     /// Sends probes again that are due, or takes their silence as the answer.
     fn give_up(&mut self, now_us: u64) {
         while let Some(Reverse((due_us, ask, attempt))) = self.due.peek().copied() {
-            let waits = self.waits_for(ask, attempt);
+            let flight = self.flights.get(&ask);
+            let waits = flight
+                .is_some_and(|flight| (flight.attempt, flight.due_us) == (attempt, Some(due_us)));
             if waits && due_us > now_us {
                 return;
             }
@@ -235,7 +254,8 @@ impl Tracer {
                 self.abandoned.insert(ask, attempt);
                 continue;
             }
-            if attempt < self.rule.attempts && !self.is_silent(ask.ttl) {
+            let tells_more = !self.is_silent(ask.ttl) && !star::is_behind(&self.seen, ask);
+            if attempt < self.rule.attempts && tells_more {
                 self.seen.note_awaited(ask);
                 self.launch(ask, attempt + 1, false);
                 continue;
@@ -254,7 +274,12 @@ impl Tracer {
 
     fn launch(&mut self, ask: Ask, attempt: u8, is_fresh: bool) {
         self.fresh += usize::from(is_fresh);
-        self.flights.insert(ask, Flight { attempt, is_fresh });
+        let flight = Flight {
+            attempt,
+            is_fresh,
+            due_us: None,
+        };
+        self.flights.insert(ask, flight);
         self.queue.push_back((ask, attempt));
     }
 
@@ -280,7 +305,7 @@ impl Tracer {
     fn has_ended(&self) -> bool {
         let mut vertices = self.seen.hop(self.ttl).vertices().iter();
         match self.rule.algorithm {
-            Algorithm::SinglePath => self.seen.has_ended(0, self.ttl.saturating_add(1)),
+            Algorithm::SinglePath => self.seen.ends_by(0, self.ttl),
             _ => !vertices.any(|vertex| self.seen.goes_on(self.ttl, *vertex)),
         }
     }
@@ -292,7 +317,7 @@ impl Tracer {
         let near = (first..=ttl).rev().find(answers).unwrap_or(first - 1);
         let limit = near.saturating_add(self.rule.gap_limit);
         let is_known = |ttl: u8| self.seen.hop(ttl).probed() > 0;
-        let is_over = self.seen.has_ended(0, ttl.saturating_add(1))
+        let is_over = self.seen.ends_by(0, ttl)
             || ttl >= self.rule.max_ttl
             || ttl >= limit && (near + 1..=limit).all(is_known)
             || self.seen.is_looped(near);
@@ -382,7 +407,10 @@ impl Tracer {
         }
         match next {
             Next::Switch(switch) if !self.seen.hop(ttl).is_unsteady() => Some(Step::Switch(switch)),
-            _ => None,
+            _ if ttl == self.rule.max_ttl => None,
+            _ => Some(star::ask(&self.seen, points, ttl))
+                .filter(|asks| !asks.is_empty())
+                .map(Step::Probe),
         }
     }
 

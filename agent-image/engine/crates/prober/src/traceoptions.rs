@@ -1,0 +1,79 @@
+//! The options of traces, and the probes that they make of a flow and a TTL.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use anabranch_link::filter::Filter;
+use anabranch_prefixes::number_of;
+use anabranch_trace::parameters::Parameters;
+use anabranch_trace::sightings::Ask;
+use anabranch_wire::probe::{Probe, carried_time};
+use anabranch_wire::segment::Segment;
+
+use crate::work::{Protocol, Target};
+
+/// The destination port of TCP probes: that of the web, which firewalls let through most.
+const TCP_PORT: u16 = 80;
+
+/// The options of a body of tracers.
+#[derive(Clone, Debug)]
+pub struct TraceOptions {
+    /// The file of the network namespace to probe from; None for the calling thread's.
+    pub network: Option<PathBuf>,
+    /// The link that probes leave by; None to leave the choice to the routes.
+    pub interface: Option<String>,
+    /// The addresses to send from, at most one a family. Without one, the routes choose.
+    pub sources: Vec<IpAddr>,
+    /// How to reach whoever probes. Probes carry this text for people who wonder about them, but
+    /// for those of TCP.
+    pub contact: String,
+    /// The parameters of all traces.
+    pub parameters: Parameters,
+    /// The source port of flow 0; that of another flow is higher by its number.
+    pub first_port: u16,
+    /// The destination port of UDP probes.
+    pub destination_port: u16,
+    /// What TCP probes are; None if there are none.
+    pub segment: Option<Segment>,
+    /// The most destinations to trace at once.
+    pub window: usize,
+    /// How often a route to a destination is looked up, a second apart, before it counts as one
+    /// without a route.
+    pub lookups: u8,
+}
+
+impl TraceOptions {
+    /// Returns the filter that lets in all replies, and as little else as it can.
+    pub(crate) const fn filter(&self) -> Filter {
+        match self.segment {
+            None => Filter::Icmp,
+            Some(_) => Filter::IcmpAndAnswers(TCP_PORT),
+        }
+    }
+
+    /// Returns the probe of a flow and a TTL.
+    pub(crate) fn shape(&self, target: &Target, ask: Ask, sent_us: u64) -> Probe {
+        let (family, destination) = number_of(target.destination);
+        Probe {
+            family,
+            destination,
+            protocol: target.protocol.number(family),
+            source_port: self.first_port.wrapping_add(ask.flow),
+            destination_port: match target.protocol {
+                Protocol::Udp => self.destination_port,
+                Protocol::Icmp => 0,
+                Protocol::Tcp => TCP_PORT,
+            },
+            ttl: ask.ttl,
+            sent: carried_time(sent_us),
+        }
+    }
+
+    /// Returns the flow and TTL of a probe, if it has the protocol of a target.
+    pub(crate) fn tell(&self, target: &Target, probe: &Probe) -> Option<Ask> {
+        (probe.protocol == target.protocol.number(probe.family)).then(|| Ask {
+            flow: probe.source_port.wrapping_sub(self.first_port),
+            ttl: probe.ttl,
+        })
+    }
+}
