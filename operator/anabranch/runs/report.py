@@ -59,6 +59,8 @@ class Findings:
     links: int
     tables: tuple[str, ...]
     """The names of the tables of results."""
+    not_annotated: str = ""
+    """Why tables do not say what is known about addresses, though they should."""
 
 
 def read_report(store: Store, key: str, kind: type[Report]) -> Report | None:
