@@ -103,6 +103,8 @@ class JobRun:
     environment: dict[str, str] = field(default_factory=dict)
     """What its Jobs are told besides."""
     run_id: str = "1"
+    annotate_from: tuple[str, ...] = ()
+    """The keys of objects that say what is known about addresses."""
 
     @property
     def keys(self) -> SurveyKeys:
@@ -125,7 +127,12 @@ class JobRun:
             return kind.read({"metadata": metadata, "spec": spec, **_head(kind)})
 
         everyone = {"name": "all", "selector": {}, "targetList": "list"}
-        spec = {"diamondMiner": {}, "agents": [everyone], "maxRounds": 2}
+        spec = {
+            "diamondMiner": {},
+            "agents": [everyone],
+            "maxRounds": 2,
+            "annotateFrom": [{"object": {"key": key}} for key in self.annotate_from],
+        }
         policy = {
             "contact": "tests@example.org",
             "allow": ["240.0.0.0/4", "3fff::/20"],

@@ -31,6 +31,23 @@ CASES: list[Case] = [
     Case("Measurement", "no tool", spec(**_TOOL), "spec", "give exactly one tool"),
     Case("Measurement", "two tools", spec(yarrp={}), "spec", "give exactly one tool"),
     Case("Measurement", "another tool", spec(**_TOOL, diamondMiner={})),
+    Case(
+        "Measurement",
+        "two objects to annotate from",
+        spec(annotateFrom=[{"object": {"key": key}} for key in ("a/b.mmdb", "c.gz")]),
+    ),
+    Case(
+        "Measurement",
+        "an object with a slash before its key",
+        spec(annotateFrom=[{"object": {"key": "/a.mmdb"}}]),
+        "spec.annotateFrom[0].object.key",
+    ),
+    Case(
+        "Measurement",
+        "nothing to annotate from",
+        spec(annotateFrom=[{}]),
+        "spec.annotateFrom[0].object",
+    ),
     Case("Measurement", "no agents", spec(agents=[]), "spec.agents"),
     Case(
         "Measurement",

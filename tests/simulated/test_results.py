@@ -16,6 +16,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
+from annotationfiles import MAXMIND_ASN, write_mmdb
 from surveying import command, write_manifests
 from world import World
 
@@ -78,6 +79,37 @@ def test_links_lead_from_one_interface_to_the_next(folder: Path) -> None:
     known = {(row["agent"], row["addr"]) for row in read(folder, "interfaces")}
     assert {(agent, end) for agent, *pair in ends for end in pair} <= known
     assert {row["first_round"] for row in links} >= {1, 2}
+
+
+def test_interfaces_and_as_links_say_what_files_know(
+    folder: Path, tmp_path: Path
+) -> None:
+    """Files are combined; without one, no AS is known."""
+    table = tmp_path / "table"
+    table.write_text("255.128.0.0\t9\t64500\n198.18.0.0\t15\t64501\n")
+    database = write_mmdb(
+        tmp_path / "database",
+        {"255.0.0.0/8": {"country": {"iso_code": "DE"}, MAXMIND_ASN: 64502}},
+    )
+    words = ("results", "survey", "--data", str(folder / "data"), "--format", "jsonl")
+    files = ("--annotate", str(table), "--annotate", str(database))
+    lines = run(*words, "--table", "interfaces", *files).splitlines()
+    by_addr = {row["addr"]: row for row in map(json.loads, lines)}
+    assert by_addr.keys() == {row["addr"] for row in read(folder, "interfaces")}
+    for address, row in by_addr.items():
+        known = (row["asn"], row["country"])
+        is_router = ip_address(address) in ip_network("255.128.0.0/9")
+        is_home = ip_address(address) in ip_network("198.18.0.0/15")
+        expected = (64500, "DE") if is_router else (64501 if is_home else None, None)
+        assert known == expected
+    (row,) = map(
+        json.loads, run(*words, "--table", "as_links", *files).splitlines()[:1]
+    )
+    assert (row["near_asn"], row["far_asn"]) == (64501, 64500)
+    assert "name one with --annotate" in run(*words, "--table", "as_links", code=1)
+    assert f"{folder}: " in run(*words, "--annotate", str(folder), code=1)
+    bad = ("--annotate", str(folder / "m" / "list.csv"))
+    assert "line 1: " in run(*words, *bad, code=1)
 
 
 def test_diamonds_are_as_wide_as_the_links_between_say(folder: Path) -> None:

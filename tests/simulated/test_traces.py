@@ -87,6 +87,26 @@ def test_it_keeps_to_its_rate() -> None:
     assert most <= 400 + 2
 
 
+def test_it_says_what_a_file_knows_about_addresses(tmp_path: Path) -> None:
+    """About each that replied, and the destination, though nothing is known of some."""
+    layers = Layers((1, 1, 2, 1, 1))
+    file = tmp_path / "layers.txt"
+    file.write_text(layers.file(0))
+    world = World(0, 0, topologies=(file,))
+    table = tmp_path / "table"
+    destination = layers.destination(0)
+    table.write_text(f"{destination}\t32\t64500_64501\n")
+    (traced,) = trace(world, destination, *SURE, "--annotate", str(table))
+    met = {probe["reply"]["source"] for probe in traced["probes"] if probe["reply"]}
+    known = traced["addresses"]
+    assert known.keys() == met | {destination}
+    assert known[destination]["asn"] == 64500
+    assert known[destination]["origins"] == "64500_64501"
+    others = [known[address] for address in met - {destination}]
+    assert others
+    assert all(set(each.values()) == {None} for each in others)
+
+
 def test_its_json_has_the_bounds_that_it_obeyed(tmp_path: Path) -> None:
     """Those that are given, and the usual ones."""
     layers = Layers((1, 1, 4, 2, 1, 1))

@@ -20,6 +20,7 @@ from anabranch.api.text import (
     DnsSubdomain,
     LabelName,
     LabelValue,
+    ObjectKey,
     Rate,
     RunId,
     Seconds,
@@ -112,6 +113,21 @@ class MeasurementAgent(Model):
         if self.selector is None:
             return self.name == name
         return self.selector.matches(labels)
+
+
+class AnnotationObject(Model):
+    """An object in the object store that says what is known about addresses."""
+
+    key: ObjectKey
+    """The object's key. The object is an MMDB, CAIDA's prefix2as, an MRT RIB dump, or
+    PeeringDB's JSON, plain or compressed with gzip or bzip2."""
+
+
+class AnnotationSource(Model):
+    """What says what is known about addresses: AS, name, country, exchange point."""
+
+    object: AnnotationObject
+    """An object in the object store."""
 
 
 _REVERSE_BYTE = "ReverseByteFlowMapper"
@@ -211,6 +227,10 @@ class MeasurementSpec(Model):
     links more often. For trace, it is the highest accepted probability that a link of a
     branching point is missed; see maxBranching there.
     """
+    annotate_from: Annotated[tuple[AnnotationSource, ...], Field(max_length=16)] = ()
+    """What is known about addresses, the most trusted first: the results of a cluster
+    have columns with the AS, its name, the country and the exchange point, and a table
+    of links between ASes."""
     suspend: bool = False
     """Pauses the measurement while true."""
     dry_run: bool = False

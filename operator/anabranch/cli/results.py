@@ -8,6 +8,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from anabranch.cli.annotate import add_annotate_argument, read_annotations
 from anabranch.cli.command import open_stdout
 from anabranch.cli.run import DATA
 
@@ -27,12 +28,13 @@ def add_parser(commands: Commands) -> None:
         "--table",
         choices=(
             *("interfaces", "links", "diamonds", "replies", "rewrites"),
-            *("traces", "probes"),
+            *("traces", "probes", "as_links"),
         ),
         default="links",
         help="the table to write, by default links; traces and probes are of the tool "
-        "trace",
+        "trace, as_links takes --annotate",
     )
+    add_annotate_argument(parser)
     parser.add_argument(
         "--format",
         choices=("csv", "jsonl", "parquet", "caracal-csv", *TRACE_FORMATS),
@@ -82,8 +84,8 @@ def run(chosen: argparse.Namespace) -> int:
     """Write a table."""
     from anabranch.local.runs import find_runs, open_results  # noqa: PLC0415 (extras)
 
-    if chosen.format == "caracal-csv" and chosen.table != "replies":
-        print("anabranch: caracal-csv is a format of --table replies", file=sys.stderr)
+    if reason := _find_conflict(chosen):
+        print(f"anabranch: {reason}", file=sys.stderr)
         return 1
     try:
         runs = find_runs(
@@ -91,7 +93,8 @@ def run(chosen: argparse.Namespace) -> int:
         )
         with tempfile.TemporaryDirectory() as folder:
             file = Path(folder, "table")
-            with open_results(chosen.data, runs) as results:
+            known = read_annotations(chosen)
+            with open_results(chosen.data, runs, known) as results:
                 if chosen.format in TRACE_FORMATS:
                     _write_traces(results, chosen, file)
                 else:
@@ -126,3 +129,16 @@ def _write_traces(results: Results, chosen: argparse.Namespace, file: Path) -> N
     is_multipath = chosen.paths and chosen.paths == "several"
     wanted = TraceFormat(chosen.format, chosen.compress, is_multipath)
     write_traces(agents[name], file, wanted, file.parent)
+
+
+def _find_conflict(chosen: argparse.Namespace) -> str | None:
+    """Return which arguments do not fit together, with the remedy."""
+    if chosen.format == "caracal-csv" and chosen.table != "replies":
+        return "caracal-csv is a format of --table replies"
+    if chosen.format in {"caracal-csv", *TRACE_FORMATS} and chosen.annotate:
+        return (
+            f"{chosen.format} has no place for what is known; choose another --format"
+        )
+    if chosen.table == "as_links" and not chosen.annotate:
+        return "which AS an address is of, a file says: name one with --annotate"
+    return None

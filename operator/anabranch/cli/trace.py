@@ -10,6 +10,7 @@ from ipaddress import IPv6Address, ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from anabranch.cli.annotate import add_annotate_argument, read_annotations
 from anabranch.cli.command import INTERRUPTED, write
 from anabranch.cli.rule import add_rule_arguments, choose_failure_probability
 from anabranch.cli.score import read_count
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from ipaddress import IPv4Address
     from typing import TypeAlias
 
-    from anabranch_engine import PrefixSet, Trace, Tracing
+    from anabranch_engine import Annotations, PrefixSet, Trace, Tracing
 
     from anabranch.cli.command import Commands
 
@@ -65,6 +66,7 @@ def add_parser(commands: Commands) -> None:
         default="text",
         help="text for people, or a line of JSON for each destination",
     )
+    add_annotate_argument(parser)
     parser.add_argument(
         "--plot",
         type=Path,
@@ -165,12 +167,13 @@ def run(chosen: argparse.Namespace) -> int:
         _check_reserved(destinations, reserved)
         for source in chosen.source:
             _check_zone(source)
+        known = read_annotations(chosen)
         tracing = _start(chosen, destinations, reserved)
     except ValueError as error:
         print(f"anabranch: {error}", file=sys.stderr)
         return 1
     try:
-        traces = _show(chosen, tracing)
+        traces = _show(chosen, tracing, known)
     except PermissionError:
         message = "trace sends raw packets: run it as root, or with CAP_NET_RAW"
         print(f"anabranch: {message}", file=sys.stderr)
@@ -266,7 +269,9 @@ def _start(
     )
 
 
-def _show(chosen: argparse.Namespace, tracing: Tracing) -> list[Trace]:
+def _show(
+    chosen: argparse.Namespace, tracing: Tracing, known: Annotations | None
+) -> list[Trace]:
     """Show the traces as they go on and end; return them."""
     # Extras, which other commands do without.
     from anabranch_engine import Probe  # noqa: PLC0415
@@ -281,9 +286,9 @@ def _show(chosen: argparse.Namespace, tracing: Tracing) -> list[Trace]:
         for event in tracing:
             if not isinstance(event, Probe):
                 traces.append(event)
-                write(json.dumps(encode_trace(event, rule)) + "\n")
+                write(json.dumps(encode_trace(event, rule, known)) + "\n")
         return traces
-    with open_trace_display(sys.stdout) as display:
+    with open_trace_display(sys.stdout, known) as display:
         for event in tracing:
             if isinstance(event, Probe):
                 display.hear(event)
@@ -295,7 +300,7 @@ def _show(chosen: argparse.Namespace, tracing: Tracing) -> list[Trace]:
                     f"{chosen.algorithm} over {chosen.protocol}, failure probability "
                     f"of a vertex {rule['failure_probability']:.3g}\n\n"
                 )
-                display.end(event.destination, head + describe_trace(event))
+                display.end(event.destination, head + describe_trace(event, known))
     return traces
 
 

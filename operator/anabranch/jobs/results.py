@@ -7,9 +7,13 @@ from contextlib import suppress
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
+from anabranch_engine import Annotations
+
 from anabranch.formats.traces import NAMES, SUFFIXES, TraceFormat, write_traces
 from anabranch.runs.report import Findings
+from anabranch.runs.roster import Roster
 from anabranch.store.keys import RunKeys, SurveyKeys
+from anabranch.warehouse.annotation import Annotator
 from anabranch.warehouse.damage import check_whole, naming_damage
 from anabranch.warehouse.results import NothingYetError, Results
 
@@ -17,6 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from anabranch.store.store import Store
+    from anabranch.warehouse.engine import Engine
     from anabranch.warehouse.environment import Warehouse
 
 
@@ -45,7 +50,13 @@ def _gather(
     runs: list[RunKeys],
     scratch: Path,
 ) -> Findings:
-    results = Results(store, warehouse.engine, runs, scratch, store)
+    annotator, not_annotated = None, ""
+    try:
+        annotator = _open_annotator(store, warehouse, keys, scratch)
+    except ValueError as error:
+        # What agents found is worth more than what is known about it.
+        not_annotated = str(error)
+    results = Results(store, warehouse.engine, runs, scratch, store, annotator)
     tables = []
     for table in results.tables:
         file = scratch / f"{table}.parquet"
@@ -59,7 +70,12 @@ def _gather(
             warehouse.tables.prepare(run)
             warehouse.tables.load_diamonds(store, run)
     outputs = _put_outputs(results, keys, scratch)
-    findings = Findings(**results.count(), tables=tuple(tables), outputs=tuple(outputs))
+    findings = Findings(
+        **results.count(),
+        tables=tuple(tables),
+        outputs=tuple(outputs),
+        not_annotated=not_annotated,
+    )
     store.put(keys.summary, json.dumps(asdict(findings), indent=1).encode())
     return findings
 
@@ -79,3 +95,41 @@ def _put_outputs(results: Results, keys: SurveyKeys, scratch: Path) -> list[str]
             file.unlink()
             put.add(output)
     return sorted(put)
+
+
+def _open_annotator(
+    store: Store, warehouse: Warehouse, keys: SurveyKeys, scratch: Path
+) -> Annotator | None:
+    """Open what annotates tables, if the measurement asks for it.
+
+    Raises:
+        ValueError: If one of its objects is missing or can't be used.
+    """
+    roster = Roster.model_validate_json(store.get(keys.roster))
+    files = {}
+    for source in roster.measurement.spec.annotate_from:
+        key = source.object.key
+        try:
+            files[key] = store.fetch(key, scratch)
+        except FileNotFoundError as error:
+            message = f"there is no object {key!r} in the store; put it there"
+            raise ValueError(message) from error
+    if not files:
+        return None
+    try:
+        known = Annotations(files.values())
+    except ValueError as error:
+        message = str(error)
+        for key, file in files.items():
+            message = message.replace(str(file), key)
+        raise ValueError(message) from error
+    return Annotator(known, _open_local(warehouse), scratch)
+
+
+def _open_local(warehouse: Warehouse) -> Engine:
+    """Return an engine that reads files of this process's machine."""
+    if warehouse.tables is None:
+        return warehouse.engine
+    from anabranch.warehouse.embedded import open_embedded  # noqa: PLC0415 (memory)
+
+    return open_embedded()

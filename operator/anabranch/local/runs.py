@@ -9,12 +9,15 @@ from typing import TYPE_CHECKING
 
 from anabranch.store.directory import DirectoryStore
 from anabranch.store.keys import RunKeys
+from anabranch.warehouse.annotation import Annotator
 from anabranch.warehouse.damage import check_whole, naming_damage
 from anabranch.warehouse.embedded import open_embedded
 from anabranch.warehouse.results import Results
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from anabranch_engine import Annotations
 
 
 def find_runs(
@@ -50,8 +53,10 @@ def find_runs(
 
 
 @contextmanager
-def open_results(data: Path, runs: list[RunKeys]) -> Iterator[Results]:
-    """Open the results of a run.
+def open_results(
+    data: Path, runs: list[RunKeys], known: Annotations | None = None
+) -> Iterator[Results]:
+    """Open the results of a run; ``known`` annotates the addresses of its tables.
 
     Raises:
         DamagedError: When an object of the run is missing or can't be used. The body of
@@ -63,5 +68,7 @@ def open_results(data: Path, runs: list[RunKeys]) -> Iterator[Results]:
         scratch = Path(name)
         # Keep diamonds in the scratch folder: they change while the run goes on.
         found = DirectoryStore(scratch)
+        engine = open_embedded()
+        annotator = Annotator(known, engine, scratch) if known else None
         with naming_damage(store, runs):
-            yield Results(store, open_embedded(), runs, scratch, found)
+            yield Results(store, engine, runs, scratch, found, annotator)

@@ -15,7 +15,7 @@ from anabranch.local.tracetext import draw_hops
 if TYPE_CHECKING:
     from typing import Self, TextIO
 
-    from anabranch_engine import Probe
+    from anabranch_engine import Annotations, Probe
 
     from anabranch.local.tracehops import Address
 
@@ -34,15 +34,16 @@ class TraceDisplay(Protocol):
         """Show what is said of a trace that has ended."""
 
 
-def open_trace_display(out: TextIO) -> TraceDisplay:
-    """Return the display that suits an output."""
+def open_trace_display(out: TextIO, known: Annotations | None) -> TraceDisplay:
+    """Return the display that suits an output; ``known`` is about addresses."""
     console = Console(file=out, highlight=False)
-    return _Terminal(console) if console.is_terminal else _Plain(out)
+    return _Terminal(console, known) if console.is_terminal else _Plain(out)
 
 
 class _Terminal:
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Console, known: Annotations | None) -> None:
         self._console = console
+        self._known = known
         self._live = Live(
             get_renderable=self._draw,
             console=console,
@@ -69,7 +70,7 @@ class _Terminal:
     def _draw(self) -> Text:
         """Draw the trace that began first of those that go on."""
         for destination, probes in list(self._heard.items()):
-            lines = draw_hops(gather_hops(list(probes)), {})
+            lines = draw_hops(gather_hops(list(probes)), {}, self._known)
             # The last hops are those that change.
             lines = lines[-max(self._console.height - 3, 1) :]
             return Text("\n".join([f"tracing {destination}", *lines]))

@@ -7,16 +7,19 @@ from typing import TYPE_CHECKING, Any
 from anabranch.local.tracehops import TCP
 
 if TYPE_CHECKING:
-    from anabranch_engine import Probe, Reply, Trace
+    from anabranch_engine import Annotation, Annotations, Probe, Reply, Trace
 
 
-def encode_trace(trace: Trace, rule: dict[str, Any]) -> dict[str, Any]:
+def encode_trace(
+    trace: Trace, rule: dict[str, Any], known: Annotations | None = None
+) -> dict[str, Any]:
     """Return a trace and the rule that it followed, as JSON has it.
 
-    Times of day are microseconds since 1970, round-trip times microseconds.
+    Times of day are microseconds since 1970, round-trip times microseconds. With
+    ``known``, ``addresses`` has what is known about the addresses.
     """
     ttl, reason = trace.switch or (None, None)
-    return {
+    encoded = {
         "destination": str(trace.destination),
         "source": _encode(trace.source),
         "interface": trace.interface,
@@ -35,6 +38,24 @@ def encode_trace(trace: Trace, rule: dict[str, Any]) -> dict[str, Any]:
             for near_ttl, near, far in trace.links
         ],
         "probes": [_encode_probe(probe) for probe in trace.probes],
+    }
+    if known:
+        replies = (probe.reply for probe in trace.probes)
+        met = {reply.source for reply in replies if reply} | {trace.destination}
+        encoded["addresses"] = {
+            str(address): _encode_annotation(known.find(address))
+            for address in sorted(met, key=int)
+        }
+    return encoded
+
+
+def _encode_annotation(found: Annotation) -> dict[str, Any]:
+    return {
+        "asn": found.asn,
+        "origins": found.origins,
+        "as_name": found.as_name,
+        "country": found.country,
+        "ixp": found.ixp,
     }
 
 

@@ -10,7 +10,7 @@ from anabranch.local.tracehops import TCP, find_paths, gather_hops
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from anabranch_engine import Reply, Trace
+    from anabranch_engine import Annotation, Annotations, Reply, Trace
 
     from anabranch.local.tracehops import Address, Hop, Times, Vertex
 
@@ -34,21 +34,29 @@ _REWRITTEN = {1: "source", 2: "ports", 4: "checksum", 8: "identification"}
 """What a translator may have rewritten, by the bit that tells it."""
 
 
-def describe_trace(trace: Trace) -> str:
-    """Describe a trace that has ended: its hops, how it ended, and its paths."""
+def describe_trace(trace: Trace, known: Annotations | None = None) -> str:
+    """Describe a trace that has ended: its hops, how it ended, and its paths.
+
+    ``known`` says what is known about addresses.
+    """
     hops = gather_hops(trace.probes)
     names = _name_vertices(hops)
-    lines = draw_hops(hops, _find_next(trace, names))
+    lines = draw_hops(hops, _find_next(trace, names), known)
     lines += ["", _sum_up(trace, hops)]
     lines += _describe_paths(trace, hops, names)
     return "\n".join(lines) + "\n"
 
 
-def draw_hops(hops: Sequence[Hop], next_names: dict[tuple[int, str], str]) -> list[str]:
+def draw_hops(
+    hops: Sequence[Hop],
+    next_names: dict[tuple[int, str], str],
+    known: Annotations | None = None,
+) -> list[str]:
     """Draw the hops, a line for each interface.
 
     Interfaces of a wide hop have letters; behind each interface are the letters of the
-    next ones, if these are not all that the next hop has.
+    next ones, if these are not all that the next hop has. ``known`` says what is known
+    about addresses.
     """
     names = _name_vertices(hops)
     addresses = [str(v.address or "*") for hop in hops for v in hop.vertices]
@@ -65,6 +73,8 @@ def draw_hops(hops: Sequence[Hop], next_names: dict[tuple[int, str], str]) -> li
             was_rewritten |= rewritten
             ttl = f"{hop.ttl:>3}" if place == 0 else "   "
             notes = [f"-> {to}" if to else "", *_describe_notes(vertex, rewritten)]
+            if known and vertex.address:
+                notes.insert(0, describe_annotation(known.find(vertex.address)))
             line = (
                 f"{ttl}  {_branch(place, len(hop.vertices))} {name:<2}"
                 f"{address:<{width}}  {len(vertex.flows):>5}  "
@@ -129,6 +139,22 @@ def _describe_notes(vertex: Vertex, rewritten: int) -> list[str]:
     labels = [f"MPLS {'/'.join(str(label) for label, *_ in stack)}" for stack in stacks]
     fields = [name for bit, name in _REWRITTEN.items() if rewritten & bit]
     return [*marks, *labels, *([f"NAT: {', '.join(fields)}"] if fields else [])]
+
+
+def describe_annotation(found: Annotation) -> str:
+    """Describe what is known about an address: AS, country and exchange point.
+
+    Of an AS that is not the only origin, all origins are told.
+    """
+    origin = "" if found.asn is None else f"AS{found.asn}"
+    if found.origins:
+        origin += f" of {found.origins}" if origin else f"AS set {found.origins}"
+    words = [
+        f"{origin} {found.as_name or ''}".strip(),
+        found.country or "",
+        f"at {found.ixp}" if found.ixp else "",
+    ]
+    return ", ".join(filter(None, words))
 
 
 def describe_reply(reply: Reply) -> str:

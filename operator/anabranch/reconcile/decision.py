@@ -326,6 +326,9 @@ class _Decider:
         left_out = cover(courses).describe_left_out()
         message = f"{good} of {len(courses)} agents are through"
         message += left_out and f"; {left_out}"
+        if found := self.seen.findings:
+            lacks = found.not_annotated
+            message += lacks and f"; addresses are not annotated: {lacks}"
         self.conditions.set("Ready", reason, message)
         self.conditions.set("Complete", reason, message)
         return self._end(*actions, told=told)

@@ -61,6 +61,8 @@ class Findings:
     """The names of the tables of results."""
     outputs: tuple[str, ...] = ()
     """The formats in which the traces are stored, too."""
+    not_annotated: str = ""
+    """Why tables do not say what is known about addresses, though they should."""
 
 
 def read_report(store: Store, key: str, kind: type[Report]) -> Report | None:

@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 from anabranch_engine import find_diamonds
 
 from anabranch.runs.record import RunRecord
+from anabranch.warehouse.annotation import AS_LINKS
 from anabranch.warehouse.parts import fill
 from anabranch.warehouse.pieces import PIECE_ROWS, cut
 from anabranch.warehouse.queries import WHOLE, Piece, Replies, judge_links
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     from anabranch.store.keys import RunKeys
     from anabranch.store.store import Store
+    from anabranch.warehouse.annotation import Annotator
     from anabranch.warehouse.engine import Engine
 
 
@@ -251,6 +253,8 @@ class Results:
     scratch: Path
     diamond_store: Store
     """The store for diamonds, as in ``AgentResults``."""
+    annotator: Annotator | None = None
+    """What annotates the addresses of tables that are written, if anything does."""
 
     @property
     def agents(self) -> list[AgentResults]:
@@ -267,7 +271,8 @@ class Results:
         is_traced = any(
             agent.is_traced for agent in self.agents if "replies" in agent.kinds
         )
-        return ["interfaces", "links", "diamonds", *(["traces"] if is_traced else [])]
+        names = ["interfaces", "links", "diamonds", *(["traces"] if is_traced else [])]
+        return [*names, *([AS_LINKS] if self.annotator else [])]
 
     def write(self, table: str, output_format: str, file: Path) -> None:
         """Write a table to a new file.
@@ -278,17 +283,22 @@ class Results:
             OSError: If the file can't be written.
             QueryError: If ClickHouse fails.
         """
-        query = self._select(table, output_format == "caracal-csv")
+        engine = self.engine
+        rows = "links" if table == AS_LINKS else table
+        query = self._select(rows, output_format == "caracal-csv")
+        if self.annotator:
+            query = self.annotator.annotate(table, query, engine)
+            engine = self.annotator.engine
         if output_format == "parquet":
-            self.engine.write(query, file)
+            engine.write(query, file)
             return
         with file.open("xb") as out:
             if output_format == "jsonl":
-                out.writelines(self.engine.stream(query, "JSONEachRow"))
+                out.writelines(engine.stream(query, "JSONEachRow"))
                 return
-            names = self.engine.read(f"SELECT * FROM ({query}) LIMIT 0").column_names
+            names = engine.read(f"SELECT * FROM ({query}) LIMIT 0").column_names
             out.write((",".join(f'"{name}"' for name in names) + "\n").encode())
-            out.writelines(self.engine.stream(query, "CSV"))
+            out.writelines(engine.stream(query, "CSV"))
 
     def count(self) -> dict[str, int]:
         """Count distinct interfaces, and distinct links that are not suspect."""

@@ -27,6 +27,8 @@ RESERVED = "240.0.0.1"
         ([RESERVED, "--allow-reserved", "--phi", "1"], "phi must be 2 or more"),
         ([RESERVED, "--allow-reserved", "--plot", "x.doc"], "end its name with .svg"),
         ([RESERVED, "--allow-reserved", "--contact", "x" * 257], "at most 256 bytes"),
+        ([RESERVED, "--allow-reserved", "--annotate", "gone"], "gone: No such file"),
+        ([RESERVED, "--allow-reserved", "--annotate", __file__], "line 1: "),
     ],
 )
 def test_what_can_not_be_traced_is_refused(

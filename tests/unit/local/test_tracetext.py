@@ -6,11 +6,16 @@ from dataclasses import dataclass, field
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any, cast
 
+import pytest
+from anabranch_engine import Annotations
+
 from anabranch.local.tracehops import count_flows, find_paths, gather_hops
-from anabranch.local.tracetext import describe_trace
+from anabranch.local.tracetext import describe_annotation, describe_trace
 
 if TYPE_CHECKING:
-    from anabranch_engine import Probe, Trace
+    from pathlib import Path
+
+    from anabranch_engine import Annotation, Probe, Trace
 
     from anabranch.local.tracehops import Address
 
@@ -123,6 +128,49 @@ def test_unreachables_and_labels_are_noted() -> None:
     lines = describe_trace(cast("Trace", trace)).splitlines()
     assert lines[1].endswith("MPLS 16/17")
     assert lines[2].endswith("!X")
+
+
+@dataclass(frozen=True)
+class AnAnnotation:
+    """What is known about an address, as the engine has it."""
+
+    asn: int | None = None
+    origins: str | None = None
+    as_name: str | None = None
+    country: str | None = None
+    ixp: str | None = None
+
+
+@pytest.mark.parametrize(
+    ("known", "said"),
+    [
+        (AnAnnotation(), ""),
+        (AnAnnotation(64500), "AS64500"),
+        (AnAnnotation(64500, None, "A", "DE", "X"), "AS64500 A, DE, at X"),
+        (AnAnnotation(7, "7_5"), "AS7 of 7_5"),
+        (AnAnnotation(None, "5,7"), "AS set 5,7"),
+        (AnAnnotation(ixp="X"), "at X"),
+    ],
+)
+def test_what_is_known_about_an_address_is_a_few_words(
+    known: AnAnnotation, said: str
+) -> None:
+    """All origins, where there are several."""
+    assert describe_annotation(cast("Annotation", known)) == said
+
+
+def test_an_interface_has_what_is_known_about_it(tmp_path: Path) -> None:
+    """Before what else is to be noted; a star has nothing."""
+    file = tmp_path / "table"
+    file.write_text("240.0.0.2\t32\t64500\n")
+    lines = describe_trace(
+        cast("Trace", draw_diamond()), Annotations([file])
+    ).splitlines()
+    assert [line.partition("1.00  1.00  1.00")[2] for line in lines[2:4]] == [
+        "  AS64500  NAT: source",
+        "",
+    ]
+    assert lines[4].split() == ["└", "c", "*", "1"]
 
 
 def test_open_and_closed_ports_are_noted() -> None:

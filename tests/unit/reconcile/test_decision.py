@@ -171,6 +171,22 @@ def test_a_run_ends_with_its_results() -> None:
     assert after.actions == ()
 
 
+def test_a_run_says_why_addresses_are_not_annotated() -> None:
+    """It is complete all the same."""
+    seen = start(count=1)
+    run = RunView({FIRST: make_outcome(FIRST, None)})
+    found = Findings(7, 9, ("links",), "a.mmdb: is empty; download it again")
+    seen = replace(seen, runs={"agent1": run}, findings=found)
+    decision = decide(seen, BUCKET)
+    assert read_ready(decision) == ("True", "Completed")
+    (message,) = (
+        each.message for each in decision.status.conditions if each.type == "Complete"
+    )
+    assert message.endswith(
+        "; addresses are not annotated: a.mmdb: is empty; download it again"
+    )
+
+
 def test_what_takes_too_long_is_cut_and_looked_at() -> None:
     """Agents are told to stop; then what they stored is concluded, and no more."""
     seen = start(count=1, activeDeadlineSeconds=60)

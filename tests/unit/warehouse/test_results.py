@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from anabranch_engine import Plan, TargetList
+from anabranch_engine import Annotations, Plan, TargetList
 
 from anabranch.rounds.steps import FIRST
 from anabranch.store.directory import DirectoryStore
 from anabranch.store.keys import RunKeys
+from anabranch.warehouse.annotation import Annotator
 from anabranch.warehouse.embedded import open_embedded
 from anabranch.warehouse.results import Results
 
@@ -166,3 +167,86 @@ def test_diamonds_that_an_earlier_version_stored_stay_and_have_nulls(
     )
     wanted = PLACE | dict.fromkeys(METRICS)
     assert read_diamonds(store, engine, tmp_path) == [wanted]
+
+
+PREFIX2AS = "10.0.0.0\t16\t64500\n10.0.2.0\t24\t64501\n10.0.3.0\t31\t64502_64500\n"
+"""The second hop is another AS; of the third, one interface has two origins."""
+LAN = {
+    "ix": [{"id": 1, "name": "Example-IX", "media": "Ethernet"}],
+    "ixlan": [{"id": 2, "ix_id": 1}],
+    "ixpfx": [{"ixlan_id": 2, "prefix": "10.0.2.3/32"}],
+}
+
+
+def write_annotated(
+    table: str,
+    store: DirectoryStore,
+    engine: EmbeddedEngine,
+    scratch: Path,
+    *documents: str,
+) -> list[dict[str, Any]]:
+    """The rows of a table with what documents say."""
+    files = [scratch / f"annotations-{number}" for number in range(len(documents))]
+    for file, text in zip(files, documents, strict=True):
+        file.write_text(text)
+    annotator = Annotator(Annotations(files), engine, scratch)
+    results = Results(store, engine, [KEYS], scratch, store, annotator)
+    out = scratch / "out"
+    results.write(table, "jsonl", out)
+    return [json.loads(line) for line in out.read_text().splitlines()]
+
+
+def test_links_say_what_is_known_about_both_ends(
+    store: DirectoryStore, engine: EmbeddedEngine, tmp_path: Path
+) -> None:
+    """Behind their own columns."""
+    put_links(store, UNMESHED)
+    documents = (PREFIX2AS, json.dumps(LAN))
+    rows = write_annotated("links", store, engine, tmp_path, *documents)
+    assert len(rows) == len(UNMESHED)
+    assert list(rows[0])[-10:] == [
+        *("near_asn", "near_origins", "near_as_name", "near_country", "near_ixp"),
+        *("far_asn", "far_origins", "far_as_name", "far_country", "far_ixp"),
+    ]
+    by_ends = {(row["near_addr"], row["far_addr"]): row for row in rows}
+    row = by_ends["10.0.2.3", "10.0.3.1"]
+    assert (row["near_asn"], row["near_ixp"]) == (64501, "Example-IX")
+    assert (row["far_asn"], row["far_origins"]) == (64502, "64502_64500")
+    assert row["far_as_name"] is row["far_country"] is row["far_ixp"] is None
+    assert row["min_near_ttl"] == 2
+
+
+def test_an_as_link_rests_on_ends_of_one_known_origin(
+    store: DirectoryStore, engine: EmbeddedEngine, tmp_path: Path
+) -> None:
+    """None inside an AS, none to an exchange point, none where two ASes are as likely.
+
+    Suspect links do not count, either.
+    """
+    put_links(store, UNMESHED)
+    whole = write_annotated("as_links", store, engine, tmp_path, PREFIX2AS)
+    (only,) = whole
+    assert only == {
+        "agent": "paris",
+        "near_asn": 64500,
+        "near_as_name": None,
+        "far_asn": 64501,
+        "far_as_name": None,
+        "links": 4,
+        "near_interfaces": 1,
+        "far_interfaces": 4,
+        "first_round": 1,
+    }
+    (tmp_path / "out").unlink()
+    documents = (PREFIX2AS, json.dumps(LAN))
+    (fewer,) = write_annotated("as_links", store, engine, tmp_path, *documents)
+    assert (fewer["links"], fewer["far_interfaces"]) == (3, 3)
+
+
+def test_what_has_no_addresses_can_not_be_annotated(
+    engine: EmbeddedEngine, tmp_path: Path
+) -> None:
+    """The message says which tables have some."""
+    annotator = Annotator(Annotations([]), engine, tmp_path)
+    with pytest.raises(LookupError, match="rewrites can't be annotated, only interf"):
+        annotator.annotate("rewrites", "SELECT 1", engine)

@@ -8,6 +8,8 @@ from typing import Final, Protocol, TypeAlias, final
 
 __all__ = [
     "MAX_TARGETS",
+    "Annotation",
+    "Annotations",
     "Diamond",
     "Part",
     "Plan",
@@ -40,6 +42,55 @@ class _Arrow(Protocol):
 
 class _Writes(Protocol):
     def write(self, data: bytes, /) -> int: ...
+
+@final
+class Annotation:
+    """What is known about an address; None where nothing is."""
+
+    asn: int | None
+    """The AS that originates the address's prefix; of several, the first."""
+    origins: str | None
+    """All origins as CAIDA writes them, if there are several or a set.
+
+    ``_`` joins several origins, ``,`` the ASes of a set.
+    """
+    as_name: str | None
+    """The name of the AS."""
+    country: str | None
+    """The country: two letters of ISO 3166."""
+    ixp: str | None
+    """The Internet exchange point whose peering LAN the address is in."""
+
+@final
+class Annotations:
+    """What files say about addresses.
+
+    A file is an MMDB, CAIDA's prefix2as, an MRT RIB dump, or PeeringDB's JSON, as its
+    content tells. It may be compressed with gzip or bzip2. The longest prefix of a file
+    that holds an address says what is known about it. Each file fills what the files
+    before it left empty; AS, origins and name stay together.
+    """
+
+    def __new__(cls, files: Iterable[str | PathLike[str]]) -> Annotations:
+        """Read files, the most trusted first.
+
+        :raises ValueError: for the first file that can't be used, with the place in it
+            and the remedy.
+        :raises OSError: for the first file that can't be read.
+        """
+
+    def find(self, address: IPv4Address | IPv6Address) -> Annotation:
+        """Return what is known about an address."""
+
+    def annotate(self, table: _Arrow, column: str) -> Table:
+        """Return what is known about the addresses in a column of a table, by row.
+
+        The column holds 16-byte fixed-size binary, IPv4 as IPv4-mapped IPv6. The result
+        has the columns asn (uint32), and origins, as_name, country and ixp
+        (dictionaries of strings), with nulls where nothing is known.
+
+        :raises ValueError: when the table has no such column.
+        """
 
 @final
 class PrefixSet:

@@ -1,5 +1,6 @@
 //! The Python module `anabranch_engine`; `anabranch_engine.pyi` documents it.
 
+mod annotations;
 mod diamonds;
 mod exchange;
 mod file;
@@ -17,6 +18,8 @@ use pyo3::prelude::*;
 
 #[pymodule]
 mod anabranch_engine {
+    #[pymodule_export]
+    use crate::annotations::{Annotation, Annotations};
     #[pymodule_export]
     use crate::diamonds::find_diamonds;
     #[pymodule_export]
