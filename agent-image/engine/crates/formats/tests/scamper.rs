@@ -4,7 +4,7 @@ mod common;
 
 use std::net::IpAddr;
 
-use anabranch_formats::record::{Found, Kind, Method, Probe, Record, Stop};
+use anabranch_formats::record::{Found, Graph, Kind, Link, Method, Node, Probe, Record, Stop};
 use anabranch_formats::scamper::{Decoder, Encoder};
 use common::{Open, complaint, damaged_text, graphs, paths, read, records, trace, written};
 use proptest::prelude::{ProptestConfig, any, prop_assert_eq, proptest};
@@ -168,6 +168,62 @@ fn a_star_beside_others_is_a_probe_without_a_reply() {
         .map(|it| (it.ttl, it.attempt, it.replies.len()))
         .collect();
     assert_eq!(probes, [(3, 1, 1), (3, 1, 1), (3, 0, 0)]);
+}
+
+#[test]
+fn silent_hops_before_one_of_several_far_ends_are_told_by_ttls() {
+    let mut shown = trace(
+        OPEN,
+        "{\"type\":\"tracelb\",\"method\":\"udp-sport\",\"dst\":\"240.0.0.7\"}",
+    );
+    let node = |text: &str| Node {
+        address: Some(address(text)),
+        ..Node::default()
+    };
+    let nodes = ["240.0.0.1", "240.0.0.2", "240.0.0.3", "240.0.0.4"]
+        .map(node)
+        .to_vec();
+    let link = |near: usize, far: usize, ttl: u8, flow: u32, silent: usize| {
+        let line = format!(
+            "{{\"type\":\"trace\",\"method\":\"udp\",\"dst\":\"240.0.0.7\",\"hops\":[{{\"addr\":\"240.0.0.{}\",\
+             \"probe_ttl\":{ttl},\"probe_id\":1}}]}}",
+            far + 1
+        );
+        let mut probe = path(&records(OPEN, &line)[0])[0].clone();
+        probe.flow = flow;
+        let mut hops = vec![Vec::new(); silent];
+        hops.push(vec![probe]);
+        Link {
+            near,
+            far: Some(far),
+            hops,
+        }
+    };
+    let links = vec![
+        link(0, 1, 2, 1, 0),
+        link(0, 2, 3, 2, 1),
+        link(1, 2, 3, 1, 0),
+        link(1, 3, 5, 1, 2),
+    ];
+    shown.found = Found::Graph(Graph { nodes, links });
+    let text = written(Encoder::new(), &[Record::Trace(Box::new(shown))]);
+    let Found::Graph(graph) = trace(OPEN, &text).found else {
+        panic!("a path");
+    };
+    let lengths: Vec<_> = graph
+        .links
+        .iter()
+        .map(|it| (it.near, it.far, it.hops.len()))
+        .collect();
+    assert_eq!(
+        lengths,
+        [
+            (0, Some(1), 1),
+            (0, Some(2), 2),
+            (1, Some(2), 1),
+            (1, Some(3), 3)
+        ]
+    );
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use serde::Serialize;
 
-use super::{ping, traceroute};
+use super::{flows, ping};
 use crate::codec::Encode;
 use crate::record::{Origin, Record};
 
@@ -32,7 +32,7 @@ impl Encode for Encoder {
         };
         match record {
             Record::Trace(trace) => {
-                for line in traceroute::lines(trace).ok_or_else(unsupported)? {
+                for line in flows::lines(trace).ok_or_else(unsupported)? {
                     write_line(&line, out)?;
                 }
                 Ok(())

@@ -5,6 +5,8 @@
 
 mod decoder;
 mod encoder;
+mod flows;
+mod message;
 mod ping;
 mod traceroute;
 

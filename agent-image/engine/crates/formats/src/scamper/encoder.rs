@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use super::text::Text;
-use super::{graph, ping, trace};
+use super::{graphline, ping, trace};
 use crate::codec::Encode;
 use crate::json::quoted;
 use crate::record::{Cycle, Found, Record};
@@ -29,7 +29,7 @@ impl Encode for Encoder {
             Record::CycleStop { cycle, at } => Some(cycle_line("stop", cycle, *at)),
             Record::Trace(trace) => match &trace.found {
                 Found::Path { probes, last_ttl } => trace::line(trace, probes, *last_ttl),
-                Found::Graph(graph) => graph::line(trace, graph),
+                Found::Graph(graph) => graphline::line(trace, graph),
             },
             Record::Ping(ping) => Some(ping::line(ping)),
             Record::Other(_) => None,

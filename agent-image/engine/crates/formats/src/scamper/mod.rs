@@ -7,9 +7,11 @@
 //! A line does not name the list and cycle that it is of. It is of the cycle that has begun and has not
 //! ended, if there is one such cycle.
 
+mod assembly;
 mod decoder;
 mod encoder;
 mod graph;
+mod graphline;
 mod ping;
 mod text;
 mod trace;
