@@ -25,7 +25,7 @@ def add_parser(commands: Commands) -> None:
     parser.add_argument(
         "--table",
         choices=(
-            *("interfaces", "links", "diamonds", "replies", "rewrites"),
+            *("interfaces", "links", "diamonds", "paths", "replies", "rewrites"),
             *("traces", "probes"),
         ),
         default="links",
@@ -53,28 +53,30 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--run-id", help="the run, if the measurement has several")
     parser.add_argument(
         "--data",
-        type=Path,
-        default=DATA,
+        default=str(DATA),
         metavar="DIR",
-        help=f"the folder with replies and results, by default {DATA}",
+        help="the folder with replies and results, or s3://BUCKET/PREFIX; by default "
+        f"{DATA}",
     )
 
 
 def run(chosen: argparse.Namespace) -> int:
     """Write a table."""
-    from anabranch.local.runs import find_runs, open_results  # noqa: PLC0415 (extras)
+    from anabranch.warehouse.survey import open_survey  # noqa: PLC0415 (extras)
 
     if chosen.format == "caracal-csv" and chosen.table != "replies":
         print("anabranch: caracal-csv is a format of --table replies", file=sys.stderr)
         return 1
     try:
-        runs = find_runs(
-            chosen.data, chosen.namespace, chosen.measurement, chosen.run_id
+        survey = open_survey(
+            chosen.data,
+            chosen.measurement,
+            namespace=chosen.namespace,
+            run_id=chosen.run_id,
         )
         with tempfile.TemporaryDirectory() as folder:
             file = Path(folder, "table")
-            with open_results(chosen.data, runs) as results:
-                results.write(chosen.table, chosen.format, file)
+            survey.write(chosen.table, chosen.format, file)
             if chosen.output:
                 with chosen.output.open("xb") as out, file.open("rb") as rows:
                     shutil.copyfileobj(rows, out)

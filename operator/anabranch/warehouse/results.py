@@ -16,6 +16,7 @@ from anabranch.runs.record import RunRecord
 from anabranch.warehouse.parts import fill
 from anabranch.warehouse.pieces import PIECE_ROWS, cut
 from anabranch.warehouse.queries import WHOLE, Piece, Replies, judge_links
+from anabranch.warehouse.rows import write_rows
 from anabranch.warehouse.traces import CONCLUSION, choose_answered, read_traces
 
 if TYPE_CHECKING:
@@ -190,11 +191,13 @@ class AgentResults:
 
     @property
     def paths(self) -> str:
-        """Links on the paths to targets: agent, prefix, ttl, near, far and flows."""
+        """The links on the paths to each target, by round, without suspect ones."""
         return (
-            f"SELECT '{self.keys.agent}' AS agent, prefix, near_ttl AS ttl, "
-            f"{_text('near_addr')} AS near, "
-            f"{_text('far_addr')} AS far, flows FROM {self._links()} AS links "
+            f"SELECT '{self.keys.agent}' AS agent, prefix, protocol, near_ttl, "
+            f"{_text('links.near_addr')} AS near_addr, "
+            f"{_text('links.far_addr')} AS far_addr, "
+            "greatest(near_round, far_round) AS round, flows "
+            f"FROM {self._links()} AS links "
             f"INNER JOIN {self._targets} AS targets USING (prefix_index) "
             "WHERE NOT is_suspect"
         )
@@ -270,17 +273,8 @@ class Results:
             OSError: If the file can't be written.
             QueryError: If ClickHouse fails.
         """
-        query = self._select(table, output_format == "caracal-csv")
-        if output_format == "parquet":
-            self.engine.write(query, file)
-            return
-        with file.open("xb") as out:
-            if output_format == "jsonl":
-                out.writelines(self.engine.stream(query, "JSONEachRow"))
-                return
-            names = self.engine.read(f"SELECT * FROM ({query}) LIMIT 0").column_names
-            out.write((",".join(f'"{name}"' for name in names) + "\n").encode())
-            out.writelines(self.engine.stream(query, "CSV"))
+        query = self.select("caracal" if output_format == "caracal-csv" else table)
+        write_rows(self.engine, query, output_format, file)
 
     def count(self) -> dict[str, int]:
         """Count distinct interfaces, and distinct links that are not suspect."""
@@ -288,7 +282,7 @@ class Results:
         counts = dict.fromkeys(distinct, 0)
         for table, columns in distinct.items():
             with contextlib.suppress(NothingYetError):
-                query = self._select(table, is_caracal=False)
+                query = self.select(table)
                 where = "WHERE NOT is_suspect" if table == "links" else ""
                 found = f"SELECT uniqExact({columns}) AS found FROM ({query}) {where}"
                 counts[table] = self.engine.read(found).to_pylist()[0]["found"]
@@ -300,7 +294,7 @@ class Results:
         Raises:
             NothingYetError: If there are no links yet.
         """
-        query = self._select("diamonds", is_caracal=False)
+        query = self.select("diamonds")
         rows = self.engine.read(
             "SELECT agent, max_width, max_length, count() AS diamonds "
             f"FROM ({query}) GROUP BY agent, max_width, max_length ORDER BY ALL"
@@ -313,7 +307,7 @@ class Results:
         Raises:
             NothingYetError: If there are no links yet.
         """
-        query = self._select("links", is_caracal=False)
+        query = self.select("links")
         rows = self.engine.read(
             "SELECT agent, first_round, count() AS links "
             f"FROM ({query}) WHERE NOT is_suspect "
@@ -327,7 +321,7 @@ class Results:
         Raises:
             NothingYetError: If there are no links yet.
         """
-        query = self._select("links", is_caracal=False)
+        query = self.select("links")
         rows = self.engine.read(
             "SELECT round, count() AS links FROM (SELECT min(first_round) AS round "
             f"FROM ({query}) WHERE NOT is_suspect GROUP BY near_addr, far_addr) "
@@ -350,17 +344,16 @@ class Results:
         """
         if target != "largest":
             target = _read_prefix(target)
-        selects = [agent.paths for agent in self.agents if "links" in agent.kinds]
-        if not selects:
-            raise NothingYetError("there are no links yet; let it run for a while")
-        paths = f"({' UNION ALL '.join(selects)})"
+        paths = f"({self.select('paths')})"
         if target == "largest":
             most = f"SELECT prefix FROM {paths} GROUP BY prefix ORDER BY uniqExact"
-            found = self.engine.read(f"{most}(ttl, near, far) DESC, prefix LIMIT 1")
+            ends = "(near_ttl, near_addr, far_addr)"
+            found = self.engine.read(f"{most}{ends} DESC, prefix LIMIT 1")
             target = found.to_pylist()[0]["prefix"] if len(found) else target
         rows = self.engine.read(
-            f"SELECT agent, ttl, near, far, sum(flows) AS flows FROM {paths} WHERE "
-            f"prefix = '{target}' GROUP BY agent, ttl, near, far ORDER BY ALL"
+            "SELECT agent, near_ttl, near_addr, far_addr, sum(flows) AS flows "
+            f"FROM {paths} WHERE prefix = '{target}' "
+            "GROUP BY agent, near_ttl, near_addr, far_addr ORDER BY ALL"
         )
         edges = [
             (agent, (ttl, near), (ttl + 1, far), flows)
@@ -372,8 +365,14 @@ class Results:
             raise LookupError(f"no links are known on the way to {target}")
         return target, edges
 
-    def _select(self, table: str, is_caracal: bool) -> str:  # noqa: FBT001
-        needed = "links" if table in {"links", "diamonds"} else "replies"
+    def select(self, table: str) -> str:
+        """Return the SELECT of a table with the rows of all agents.
+
+        Raises:
+            NothingYetError: If the run has no data for it yet.
+            LookupError: If it is a table of another tool.
+        """
+        needed = "links" if table in {"links", "diamonds", "paths"} else "replies"
         selects = []
         for agent in self.agents:
             if needed not in agent.kinds:
@@ -382,7 +381,7 @@ class Results:
                 raise LookupError(f"there are no {table}: the tool is not trace")
             if table == "diamonds":
                 agent.put_diamonds(self.scratch)
-            selects.append(agent.select("caracal" if is_caracal else table))
+            selects.append(agent.select(table))
         if not selects:
             raise NothingYetError(f"there are no {table} yet; let it run for a while")
         return f"SELECT * FROM ({' UNION ALL '.join(selects)})"

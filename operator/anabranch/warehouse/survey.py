@@ -1,0 +1,185 @@
+"""A survey in a store, whose results are Arrow tables."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+from anabranch.runs.finding import find_runs
+from anabranch.store.directory import DirectoryStore
+from anabranch.store.keys import SurveyKeys
+from anabranch.store.location import open_location
+from anabranch.warehouse.damage import check_whole, naming_damage
+from anabranch.warehouse.embedded import open_embedded
+from anabranch.warehouse.results import Results
+from anabranch.warehouse.rows import write_rows
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from contextlib import AbstractContextManager
+
+    from anabranch.store.keys import RunKeys
+    from anabranch.store.store import Store
+    from anabranch.warehouse.engine import Engine
+
+TABLES = (
+    *("interfaces", "links", "diamonds", "paths", "replies", "rewrites"),
+    *("traces", "probes"),
+)
+"""The names of all tables; traces and probes are of the tool trace."""
+
+
+@dataclass(frozen=True)
+class Survey:
+    """The run of a measurement, in a directory or a bucket.
+
+    Its tables are read from the store each time. They have the same columns as those
+    of ``anabranch results``, and addresses are text. Reading a table raises
+    ``LookupError`` if the survey has no data for it, ``DamagedError`` (a
+    ``ValueError``) if an object of the store is missing or can't be used, and
+    ``QueryError`` (a ``RuntimeError``) if the table is too large for the memory.
+    """
+
+    store: Store
+    runs: tuple[RunKeys, ...]
+    """The keys of each agent's part."""
+
+    @property
+    def agents(self) -> list[str]:
+        """The names of the agents that took part."""
+        return [run.agent for run in self.runs]
+
+    @property
+    def run_id(self) -> str:
+        """The run's ID."""
+        return self.runs[0].run_id
+
+    @property
+    def interfaces(self) -> pa.Table:
+        """Interfaces of routers, a row for each agent that had a reply from one."""
+        return self.read("interfaces")
+
+    @property
+    def links(self) -> pa.Table:
+        """Links between interfaces, a row for each agent that saw one."""
+        return self.read("links")
+
+    @property
+    def diamonds(self) -> pa.Table:
+        """Diamonds on the paths of an agent to a target."""
+        return self.read("diamonds")
+
+    @property
+    def paths(self) -> pa.Table:
+        """Links on the paths of an agent to a target, by round."""
+        return self.read("paths")
+
+    @property
+    def replies(self) -> pa.Table:
+        """Replies to probes; ``stream`` takes less memory."""
+        return self.read("replies")
+
+    @property
+    def rewrites(self) -> pa.Table:
+        """Fields of probes that middleboxes rewrite."""
+        return self.read("rewrites")
+
+    @property
+    def traces(self) -> pa.Table:
+        """What tracers concluded, a row for each destination of an agent."""
+        return self.read("traces")
+
+    @property
+    def probes(self) -> pa.Table:
+        """Probes of traces, answered or not; ``stream`` takes less memory."""
+        return self.read("probes")
+
+    def read(self, table: str) -> pa.Table:
+        """Return a table by its name."""
+        with self.open_results() as results:
+            return results.engine.read(self._select(results, table))
+
+    def stream(self, table: str) -> pa.RecordBatchReader:
+        """Return a table batch by batch, in bounded memory.
+
+        The batches hold scratch files until they are read or dropped.
+        """
+        # Others may ask meanwhile, and an engine runs one query at a time.
+        engine = open_embedded()
+        with ExitStack() as opened:
+            results = opened.enter_context(open_results(self.store, self.runs, engine))
+            batches = engine.read_batches(self._select(results, table))
+            kept = opened.pop_all()
+        return pa.RecordBatchReader.from_batches(batches.schema, _read(batches, kept))
+
+    def write(self, table: str, output_format: str, file: Path) -> None:
+        """Write a table to a new file, in a format of ``anabranch results``."""
+        with self.open_results() as results:
+            if stored := self._find_stored(table):
+                write_rows(results.engine, stored, output_format, file)
+            else:
+                results.write(table, output_format, file)
+
+    def open_results(self) -> AbstractContextManager[Results]:
+        """Open the results for other questions than those for whole tables."""
+        return open_results(self.store, self.runs)
+
+    def _select(self, results: Results, table: str) -> str:
+        if table not in TABLES:
+            raise LookupError(f"there is no table {table!r}, only {', '.join(TABLES)}")
+        return self._find_stored(table) or results.select(table)
+
+    def _find_stored(self, table: str) -> str | None:
+        """Return the SELECT of a table that a cluster's Job has stored, if it has."""
+        keys = SurveyKeys(self.runs[0].measurement, self.run_id)
+        key = keys.table(table)
+        if key not in self.store.list(keys.root):
+            return None
+        return f"SELECT * FROM {self.store.read_sql(key)}"
+
+
+def open_survey(
+    location: str | os.PathLike[str],
+    measurement: str,
+    *,
+    namespace: str = "default",
+    run_id: str | None = None,
+) -> Survey:
+    """Open a measurement's run in a directory, or in ``s3://BUCKET/PREFIX``.
+
+    Raises:
+        LookupError: If there is no such run, or several and ``run_id`` is None.
+    """
+    store = open_location(location, os.environ)
+    return Survey(store, tuple(find_runs(store, namespace, measurement, run_id)))
+
+
+@contextmanager
+def open_results(
+    store: Store, runs: Iterable[RunKeys], engine: Engine | None = None
+) -> Iterator[Results]:
+    """Open the results of a run, with an engine in this process by default.
+
+    Raises:
+        DamagedError: If an object of the run is missing or can't be used. The body of
+            the ``with`` statement may raise it too.
+    """
+    keys = list(runs)
+    check_whole(store, keys)
+    with tempfile.TemporaryDirectory() as name:
+        scratch = Path(name)
+        # Keep diamonds in the scratch folder: they change while the run goes on.
+        found = DirectoryStore(scratch)
+        with naming_damage(store, keys):
+            yield Results(store, engine or open_embedded(), keys, scratch, found)
+
+
+def _read(batches: pa.RecordBatchReader, kept: ExitStack) -> Iterator[pa.RecordBatch]:
+    with kept:
+        yield from batches
