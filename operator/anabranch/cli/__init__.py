@@ -9,6 +9,7 @@ from importlib import metadata
 from anabranch.api.manifest import ManifestError
 from anabranch.cli import (
     crds,
+    diff,
     fakeroute,
     fetch,
     init,
@@ -26,7 +27,7 @@ from anabranch.cli import (
 )
 
 COMMANDS = (
-    *(trace, init, validate, run, results, plot, targets),
+    *(trace, init, validate, run, results, plot, diff, targets),
     *(simulate, fakeroute, score, crds),
     *(operator, fetch, job, load),
 )

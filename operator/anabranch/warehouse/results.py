@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 from anabranch_engine import find_diamonds
 
 from anabranch.runs.record import RunRecord
+from anabranch.store.keys import SurveyKeys
 from anabranch.warehouse.parts import fill
 from anabranch.warehouse.pieces import PIECE_ROWS, cut
 from anabranch.warehouse.queries import WHOLE, Piece, Replies, judge_links
@@ -202,6 +203,18 @@ class AgentResults:
             "WHERE NOT is_suspect"
         )
 
+    def cross(self, condition: str) -> str:
+        """Return the SQL for the links of each target that fulfil a condition.
+
+        The condition may name near_addr and far_addr, which are 16 bytes here as in the
+        rows: prefix, protocol, near_addr, far_addr and flows. Suspect links are none.
+        """
+        return (
+            "(SELECT prefix, protocol, near_addr, far_addr, flows FROM (SELECT * FROM "
+            f"{self._links()} WHERE NOT is_suspect AND {condition}) AS links "
+            f"INNER JOIN {self._targets} AS targets USING (prefix_index))"
+        )
+
     def put_diamonds(self, scratch: Path) -> None:
         """Find the diamonds of each block, in pieces, and store them."""
         keys = (key for key in self.store.list(self.keys.root) if "/links/" in key)
@@ -364,6 +377,18 @@ class Results:
         if not edges:
             raise LookupError(f"no links are known on the way to {target}")
         return target, edges
+
+    def find(self, table: str) -> str:
+        """Return the SELECT of a table, which a cluster's Job may have stored.
+
+        Raises:
+            NothingYetError: If the run has no data for it yet.
+            LookupError: If it is a table of another tool.
+        """
+        keys = SurveyKeys(self.runs[0].measurement, self.runs[0].run_id)
+        if keys.table(table) in self.store.list(keys.root):
+            return f"SELECT * FROM {self.store.read_sql(keys.table(table))}"
+        return self.select(table)
 
     def select(self, table: str) -> str:
         """Return the SELECT of a table with the rows of all agents.

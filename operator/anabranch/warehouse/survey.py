@@ -13,9 +13,9 @@ import pyarrow as pa
 
 from anabranch.runs.finding import find_runs
 from anabranch.store.directory import DirectoryStore
-from anabranch.store.keys import SurveyKeys
 from anabranch.store.location import open_location
 from anabranch.warehouse.damage import check_whole, naming_damage
+from anabranch.warehouse.difference import UNSURE, Difference
 from anabranch.warehouse.embedded import open_embedded
 from anabranch.warehouse.results import Results
 from anabranch.warehouse.rows import write_rows
@@ -121,10 +121,22 @@ class Survey:
     def write(self, table: str, output_format: str, file: Path) -> None:
         """Write a table to a new file, in a format of ``anabranch results``."""
         with self.open_results() as results:
-            if stored := self._find_stored(table):
-                write_rows(results.engine, stored, output_format, file)
-            else:
+            if output_format == "caracal-csv":
                 results.write(table, output_format, file)
+            else:
+                query = self._select(results, table)
+                write_rows(results.engine, query, output_format, file)
+
+    def diff(
+        self, after: Survey, table: str, failure_probability: float = UNSURE
+    ) -> pa.Table:
+        """Return what differs in another survey, as ``anabranch diff --table`` does.
+
+        ``table`` is interfaces, links or diamonds. A link that went is said to be gone
+        if ``failure_probability`` is at least the probability that a survey misses it.
+        """
+        with open_difference(self, after, failure_probability) as difference:
+            return difference.engine.read(difference.select(table))
 
     def open_results(self) -> AbstractContextManager[Results]:
         """Open the results for other questions than those for whole tables."""
@@ -133,15 +145,21 @@ class Survey:
     def _select(self, results: Results, table: str) -> str:
         if table not in TABLES:
             raise LookupError(f"there is no table {table!r}, only {', '.join(TABLES)}")
-        return self._find_stored(table) or results.select(table)
+        return results.find(table)
 
-    def _find_stored(self, table: str) -> str | None:
-        """Return the SELECT of a table that a cluster's Job has stored, if it has."""
-        keys = SurveyKeys(self.runs[0].measurement, self.run_id)
-        key = keys.table(table)
-        if key not in self.store.list(keys.root):
-            return None
-        return f"SELECT * FROM {self.store.read_sql(key)}"
+
+@contextmanager
+def open_difference(
+    before: Survey, after: Survey, failure_probability: float
+) -> Iterator[Difference]:
+    """Open the difference between two surveys; see ``Survey.diff``."""
+    engine = open_embedded()
+    with (
+        open_results(before.store, before.runs, engine) as old,
+        open_results(after.store, after.runs, engine) as new,
+        tempfile.TemporaryDirectory() as scratch,
+    ):
+        yield Difference(old, new, Path(scratch), failure_probability)
 
 
 def open_survey(

@@ -89,7 +89,7 @@ def test_a_bucket_may_hold_a_store_below_a_prefix(
 
 def test_a_location_that_is_none_is_told(tmp_path: Path) -> None:
     """And not made."""
-    with pytest.raises(LookupError, match="there is no folder .*/nowhere"):
+    with pytest.raises(LookupError, match=r"there is no folder .*/nowhere"):
         open_location(tmp_path / "nowhere", {})
     with pytest.raises(LookupError, match="'s3:///prefix' has no bucket"):
         open_location("s3:///prefix", {})

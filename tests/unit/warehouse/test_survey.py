@@ -69,9 +69,11 @@ def test_of_runs_with_one_name_one_is_chosen(store: S3Store, tmp_path: Path) -> 
     with pytest.raises(LookupError, match="give the UID of one instead: uid-1, uid-2"):
         anabranch.open(place, "survey", run_id="2")
     assert anabranch.open(place, "uid-1", run_id="2").run_id == "2"
-    with pytest.raises(LookupError, match="has no run '3' in s3://.*, only 1, 2"):
+    with pytest.raises(LookupError, match=r"has no run '3' in s3://.*, only 1, 2"):
         anabranch.open(place, "survey", run_id="3")
-    with pytest.raises(LookupError, match=r"no run of other.survey in .*default.survey"):
+    with pytest.raises(
+        LookupError, match=r"no run of other.survey in .*default.survey"
+    ):
         anabranch.open(place, "survey", namespace="other")
 
 
