@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 ROOT = Path(__file__).parents[2]
-TARGETS = ["240.0.0.0/20,udp,1,32,6", "3fff::/61,icmp6,1,32,6"]
+TARGETS = ["240.0.0.0/19,udp,1,32,6", "3fff::/60,icmp6,1,32,6"]
 TABLES = ("interfaces", "links", "diamonds", "paths", "replies", "rewrites")
 
 
@@ -29,7 +29,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         manifests = write_manifests(
             folder / run_id, TARGETS, runId=run_id, maxRounds=rounds
         )
-        World(16, 8).run(*command(manifests, folder / "anabranch-data"))
+        World(32, 16).run(*command(manifests, folder / "anabranch-data"))
     return folder
 
 

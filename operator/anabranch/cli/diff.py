@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from anabranch.cli.command import open_stdout, write
+from anabranch.cli.command import deliver, write
 from anabranch.cli.run import DATA
 
 if TYPE_CHECKING:
@@ -98,13 +97,7 @@ def run(chosen: argparse.Namespace) -> int:
             file = Path(folder, "table")
             query = difference.select(chosen.table)
             write_rows(difference.engine, query, chosen.format, file)
-            if chosen.output:
-                with chosen.output.open("xb") as out, file.open("rb") as rows:
-                    shutil.copyfileobj(rows, out)
-            else:
-                with file.open("rb") as rows:
-                    shutil.copyfileobj(rows, open_stdout())
-                open_stdout().flush()
+            deliver(file, chosen.output)
     except (LookupError, RuntimeError, ValueError) as error:
         print(f"anabranch: {error.args[0]}", file=sys.stderr)
         return 1

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from anabranch.cli.command import open_stdout
+from anabranch.cli.command import deliver
 from anabranch.cli.run import DATA
 
 if TYPE_CHECKING:
     import argparse
 
     from anabranch.cli.command import Commands
+    from anabranch.warehouse.survey import Survey
 
 
 def add_parser(commands: Commands) -> None:
@@ -34,14 +34,31 @@ def add_parser(commands: Commands) -> None:
     )
     parser.add_argument(
         "--format",
-        choices=("csv", "jsonl", "parquet", "caracal-csv"),
+        choices=("csv", "jsonl", "parquet", "caracal-csv", *GRAPHS, *FOLDERS),
         default="csv",
-        help="the format, by default csv; caracal-csv is for replies only",
+        help="the format, by default csv; caracal-csv is for replies only; "
+        f"{' and '.join(GRAPHS)} hold links as a graph instead of a table, "
+        f"{' and '.join(FOLDERS)} write several files to a new folder",
     )
     parser.add_argument(
-        "--output", type=Path, metavar="FILE", help="a new file to write to"
+        "--target",
+        metavar="PREFIX",
+        help="the graph has only the paths to this target; 'largest' is the target "
+        "with the most links",
+    )
+    parser.add_argument(
+        "--output",
+        type=Path,
+        metavar="FILE",
+        help="a new file to write to, or a new folder",
     )
     parser.set_defaults(run=run)
+
+
+GRAPHS = ("dot", "graphml")
+"""The formats of graphs."""
+FOLDERS = ("itdk", "yarrp")
+"""The formats that are several files."""
 
 
 def add_run_arguments(parser: argparse.ArgumentParser) -> None:
@@ -67,6 +84,10 @@ def run(chosen: argparse.Namespace) -> int:
     if chosen.format == "caracal-csv" and chosen.table != "replies":
         print("anabranch: caracal-csv is a format of --table replies", file=sys.stderr)
         return 1
+    if chosen.format in FOLDERS and not chosen.output:
+        told = f"{chosen.format} is several files; name a new folder with --output"
+        print(f"anabranch: {told}", file=sys.stderr)
+        return 1
     try:
         survey = open_survey(
             chosen.data,
@@ -76,15 +97,31 @@ def run(chosen: argparse.Namespace) -> int:
         )
         with tempfile.TemporaryDirectory() as folder:
             file = Path(folder, "table")
-            survey.write(chosen.table, chosen.format, file)
-            if chosen.output:
-                with chosen.output.open("xb") as out, file.open("rb") as rows:
-                    shutil.copyfileobj(rows, out)
+            if chosen.format in FOLDERS:
+                _write_folder(survey, chosen, Path(folder))
+                return 0
+            if chosen.format in GRAPHS:
+                from anabranch.formats.graph import write_graph  # noqa: PLC0415
+
+                with survey.open_results() as results:
+                    write_graph(results, file, chosen.format, chosen.target)
             else:
-                with file.open("rb") as rows:
-                    shutil.copyfileobj(rows, open_stdout())
-                open_stdout().flush()
+                survey.write(chosen.table, chosen.format, file)
+            deliver(file, chosen.output)
     except (LookupError, RuntimeError, ValueError) as error:
         print(f"anabranch: {error.args[0]}", file=sys.stderr)
         return 1
     return 0
+
+
+def _write_folder(survey: Survey, chosen: argparse.Namespace, scratch: Path) -> None:
+    """Write the files of a format to a new folder."""
+    # Extras, which other commands do without.
+    from anabranch.formats.itdk import write_itdk  # noqa: PLC0415
+    from anabranch.formats.yarrp import write_yarrp  # noqa: PLC0415
+
+    with survey.open_results() as results:
+        if chosen.format == "itdk":
+            write_itdk(results, chosen.output, scratch)
+        else:
+            write_yarrp(results, chosen.output)

@@ -49,11 +49,11 @@ def miss_links(
 ) -> NDArray[np.float64]:
     """Return for each link the probability that no flow crosses it, if it is there.
 
-    Each row is of a link, numbered from 0: of ``flows`` flows to some prefixes, each
-    went on from the link's near end over one of ``known`` other links to that prefix.
-    If the link were there too and flows were spread evenly, one flow would cross it
-    with the probability 1 / (k + 1), and n flows would miss it with (k / (k + 1))^n.
-    Flows of different rows choose independently. A row without flows tells nothing.
+    Each row is of a link, numbered from 0. ``flows`` flows to some prefixes went on
+    from its near end, from where ``known`` other links lead to each of these prefixes.
+    If the link were there too and flows were spread evenly, one flow would miss it with
+    the probability k / (k + 1), and n flows with (k / (k + 1))^n. Flows of different
+    rows choose independently. A row without flows tells nothing.
     """
     k = np.maximum(known, 1).astype(np.float64)
     logarithms = flows * np.log(k / (k + 1))

@@ -145,17 +145,18 @@ class Difference:
         )
         file = self.scratch / "went.parquet"
         self.engine.write(went, file)
-        crossed = count_crossings(self.before, self.after, f"file('{file}', 'Parquet')")
+        links = f"file('{file}', 'Parquet')"
+        crossings = find_crossings(self.before, self.after, links)
         folder = self.scratch / "crossings"
         folder.mkdir()
-        count = sum(self._count(side) for side in crossed)
-        for number, piece in enumerate(self._cut(count, "prefix, protocol")):
-            query = join_crossings(crossed[0], crossed[1], piece)
+        pieces = self._cut(self._count(crossings), "prefix, protocol")
+        for number, piece in enumerate(pieces):
+            query = count_crossings(crossings, links, piece)
             self.engine.write(query, folder / f"{number:05}.parquet")
         counts = self.engine.read(
             "SELECT dense_rank() OVER (ORDER BY near_addr, far_addr) - 1 AS link, "
             "near_addr, far_addr, known, sum(flows) AS flows, "
-            "sum(targets) AS prefixes, if(known > 0, prefixes, 0) AS crossed_prefixes "
+            "sum(targets) AS prefixes, sum(crossed_targets) AS crossed_prefixes "
             f"FROM file('{folder}/*.parquet', 'Parquet') "
             "GROUP BY near_addr, far_addr, known ORDER BY link"
         )
@@ -200,43 +201,41 @@ def compare(how: _Comparison, before: str, after: str, piece: str) -> str:
     )
 
 
-def count_crossings(before: Results, after: Results, went: str) -> tuple[str, str]:
-    """Return the SQL for each target's links that went, and for those that compete.
+def find_crossings(before: Results, after: Results, went: str) -> str:
+    """Return the SQL for each target's links that start where one that went did.
 
-    ``went`` has the near_addr and far_addr of links. Competing links start at the near
-    end of one of them, in the second survey.
+    ``went`` has the near_addr and far_addr of links. The rows have ``is_after``: which
+    survey has seen the link.
     """
-    both = f"(near_addr, far_addr) IN (SELECT near_addr, far_addr FROM {went})"
     near = f"near_addr IN (SELECT near_addr FROM {went})"
     sides = [
-        f"({' UNION ALL '.join(agent.cross(condition) for agent in found)})"
-        for found, condition in (
-            ([agent for agent in before.agents if "links" in agent.kinds], both),
-            ([agent for agent in after.agents if "links" in agent.kinds], near),
-        )
+        f"SELECT *, {is_after} AS is_after FROM {agent.cross(near)}"
+        for is_after, results in enumerate((before, after))
+        for agent in results.agents
+        if "links" in agent.kinds
     ]
-    return sides[0], sides[1]
+    return f"({' UNION ALL '.join(sides)})"
 
 
-def join_crossings(seen: str, competing: str, piece: str) -> str:
-    """Return the query for the flows to the prefixes where a link was seen before.
+def count_crossings(crossings: str, went: str, piece: str) -> str:
+    """Return the query for the flows to the targets where a link was seen before.
 
-    Its rows are of a link and of the number of links known instead of it: the number of
-    targets, and the flows to them.
+    Its rows are of a link that went and of a number of other links from its near end to
+    a target, that either survey knows: the number of such targets, of those that the
+    second survey saw flows to, and these flows.
     """
     return f"""
-        SELECT near_addr, far_addr, ifNull(known, 0) AS known,
-            sum(ifNull(crossed, 0)) AS flows, count() AS targets
+        SELECT near_addr, far_addr, known, sum(crossed) AS flows, count() AS targets,
+            countIf(crossed > 0) AS crossed_targets
         FROM (
-            SELECT DISTINCT prefix, protocol, near_addr, far_addr
-            FROM {seen} WHERE {piece}
-        ) AS seen
-        LEFT JOIN (
-            SELECT prefix, protocol, near_addr, uniqExact(far_addr) AS known,
-                sum(flows) AS crossed
-            FROM {competing} WHERE {piece}
+            SELECT prefix, protocol, near_addr, uniqExact(far_addr) - 1 AS known,
+                sumIf(flows, is_after) AS crossed,
+                groupUniqArrayIf(far_addr, NOT is_after) AS seen
+            FROM {crossings} WHERE {piece}
             GROUP BY prefix, protocol, near_addr
-        ) AS competing USING (prefix, protocol, near_addr)
+        )
+        ARRAY JOIN seen AS far_addr
+        WHERE (near_addr, far_addr) IN (SELECT near_addr, far_addr FROM {went})
         GROUP BY near_addr, far_addr, known
     """
 

@@ -58,22 +58,24 @@ class AgentResults:
         return f"(SELECT prefix_index, protocol, {name} FROM {targets})"
 
     @cached_property
-    def _record(self) -> RunRecord:
+    def record(self) -> RunRecord:
+        """The record with which the run was started."""
         return RunRecord.model_validate_json(self.store.get(self.keys.run))
 
     @property
     def is_traced(self) -> bool:
         """Whether the parts hold traces."""
-        return self._record.tracing is not None
+        return self.record.tracing is not None
 
     @property
-    def _rows(self) -> str:
+    def rows(self) -> str:
+        """The SQL for all rows of the run's parts."""
         return self._read("replies/*/*.parquet")
 
     @property
     def _parts(self) -> str:
         """The SQL for the parts' rows that are replies."""
-        return choose_answered(self._rows) if self.is_traced else self._rows
+        return choose_answered(self.rows) if self.is_traced else self.rows
 
     def _links(self, block: str = "*", piece: Piece = WHOLE) -> str:
         """Return the SQL for links of prefixes without amplification."""
@@ -130,7 +132,7 @@ class AgentResults:
         left_out = ", ".join((*CONCLUSION, *_ADDRESSES, "gateway"))
         return (
             f"SELECT '{self.keys.agent}' AS agent, prefix, * EXCEPT (prefix, protocol) "
-            f"FROM (SELECT * EXCEPT ({left_out}), {text} FROM {self._rows} "
+            f"FROM (SELECT * EXCEPT ({left_out}), {text} FROM {self.rows} "
             f"WHERE attempt > 0) AS probes "
             f"INNER JOIN {self._targets} AS targets USING (prefix_index)"
         )
@@ -138,13 +140,13 @@ class AgentResults:
     @property
     def traces(self) -> str:
         """What tracers concluded: a row a destination."""
-        tracing = self._record.tracing
+        tracing = self.record.tracing
         algorithm = tracing.algorithm if tracing else ""
         return (
             f"SELECT '{self.keys.agent}' AS agent, prefix, protocol, "
             f"{_text('found.destination')} AS destination, '{algorithm}' AS algorithm, "
             "end_reason, switch, switch_ttl, failure_probability, unsteady_ttls, "
-            f"probes, began_us, ended_us FROM ({read_traces(self._rows)}) AS found "
+            f"probes, began_us, ended_us FROM ({read_traces(self.rows)}) AS found "
             f"INNER JOIN {self._targets} AS targets USING (prefix_index)"
         )
 
@@ -168,7 +170,7 @@ class AgentResults:
     @property
     def interfaces(self) -> str:
         """Interfaces of routers: the senders of time exceeded."""
-        replies = Replies(self._record.drop_private).choose(self._parts)
+        replies = Replies(self.record.drop_private).choose(self._parts)
         return (
             f"SELECT '{self.keys.agent}' AS agent, {_text('found.addr')} AS addr, "
             "min(ttl) AS min_ttl, max(ttl) AS max_ttl, count() AS replies, "

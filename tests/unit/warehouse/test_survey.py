@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 from unittest.mock import patch
 
 import pytest
@@ -87,7 +87,7 @@ def test_the_import_alone_loads_nothing() -> None:
         assert f"'{heavy}'" not in done.stdout
 
 
-def _order(table: str) -> list[tuple[str, str]]:
+def _order(table: str) -> list[tuple[str, Literal["ascending", "descending"]]]:
     names = {
         "interfaces": ("agent", "addr"),
         "links": ("agent", "near_addr", "far_addr"),
