@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 from anabranch.api import Measurement
 from anabranch.local.assignment import assign_all
 from anabranch.local.manifest import load_manifests
-from anabranch.local.runs import find_runs, open_results
 from anabranch.local.score import Judge
+from anabranch.warehouse.survey import open_survey
 from surveying import command
 
 if TYPE_CHECKING:
@@ -32,14 +32,13 @@ TARGETS = [
 
 def open_run(data: Path) -> RunKeys:
     """The run of the only agent."""
-    (run,) = find_runs(data, "default", "survey", None)
+    (run,) = open_survey(data, "survey").runs
     return run
 
 
 def write_table(data: Path, table: str, output_format: str, file: Path) -> None:
     """Writes a table of the results of all agents."""
-    with open_results(data, find_runs(data, "default", "survey", None)) as results:
-        results.write(table, output_format, file)
+    open_survey(data, "survey").write(table, output_format, file)
 
 
 def read_links(data: Path, file: Path) -> set[tuple[str, str]]:

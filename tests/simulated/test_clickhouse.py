@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from anabranch.local.runs import find_runs
 from anabranch.runs.chain import read_outcomes
 from anabranch.store.directory import DirectoryStore
 from anabranch.store.s3 import S3Store
 from anabranch.warehouse.schema import Schema
 from anabranch.warehouse.server import ServerEngine
+from anabranch.warehouse.survey import open_survey
 from anabranch.warehouse.tables import Tables
 from clickhouseserver import PASSWORD, USER, run_clickhouse
 from jobruns import COLUMNS
@@ -35,7 +35,7 @@ def test_each_reply_is_there_once(s3: S3, tmp_path: Path) -> None:
     world = World(32, 16, switches={"amplification": 0.2})
     data = tmp_path / "data"
     survey(world, write_manifests(tmp_path, TARGETS, maxRounds=2), data)
-    (keys,) = find_runs(data, "default", "survey", None)
+    (keys,) = open_survey(data, "survey").runs
     here, there = DirectoryStore(data), S3Store(s3.bucket, endpoint_url=s3.url)
     for key in here.list(keys.root):
         if key.endswith((".parquet", ".json")):

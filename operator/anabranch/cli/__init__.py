@@ -9,6 +9,7 @@ from importlib import metadata
 from anabranch.api.manifest import ManifestError
 from anabranch.cli import (
     crds,
+    diff,
     fakeroute,
     fetch,
     importing,
@@ -27,7 +28,7 @@ from anabranch.cli import (
 )
 
 COMMANDS = (
-    *(trace, init, validate, run, results, plot, importing, targets),
+    *(trace, init, validate, run, results, plot, diff, importing, targets),
     *(simulate, fakeroute, score, crds),
     *(operator, fetch, job, load),
 )

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import argparse
+    from pathlib import Path
     from typing import BinaryIO, TypeAlias
 
     Parser = argparse.ArgumentParser
@@ -49,3 +51,18 @@ def write(text: str) -> None:
     out = open_stdout()
     out.write(text.encode())
     out.flush()
+
+
+def deliver(file: Path, output: Path | None) -> None:
+    """Write the content of a file to a new file, or to standard output.
+
+    Raises:
+        OSError: If it can't be written.
+    """
+    with file.open("rb") as rows:
+        if output:
+            with output.open("xb") as out:
+                shutil.copyfileobj(rows, out)
+        else:
+            shutil.copyfileobj(rows, open_stdout())
+            open_stdout().flush()

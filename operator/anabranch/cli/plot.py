@@ -46,16 +46,19 @@ def run(chosen: argparse.Namespace) -> int:
     # Extras, which other commands do without.
     from anabranch.local.overview import draw_overview  # noqa: PLC0415
     from anabranch.local.pathgraph import draw_paths  # noqa: PLC0415
-    from anabranch.local.runs import find_runs, open_results  # noqa: PLC0415
     from anabranch.local.style import save  # noqa: PLC0415
+    from anabranch.warehouse.survey import open_survey  # noqa: PLC0415
 
     file = chosen.output or Path(f"{chosen.measurement}.svg")
     try:
-        runs = find_runs(
-            chosen.data, chosen.namespace, chosen.measurement, chosen.run_id
+        survey = open_survey(
+            chosen.data,
+            chosen.measurement,
+            namespace=chosen.namespace,
+            run_id=chosen.run_id,
         )
-        with open_results(chosen.data, runs) as results:
-            agents = [run.agent for run in runs]
+        with survey.open_results() as results:
+            agents = survey.agents
             if chosen.target:
                 target, edges = results.read_paths(chosen.target)
                 title = f"{chosen.measurement}: paths to {target}"

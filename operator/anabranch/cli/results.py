@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from anabranch.cli.annotate import add_annotate_argument, read_annotations
-from anabranch.cli.command import open_stdout
+from anabranch.cli.command import deliver
 from anabranch.cli.run import DATA
 
 if TYPE_CHECKING:
     import argparse
 
     from anabranch.cli.command import Commands
-    from anabranch.warehouse.results import Results
+    from anabranch.warehouse.survey import Survey
 
 
 def add_parser(commands: Commands) -> None:
@@ -27,7 +26,7 @@ def add_parser(commands: Commands) -> None:
     parser.add_argument(
         "--table",
         choices=(
-            *("interfaces", "links", "diamonds", "replies", "rewrites"),
+            *("interfaces", "links", "diamonds", "paths", "replies", "rewrites"),
             *("traces", "probes", "as_links"),
         ),
         default="links",
@@ -37,10 +36,11 @@ def add_parser(commands: Commands) -> None:
     add_annotate_argument(parser)
     parser.add_argument(
         "--format",
-        choices=("csv", "jsonl", "parquet", "caracal-csv", *TRACE_FORMATS),
+        choices=(*TABULAR, "caracal-csv", *TRACES, *GRAPHS, *FOLDERS),
         default="csv",
-        help="the format, by default csv; caracal-csv is for replies only; "
-        f"{', '.join(TRACE_FORMATS)} hold traces instead of a table",
+        help="the format, by default csv; caracal-csv is for replies only; instead of "
+        f"a table, {', '.join(TRACES)} hold traces, {' and '.join(GRAPHS)} links as a "
+        f"graph; {' and '.join(FOLDERS)} write several files to a new folder",
     )
     parser.add_argument(
         "--paths",
@@ -55,13 +55,28 @@ def add_parser(commands: Commands) -> None:
         "--compress", choices=("gzip", "zstd"), help="how to compress traces"
     )
     parser.add_argument(
-        "--output", type=Path, metavar="FILE", help="a new file to write to"
+        "--target",
+        metavar="PREFIX",
+        help="the graph has only the paths to this target; 'largest' is the target "
+        "with the most links",
+    )
+    parser.add_argument(
+        "--output",
+        type=Path,
+        metavar="FILE",
+        help="a new file to write to, or a new folder",
     )
     parser.set_defaults(run=run)
 
 
-TRACE_FORMATS = ("warts", "scamper-json", "atlas-json")
-"""The formats that hold traces instead of a table."""
+TABULAR = ("csv", "jsonl", "parquet")
+"""The formats of all tables."""
+TRACES = ("warts", "scamper-json", "atlas-json")
+"""The formats of traces."""
+GRAPHS = ("dot", "graphml")
+"""The formats of graphs."""
+FOLDERS = ("itdk", "yarrp")
+"""The formats that are several files."""
 
 
 def add_run_arguments(parser: argparse.ArgumentParser) -> None:
@@ -73,46 +88,65 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--run-id", help="the run, if the measurement has several")
     parser.add_argument(
         "--data",
-        type=Path,
-        default=DATA,
+        default=str(DATA),
         metavar="DIR",
-        help=f"the folder with replies and results, by default {DATA}",
+        help="the folder with replies and results, or s3://BUCKET/PREFIX; by default "
+        f"{DATA}",
     )
 
 
 def run(chosen: argparse.Namespace) -> int:
     """Write a table."""
-    from anabranch.local.runs import find_runs, open_results  # noqa: PLC0415 (extras)
+    from anabranch.warehouse.survey import open_survey  # noqa: PLC0415 (extras)
 
     if reason := _find_conflict(chosen):
         print(f"anabranch: {reason}", file=sys.stderr)
         return 1
     try:
-        runs = find_runs(
-            chosen.data, chosen.namespace, chosen.measurement, chosen.run_id
+        survey = open_survey(
+            chosen.data,
+            chosen.measurement,
+            namespace=chosen.namespace,
+            run_id=chosen.run_id,
+            known=read_annotations(chosen),
         )
         with tempfile.TemporaryDirectory() as folder:
             file = Path(folder, "table")
-            known = read_annotations(chosen)
-            with open_results(chosen.data, runs, known) as results:
-                if chosen.format in TRACE_FORMATS:
-                    _write_traces(results, chosen, file)
-                else:
-                    results.write(chosen.table, chosen.format, file)
-            if chosen.output:
-                with chosen.output.open("xb") as out, file.open("rb") as rows:
-                    shutil.copyfileobj(rows, out)
+            if chosen.format in FOLDERS:
+                _write_folder(survey, chosen, Path(folder))
+                return 0
+            if chosen.format in TRACES:
+                _write_traces(survey, chosen, file)
+            elif chosen.format in GRAPHS:
+                from anabranch.formats.graph import write_graph  # noqa: PLC0415
+
+                with survey.open_results() as results:
+                    write_graph(results, file, chosen.format, chosen.target)
             else:
-                with file.open("rb") as rows:
-                    shutil.copyfileobj(rows, open_stdout())
-                open_stdout().flush()
+                survey.write(chosen.table, chosen.format, file)
+            deliver(file, chosen.output)
     except (LookupError, RuntimeError, ValueError) as error:
         print(f"anabranch: {error.args[0]}", file=sys.stderr)
         return 1
     return 0
 
 
-def _write_traces(results: Results, chosen: argparse.Namespace, file: Path) -> None:
+def _find_conflict(chosen: argparse.Namespace) -> str | None:
+    """Return which arguments do not fit together, with the remedy."""
+    if chosen.format == "caracal-csv" and chosen.table != "replies":
+        return "caracal-csv is a format of --table replies"
+    if chosen.annotate and chosen.format not in TABULAR:
+        return (
+            f"{chosen.format} has no place for what is known; choose another --format"
+        )
+    if chosen.table == "as_links" and not chosen.annotate:
+        return "which AS an address is of, a file says: name one with --annotate"
+    if chosen.format in FOLDERS and not chosen.output:
+        return f"{chosen.format} is several files; name a new folder with --output"
+    return None
+
+
+def _write_traces(survey: Survey, chosen: argparse.Namespace, file: Path) -> None:
     """Write the traces of an agent.
 
     Raises:
@@ -121,24 +155,26 @@ def _write_traces(results: Results, chosen: argparse.Namespace, file: Path) -> N
     # Extras, which other commands do without.
     from anabranch.formats.traces import TraceFormat, write_traces  # noqa: PLC0415
 
-    agents = {each.keys.agent: each for each in results.agents}
-    name = chosen.agent or (next(iter(agents)) if len(agents) == 1 else None)
-    if name not in agents:
+    names = survey.agents
+    name = chosen.agent or (names[0] if len(names) == 1 else None)
+    if name not in names:
         message = "a file has the traces of one agent; choose with --agent one of"
-        raise LookupError(f"{message} {', '.join(agents)}")
+        raise LookupError(f"{message} {', '.join(names)}")
     is_multipath = chosen.paths and chosen.paths == "several"
     wanted = TraceFormat(chosen.format, chosen.compress, is_multipath)
-    write_traces(agents[name], file, wanted, file.parent)
+    with survey.open_results() as results:
+        agent = results.agents[names.index(name)]
+        write_traces(agent, file, wanted, file.parent)
 
 
-def _find_conflict(chosen: argparse.Namespace) -> str | None:
-    """Return which arguments do not fit together, with the remedy."""
-    if chosen.format == "caracal-csv" and chosen.table != "replies":
-        return "caracal-csv is a format of --table replies"
-    if chosen.format in {"caracal-csv", *TRACE_FORMATS} and chosen.annotate:
-        return (
-            f"{chosen.format} has no place for what is known; choose another --format"
-        )
-    if chosen.table == "as_links" and not chosen.annotate:
-        return "which AS an address is of, a file says: name one with --annotate"
-    return None
+def _write_folder(survey: Survey, chosen: argparse.Namespace, scratch: Path) -> None:
+    """Write the files of a format to a new folder."""
+    # Extras, which other commands do without.
+    from anabranch.formats.itdk import write_itdk  # noqa: PLC0415
+    from anabranch.formats.yarrp import write_yarrp  # noqa: PLC0415
+
+    with survey.open_results() as results:
+        if chosen.format == "itdk":
+            write_itdk(results, chosen.output, scratch)
+        else:
+            write_yarrp(results, chosen.output)

@@ -194,8 +194,9 @@ def sum_up(assignments: list[Assignment], report: Report, data: Path) -> None:
     """Print what was sent and found, and where the results are."""
     # Extras, which other commands do without.
     from anabranch.local.display import describe_seconds  # noqa: PLC0415
-    from anabranch.local.runs import open_results  # noqa: PLC0415
+    from anabranch.store.directory import DirectoryStore  # noqa: PLC0415
     from anabranch.warehouse.damage import DamagedError  # noqa: PLC0415
+    from anabranch.warehouse.survey import open_results  # noqa: PLC0415
 
     for agent in report.agents:
         probed = agent.coverage.probed
@@ -214,7 +215,8 @@ def sum_up(assignments: list[Assignment], report: Report, data: Path) -> None:
     if any(isinstance(agent.error, DamagedError) for agent in report.failed):
         return
     name = assignments[0].record.measurement.metadata.name
-    with open_results(data, [each.record.keys for each in assignments]) as results:
+    keys = [each.record.keys for each in assignments]
+    with open_results(DirectoryStore(data), keys) as results:
         found = results.count()
     write(
         f"{name}: {found['interfaces']:,} interfaces and {found['links']:,} links in "

@@ -138,11 +138,13 @@ def read_links(
         LookupError: If there are no results.
     """
     # Extras, which other commands do without.
-    from anabranch.local.runs import open_results  # noqa: PLC0415
     from anabranch.local.score import tell  # noqa: PLC0415
+    from anabranch.store.directory import DirectoryStore  # noqa: PLC0415
+    from anabranch.warehouse.survey import open_results  # noqa: PLC0415
 
+    keys = [each.record.keys for each in assignments]
     with (
-        open_results(data, [each.record.keys for each in assignments]) as results,
+        open_results(DirectoryStore(data), keys) as results,
         tempfile.TemporaryDirectory() as folder,
     ):
         file = Path(folder, "links.csv")

@@ -1,4 +1,4 @@
-"""Diamond-Miner's stopping rule: how many flows it takes to find all links."""
+"""How many flows it takes to find all links, and what it means to find one no more."""
 
 from __future__ import annotations
 
@@ -42,3 +42,20 @@ def count_flows(
     k = np.maximum(links, 1).astype(np.float64)
     flows = np.ceil(np.log(failure_probability / (k + 1)) / np.log(k / (k + 1)))
     return np.where(links > 0, flows, 0).astype(np.int64)
+
+
+def miss_links(
+    links: NDArray[np.int64], known: NDArray[np.int64], flows: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """Return for each link the probability that no flow crosses it, if it is there.
+
+    Each row is of a link, numbered from 0. ``flows`` flows to some prefixes went on
+    from its near end, from where ``known`` other links lead to each of these prefixes.
+    If the link were there too and flows were spread evenly, one flow would miss it with
+    the probability k / (k + 1), and n flows with (k / (k + 1))^n. Flows of different
+    rows choose independently. A row without flows tells nothing.
+    """
+    k = np.maximum(known, 1).astype(np.float64)
+    logarithms = flows * np.log(k / (k + 1))
+    missed: NDArray[np.float64] = np.exp(np.bincount(links, weights=logarithms))
+    return missed

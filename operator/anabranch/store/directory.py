@@ -27,6 +27,9 @@ class DirectoryStore:
             message = f"has {wrong} in its name, which mean more; choose another folder"
             raise OSError(errno.EINVAL, message, str(self.root))
 
+    def __str__(self) -> str:
+        return str(self.root)
+
     def path(self, key: str) -> Path:
         """Return the path of an object, whether it exists or not."""
         return self.root / key
@@ -67,6 +70,16 @@ class DirectoryStore:
             whole = (name for name in files if not name.startswith(_UNFINISHED))
             found += (str(here / name) for name in whole)
         return iter(sorted(found))
+
+    def folders(self, prefix: str) -> Iterator[str]:
+        """Yield the names of the folders in a folder, in order."""
+        try:
+            found = sorted(
+                each.name for each in self.path(prefix).iterdir() if each.is_dir()
+            )
+        except FileNotFoundError:
+            return
+        yield from found
 
     def read_sql(self, pattern: str) -> str:
         """Return a call of ClickHouse's ``file`` table function."""

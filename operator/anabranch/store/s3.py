@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import BinaryIO
 
+    from types_boto3_s3.type_defs import ListObjectsV2OutputTypeDef
+
 _MISSING = {"NoSuchKey", "404"}
 _THERE = {"PreconditionFailed", "412"}
 _BUSY = {"ConditionalRequestConflict", "409"}
@@ -33,10 +35,13 @@ class StoreError(OSError):
 class S3Store:
     """A store whose objects are in a bucket; see ``anabranch.store.store.Store``.
 
-    boto3 finds the credentials: in the environment, in files, or from the machine.
+    boto3 finds the credentials: in the environment, in files, or from the machine. Keys
+    are below ``prefix``, by default at the top of the bucket.
     """
 
-    def __init__(self, bucket: str, *, endpoint_url: str | None = None) -> None:
+    def __init__(
+        self, bucket: str, *, prefix: str = "", endpoint_url: str | None = None
+    ) -> None:
         session = boto3.Session()
         config = Config(
             connect_timeout=_CONNECT_SECONDS,
@@ -47,6 +52,10 @@ class S3Store:
         self._client = session.client("s3", endpoint_url=endpoint_url, config=config)
         self._session = session
         self.bucket = bucket
+        self._top = f"{prefix}/" if prefix else ""
+
+    def __str__(self) -> str:
+        return f"s3://{self.bucket}/{self._top}".rstrip("/")
 
     def create_bucket(self) -> None:
         """Create the bucket, unless it is there.
@@ -68,7 +77,10 @@ class S3Store:
             with _as_os_errors(key):
                 try:
                     self._client.put_object(
-                        Bucket=self.bucket, Key=key, Body=content, IfNoneMatch="*"
+                        Bucket=self.bucket,
+                        Key=self._top + key,
+                        Body=content,
+                        IfNoneMatch="*",
                     )
                 except ClientError as error:
                     code = error.response["Error"]["Code"]
@@ -87,7 +99,7 @@ class S3Store:
     def get(self, key: str) -> bytes:
         """Return the content of an object."""
         with _as_os_errors(key):
-            answer = self._client.get_object(Bucket=self.bucket, Key=key)
+            answer = self._client.get_object(Bucket=self.bucket, Key=self._top + key)
             return answer["Body"].read()
 
     def copy(self, key: str, out: BinaryIO) -> None:
@@ -97,14 +109,14 @@ class S3Store:
             FileNotFoundError: If there is no such object.
         """
         with _as_os_errors(key):
-            answer = self._client.get_object(Bucket=self.bucket, Key=key)
+            answer = self._client.get_object(Bucket=self.bucket, Key=self._top + key)
             out.writelines(answer["Body"].iter_chunks(_CHUNK_BYTES))
 
     def tail(self, key: str, count: int) -> bytes:
         """Return the last ``count`` bytes of an object."""
         with _as_os_errors(key):
             answer = self._client.get_object(
-                Bucket=self.bucket, Key=key, Range=f"bytes=-{count}"
+                Bucket=self.bucket, Key=self._top + key, Range=f"bytes=-{count}"
             )
             return answer["Body"].read()
 
@@ -119,16 +131,30 @@ class S3Store:
 
     def list(self, prefix: str) -> Iterator[str]:
         """Yield the keys below a folder, in order."""
+        for page in self._list(prefix, ""):
+            found = (each["Key"] for each in page.get("Contents", []))
+            yield from (key.removeprefix(self._top) for key in found)
+
+    def folders(self, prefix: str) -> Iterator[str]:
+        """Yield the names of the folders in a folder, in order."""
+        for page in self._list(prefix, "/"):
+            found = (each["Prefix"] for each in page.get("CommonPrefixes", []))
+            yield from (key.split("/")[-2] for key in found)
+
+    def _list(
+        self, prefix: str, delimiter: str
+    ) -> Iterator[ListObjectsV2OutputTypeDef]:
         with _as_os_errors(prefix):
-            pages = self._client.get_paginator("list_objects_v2").paginate(
-                Bucket=self.bucket, Prefix=f"{prefix.rstrip('/')}/"
+            yield from self._client.get_paginator("list_objects_v2").paginate(
+                Bucket=self.bucket,
+                Prefix=f"{self._top}{prefix.rstrip('/')}/",
+                Delimiter=delimiter,
             )
-            for page in pages:
-                yield from (found["Key"] for found in page.get("Contents", []))
 
     def read_sql(self, pattern: str) -> str:
         """Return a call of ClickHouse's ``s3``, which contains the credentials."""
-        url = f"{self._client.meta.endpoint_url}/{self.bucket}/{quote(pattern, '/*')}"
+        host = self._client.meta.endpoint_url
+        url = f"{host}/{self.bucket}/{quote(self._top + pattern, '/*')}"
         credentials = self._session.get_credentials()
         if credentials is None:
             return f"s3('{url}', NOSIGN, 'Parquet')"

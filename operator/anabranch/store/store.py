@@ -12,7 +12,8 @@ if TYPE_CHECKING:
 class Store(Protocol):
     """A store of objects by keys such as ``a/b/c``. Objects never change.
 
-    Methods raise ``OSError`` for errors of the disk or the network.
+    Methods raise ``OSError`` for errors of the disk or the network. Its text says where
+    it is.
     """
 
     def put(self, key: str, content: bytes) -> bool:
@@ -44,6 +45,9 @@ class Store(Protocol):
 
     def list(self, prefix: str) -> Iterator[str]:
         """Yield the keys below a folder, in order."""
+
+    def folders(self, prefix: str) -> Iterator[str]:
+        """Yield the names of the folders in a folder, in order."""
 
     def read_sql(self, pattern: str) -> str:
         """Return the SQL expression by which ClickHouse reads Parquet objects.

@@ -58,6 +58,24 @@ class EmbeddedEngine:
             except RuntimeError as error:
                 raise QueryError(tell(str(error), query)) from error
 
+    def read_batches(self, query: str) -> pa.RecordBatchReader:
+        """Return the rows of a SELECT, batch by batch.
+
+        The engine must run no other query until they are read, and none at all if they
+        are dropped before.
+        """
+        # chdb itself tells no columns if there are no rows.
+        schema = self.read(f"SELECT * FROM ({query}) LIMIT 0").schema
+        return pa.RecordBatchReader.from_batches(schema, self._read_batches(query))
+
+    def _read_batches(self, query: str) -> Iterator[pa.RecordBatch]:
+        with self._lock:
+            try:
+                found = self._connection.send_query(query, "Arrow")
+                yield from found.record_batch(_BATCH_ROWS)
+            except RuntimeError as error:
+                raise QueryError(tell(str(error), query)) from error
+
     def _run(self, query: str, output_format: str) -> Any:
         with self._lock:
             try:
@@ -83,6 +101,7 @@ def _find_memory() -> int:
     return min(limits)
 
 
+_BATCH_ROWS = 1 << 16
 _MEMORY_LIMITS = (
     Path("/sys/fs/cgroup/memory.max"),
     Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"),

@@ -13,10 +13,12 @@ import pyarrow.parquet as pq
 from anabranch_engine import find_diamonds
 
 from anabranch.runs.record import RunRecord
+from anabranch.store.keys import SurveyKeys
 from anabranch.warehouse.annotation import AS_LINKS
 from anabranch.warehouse.parts import fill
 from anabranch.warehouse.pieces import PIECE_ROWS, cut
 from anabranch.warehouse.queries import WHOLE, Piece, Replies, judge_links
+from anabranch.warehouse.rows import write_rows
 from anabranch.warehouse.traces import CONCLUSION, choose_answered, read_traces
 
 if TYPE_CHECKING:
@@ -200,13 +202,27 @@ class AgentResults:
 
     @property
     def paths(self) -> str:
-        """Links on the paths to targets: agent, prefix, ttl, near, far and flows."""
+        """The links on the paths to each target, by round, without suspect ones."""
         return (
-            f"SELECT '{self.keys.agent}' AS agent, prefix, near_ttl AS ttl, "
-            f"{_text('near_addr')} AS near, "
-            f"{_text('far_addr')} AS far, flows FROM {self._links()} AS links "
+            f"SELECT '{self.keys.agent}' AS agent, prefix, protocol, near_ttl, "
+            f"{_text('links.near_addr')} AS near_addr, "
+            f"{_text('links.far_addr')} AS far_addr, "
+            "greatest(near_round, far_round) AS round, flows "
+            f"FROM {self._links()} AS links "
             f"INNER JOIN {self._targets} AS targets USING (prefix_index) "
             "WHERE NOT is_suspect"
+        )
+
+    def cross(self, condition: str) -> str:
+        """Return the SQL for the links of each target that fulfil a condition.
+
+        The condition may name near_addr and far_addr, which are 16 bytes here as in the
+        rows: prefix, protocol, near_addr, far_addr and flows. Suspect links are none.
+        """
+        return (
+            "(SELECT prefix, protocol, near_addr, far_addr, flows FROM (SELECT * FROM "
+            f"{self._links()} WHERE NOT is_suspect AND {condition}) AS links "
+            f"INNER JOIN {self._targets} AS targets USING (prefix_index))"
         )
 
     def put_diamonds(self, scratch: Path) -> None:
@@ -283,22 +299,13 @@ class Results:
             OSError: If the file can't be written.
             QueryError: If ClickHouse fails.
         """
-        engine = self.engine
-        rows = "links" if table == AS_LINKS else table
-        query = self._select(rows, output_format == "caracal-csv")
-        if self.annotator:
-            query = self.annotator.annotate(table, query, engine)
-            engine = self.annotator.engine
-        if output_format == "parquet":
-            engine.write(query, file)
-            return
-        with file.open("xb") as out:
-            if output_format == "jsonl":
-                out.writelines(engine.stream(query, "JSONEachRow"))
-                return
-            names = engine.read(f"SELECT * FROM ({query}) LIMIT 0").column_names
-            out.write((",".join(f'"{name}"' for name in names) + "\n").encode())
-            out.writelines(engine.stream(query, "CSV"))
+        if output_format == "caracal-csv":
+            query, engine = self.select("caracal"), self.engine
+        elif self.annotator:
+            query, engine = self._annotate(table, self.annotator)
+        else:
+            query, engine = self.select(table), self.engine
+        write_rows(engine, query, output_format, file)
 
     def count(self) -> dict[str, int]:
         """Count distinct interfaces, and distinct links that are not suspect."""
@@ -306,7 +313,7 @@ class Results:
         counts = dict.fromkeys(distinct, 0)
         for table, columns in distinct.items():
             with contextlib.suppress(NothingYetError):
-                query = self._select(table, is_caracal=False)
+                query = self.select(table)
                 where = "WHERE NOT is_suspect" if table == "links" else ""
                 found = f"SELECT uniqExact({columns}) AS found FROM ({query}) {where}"
                 counts[table] = self.engine.read(found).to_pylist()[0]["found"]
@@ -318,7 +325,7 @@ class Results:
         Raises:
             NothingYetError: If there are no links yet.
         """
-        query = self._select("diamonds", is_caracal=False)
+        query = self.select("diamonds")
         rows = self.engine.read(
             "SELECT agent, max_width, max_length, count() AS diamonds "
             f"FROM ({query}) GROUP BY agent, max_width, max_length ORDER BY ALL"
@@ -331,7 +338,7 @@ class Results:
         Raises:
             NothingYetError: If there are no links yet.
         """
-        query = self._select("links", is_caracal=False)
+        query = self.select("links")
         rows = self.engine.read(
             "SELECT agent, first_round, count() AS links "
             f"FROM ({query}) WHERE NOT is_suspect "
@@ -345,7 +352,7 @@ class Results:
         Raises:
             NothingYetError: If there are no links yet.
         """
-        query = self._select("links", is_caracal=False)
+        query = self.select("links")
         rows = self.engine.read(
             "SELECT round, count() AS links FROM (SELECT min(first_round) AS round "
             f"FROM ({query}) WHERE NOT is_suspect GROUP BY near_addr, far_addr) "
@@ -368,17 +375,16 @@ class Results:
         """
         if target != "largest":
             target = _read_prefix(target)
-        selects = [agent.paths for agent in self.agents if "links" in agent.kinds]
-        if not selects:
-            raise NothingYetError("there are no links yet; let it run for a while")
-        paths = f"({' UNION ALL '.join(selects)})"
+        paths = f"({self.select('paths')})"
         if target == "largest":
             most = f"SELECT prefix FROM {paths} GROUP BY prefix ORDER BY uniqExact"
-            found = self.engine.read(f"{most}(ttl, near, far) DESC, prefix LIMIT 1")
+            ends = "(near_ttl, near_addr, far_addr)"
+            found = self.engine.read(f"{most}{ends} DESC, prefix LIMIT 1")
             target = found.to_pylist()[0]["prefix"] if len(found) else target
         rows = self.engine.read(
-            f"SELECT agent, ttl, near, far, sum(flows) AS flows FROM {paths} WHERE "
-            f"prefix = '{target}' GROUP BY agent, ttl, near, far ORDER BY ALL"
+            "SELECT agent, near_ttl, near_addr, far_addr, sum(flows) AS flows "
+            f"FROM {paths} WHERE prefix = '{target}' "
+            "GROUP BY agent, near_ttl, near_addr, far_addr ORDER BY ALL"
         )
         edges = [
             (agent, (ttl, near), (ttl + 1, far), flows)
@@ -390,8 +396,35 @@ class Results:
             raise LookupError(f"no links are known on the way to {target}")
         return target, edges
 
-    def _select(self, table: str, is_caracal: bool) -> str:  # noqa: FBT001
-        needed = "links" if table in {"links", "diamonds"} else "replies"
+    def find(self, table: str) -> str:
+        """Return the SELECT of a table, which a cluster's Job may have stored.
+
+        Raises:
+            NothingYetError: If the run has no data for it yet.
+            LookupError: If it is a table of another tool.
+        """
+        if self.annotator:
+            query, _ = self._annotate(table, self.annotator)
+            return query
+        keys = SurveyKeys(self.runs[0].measurement, self.runs[0].run_id)
+        if keys.table(table) in self.store.list(keys.root):
+            return f"SELECT * FROM {self.store.read_sql(keys.table(table))}"
+        return self.select(table)
+
+    def _annotate(self, table: str, annotator: Annotator) -> tuple[str, Engine]:
+        """Return the SELECT of a table with what is known, and what runs it."""
+        rows = "links" if table == AS_LINKS else table
+        found = annotator.annotate(table, self.select(rows), self.engine)
+        return found, annotator.engine
+
+    def select(self, table: str) -> str:
+        """Return the SELECT of a table with the rows of all agents.
+
+        Raises:
+            NothingYetError: If the run has no data for it yet.
+            LookupError: If it is a table of another tool.
+        """
+        needed = "links" if table in {"links", "diamonds", "paths"} else "replies"
         selects = []
         for agent in self.agents:
             if needed not in agent.kinds:
@@ -400,7 +433,7 @@ class Results:
                 raise LookupError(f"there are no {table}: the tool is not trace")
             if table == "diamonds":
                 agent.put_diamonds(self.scratch)
-            selects.append(agent.select("caracal" if is_caracal else table))
+            selects.append(agent.select(table))
         if not selects:
             raise NothingYetError(f"there are no {table} yet; let it run for a while")
         return f"SELECT * FROM ({' UNION ALL '.join(selects)})"

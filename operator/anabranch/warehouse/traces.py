@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from anabranch.warehouse.queries import is_public
+from anabranch.warehouse.queries import Replies, is_public
 
 if TYPE_CHECKING:
     from anabranch.warehouse.queries import Piece
@@ -101,4 +101,40 @@ def read_links(parts: str, piece: Piece, *, drop_private: bool) -> str:
         FROM ({links})
         WHERE {public}
         ORDER BY prefix_index, near_ttl
+    """
+
+
+def find_gaps(parts: str, piece: Piece, *, drop_private: bool) -> str:
+    """Return the query for pairs of routers with one silent router between them.
+
+    A flow had replies from both, near and far, at TTLs that differ by two, and none to
+    any attempt in between.
+    """
+    counts = Replies(drop_private).condition
+    hops = (
+        "SELECT prefix_index, probe_dst_addr, flow, probe_ttl AS ttl, "
+        "max(reply_protocol IS NOT NULL) AS has_reply, "
+        f"anyIf(assumeNotNull(reply_src_addr), ifNull({counts}, 0)) AS addr, "
+        f"max(ifNull({counts}, 0)) AS is_router "
+        f"FROM {parts} WHERE {piece.condition} AND attempt > 0 "
+        "GROUP BY prefix_index, probe_dst_addr, flow, probe_ttl"
+    )
+    following = ", ".join(
+        f"leadInFrame({name}, {hop}) OVER w AS {name}_{hop}"
+        for name in ("ttl", "has_reply", "addr", "is_router")
+        for hop in (1, 2)
+    )
+    return f"""
+        SELECT DISTINCT toFixedString(addr, 16) AS near,
+            toFixedString(addr_2, 16) AS far
+        FROM (
+            SELECT ttl, addr, is_router, {following}
+            FROM ({hops})
+            WINDOW w AS (
+                PARTITION BY prefix_index, probe_dst_addr, flow ORDER BY ttl
+                ROWS BETWEEN CURRENT ROW AND 2 FOLLOWING
+            )
+        )
+        WHERE is_router AND is_router_2 AND NOT has_reply_1 AND addr != addr_2
+            AND ttl_1 = ttl + 1 AND ttl_2 = ttl + 2
     """

@@ -1,4 +1,4 @@
-"""Stopping points are diamond-miner's."""
+"""Stopping points are diamond-miner's, and links are missed as often as said."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from diamond_miner.mda import stopping_point
 
-from anabranch.rounds.stopping import count_flows, share_failure
+from anabranch.rounds.stopping import count_flows, miss_links, share_failure
 
 
 @pytest.mark.parametrize("epsilon", [0.5, 0.05, 0.01, 1e-6])
@@ -24,3 +24,27 @@ def test_the_failure_probability_is_shared_by_as_many_as_may_be_nested() -> None
     shared = share_failure(0.05, np.array([0, 1, 2, 10, 1000]))
     assert shared[:2] == pytest.approx([0.05, 0.05])
     assert 1 - (1 - shared[2:]) ** [2, 10, 1000] == pytest.approx([0.05] * 3)
+
+
+def test_a_link_is_missed_if_no_flow_to_any_prefix_crosses_it() -> None:
+    """Without flows it always is."""
+    missed = miss_links(
+        links=np.array([0, 0, 1, 2, 2]),
+        known=np.array([1, 3, 2, 0, 5]),
+        flows=np.array([2, 4, 1, 0, 0]),
+    )
+    assert missed == pytest.approx([0.5**2 * 0.75**4, 2 / 3, 1])
+    nothing = np.array([], np.int64)
+    assert miss_links(nothing, nothing, nothing).size == 0
+
+
+@pytest.mark.parametrize(("known", "flows"), [(1, 3), (4, 6), (9, 20)])
+def test_links_that_are_there_are_missed_as_often_as_said(
+    known: int, flows: int
+) -> None:
+    """If flows are spread evenly over them and the known ones."""
+    trials = 100_000
+    drawn = np.random.default_rng(1).integers(known + 1, size=(trials, flows))
+    often = np.mean((drawn != 0).all(axis=1))
+    (said,) = miss_links(np.array([0]), np.array([known]), np.array([flows]))
+    assert often == pytest.approx(said, abs=5 * (said * (1 - said) / trials) ** 0.5)

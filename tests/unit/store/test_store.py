@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from anabranch.store.directory import DirectoryStore
+from anabranch.store.environment import ENDPOINT
+from anabranch.store.location import open_location
 from anabranch.store.s3 import S3Store
 from anabranch.warehouse.embedded import EmbeddedEngine
 from devcluster.s3 import S3
@@ -51,6 +54,46 @@ def test_what_is_put_is_there_and_stays(
     assert store.fetch(f"{root}/a/c.json", tmp_path).read_bytes() == b"third"
     assert list(store.list(f"{root}/a")) == [f"{root}/a/b.json", f"{root}/a/c.json"]
     assert list(store.list(f"{root}/nothing")) == []
+
+
+def test_folders_are_told_by_their_names(store: Store, root: str) -> None:
+    """Each once, and neither objects nor what is deeper."""
+    for key in ("b/1", "a/1", "a/c/2", "object"):
+        store.put(f"{root}/{key}", b"")
+    assert list(store.folders(root)) == ["a", "b"]
+    assert list(store.folders(f"{root}/a")) == ["c"]
+    assert list(store.folders(f"{root}/nothing")) == []
+
+
+def test_a_bucket_may_hold_a_store_below_a_prefix(
+    s3: S3, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whose keys do not tell the prefix."""
+    monkeypatch.setenv(ENDPOINT, s3.url)
+    whole = S3Store(s3.bucket, endpoint_url=s3.url)
+    store = open_location(f"s3://{s3.bucket}/some/where/", os.environ)
+    assert str(store) == f"s3://{s3.bucket}/some/where"
+    file = tmp_path / "rows.parquet"
+    pq.write_table(pa.table({"number": [7]}), file)
+    assert store.put_file("a/b", file)
+    assert not store.put("a/b", b"")
+    assert store.get("a/b") == whole.get("some/where/a/b") == file.read_bytes()
+    assert store.tail("a/b", 4) == b"PAR1"
+    assert list(store.list("a")) == ["a/b"]
+    store.put("a/c/d", b"")
+    assert list(store.folders("a")) == ["c"]
+    engine = EmbeddedEngine(max_memory_bytes=1 << 30, max_threads=1)
+    rows = engine.read(f"SELECT * FROM {store.read_sql('a/*')}")
+    assert rows.to_pylist() == [{"number": 7}]
+
+
+def test_a_location_that_is_none_is_told(tmp_path: Path) -> None:
+    """And not made."""
+    with pytest.raises(LookupError, match=r"there is no folder .*/nowhere"):
+        open_location(tmp_path / "nowhere", {})
+    with pytest.raises(LookupError, match="'s3:///prefix' has no bucket"):
+        open_location("s3:///prefix", {})
+    assert isinstance(open_location(tmp_path, {}), DirectoryStore)
 
 
 def test_what_is_not_there_is_told_by_its_key(
