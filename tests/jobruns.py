@@ -105,6 +105,8 @@ class JobRun:
     run_id: str = "1"
     annotate_from: tuple[str, ...] = ()
     """The keys of objects that say what is known about addresses."""
+    outputs: tuple[str, ...] = ()
+    """The formats in which its traces are stored."""
 
     @property
     def keys(self) -> SurveyKeys:
@@ -131,6 +133,7 @@ class JobRun:
             "diamondMiner": {},
             "agents": [everyone],
             "maxRounds": 2,
+            "outputs": [*self.outputs],
             "annotateFrom": [{"object": {"key": key}} for key in self.annotate_from],
         }
         policy = {

@@ -177,3 +177,34 @@ def test_an_unknown_file_is_refused(tmp_path: Path) -> None:
     done = run_command("import", str(file), "--data", str(tmp_path / "in"))
     assert done.returncode == 1
     assert "warts" in done.stderr
+
+
+def test_replies_of_caracal_make_the_links_of_their_survey(tmp_path: Path) -> None:
+    """A survey of a batch tool, by its CSV."""
+    manifests = write_manifests(tmp_path / "m", TARGETS, tool={"yarrp": {}})
+    survey(World(24, 24), manifests, tmp_path / "data")
+    file = tmp_path / "replies.csv"
+    words = ("--table", "replies", "--format", "caracal-csv")
+    export(tmp_path / "data", file, *words)
+    said = take(file, tmp_path / "in", "--format", "caracal-csv", "--name", "again")
+    assert "replies" in said
+    assert read_links(tmp_path / "in", "again") == read_links(tmp_path / "data")
+
+
+def test_batch_tools_give_paths_as_well(tmp_path: Path) -> None:
+    """One for each flow that had a reply, in a format that another tool reads."""
+    manifests = write_manifests(tmp_path / "m", TARGETS, tool={"yarrp": {}})
+    survey(World(24, 24), manifests, tmp_path / "data")
+    file = export(tmp_path / "data", tmp_path / "paths.warts", "--format", "warts")
+    traces = [each for each in tell("sc_warts2json", file) if each["type"] == "trace"]
+    told = {
+        (trace["dst"], hop["probe_ttl"], hop["addr"])
+        for trace in traces
+        for hop in trace["hops"]
+    }
+    replies = read_table(tmp_path / "data", "replies")
+    assert told <= {
+        (row["probe_dst_addr"], row["probe_ttl"], row["reply_src_addr"])
+        for row in replies
+    }
+    assert len(traces) == len({row["prefix_index"] for row in replies})

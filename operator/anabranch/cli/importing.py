@@ -25,6 +25,7 @@ def add_parser(commands: Commands) -> None:
         "links, diamonds and tables as if they were of a run. Files may be warts, "
         "scamper's JSON, RIPE Atlas' JSON, M-Lab's JSONL or its older .paris texts, "
         "plain or compressed, alone or in tar archives; their content tells which. "
+        "Replies of caracal's are read with --format caracal-csv. "
         "What a file does not say stays empty.",
     )
     parser.add_argument("files", nargs="+", type=Path, metavar="FILE")
@@ -61,7 +62,7 @@ def add_parser(commands: Commands) -> None:
     parser.set_defaults(run=run)
 
 
-FORMATS = ("warts", "scamper-json", "atlas-json", "mlab", "paris")
+FORMATS = ("warts", "scamper-json", "atlas-json", "mlab", "paris", "caracal-csv")
 """The formats that can be read, by their names."""
 
 
@@ -89,8 +90,9 @@ def run(chosen: argparse.Namespace) -> int:
             print(f"anabranch: {error}", file=sys.stderr)
             return 1
     outcome = archive.outcome
+    traces = f"{archive.traces:,} traces, " if archive.traces else ""
     write(
-        f"{chosen.name}: {archive.traces:,} traces, {outcome.replies:,} replies, "
+        f"{chosen.name}: {traces}{outcome.replies:,} replies, "
         f"{outcome.links:,} links, in {chosen.data}\n"
     )
     for what, count in archive.skipped.items():

@@ -82,5 +82,100 @@ def read_placed(rows: str, places: str, block: int) -> str:
     )
 
 
+def read_caracal(file: str) -> str:
+    """Return the query for the replies in a CSV file of caracal's, as parts have them.
+
+    What the file does not say is null. Its times are whole seconds.
+    """
+    quoted = file.replace("\\", "\\\\").replace("'", "\\'")
+    structure = ", ".join(f"{name} {kind}" for name, kind in _CARACAL.items())
+    addresses = ", ".join(
+        f"toFixedString(IPv6StringToNum({name}), 16) AS {name}"
+        for name, kind in _CARACAL.items()
+        if name.endswith("_addr")
+    )
+    labels = "Array(Tuple(label UInt32, exp UInt8, bos UInt8, ttl UInt8))"
+    unknown = ", ".join(
+        f"CAST(NULL AS Nullable({kind})) AS {name}" for name, kind in _UNKNOWN.items()
+    )
+    return (
+        f"SELECT * EXCEPT (reply_mpls_labels) REPLACE ({addresses}), "
+        f"CAST(reply_mpls_labels AS {labels}) AS reply_mpls_labels, "
+        "toUInt64(capture_timestamp) * 1000000 AS capture_time_us, "
+        f"toUInt32(rtt) * 100 AS rtt_us, {unknown}, '' AS interface, "
+        "toFixedString('', 16) AS gateway "
+        f"FROM file('{quoted}', 'CSVWithNames', '{structure}')"
+    )
+
+
+def list_prefixes(rows: str, protocols: Iterable[int]) -> str:
+    """Return the query for the /24s and /64s that replies are about.
+
+    Its columns are address, length, protocol, first and last, as those of
+    ``list_destinations``.
+    """
+    return (
+        f"SELECT {_PREFIX} AS address, if({_IS_V4}, 24, 64) AS length, "
+        "probe_protocol AS protocol, min(probe_ttl) AS first, max(probe_ttl) AS last "
+        f"FROM {rows} WHERE probe_protocol IN ({_list(protocols)}) "
+        "GROUP BY address, length, protocol"
+    )
+
+
+def place_replies(rows: str, targets: str, block: int) -> str:
+    """Return the query for a block's replies as parts have them, target by target.
+
+    The flows of a target are its destinations and source ports, numbered in order.
+    """
+    placed = (
+        f"SELECT prefix, protocol, prefix_index FROM {targets} WHERE block = {block}"
+    )
+    return (
+        "SELECT * EXCEPT (prefix, protocol), toUInt32(dense_rank() OVER (PARTITION BY "
+        "prefix_index ORDER BY probe_dst_addr, probe_src_port, probe_dst_port) - 1) "
+        "AS flow, toUInt8(startsWith(reply_src_addr, substring(prefix, 1, "
+        f"if({_IS_V4}, 15, 8)))) AS destination_prefix_reply "
+        f"FROM (SELECT *, {_PREFIX} AS prefix, probe_protocol AS protocol FROM {rows}) "
+        f"AS found INNER JOIN ({placed}) AS placed USING (prefix, protocol) "
+        "ORDER BY prefix_index, flow, probe_ttl"
+    )
+
+
+_IS_V4 = "startsWith(probe_dst_addr, unhex('00000000000000000000ffff'))"
+_PREFIX = (
+    f"toFixedString(if({_IS_V4}, substring(probe_dst_addr, 1, 15), "
+    "substring(probe_dst_addr, 1, 8)), 16)"
+)
+"""SQL for the first address of a destination's /24 or /64."""
+_CARACAL = {
+    "capture_timestamp": "UInt32",
+    "probe_protocol": "UInt8",
+    "probe_src_addr": "String",
+    "probe_dst_addr": "String",
+    "probe_src_port": "UInt16",
+    "probe_dst_port": "UInt16",
+    "probe_ttl": "UInt8",
+    "quoted_ttl": "UInt8",
+    "reply_src_addr": "String",
+    "reply_protocol": "UInt8",
+    "reply_icmp_type": "UInt8",
+    "reply_icmp_code": "UInt8",
+    "reply_ttl": "UInt8",
+    "reply_size": "UInt16",
+    "reply_mpls_labels": "String",
+    "rtt": "UInt16",
+    "round": "UInt8",
+}
+"""The columns of caracal's replies, with their types."""
+_UNKNOWN = {
+    "reply_id": "UInt16",
+    "reply_tos": "UInt8",
+    "quoted_tos": "UInt8",
+    "quoted_length": "UInt16",
+    "rewritten": "UInt8",
+}
+"""The columns of parts that caracal's replies do not tell."""
+
+
 def _list(protocols: Iterable[int]) -> str:
     return ", ".join(str(number) for number in protocols)

@@ -158,14 +158,15 @@ def test_a_run_ends_with_its_results() -> None:
     assert isinstance(job, CreateJob)
     assert job.arguments[0] == "results"
     assert job.arguments[-2:] == ("agent1", "agent2")
-    seen = replace(seen, findings=Findings(7, 9, ("links",)))
+    seen = replace(seen, findings=Findings(7, 9, ("links",), ("warts",)))
     decision = decide(seen, BUCKET)
     assert read_ready(decision) == ("True", "Completed")
     assert decision.status.completion_time == NOW
     assert decision.status.totals
     assert (decision.status.totals.links, decision.status.totals.probes) == (9, 1200)
-    (links,) = decision.status.results
+    links, warts = decision.status.results
     assert links.uri == "s3://bucket/surveys/uid-survey/1/links.parquet"
+    assert warts.uri == "s3://bucket/surveys/uid-survey/1/warts/"
     after = decide(go_on(seen, decision), BUCKET)
     assert after.status == decision.status
     assert after.actions == ()
@@ -175,16 +176,15 @@ def test_a_run_says_why_addresses_are_not_annotated() -> None:
     """It is complete all the same."""
     seen = start(count=1)
     run = RunView({FIRST: make_outcome(FIRST, None)})
-    found = Findings(7, 9, ("links",), "a.mmdb: is empty; download it again")
+    why = "a.mmdb: is empty; download it again"
+    found = Findings(7, 9, ("links",), not_annotated=why)
     seen = replace(seen, runs={"agent1": run}, findings=found)
     decision = decide(seen, BUCKET)
     assert read_ready(decision) == ("True", "Completed")
     (message,) = (
         each.message for each in decision.status.conditions if each.type == "Complete"
     )
-    assert message.endswith(
-        "; addresses are not annotated: a.mmdb: is empty; download it again"
-    )
+    assert message.endswith(f"; addresses are not annotated: {why}")
 
 
 def test_what_takes_too_long_is_cut_and_looked_at() -> None:
