@@ -822,8 +822,8 @@ class Trace:
     """The TTLs at which flows met a router and then none did any more: it has stopped
     answering, or the route changed. Some of its links may be missing."""
     refusal: str | None
-    """Why it was refused, with the remedy: there is no route, a limit forbids it, or the
-    kernel takes no probe."""
+    """Why it was refused, with the remedy: there is no route, a limit forbids a probe,
+    or the kernel takes none."""
     probes: list[Probe]
     """The probes, by flow, TTL and attempt."""
     links: list[tuple[int, _Address | None, _Address | None]]

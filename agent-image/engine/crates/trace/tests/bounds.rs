@@ -49,9 +49,10 @@ fn a_path_may_end_at_the_last_ttl_or_behind() {
             for first_ttl in [1, 254, 255] {
                 let tracer = trace(rule(algorithm, first_ttl, 255), |ask| {
                     let width = 1 + u16::from(ask.ttl == 254);
-                    Some(match u16::from(ask.ttl) < last {
-                        true => router(ask, width),
-                        false => Vertex::End(9),
+                    Some(if u16::from(ask.ttl) < last {
+                        router(ask, width)
+                    } else {
+                        Vertex::End(9)
                     })
                 });
                 assert_eq!(tracer.end(), Some(end), "{algorithm:?} from {first_ttl}");
@@ -91,11 +92,10 @@ proptest! {
         let is_silent = |ttl: u8| silent.contains(&(ttl % 64));
         let tracer = trace(rule, |ask| {
             assert!((first_ttl..=max_ttl).contains(&ask.ttl));
-            match u16::from(ask.ttl) < last {
-                _ if is_silent(ask.ttl) => None,
-                true => Some(router(ask, width)),
-                false => Some(Vertex::End(9)),
+            if is_silent(ask.ttl) {
+                return None;
             }
+            Some(if u16::from(ask.ttl) < last { router(ask, width) } else { Vertex::End(9) })
         });
         let end = tracer.end().unwrap();
         prop_assert!(!matches!(end, End::Refused | End::Loop));

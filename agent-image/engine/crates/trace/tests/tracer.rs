@@ -143,7 +143,7 @@ fn rare_routers_beside_a_silent_one_are_looked_for() {
     for run in 0..10 {
         let tracer = trace(Rule::new(Algorithm::Mda, 0.05), |ask| {
             let drawn = u128::from(draw(run, ask.flow));
-            let (is_silent, rare, next) = (drawn % 2 == 0, drawn / 2 % 32, drawn / 64 % 2);
+            let (is_silent, rare, next) = (drawn.is_multiple_of(2), drawn / 2 % 32, drawn / 64 % 2);
             match ask.ttl {
                 1 => Some(Vertex::Router(1)),
                 2 if is_silent => None,
@@ -177,7 +177,7 @@ fn a_longer_path_through_a_silent_router_is_missed_no_more_often_than_any_other(
     for algorithm in [Algorithm::Mda, Algorithm::MdaLite { phi: 2 }] {
         let missed = (0..500).filter(|run| {
             let tracer = trace(Rule::new(algorithm, 0.05), |ask| {
-                let is_longer = draw(*run, ask.flow) % 2 == 0;
+                let is_longer = draw(*run, ask.flow).is_multiple_of(2);
                 match ask.ttl {
                     1 => Some(Vertex::Router(1)),
                     2 if is_longer => None,
