@@ -19,6 +19,8 @@ use crate::record::{
 
 /// The most flows that a hop of one interface is taken to have met: each costs memory, and six are usual.
 const MOST_FLOWS: u32 = 128;
+/// The most flows that a hop lists. Hundreds are many.
+const MOST_LISTED: usize = 4096;
 
 /// Files of paris-traceroute being read.
 pub struct Decoder {
@@ -192,6 +194,10 @@ impl Begun {
             }
             hop.faces.push(face);
         }
+        let listed: usize = hop.faces.iter().map(|face| face.flows.len()).sum();
+        if listed > MOST_LISTED {
+            return None;
+        }
         if let [face] = &mut *hop.faces
             && face.flows.is_empty()
         {
@@ -312,15 +318,12 @@ fn assemble(hops: &[Hop], destination: IpAddr) -> Graph {
     let mut nodes: HashMap<IpAddr, usize> = HashMap::new();
     // The links by their ends and their length.
     let mut links: HashMap<(usize, Option<usize>, usize), usize> = HashMap::new();
-    // The interfaces of the last hop that replied, with its flows, and the number of hops since then.
+    // The interfaces of the last hop that replied, with its flows, and its TTL.
     let mut before: HashMap<u32, usize> = HashMap::new();
     let mut last: Vec<usize> = Vec::new();
-    let mut length = 1;
-    for hop in hops {
-        if hop.faces.is_empty() {
-            length += 1;
-            continue;
-        }
+    let mut ttl = hops.first().map_or(0, |hop| hop.ttl);
+    for hop in hops.iter().filter(|hop| !hop.faces.is_empty()) {
+        let length = usize::from(hop.ttl - ttl);
         let mut here = HashMap::new();
         last.clear();
         for face in &hop.faces {
@@ -352,17 +355,18 @@ fn assemble(hops: &[Hop], destination: IpAddr) -> Graph {
             }
         }
         before = here;
-        length = 1;
+        ttl = hop.ttl;
     }
     // Behind the last hop that replied, others were silent.
-    if length > 1 {
+    let length = hops.last().map_or(0, |hop| usize::from(hop.ttl - ttl));
+    if length > 0 {
         for near in last {
             let known = links.insert((near, None, length), 0).is_some();
             if !known && graph.nodes[near].address != Some(destination) {
                 graph.links.push(Link {
                     near,
                     far: None,
-                    hops: vec![Vec::new(); length - 1],
+                    hops: vec![Vec::new(); length],
                 });
             }
         }

@@ -152,6 +152,14 @@ fn errors_say_where_and_what() {
 }
 
 #[test]
+fn hops_without_a_line_are_silent() {
+    let text = TEXT
+        .replace(" 3  P(0, 6)\n", "")
+        .replace(" 5  P(0, 6)\n", "");
+    assert_eq!(graph(&text).links, graph(TEXT).links);
+}
+
+#[test]
 fn a_count_of_probes_takes_no_memory() {
     let begin = "traceroute [(198.18.0.2:1) -> (240.0.0.7:2)], protocol icmp, algo exhaustive";
     let hop = "P(4294967295, 4294967295) a (198.18.0.1)  1.0 ms";
