@@ -289,13 +289,14 @@ def mark_suspects(links: str, prefixes: str, prefix: str) -> str:
     meet interfaces again because of it.
     """
     looping = f"SELECT DISTINCT {prefix} FROM {prefixes} WHERE repeats >= {REPEATS}"
-    of_loops = (
-        f"SELECT * FROM ({links}) AS crossed "
-        f"INNER JOIN ({looping}) AS looping USING ({prefix})"
+    links_of_loops, prefixes_of_loops = (
+        f"SELECT * FROM ({rows}) AS rows INNER JOIN ({looping}) AS looping "
+        f"USING ({prefix})"
+        for rows in (links, f"SELECT * FROM {prefixes}")
     )
+    of_loops = _mark_straddling(links_of_loops, f"({prefixes_of_loops})", prefix)
     crossings = (
-        f"SELECT {prefix}, {_CROSSINGS} AS crossings "
-        f"FROM ({_mark_straddling(of_loops, prefixes, prefix)}) "
+        f"SELECT {prefix}, {_CROSSINGS} AS crossings FROM ({of_loops}) "
         f"WHERE NOT is_straddling GROUP BY {prefix}"
     )
     inner = "first_end, last_start, is_unlikely, is_straddling, crossings"
