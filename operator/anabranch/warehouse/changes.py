@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
+from anabranch.rounds.steps import WINDOW_TTLS
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
@@ -81,10 +83,25 @@ def find_exclusions(replies: str, one_in: int) -> str:
     """
 
 
-def find_changes(replies: str, exclusions: Sequence[Mapping[str, Any]]) -> str:
+def find_steps(replies: str) -> str:
+    """Return the query for ``begin`` and ``end`` of the steps with these replies."""
+    return (
+        "SELECT toInt64(min(sent)) AS begin, toInt64(max(sent)) AS end "
+        f"FROM ({replies}) "
+        f"GROUP BY round, if(round = 1, intDiv(ttl - 1, {WINDOW_TTLS}), 0)"
+    )
+
+
+def find_changes(
+    replies: str,
+    exclusions: Sequence[Mapping[str, Any]],
+    steps: Sequence[Mapping[str, Any]],
+) -> str:
     """Return the query for the prefixes whose routes changed, and between which times.
 
-    ``exclusions`` are the rows of ``find_exclusions``. A change at one time applies to
+    ``exclusions`` are the rows of ``find_exclusions``, ``steps`` those of
+    ``find_steps``. A change is ``between_steps`` unless one step has both times: then
+    no step shows it. A change at one time applies to
     all prefixes with replies from either address, at whatever hop: if a path gets
     longer or shorter, the routers behind the change move. Otherwise each prefix has its
     own times.
@@ -128,15 +145,21 @@ def find_changes(replies: str, exclusions: Sequence[Mapping[str, Any]]) -> str:
                 AND other.ttl = pair.ttl AND other.addr = pair.other
         """)
     if not found:
-        columns = "toUInt32(0) AS prefix_index, toUInt64(0) AS changed_after"
-        return f"SELECT {columns}, toUInt64(0) AS changed_before WHERE 0"
+        return (
+            "SELECT toUInt32(0) AS prefix_index, toUInt64(0) AS changed_after, "
+            "toUInt64(0) AS changed_before, toUInt8(0) AS between_steps WHERE 0"
+        )
+    spans = ", ".join(f"({step['begin']}, {step['end']})" for step in steps)
     # As `_join` does.
     return f"""
         SELECT prefix_index,
             toUInt64(if(max(after) < min(before), max(after), min(after)))
                 AS changed_after,
             toUInt64(if(max(after) < min(before), min(before), max(before)))
-                AS changed_before
+                AS changed_before,
+            NOT arrayExists(
+                step -> step.1 <= changed_after AND changed_before <= step.2, [{spans}]
+            ) AS between_steps
         FROM ({" UNION ALL ".join(found)})
         GROUP BY prefix_index
     """

@@ -27,6 +27,7 @@ from anabranch.warehouse.changes import (
     PREFIXES_LOOKED_AT,
     find_changes,
     find_exclusions,
+    find_steps,
 )
 from anabranch.warehouse.parts import count_parts, fill, find_blocks, read_steps
 from anabranch.warehouse.pieces import PIECE_ROWS, cut
@@ -173,12 +174,13 @@ class RoundJob:
         In traces none are found, since their probes do not leave in random order.
         """
         if self._is_traced:
-            return find_changes(replies, [])
+            return find_changes(replies, [], [])
         prefixes = f"SELECT uniq(prefix_index) AS prefixes FROM ({replies})"
         count = self.engine.read(prefixes).to_pylist()[0]["prefixes"]
         one_in = 1 + count // PREFIXES_LOOKED_AT
         exclusions = self.engine.read(find_exclusions(replies, one_in)).to_pylist()
-        return find_changes(replies, exclusions)
+        steps = self.engine.read(find_steps(replies)).to_pylist()
+        return find_changes(replies, exclusions, steps)
 
     def _count(self, steps: list[Step]) -> dict[str, int]:
         """Count what the run has found so far."""

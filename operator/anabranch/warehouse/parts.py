@@ -28,6 +28,7 @@ _LATER = {
         "repeats": "toUInt32(0)",
         "changed_after": "toUInt64(0)",
         "changed_before": "toUInt64(0)",
+        "between_steps": "toUInt8(0)",
     },
     "links": {
         "first_end": "toUInt64(0)",

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from anabranch.rounds.steps import WINDOW_TTLS
+
 PRIVATE = (
     ("00000000", "00ffffff"),
     ("0a000000", "0affffff"),
@@ -46,13 +48,19 @@ WHOLE = Piece(0, 1)
 REPEATS = 3
 """The number of replies from interfaces that a flow met before, from which on the flow
 counts as a loop."""
-_CHANGES = "groupUniqArray((changed_after, changed_before))"
-"""SQL for the times between which the routes to a prefix changed, as pairs."""
+_CHANGES = "groupUniqArray((changed_after, changed_before, between_steps))"
+"""SQL for the times between which the routes to a prefix changed, and how well they are
+known."""
+_JOINS_STEPS = (
+    f"(near_round != far_round OR near_round = 1 AND near_ttl % {WINDOW_TTLS} = 0)"
+)
+"""SQL for whether a link joins replies of two steps."""
 _IS_STRADDLING = (
-    "arrayExists(change -> first_end >= change.1 AND last_start <= change.2, changes)"
+    "arrayExists(change -> first_end >= change.1 AND last_start <= change.2 "
+    f"AND (NOT change.3 OR {_JOINS_STEPS}), changes)"
 )
 """SQL for whether all flows that crossed a link may have had its ends' replies before
-and after a route change."""
+and after a route change. A change between steps leaves the links within steps alone."""
 _CROSSINGS = (
     "minMap(map(cityHash64(near_addr, far_addr), near_ttl::UInt16 * 256 "
     "+ greatest(near_round, far_round)))"
@@ -138,7 +146,7 @@ def find_prefixes(replies: str, earlier: str | None, changes: str) -> str:
     an interface twice. ``repeats`` is the largest number of replies that a flow had
     from interfaces that it had met before, including earlier steps. ``changes`` is the
     query of ``find_changes``. If the route changed, it did between ``changed_after``
-    and ``changed_before``; otherwise both are 0.
+    and ``changed_before``; otherwise both are 0, and so is ``between_steps``.
     """
     all_of_it = "count() {}, arrayUniq(groupArray(cityHash64(addr))) {}"
     if earlier is None:
@@ -156,17 +164,19 @@ def find_prefixes(replies: str, earlier: str | None, changes: str) -> str:
         SELECT prefix_index, sum(heard) AS replies,
             max(heard > ttls) AS has_amplification, max(addrs < heard) AS has_loops,
             toUInt32(max(every - every_addr)) AS repeats,
-            max(after) AS changed_after, max(before) AS changed_before
+            max(after) AS changed_after, max(before) AS changed_before,
+            max(between) AS between_steps
         FROM (
             SELECT prefix_index, heard, ttls, addrs, every, every_addr,
-                toUInt64(0) AS after, toUInt64(0) AS before
+                toUInt64(0) AS after, toUInt64(0) AS before, toUInt8(0) AS between
             FROM (
                 SELECT prefix_index, {counts}
                 FROM ({_add_earlier(replies, earlier)})
                 GROUP BY prefix_index, flow
             )
             UNION ALL
-            SELECT prefix_index, 0, 0, 0, 0, 0, changed_after, changed_before
+            SELECT prefix_index, 0, 0, 0, 0, 0,
+                changed_after, changed_before, between_steps
             FROM ({changes})
         )
         GROUP BY prefix_index
@@ -290,13 +300,14 @@ def mark_suspects(links: str, prefixes: str, prefix: str) -> str:
     meet interfaces again because of it.
     """
     looping = f"SELECT DISTINCT {prefix} FROM {prefixes} WHERE repeats >= {REPEATS}"
-    of_loops = (
-        f"SELECT * FROM ({links}) AS crossed "
-        f"INNER JOIN ({looping}) AS looping USING ({prefix})"
+    links_of_loops, prefixes_of_loops = (
+        f"SELECT * FROM ({rows}) AS rows INNER JOIN ({looping}) AS looping "
+        f"USING ({prefix})"
+        for rows in (links, f"SELECT * FROM {prefixes}")
     )
+    of_loops = _mark_straddling(links_of_loops, f"({prefixes_of_loops})", prefix)
     crossings = (
-        f"SELECT {prefix}, {_CROSSINGS} AS crossings "
-        f"FROM ({_mark_straddling(of_loops, prefixes, prefix)}) "
+        f"SELECT {prefix}, {_CROSSINGS} AS crossings FROM ({of_loops}) "
         f"WHERE NOT is_straddling GROUP BY {prefix}"
     )
     inner = "first_end, last_start, is_unlikely, is_straddling, crossings"

@@ -81,7 +81,8 @@ PREFIXES = Table(
     | _STEP
     | {"replies": "UInt64", "has_amplification": _SMALL, "has_loops": _SMALL}
     | {"repeats": _NUMBER}
-    | dict.fromkeys(("changed_after", "changed_before"), "UInt64"),
+    | dict.fromkeys(("changed_after", "changed_before"), "UInt64")
+    | {"between_steps": _SMALL},
     (*_RUN, *_TARGET, *_STEP),
 )
 LINKS = Table(

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from anabranch.warehouse.changes import find_changes, find_exclusions
+from anabranch.warehouse.changes import find_changes, find_exclusions, find_steps
 from anabranch.warehouse.embedded import open_embedded
 from anabranch.warehouse.queries import find_links, find_prefixes, judge_links
 
@@ -54,7 +54,9 @@ class Survey:
         pq.write_table(pa.table(columns, schema=REPLIES), step)
         new, every = f"SELECT * FROM file('{step}')", self._read("replies")
         exclusions = self.engine.read(find_exclusions(every, 1)).to_pylist()
-        known = find_prefixes(new, earlier, find_changes(every, exclusions))
+        steps = self.engine.read(find_steps(every)).to_pylist()
+        changes = find_changes(every, exclusions, steps)
+        known = find_prefixes(new, earlier, changes)
         self.engine.write(known, self._place("prefixes"))
         prefixes = f"({self._read('prefixes')})"
         links = find_links(new, earlier, prefixes, repeats=True)
@@ -122,6 +124,18 @@ def test_a_change_counts_where_a_later_round_does_not_look(survey: Survey) -> No
     wrong = {(prefix, "before", "behind"): True for prefix in PREFIXES}
     right = {(prefix, "after", "behind"): False for prefix in asked}
     assert survey.judge() == wrong | right
+
+
+def test_a_window_between_steps_that_show_a_change_is_believed(survey: Survey) -> None:
+    """Also to the prefix that the second round leaves out, which shows no change."""
+    survey.conclude(answer(PREFIXES, 10, 1, "before", 1_000))
+    survey.conclude(
+        answer(PREFIXES, 11, 1, "behind", 2_000) + answer(PREFIXES, 12, 1, "end", 2_000)
+    )
+    survey.conclude(answer(PREFIXES[:-1], 10, 2, "after", 3_000))
+    within = {(prefix, "behind", "end"): False for prefix in PREFIXES}
+    across = {(prefix, "before", "behind"): True for prefix in PREFIXES}
+    assert survey.judge() == within | across
 
 
 def test_links_on_one_side_of_a_change_are_believed(survey: Survey) -> None:
