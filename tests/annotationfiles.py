@@ -36,7 +36,7 @@ def make_rib(routes: Mapping[str, Sequence[AsPath]], peers: int = 3) -> bytes:
     for peer in range(peers):
         address = bytes((192, 0, 2, peer + 1))
         table += struct.pack("!B4s4sI", 2, address, address, 64496 + peer)
-    rib = _make_record(1, table)
+    records = [_make_record(1, table)]
     for number, (prefix, paths) in enumerate(routes.items()):
         network = ip_network(prefix)
         length = -(-network.prefixlen // 8)
@@ -45,8 +45,8 @@ def make_rib(routes: Mapping[str, Sequence[AsPath]], peers: int = 3) -> bytes:
         for peer, path in enumerate(paths):
             attributes = _make_path(path)
             body += struct.pack("!HIH", peer, 0, len(attributes)) + attributes
-        rib += _make_record(2 if network.version == 4 else 4, body)
-    return rib
+        records.append(_make_record(2 if network.version == 4 else 4, body))
+    return b"".join(records)
 
 
 def _make_record(subtype: int, body: bytes) -> bytes:

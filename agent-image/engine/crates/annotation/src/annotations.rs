@@ -90,7 +90,7 @@ impl Annotations {
     }
 }
 
-/// Reads a file; what PeeringDB says goes to the exchanges, until all of it is read.
+/// Reads a file; what `PeeringDB` says goes to the exchanges, until all of it is read.
 fn read_file(
     file: &Path,
     register: &mut Register,

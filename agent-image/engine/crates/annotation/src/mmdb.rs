@@ -1,4 +1,4 @@
-//! MMDB: MaxMind's database format, with the records of MaxMind, DB-IP, IPinfo and others.
+//! MMDB: the database format of `MaxMind`, with the records of theirs, of DB-IP, `IPinfo` and others.
 
 use std::collections::HashMap;
 use std::net::IpAddr;

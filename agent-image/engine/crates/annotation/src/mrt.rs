@@ -1,4 +1,4 @@
-//! RIB dumps of route collectors: MRT of the type TABLE_DUMP_V2.
+//! RIB dumps of route collectors: MRT of the type `TABLE_DUMP_V2`.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;

@@ -1,4 +1,4 @@
-//! PeeringDB's JSON: the prefixes of Internet exchange points.
+//! The JSON of `PeeringDB`: the prefixes of Internet exchange points.
 //!
 //! A prefix (`ixpfx`) belongs to a LAN (`ixlan`), and that to an exchange point (`ix`). They may be
 //! in one file, nested or apart, or in several.

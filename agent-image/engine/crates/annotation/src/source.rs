@@ -25,7 +25,7 @@ const OTHER_COMPRESSION: [(&[u8], &str); 4] = [
 ];
 const TAR: &[u8] = b"ustar";
 const TAR_PLACE: usize = 257;
-/// The type of an MRT record of a TABLE_DUMP_V2 (RFC 6396, section 4.3), and that of its first
+/// The type of an MRT record of a `TABLE_DUMP_V2` (RFC 6396, section 4.3), and that of its first
 /// record, a table of peers.
 const TABLE_DUMP_V2: [u8; 4] = [0, 13, 0, 1];
 const MRT_TYPE: usize = 4;
