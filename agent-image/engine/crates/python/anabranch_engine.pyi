@@ -919,13 +919,13 @@ class TraceReader:
     def __new__(
         cls,
         file: str | PathLike[str],
-        format: str | None = None,
+        file_format: str | None = None,
         *,
         first_trace: int = 0,
     ) -> TraceReader:
         """Open a file, plain or compressed.
 
-        :param format: the file's format; by default its content tells.
+        :param file_format: the file's format; by default its content tells.
         :param first_trace: the number of its first trace.
         :raises ValueError: when it can't be read, or its format is not known.
         """
@@ -944,7 +944,7 @@ class TraceWriter:
     def __new__(
         cls,
         file: str | PathLike[str],
-        format: str,
+        file_format: str,
         *,
         compression: str | None,
         is_multipath: bool,

@@ -27,9 +27,9 @@ pub struct TraceReader {
 #[pymethods]
 impl TraceReader {
     #[new]
-    #[pyo3(signature = (file, format = None, *, first_trace = 0))]
-    fn new(file: PathBuf, format: Option<&str>, first_trace: u64) -> PyResult<Self> {
-        let format = format.map(find_format).transpose()?;
+    #[pyo3(signature = (file, file_format = None, *, first_trace = 0))]
+    fn new(file: PathBuf, file_format: Option<&str>, first_trace: u64) -> PyResult<Self> {
+        let format = file_format.map(find_format).transpose()?;
         let reader = Reader::open(&file, format, first_trace)
             .map_err(|error| PyValueError::new_err(error.to_string()))?;
         Ok(Self {
@@ -72,14 +72,14 @@ pub struct TraceWriter {
 impl TraceWriter {
     #[new]
     #[pyo3(signature = (
-        file, format, *, compression, is_multipath, name, monitor, start, stop,
+        file, file_format, *, compression, is_multipath, name, monitor, start, stop,
         first_ttl = None, max_ttl = None, gap_limit = None, attempts = None, confidence = None,
         max_probes = None, wait_us = None,
     ))]
     #[allow(clippy::too_many_arguments)] // Python names each of them.
     fn new(
         file: PathBuf,
-        format: &str,
+        file_format: &str,
         compression: Option<&str>,
         is_multipath: bool,
         name: String,
@@ -94,8 +94,8 @@ impl TraceWriter {
         max_probes: Option<u32>,
         wait_us: Option<u64>,
     ) -> PyResult<Self> {
-        let encoder = encoder(find_format(format)?)
-            .ok_or_else(|| PyValueError::new_err(format!("{format} can only be read")))?;
+        let encoder = encoder(find_format(file_format)?)
+            .ok_or_else(|| PyValueError::new_err(format!("{file_format} can only be read")))?;
         let compression = compression.map(|name| {
             let message = || format!("{name} is no compression; choose gzip or zstd");
             Compression::named(name).ok_or_else(|| PyValueError::new_err(message()))
