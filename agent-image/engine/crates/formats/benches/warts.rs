@@ -11,7 +11,9 @@ use std::time::Instant;
 
 use anabranch_chance::scatter;
 use anabranch_formats::codec::Encode;
-use anabranch_formats::record::{Found, Kind, Method, Probe, Record, Reply, Settings, Stop, Trace};
+use anabranch_formats::record::{
+    Found, Kind, Method, Origin, Probe, Record, Reply, Settings, Stop, Trace,
+};
 use anabranch_formats::warts::{Decoder, Encoder};
 
 const TRACES: u32 = 100_000;
@@ -138,6 +140,7 @@ fn trace(number: u32) -> Record {
         last_ttl: HOPS,
     };
     Record::Trace(Box::new(Trace {
+        origin: Origin::default(),
         list: None,
         cycle: None,
         method: Method::IcmpEchoParis,

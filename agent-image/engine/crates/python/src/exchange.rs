@@ -28,6 +28,7 @@ pub struct TraceReader {
 impl TraceReader {
     #[new]
     #[pyo3(signature = (file, file_format = None, *, first_trace = 0))]
+    #[allow(clippy::needless_pass_by_value)] // what a path becomes
     fn new(file: PathBuf, file_format: Option<&str>, first_trace: u64) -> PyResult<Self> {
         let format = file_format.map(find_format).transpose()?;
         let reader = Reader::open(&file, format, first_trace)
@@ -76,7 +77,8 @@ impl TraceWriter {
         first_ttl = None, max_ttl = None, gap_limit = None, attempts = None, confidence = None,
         max_probes = None, wait_us = None,
     ))]
-    #[allow(clippy::too_many_arguments)] // Python names each of them.
+    // Python names each argument; a path becomes a value.
+    #[allow(clippy::too_many_arguments, clippy::needless_pass_by_value)]
     fn new(
         file: PathBuf,
         file_format: &str,
@@ -146,7 +148,7 @@ impl TraceWriter {
                 let batch = batch.map_err(|error| PyValueError::new_err(error.to_string()))?;
                 writer.write(&batch).map_err(|error| match error {
                     WriteError::Io(error) => error.into(),
-                    rows => PyValueError::new_err(rows.to_string()),
+                    WriteError::Rows(error) => PyValueError::new_err(error.to_string()),
                 })?;
             }
             Ok(())
