@@ -299,14 +299,7 @@ fn write_link(
     block.short(2, link.far.map(|far| far as u16));
     block.byte(3, Some(narrow(link.hops.len(), "hops of a link")?));
     block.end(out)?;
-    // scamper's tools print whatever is in memory for a hop without probes.
-    let silence = [Probe::default()];
     for probes in &link.hops {
-        let probes = if probes.is_empty() {
-            &silence[..]
-        } else {
-            probes
-        };
         block.short(1, Some(narrow(probes.len(), "probes of a hop")?));
         block.end(out)?;
         for probe in probes {
