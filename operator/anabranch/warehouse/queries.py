@@ -62,14 +62,14 @@ _IS_STRADDLING = (
 """SQL for whether all flows that crossed a link may have had its ends' replies before
 and after a route change. A change between steps leaves the links within steps alone."""
 _CROSSINGS = (
-    "minMap(map(cityHash64(near_addr, far_addr), near_ttl::UInt16 * 256 "
+    "minMap(map(assumeNotNull(cityHash64(near_addr, far_addr)), near_ttl::UInt16 * 256 "
     "+ greatest(near_round, far_round)))"
 )
 """SQL for the lowest near TTL of each link of a prefix, and the round that saw it there
 first, in one number; by the hash of the link's ends."""
 _IS_WAY_BACK = (
-    "crossings[cityHash64(far_addr, near_addr)] "
-    "BETWEEN 1 AND crossings[cityHash64(near_addr, far_addr)] - 1"
+    "crossings[assumeNotNull(cityHash64(far_addr, near_addr))] BETWEEN 1 "
+    "AND crossings[assumeNotNull(cityHash64(near_addr, far_addr))] - 1"
 )
 """SQL for whether a link was crossed in the other direction at a lower TTL, or earlier
 at the same."""
