@@ -68,8 +68,8 @@ _CROSSINGS = (
 """SQL for the lowest near TTL of each link of a prefix, and the round that saw it there
 first, in one number; by the hash of the link's ends."""
 _IS_WAY_BACK = (
-    "crossings[assumeNotNull(cityHash64(far_addr, near_addr))] BETWEEN 1 "
-    "AND crossings[assumeNotNull(cityHash64(near_addr, far_addr))] - 1"
+    "ifNull(crossings[assumeNotNull(cityHash64(far_addr, near_addr))] BETWEEN 1 "
+    "AND crossings[assumeNotNull(cityHash64(near_addr, far_addr))] - 1, 0)"
 )
 """SQL for whether a link was crossed in the other direction at a lower TTL, or earlier
 at the same."""
