@@ -26,6 +26,8 @@ __all__ = [
     "Targets",
     "Trace",
     "TraceParameters",
+    "TraceReader",
+    "TraceWriter",
     "Tracing",
     "Trial",
     "find_diamonds",
