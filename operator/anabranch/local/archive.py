@@ -28,9 +28,11 @@ from anabranch.runs.assignment import Assignment
 from anabranch.runs.record import RunRecord
 from anabranch.store.keys import RunKeys
 from anabranch.warehouse.imports import (
+    CARACAL,
     FLOWS_A_TRACE,
     count_graphs,
     count_others,
+    find_columns,
     list_blocks,
     list_destinations,
     list_prefixes,
@@ -51,8 +53,7 @@ if TYPE_CHECKING:
     from anabranch.store.keys import StepKeys
     from anabranch.warehouse.engine import Engine
 
-CARACAL = "caracal-csv"
-"""The format of caracal's replies."""
+_CARACAL_CSV = "caracal-csv"
 Kind = TypeVar("Kind", Agent, Measurement)
 _MOST_TRACES = (1 << 32) // FLOWS_A_TRACE
 _PART_ROWS = 1 << 18
@@ -99,7 +100,7 @@ class Importer:
         if self.store.path(run.run).exists():
             message = f"{self.name} has a run {self.run_id} of {self.agent} already"
             raise RunError(f"{message}; choose another name, or --run-id")
-        if file_format == CARACAL:
+        if file_format == _CARACAL_CSV:
             return self._read_replies(files)
         draft = self.scratch / "draft.parquet"
         traces, skipped = _draft(files, file_format, draft)
@@ -132,6 +133,11 @@ class Importer:
     def _read_replies(self, files: list[Path]) -> Archive:
         """Read caracal's replies, which are those of a batch tool."""
         draft = self.scratch / "draft.parquet"
+        for file in files:
+            names = self.engine.read(find_columns(str(file)))["name"].to_pylist()
+            if missing := [name for name in CARACAL if name not in names]:
+                told = f"its first line lacks the columns {', '.join(missing)}"
+                raise ValueError(f"{file}: line 1: {told}")
         sources = [read_caracal(str(file)) for file in files]
         self.engine.write(" UNION ALL ".join(sources), draft)
         rows = f"file('{draft}', 'Parquet')"

@@ -87,11 +87,10 @@ def read_caracal(file: str) -> str:
 
     What the file does not say is null. Its times are whole seconds.
     """
-    quoted = file.replace("\\", "\\\\").replace("'", "\\'")
-    structure = ", ".join(f"{name} {kind}" for name, kind in _CARACAL.items())
+    structure = ", ".join(f"{name} {kind}" for name, kind in CARACAL.items())
     addresses = ", ".join(
         f"toFixedString(IPv6StringToNum({name}), 16) AS {name}"
-        for name, kind in _CARACAL.items()
+        for name, kind in CARACAL.items()
         if name.endswith("_addr")
     )
     labels = "Array(Tuple(label UInt32, exp UInt8, bos UInt8, ttl UInt8))"
@@ -104,8 +103,17 @@ def read_caracal(file: str) -> str:
         "toUInt64(capture_timestamp) * 1000000 AS capture_time_us, "
         f"toUInt32(rtt) * 100 AS rtt_us, {unknown}, '' AS interface, "
         "toFixedString('', 16) AS gateway "
-        f"FROM file('{quoted}', 'CSVWithNames', '{structure}')"
+        f"FROM file('{_quote(file)}', 'CSVWithNames', '{structure}')"
     )
+
+
+def find_columns(file: str) -> str:
+    """Return the query for the names of a CSV file's columns: name."""
+    return f"DESCRIBE TABLE file('{_quote(file)}', 'CSVWithNames')"
+
+
+def _quote(file: str) -> str:
+    return file.replace("\\", "\\\\").replace("'", "\\'")
 
 
 def list_prefixes(rows: str, protocols: Iterable[int]) -> str:
@@ -147,7 +155,7 @@ _PREFIX = (
     "substring(probe_dst_addr, 1, 8)), 16)"
 )
 """SQL for the first address of a destination's /24 or /64."""
-_CARACAL = {
+CARACAL = {
     "capture_timestamp": "UInt32",
     "probe_protocol": "UInt8",
     "probe_src_addr": "String",
