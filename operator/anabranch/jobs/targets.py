@@ -9,45 +9,16 @@ from typing import TYPE_CHECKING
 
 from anabranch_engine import TargetList, TargetListError
 
-from anabranch.api import TargetList as TargetListObject
-from anabranch.api.configmap import ConfigMap
-from anabranch.cluster.objects import Place, read_object
 from anabranch.rounds.targets import read_entries
 from anabranch.runs.report import ListReport, RefusedError
 from anabranch.store.keys import shared_list
 
 if TYPE_CHECKING:
     from anabranch.api.targetlist import TargetListSpec
-    from anabranch.cluster.objects import Objects
     from anabranch.store.store import Store
 
 _LENGTHS = (24, 64)
 """The IPv4 and IPv6 prefix lengths in which TargetList.status counts."""
-
-
-async def fetch_list(
-    objects: Objects, namespace: str, name: str
-) -> tuple[TargetListSpec, bytes | None]:
-    """Fetch a TargetList's spec and the content of the ConfigMap that it names.
-
-    Raises:
-        LookupError: When one of them is missing, or the ConfigMap lacks the key.
-    """
-    place = Place("TargetList", namespace, name)
-    body = await objects.get(place)
-    if body is None:
-        raise LookupError(f"{place} is gone")
-    spec = read_object(TargetListObject, body).spec
-    if spec.config_map is None:
-        return spec, None
-    place = Place("ConfigMap", namespace, spec.config_map.name)
-    found = await objects.get(place)
-    if found is None:
-        raise LookupError(f"{place} is gone")
-    content = read_object(ConfigMap, found).content(spec.config_map.key)
-    if content is None:
-        raise LookupError(f"{place} has no key {spec.config_map.key!r} any more")
-    return spec, content
 
 
 def check_list(

@@ -7,11 +7,9 @@ import os
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from anabranch.cluster.client import Cluster
-from anabranch.cluster.objects import Objects
 from anabranch.jobs.results import gather
 from anabranch.jobs.steps import AgentJob, count
-from anabranch.jobs.targets import check_list, fetch_list
+from anabranch.jobs.targets import check_list
 from anabranch.rounds.steps import Step
 from anabranch.store.keys import RunKeys, SurveyKeys
 from anabranch.warehouse.environment import open_warehouse
@@ -21,13 +19,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
-    from anabranch.api.targetlist import TargetListSpec
     from anabranch.store.store import Store
 
 
 def work_on_list(chosen: Namespace, store: Store, _: Path) -> None:
     """Check a TargetList of the cluster, which may be in a ConfigMap."""
-    spec, content = asyncio.run(_fetch_list(chosen.namespace, chosen.name))
+    from anabranch.jobs.lists import fetch_list  # noqa: PLC0415 (a second to import)
+
+    spec, content = asyncio.run(fetch_list(chosen.namespace, chosen.name))
     check_list(store, spec, content, chosen.report)
 
 
@@ -64,14 +63,6 @@ WORK: Mapping[str, Callable[[Namespace, Store, Path], None]] = {
     "conclude": work_on_conclude,
     "results": work_on_results,
 }
-
-
-async def _fetch_list(namespace: str, name: str) -> tuple[TargetListSpec, bytes | None]:
-    cluster = await Cluster.connect()
-    try:
-        return await fetch_list(Objects(cluster), namespace, name)
-    finally:
-        await cluster.close()
 
 
 @contextmanager

@@ -19,8 +19,9 @@ def test_a_survey_that_can_not_start_fails_after_its_deadline(
 
     async def act(stage: Stage) -> None:
         async with operating(stage):
-            await set_stage(stage, minAgents=3, startDeadlineSeconds=3)
+            await set_stage(stage, minAgents=3)
             await stage.wait_reason("WaitingForAgents")
+            await stage.change("Measurement", "survey", startDeadlineSeconds=3)
             found = await stage.wait_condition("survey", "Failed")
             assert read_condition(found, "Ready") == ("False", "StartDeadlineExceeded")
             assert read_condition(found, "Stalled")[0] == "True"
