@@ -1,7 +1,8 @@
 //! The behaviour of the simulated network; each trait is a switch.
 
 use crate::graph::{Balancing, Choice, Keys};
-use anabranch_chance::{Share, mix};
+use crate::router::Counting;
+use anabranch_chance::{Share, below, mix};
 
 /// The values of all traits: shares from 0 to 1, rates and times. [`SWITCHES`] documents each.
 #[derive(Clone, Debug, PartialEq)]
@@ -41,7 +42,7 @@ const fn switch(
 
 /// All traits of the network.
 #[rustfmt::skip]
-pub const SWITCHES: [Switch; 24] = [
+pub const SWITCHES: [Switch; 30] = [
     switch("loss", "packets lost, of probes and of replies alike", (0.0, 0.0, 0.02, 1.0)),
     switch("silent-routers", "routers that never answer", (0.0, 0.02, 0.1, 1.0)),
     switch("hosts", "addresses of prefixes that answer", (1.0, 0.3, 0.3, 1.0)),
@@ -62,6 +63,12 @@ pub const SWITCHES: [Switch; 24] = [
     switch("rewritten-ports", "prefixes before which source ports are rewritten, and not put back in quotes", (0.0, 0.0, 0.02, 1.0)),
     switch("rewritten-checksums", "the same of checksums", (0.0, 0.0, 0.02, 1.0)),
     switch("rewritten-ids", "the same of IPv4 identifications", (0.0, 0.0, 0.02, 1.0)),
+    switch("interface-ids", "routers with a counter of IP-IDs for the errors of each interface", (0.0, 0.05, 0.1, 1.0)),
+    switch("constant-ids", "routers whose IP-IDs are 0", (0.0, 0.2, 0.2, 1.0)),
+    switch("random-ids", "routers whose IP-IDs are random", (0.0, 0.05, 0.1, 1.0)),
+    switch("copied-ids", "routers whose IP-IDs are those of the probes; all others have one counter", (0.0, 0.05, 0.1, 1.0)),
+    switch("echo-counters", "routers with another counter of IP-IDs for echo replies than for errors", (0.0, 0.1, 0.2, 1.0)),
+    switch("id-rate", "the most IP-IDs a second that a counter gives to others; from 1 on, all magnitudes are as likely", (500.0, 500.0, 1e4, 1e5)),
     switch("gateway-change", "seconds after which gateways have another Ethernet address, never if 0", (0.0, 0.0, 60.0, 1e6)),
     switch("icmp-rate", "ICMP errors of a router in a second, without limit if 0", (0.0, 0.0, 100.0, 1e6)),
     switch("route-change", "seconds after which routes through the core change, never if 0", (0.0, 0.0, 60.0, 1e6)),
@@ -159,6 +166,14 @@ impl Behaviour {
             rewritten_ports: share("rewritten-ports"),
             rewritten_checksums: share("rewritten-checksums"),
             rewritten_ids: share("rewritten-ids"),
+            counting: [
+                share("interface-ids"),
+                share("constant-ids"),
+                share("random-ids"),
+                share("copied-ids"),
+            ],
+            echo_counters: share("echo-counters"),
+            id_magnitudes: self.get("id-rate").max(1.0).log2(),
             error_interval_us: match self.get("icmp-rate") {
                 0.0 => 0,
                 rate => (1e6 / rate) as u64,
@@ -193,6 +208,11 @@ pub(crate) struct Switches {
     pub rewritten_ports: Share,
     pub rewritten_checksums: Share,
     pub rewritten_ids: Share,
+    /// The shares of [`Counting`] but for routers with one counter.
+    counting: [Share; 4],
+    pub echo_counters: Share,
+    /// The binary logarithm of the highest rate of counters.
+    id_magnitudes: f64,
     /// The time between two ICMP errors of a router, in microseconds; 0 for no limit.
     pub error_interval_us: u64,
     /// When routes change, in microseconds from the start; 0 for never.
@@ -213,6 +233,28 @@ impl Switches {
         } else {
             Balancing::Flow
         }
+    }
+
+    /// Returns what gives the identifications of a router's packets.
+    #[inline]
+    pub fn counting(&self, router: u64) -> Counting {
+        let habits = [
+            Counting::ByInterface,
+            Counting::Constant,
+            Counting::Random,
+            Counting::Copied,
+        ];
+        let mut shares = self.counting.iter().zip(30..);
+        let drawn = shares.position(|(share, salt)| share.of_mix(router, salt));
+        drawn.map_or(Counting::ByRouter, |habit| habits[habit])
+    }
+
+    /// Returns the identifications that a counter gives to others in a second.
+    #[inline]
+    #[allow(clippy::cast_sign_loss)] // it is 1 at least
+    pub fn id_rate(&self, owner: u64) -> u64 {
+        let part = f64::from(below(mix(owner, 27), 1 << 16)) / 65_536.0;
+        (part * self.id_magnitudes).exp2() as u64
     }
 
     /// Returns how the routers of a segment choose the next hops of a packet.

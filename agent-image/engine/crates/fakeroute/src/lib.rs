@@ -1,5 +1,6 @@
 //! A simulated Internet: its topology, and its replies to probes.
 
+pub mod aliastrial;
 pub mod behaviour;
 pub mod graph;
 pub mod internet;

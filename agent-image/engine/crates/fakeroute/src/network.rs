@@ -7,7 +7,7 @@ use crate::graph::{Balancing, Keys, Vertex};
 use crate::internet::{Internet, Place};
 use crate::level::{Instance, Level};
 use crate::packet::{Answer, Asks, Probe, Reply};
-use crate::router::{Memory, initial_ttl};
+use crate::router::{Memory, Sender, initial_ttl};
 use crate::topology::{Topologies, Topology};
 use anabranch_chance::{below, mix, scatter};
 
@@ -81,13 +81,21 @@ impl Network {
         if reply.is_error() && !self.memory.may_send_error(router, interval_us, now_us) {
             return None;
         }
+        let from = self.sender_of(&stop, probe);
+        let sender = Sender {
+            router,
+            address: from,
+            probe,
+            reply,
+            packet,
+        };
         let travel_us = u64::from(2 * stop.delay_us + below(mix(packet, 8), JITTER_US));
         Some(Answer {
             reply,
-            from: self.sender_of(&stop, probe),
+            from,
             hops: stop.hops as u8,
             ttl: initial_ttl(router, reply).saturating_sub(stop.hops as u8 - 1),
-            identification: self.memory.identify(router, probe, packet, now_us),
+            identification: self.memory.identify(&sender, &self.switches, now_us),
             delay_us: ((travel_us * self.switches.delay_per_1024) >> 10) as u32,
             label: stop.label,
             quote: self.switches.quote(router, stop.prefix, left),

@@ -1,14 +1,15 @@
 //! Routers and hosts: their habits and their memory.
 
+use crate::behaviour::Switches;
 use crate::packet::{Probe, Reply};
-use anabranch_chance::{below, mix};
+use anabranch_chance::{below, mix, scatter};
 
 /// The number of slots in the memory. Routers may share a slot: one then sees the other's past.
 const SLOTS: usize = 1 << 16;
 
 /// The state of routers. A slot belongs to the number that identifies a router.
 pub(crate) struct Memory {
-    /// The number of replies sent, which advances the routers' identification counters.
+    /// The number of replies sent, which advances identification counters.
     counters: Box<[u16]>,
     /// When each router may next send an ICMP error, in microseconds.
     next_error_us: Box<[u64]>,
@@ -41,23 +42,55 @@ impl Memory {
 
     /// Returns the IPv4 identification of a router's next packet, by the router's habit.
     #[inline]
-    pub fn identify(&mut self, router: u64, probe: &Probe, packet: u64, now_us: u64) -> u16 {
-        let counter = &mut self.counters[router as usize % SLOTS];
-        *counter = counter.wrapping_add(1);
-        let habit = mix(router, 10);
-        match below(habit, 10) {
-            // One counter for all packets of the router, including those to other people.
-            0..6 => {
-                let others = now_us * u64::from(1 + below(habit << 32, 500)) / 1_000_000;
-                (habit as u16)
-                    .wrapping_add(others as u16)
-                    .wrapping_add(*counter)
+    pub fn identify(&mut self, sender: &Sender, switches: &Switches, now_us: u64) -> u16 {
+        let Sender { router, probe, .. } = *sender;
+        let owner = match switches.counting(router) {
+            Counting::Constant => return 0,
+            Counting::Random => return sender.packet as u16,
+            Counting::Copied => return probe.identification,
+            // What the router itself sends has one counter for all interfaces.
+            Counting::ByInterface if sender.reply.is_error() => {
+                mix(router, scatter(sender.address as u64))
             }
-            6..8 => 0,
-            8 => packet as u16,
-            _ => probe.identification,
-        }
+            Counting::ByInterface | Counting::ByRouter => router,
+        };
+        let own = switches.echo_counters.of_mix(router, 28) && !sender.reply.is_error();
+        let owner = if own { mix(owner, 29) } else { owner };
+        let counter = &mut self.counters[owner as usize % SLOTS];
+        *counter = counter.wrapping_add(1);
+        let start = mix(owner, 10);
+        let others = now_us * switches.id_rate(owner) / 1_000_000;
+        (start as u16)
+            .wrapping_add(others as u16)
+            .wrapping_add(*counter)
     }
+}
+
+/// Who sends a reply, and what about.
+pub(crate) struct Sender<'a> {
+    /// The number that identifies the router.
+    pub router: u64,
+    /// The address of the interface that sends it.
+    pub address: u128,
+    pub probe: &'a Probe,
+    pub reply: Reply,
+    /// The hash of the packet.
+    pub packet: u64,
+}
+
+/// What gives the identifications of a router's packets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Counting {
+    /// One counter for all packets of the router, including those to other people.
+    ByRouter,
+    /// A counter for the errors of each interface.
+    ByInterface,
+    /// Nothing: they are 0.
+    Constant,
+    /// Chance.
+    Random,
+    /// The identification of the probe.
+    Copied,
 }
 
 /// Returns the initial TTL of a router's reply: one for errors and one for others (Vanaubel et al.,

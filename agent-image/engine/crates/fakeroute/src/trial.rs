@@ -159,7 +159,7 @@ impl Trial {
     }
 }
 
-const fn tell_vertex(answer: &Answer) -> Vertex {
+pub(crate) const fn tell_vertex(answer: &Answer) -> Vertex {
     match answer.reply {
         crate::packet::Reply::TimeExceeded => Vertex::Router(answer.from),
         _ => Vertex::End(answer.from),

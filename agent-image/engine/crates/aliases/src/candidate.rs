@@ -1,0 +1,106 @@
+//! An address whose aliases are looked for, and what its replies have shown.
+
+use std::collections::BTreeSet;
+
+use crate::series::{Sample, Series};
+
+/// A reply from a candidate.
+#[derive(Clone, Debug)]
+pub struct Shown {
+    /// Its identification, and when it came; None for IPv6, whose packets have none.
+    pub sample: Option<Sample>,
+    /// The TTL that it arrived with.
+    pub ttl: u8,
+    /// The MPLS labels that the probe had, outermost first.
+    pub labels: Vec<u32>,
+}
+
+/// An address of a hop.
+#[derive(Clone, Debug, Default)]
+pub struct Candidate {
+    /// The address, as a number of its family.
+    pub address: u128,
+    errors: Vec<Sample>,
+    echoes: Vec<Sample>,
+    error_ttl: Option<u8>,
+    echo_ttl: Option<u8>,
+    /// The label stacks of its errors.
+    stacks: BTreeSet<Vec<u32>>,
+}
+
+/// How an address is made to reply.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Way {
+    /// By probes to the destination of the trace whose TTL ends there.
+    Error,
+    /// By echo requests to the address itself.
+    Echo,
+}
+
+impl Candidate {
+    /// Makes a candidate of an address that has shown nothing yet.
+    #[must_use]
+    pub fn new(address: u128) -> Self {
+        Self {
+            address,
+            ..Self::default()
+        }
+    }
+
+    /// Takes a reply from it. Replies come in the order of their probes, but for those in flight at
+    /// once.
+    pub fn take(&mut self, way: Way, shown: Shown) {
+        let (samples, ttl) = match way {
+            Way::Error => (&mut self.errors, &mut self.error_ttl),
+            Way::Echo => (&mut self.echoes, &mut self.echo_ttl),
+        };
+        if let Some(sample) = shown.sample {
+            let place = samples.partition_point(|each| each.sent_us <= sample.sent_us);
+            samples.insert(place, sample);
+        }
+        ttl.get_or_insert(shown.ttl);
+        if way == Way::Error {
+            self.stacks.insert(shown.labels);
+        }
+    }
+
+    /// Forgets the identifications: those that come next are too long after them.
+    pub fn forget(&mut self) {
+        self.errors.clear();
+        self.echoes.clear();
+    }
+
+    /// Returns what the identifications of one way are.
+    #[must_use]
+    pub fn series(&self, way: Way) -> Series {
+        Series::read(match way {
+            Way::Error => &self.errors,
+            Way::Echo => &self.echoes,
+        })
+    }
+
+    /// Returns the initial TTLs of errors and of echo replies, as far as they are known.
+    #[must_use]
+    pub fn fingerprint(&self) -> [Option<u8>; 2] {
+        [self.error_ttl, self.echo_ttl].map(|ttl| Some(initial(ttl?)))
+    }
+
+    /// Returns the labels that all its errors show; None if they differ, or there are none.
+    #[must_use]
+    pub fn labels(&self) -> Option<&[u32]> {
+        let mut stacks = self.stacks.iter();
+        let only = stacks.next().filter(|stack| !stack.is_empty())?;
+        stacks.next().is_none().then_some(only)
+    }
+}
+
+/// Returns the TTL with which a packet began, from that with which it arrived: systems begin with
+/// 32, 64, 128 or 255.
+const fn initial(ttl: u8) -> u8 {
+    match ttl {
+        0..=32 => 32,
+        33..=64 => 64,
+        65..=128 => 128,
+        _ => 255,
+    }
+}

@@ -1,0 +1,149 @@
+//! What the tests say of two addresses: whether they are aliases, interfaces of one router.
+
+use crate::bounds::Window;
+use crate::candidate::Candidate;
+use crate::series::{Reading, Series};
+
+/// What is said of two addresses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Verdict {
+    /// They are aliases.
+    Accept,
+    /// They are not.
+    Reject,
+    /// Nobody can tell.
+    Undetermined,
+}
+
+impl Verdict {
+    /// Returns the verdict as results name it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Accept => "accept",
+            Self::Reject => "reject",
+            Self::Undetermined => "undetermined",
+        }
+    }
+}
+
+/// The test that a verdict rests on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Test {
+    /// The monotonic bounds test on the identifications of errors.
+    ErrorIds,
+    /// The same on those of echo replies.
+    EchoIds,
+    /// Initial TTLs.
+    Fingerprint,
+    /// MPLS labels.
+    Labels,
+}
+
+impl Test {
+    /// Returns the test as results name it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::ErrorIds => "error ids",
+            Self::EchoIds => "echo ids",
+            Self::Fingerprint => "fingerprint",
+            Self::Labels => "labels",
+        }
+    }
+}
+
+/// The highest probability with which two counters that have nothing to do with each other are taken
+/// for one.
+pub const CHANCE: f64 = 1e-4;
+/// The parts of eight of a round-trip time, at each end, in which no router is taken to have made its
+/// reply. An order that rests on it accepts, but does not reject.
+const TRUST: u64 = 2;
+
+/// What was found about two addresses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// What is said of them.
+    pub verdict: Verdict,
+    /// The test that says so; None if no test says anything.
+    pub test: Option<Test>,
+}
+
+impl Finding {
+    pub(crate) const NOTHING: Self = Self {
+        verdict: Verdict::Undetermined,
+        test: None,
+    };
+
+    const fn of(verdict: Verdict, test: Test) -> Self {
+        Self {
+            verdict,
+            test: Some(test),
+        }
+    }
+
+    /// Returns whether more identifications can't change it.
+    #[must_use]
+    pub const fn is_firm(self) -> bool {
+        match self.verdict {
+            Verdict::Accept => true,
+            Verdict::Reject => !matches!(self.test, Some(Test::ErrorIds | Test::EchoIds)),
+            Verdict::Undetermined => false,
+        }
+    }
+}
+
+/// Returns what is found about two addresses of one hop, of which the identifications of errors and
+/// of echo replies say this.
+///
+/// What can't be by chance comes first: a shared counter outweighs counters of which each belongs to
+/// an interface, and labels outweigh these.
+#[must_use]
+pub fn judge(first: &Candidate, second: &Candidate, by_ids: [Verdict; 2]) -> Finding {
+    let marks = first.fingerprint().into_iter().zip(second.fingerprint());
+    let mut both = marks.filter_map(|(one, other)| Some((one?, other?)));
+    if both.any(|(one, other)| one != other) {
+        return Finding::of(Verdict::Reject, Test::Fingerprint);
+    }
+    let tests = [Test::ErrorIds, Test::EchoIds].into_iter().zip(by_ids);
+    let says = |verdict| tests.clone().find(|(_, said)| *said == verdict);
+    if let Some((test, verdict)) = says(Verdict::Accept) {
+        return Finding::of(verdict, test);
+    }
+    if let (Some(labels), Some(others)) = (first.labels(), second.labels()) {
+        let are_equal = labels == others;
+        let verdict = if are_equal {
+            Verdict::Accept
+        } else {
+            Verdict::Reject
+        };
+        return Finding::of(verdict, Test::Labels);
+    }
+    says(Verdict::Reject).map_or(Finding::NOTHING, |(test, verdict)| {
+        Finding::of(verdict, test)
+    })
+}
+
+/// Returns what two series say: reject if they are certainly out of order, accept if they are in order,
+/// and hardly by chance.
+#[must_use]
+pub fn compare(first: &Series, second: &Series) -> Verdict {
+    let (Series::Counter(first), Series::Counter(second)) = (first, second) else {
+        return Verdict::Undetermined;
+    };
+    if !Window::find(first, second, 0).has_multiple() {
+        return Verdict::Reject;
+    }
+    let likely = Window::find(first, second, TRUST);
+    let passed = advance(first).min(advance(second));
+    if likely.has_multiple() && likely.chance(passed) <= CHANCE {
+        return Verdict::Accept;
+    }
+    Verdict::Undetermined
+}
+
+/// Returns by how much a counter rose from its first reading to its last one.
+fn advance(readings: &[Reading]) -> i64 {
+    let ends = readings.first().zip(readings.last());
+    ends.map_or(0, |(first, last)| last.value - first.value)
+}

@@ -1,0 +1,173 @@
+//! A resolver: what is sent to the addresses of a trace to find their aliases.
+//!
+//! Candidates are the addresses of one hop. Round 0 is judged by what the trace itself has shown. Then
+//! each address is probed in turn, one after the other, so that the identifications of a shared
+//! counter interleave: a cycle is one probe to each address, by each way that may still tell
+//! something. As soon as all pairs of an address are decided, it is left alone. Thirty cycles are a
+//! round, as in the paper.
+
+use anabranch_trace::sightings::{Ask, Sightings};
+use anabranch_trace::timeout::Timeout;
+
+use crate::candidate::{Shown, Way};
+use crate::evidence::Finding;
+use crate::set::{Budget, Set, Step};
+
+/// The probes to an address in a round, at most.
+pub(crate) const CYCLES: u16 = 30;
+
+/// A probe for alias resolution.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Sounding {
+    /// Of a flow that met the address, with the TTL that ends there.
+    Along(Ask),
+    /// An echo request to the address itself.
+    Echo(u128),
+}
+
+/// What a resolver wants from its body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Want {
+    /// Send this probe now. The number counts the probes of the resolver, from 1.
+    Send(Sounding, u16),
+    /// Hand over the next reply, or come back at this time, in microseconds.
+    Wait(u64),
+    /// Nothing more.
+    Nothing,
+}
+
+/// What is said of two addresses of a hop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Evidence {
+    /// The TTL of the hop.
+    pub ttl: u8,
+    /// The lower address.
+    pub first: u128,
+    /// The higher address.
+    pub second: u128,
+    /// What was found.
+    pub finding: Finding,
+    /// The round after which it stands.
+    pub round: u8,
+}
+
+/// A reply to a sounding.
+#[derive(Clone, Debug)]
+pub struct Echoed {
+    /// The address that it came from.
+    pub from: u128,
+    /// What it shows.
+    pub shown: Shown,
+    /// The time from the probe's departure to its arrival, in microseconds.
+    pub rtt_us: u64,
+}
+
+/// The alias resolution of one trace.
+#[derive(Clone, Debug)]
+pub struct Resolver {
+    sets: Vec<Set>,
+    budget: Budget,
+    timeout: Timeout,
+    sent: u16,
+}
+
+impl Resolver {
+    /// Begins with what a trace has seen, and the replies to its probes. With 0 rounds, nothing is
+    /// sent. Without `may_ping`, nothing is sent to the addresses themselves.
+    #[must_use]
+    pub fn new(
+        seen: &Sightings,
+        replies: impl IntoIterator<Item = (Ask, Echoed)>,
+        rounds: u8,
+        may_ping: bool,
+    ) -> Self {
+        let mut sets: Vec<Set> = (1..=seen.last_ttl())
+            .filter_map(|ttl| Set::of(seen, ttl))
+            .collect();
+        let mut timeout = Timeout::default();
+        for (ask, echoed) in replies {
+            timeout.learn(echoed.rtt_us);
+            if let Some(set) = sets.iter_mut().find(|set| set.ttl() == ask.ttl) {
+                set.hear(Way::Error, echoed);
+            }
+        }
+        sets.iter_mut().for_each(Set::begin);
+        Self {
+            sets,
+            budget: Budget {
+                cycles: u16::from(rounds) * CYCLES,
+                may_ping,
+            },
+            timeout,
+            sent: 0,
+        }
+    }
+
+    /// The number of probes sent so far.
+    #[must_use]
+    pub const fn probes(&self) -> u16 {
+        self.sent
+    }
+
+    /// Returns what is said of each pair of addresses of a hop.
+    pub fn evidence(&self) -> impl Iterator<Item = Evidence> + '_ {
+        self.sets.iter().flat_map(Set::evidence)
+    }
+
+    /// Returns what the resolver wants at this time, in microseconds of the body's clock.
+    pub fn poll(&mut self, now_us: u64) -> Want {
+        let mut until_us = None;
+        for set in &mut self.sets {
+            match set.poll(now_us, self.budget) {
+                Step::Send(sounding) => {
+                    // A hop of 255 addresses takes 15,300 probes a round at most. No number comes
+                    // twice, so that a reply finds its probe.
+                    let Some(number) = self.sent.checked_add(1) else {
+                        return Want::Nothing;
+                    };
+                    self.sent = number;
+                    set.launch(sounding, number, now_us, now_us + self.timeout.wait_us());
+                    return Want::Send(sounding, number);
+                }
+                Step::Wait(wake_us) => {
+                    until_us = Some(until_us.map_or(wake_us, |until: u64| until.min(wake_us)));
+                }
+                Step::Nothing => {}
+            }
+        }
+        until_us.map_or(Want::Nothing, Want::Wait)
+    }
+
+    /// Takes back a probe that could not be sent, and asks for it again.
+    pub fn take_back(&mut self, sounding: Sounding, number: u16) {
+        let mut sets = self.sets.iter_mut();
+        if let Some(set) = sets.find_map(|set| set.land(number).then_some(set)) {
+            set.ask_again(sounding);
+        }
+    }
+
+    /// Takes the reply to a probe. One that comes too late still counts, unless it is to an echo
+    /// request.
+    pub fn take(&mut self, sounding: Sounding, number: u16, echoed: Echoed) {
+        self.timeout.learn(echoed.rtt_us);
+        let is_of = |set: &mut Set| match sounding {
+            Sounding::Along(ask) => set.land(number) || ask.ttl == set.ttl(),
+            Sounding::Echo(_) => set.land(number),
+        };
+        let mut sets = self.sets.iter_mut();
+        if let Some(set) = sets.find_map(|set| is_of(set).then_some(set)) {
+            set.hear(sounding.way(), echoed);
+        }
+    }
+}
+
+impl Sounding {
+    /// Returns the way by which it makes an address reply.
+    #[must_use]
+    pub const fn way(self) -> Way {
+        match self {
+            Self::Along(_) => Way::Error,
+            Self::Echo(_) => Way::Echo,
+        }
+    }
+}

@@ -1,0 +1,280 @@
+//! The candidates of one hop, what is said of each pair of them, and what they are asked next.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use anabranch_trace::sightings::{Ask, Sightings, Vertex};
+
+use crate::candidate::{Candidate, Way};
+use crate::evidence::{Finding, Verdict, compare, judge};
+use crate::resolver::{CYCLES, Echoed, Evidence, Sounding};
+use crate::series::Series;
+
+/// The probes without any reply after which a way is given up.
+const PATIENCE: usize = 3;
+
+/// The time between two probes to one hop, in microseconds: routers limit their errors.
+const GAP_US: u64 = 10_000;
+
+/// What may be sent.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Budget {
+    /// The most cycles.
+    pub cycles: u16,
+    /// Whether anything may be sent to the addresses themselves.
+    pub may_ping: bool,
+}
+
+/// What a set wants.
+pub(crate) enum Step {
+    Send(Sounding),
+    /// To be asked again at this time, or when a reply came.
+    Wait(u64),
+    Nothing,
+}
+
+/// The addresses of a hop.
+#[derive(Clone, Debug)]
+pub(crate) struct Set {
+    ttl: u8,
+    members: Vec<Member>,
+    pairs: Vec<Pair>,
+    queue: VecDeque<Sounding>,
+    /// The numbers of the probes that wait for replies, and until when.
+    flying: BTreeMap<u16, u64>,
+    cycle: u16,
+    /// When the next probe may be sent.
+    free_us: u64,
+}
+
+/// What is said of two members.
+#[derive(Clone, Debug)]
+struct Pair {
+    /// Their places.
+    places: [usize; 2],
+    /// What identifications say, by each way. What they once accept or reject stays.
+    by_ids: [Verdict; 2],
+    finding: Finding,
+    /// The cycle after which that was found.
+    cycle: u16,
+}
+
+#[derive(Clone, Debug)]
+struct Member {
+    candidate: Candidate,
+    /// The flows that met it.
+    asks: Vec<Ask>,
+    /// The probes by each way, and the replies to them.
+    asked: [usize; 2],
+    heard: [usize; 2],
+}
+
+impl Set {
+    /// Returns the addresses of the routers of a hop, if there are several.
+    pub fn of(seen: &Sightings, ttl: u8) -> Option<Self> {
+        let hop = seen.hop(ttl);
+        let routers = hop.vertices().iter().filter_map(|vertex| match vertex {
+            Vertex::Router(address) => Some(Member {
+                candidate: Candidate::new(*address),
+                asks: hop.flows(*vertex).map(|flow| Ask { flow, ttl }).collect(),
+                asked: [0, 0],
+                heard: [0, 0],
+            }),
+            Vertex::End(_) | Vertex::Silent => None,
+        });
+        let members: Vec<Member> = routers.collect();
+        let places = 0..members.len();
+        let pairs = places.flat_map(|one| (0..one).map(move |other| [other, one]));
+        let pairs: Vec<Pair> = pairs
+            .map(|places| Pair {
+                places,
+                by_ids: [Verdict::Undetermined; 2],
+                finding: Finding::NOTHING,
+                cycle: 0,
+            })
+            .collect();
+        (!pairs.is_empty()).then(|| Self {
+            ttl,
+            members,
+            pairs,
+            queue: VecDeque::new(),
+            flying: BTreeMap::new(),
+            cycle: 0,
+            free_us: 0,
+        })
+    }
+
+    /// The TTL of the hop.
+    pub const fn ttl(&self) -> u8 {
+        self.ttl
+    }
+
+    /// Takes a reply from an address of the hop.
+    pub fn hear(&mut self, way: Way, echoed: Echoed) {
+        let mut members = self.members.iter_mut();
+        if let Some(member) = members.find(|each| each.candidate.address == echoed.from) {
+            member.heard[way as usize] += 1;
+            member.candidate.take(way, echoed.shown);
+        }
+    }
+
+    /// Judges by what the trace has shown. What comes next is too long after that to be compared with
+    /// it.
+    pub fn begin(&mut self) {
+        self.judge();
+        for member in &mut self.members {
+            member.heard = [0, 0];
+            member.candidate.forget();
+        }
+    }
+
+    /// Returns what the set wants at this time.
+    pub fn poll(&mut self, now_us: u64, budget: Budget) -> Step {
+        if self.queue.is_empty() {
+            self.flying.retain(|_, due_us| *due_us > now_us);
+            if let Some(due_us) = self.flying.values().min() {
+                return Step::Wait(*due_us);
+            }
+            self.judge();
+            if self.cycle < budget.cycles {
+                self.go_round(budget.may_ping);
+            }
+        }
+        match self.queue.front() {
+            Some(_) if self.free_us > now_us => Step::Wait(self.free_us),
+            Some(sounding) => Step::Send(*sounding),
+            None => Step::Nothing,
+        }
+    }
+
+    /// Notes that the next probe is sent; its reply is waited for until a time.
+    pub fn launch(&mut self, sounding: Sounding, number: u16, now_us: u64, due_us: u64) {
+        debug_assert_eq!(self.queue.front(), Some(&sounding));
+        self.queue.pop_front();
+        self.flying.insert(number, due_us);
+        self.free_us = now_us + GAP_US;
+    }
+
+    /// Returns whether a probe is of this set, and was waited for. It is not any more.
+    pub fn land(&mut self, number: u16) -> bool {
+        self.flying.remove(&number).is_some()
+    }
+
+    /// Sends a probe again that could not be sent.
+    pub fn ask_again(&mut self, sounding: Sounding) {
+        self.queue.push_front(sounding);
+    }
+
+    /// Returns what is said of each pair.
+    pub fn evidence(&self) -> impl Iterator<Item = Evidence> + '_ {
+        self.pairs.iter().map(|pair| {
+            let address = |place: usize| self.members[place].candidate.address;
+            let [one, other] = pair.places.map(address);
+            Evidence {
+                ttl: self.ttl,
+                first: one.min(other),
+                second: one.max(other),
+                finding: pair.finding,
+                round: pair.cycle.div_ceil(CYCLES) as u8,
+            }
+        })
+    }
+
+    /// Compares the pairs that are not decided for good.
+    fn judge(&mut self) {
+        let series: Vec<_> = self.members.iter().map(Member::read).collect();
+        for pair in self.pairs.iter_mut().filter(|pair| !pair.finding.is_firm()) {
+            let [one, other] = pair.places;
+            for (way, said) in pair.by_ids.iter_mut().enumerate() {
+                if *said == Verdict::Undetermined {
+                    *said = compare(&series[one][way], &series[other][way]);
+                }
+            }
+            let [first, second] = pair.places.map(|place| &self.members[place].candidate);
+            let found = judge(first, second, pair.by_ids);
+            if found != pair.finding {
+                (pair.finding, pair.cycle) = (found, self.cycle);
+            }
+        }
+    }
+
+    /// Asks each address of an open pair once more, by errors as long as these may tell something, and
+    /// then by echo requests. The first echo request is for the initial TTL.
+    fn go_round(&mut self, may_ping: bool) {
+        let tells: Vec<_> = self
+            .members
+            .iter()
+            .map(|member| member.tells(may_ping))
+            .collect();
+        let mut wanted = vec![[false; 2]; self.members.len()];
+        for pair in self.pairs.iter().filter(|pair| !pair.finding.is_firm()) {
+            let is_open = |way: usize| {
+                pair.by_ids[way] == Verdict::Undetermined
+                    && pair.places.iter().all(|place| tells[*place][way])
+            };
+            let way = (0..2).find(|way| is_open(*way));
+            for place in pair.places {
+                let lacks_mark = may_ping && self.members[place].asked[Way::Echo as usize] == 0;
+                wanted[place][Way::Echo as usize] |= lacks_mark;
+                if let Some(way) = way {
+                    wanted[place][way] = true;
+                }
+            }
+        }
+        self.cycle += 1;
+        for way in [Way::Error, Way::Echo] {
+            let places = (0..wanted.len()).filter(|place| wanted[*place][way as usize]);
+            let places: Vec<usize> = places.collect();
+            for place in shuffle(&places, self.cycle) {
+                self.queue.push_back(self.members[place].ask(way));
+            }
+        }
+    }
+}
+
+impl Member {
+    /// Returns its series by each way.
+    fn read(&self) -> [Series; 2] {
+        [Way::Error, Way::Echo].map(|way| self.candidate.series(way))
+    }
+
+    /// Returns whether more replies by each way may tell something.
+    fn tells(&self, may_ping: bool) -> [bool; 2] {
+        [Way::Error, Way::Echo].map(|way| {
+            let is_silent = self.asked[way as usize] >= PATIENCE && self.heard[way as usize] == 0;
+            let is_allowed = way == Way::Error || may_ping;
+            let series = self.candidate.series(way);
+            is_allowed && !is_silent && matches!(series, Series::Short | Series::Counter(_))
+        })
+    }
+
+    /// Returns the next probe by a way.
+    fn ask(&mut self, way: Way) -> Sounding {
+        let asked = self.asked[way as usize];
+        self.asked[way as usize] += 1;
+        match way {
+            Way::Error => Sounding::Along(self.asks[asked % self.asks.len()]),
+            Way::Echo => Sounding::Echo(self.candidate.address),
+        }
+    }
+}
+
+/// Returns the places in another order each time. So no two addresses are always probed one right after
+/// the other, when nobody can tell which of them replied first.
+fn shuffle(places: &[usize], cycle: u16) -> Vec<usize> {
+    let count = places.len();
+    let strides = (1..=count).filter(|stride| is_coprime(*stride, count));
+    let strides: Vec<usize> = strides.collect();
+    let Some(stride) = strides.get(usize::from(cycle) % strides.len().max(1)) else {
+        return Vec::new();
+    };
+    (0..count)
+        .map(|step| places[(step * stride + usize::from(cycle)) % count])
+        .collect()
+}
+
+const fn is_coprime(mut one: usize, mut other: usize) -> bool {
+    while other > 0 {
+        (one, other) = (other, one % other);
+    }
+    one == 1
+}

@@ -1,0 +1,101 @@
+//! Alias resolution on simulated Internets, whose routers are known.
+
+use std::sync::Arc;
+
+use anabranch_aliases::evidence::{Test, Verdict};
+use anabranch_fakeroute::aliastrial::{AliasTrial, Outcome};
+use anabranch_fakeroute::behaviour::Behaviour;
+use anabranch_trace::rule::{Algorithm, Rule};
+
+/// Resolves what 128 destinations show.
+fn resolve(switches: &[(&str, f64)], rounds: u8) -> Vec<Outcome> {
+    let mut behaviour = Behaviour::plain();
+    for (name, value) in switches {
+        behaviour.set(name, *value).unwrap();
+    }
+    let rule = Arc::new(Rule::new(Algorithm::MdaLite { phi: 2 }, 0.05));
+    let mut trial = AliasTrial::new(1 << 12, &behaviour, 5);
+    (0..128)
+        .map(|number| trial.run(32 * number, &rule, rounds))
+        .collect()
+}
+
+/// Returns the numbers of pairs with a verdict: of aliases, and of others.
+fn count(outcomes: &[Outcome], verdict: Verdict) -> (usize, usize) {
+    let counts = outcomes.iter().map(|outcome| outcome.count(verdict));
+    counts.fold((0, 0), |sum, (aliases, others)| {
+        (sum.0 + aliases, sum.1 + others)
+    })
+}
+
+#[test]
+fn routers_with_one_counter_are_found_and_no_others() {
+    let outcomes = resolve(&[], 1);
+    let (found, wrong) = count(&outcomes, Verdict::Accept);
+    assert!(found > 200, "{found}");
+    assert_eq!(wrong, 0);
+    assert_eq!(count(&outcomes, Verdict::Reject).0, 0);
+    assert_eq!(count(&outcomes, Verdict::Undetermined), (0, 0));
+}
+
+#[test]
+fn nothing_is_sent_without_rounds_and_what_is_found_is_right() {
+    let outcomes = resolve(&[], 0);
+    assert!(outcomes.iter().all(|outcome| outcome.alias_probes == 0));
+    let (found, wrong) = count(&outcomes, Verdict::Accept);
+    assert!(found > 50 && wrong == 0, "{found}, {wrong}");
+}
+
+#[test]
+fn further_rounds_send_nothing_once_all_is_decided() {
+    let probes = |rounds| -> u32 {
+        let outcomes = resolve(&[], rounds);
+        outcomes
+            .iter()
+            .map(|outcome| u32::from(outcome.alias_probes))
+            .sum()
+    };
+    assert_eq!(probes(1), probes(10));
+}
+
+#[test]
+fn identifications_that_no_counter_gives_say_nothing() {
+    for habit in ["constant-ids", "random-ids", "copied-ids"] {
+        let outcomes = resolve(&[(habit, 1.0)], 1);
+        let pairs = outcomes.iter().flat_map(|outcome| &outcome.pairs);
+        let by_ids = pairs.filter(|(evidence, _)| {
+            matches!(evidence.finding.test, Some(Test::ErrorIds | Test::EchoIds))
+        });
+        assert_eq!(by_ids.count(), 0, "{habit}");
+        assert!(count(&outcomes, Verdict::Undetermined).0 > 200, "{habit}");
+    }
+}
+
+#[test]
+fn echo_replies_tell_what_counters_of_interfaces_hide() {
+    let outcomes = resolve(&[("interface-ids", 1.0)], 1);
+    let pairs = outcomes.iter().flat_map(|outcome| &outcome.pairs);
+    let (mut by_echoes, mut all) = (0, 0);
+    for (evidence, are_aliases) in pairs {
+        assert!(*are_aliases || evidence.finding.verdict != Verdict::Accept);
+        all += usize::from(*are_aliases);
+        by_echoes += usize::from(evidence.finding.test == Some(Test::EchoIds) && *are_aliases);
+    }
+    assert!(by_echoes * 100 > all * 99, "{by_echoes} of {all}");
+}
+
+#[test]
+fn echo_counters_of_their_own_hide_nothing() {
+    let outcomes = resolve(&[("echo-counters", 1.0)], 1);
+    assert_eq!(count(&outcomes, Verdict::Reject).0, 0);
+    assert_eq!(count(&outcomes, Verdict::Undetermined), (0, 0));
+}
+
+#[test]
+fn fast_counters_are_told_apart() {
+    let outcomes = resolve(&[("id-rate", 10_000.0)], 10);
+    let (found, wrong) = count(&outcomes, Verdict::Accept);
+    let missed = count(&outcomes, Verdict::Undetermined).0 + count(&outcomes, Verdict::Reject).0;
+    assert!(found > 30 * missed, "{found}, {missed}");
+    assert_eq!(wrong, 0);
+}
