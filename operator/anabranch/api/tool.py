@@ -105,6 +105,20 @@ class Ping(FlowParameters):
     """Echo requests to each address. Its target lists must not name UDP."""
 
 
+class Aliases(Model):
+    """Alias resolution: which addresses of a hop are interfaces of one router.
+
+    It compares IP identifications, initial TTLs and MPLS labels (Vermeulen et al., IMC
+    2018).
+    """
+
+    rounds: Annotated[int, Field(ge=0, le=100)] = 10
+    """The most rounds of 30 probes to an address.
+
+    An address is probed only as long as a pair of it is undecided. With 0, nothing is
+    sent: the replies of the traces themselves are compared."""
+
+
 class Trace(FlowParameters):
     """Traces that look at each reply before they decide what to probe next.
 
@@ -133,6 +147,8 @@ class Trace(FlowParameters):
     """How often a probe is sent that gets no reply."""
     max_probes: Annotated[int, Field(ge=1, le=1_000_000)] = 30_000
     """The most probes of a trace."""
+    aliases: Aliases | None = None
+    """Looks for aliases among the addresses of each hop, if given."""
     prefix_len_v4: Annotated[int, Field(ge=8, le=32)] = 32
     """The length of IPv4 targets. One address of each is traced."""
     prefix_len_v6: Annotated[int, Field(ge=16, le=128)] = 128

@@ -27,11 +27,11 @@ def add_parser(commands: Commands) -> None:
         "--table",
         choices=(
             *("interfaces", "links", "diamonds", "paths", "replies", "rewrites"),
-            *("traces", "probes", "as_links"),
+            *("traces", "probes", "aliases", "routers", "router_links", "as_links"),
         ),
         default="links",
         help="the table to write, by default links; traces and probes are of the tool "
-        "trace, as_links takes --annotate",
+        "trace, aliases and routers of its alias resolution, as_links takes --annotate",
     )
     add_annotate_argument(parser)
     parser.add_argument(

@@ -9,7 +9,7 @@ from anabranch.runs.report import Findings, read_report
 from anabranch.runs.roster import Roster
 from anabranch.store.keys import RunKeys
 from anabranch.warehouse.damage import naming_damage
-from anabranch.warehouse.results import AgentResults
+from anabranch.warehouse.results import Results
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,12 +37,18 @@ def load(
     names = [member.name for member in roster.members]
     runs = [RunKeys(keys.measurement, keys.run_id, name) for name in names]
     tables.make_anew(runs)
-    for run in runs:
+    results = Results(store, tables.engine, runs, scratch, store)
+    routers = None
+    if is_over:
+        with naming_damage(store, runs):
+            routers = results.find_routers()
+    for agent in results.agents:
+        run = agent.keys
         with naming_damage(store, [run]):
             steps = list(read_outcomes(store, run))
             for number in range(len(steps)):
                 tables.load_step(store, run, steps[: number + 1])
             if is_over:
-                AgentResults(store, tables.engine, run, store).put_diamonds(scratch)
+                agent.put_diamonds(scratch, routers)
                 tables.load_diamonds(store, run)
         yield run.agent, len(steps)

@@ -172,6 +172,7 @@ class _Trace(_ReachesTtls):
             gap_limit=tool.gap_limit,
             attempts=tool.attempts,
             max_probes=tool.max_probes,
+            alias_rounds=tool.aliases.rounds if tool.aliases else None,
         )
 
     def ask_first(self, prefixes: pa.Table, bounds: tuple[int, int]) -> pa.Table:

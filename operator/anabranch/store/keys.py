@@ -118,6 +118,11 @@ class SurveyKeys:
         """Return the key of the probes that an agent would send, in a rehearsal."""
         return f"{self.root}/counts/{agent}.json"
 
+    @property
+    def routers(self) -> str:
+        """The addresses of the routers that all agents found."""
+        return f"{self.root}/routers/addresses.parquet"
+
     def table(self, name: str) -> str:
         """Return the key of a table with the results of all agents."""
         return f"{self.root}/{name}.parquet"

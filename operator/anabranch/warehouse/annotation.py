@@ -27,6 +27,9 @@ ADDRESSES = {
     "traces": {"destination": ""},
     "replies": {"reply_src_addr": "reply_"},
     "probes": {"reply_src_addr": "reply_"},
+    "aliases": {"first_addr": "first_", "second_addr": "second_"},
+    "routers": {"addr": ""},
+    "router_links": {"near_router": "near_", "far_router": "far_"},
 }
 """The columns with addresses to annotate, by table, and what the names of the columns
 begin with that say what is known of them."""

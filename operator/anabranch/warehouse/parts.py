@@ -39,6 +39,10 @@ _LATER = {
         "width_asymmetry": "CAST(NULL AS Nullable(UInt32))",
         "meshed_ratio": "CAST(NULL AS Nullable(Float64))",
         "probability_difference": "CAST(NULL AS Nullable(Float64))",
+        "becomes": "CAST(NULL AS Nullable(String))",
+        "router_diamonds": "CAST(NULL AS Nullable(UInt32))",
+        "router_max_length": "CAST(NULL AS Nullable(UInt8))",
+        "router_max_width": "CAST(NULL AS Nullable(UInt32))",
     },
 }
 """The columns that some parts lack, by kind, with their default as SQL.

@@ -18,8 +18,14 @@ from anabranch.warehouse.annotation import AS_LINKS
 from anabranch.warehouse.parts import fill
 from anabranch.warehouse.pieces import PIECE_ROWS, cut
 from anabranch.warehouse.queries import WHOLE, Piece, Replies, judge_links
+from anabranch.warehouse.routers import name_routers, put_routers
 from anabranch.warehouse.rows import write_rows
-from anabranch.warehouse.traces import CONCLUSION, choose_answered, read_traces
+from anabranch.warehouse.traces import (
+    CONCLUSION,
+    choose_answered,
+    read_aliases,
+    read_traces,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -68,6 +74,12 @@ class AgentResults:
     def is_traced(self) -> bool:
         """Whether the parts hold traces."""
         return self.record.tracing is not None
+
+    @property
+    def resolves_aliases(self) -> bool:
+        """Whether the traces look for aliases."""
+        tracing = self.record.tracing
+        return tracing is not None and tracing.alias_rounds is not None
 
     @property
     def rows(self) -> str:
@@ -136,11 +148,12 @@ class AgentResults:
         text = ", ".join(
             f"{_text(name)} AS {name}" for name in (*_ADDRESSES, "gateway")
         )
-        left_out = ", ".join((*CONCLUSION, *_ADDRESSES, "gateway"))
+        left_out = ", ".join((*_ADDRESSES, "gateway"))
         return (
             f"SELECT '{self.keys.agent}' AS agent, prefix, * EXCEPT (prefix, protocol) "
-            f"FROM (SELECT * EXCEPT ({left_out}), {text} FROM {self.rows} "
-            f"WHERE attempt > 0) AS probes "
+            f"FROM (SELECT * EXCEPT ({left_out}), {text} FROM "
+            f"(SELECT * EXCEPT ('{CONCLUSION}') FROM {self.rows} WHERE attempt > 0)"
+            ") AS probes "
             f"INNER JOIN {self._targets} AS targets USING (prefix_index)"
         )
 
@@ -225,17 +238,49 @@ class AgentResults:
             f"INNER JOIN {self._targets} AS targets USING (prefix_index))"
         )
 
-    def put_diamonds(self, scratch: Path) -> None:
-        """Find the diamonds of each block, in pieces, and store them."""
+    @property
+    def aliases(self) -> str:
+        """What alias resolution says of pairs of addresses, and in how many traces."""
+        first, second = (
+            _text(f"found.{name}") for name in ("first_addr", "second_addr")
+        )
+        return (
+            f"SELECT '{self.keys.agent}' AS agent, {first} AS first_addr, "
+            f"{second} AS second_addr, verdict, test, min(round) AS round, "
+            f"count() AS traces FROM ({read_aliases(self.rows)}) AS found "
+            "GROUP BY found.first_addr, found.second_addr, verdict, test"
+        )
+
+    def link_routers(self, routers: str) -> str:
+        """Return the SELECT of distinct links between routers."""
+        named = name_routers(f"(SELECT * FROM {self._links()})", routers)
+        return (
+            f"SELECT '{self.keys.agent}' AS agent, "
+            f"{_text('near_router')} AS near_router, "
+            f"{_text('far_router')} AS far_router, "
+            "uniqExact(near_addr, far_addr) AS links, "
+            "uniqExact(prefix_index) AS prefixes, sum(flows) AS flows "
+            f"FROM ({named}) AS named WHERE NOT is_suspect "
+            "AND named.near_router != named.far_router "
+            "GROUP BY named.near_router, named.far_router"
+        )
+
+    def put_diamonds(self, scratch: Path, routers: str | None) -> None:
+        """Find the diamonds of each block, in pieces, and store them.
+
+        ``routers`` is the SQL for the survey's routers, if aliases were looked for.
+        """
         keys = (key for key in self.store.list(self.keys.root) if "/links/" in key)
         for block in sorted({key.rpartition("/")[2][:5] for key in keys}):
             for piece in cut(self.engine, self._links(f"{block}-*"), PIECE_ROWS):
                 # Suspect links would give diamonds that do not exist.
-                links = self.engine.read(
+                query = (
                     "SELECT prefix_index, near_ttl, near_addr, far_addr "
-                    f"FROM {self._links(f'{block}-*', piece)} WHERE NOT is_suspect "
-                    "ORDER BY prefix_index, near_ttl"
+                    f"FROM {self._links(f'{block}-*', piece)} WHERE NOT is_suspect"
                 )
+                if routers:
+                    query = name_routers(f"({query})", routers)
+                links = self.engine.read(f"{query} ORDER BY prefix_index, near_ttl")
                 draft = scratch / "diamonds.parquet"
                 pq.write_table(pa.table(find_diamonds(links)), draft)
                 key = self.keys.diamonds(int(block), piece.number)
@@ -254,7 +299,8 @@ class AgentResults:
         return (
             f"SELECT '{self.keys.agent}' AS agent, prefix, protocol, {ends}, "
             "max_length, max_width, width_asymmetry, meshed_ratio, "
-            f"probability_difference FROM {found} AS found "
+            "probability_difference, becomes, router_diamonds, router_max_length, "
+            f"router_max_width FROM {found} AS found "
             f"INNER JOIN {self._targets} AS targets USING (prefix_index)"
         )
 
@@ -288,7 +334,27 @@ class Results:
             agent.is_traced for agent in self.agents if "replies" in agent.kinds
         )
         names = ["interfaces", "links", "diamonds", *(["traces"] if is_traced else [])]
-        return [*names, *([AS_LINKS] if self.annotator else [])]
+        routers = ["aliases", "routers", "router_links"] if self._resolving else []
+        return [*names, *routers, *([AS_LINKS] if self.annotator else [])]
+
+    @property
+    def _resolving(self) -> list[AgentResults]:
+        """The results of agents that have looked for aliases."""
+        there = [agent for agent in self.agents if "replies" in agent.kinds]
+        return [agent for agent in there if agent.resolves_aliases]
+
+    def find_routers(self) -> str | None:
+        """Find the survey's routers; return the SQL for them.
+
+        None if nobody looked for aliases.
+        """
+        agents = self._resolving
+        if not agents:
+            return None
+        key = SurveyKeys(self.runs[0].measurement, self.runs[0].run_id).routers
+        parts = (agent.rows for agent in agents)
+        put_routers(self.diamond_store, self.engine, parts, key, self.scratch)
+        return self.diamond_store.read_sql(key)
 
     def write(self, table: str, output_format: str, file: Path) -> None:
         """Write a table to a new file.
@@ -424,7 +490,13 @@ class Results:
             NothingYetError: If the run has no data for it yet.
             LookupError: If it is a table of another tool.
         """
-        needed = "links" if table in {"links", "diamonds", "paths"} else "replies"
+        needed = "links" if table in _OF_LINKS else "replies"
+        routers = self.find_routers() if table in _OF_ROUTERS else None
+        if table in _OF_ALIASES and not self._resolving:
+            message = f"there are no {table}: no trace looked for aliases"
+            raise LookupError(f"{message}; give trace.aliases in the measurement")
+        if table == "routers":
+            return _select_routers(routers)
         selects = []
         for agent in self.agents:
             if needed not in agent.kinds:
@@ -432,13 +504,22 @@ class Results:
             if table in {"traces", "probes"} and not agent.is_traced:
                 raise LookupError(f"there are no {table}: the tool is not trace")
             if table == "diamonds":
-                agent.put_diamonds(self.scratch)
-            selects.append(agent.select(table))
+                agent.put_diamonds(self.scratch, routers)
+            if table == "router_links" and routers:
+                selects.append(agent.link_routers(routers))
+            else:
+                selects.append(agent.select(table))
         if not selects:
             raise NothingYetError(f"there are no {table} yet; let it run for a while")
         return f"SELECT * FROM ({' UNION ALL '.join(selects)})"
 
 
+_OF_LINKS = {"links", "diamonds", "paths", "router_links"}
+"""The tables that come from links."""
+_OF_ALIASES = {"aliases", "routers", "router_links"}
+"""The tables that take alias resolution."""
+_OF_ROUTERS = {"routers", "router_links", "diamonds"}
+"""The tables that say something of routers, if these are known."""
 _CARACAL = (
     *("capture_timestamp", "probe_protocol", "probe_src_addr", "probe_dst_addr"),
     *("probe_src_port", "probe_dst_port", "probe_ttl", "quoted_ttl", "reply_src_addr"),
@@ -455,6 +536,15 @@ _CARACAL = (
 _ADDRESSES = ("probe_src_addr", "probe_dst_addr", "reply_src_addr")
 REWRITTEN = {1: "source address", 2: "ports", 4: "checksum", 8: "identification"}
 """The field for each bit of a reply's ``rewritten``; ICMP's identifier is a port."""
+
+
+def _select_routers(rows: str | None) -> str:
+    """Return the SELECT of routers, a row for each of their addresses."""
+    return (
+        f"SELECT {_text('rows.router_addr')} AS router_addr, {_text('rows.addr')} "
+        "AS addr, count() OVER (PARTITION BY rows.router_addr) AS addresses, "
+        f"is_in_conflict FROM {rows} AS rows"
+    )
 
 
 def _read_prefix(text: str) -> str:

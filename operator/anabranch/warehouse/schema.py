@@ -111,7 +111,9 @@ DIAMONDS = Table(
     | {"convergence_ttl": _SMALL, "convergence_addr": _ADDRESS}
     | {"max_length": _SMALL, "max_width": _NUMBER}
     | {"width_asymmetry": f"Nullable({_NUMBER})"}
-    | dict.fromkeys(("meshed_ratio", "probability_difference"), "Nullable(Float64)"),
+    | dict.fromkeys(("meshed_ratio", "probability_difference"), "Nullable(Float64)")
+    | {"becomes": "Nullable(String)", "router_max_length": "Nullable(UInt8)"}
+    | dict.fromkeys(("router_diamonds", "router_max_width"), f"Nullable({_NUMBER})"),
     (*_RUN, *_TARGET, "divergence_ttl"),
 )
 TRACES = Table(

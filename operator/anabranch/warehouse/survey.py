@@ -33,10 +33,10 @@ if TYPE_CHECKING:
 
 TABLES = (
     *("interfaces", "links", "diamonds", "paths", "replies", "rewrites"),
-    *("traces", "probes", AS_LINKS),
+    *("traces", "probes", "aliases", "routers", "router_links", AS_LINKS),
 )
-"""The names of all tables; traces and probes are of the tool trace, and links between
-ASes take annotations."""
+"""The names of all tables; traces and probes are of the tool trace, aliases and routers
+of its alias resolution, and links between ASes take annotations."""
 
 
 @dataclass(frozen=True)
@@ -105,6 +105,21 @@ class Survey:
     def traces(self) -> pa.Table:
         """What tracers concluded, a row for each destination of an agent."""
         return self.read("traces")
+
+    @property
+    def aliases(self) -> pa.Table:
+        """What alias resolution says of pairs of addresses, by agent and test."""
+        return self.read("aliases")
+
+    @property
+    def routers(self) -> pa.Table:
+        """Routers with several addresses, a row for each address."""
+        return self.read("routers")
+
+    @property
+    def router_links(self) -> pa.Table:
+        """Links between routers, a row for each agent that saw one."""
+        return self.read("router_links")
 
     @property
     def probes(self) -> pa.Table:

@@ -15,12 +15,8 @@ if TYPE_CHECKING:
 
 _ANSWER = ("reply_src_addr", "reply_protocol", "destination_prefix_reply")
 """The columns that are null in traces only where no reply came."""
-CONCLUSION = (
-    *("trace_end", "trace_switch", "trace_switch_ttl", "trace_failure_probability"),
-    *("trace_probes", "trace_began_us", "trace_ended_us", "trace_unsteady"),
-    *("trace_gone", "trace_links"),
-)
-"""The columns that only the first row of a trace has."""
+CONCLUSION = "^trace_"
+"""The pattern of the columns that only the first row of a trace has."""
 
 
 def choose_answered(parts: str) -> str:
@@ -31,8 +27,7 @@ def choose_answered(parts: str) -> str:
     there = ", ".join(f"assumeNotNull({name}) AS {name}" for name in _ANSWER)
     # In one query, the condition would see the columns that replace the others.
     answered = f"SELECT * FROM {parts} WHERE reply_protocol IS NOT NULL"
-    left_out = ", ".join(CONCLUSION)
-    return f"(SELECT * EXCEPT ({left_out}) REPLACE ({there}) FROM ({answered}))"
+    return f"(SELECT * EXCEPT ('{CONCLUSION}') REPLACE ({there}) FROM ({answered}))"
 
 
 def read_traces(parts: str) -> str:
@@ -51,6 +46,21 @@ def read_traces(parts: str) -> str:
         "assumeNotNull(trace_began_us) AS began_us, "
         "assumeNotNull(trace_ended_us) AS ended_us "
         f"FROM {parts} WHERE trace_end IS NOT NULL"
+    )
+
+
+def read_aliases(parts: str) -> str:
+    """Return the query for what alias resolution says, a row for each pair of a trace.
+
+    Its columns are prefix_index, ttl, first_addr, second_addr, verdict, test and round.
+    """
+    pairs = f"SELECT prefix_index, arrayJoin(trace_aliases) AS pair FROM {parts}"
+    return (
+        "SELECT prefix_index, pair.ttl AS ttl, "
+        "toFixedString(pair.first_addr, 16) AS first_addr, "
+        "toFixedString(pair.second_addr, 16) AS second_addr, "
+        "toString(pair.verdict) AS verdict, ifNull(pair.test, '') AS test, "
+        f"pair.round AS round FROM ({pairs} WHERE trace_end IS NOT NULL)"
     )
 
 

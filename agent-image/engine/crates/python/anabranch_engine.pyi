@@ -7,6 +7,9 @@ from pathlib import Path
 from typing import Final, Protocol, TypeAlias, final
 
 __all__ = [
+    "AliasCounts",
+    "AliasPair",
+    "AliasTrial",
     "MAX_TARGETS",
     "Annotation",
     "Annotations",
@@ -31,6 +34,7 @@ __all__ = [
     "Tracing",
     "Trial",
     "find_diamonds",
+    "find_routers",
 ]
 
 MAX_TARGETS: Final[int]
@@ -466,6 +470,8 @@ class TraceParameters:
     """The number of times that a probe without a reply is sent."""
     max_probes: int
     """The most probes of a trace."""
+    alias_rounds: int | None
+    """The rounds of alias resolution; None for no alias resolution."""
 
     def __new__(
         cls,
@@ -477,6 +483,7 @@ class TraceParameters:
         gap_limit: int = 5,
         attempts: int = 3,
         max_probes: int = 30_000,
+        alias_rounds: int | None = None,
     ) -> TraceParameters:
         """Check the parameters.
 
@@ -645,6 +652,21 @@ class Diamond:
     """The largest difference within a hop between the probabilities of reaching its
     interfaces."""
 
+def find_routers(aliases: _Arrow) -> Table:
+    """Return the routers that have several of the addresses of some pairs.
+
+    ``aliases`` is a table of pairs in any order: first_addr and second_addr (16 bytes),
+    and verdict: ``accept``, ``reject`` or ``undetermined``. Aliases of one address are
+    aliases of each other.
+
+    The result has a row for each address, sorted by router_addr and addr. router_addr,
+    the lowest address of a router, stands for it. is_in_conflict says whether some of
+    its addresses are rejected as aliases of each other: then some of them are none, and
+    nobody knows which.
+
+    :raises ValueError: when a column is missing or of another type, or a verdict is none.
+    """
+
 def find_diamonds(links: _Arrow) -> Table:
     """Return the diamonds on the paths to some prefixes, from the links on these paths.
 
@@ -723,6 +745,43 @@ class Trial:
         With p for the topology, which has at most b = ``branching`` branching points,
         it is 1 - (1 - p)^(1 / b).
         """
+
+@final
+class AliasTrial:
+    """A trial of alias resolution on a simulated IPv4 Internet, whose routers are known.
+
+    It runs in the process, without packets, from one vantage point.
+    """
+
+    def __new__(
+        cls,
+        *,
+        prefixes: int,
+        switches: dict[str, float],
+        seed: int,
+        algorithm: str,
+        failure_probability: float,
+        phi: int,
+        rounds: int,
+    ) -> AliasTrial:
+        """Prepare a trial. The switches are those of ``Simulation``.
+
+        :raises ValueError: when a value is out of bounds.
+        """
+
+    def run(self, prefixes: list[int]) -> AliasCounts:
+        """Trace an address of each prefix, and resolve the aliases of each hop."""
+
+@final
+class AliasCounts:
+    """Sums over some destinations."""
+
+    trace_probes: int
+    """The probes of the traces."""
+    alias_probes: int
+    """The probes for alias resolution."""
+    pairs: dict[tuple[int, str, str | None, bool], int]
+    """The number of pairs by round, verdict and test, and whether they are aliases."""
 
 @final
 class Sample:
@@ -831,6 +890,29 @@ class Trace:
     links: list[tuple[int, _Address | None, _Address | None]]
     """The links: the TTL of the nearer end, the nearer end and the farther one. An end
     is None for a star, and a nearer end for what lies before the first TTL."""
+    aliases: list[AliasPair] | None
+    """What is said of each pair of addresses of a hop; None without alias resolution."""
+    alias_probes: int
+    """The number of probes for alias resolution."""
+
+@final
+class AliasPair:
+    """What alias resolution says of two addresses of a hop."""
+
+    ttl: int
+    """The TTL of the hop."""
+    first: _Address
+    """The lower address."""
+    second: _Address
+    """The higher address."""
+    verdict: str
+    """``accept``: they are interfaces of one router; ``reject``: they are not; or
+    ``undetermined``."""
+    test: str | None
+    """The test that says so: ``error ids``, ``echo ids``, ``fingerprint`` or ``labels``;
+    None if no test says anything."""
+    round: int
+    """The round after which it stood; 0 for what the trace itself has shown."""
 
 @final
 class Tracing:
@@ -855,6 +937,7 @@ class Tracing:
         gap_limit: int = 5,
         attempts: int = 3,
         max_probes: int = 30_000,
+        alias_rounds: int | None = None,
         rate: int,
         max_rate_per_destination: float,
         forbidden: PrefixSet,
@@ -876,6 +959,7 @@ class Tracing:
         :param gap_limit: the silent hops in a row that end a trace.
         :param attempts: the number of times that a probe without a reply is sent.
         :param max_probes: the most probes of a trace.
+        :param alias_rounds: the rounds of alias resolution; None for no alias resolution.
         :param rate: probes a second.
         :param max_rate_per_destination: probes a second to one destination.
         :param forbidden: addresses that are not probed.

@@ -26,6 +26,8 @@ pub struct Candidate {
     echo_ttl: Option<u8>,
     /// The label stacks of its errors.
     stacks: BTreeSet<Vec<u32>>,
+    /// Whether its packets have no identification.
+    is_unnumbered: bool,
 }
 
 /// How an address is made to reply.
@@ -57,6 +59,8 @@ impl Candidate {
         if let Some(sample) = shown.sample {
             let place = samples.partition_point(|each| each.sent_us <= sample.sent_us);
             samples.insert(place, sample);
+        } else {
+            self.is_unnumbered = true;
         }
         ttl.get_or_insert(shown.ttl);
         if way == Way::Error {
@@ -73,6 +77,9 @@ impl Candidate {
     /// Returns what the identifications of one way are.
     #[must_use]
     pub fn series(&self, way: Way) -> Series {
+        if self.is_unnumbered {
+            return Series::Absent;
+        }
         Series::read(match way {
             Way::Error => &self.errors,
             Way::Echo => &self.echoes,

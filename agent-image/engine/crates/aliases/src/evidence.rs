@@ -16,6 +16,13 @@ pub enum Verdict {
 }
 
 impl Verdict {
+    /// Returns the verdict of a name, if there is one.
+    #[must_use]
+    pub fn read(name: &str) -> Option<Self> {
+        let all = [Self::Accept, Self::Reject, Self::Undetermined];
+        all.into_iter().find(|verdict| verdict.name() == name)
+    }
+
     /// Returns the verdict as results name it.
     #[must_use]
     pub const fn name(self) -> &'static str {

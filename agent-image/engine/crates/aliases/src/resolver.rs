@@ -11,7 +11,7 @@ use anabranch_trace::timeout::Timeout;
 
 use crate::candidate::{Shown, Way};
 use crate::evidence::Finding;
-use crate::set::{Budget, Set, Step};
+use crate::set::{Set, Step};
 
 /// The probes to an address in a round, at most.
 pub(crate) const CYCLES: u16 = 30;
@@ -66,20 +66,21 @@ pub struct Echoed {
 #[derive(Clone, Debug)]
 pub struct Resolver {
     sets: Vec<Set>,
-    budget: Budget,
+    most_cycles: u16,
     timeout: Timeout,
     sent: u16,
 }
 
 impl Resolver {
     /// Begins with what a trace has seen, and the replies to its probes. With 0 rounds, nothing is
-    /// sent. Without `may_ping`, nothing is sent to the addresses themselves.
+    /// sent. `know` returns what is known of a pair, the lower address first; its addresses are not
+    /// probed to compare them.
     #[must_use]
     pub fn new(
         seen: &Sightings,
         replies: impl IntoIterator<Item = (Ask, Echoed)>,
         rounds: u8,
-        may_ping: bool,
+        know: impl Fn(u128, u128) -> Option<Finding>,
     ) -> Self {
         let mut sets: Vec<Set> = (1..=seen.last_ttl())
             .filter_map(|ttl| Set::of(seen, ttl))
@@ -91,13 +92,12 @@ impl Resolver {
                 set.hear(Way::Error, echoed);
             }
         }
-        sets.iter_mut().for_each(Set::begin);
+        for set in &mut sets {
+            set.begin(&know);
+        }
         Self {
             sets,
-            budget: Budget {
-                cycles: u16::from(rounds) * CYCLES,
-                may_ping,
-            },
+            most_cycles: u16::from(rounds) * CYCLES,
             timeout,
             sent: 0,
         }
@@ -109,6 +109,11 @@ impl Resolver {
         self.sent
     }
 
+    /// Returns the addresses of which a pair is not decided, some several times.
+    pub fn open(&self) -> impl Iterator<Item = u128> + '_ {
+        self.sets.iter().flat_map(Set::open)
+    }
+
     /// Returns what is said of each pair of addresses of a hop.
     pub fn evidence(&self) -> impl Iterator<Item = Evidence> + '_ {
         self.sets.iter().flat_map(Set::evidence)
@@ -118,7 +123,7 @@ impl Resolver {
     pub fn poll(&mut self, now_us: u64) -> Want {
         let mut until_us = None;
         for set in &mut self.sets {
-            match set.poll(now_us, self.budget) {
+            match set.poll(now_us, self.most_cycles) {
                 Step::Send(sounding) => {
                     // A hop of 255 addresses takes 15,300 probes a round at most. No number comes
                     // twice, so that a reply finds its probe.
@@ -136,6 +141,13 @@ impl Resolver {
             }
         }
         until_us.map_or(Want::Nothing, Want::Wait)
+    }
+
+    /// Takes note that no reply will come to a probe, since it must not be sent.
+    pub fn lose(&mut self, number: u16) {
+        for set in &mut self.sets {
+            set.land(number);
+        }
     }
 
     /// Takes back a probe that could not be sent, and asks for it again.

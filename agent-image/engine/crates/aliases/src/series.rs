@@ -34,6 +34,8 @@ pub struct Reading {
 pub enum Series {
     /// Too few replies to tell.
     Short,
+    /// Nothing: packets of IPv6 have no identification.
+    Absent,
     /// Always the same value.
     Constant,
     /// The probes' own identifications.

@@ -15,15 +15,6 @@ const PATIENCE: usize = 3;
 /// The time between two probes to one hop, in microseconds: routers limit their errors.
 const GAP_US: u64 = 10_000;
 
-/// What may be sent.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Budget {
-    /// The most cycles.
-    pub cycles: u16,
-    /// Whether anything may be sent to the addresses themselves.
-    pub may_ping: bool,
-}
-
 /// What a set wants.
 pub(crate) enum Step {
     Send(Sounding),
@@ -56,6 +47,8 @@ struct Pair {
     finding: Finding,
     /// The cycle after which that was found.
     cycle: u16,
+    /// Whether it was known from the start.
+    is_known: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -90,6 +83,7 @@ impl Set {
                 by_ids: [Verdict::Undetermined; 2],
                 finding: Finding::NOTHING,
                 cycle: 0,
+                is_known: false,
             })
             .collect();
         (!pairs.is_empty()).then(|| Self {
@@ -117,9 +111,17 @@ impl Set {
         }
     }
 
-    /// Judges by what the trace has shown. What comes next is too long after that to be compared with
-    /// it.
-    pub fn begin(&mut self) {
+    /// Judges by what is known, and by what the trace has shown. What comes next is too long after
+    /// that to be compared with it.
+    pub fn begin(&mut self, know: impl Fn(u128, u128) -> Option<Finding>) {
+        for pair in &mut self.pairs {
+            let address = |place: usize| self.members[place].candidate.address;
+            let [one, other] = pair.places.map(address);
+            if let Some(finding) = know(one.min(other), one.max(other)) {
+                pair.finding = finding;
+                pair.is_known = true;
+            }
+        }
         self.judge();
         for member in &mut self.members {
             member.heard = [0, 0];
@@ -128,15 +130,15 @@ impl Set {
     }
 
     /// Returns what the set wants at this time.
-    pub fn poll(&mut self, now_us: u64, budget: Budget) -> Step {
+    pub fn poll(&mut self, now_us: u64, most_cycles: u16) -> Step {
         if self.queue.is_empty() {
             self.flying.retain(|_, due_us| *due_us > now_us);
             if let Some(due_us) = self.flying.values().min() {
                 return Step::Wait(*due_us);
             }
             self.judge();
-            if self.cycle < budget.cycles {
-                self.go_round(budget.may_ping);
+            if self.cycle < most_cycles {
+                self.go_round();
             }
         }
         match self.queue.front() {
@@ -164,6 +166,15 @@ impl Set {
         self.queue.push_front(sounding);
     }
 
+    /// Returns the addresses of which a pair is open.
+    pub fn open(&self) -> impl Iterator<Item = u128> + '_ {
+        let open = self.pairs.iter().filter(|pair| pair.is_open());
+        open.flat_map(|pair| {
+            pair.places
+                .map(|place| self.members[place].candidate.address)
+        })
+    }
+
     /// Returns what is said of each pair.
     pub fn evidence(&self) -> impl Iterator<Item = Evidence> + '_ {
         self.pairs.iter().map(|pair| {
@@ -182,7 +193,7 @@ impl Set {
     /// Compares the pairs that are not decided for good.
     fn judge(&mut self) {
         let series: Vec<_> = self.members.iter().map(Member::read).collect();
-        for pair in self.pairs.iter_mut().filter(|pair| !pair.finding.is_firm()) {
+        for pair in self.pairs.iter_mut().filter(|pair| pair.is_open()) {
             let [one, other] = pair.places;
             for (way, said) in pair.by_ids.iter_mut().enumerate() {
                 if *said == Verdict::Undetermined {
@@ -199,21 +210,17 @@ impl Set {
 
     /// Asks each address of an open pair once more, by errors as long as these may tell something, and
     /// then by echo requests. The first echo request is for the initial TTL.
-    fn go_round(&mut self, may_ping: bool) {
-        let tells: Vec<_> = self
-            .members
-            .iter()
-            .map(|member| member.tells(may_ping))
-            .collect();
+    fn go_round(&mut self) {
+        let tells: Vec<_> = self.members.iter().map(Member::tells).collect();
         let mut wanted = vec![[false; 2]; self.members.len()];
-        for pair in self.pairs.iter().filter(|pair| !pair.finding.is_firm()) {
+        for pair in self.pairs.iter().filter(|pair| pair.is_open()) {
             let is_open = |way: usize| {
                 pair.by_ids[way] == Verdict::Undetermined
                     && pair.places.iter().all(|place| tells[*place][way])
             };
             let way = (0..2).find(|way| is_open(*way));
             for place in pair.places {
-                let lacks_mark = may_ping && self.members[place].asked[Way::Echo as usize] == 0;
+                let lacks_mark = self.members[place].asked[Way::Echo as usize] == 0;
                 wanted[place][Way::Echo as usize] |= lacks_mark;
                 if let Some(way) = way {
                     wanted[place][way] = true;
@@ -231,6 +238,13 @@ impl Set {
     }
 }
 
+impl Pair {
+    /// Returns whether more identifications may change what is said of it.
+    const fn is_open(&self) -> bool {
+        !self.is_known && !self.finding.is_firm()
+    }
+}
+
 impl Member {
     /// Returns its series by each way.
     fn read(&self) -> [Series; 2] {
@@ -238,12 +252,11 @@ impl Member {
     }
 
     /// Returns whether more replies by each way may tell something.
-    fn tells(&self, may_ping: bool) -> [bool; 2] {
+    fn tells(&self) -> [bool; 2] {
         [Way::Error, Way::Echo].map(|way| {
             let is_silent = self.asked[way as usize] >= PATIENCE && self.heard[way as usize] == 0;
-            let is_allowed = way == Way::Error || may_ping;
             let series = self.candidate.series(way);
-            is_allowed && !is_silent && matches!(series, Series::Short | Series::Counter(_))
+            !is_silent && matches!(series, Series::Short | Series::Counter(_))
         })
     }
 

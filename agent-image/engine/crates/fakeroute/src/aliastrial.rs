@@ -55,7 +55,8 @@ impl Outcome {
 pub struct AliasTrial {
     internet: Internet,
     laboratory: Laboratory,
-    routers: BTreeMap<u128, u64>,
+    /// The router of each address, before and after a route change.
+    routers: [BTreeMap<u128, u64>; 2],
 }
 
 impl AliasTrial {
@@ -70,10 +71,11 @@ impl AliasTrial {
         let topologies = Topologies::new(Vec::new()).expect("no topology has an address twice");
         let network = Network::new(v4, v6, topologies, behaviour, seed);
         let internet = internet(Family::V4, prefixes);
-        let pieces = internet
-            .all(0)
-            .flat_map(|piece| network.interfaces(&internet, piece));
-        let routers = pieces.map(|each| (each.address, each.router)).collect();
+        let routers = [0, 1].map(|epoch| {
+            let pieces = internet.all(epoch);
+            let interfaces = pieces.flat_map(|piece| network.interfaces(&internet, piece));
+            interfaces.map(|each| (each.address, each.router)).collect()
+        });
         Self {
             internet,
             laboratory: Laboratory::new(network),
@@ -85,7 +87,7 @@ impl AliasTrial {
     pub fn run(&mut self, prefix: u32, rule: &Arc<Rule>, rounds: u8) -> Outcome {
         let destination = self.internet.prefix(prefix) + 1;
         let (tracer, replies) = self.trace(destination, rule);
-        let mut resolver = Resolver::new(tracer.seen(), replies, rounds, true);
+        let mut resolver = Resolver::new(tracer.seen(), replies, rounds, |_, _| None);
         let mut sent: Vec<(Probe, Sounding, u16)> = Vec::new();
         loop {
             match resolver.poll(self.laboratory.now_us()) {
@@ -108,8 +110,10 @@ impl AliasTrial {
                 Next::Nothing => break,
             }
         }
+        let epoch = self.laboratory.network().epoch(self.laboratory.now_us());
+        let router_of = |address| self.routers[epoch as usize].get(&address);
         let pairs = resolver.evidence().map(|evidence| {
-            let routers = [evidence.first, evidence.second].map(|each| self.routers.get(&each));
+            let routers = [evidence.first, evidence.second].map(router_of);
             (evidence, routers[0].is_some() && routers[0] == routers[1])
         });
         Outcome {

@@ -37,6 +37,12 @@ impl Laboratory {
         }
     }
 
+    /// The network.
+    #[must_use]
+    pub const fn network(&self) -> &Network {
+        &self.network
+    }
+
     /// The time, in microseconds from the start.
     #[must_use]
     pub const fn now_us(&self) -> u64 {

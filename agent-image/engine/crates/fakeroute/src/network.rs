@@ -59,6 +59,12 @@ impl Network {
         self.switches.route_change_us > 0
     }
 
+    /// Returns whether routes through the core have changed: 0 before, 1 from then on.
+    #[must_use]
+    pub fn epoch(&self, now_us: u64) -> u32 {
+        u32::from(self.changes_routes() && now_us >= self.switches.route_change_us)
+    }
+
     /// The network's topologies.
     #[must_use]
     pub const fn topologies(&self) -> &Topologies {
@@ -169,8 +175,7 @@ impl Network {
         let internet = self.internet(probe.family);
         let place = internet.find(probe.destination)?;
         let prefix = internet.prefix_behind(probe.vantage_point, place)?;
-        let change_us = self.switches.route_change_us;
-        let epoch = u32::from(change_us > 0 && now_us >= change_us);
+        let epoch = self.epoch(now_us);
         let told = self.tell_prefix(probe.family, prefix);
         let is_host = matches!(place, Place::Host(_));
         let near = |stop: Stop, level: Level| Stop {

@@ -169,9 +169,11 @@ impl<'a> Agenda<'a> {
         self.rows -= open.rows;
         let traces = std::mem::take(&mut open.ready);
         let probes = || traces.iter().flat_map(|traced| &traced.probes);
+        let soundings = |of: fn(&Traced) -> u32| traces.iter().map(of).map(u64::from).sum::<u64>();
+        let answered = probes().filter(|probe| probe.reply.is_some()).count() as u64;
         let head = Head {
-            probes: probes().count() as u64,
-            replies: Some(probes().filter(|probe| probe.reply.is_some()).count() as u64),
+            probes: probes().count() as u64 + soundings(|traced| traced.soundings.0),
+            replies: Some(answered + soundings(|traced| traced.soundings.1)),
             traced: traces.len() as u64,
             unroutable: traces.iter().filter(|traced| traced.way.is_none()).count() as u64,
             counts: self.control.counts(),

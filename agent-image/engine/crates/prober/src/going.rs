@@ -1,24 +1,53 @@
 //! A trace that goes on, with what its body keeps of it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+use anabranch_aliases::resolver::{Resolver, Sounding, Want as AliasWant};
 use anabranch_prefixes::{Family, number_of};
 use anabranch_trace::rule::Rule;
 use anabranch_trace::sightings::Ask;
-use anabranch_trace::tracer::Tracer;
+use anabranch_trace::tracer::{End, Tracer, Want};
+use anabranch_wire::probe::{Probe, Stamp, carried_time};
+use anabranch_wire::reply::Reply;
 
-use crate::clock::unix_us;
-use crate::work::{Refusal, Target, Trace};
+use crate::clock::{Moment, unix_us};
+use crate::sounding::show;
+use crate::traceoptions::TraceOptions;
+use crate::work::{Heard, Probed, Refusal, Target, Trace, Work, tell_vertex};
 
 /// How long a trace waits after the kernel has refused a probe of it, so that queues run dry.
 const RECOVERY_NS: u64 = 50_000_000;
 /// How often in a row that ends it.
 const REFUSALS: u8 = 20;
 
+/// A probe of a trace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Shot {
+    /// Of the tracer, and its attempt.
+    Path(Ask, u8),
+    /// Of the alias resolution, and its number.
+    Alias(Sounding, u16),
+}
+
+/// What a trace wants from its body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wish {
+    /// Send this probe now.
+    Send(Shot),
+    /// Hand over the next reply, or come back at this time, in microseconds.
+    Wait(u64),
+    /// Nothing more of the tracer, or of the alias resolution after it.
+    Nothing,
+}
+
 /// A trace that goes on.
 pub(crate) struct Going {
     pub trace: Trace,
+    /// The probes of the alias resolution.
+    pub soundings: BTreeMap<(Sounding, u16), Probed>,
+    /// The numbers of the ways to the addresses that were sent echo requests; None without a route.
+    pub echo_ways: HashMap<u128, Option<u16>>,
     /// The destination, as a number of its family.
     pub destination: (Family, u128),
     /// The number of the way to it; None until that is looked up.
@@ -44,8 +73,12 @@ impl Going {
                 span_us: (now_us, now_us),
                 probes: BTreeMap::new(),
                 tracer: Tracer::new(rule),
+                resolver: None,
+                soundings: (0, 0),
                 refusal: None,
             },
+            soundings: BTreeMap::new(),
+            echo_ways: HashMap::new(),
             destination: number_of(target.destination),
             way: None,
             lookups: 0,
@@ -55,11 +88,115 @@ impl Going {
         }
     }
 
+    /// Returns what the trace wants at this time, in microseconds.
+    pub fn poll(&mut self, now_us: u64) -> Wish {
+        match &mut self.trace.resolver {
+            None => match self.trace.tracer.poll(now_us) {
+                Want::Send(ask, attempt) => Wish::Send(Shot::Path(ask, attempt)),
+                Want::Wait(until_us) => Wish::Wait(until_us),
+                Want::Nothing(_) => Wish::Nothing,
+            },
+            Some(resolver) => match resolver.poll(now_us) {
+                AliasWant::Send(sounding, number) => Wish::Send(Shot::Alias(sounding, number)),
+                AliasWant::Wait(until_us) => Wish::Wait(until_us),
+                AliasWant::Nothing => Wish::Nothing,
+            },
+        }
+    }
+
+    /// Notes that a probe leaves.
+    pub fn note_sent(&mut self, shot: Shot, probed: Probed) {
+        match shot {
+            Shot::Path(ask, attempt) => self.trace.probes.insert((ask, attempt), probed),
+            Shot::Alias(sounding, number) => self.soundings.insert((sounding, number), probed),
+        };
+    }
+
+    /// Goes on with alias resolution.
+    pub fn resolve(&mut self, resolver: Resolver) {
+        self.trace.resolver = Some(resolver);
+    }
+
+    /// Returns whether the trace has shown all that it can, and its aliases were not looked for yet.
+    pub fn may_resolve(&self) -> bool {
+        let is_whole = !matches!(self.trace.tracer.end(), None | Some(End::Refused));
+        is_whole && self.trace.resolver.is_none()
+    }
+
+    /// Takes a reply that was read at a moment. Returns whether it is the first one to its probe; None
+    /// if the trace did not send that.
+    pub fn hear(
+        &mut self,
+        reply: &Reply,
+        at_us: u64,
+        read: Moment,
+        (options, stamp): (&TraceOptions, &Stamp),
+        work: &mut impl Work,
+    ) -> Option<bool> {
+        let (shot, probed) = self.find(options, &reply.probe)?;
+        if probed.reply.is_some() {
+            return Some(false);
+        }
+        let rtt_us = probed.sent.elapsed_us(at_us, read);
+        probed.reply = Some(Heard {
+            reply: *reply,
+            at_us,
+            rtt_us,
+        });
+        let probed = *probed;
+        match shot {
+            Shot::Path(ask, attempt) => {
+                work.hear(&self.trace.target, ask, attempt, &probed);
+                self.trace.tracer.take(ask, tell_vertex(reply), rtt_us);
+            }
+            Shot::Alias(sounding, number) => {
+                if let Some((resolver, echoed)) =
+                    self.trace.resolver.as_mut().zip(show(&probed, stamp))
+                {
+                    resolver.take(sounding, number, echoed);
+                }
+            }
+        }
+        Some(true)
+    }
+
+    /// Returns the probe that a reply claims to answer, if it was sent.
+    fn find(&mut self, options: &TraceOptions, probe: &Probe) -> Option<(Shot, &mut Probed)> {
+        let is_it = |probed: &Probed| carried_time(probed.sent.unix_us) == probe.sent;
+        let sounding = if options.is_echo(probe) {
+            Sounding::Echo(probe.destination)
+        } else {
+            let ask = options.tell(&self.trace.target, probe)?;
+            let mut attempts = self.trace.probes.range_mut((ask, 0)..=(ask, u8::MAX));
+            if let Some(((ask, attempt), probed)) = attempts.find(|(_, each)| is_it(each)) {
+                return Some((Shot::Path(*ask, *attempt), probed));
+            }
+            Sounding::Along(ask)
+        };
+        // The times that probes carry repeat: the last one is meant.
+        let all = (sounding, 0)..=(sounding, u16::MAX);
+        let ((_, number), probed) = self
+            .soundings
+            .range_mut(all)
+            .rfind(|(_, each)| is_it(each))?;
+        Some((Shot::Alias(sounding, *number), probed))
+    }
+
     /// Takes back a probe that the kernel has refused, in a batch that was out at `now_ns`. It was
-    /// not sent, and the tracer asks for it again.
-    pub fn take_back(&mut self, ask: Ask, attempt: u8, now_ns: u64) {
-        self.trace.probes.remove(&(ask, attempt));
-        self.trace.tracer.take_back(ask, attempt);
+    /// not sent, and the trace asks for it again.
+    pub fn take_back(&mut self, shot: Shot, now_ns: u64) {
+        match shot {
+            Shot::Path(ask, attempt) => {
+                self.trace.probes.remove(&(ask, attempt));
+                self.trace.tracer.take_back(ask, attempt);
+            }
+            Shot::Alias(sounding, number) => {
+                self.soundings.remove(&(sounding, number));
+                if let Some(resolver) = &mut self.trace.resolver {
+                    resolver.take_back(sounding, number);
+                }
+            }
+        }
         self.free_ns = self.free_ns.max(now_ns + RECOVERY_NS);
         if self.refused_ns == now_ns {
             return;
@@ -81,7 +218,6 @@ impl Going {
 mod tests {
     use super::*;
     use anabranch_trace::rule::Algorithm;
-    use anabranch_trace::tracer::{End, Want};
 
     use crate::work::Protocol;
 
@@ -98,12 +234,12 @@ mod tests {
         for batch in 1..=u64::from(REFUSALS) {
             assert!(going.trace.refusal.is_none());
             // Several probes of one batch count once.
-            let asked = [0; 3].map(|now_us| going.trace.tracer.poll(now_us));
-            for want in asked {
-                let Want::Send(ask, attempt) = want else {
+            let asked = [0; 3].map(|now_us| going.poll(now_us));
+            for wish in asked {
+                let Wish::Send(shot) = wish else {
                     panic!("it asks again for what was refused");
                 };
-                going.take_back(ask, attempt, batch * RECOVERY_NS);
+                going.take_back(shot, batch * RECOVERY_NS);
             }
         }
         assert_eq!(going.trace.tracer.end(), Some(End::Refused));

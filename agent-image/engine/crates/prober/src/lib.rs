@@ -15,6 +15,7 @@ pub mod prober;
 mod receiving;
 mod schedule;
 mod sending;
+mod sounding;
 mod stamps;
 mod tracecolumns;
 pub mod traced;

@@ -6,10 +6,12 @@
 
 use std::sync::Arc;
 
+use anabranch_aliases::evidence::{Finding, Test};
 use anabranch_prefixes::number_of;
 use anabranch_wire::probe::Probe;
 use arrow_array::builder::{
-    FixedSizeBinaryBuilder, ListBuilder, StructBuilder, UInt8Builder, UInt32Builder, UInt64Builder,
+    FixedSizeBinaryBuilder, ListBuilder, StringBuilder, StructBuilder, UInt8Builder, UInt32Builder,
+    UInt64Builder,
 };
 use arrow_array::{
     ArrayRef, Float64Array, RecordBatch, StringArray, UInt8Array, UInt32Array, UInt64Array,
@@ -124,7 +126,8 @@ fn conclusion_columns(traces: &[Traced], places: &[Place]) -> Result<Vec<Named>,
     let bounds: Float64Array = each().map(|trace| trace.failure_probability).collect();
     let time = |of: fn(&Traced) -> u64| each().map(of).collect::<UInt64Array>();
     let counts = each().map(|trace| Some(trace.probes.len() as u32));
-    let columns: [(&'static str, ArrayRef); 10] = [
+    let soundings = each().map(|trace| Some(trace.soundings.0));
+    let columns: [(&'static str, ArrayRef); 12] = [
         ("trace_end", Arc::new(ends)),
         ("trace_switch", Arc::new(reasons)),
         ("trace_switch_ttl", Arc::new(ttls)),
@@ -135,6 +138,11 @@ fn conclusion_columns(traces: &[Traced], places: &[Place]) -> Result<Vec<Named>,
         ("trace_unsteady", ttls_of(traces, |trace| &trace.unsteady)),
         ("trace_gone", ttls_of(traces, |trace| &trace.gone)),
         ("trace_links", links(traces)?),
+        (
+            "trace_alias_probes",
+            Arc::new(soundings.collect::<UInt32Array>()),
+        ),
+        ("trace_aliases", aliases(traces)?),
     ];
     let spread = |(name, column): Named| Ok((name, take(&column, &from, None)?));
     columns.into_iter().map(spread).collect()
@@ -187,6 +195,39 @@ fn links(traces: &[Traced]) -> Result<ArrayRef, ArrowError> {
             entry.append(true);
         }
         lists.append(true);
+    }
+    Ok(Arc::new(lists.finish()))
+}
+
+/// Returns what is said of pairs of addresses; null for traces without alias resolution.
+fn aliases(traces: &[Traced]) -> Result<ArrayRef, ArrowError> {
+    let field = |name: &str, kind, is_nullable| Field::new(name, kind, is_nullable);
+    let fields = Fields::from(vec![
+        field("ttl", DataType::UInt8, false),
+        field("first_addr", DataType::FixedSizeBinary(16), false),
+        field("second_addr", DataType::FixedSizeBinary(16), false),
+        field("verdict", DataType::Utf8, false),
+        field("test", DataType::Utf8, true),
+        field("round", DataType::UInt8, false),
+    ]);
+    let item = Field::new("item", DataType::Struct(fields.clone()), false);
+    let mut lists = ListBuilder::new(StructBuilder::from_fields(fields, 0)).with_field(item);
+    for trace in traces {
+        let family = trace.destination.prefix.family();
+        for evidence in trace.aliases.iter().flatten() {
+            let entry = lists.values();
+            builder::<UInt8Builder>(entry, 0).append_value(evidence.ttl);
+            for (place, address) in [(1, evidence.first), (2, evidence.second)] {
+                let address = mapped(family, address);
+                builder::<FixedSizeBinaryBuilder>(entry, place).append_value(address)?;
+            }
+            let Finding { verdict, test } = evidence.finding;
+            builder::<StringBuilder>(entry, 3).append_value(verdict.name());
+            builder::<StringBuilder>(entry, 4).append_option(test.map(Test::name));
+            builder::<UInt8Builder>(entry, 5).append_value(evidence.round);
+            entry.append(true);
+        }
+        lists.append(trace.aliases.is_some());
     }
     Ok(Arc::new(lists.finish()))
 }

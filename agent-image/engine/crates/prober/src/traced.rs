@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use anabranch_aliases::resolver::Evidence;
 use anabranch_link::way::Way;
 use anabranch_plan::Destination;
 use anabranch_prefixes::Prefix;
@@ -34,6 +35,10 @@ pub struct Traced {
     pub failure_probability: Option<f64>,
     /// The links between routers.
     pub links: Vec<Crossed>,
+    /// What is said of each pair of addresses of a hop; None without alias resolution.
+    pub aliases: Option<Vec<Evidence>>,
+    /// The probes for alias resolution, and the replies to them.
+    pub soundings: (u32, u32),
     /// The probes, in the order of their flows, TTLs and attempts.
     pub probes: Vec<Sending>,
 }
@@ -96,6 +101,8 @@ impl Traced {
             gone: seen.gone_ttls().collect(),
             failure_probability: bound_failure(options, end, seen),
             links: find_crossed(seen, &trace.probes, &destination.prefix),
+            aliases: (trace.resolver.as_ref()).map(|resolver| resolver.evidence().collect()),
+            soundings: trace.soundings,
             probes: probes.collect(),
             way: trace.way,
         }

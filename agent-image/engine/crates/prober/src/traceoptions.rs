@@ -7,7 +7,7 @@ use anabranch_link::filter::Filter;
 use anabranch_prefixes::number_of;
 use anabranch_trace::parameters::Parameters;
 use anabranch_trace::sightings::Ask;
-use anabranch_wire::probe::{Probe, carried_time};
+use anabranch_wire::probe::{Probe, carried_time, icmp_of};
 use anabranch_wire::segment::Segment;
 
 use crate::work::{Protocol, Target};
@@ -67,6 +67,30 @@ impl TraceOptions {
             ttl: ask.ttl,
             sent: carried_time(sent_us),
         }
+    }
+
+    /// Returns an echo request to an address that a trace to a target has met.
+    pub(crate) fn shape_echo(&self, target: &Target, address: u128, sent_us: u64) -> Probe {
+        let (family, _) = number_of(target.destination);
+        Probe {
+            family,
+            destination: address,
+            protocol: icmp_of(family),
+            source_port: self.echo_port(),
+            destination_port: 0,
+            ttl: target.ttls.1,
+            sent: carried_time(sent_us),
+        }
+    }
+
+    /// Returns whether a probe is an echo request to an address that a trace has met.
+    pub(crate) fn is_echo(&self, probe: &Probe) -> bool {
+        probe.protocol == icmp_of(probe.family) && probe.source_port == self.echo_port()
+    }
+
+    /// The identifier of echo requests: no flow of a trace has it.
+    const fn echo_port(&self) -> u16 {
+        self.first_port.wrapping_sub(1)
     }
 
     /// Returns the flow and TTL of a probe, if it has the protocol of a target.

@@ -8,28 +8,30 @@ use std::io;
 use std::sync::Arc;
 use std::thread;
 
-use anabranch_prefixes::{Family, number_of};
+use anabranch_aliases::resolver::Sounding;
+use anabranch_prefixes::{Family, Prefix, number_of};
 use anabranch_trace::rule::Rule;
-use anabranch_trace::sightings::Ask;
-use anabranch_trace::tracer::Want;
-use anabranch_wire::probe::{MAX_CONTACT, Stamp, carried_time};
+use anabranch_wire::probe::{MAX_CONTACT, Stamp};
 
 use crate::clock::unix_us;
 use crate::control::{Control, Counter};
-use crate::going::Going;
+use crate::going::{Going, Shot, Wish};
 use crate::inlet::Inlet;
 use crate::outlet::Outlet;
 use crate::prober::{ProberError, enter};
 use crate::receiving::PAUSE;
 use crate::schedule::Schedule;
+use crate::sounding::{Echoes, Findings};
 use crate::stamps;
 use crate::traceoptions::TraceOptions;
-use crate::work::{Heard, Next, Probed, Refusal, Target, Work, tell_vertex};
+use crate::work::{Next, Probed, Refusal, Target, Work};
 
 /// How often the packets that the kernel dropped are counted.
 const COUNTING_NS: u64 = 1_000_000_000;
 /// The time between two looks for a route.
 const LOOKUP_NS: u64 = 1_000_000_000;
+/// The time between two looks at whether another trace still probes addresses of a trace.
+const BUSY_NS: u64 = 200_000_000;
 /// The way to a destination without a route.
 const NO_WAY: u16 = u16::MAX;
 /// The destinations that share the rate, however low it is: a long trace holds back none of them.
@@ -93,8 +95,11 @@ struct Tracing<'a> {
     /// Whether the work may have more to trace.
     more: bool,
     schedule: Schedule,
-    /// The probes of the next batch: the place of each trace, what it asked, and the attempt.
-    batch: Vec<(usize, Ask, u8)>,
+    /// The probes of the next batch, with the place of each trace.
+    batch: Vec<(usize, Shot)>,
+    stamp: &'a Stamp,
+    echoes: Echoes,
+    findings: Findings,
     counted_ns: u64,
 }
 
@@ -120,6 +125,9 @@ impl<'a> Tracing<'a> {
             more: true,
             schedule: Schedule::default(),
             batch: Vec::new(),
+            stamp,
+            echoes: Echoes::default(),
+            findings: Findings::default(),
             counted_ns: 0,
         })
     }
@@ -242,49 +250,120 @@ impl<'a> Tracing<'a> {
                 self.look_up(place)?;
                 continue;
             };
-            match going.trace.tracer.poll(now_ns / 1_000) {
-                Want::Send(ask, attempt) => {
-                    let (family, destination) = going.destination;
-                    if self.outlet.allows(family, destination, ask.ttl) {
-                        let sent = self.outlet.now();
-                        let probe = self.options.shape(&going.trace.target, ask, sent.unix_us);
-                        self.outlet.put(way, &probe)?;
-                        let probed = Probed { sent, reply: None };
-                        going.trace.probes.insert((ask, attempt), probed);
-                        self.batch.push((place, ask, attempt));
-                        going.free_ns = now_ns.saturating_add(gap_ns);
-                        taken += 1;
-                    } else {
-                        self.control.count(Counter::Forbidden, 1);
-                        let to = going.trace.target.destination;
-                        let reason =
-                            format!("the limits forbid a probe to {to} with TTL {}", ask.ttl);
-                        going.trace.refuse(Refusal::Forbidden(reason));
-                    }
+            match going.poll(now_ns / 1_000) {
+                Wish::Send(shot) => {
+                    going.free_ns = now_ns.saturating_add(gap_ns);
+                    taken += usize::from(self.shoot(place, shot, way)?);
                     self.schedule.enqueue(place);
                 }
-                Want::Wait(until_us) => self.schedule.sleep(place, until_us.saturating_mul(1_000)),
-                Want::Nothing(_) if self.batch.iter().any(|(each, ..)| *each == place) => {
+                Wish::Wait(until_us) => self.schedule.sleep(place, until_us.saturating_mul(1_000)),
+                Wish::Nothing if self.batch.iter().any(|(each, ..)| *each == place) => {
                     // Whether its last probe leaves is known once the batch is out.
                     self.schedule.enqueue(place);
                     break;
                 }
-                Want::Nothing(_) => self.finish(place, work)?,
+                Wish::Nothing => self.go_on(place, work)?,
             }
         }
         Ok(taken)
+    }
+
+    /// Adds a probe to the next batch, unless the limits forbid it. Returns whether it does.
+    fn shoot(&mut self, place: usize, shot: Shot, way: u16) -> Result<bool, ProberError> {
+        let Some(going) = &mut self.traces[place] else {
+            return Ok(false);
+        };
+        let family = going.destination.0;
+        let (target, sent) = (going.trace.target, self.outlet.now());
+        let (probe, way) = match shot {
+            Shot::Path(ask, _) | Shot::Alias(Sounding::Along(ask), _) => {
+                let probe = self.options.shape(&target, ask, sent.unix_us);
+                (probe, Some(way))
+            }
+            Shot::Alias(Sounding::Echo(address), _) => {
+                let probe = self.options.shape_echo(&target, address, sent.unix_us);
+                (probe, self.find_echo_way(place, family, address)?)
+            }
+        };
+        let is_allowed = self.outlet.allows(family, probe.destination, probe.ttl);
+        let Some(going) = &mut self.traces[place] else {
+            return Ok(false);
+        };
+        if let Some(way) = way.filter(|_| is_allowed) {
+            self.outlet.put(way, &probe)?;
+            going.note_sent(shot, Probed { sent, reply: None });
+            self.batch.push((place, shot));
+            return Ok(true);
+        }
+        if let (Shot::Alias(Sounding::Echo(_), number), Some(resolver)) =
+            (shot, &mut going.trace.resolver)
+        {
+            // An address that must not be probed itself shows less, and that is all.
+            resolver.lose(number);
+            return Ok(false);
+        }
+        self.control.count(Counter::Forbidden, 1);
+        let (to, ttl) = (target.destination, probe.ttl);
+        let reason = format!("the limits forbid a probe to {to} with TTL {ttl}");
+        going.trace.refuse(Refusal::Forbidden(reason));
+        Ok(false)
+    }
+
+    /// Returns the number of the way to an address that a trace has met; None without a route.
+    fn find_echo_way(
+        &mut self,
+        place: usize,
+        family: Family,
+        address: u128,
+    ) -> io::Result<Option<u16>> {
+        let Some(going) = &mut self.traces[place] else {
+            return Ok(None);
+        };
+        if let Some(way) = going.echo_ways.get(&address) {
+            return Ok(*way);
+        }
+        let inlet = &mut self.inlet;
+        let to = Prefix::containing(family, address, family.bits()).address();
+        let way = match self.outlet.find_way(to, |opening| inlet.open(opening)) {
+            Ok(way) => Some(way),
+            Err(error) if error.kind() == io::ErrorKind::NetworkUnreachable => None,
+            Err(error) => return Err(error),
+        };
+        going.echo_ways.insert(address, way);
+        self.echoes.add((family, address), place);
+        Ok(way)
+    }
+
+    /// Goes on with a trace whose tracer, or whose alias resolution, wants nothing more.
+    fn go_on(&mut self, place: usize, work: &mut impl Work) -> Result<(), ProberError> {
+        let rounds = self.options.parameters.alias_rounds;
+        if let Some(going) = &mut self.traces[place]
+            && let Some(rounds) = rounds.filter(|_| going.may_resolve())
+        {
+            let family = going.destination.0;
+            let stamp = self.stamp;
+            if let Some(resolver) = self.findings.begin(&going.trace, family, stamp, rounds) {
+                going.resolve(resolver);
+                self.schedule.enqueue(place);
+            } else {
+                let later_ns = self.outlet.now_ns() + BUSY_NS;
+                self.schedule.sleep(place, later_ns);
+            }
+            return Ok(());
+        }
+        self.finish(place, work)
     }
 
     /// Takes back the probes of the last batch that the kernel has refused. They were not sent, and
     /// their tracers ask for them again.
     fn take_back(&mut self, refused: &[usize]) {
         let now_ns = self.outlet.now_ns();
-        for (number, (place, ask, attempt)) in self.batch.drain(..).enumerate() {
+        for (number, (place, shot)) in self.batch.drain(..).enumerate() {
             let Some(going) = &mut self.traces[place] else {
                 continue;
             };
             if refused.binary_search(&number).is_ok() {
-                going.take_back(ask, attempt, now_ns);
+                going.take_back(shot, now_ns);
                 self.schedule.enqueue(place);
             } else {
                 going.refusals = 0;
@@ -327,7 +406,16 @@ impl<'a> Tracing<'a> {
     fn finish(&mut self, place: usize, work: &mut impl Work) -> Result<(), ProberError> {
         if let Some(mut going) = self.traces[place].take() {
             going.trace.span_us.1 = unix_us();
+            let heard = going
+                .soundings
+                .values()
+                .filter(|probed| probed.reply.is_some());
+            going.trace.soundings = (going.soundings.len() as u32, heard.count() as u32);
             self.places.remove(&going.destination);
+            self.echoes.forget(&going, place);
+            if let Some(resolver) = &going.trace.resolver {
+                self.findings.keep(going.destination.0, resolver);
+            }
             self.free.push(place);
             self.control.count(Counter::Traced, 1);
             work.end(going.trace)?;
@@ -335,42 +423,37 @@ impl<'a> Tracing<'a> {
         Ok(())
     }
 
-    /// Hands the replies that have come to the tracers; returns how many were read from a link.
+    /// Hands the replies that have come to the traces; returns how many were read from a link.
     fn receive(&mut self, work: &mut impl Work) -> usize {
         let (control, options, outlet) = (self.control, self.options, &self.outlet);
         let (places, traces, schedule) = (&self.places, &mut self.traces, &mut self.schedule);
+        let (echoes, stamp) = (&self.echoes, self.stamp);
         self.inlet.receive(|reply, at_us| {
             let probe = &reply.probe;
-            let place = places.get(&(probe.family, probe.destination)).copied();
-            let Some((place, going)) =
-                place.and_then(|place| Some((place, traces[place].as_mut()?)))
-            else {
+            let to = (probe.family, probe.destination);
+            let asked = if options.is_echo(probe) {
+                echoes.places(to)
+            } else {
+                places.get(&to).map_or(&[][..], std::slice::from_ref)
+            };
+            if asked.is_empty() {
                 control.count(Counter::Late, 1);
                 return;
-            };
-            let ask = options.tell(&going.trace.target, probe);
-            let probed = ask.and_then(|ask| {
-                let mut attempts = going.trace.probes.range_mut((ask, 0)..=(ask, u8::MAX));
-                attempts.find(|(_, each)| carried_time(each.sent.unix_us) == probe.sent)
-            });
-            let Some(((ask, attempt), probed)) = probed else {
-                control.count(Counter::Unplanned, 1);
-                return;
-            };
-            if probed.reply.is_some() {
-                control.count(Counter::Excess, 1);
-                return;
             }
-            let rtt_us = probed.sent.elapsed_us(at_us, outlet.now());
-            probed.reply = Some(Heard {
-                reply: *reply,
-                at_us,
-                rtt_us,
+            let read = outlet.now();
+            let heard = asked.iter().find_map(|place| {
+                let going = traces[*place].as_mut()?;
+                let is_first = going.hear(reply, at_us, read, (options, stamp), work)?;
+                Some((*place, is_first))
             });
-            control.count(Counter::Replies, 1);
-            work.hear(&going.trace.target, *ask, *attempt, probed);
-            going.trace.tracer.take(*ask, tell_vertex(reply), rtt_us);
-            schedule.enqueue(place);
+            match heard {
+                Some((place, true)) => {
+                    control.count(Counter::Replies, 1);
+                    schedule.enqueue(place);
+                }
+                Some((_, false)) => control.count(Counter::Excess, 1),
+                None => control.count(Counter::Unplanned, 1),
+            }
         })
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
+use anabranch_aliases::resolver::Resolver;
 use anabranch_link::way::Way;
 use anabranch_prefixes::Family;
 use anabranch_trace::sightings::{Ask, Vertex};
@@ -120,6 +121,10 @@ pub struct Trace {
     pub probes: BTreeMap<(Ask, u8), Probed>,
     /// The tracer at its end.
     pub tracer: Tracer,
+    /// The alias resolution at its end; None without, and for a trace that was cut off.
+    pub resolver: Option<Resolver>,
+    /// The probes for alias resolution, and the replies to them.
+    pub soundings: (u32, u32),
     /// Why it was refused, if it was.
     pub refusal: Option<Refusal>,
 }

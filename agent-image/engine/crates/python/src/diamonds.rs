@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use anabranch_trace::diamond::Diamond;
-use anabranch_trace::survey::{self, Found, Link};
+use anabranch_trace::survey::{self, Change, Found, Link};
 use arrow_array::{
-    Array, ArrayRef, FixedSizeBinaryArray, Float64Array, RecordBatch, UInt8Array, UInt32Array,
+    Array, ArrayRef, FixedSizeBinaryArray, Float64Array, RecordBatch, StringArray, UInt8Array,
+    UInt32Array,
 };
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -29,8 +30,9 @@ pub fn find_diamonds(py: Python<'_>, links: &Bound<'_, PyAny>) -> PyResult<Table
 #[derive(Default)]
 struct Finder {
     prefix_index: u32,
-    /// The links of this prefix so far.
+    /// The links of this prefix so far, and the same between routers if these are known.
     links: Vec<Link>,
+    between_routers: Option<Vec<Link>>,
     found: Rows,
 }
 
@@ -41,6 +43,14 @@ impl Finder {
         let ttls: &UInt8Array = read(batch, "near_ttl", "uint8")?;
         let [near, far] = ["near_addr", "far_addr"].map(|name| read_addresses(batch, name));
         let (near, far) = (near?, far?);
+        let routers = if batch.column_by_name("near_router").is_some() {
+            Some((
+                read_addresses(batch, "near_router")?,
+                read_addresses(batch, "far_router")?,
+            ))
+        } else {
+            None
+        };
         for row in 0..batch.num_rows() {
             let (prefix_index, near_ttl) = (prefixes.value(row), ttls.value(row));
             if near_ttl == u8::MAX {
@@ -65,13 +75,25 @@ impl Finder {
                 near: number(near.value(row)),
                 far: number(far.value(row)),
             });
+            if let Some((near, far)) = routers {
+                let (near, far) = (number(near.value(row)), number(far.value(row)));
+                let link = Link {
+                    near_ttl,
+                    near,
+                    far,
+                };
+                self.between_routers.get_or_insert_default().push(link);
+            }
         }
         Ok(())
     }
 
     fn close_prefix(&mut self) {
+        let between = self.between_routers.as_mut();
+        let between = between.map(|links| survey::find_diamonds(&std::mem::take(links)));
         for found in survey::find_diamonds(&self.links) {
-            self.found.push(self.prefix_index, &found);
+            let resolved = between.as_ref().map(|between| found.resolve(between));
+            self.found.push(self.prefix_index, &found, resolved);
         }
         self.links.clear();
     }
@@ -83,7 +105,7 @@ impl Finder {
 }
 
 /// Returns a column of a batch that has no nulls.
-fn read<'a, A: Array + 'static>(
+pub(crate) fn read<'a, A: Array + 'static>(
     batch: &'a RecordBatch,
     name: &str,
     kind: &str,
@@ -95,7 +117,7 @@ fn read<'a, A: Array + 'static>(
         .ok_or_else(|| format!("links must have a column {name} of {kind} without nulls"))
 }
 
-fn read_addresses<'a>(
+pub(crate) fn read_addresses<'a>(
     batch: &'a RecordBatch,
     name: &str,
 ) -> Result<&'a FixedSizeBinaryArray, String> {
@@ -108,7 +130,7 @@ fn read_addresses<'a>(
     }
 }
 
-fn number(address: &[u8]) -> u128 {
+pub(crate) fn number(address: &[u8]) -> u128 {
     u128::from_be_bytes(address.try_into().expect("16 bytes"))
 }
 
@@ -125,20 +147,23 @@ struct Rows {
     width_asymmetry: Vec<Option<u32>>,
     meshed_ratio: Vec<Option<f64>>,
     probability_difference: Vec<Option<f64>>,
+    becomes: Vec<Option<&'static str>>,
+    router_diamonds: Vec<Option<u32>>,
+    router_max_length: Vec<Option<u8>>,
+    router_max_width: Vec<Option<u32>>,
 }
 
 impl Rows {
-    fn push(&mut self, prefix_index: u32, found: &Found) {
+    /// Adds a diamond, with what it becomes and the diamonds between routers in it, if that is known.
+    fn push(&mut self, prefix_index: u32, found: &Found, resolved: Option<(Change, Vec<&Found>)>) {
         let diamond = &found.diamond;
-        // TTLs are bytes, so lengths are, too.
-        let length = diamond.max_length() as u8;
         self.prefix_index.push(prefix_index);
         self.divergence_ttl.push(found.divergence_ttl);
         self.divergence_addr.extend(found.divergence.to_be_bytes());
-        self.convergence_ttl.push(found.divergence_ttl + length);
+        self.convergence_ttl.push(found.convergence_ttl());
         self.convergence_addr
             .extend(found.convergence.to_be_bytes());
-        self.max_length.push(length);
+        self.max_length.push(diamond.max_length() as u8);
         self.max_width.push(diamond.max_width() as u32);
         let whole = diamond.is_whole().then_some(diamond);
         self.width_asymmetry
@@ -146,6 +171,24 @@ impl Rows {
         self.meshed_ratio.push(whole.map(Diamond::meshed_ratio));
         self.probability_difference
             .push(whole.map(Diamond::probability_difference));
+        let (change, inside) = resolved.unzip();
+        let most = |of: fn(&Diamond) -> usize| {
+            let inside = inside.as_ref()?;
+            Some(
+                inside
+                    .iter()
+                    .map(|each| of(&each.diamond))
+                    .max()
+                    .unwrap_or(0),
+            )
+        };
+        self.becomes.push(change.map(Change::name));
+        self.router_max_length
+            .push(most(Diamond::max_length).map(|length| length as u8));
+        self.router_max_width
+            .push(most(Diamond::max_width).map(|width| width as u32));
+        self.router_diamonds
+            .push(inside.map(|inside| inside.len() as u32));
     }
 
     fn into_table(self) -> PyResult<Table> {
@@ -180,6 +223,19 @@ impl Rows {
             (
                 "probability_difference",
                 Arc::new(Float64Array::from(self.probability_difference)),
+            ),
+            ("becomes", Arc::new(StringArray::from(self.becomes))),
+            (
+                "router_diamonds",
+                Arc::new(UInt32Array::from(self.router_diamonds)),
+            ),
+            (
+                "router_max_length",
+                Arc::new(UInt8Array::from(self.router_max_length)),
+            ),
+            (
+                "router_max_width",
+                Arc::new(UInt32Array::from(self.router_max_width)),
             ),
         ])
     }

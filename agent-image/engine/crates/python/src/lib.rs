@@ -7,6 +7,7 @@ mod file;
 mod plan;
 mod prefixes;
 mod prober;
+mod routers;
 mod rule;
 mod simulation;
 mod stream;
@@ -31,6 +32,8 @@ mod anabranch_engine {
     #[pymodule_export]
     use crate::prober::{Part, Prober, Statistics};
     #[pymodule_export]
+    use crate::routers::{AliasCounts, AliasTrial, find_routers};
+    #[pymodule_export]
     use crate::rule::TraceParameters;
     #[pymodule_export]
     use crate::simulation::Simulation;
@@ -39,7 +42,7 @@ mod anabranch_engine {
     #[pymodule_export]
     use crate::targets::{TargetList, TargetListError, Targets};
     #[pymodule_export]
-    use crate::tracing::{Probe, Reply, Trace, Tracing};
+    use crate::tracing::{AliasPair, Probe, Reply, Trace, Tracing};
     #[pymodule_export]
     use crate::trial::{Diamond, Sample, Trial};
     #[pymodule_export]

@@ -23,6 +23,7 @@ pub struct TraceParameters {
     gap_limit: u8,
     attempts: u8,
     max_probes: u32,
+    alias_rounds: Option<u8>,
 }
 
 #[pymethods]
@@ -30,8 +31,9 @@ impl TraceParameters {
     #[new]
     #[pyo3(signature = (
         *, algorithm, failure_probability, phi = 2, per_packet_test = true, gap_limit = 5,
-        attempts = 3, max_probes = 30_000
+        attempts = 3, max_probes = 30_000, alias_rounds = None
     ))]
+    #[allow(clippy::too_many_arguments)] // each is a parameter of its own
     fn new(
         algorithm: String,
         failure_probability: f64,
@@ -40,6 +42,7 @@ impl TraceParameters {
         gap_limit: u8,
         attempts: u8,
         max_probes: u32,
+        alias_rounds: Option<u8>,
     ) -> PyResult<Self> {
         let parameters = Self {
             algorithm,
@@ -49,6 +52,7 @@ impl TraceParameters {
             gap_limit,
             attempts,
             max_probes,
+            alias_rounds,
         };
         let checked = parameters.core().rule(1, 1);
         checked.map_err(PyValueError::new_err)?;
@@ -67,6 +71,7 @@ impl TraceParameters {
             gap_limit: self.gap_limit,
             attempts: self.attempts,
             max_probes: self.max_probes,
+            alias_rounds: self.alias_rounds,
         }
     }
 }

@@ -63,16 +63,12 @@ impl Simulation {
             ));
         }
         // Whoever draws a network wants to see that network, so all disturbances are off.
-        let mut behaviour = if topologies.is_empty() {
+        let usual = if topologies.is_empty() {
             Behaviour::default()
         } else {
             Behaviour::plain()
         };
-        for (name, value) in switches {
-            if let Err(error) = behaviour.set(&name, value) {
-                return refuse(error.to_string());
-            }
-        }
+        let behaviour = read_behaviour(usual, switches)?;
         let mut plan = Plan {
             prefixes_v4,
             prefixes_v6,
@@ -403,4 +399,17 @@ fn join_topologies(files: &[&Path], topologies: Vec<Topology>) -> PyResult<Topol
             files[other].display()
         ))
     })
+}
+
+/// Returns a behaviour with these switches.
+pub(crate) fn read_behaviour(
+    usual: Behaviour,
+    switches: BTreeMap<String, f64>,
+) -> PyResult<Behaviour> {
+    let mut behaviour = usual;
+    for (name, value) in switches {
+        let set = behaviour.set(&name, value);
+        set.map_err(|error| PyValueError::new_err(error.to_string()))?;
+    }
+    Ok(behaviour)
 }

@@ -6,6 +6,8 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
+use anabranch_aliases::evidence::Test;
+use anabranch_aliases::resolver::Evidence;
 use anabranch_prefixes::{Family, Prefix, number_of};
 use anabranch_prober::control::{Control, Limits};
 use anabranch_prober::prober::ProberError;
@@ -76,6 +78,19 @@ pub struct Trace {
     refusal: Option<String>,
     probes: Vec<Py<Probe>>,
     links: Vec<(u8, Option<IpAddr>, Option<IpAddr>)>,
+    aliases: Option<Vec<Py<AliasPair>>>,
+    alias_probes: u32,
+}
+
+/// What alias resolution says of two addresses.
+#[pyclass(frozen, get_all, module = "anabranch_engine")]
+pub struct AliasPair {
+    ttl: u8,
+    first: IpAddr,
+    second: IpAddr,
+    verdict: &'static str,
+    test: Option<&'static str>,
+    round: u8,
 }
 
 /// What the thread that traces tells.
@@ -144,7 +159,7 @@ impl Tracing {
     #[new]
     #[pyo3(signature = (
         destinations, *, algorithm, failure_probability, phi = 2, per_packet_test = true, protocol = "udp", first_ttl = 1,
-        max_ttl = 32, gap_limit = 5, attempts = 3, max_probes = 30_000, rate,
+        max_ttl = 32, gap_limit = 5, attempts = 3, max_probes = 30_000, alias_rounds = None, rate,
         max_rate_per_destination, forbidden, window = 1_000, live = false, network = None,
         interface = None, sources = Vec::new(), contact = ""
     ))]
@@ -161,6 +176,7 @@ impl Tracing {
         gap_limit: u8,
         attempts: u8,
         max_probes: u32,
+        alias_rounds: Option<u8>,
         rate: u32,
         max_rate_per_destination: f64,
         forbidden: &PrefixSet,
@@ -182,6 +198,7 @@ impl Tracing {
             gap_limit,
             attempts,
             max_probes,
+            alias_rounds,
         };
         let checked = parameters.rule(first_ttl, max_ttl);
         checked.map_err(PyValueError::new_err)?;
@@ -363,6 +380,11 @@ impl Trace {
             )
         });
         let way = trace.way.as_ref();
+        let aliases = trace.resolver.as_ref().map(|resolver| {
+            let pairs = resolver.evidence();
+            let told = pairs.map(|evidence| Py::new(py, AliasPair::new(family, &evidence)));
+            told.collect::<PyResult<_>>()
+        });
         Ok(Self {
             destination,
             interface: way.map(|way| way.link.clone()),
@@ -380,7 +402,22 @@ impl Trace {
             refusal: (trace.refusal.as_ref()).map(|refusal| refusal.reason().to_owned()),
             probes: probes.collect::<PyResult<_>>()?,
             links: links.collect(),
+            aliases: aliases.transpose()?,
+            alias_probes: trace.soundings.0,
         })
+    }
+}
+
+impl AliasPair {
+    fn new(family: Family, evidence: &Evidence) -> Self {
+        Self {
+            ttl: evidence.ttl,
+            first: tell_address(family, evidence.first),
+            second: tell_address(family, evidence.second),
+            verdict: evidence.finding.verdict.name(),
+            test: evidence.finding.test.map(Test::name),
+            round: evidence.round,
+        }
     }
 }
 

@@ -63,6 +63,12 @@ impl Diamond {
         self.widths.iter().copied().max().unwrap_or(0)
     }
 
+    /// The number of vertices.
+    #[must_use]
+    pub fn vertices(&self) -> usize {
+        self.widths.iter().sum()
+    }
+
     /// The number of links of the longest path.
     #[must_use]
     pub const fn max_length(&self) -> usize {

@@ -5,6 +5,9 @@ use serde::{Deserialize, Serialize};
 use crate::rule::{Algorithm, Rule};
 use crate::stopping::StoppingPoints;
 
+/// The most rounds of alias resolution.
+const MOST_ALIAS_ROUNDS: u8 = 100;
+
 /// How destinations are traced.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -23,6 +26,9 @@ pub struct Parameters {
     pub attempts: u8,
     /// The most probes of a trace.
     pub max_probes: u32,
+    /// The rounds of alias resolution; None for no alias resolution.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub alias_rounds: Option<u8>,
 }
 
 impl Parameters {
@@ -42,6 +48,12 @@ impl Parameters {
             if value == 0 {
                 return Err(format!("{name} must be 1 or more"));
             }
+        }
+        if self
+            .alias_rounds
+            .is_some_and(|rounds| rounds > MOST_ALIAS_ROUNDS)
+        {
+            return Err(format!("alias_rounds must be at most {MOST_ALIAS_ROUNDS}"));
         }
         if self.attempts == u8::MAX {
             return Err("attempts must be at most 254".to_owned());

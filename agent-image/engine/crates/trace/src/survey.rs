@@ -69,6 +69,59 @@ pub fn find_diamonds(links: &[Link]) -> Vec<Found> {
     found.collect()
 }
 
+/// What a diamond between addresses becomes between routers (Vermeulen et al., IMC 2018, section 5.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// The same: none of its addresses are aliases.
+    Nothing,
+    /// One smaller diamond.
+    OneSmaller,
+    /// A series of smaller diamonds.
+    SeveralSmaller,
+    /// A straight path.
+    StraightPath,
+}
+
+impl Change {
+    /// Returns the change as results name it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Nothing => "no change",
+            Self::OneSmaller => "one smaller",
+            Self::SeveralSmaller => "several smaller",
+            Self::StraightPath => "straight path",
+        }
+    }
+}
+
+impl Found {
+    /// Returns the TTL of the convergence point.
+    #[must_use]
+    pub const fn convergence_ttl(&self) -> u8 {
+        // TTLs are bytes, so lengths are, too.
+        self.divergence_ttl + self.diamond.max_length() as u8
+    }
+
+    /// Returns what it becomes, of all diamonds between routers on the paths to its prefix, and those
+    /// of them that lie in it.
+    #[must_use]
+    pub fn resolve<'a>(&self, between_routers: &'a [Self]) -> (Change, Vec<&'a Self>) {
+        let is_inside = |found: &&Self| {
+            found.divergence_ttl >= self.divergence_ttl
+                && found.convergence_ttl() <= self.convergence_ttl()
+        };
+        let inside: Vec<&Self> = between_routers.iter().filter(is_inside).collect();
+        let change = match inside[..] {
+            [] => Change::StraightPath,
+            [one] if one.diamond.vertices() == self.diamond.vertices() => Change::Nothing,
+            [_] => Change::OneSmaller,
+            _ => Change::SeveralSmaller,
+        };
+        (change, inside)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -102,6 +155,53 @@ mod tests {
         };
         assert_eq!(find(&links), [diamond]);
         assert_eq!(find(&[]), []);
+    }
+
+    /// Returns what the diamond of two wide hops becomes if some addresses are those of a router.
+    fn resolve(routers: &[(u128, u128)]) -> Change {
+        let links = [
+            (1, 1, 20),
+            (1, 1, 21),
+            (1, 1, 22),
+            (2, 20, 30),
+            (2, 21, 30),
+            (2, 22, 31),
+            (3, 30, 4),
+            (3, 31, 4),
+        ];
+        let router_of = |address| {
+            let router = routers.iter().find(|(alias, _)| *alias == address);
+            router.map_or(address, |(_, router)| *router)
+        };
+        let between = links.map(|(ttl, near, far)| (ttl, router_of(near), router_of(far)));
+        find(&links)[0].resolve(&find(&between)).0
+    }
+
+    #[test]
+    fn aliases_make_a_diamond_smaller_or_several_or_none() {
+        assert_eq!(resolve(&[]), Change::Nothing);
+        assert_eq!(resolve(&[(21, 20)]), Change::OneSmaller);
+        assert_eq!(resolve(&[(21, 20), (22, 20)]), Change::OneSmaller);
+        assert_eq!(
+            resolve(&[(21, 20), (22, 20), (31, 30)]),
+            Change::StraightPath
+        );
+        let three_hops = [
+            (1, 1, 20),
+            (1, 1, 21),
+            (2, 20, 30),
+            (2, 21, 31),
+            (3, 30, 40),
+            (3, 31, 41),
+            (4, 40, 5),
+            (4, 41, 5),
+        ];
+        let joined = three_hops.map(|(ttl, near, far)| {
+            let join = |address| if address == 31 { 30 } else { address };
+            (ttl, join(near), join(far))
+        });
+        let (change, inside) = find(&three_hops)[0].resolve(&find(&joined));
+        assert_eq!((change, inside.len()), (Change::SeveralSmaller, 2));
     }
 
     #[test]

@@ -1,0 +1,129 @@
+//! Alias resolution with packets: whose echo requests are whose, what replies show, and what traces
+//! have found before.
+
+use std::collections::{HashMap, HashSet};
+
+use anabranch_aliases::candidate::Shown;
+use anabranch_aliases::evidence::{Finding, Verdict};
+use anabranch_aliases::resolver::{Echoed, Evidence, Resolver};
+use anabranch_aliases::series::Sample;
+use anabranch_prefixes::Family;
+use anabranch_wire::probe::{Seen, Stamp};
+
+use crate::going::Going;
+use crate::work::{Probed, Trace};
+
+/// How often a pair is looked at that stays undetermined: the replies of one trace may have been lost.
+const TRIES: u8 = 3;
+/// The most pairs that are remembered: 2^20 take about 100 MB.
+const MOST_PAIRS: usize = 1 << 20;
+
+/// The places of the traces that have sent echo requests to an address.
+#[derive(Debug, Default)]
+pub(crate) struct Echoes(HashMap<(Family, u128), Vec<usize>>);
+
+impl Echoes {
+    /// Notes that the trace at a place sends echo requests to an address.
+    pub fn add(&mut self, address: (Family, u128), place: usize) {
+        let places = self.0.entry(address).or_default();
+        if !places.contains(&place) {
+            places.push(place);
+        }
+    }
+
+    /// Returns the places of the traces that have sent echo requests to an address.
+    pub fn places(&self, address: (Family, u128)) -> &[usize] {
+        self.0.get(&address).map_or(&[], Vec::as_slice)
+    }
+
+    /// Forgets a trace that has ended.
+    pub fn forget(&mut self, going: &Going, place: usize) {
+        let (family, _) = going.destination;
+        for address in going.echo_ways.keys() {
+            if let Some(places) = self.0.get_mut(&(family, *address)) {
+                places.retain(|each| *each != place);
+                if places.is_empty() {
+                    self.0.remove(&(family, *address));
+                }
+            }
+        }
+    }
+}
+
+/// What traces have found about pairs of addresses, so that others need not probe them again.
+#[derive(Debug, Default)]
+pub(crate) struct Findings {
+    /// Of each pair, and how many traces have looked at it.
+    known: HashMap<(Family, u128, u128), (Finding, u8)>,
+    /// The addresses that a trace probes now.
+    busy: HashSet<(Family, u128)>,
+}
+
+impl Findings {
+    /// Begins to resolve the aliases that a trace shows. Returns None while another trace probes
+    /// one of its addresses: what that finds is worth waiting for.
+    pub fn begin(
+        &mut self,
+        trace: &Trace,
+        family: Family,
+        stamp: &Stamp,
+        rounds: u8,
+    ) -> Option<Resolver> {
+        let replies = trace.probes.iter();
+        let replies = replies.filter_map(|((ask, _), probed)| Some((*ask, show(probed, stamp)?)));
+        let seen = trace.tracer.seen();
+        let resolver = Resolver::new(seen, replies, rounds, |first, second| {
+            let (finding, tries) = self.known.get(&(family, first, second))?;
+            let is_known = finding.verdict != Verdict::Undetermined || *tries >= TRIES;
+            is_known.then_some(*finding)
+        });
+        let is_busy = |address| self.busy.contains(&(family, address));
+        if resolver.open().any(is_busy) {
+            return None;
+        }
+        let open = resolver.open().map(|address| (family, address));
+        self.busy.extend(open);
+        Some(resolver)
+    }
+
+    /// Keeps what a trace has found.
+    pub fn keep(&mut self, family: Family, resolver: &Resolver) {
+        if self.known.len() > MOST_PAIRS {
+            self.known.clear();
+        }
+        for Evidence {
+            first,
+            second,
+            finding,
+            ..
+        } in resolver.evidence()
+        {
+            let known = self.known.entry((family, first, second));
+            let (kept, tries) = known.or_insert((finding, 0));
+            (*kept, *tries) = (finding, tries.saturating_add(1));
+            self.busy.remove(&(family, first));
+            self.busy.remove(&(family, second));
+        }
+    }
+}
+
+/// Returns what the reply to a probe shows, if one came.
+pub(crate) fn show(probed: &Probed, stamp: &Stamp) -> Option<Echoed> {
+    let heard = probed.reply.as_ref()?;
+    let reply = &heard.reply;
+    let sample = Sample {
+        sent_us: probed.sent.unix_us,
+        at_us: probed.sent.unix_us + heard.rtt_us,
+        id: reply.identification,
+        is_copied: stamp.vouches_for(&reply.probe, Seen::Identification(reply.identification)),
+    };
+    Some(Echoed {
+        from: reply.from,
+        shown: Shown {
+            sample: (reply.probe.family == Family::V4).then_some(sample),
+            ttl: reply.ttl,
+            labels: reply.labels.iter().map(|(label, ..)| label).collect(),
+        },
+        rtt_us: heard.rtt_us,
+    })
+}

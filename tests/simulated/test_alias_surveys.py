@@ -1,0 +1,142 @@
+"""Surveys whose traces look for aliases, on real packets."""
+
+from __future__ import annotations
+
+import json
+from itertools import combinations
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+import pytest
+
+from anabranch.cli.score import read_links
+from onesurvey import judge, open_run, write_table
+from surveying import survey, write_manifests
+from world import World
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+TARGETS = ["240.0.0.0/18,udp,1,32,1", "3fff::/60,udp,1,32,1"]
+TOOL = {"trace": {"prefixLenV4": 24, "prefixLenV6": 64, "aliases": {"rounds": 2}}}
+SWITCHES = dict.fromkeys(
+    ("interface-ids", "constant-ids", "random-ids", "copied-ids", "silent-routers"), 0.0
+)
+
+
+def read_table(data: Path, table: str, folder: Path) -> list[dict[str, Any]]:
+    """The rows of a table of the results."""
+    file = folder / f"{table}.jsonl"
+    write_table(data, table, "jsonl", file)
+    return [json.loads(line) for line in file.read_text().splitlines()]
+
+
+def read_routers(world: World, folder: Path) -> dict[str, int]:
+    """The router of each address that there is."""
+    world.simulation.write_truth(folder)
+    rows = pl.read_parquet(folder / "interfaces.parquet").iter_rows(named=True)
+    return {row["address"]: row["router"] for row in rows}
+
+
+@pytest.fixture(scope="module")
+def world() -> World:
+    """Routers that all have one counter."""
+    return World(64, 16, switches=SWITCHES)
+
+
+@pytest.fixture(scope="module")
+def data(world: World, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A survey."""
+    folder = tmp_path_factory.mktemp("aliases")
+    manifests = write_manifests(folder / "m", TARGETS, tool=TOOL)
+    survey(world, manifests, folder / "data")
+    its = judge(world, manifests)
+    assert its.judge(read_links(folder / "data", its.assignments)).precision == 1
+    return folder / "data"
+
+
+def test_it_finds_the_routers_that_there_are(
+    world: World, data: Path, tmp_path: Path
+) -> None:
+    """Among IPv4 addresses all and no others; of IPv6, nothing is told."""
+    router_of = read_routers(world, tmp_path)
+    pairs = read_table(data, "aliases", tmp_path)
+    v4 = [row for row in pairs if ":" not in row["first_addr"]]
+    for row in v4:
+        ends = {router_of[row["first_addr"]], router_of[row["second_addr"]]}
+        assert row["verdict"] == ("accept" if len(ends) == 1 else "reject"), row
+    assert {row["verdict"] for row in v4} == {"accept", "reject"}
+    others = {row["verdict"] for row in pairs if row not in v4}
+    assert others <= {"undetermined", "reject"}
+    found: dict[str, set[str]] = {}
+    for row in read_table(data, "routers", tmp_path):
+        found.setdefault(row["router_addr"], set()).add(row["addr"])
+        assert not row["is_in_conflict"]
+    accepted = {
+        (row["first_addr"], row["second_addr"])
+        for row in v4
+        if row["verdict"] == "accept"
+    }
+    assert found
+    assert accepted <= {
+        pair
+        for addresses in found.values()
+        for both in combinations(addresses, 2)
+        for pair in (both, both[::-1])
+    }
+
+
+def test_links_and_diamonds_are_those_between_routers(
+    world: World, data: Path, tmp_path: Path
+) -> None:
+    """A link of routers has links of their addresses; diamonds become smaller."""
+    router_of = read_routers(world, tmp_path)
+    links = read_table(data, "links", tmp_path)
+    between = read_table(data, "router_links", tmp_path)
+    assert sum(row["links"] for row in between) == len(links)
+    ends = [(router_of[row["near_addr"]], router_of[row["far_addr"]]) for row in links]
+    found = [
+        (router_of[row["near_router"]], router_of[row["far_router"]]) for row in between
+    ]
+    assert set(found) == set(ends)
+    diamonds = read_table(data, "diamonds", tmp_path)
+    for row in diamonds:
+        changes = row["becomes"] != "no change"
+        assert row["router_max_width"] <= row["max_width"]
+        assert row["router_diamonds"] == 1 or changes
+    assert {"no change", "one smaller"} <= {row["becomes"] for row in diamonds}
+
+
+def test_its_probes_are_counted(data: Path, tmp_path: Path) -> None:
+    """They are few, and are no probes of paths."""
+    outcome = json.loads(
+        (data / open_run(data).root / "001-00/outcome.json").read_text()
+    )
+    probes = read_table(data, "probes", tmp_path)
+    assert len(probes) < outcome["probes"] < 1.3 * len(probes)
+    assert outcome["replies"] > len(read_table(data, "replies", tmp_path))
+
+
+def test_no_address_is_pinged_that_the_policy_does_not_allow(tmp_path: Path) -> None:
+    """What can be told without is told."""
+    world = World(64, 0, switches=SWITCHES)
+    manifests = write_manifests(tmp_path / "m", TARGETS[:1], tool=TOOL)
+    text = manifests.read_text().replace("- 240.0.0.0/4", "- 240.0.0.0/8")
+    manifests.write_text(text)
+    survey(world, manifests, tmp_path / "data")
+    pairs = read_table(tmp_path / "data", "aliases", tmp_path)
+    verdicts = {(row["verdict"], row["test"]) for row in pairs}
+    assert ("accept", "error ids") in verdicts
+    assert not [row for row in pairs if row["test"] == "echo ids"]
+
+
+def test_without_alias_resolution_there_are_no_such_tables(tmp_path: Path) -> None:
+    """The command says what to ask for."""
+    world = World(8, 0)
+    tool = {"trace": {"prefixLenV4": 24}}
+    manifests = write_manifests(tmp_path / "m", ["240.0.0.0/22,udp,1,32,1"], tool=tool)
+    survey(world, manifests, tmp_path / "data")
+    with pytest.raises(LookupError, match=r"give trace\.aliases in the measurement"):
+        write_table(tmp_path / "data", "routers", "jsonl", tmp_path / "routers")
+    for row in read_table(tmp_path / "data", "diamonds", tmp_path):
+        assert row["becomes"] is None
