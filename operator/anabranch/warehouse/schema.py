@@ -112,8 +112,9 @@ DIAMONDS = Table(
     | {"max_length": _SMALL, "max_width": _NUMBER}
     | {"width_asymmetry": f"Nullable({_NUMBER})"}
     | dict.fromkeys(("meshed_ratio", "probability_difference"), "Nullable(Float64)")
-    | {"becomes": "Nullable(String)", "router_max_length": "Nullable(UInt8)"}
-    | dict.fromkeys(("router_diamonds", "router_max_width"), f"Nullable({_NUMBER})"),
+    | {"becomes": "Nullable(String)", "router_diamonds": f"Nullable({_NUMBER})"}
+    | {"router_max_length": "Nullable(UInt8)"}
+    | {"router_max_width": f"Nullable({_NUMBER})"},
     (*_RUN, *_TARGET, "divergence_ttl"),
 )
 TRACES = Table(

@@ -20,6 +20,11 @@ METRICS = (
     *("max_length", "max_width"),
     *("width_asymmetry", "meshed_ratio", "probability_difference"),
 )
+BETWEEN_ROUTERS = (
+    *("becomes", "router_diamonds"),
+    *("router_max_length", "router_max_width"),
+)
+"""What is null where routers are not known."""
 OPEN = [(0, 1, 0, end) for end in range(4)]
 """The first links of Figure 1 of Vermeulen et al. (IMC 2018)."""
 END = [(0, 3, end, 0) for end in range(2)]
@@ -72,6 +77,7 @@ def test_figure_1_of_the_paper_has_the_metrics_of_the_paper() -> None:
         "width_asymmetry": 0,
         "meshed_ratio": 0.0,
         "probability_difference": 0.0,
+        **dict.fromkeys(BETWEEN_ROUTERS),
     }
     meshed = [*OPEN, *((0, 2, *ends) for ends in product(range(4), range(2))), *END]
     (found,) = find(meshed)

@@ -140,7 +140,8 @@ def test_the_tables_say_what_the_results_say(
             "SELECT agent, concat(replaceOne(toString(prefix), '::ffff:', ''), '/', "
             "toString(prefix_len)), protocol, divergence_ttl, divergence_addr, "
             "convergence_ttl, convergence_addr, max_length, max_width, "
-            "width_asymmetry, meshed_ratio, probability_difference "
+            "width_asymmetry, meshed_ratio, probability_difference, becomes, "
+            "router_diamonds, router_max_length, router_max_width "
             f"FROM anabranch.diamonds {mine}"
         ),
     }

@@ -200,7 +200,8 @@ mod tests {
             let join = |address| if address == 31 { 30 } else { address };
             (ttl, join(near), join(far))
         });
-        let (change, inside) = find(&three_hops)[0].resolve(&find(&joined));
+        let between = find(&joined);
+        let (change, inside) = find(&three_hops)[0].resolve(&between);
         assert_eq!((change, inside.len()), (Change::SeveralSmaller, 2));
     }
 
