@@ -178,7 +178,7 @@ def main() -> None:
             return int(counted[0]["rows"])
 
         def find_diamonds() -> int:
-            results.put_diamonds(folder)
+            results.put_diamonds(folder, routers=None)
             return count(f"({results.diamonds})")
 
         finding, diamonds = measure(find_diamonds)

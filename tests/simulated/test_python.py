@@ -18,7 +18,10 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[2]
 TARGETS = ["240.0.0.0/19,udp,1,32,6", "3fff::/60,icmp6,1,32,6"]
-TABLES = ("interfaces", "links", "diamonds", "paths", "replies", "rewrites")
+TABLES = (
+    *("interfaces", "links", "diamonds", "diamond_distributions", "diamond_sizes"),
+    *("paths", "replies", "rewrites"),
+)
 
 
 @pytest.fixture(scope="module")

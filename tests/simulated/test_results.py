@@ -16,6 +16,8 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
+import anabranch
+from anabranch.warehouse import paths
 from annotationfiles import MAXMIND_ASN, write_mmdb
 from surveying import command, write_manifests
 from world import World
@@ -175,12 +177,36 @@ def test_pictures_are_drawn(folder: Path) -> None:
     file = folder / "largest.svg"
     run(*words, "--output", str(file), "--target", "largest")
     assert "<svg" in file.read_text()
+    file = folder / "diamonds.svg"
+    run(*words, "--output", str(file), "--diamonds")
+    diamonds = read(folder, "diamonds")
+    points = {(row["divergence_addr"], row["convergence_addr"]) for row in diamonds}
+    assert f"{len(diamonds):,} measured diamonds" in file.read_text()
+    assert f"{len(points):,} distinct diamonds" in file.read_text()
     assert "no links are known" in run(*words, "--target", "192.0.2.0/24", code=1)
     assert "does not appear to be" in run(*words, "--target", "there", code=1)
     assert "not supported" in run(*words, "--output", "all.xyz", code=1)
     nowhere = str(folder / "nowhere" / "all.svg")
     told = run(*words, "--output", nowhere, code=1)
     assert told.endswith(f"'{nowhere}'; correct the path or its rights\n")
+
+
+def test_the_largest_target_is_the_one_with_the_most_links(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However few targets are looked at first."""
+    links: dict[str, set[tuple[int, str, str]]] = {}
+    for row in read(folder, "paths"):
+        link = (row["near_ttl"], row["near_addr"], row["far_addr"])
+        links.setdefault(row["prefix"], set()).add(link)
+    expected = min(links, key=lambda prefix: (-len(links[prefix]), prefix))
+    survey = anabranch.open(folder / "data", "survey")
+    for candidates in (1, 2, 256):
+        monkeypatch.setattr(paths, "_CANDIDATES", candidates)
+        with survey.open_results() as results:
+            target, edges = paths.read_paths(results, "largest")
+        assert target == expected
+        assert {(ttl, a, b) for _, (ttl, a), (_, b), _ in edges} == links[expected]
 
 
 def test_a_survey_is_scored_by_the_network_that_it_was_in(folder: Path) -> None:

@@ -12,7 +12,10 @@ from anabranch.cli.results import add_run_arguments
 if TYPE_CHECKING:
     import argparse
 
+    from matplotlib.figure import Figure
+
     from anabranch.cli.command import Commands
+    from anabranch.warehouse.results import Results
 
 
 def add_parser(commands: Commands) -> None:
@@ -22,10 +25,17 @@ def add_parser(commands: Commands) -> None:
         help="draw the results of a run",
         description="Draws the width and length of diamonds and "
         "the rounds in which links were found, for all agents together and for "
-        "each, or the paths to one target.",
+        "each; or the distributions of all metrics of diamonds; or the paths to one "
+        "target.",
     )
     add_run_arguments(parser)
-    parser.add_argument(
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument(
+        "--diamonds",
+        action="store_true",
+        help="draw the distributions of the metrics of diamonds instead",
+    )
+    which.add_argument(
         "--target",
         metavar="PREFIX",
         help="draw the paths to this target instead; 'largest' is the target with the "
@@ -44,8 +54,6 @@ def add_parser(commands: Commands) -> None:
 def run(chosen: argparse.Namespace) -> int:
     """Draw the figure to a file."""
     # Extras, which other commands do without.
-    from anabranch.local.overview import draw_overview  # noqa: PLC0415
-    from anabranch.local.pathgraph import draw_paths  # noqa: PLC0415
     from anabranch.local.style import save  # noqa: PLC0415
     from anabranch.warehouse.survey import open_survey  # noqa: PLC0415
 
@@ -58,19 +66,7 @@ def run(chosen: argparse.Namespace) -> int:
             run_id=chosen.run_id,
         )
         with survey.open_results() as results:
-            agents = survey.agents
-            if chosen.target:
-                target, edges = results.read_paths(chosen.target)
-                title = f"{chosen.measurement}: paths to {target}"
-                figure = draw_paths(title, agents, edges)
-            else:
-                figure = draw_overview(
-                    chosen.measurement,
-                    agents,
-                    results.count_diamonds(),
-                    results.count_new_links(),
-                    results.count_links(),
-                )
+            figure = _draw(results, survey.agents, chosen)
         save(figure, file)
     except (LookupError, RuntimeError, ValueError) as error:
         print(f"anabranch: {error.args[0]}", file=sys.stderr)
@@ -80,3 +76,27 @@ def run(chosen: argparse.Namespace) -> int:
         return 1
     write(f"{file}\n")
     return 0
+
+
+def _draw(results: Results, agents: list[str], chosen: argparse.Namespace) -> Figure:
+    # Extras, which other commands do without.
+    from anabranch.local.distributions import draw_distributions  # noqa: PLC0415
+    from anabranch.local.overview import draw_overview  # noqa: PLC0415
+    from anabranch.local.pathgraph import draw_paths  # noqa: PLC0415
+    from anabranch.warehouse.diamonds import open_statistics  # noqa: PLC0415
+    from anabranch.warehouse.paths import read_paths  # noqa: PLC0415
+
+    name: str = chosen.measurement
+    if chosen.target:
+        target, edges = read_paths(results, chosen.target)
+        return draw_paths(f"{name}: paths to {target}", agents, edges)
+    if chosen.diamonds:
+        found = open_statistics(results)
+        return draw_distributions(name, found.distribute(), found.pair_sizes())
+    return draw_overview(
+        name,
+        agents,
+        results.count_diamonds(),
+        results.count_new_links(),
+        results.count_links(),
+    )

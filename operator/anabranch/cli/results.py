@@ -26,8 +26,9 @@ def add_parser(commands: Commands) -> None:
     parser.add_argument(
         "--table",
         choices=(
-            *("interfaces", "links", "diamonds", "paths", "replies", "rewrites"),
-            *("traces", "probes", "aliases", "routers", "router_links", "as_links"),
+            *("interfaces", "links", "diamonds", "diamond_distributions"),
+            *("diamond_sizes", "paths", "replies", "rewrites", "traces", "probes"),
+            *("aliases", "routers", "router_links", "as_links"),
         ),
         default="links",
         help="the table to write, by default links; traces and probes are of the tool "

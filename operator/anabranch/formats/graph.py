@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from anabranch.warehouse.paths import read_paths
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -66,7 +68,7 @@ def write_graph(
     found = results.find("links")
     links = f"(SELECT *, min_near_ttl AS near_ttl FROM ({found}) WHERE NOT is_suspect)"
     if target is not None:
-        prefix, _ = results.read_paths(target)
+        prefix, _ = read_paths(results, target)
         links = f"(SELECT * FROM ({results.select('paths')}) WHERE prefix = '{prefix}')"
     syntax = FORMATS[graph_format]
     edges = (

@@ -15,9 +15,10 @@ from anabranch_engine import find_diamonds
 from anabranch.runs.record import RunRecord
 from anabranch.store.keys import SurveyKeys
 from anabranch.warehouse.annotation import AS_LINKS
+from anabranch.warehouse.diamonds import DISTRIBUTIONS, derive
 from anabranch.warehouse.parts import fill
 from anabranch.warehouse.pieces import PIECE_ROWS, cut
-from anabranch.warehouse.queries import WHOLE, Piece, Replies, judge_links
+from anabranch.warehouse.queries import Replies, judge_links
 from anabranch.warehouse.routers import name_routers, put_routers
 from anabranch.warehouse.rows import write_rows
 from anabranch.warehouse.traces import (
@@ -28,6 +29,7 @@ from anabranch.warehouse.traces import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
     from anabranch.store.keys import RunKeys
@@ -96,13 +98,17 @@ class AgentResults:
         """The SQL for the parts' rows that are replies."""
         return choose_answered(self.rows) if self.is_traced else self.rows
 
-    def _links(self, block: str = "*", piece: Piece = WHOLE) -> str:
-        """Return the SQL for links of prefixes without amplification."""
+    def _links(self, block: str = "*", condition: str = "1") -> str:
+        """Return the SQL for links of prefixes without amplification.
+
+        The condition is one of ``prefix_index``.
+        """
         links, prefixes = (
-            fill(self.engine, self._read(f"{kind}/{block}.parquet"), kind)
+            f"(SELECT * FROM {fill(self.engine, rows, kind)} WHERE {condition})"
             for kind in ("links", "prefixes")
+            for rows in [self._read(f"{kind}/{block}.parquet")]
         )
-        return judge_links(f"(SELECT * FROM {links} WHERE {piece.condition})", prefixes)
+        return judge_links(links, prefixes)
 
     def _read(self, pattern: str) -> str:
         """Return the SQL for the objects of all steps that match a pattern."""
@@ -216,13 +222,33 @@ class AgentResults:
     @property
     def paths(self) -> str:
         """The links on the paths to each target, by round, without suspect ones."""
+        return self._lead("1")
+
+    def approach(self, prefixes: Iterable[str]) -> str | None:
+        """Return the SELECT of the paths to some targets, which reads little else.
+
+        Return None if the run has none of them.
+        """
+        networks = map(ip_network, prefixes)
+        these = " OR ".join(
+            f"prefix = toFixedString(IPv6StringToNum('{network.network_address}'), 16) "
+            f"AND prefix_len = {network.prefixlen}"
+            for network in networks
+        )
+        targets = self.store.read_sql(self.keys.targets)
+        found = self.engine.read(f"SELECT prefix_index FROM {targets} WHERE {these}")
+        indices = ", ".join(map(str, found["prefix_index"].to_pylist()))
+        return self._lead(f"prefix_index IN ({indices})") if indices else None
+
+    def _lead(self, condition: str) -> str:
+        targets = f"(SELECT * FROM {self._targets} WHERE {condition})"
         return (
             f"SELECT '{self.keys.agent}' AS agent, prefix, protocol, near_ttl, "
             f"{_text('links.near_addr')} AS near_addr, "
             f"{_text('links.far_addr')} AS far_addr, "
             "greatest(near_round, far_round) AS round, flows "
-            f"FROM {self._links()} AS links "
-            f"INNER JOIN {self._targets} AS targets USING (prefix_index) "
+            f"FROM {self._links(condition=condition)} AS links "
+            f"INNER JOIN {targets} AS targets USING (prefix_index) "
             "WHERE NOT is_suspect"
         )
 
@@ -276,7 +302,8 @@ class AgentResults:
                 # Suspect links would give diamonds that do not exist.
                 query = (
                     "SELECT prefix_index, near_ttl, near_addr, far_addr "
-                    f"FROM {self._links(f'{block}-*', piece)} WHERE NOT is_suspect"
+                    f"FROM {self._links(f'{block}-*', piece.condition)} "
+                    "WHERE NOT is_suspect"
                 )
                 if routers:
                     query = name_routers(f"({query})", routers)
@@ -426,42 +453,6 @@ class Results:
         )
         return [tuple(row.values()) for row in rows.to_pylist()]
 
-    def read_paths(
-        self, target: str
-    ) -> tuple[str, list[tuple[str, tuple[int, str], tuple[int, str], int]]]:
-        """Return a target, and the links on the paths to it.
-
-        ``largest`` is the target with the most links. A link is a tuple of the agent,
-        near TTL and address, far TTL and address, and the number of flows seen to cross
-        it.
-
-        Raises:
-            LookupError: If there are no links, or the target is neither a prefix nor
-                ``largest``.
-        """
-        if target != "largest":
-            target = _read_prefix(target)
-        paths = f"({self.select('paths')})"
-        if target == "largest":
-            most = f"SELECT prefix FROM {paths} GROUP BY prefix ORDER BY uniqExact"
-            ends = "(near_ttl, near_addr, far_addr)"
-            found = self.engine.read(f"{most}{ends} DESC, prefix LIMIT 1")
-            target = found.to_pylist()[0]["prefix"] if len(found) else target
-        rows = self.engine.read(
-            "SELECT agent, near_ttl, near_addr, far_addr, sum(flows) AS flows "
-            f"FROM {paths} WHERE prefix = '{target}' "
-            "GROUP BY agent, near_ttl, near_addr, far_addr ORDER BY ALL"
-        )
-        edges = [
-            (agent, (ttl, near), (ttl + 1, far), flows)
-            for agent, ttl, near, far, flows in (
-                row.values() for row in rows.to_pylist()
-            )
-        ]
-        if not edges:
-            raise LookupError(f"no links are known on the way to {target}")
-        return target, edges
-
     def find(self, table: str) -> str:
         """Return the SELECT of a table, which a cluster's Job may have stored.
 
@@ -472,6 +463,9 @@ class Results:
         if self.annotator:
             query, _ = self._annotate(table, self.annotator)
             return query
+        return self._find_plain(table)
+
+    def _find_plain(self, table: str) -> str:
         keys = SurveyKeys(self.runs[0].measurement, self.runs[0].run_id)
         if keys.table(table) in self.store.list(keys.root):
             return f"SELECT * FROM {self.store.read_sql(keys.table(table))}"
@@ -490,6 +484,8 @@ class Results:
             NothingYetError: If the run has no data for it yet.
             LookupError: If it is a table of another tool.
         """
+        if table in DISTRIBUTIONS:
+            return derive(table, self._find_plain("diamonds"))
         needed = "links" if table in _OF_LINKS else "replies"
         routers = self.find_routers() if table in _OF_ROUTERS else None
         if table in _OF_ALIASES and not self._resolving:
@@ -545,13 +541,6 @@ def _select_routers(rows: str | None) -> str:
         "AS addr, count() OVER (PARTITION BY rows.router_addr) AS addresses, "
         f"is_in_conflict FROM {rows} AS rows"
     )
-
-
-def _read_prefix(text: str) -> str:
-    try:
-        return str(ip_network(text))
-    except ValueError as error:
-        raise LookupError(f"{error}; name a target's prefix, or largest") from error
 
 
 def _text(column: str, *, plain: bool = True) -> str:

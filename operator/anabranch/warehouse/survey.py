@@ -16,6 +16,7 @@ from anabranch.store.directory import DirectoryStore
 from anabranch.store.location import open_location
 from anabranch.warehouse.annotation import AS_LINKS, Annotator
 from anabranch.warehouse.damage import check_whole, naming_damage
+from anabranch.warehouse.diamonds import DISTRIBUTIONS
 from anabranch.warehouse.difference import UNSURE, Difference
 from anabranch.warehouse.embedded import open_embedded
 from anabranch.warehouse.results import Results
@@ -32,8 +33,8 @@ if TYPE_CHECKING:
     from anabranch.warehouse.engine import Engine
 
 TABLES = (
-    *("interfaces", "links", "diamonds", "paths", "replies", "rewrites"),
-    *("traces", "probes", "aliases", "routers", "router_links", AS_LINKS),
+    *("interfaces", "links", "diamonds", *DISTRIBUTIONS, "paths", "replies"),
+    *("rewrites", "traces", "probes", "aliases", "routers", "router_links", AS_LINKS),
 )
 """The names of all tables; traces and probes are of the tool trace, aliases and routers
 of its alias resolution, and links between ASes take annotations."""
@@ -80,6 +81,16 @@ class Survey:
     def diamonds(self) -> pa.Table:
         """Diamonds on the paths of an agent to a target."""
         return self.read("diamonds")
+
+    @property
+    def diamond_distributions(self) -> pa.Table:
+        """How many diamonds have each value of each metric, and their shares."""
+        return self.read("diamond_distributions")
+
+    @property
+    def diamond_sizes(self) -> pa.Table:
+        """How many diamonds have each max length together with each max width."""
+        return self.read("diamond_sizes")
 
     @property
     def paths(self) -> pa.Table:

@@ -1,0 +1,105 @@
+"""The links on the paths to chosen targets, without suspect ones."""
+
+from __future__ import annotations
+
+from ipaddress import ip_network
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from anabranch.warehouse.results import AgentResults, Results
+
+_CANDIDATES = 256
+"""How many targets are looked at first to find the one with the most links."""
+
+
+def read_paths(
+    results: Results, target: str
+) -> tuple[str, list[tuple[str, tuple[int, str], tuple[int, str], int]]]:
+    """Return a target, and the links on the paths to it.
+
+    ``largest`` is the target with the most links. A link is a tuple of the agent, near
+    TTL and address, far TTL and address, and the number of flows seen to cross it.
+
+    Raises:
+        LookupError: If there are no links, or the target is neither a prefix nor
+            ``largest``.
+    """
+    target = choose_target(results, target)
+    sums: dict[tuple[str, int, str, str], int] = {}
+    for agent in results.agents:
+        for row in read_links(agent, [target]):
+            link = (agent.keys.agent, row["near_ttl"], row["near_addr"])
+            key = (*link, row["far_addr"])
+            sums[key] = sums.get(key, 0) + row["flows"]
+    if not sums:
+        raise LookupError(f"no links are known on the way to {target}")
+    edges = [
+        (agent, (ttl, near), (ttl + 1, far), flows)
+        for (agent, ttl, near, far), flows in sorted(sums.items())
+    ]
+    return target, edges
+
+
+def choose_target(results: Results, target: str) -> str:
+    """Return the prefix that a text means; ``largest`` has the most links.
+
+    Raises:
+        LookupError: If there are no links, or it is neither a prefix nor ``largest``.
+    """
+    if target == "largest":
+        return _find_largest(results)
+    try:
+        return str(ip_network(target))
+    except ValueError as error:
+        raise LookupError(f"{error}; name a target's prefix, or largest") from error
+
+
+def read_links(agent: AgentResults, prefixes: Iterable[str]) -> list[dict[str, Any]]:
+    """Return the links to some targets that an agent found.
+
+    Their columns are prefix, protocol, near_ttl, near_addr, far_addr and flows.
+    """
+    paths = agent.approach(prefixes) if "links" in agent.kinds else None
+    if paths is None:
+        return []
+    link = "prefix, protocol, near_ttl, near_addr, far_addr"
+    rows: list[dict[str, Any]] = agent.engine.read(
+        f"SELECT {link}, sum(flows) AS flows FROM ({paths}) GROUP BY {link} "
+        f"ORDER BY {link}"
+    ).to_pylist()
+    return rows
+
+
+def _find_largest(results: Results) -> str:
+    """Return the target with the most links; of several, the first by its text.
+
+    A target has at most as many links as rows. So only those with the most rows are
+    counted exactly, in as much memory as they take.
+    """
+    paths = results.select("paths")
+    candidates = _CANDIDATES
+    while True:
+        most = results.engine.read(
+            f"SELECT prefix, count() AS rows FROM ({paths}) GROUP BY prefix "
+            f"ORDER BY rows DESC, prefix LIMIT {candidates + 1}"
+        ).to_pylist()
+        if not most:
+            raise LookupError("no links are known on the way to any target")
+        prefixes = [row["prefix"] for row in most[:candidates]]
+        chosen = [
+            found
+            for agent in results.agents
+            if "links" in agent.kinds and (found := agent.approach(prefixes))
+        ]
+        (first,) = results.engine.read(
+            "SELECT prefix, uniqExact((near_ttl, near_addr, far_addr)) AS links FROM "
+            f"({' UNION ALL '.join(chosen)}) GROUP BY prefix "
+            "ORDER BY links DESC, prefix LIMIT 1"
+        ).to_pylist()
+        rest = most[candidates:]
+        if not rest or first["links"] > rest[0]["rows"]:
+            prefix: str = first["prefix"]
+            return prefix
+        candidates *= 16
