@@ -43,6 +43,10 @@ class DiamondMiner:
         answer = self._session.query(query, output_format)  # type: ignore[no-untyped-call]
         return [json.loads(line) for line in str(answer).splitlines()]
 
+    def export(self, query: str) -> str:
+        """What a query writes, whose format it names itself."""
+        return str(self._session.query(query))  # type: ignore[no-untyped-call]
+
     def run(self, query: Query) -> list[dict[str, Any]]:
         """The rows of a query."""
         rows = []

@@ -9,6 +9,8 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import warts
+from ripe.atlas.sagan import Result
 
 from surveying import survey, write_manifests
 from world import World
@@ -109,13 +111,7 @@ def test_scamper_reads_the_paths_to_each_destination(
 def test_scamper_reads_single_paths_with_rtts(data: Path, tmp_path: Path) -> None:
     """A path for each flow, each hop with its reply as we have it."""
     words = ("--format", "warts", "--paths", "single")
-    traces = tell("sc_warts2json", export(data, tmp_path / "single.warts", *words))
-    told = Counter(
-        (trace["dst"], hop["addr"], hop["probe_ttl"], round(hop["rtt"] * 1_000))
-        for trace in traces
-        if trace["type"] == "trace"
-        for hop in trace.get("hops", [])
-    )
+    told = read_paths(export(data, tmp_path / "single.warts", *words))
     ours = Counter(
         (row["probe_dst_addr"], row["reply_src_addr"], row["probe_ttl"], row["rtt_us"])
         for row in read_table(data, "probes")
@@ -124,6 +120,57 @@ def test_scamper_reads_single_paths_with_rtts(data: Path, tmp_path: Path) -> Non
     # What was probed behind a flow's end is left out.
     assert told <= ours
     assert told.total() > 0.8 * ours.total()
+
+
+def read_paths(file: Path) -> Counter[tuple[str, str, int, int]]:
+    """The hops of single paths, as scamper tells them: with RTTs in microseconds."""
+    return Counter(
+        (trace["dst"], hop["addr"], hop["probe_ttl"], round(hop["rtt"] * 1_000))
+        for trace in tell("sc_warts2json", file)
+        if trace["type"] == "trace"
+        for hop in trace.get("hops", [])
+    )
+
+
+def test_pywarts_reads_the_same_single_paths(data: Path, tmp_path: Path) -> None:
+    """Hop by hop."""
+    words = ("--format", "warts", "--paths", "single")
+    file = export(data, tmp_path / "single.warts", *words)
+    told: Counter[tuple[str, str, int, int]] = Counter()
+    with file.open("rb") as content:
+        while record := warts.parse_record(content):
+            if isinstance(record, warts.traceroute.Traceroute):
+                told.update(
+                    (record.dst_address, hop.address, hop.probe_ttl, hop.rtt)
+                    for hop in record.hops
+                )
+    assert told == read_paths(file)
+    assert told.total() > 100
+
+
+def test_sagan_reads_results_of_each_flow(data: Path, tmp_path: Path) -> None:
+    """RIPE's own reader finds no fault, and the replies that we have."""
+    file = export(data, tmp_path / "atlas.json", "--format", "atlas-json")
+    lines = file.read_text().splitlines()
+    read = [Result.get(line, on_error=Result.ACTION_FAIL) for line in lines]
+    told = Counter(
+        (trace.destination_address, packet.origin, hop.index, packet.rtt)
+        for trace in read
+        for hop in trace.hops
+        for packet in hop.packets
+        if packet.origin
+    )
+    ours = Counter(
+        (
+            *(row["probe_dst_addr"], row["reply_src_addr"], row["probe_ttl"]),
+            row["rtt_us"] / 1_000,
+        )
+        for row in read_table(data, "probes")
+        if row["reply_src_addr"]
+    )
+    assert told <= ours
+    assert told.total() > 0.8 * ours.total()
+    assert {trace.protocol for trace in read} == {"UDP", "ICMP"}
 
 
 @pytest.mark.parametrize("compression", ["gzip", "zstd"])

@@ -23,10 +23,9 @@ def add_parser(commands: Commands) -> None:
         help="make a survey of files of other tools",
         description="Reads traces of other tools and makes a survey of them, with "
         "links, diamonds and tables as if they were of a run. Files may be warts, "
-        "scamper's JSON, RIPE Atlas' JSON, M-Lab's JSONL or its older .paris texts, "
-        "plain or compressed, alone or in tar archives; their content tells which. "
-        "Replies of caracal's are read with --format caracal-csv. "
-        "What a file does not say stays empty.",
+        "scamper's JSON, RIPE Atlas' JSON, M-Lab's JSONL or its older .paris texts, or "
+        "CSV of caracal's replies; plain or compressed, alone or in tar archives. "
+        "Their content tells which. What a file does not say stays empty.",
     )
     parser.add_argument("files", nargs="+", type=Path, metavar="FILE")
     parser.add_argument(

@@ -10,12 +10,14 @@ from ipaddress import IPv6Address, ip_address, ip_network
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from anabranch.api import Measurement, TargetList
 from anabranch.cli.command import write
 
 if TYPE_CHECKING:
     import argparse
     from ipaddress import IPv4Network, IPv6Network
 
+    from anabranch.api.manifest import Manifests
     from anabranch.cli.command import Commands
 
 FILE = Path("survey.yaml")
@@ -32,13 +34,21 @@ def add_parser(commands: Commands) -> None:
         help="write the manifest of a first survey from this machine",
         description="Writes a commented manifest with everything that a survey from "
         "this machine needs. It allows the targets that you name and "
-        "nothing else, at a modest rate. The command sends nothing.",
+        "nothing else, at a modest rate. With --from-iris, it writes what a "
+        "measurement of Iris asks for. The command sends nothing.",
     )
     parser.add_argument(
         "targets",
-        nargs="+",
+        nargs="*",
         metavar="TARGET",
         help="a prefix or an address to probe, such as 192.0.2.0/24",
+    )
+    parser.add_argument(
+        "--from-iris",
+        type=Path,
+        metavar="FILE",
+        help="instead of targets: the JSON that asks Iris for a measurement, or with "
+        "which its API answers",
     )
     parser.add_argument(
         "--contact",
@@ -60,24 +70,16 @@ def run(chosen: argparse.Namespace) -> int:
     """Write the manifest, unless it would be invalid."""
     # Extras, which other commands do without.
     from anabranch.api.manifest import Source, read_manifests  # noqa: PLC0415
-    from anabranch.local.draft import Draft  # noqa: PLC0415
 
     try:
-        targets = [_read_target(text) for text in chosen.targets]
-        draft = Draft(
-            contact=chosen.contact or _ask_contact(),
-            targets=tuple(map(str, targets)),
-            interfaces=tuple(_find_interfaces(targets)),
-            is_reserved=_is_reserved(targets),
-        )
+        text = _write(chosen)
     except ValueError as error:
         print(f"anabranch: {error}", file=sys.stderr)
         return 1
-    text = draft.write()
-    broken = read_manifests([Source(str(chosen.output), text.encode())]).broken
-    for problem in broken:
+    manifests = read_manifests([Source(str(chosen.output), text.encode())])
+    for problem in manifests.broken:
         print(f"anabranch: {problem}", file=sys.stderr)
-    if broken:
+    if manifests.broken:
         return 1
     try:
         with chosen.output.open("x") as file:
@@ -86,12 +88,62 @@ def run(chosen: argparse.Namespace) -> int:
         message = f"{chosen.output} is there already; name another file with --output"
         print(f"anabranch: {message}", file=sys.stderr)
         return 1
+    if chosen.from_iris:
+        write(_tell_missing(chosen.output, manifests))
+        return 0
     write(
         f"{chosen.output} is written; read it, then\n"
         f"    anabranch run --dry-run {chosen.output}\n"
         f"    anabranch run {chosen.output}\n"
     )
     return 0
+
+
+def _write(chosen: argparse.Namespace) -> str:
+    """Return the manifest that is asked for."""
+    if bool(chosen.targets) == bool(chosen.from_iris):
+        raise ValueError("name targets, or a measurement of Iris with --from-iris")
+    return _convert(chosen.from_iris) if chosen.from_iris else _draft(chosen)
+
+
+def _draft(chosen: argparse.Namespace) -> str:
+    """Return the manifest of a first survey from this machine."""
+    from anabranch.local.draft import Draft  # noqa: PLC0415 (an extra)
+
+    targets = [_read_target(text) for text in chosen.targets]
+    draft = Draft(
+        contact=chosen.contact or _ask_contact(),
+        targets=tuple(map(str, targets)),
+        interfaces=tuple(_find_interfaces(targets)),
+        is_reserved=_is_reserved(targets),
+    )
+    return draft.write()
+
+
+def _convert(file: Path) -> str:
+    """Return what a measurement of Iris asks for, as manifests."""
+    from anabranch.local.iris import draft_from_iris  # noqa: PLC0415 (an extra)
+
+    try:
+        return draft_from_iris(file.read_bytes())
+    except ValueError as error:
+        raise ValueError(f"{file}: {error}") from error
+
+
+def _tell_missing(output: Path, manifests: Manifests) -> str:
+    """Return what the manifests of a measurement of Iris need besides."""
+    lists = [each.object.spec.file for each in manifests.of_kind(TargetList)]
+    (measurement,) = manifests.of_kind(Measurement)
+    agents = [
+        entry.name if entry.selector is None else f"those with the tag {entry.name}"
+        for entry in measurement.object.spec.agents
+    ]
+    return (
+        f"{output} is written. It needs besides\n"
+        f"    target lists, beside it: {', '.join(map(str, lists))}\n"
+        f"    Agents: {', '.join(agents)}\n"
+        "    a ProbingPolicy\n"
+    )
 
 
 def _read_target(text: str) -> IPv4Network | IPv6Network:

@@ -16,12 +16,20 @@ from anabranch.cli.command import INTERRUPTED, open_stdin, write
 if TYPE_CHECKING:
     import argparse
 
+    from anabranch.api.measurement import MeasurementSpec
     from anabranch.cli.command import Commands
     from anabranch.local.survey import Report
     from anabranch.runs.assignment import Assignment
 
 DATA = Path("anabranch-data")
 """The default folder for replies and results."""
+_OF_CLUSTERS = {
+    "annotate_from": "annotateFrom is for clusters, and passed over here; afterwards, "
+    "name files that say what is known: anabranch results --annotate FILE",
+    "outputs": "outputs is for clusters, and passed over here; afterwards, write "
+    "traces: anabranch results --format FORMAT",
+}
+"""What only clusters do of what a Measurement asks for, and what to use instead."""
 
 
 def add_parser(commands: Commands) -> None:
@@ -79,6 +87,9 @@ def run(chosen: argparse.Namespace) -> int:
 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, stop)
+    for document in documents:
+        for field in find_passed_over(document.object.spec):
+            _tell(f"{document.object.metadata.name}: {field}")
     code = 0
     for document, assignments in zip(documents, assigned, strict=True):
         spec = document.object.spec
@@ -95,6 +106,11 @@ def run(chosen: argparse.Namespace) -> int:
             print(f"anabranch: {name}: {error}", file=sys.stderr)
             code = max(code, 1)
     return code
+
+
+def find_passed_over(spec: MeasurementSpec) -> list[str]:
+    """Return what a local run does not do of what is asked for, with the remedy."""
+    return [message for field, message in _OF_CLUSTERS.items() if getattr(spec, field)]
 
 
 def check(measurement: Measurement, assignments: list[Assignment]) -> None:

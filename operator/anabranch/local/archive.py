@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import io
-import json
 import shutil
 from collections import Counter
+from contextlib import ExitStack
 from dataclasses import dataclass
 from ipaddress import IPv6Address
 from typing import TYPE_CHECKING, TypeVar
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -22,26 +21,23 @@ from anabranch.api.policy import ProbingPolicySpec
 from anabranch.api.report import explain, show_path
 from anabranch.api.resource import API_VERSION
 from anabranch.local.assignment import LOCALHOST, RunError
+from anabranch.local.partwriter import PartWriter
+from anabranch.local.places import FLOWS_A_TRACE, Places
 from anabranch.rounds.steps import FIRST
 from anabranch.rounds.targets import choose_targets
 from anabranch.runs.assignment import Assignment
 from anabranch.runs.record import RunRecord
 from anabranch.store.keys import RunKeys
 from anabranch.warehouse.imports import (
-    CARACAL,
-    FLOWS_A_TRACE,
     count_graphs,
+    count_other_replies,
     count_others,
-    find_columns,
-    list_blocks,
     list_destinations,
     list_prefixes,
     place_replies,
-    place_traces,
-    read_caracal,
-    read_placed,
 )
 from anabranch.warehouse.job import RoundJob
+from anabranch.warehouse.pieces import PIECE_ROWS, cut
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -50,13 +46,14 @@ if TYPE_CHECKING:
 
     from anabranch.rounds.outcome import Outcome
     from anabranch.store.directory import DirectoryStore
-    from anabranch.store.keys import StepKeys
     from anabranch.warehouse.engine import Engine
 
-_CARACAL_CSV = "caracal-csv"
 Kind = TypeVar("Kind", Agent, Measurement)
 _MOST_TRACES = (1 << 32) // FLOWS_A_TRACE
-_PART_ROWS = 1 << 18
+_PIECE_ROWS = 1 << 20
+"""The rows of traces that one query looks at together. Fewer take less memory, but more
+time: each query reads all of them."""
+_BATCH_ROWS = 1 << 16
 _PROTOCOLS = {1: "icmp", 17: "udp", 58: "icmp6"}
 
 
@@ -70,6 +67,18 @@ class Archive:
     """What was read and left out, by its name."""
     outcome: Outcome
     """What was found."""
+
+
+@dataclass(frozen=True)
+class _Draft:
+    """A file with what was read, on its way to the store."""
+
+    file: Path
+    traces: int
+    skipped: dict[str, int]
+    """What was left out, by its name."""
+    has_replies: bool
+    """Whether it holds replies of a batch tool, and no traces."""
 
 
 @dataclass(frozen=True)
@@ -100,11 +109,15 @@ class Importer:
         if self.store.path(run.run).exists():
             message = f"{self.name} has a run {self.run_id} of {self.agent} already"
             raise RunError(f"{message}; choose another name, or --run-id")
-        if file_format == _CARACAL_CSV:
-            return self._read_replies(files)
-        draft = self.scratch / "draft.parquet"
-        traces, skipped = _draft(files, file_format, draft)
-        rows = f"file('{draft}', 'Parquet')"
+        draft = _draft(files, file_format, self.scratch / "draft.parquet")
+        rows = f"file('{draft.file}', 'Parquet')"
+        if draft.has_replies:
+            return self._place_replies(rows)
+        return self._place_traces(draft, rows)
+
+    def _place_traces(self, draft: _Draft, rows: str) -> Archive:
+        """Place traces, which are those of the tool trace."""
+        skipped = dict(draft.skipped)
         if others := self._count(count_others(rows, _PROTOCOLS)):
             skipped["tcp trace"] = others
         found = self.engine.read(list_destinations(rows, _PROTOCOLS))
@@ -119,60 +132,68 @@ class Importer:
         algorithm = "mda" if self._count(count_graphs(rows)) else "singlePath"
         assignment = self._assign(found, {"trace": {"algorithm": algorithm}})
 
-        def write(targets: str, keys: StepKeys) -> None:
-            places = self.scratch / "places.parquet"
-            self.engine.write(place_traces(rows, targets), places)
-            there = f"file('{places}', 'Parquet')"
-            self._write_parts(
-                keys, there, lambda block: read_placed(rows, there, block)
-            )
+        def write(parts: PartWriter) -> None:
+            places = Places.of(self.store.path(assignment.record.keys.targets))
+            for traced in _read_groups(draft.file):
+                parts.add(*places.place(traced))
 
-        outcome = self._conclude(assignment, write)
-        return Archive(traces - others, skipped, outcome)
+        outcome = self._conclude(assignment, write, _PIECE_ROWS)
+        return Archive(draft.traces - others, skipped, outcome)
 
-    def _read_replies(self, files: list[Path]) -> Archive:
-        """Read caracal's replies, which are those of a batch tool."""
-        draft = self.scratch / "draft.parquet"
-        for file in files:
-            names = self.engine.read(find_columns(str(file)))["name"].to_pylist()
-            if missing := [name for name in CARACAL if name not in names]:
-                told = f"its first line lacks the columns {', '.join(missing)}"
-                raise ValueError(f"{file}: line 1: {told}")
-        sources = [read_caracal(str(file)) for file in files]
-        self.engine.write(" UNION ALL ".join(sources), draft)
-        rows = f"file('{draft}', 'Parquet')"
+    def _place_replies(self, rows: str) -> Archive:
+        """Place replies, which are those of a batch tool."""
+        others = self._count(count_other_replies(rows, _PROTOCOLS))
         found = self.engine.read(list_prefixes(rows, _PROTOCOLS))
         if not len(found):
-            raise RunError("the files hold no replies")
+            raise RunError("the files hold no replies to probes by ICMP or UDP")
         assignment = self._assign(found, {"yarrp": {}})
 
-        def write(targets: str, keys: StepKeys) -> None:
-            self._write_parts(
-                keys, targets, lambda block: place_replies(rows, targets, block)
-            )
+        def write(parts: PartWriter) -> None:
+            targets = self.store.read_sql(assignment.record.keys.targets)
+            for piece in cut(self.engine, rows, PIECE_ROWS):
+                placed = self.scratch / "placed.parquet"
+                self.engine.write(place_replies(rows, targets, piece), placed)
+                with pq.ParquetFile(placed) as file:
+                    for batch in file.iter_batches(_BATCH_ROWS):
+                        found = pa.Table.from_batches([batch])
+                        blocks = found["block"].to_numpy()
+                        parts.add(found.drop_columns("block"), blocks)
+                placed.unlink()
 
-        return Archive(0, {}, self._conclude(assignment, write))
+        outcome = self._conclude(assignment, write, PIECE_ROWS)
+        skipped = {"reply to a probe by another protocol": others} if others else {}
+        return Archive(0, skipped, outcome)
 
     def _conclude(
-        self, assignment: Assignment, write: Callable[[str, StepKeys], None]
+        self,
+        assignment: Assignment,
+        write: Callable[[PartWriter], None],
+        piece_rows: int,
     ) -> Outcome:
-        """Put a run into the store; ``write`` puts its parts, given the targets."""
+        """Put a run into the store; ``write`` adds the rows of its parts.
+
+        ``piece_rows`` are the rows that one query looks at together.
+        """
         record = assignment.record
         # Of an import that was interrupted, nobody sees what it left.
         shutil.rmtree(self.store.path(record.keys.root), ignore_errors=True)
         assignment.put_targets(self.store, self.scratch)
         job = RoundJob(
-            self.store, self.engine, record.keys, record.run_rules, self.scratch
+            *(self.store, self.engine, record.keys, record.run_rules, self.scratch),
+            piece_rows=piece_rows,
         )
         job.begin()
-        write(self.store.read_sql(record.keys.targets), record.keys.step(FIRST))
+        parts = PartWriter(self.store, record.keys.step(FIRST), self.scratch)
+        write(parts)
+        parts.close()
         outcome = job.conclude(FIRST)
         self.store.put(record.keys.run, record.write())
         return outcome
 
     def _count(self, query: str) -> int:
-        counted: int = self.engine.read(query).to_pylist()[0]["traces"]
-        return counted
+        (row,) = self.engine.read(query).to_pylist()
+        (counted,) = row.values()
+        return int(counted)
 
     def _assign(self, found: pa.Table, tool: dict[str, Any]) -> Assignment:
         """Return what an agent had to do that sent the probes of these targets."""
@@ -207,55 +228,6 @@ class Importer:
             agent.spec.model_copy(update={"allow_reserved": True}),
         )
         return Assignment(record, choice.targets, choice.counts, record.parameters)
-
-    def _write_parts(
-        self, keys: StepKeys, blocks: str, read: Callable[[int], str]
-    ) -> None:
-        """Put parts into the store, block by block.
-
-        ``blocks`` is the SQL for rows that name the blocks; ``read`` returns the query
-        for a block's rows.
-        """
-        for row in self.engine.read(list_blocks(blocks)).to_pylist():
-            block = row["block"]
-            sorted_rows = self.scratch / "sorted.parquet"
-            self.engine.write(read(block), sorted_rows)
-            start = 0
-            for number, part in enumerate(_cut(pq.ParquetFile(sorted_rows))):
-                key = f"{keys.parts(block)}/{start:016}.parquet"
-                start += self._put_part(part, key, block, start, number)
-            sorted_rows.unlink()
-
-    def _put_part(
-        self, rows: pa.Table, key: str, block: int, start: int, number: int
-    ) -> int:
-        """Put a part into the store; return the number of its slots."""
-        replies = len(rows) - rows["reply_protocol"].null_count
-        of_traces = "trace_end" in rows.column_names
-        slots = rows["trace_end"].drop_null().length() if of_traces else len(rows)
-        head = {
-            "plan": "",
-            "block": block,
-            "start": start,
-            "end": start + slots,
-            # Files of replies do not tell how many probes had none.
-            "probes": int(np.count_nonzero(rows["attempt"].to_numpy()))
-            if of_traces
-            else replies,
-            "replies": replies,
-            "traced": slots if of_traces else 0,
-            "unroutable": 0,
-            # A prober's counts never fall; these stand still.
-            "counts": dict.fromkeys(("sent", "forbidden", "unsent", "dropped"), 0),
-        }
-        metadata = {"anabranch.part": json.dumps(head)}
-        draft = self.scratch / f"part-{number}.parquet"
-        pq.write_table(
-            rows.replace_schema_metadata(metadata), draft, compression="zstd"
-        )
-        self.store.put_file(key, draft)
-        draft.unlink()
-        return slots
 
 
 def _make(kind: type[Kind], metadata: dict[str, Any], spec: dict[str, Any]) -> Kind:
@@ -293,44 +265,44 @@ def _list_targets(found: pa.Table) -> io.BytesIO:
     return lines
 
 
-def _draft(
-    files: list[Path], file_format: str | None, draft: Path
-) -> tuple[int, dict[str, int]]:
-    """Write the traces of files to one file; return their number, and what is not."""
+def _draft(files: list[Path], file_format: str | None, draft: Path) -> _Draft:
+    """Write what files hold to one file.
+
+    Raises:
+        ValueError: If a file is damaged, or holds replies where others hold traces.
+    """
     skipped: Counter[str] = Counter()
-    traces = 0
-    writer: pq.ParquetWriter | None = None
-    try:
+    traces, has_replies = 0, False
+    with ExitStack() as opened:
+        writer: pq.ParquetWriter | None = None
         for file in files:
             reader = TraceReader(file, file_format, first_trace=traces)
             batches = pa.RecordBatchReader.from_stream(reader)
-            writer = writer or pq.ParquetWriter(draft, batches.schema)
-            for batch in batches:
-                writer.write_batch(batch)
+            if not writer:
+                has_replies = reader.has_replies
+                writer = opened.enter_context(pq.ParquetWriter(draft, batches.schema))
+            elif has_replies != reader.has_replies:
+                message = "traces and replies of caracal's are two surveys"
+                raise ValueError(f"{file}: {message}; import each alone")
+            try:
+                for batch in batches:
+                    # A batch has whole traces, and a group the rows of a batch.
+                    writer.write_batch(batch, len(batch))
+            except pa.ArrowInvalid as error:
+                # Arrow says before it that the reader said it.
+                told = str(error).removeprefix("External error: ")
+                raise ValueError(told) from error
             traces += reader.traces
             skipped.update(reader.skipped)
-    finally:
-        if writer:
-            writer.close()
-    return traces, dict(skipped)
+    return _Draft(draft, traces, dict(skipped), has_replies)
 
 
-def _cut(file: pq.ParquetFile) -> Iterator[pa.Table]:
-    """Yield the rows of a file in parts, each with whole traces."""
-    held: list[pa.RecordBatch] = []
-    for batch in file.iter_batches(_PART_ROWS // 4):
-        held.append(batch)
-        if sum(map(len, held)) < _PART_ROWS:
-            continue
-        rows = pa.Table.from_batches(held)
-        if "trace_end" not in rows.column_names:
-            yield rows
-            held = []
-            continue
-        starts = pc.indices_nonzero(pc.is_valid(rows["trace_end"]))
-        last = starts[-1].as_py()
-        if last:
-            yield rows.slice(0, last)
-            held = rows.slice(last).to_batches()
-    if held:
-        yield pa.Table.from_batches(held)
+def _read_groups(draft: Path) -> Iterator[pa.Table]:
+    """Yield the traces of a draft that are of targets, some at a time, each whole."""
+    known = pa.array(list(_PROTOCOLS), pa.uint8())
+    with pq.ParquetFile(draft) as file:
+        for group in range(file.num_row_groups):
+            rows = file.read_row_group(group)
+            traced = rows.filter(pc.is_in(rows["probe_protocol"], known))
+            if len(traced):
+                yield traced

@@ -29,6 +29,26 @@ def test_validate_counts_what_it_found(capsys: pytest.CaptureFixture[str]) -> No
     assert main(["validate", str(ROOT / "examples/kinds")]) == 0
 
 
+def test_a_local_run_says_at_once_what_only_clusters_do(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With what to use instead; the rest of the survey goes on."""
+    documents = list(yaml.safe_load_all((ROOT / "examples/survey.yaml").read_text()))
+    for each in documents:
+        if each["kind"] == "Measurement":
+            source = {"object": {"key": "annotations/as.mmdb"}}
+            each["spec"] |= {"annotateFrom": [source], "outputs": ["warts"]}
+    survey = tmp_path / "survey.yaml"
+    survey.write_text(yaml.safe_dump_all(documents))
+    assert main(["run", "--dry-run", str(survey)]) == 0
+    told = capsys.readouterr()
+    annotate, outputs = told.err.splitlines()
+    assert annotate.startswith("anabranch: demo: annotateFrom is for clusters")
+    assert "anabranch results --annotate FILE" in annotate
+    assert "anabranch results --format FORMAT" in outputs
+    assert "demo: paris would send" in told.out
+
+
 def test_the_readme_shows_the_survey_of_the_demo() -> None:
     """The Measurement, if not each of its line breaks."""
     shown = (ROOT / "README.md").read_text().split("```yaml\n")[1].partition("```")[0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -72,4 +73,38 @@ def test_what_can_not_be_is_refused_and_nothing_written(
     words: list[str], told: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """With the remedy."""
+    assert told in refuse(*words, capsys=capsys)
+
+
+def test_a_measurement_of_iris_becomes_a_manifest(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """And what it needs besides is told."""
+    asked = {"tool": "yarrp", "agents": [{"tag": "edge", "target_file": "a.csv"}]}
+    Path("iris.json").write_text(json.dumps(asked))
+    assert main(["init", "--from-iris", "iris.json", "--output", "out.yaml"]) == 0
+    assert capsys.readouterr().out == (
+        "out.yaml is written. It needs besides\n"
+        "    target lists, beside it: a.csv\n"
+        "    Agents: those with the tag edge\n"
+        "    a ProbingPolicy\n"
+    )
+    assert "yarrp:" in Path("out.yaml").read_text()
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--from-iris", "bad.json"], "bad.json: Invalid JSON"),
+        (["--from-iris", "gone.json"], "gone.json: No such file"),
+        ([], "name targets, or a measurement of Iris with --from-iris"),
+        (["127.0.0.0/24", "--from-iris", "bad.json"], "name targets, or a measurement"),
+    ],
+    ids=["bad", "gone", "neither", "both"],
+)
+def test_no_measurement_of_iris_is_told(
+    words: list[str], told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With the file."""
+    Path("bad.json").write_text("{")
     assert told in refuse(*words, capsys=capsys)

@@ -994,12 +994,13 @@ class Tracing:
 
 @final
 class TraceReader:
-    """A file of another tool, read as rows of parts of traces.
+    """A file of another tool, read as rows of parts of traces, or of replies.
 
     It is an Arrow stream, which can be read once. Its columns are those of parts of
-    traces but for prefix_index, and ``trace``: the number of the trace. What the file
-    does not say is null. A damaged file ends the stream with an error that names the
-    file and the place.
+    traces but for prefix_index, and ``trace``: the number of the trace. Of a batch
+    tool, they are those of reply parts but for prefix_index, flow and
+    destination_prefix_reply. What the file does not say is null. A damaged file ends
+    the stream with an error that names the file and the place.
     """
 
     def __new__(
@@ -1016,6 +1017,8 @@ class TraceReader:
         :raises ValueError: when it can't be read, or its format is not known.
         """
 
+    has_replies: bool
+    """Whether it holds replies of a batch tool, and no traces."""
     traces: int
     """The traces read so far."""
     skipped: dict[str, int]

@@ -529,7 +529,7 @@ fn mapped(address: IpAddr) -> [u8; 16] {
     }
 }
 
-fn label_fields() -> Fields {
+pub(crate) fn label_fields() -> Fields {
     let small = |name: &str| Field::new(name, DataType::UInt8, false);
     Fields::from(vec![
         Field::new("label", DataType::UInt32, false),
@@ -552,12 +552,15 @@ fn link_fields() -> Fields {
     ])
 }
 
-fn structs(fields: Fields) -> ListBuilder<StructBuilder> {
+pub(crate) fn structs(fields: Fields) -> ListBuilder<StructBuilder> {
     let item = Field::new("item", DataType::Struct(fields.clone()), false);
     ListBuilder::new(StructBuilder::from_fields(fields, 0)).with_field(item)
 }
 
-fn field<T: arrow_array::builder::ArrayBuilder>(entry: &mut StructBuilder, place: usize) -> &mut T {
+pub(crate) fn field<T: arrow_array::builder::ArrayBuilder>(
+    entry: &mut StructBuilder,
+    place: usize,
+) -> &mut T {
     entry
         .field_builder(place)
         .expect("the builders are those of the fields")

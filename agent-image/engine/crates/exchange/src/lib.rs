@@ -9,5 +9,6 @@ pub mod format;
 pub mod graph;
 pub mod path;
 pub mod reader;
+pub mod replies;
 pub mod rows;
 pub mod writer;

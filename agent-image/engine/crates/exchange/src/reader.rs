@@ -15,6 +15,7 @@ use arrow_schema::{ArrowError, SchemaRef};
 
 use crate::columns::Columns;
 use crate::format::{Decoder, decoder, names};
+use crate::replies::Replies;
 
 /// The rows of a batch, but for the rest of its last trace.
 const BATCH_ROWS: usize = 1 << 16;
@@ -38,7 +39,31 @@ pub struct Tally {
     pub skipped: BTreeMap<&'static str, u64>,
 }
 
-/// A file being read: batches of rows, with whole traces.
+/// The rows that wait for a batch.
+enum Rows {
+    /// Of traces.
+    Traces(Box<Columns>),
+    /// Of replies of a batch tool.
+    Replies(Box<Replies>),
+}
+
+impl Rows {
+    fn count(&self) -> usize {
+        match self {
+            Self::Traces(columns) => columns.rows(),
+            Self::Replies(replies) => replies.rows(),
+        }
+    }
+
+    fn finish(&mut self) -> Result<RecordBatch, ArrowError> {
+        match self {
+            Self::Traces(columns) => columns.finish(),
+            Self::Replies(replies) => replies.finish(),
+        }
+    }
+}
+
+/// A file being read: batches of rows, with whole traces or with replies.
 pub struct Reader {
     name: String,
     format: Option<Format>,
@@ -46,7 +71,7 @@ pub struct Reader {
     members: Option<Members>,
     /// What is read now, and its name.
     decoder: Option<(String, Decoder)>,
-    columns: Columns,
+    rows: Rows,
     schema: SchemaRef,
     tally: Arc<Mutex<Tally>>,
     has_ended: bool,
@@ -60,32 +85,36 @@ impl Reader {
     ///
     /// If it can't be read, or its format is not known.
     pub fn open(path: &Path, format: Option<Format>, first_trace: u64) -> Result<Self, FileError> {
-        let mut columns = Columns::starting_at(first_trace);
-        let schema = columns.finish().map_err(io::Error::other);
         let name = path.display().to_string();
         let failed = |error: io::Error| FileError {
             name: name.clone(),
             source: error.into(),
         };
-        let schema = schema.map_err(failed)?.schema();
         let file = File::open(path).map_err(failed)?;
         let mut input = decompress(Box::new(file)).map_err(failed)?;
         let first = input.fill_buf().map_err(failed)?;
         let is_archive = recognise(first) == Some(Format::Archive);
+        let mut rows = Rows::Traces(Box::new(Columns::starting_at(first_trace)));
+        let schema = |rows: &mut Rows| rows.finish().map_err(io::Error::other);
         let mut reader = Self {
+            schema: schema(&mut rows).map_err(failed)?.schema(),
             name: name.clone(),
             format,
             members: None,
             decoder: None,
-            columns,
-            schema,
+            rows,
             tally: Arc::default(),
             has_ended: false,
         };
         if is_archive {
             reader.members = Some(Members::new(input));
+            reader.begin_member()?;
         } else {
-            reader.begin(name, input)?;
+            reader.begin(name.clone(), input)?;
+        }
+        if let Some((_, Decoder::Replies(_))) = reader.decoder {
+            reader.rows = Rows::Replies(Box::default());
+            reader.schema = schema(&mut reader.rows).map_err(failed)?.schema();
         }
         Ok(reader)
     }
@@ -97,13 +126,13 @@ impl Reader {
             source,
         };
         let first = input.fill_buf().map_err(|error| failed(error.into()))?;
+        let is_empty = first.is_empty();
         let format = self.format.or_else(|| recognise(first));
         let decoder = format.and_then(|format| decoder(format, input));
         let decoder = decoder.ok_or_else(|| {
-            let known = names();
             failed(ReadError::Damaged {
                 place: "byte 0".to_owned(),
-                what: format!("its content is of no format that can be read: {known}"),
+                what: refuse(format, is_empty),
             })
         })?;
         self.decoder = Some((name, decoder));
@@ -125,6 +154,12 @@ impl Reader {
         Ok(true)
     }
 
+    /// Returns whether it holds replies of a batch tool, and no traces.
+    #[must_use]
+    pub fn has_replies(&self) -> bool {
+        matches!(self.rows, Rows::Replies(_))
+    }
+
     /// Returns what counts what is read.
     #[must_use]
     pub fn tally(&self) -> Arc<Mutex<Tally>> {
@@ -133,7 +168,7 @@ impl Reader {
 
     fn fill(&mut self) -> Result<(), ArrowError> {
         let failed = |error: FileError| ArrowError::ExternalError(Box::new(error));
-        while self.columns.rows() < BATCH_ROWS {
+        while self.rows.count() < BATCH_ROWS {
             let Some((name, decoder)) = &mut self.decoder else {
                 if self.begin_member().map_err(failed)? {
                     continue;
@@ -141,30 +176,34 @@ impl Reader {
                 self.has_ended = true;
                 return Ok(());
             };
-            let Some(record) = decoder.next() else {
-                self.decoder = None;
-                continue;
-            };
-            let record = record.map_err(|source| {
+            let wrong = |source| {
                 let name = name.clone();
                 failed(FileError { name, source })
-            })?;
-            let mut tally = self.tally.lock().unwrap_or_else(PoisonError::into_inner);
-            match record {
-                Record::Trace(trace) => {
-                    self.columns.push(&trace)?;
-                    tally.traces += 1;
+            };
+            match (decoder, &mut self.rows) {
+                (Decoder::Records(records), Rows::Traces(columns)) => {
+                    let Some(record) = records.next() else {
+                        self.decoder = None;
+                        continue;
+                    };
+                    let mut tally = self.tally.lock().unwrap_or_else(PoisonError::into_inner);
+                    take(&record.map_err(wrong)?, columns, &mut tally)?;
                 }
-                Record::Ping(_) => *tally.skipped.entry("ping").or_default() += 1,
-                Record::Other(name) => *tally.skipped.entry(name).or_default() += 1,
-                Record::List(_)
-                | Record::CycleStart(_)
-                | Record::CycleDefinition(_)
-                | Record::CycleStop { .. } => {}
-            }
-            let dropped = self.columns.take_dropped();
-            if dropped > 0 {
-                *tally.skipped.entry("further reply to a probe").or_default() += dropped;
+                (Decoder::Replies(rows), Rows::Replies(replies)) => {
+                    let Some(row) = rows.next() else {
+                        self.decoder = None;
+                        continue;
+                    };
+                    replies.push(&row.map_err(wrong)?)?;
+                }
+                _ => {
+                    return Err(wrong(ReadError::Damaged {
+                        place: "byte 0".to_owned(),
+                        what: "traces and replies of caracal's are two surveys; import each \
+                               alone"
+                            .to_owned(),
+                    }));
+                }
             }
         }
         Ok(())
@@ -182,13 +221,48 @@ impl Iterator for Reader {
             self.has_ended = true;
             return Some(Err(error));
         }
-        (self.columns.rows() > 0).then(|| self.columns.finish())
+        (self.rows.count() > 0).then(|| self.rows.finish())
     }
 }
 
 impl RecordBatchReader for Reader {
     fn schema(&self) -> SchemaRef {
         Arc::clone(&self.schema)
+    }
+}
+
+/// Adds what a record says to the columns, and counts what it has no place for.
+fn take(record: &Record, columns: &mut Columns, tally: &mut Tally) -> Result<(), ArrowError> {
+    match record {
+        Record::Trace(trace) => {
+            columns.push(trace)?;
+            tally.traces += 1;
+        }
+        Record::Ping(_) => *tally.skipped.entry("ping").or_default() += 1,
+        Record::Other(name) => *tally.skipped.entry(name).or_default() += 1,
+        Record::List(_)
+        | Record::CycleStart(_)
+        | Record::CycleDefinition(_)
+        | Record::CycleStop { .. } => {}
+    }
+    let dropped = columns.take_dropped();
+    if dropped > 0 {
+        *tally.skipped.entry("further reply to a probe").or_default() += dropped;
+    }
+    Ok(())
+}
+
+/// Returns why content can't be read, with the remedy.
+fn refuse(format: Option<Format>, is_empty: bool) -> String {
+    match format {
+        _ if is_empty => "it is empty".to_owned(),
+        Some(Format::Yarrp) => {
+            "it is Yarrp's output; make warts of it with Yarrp's own yrp2warts".to_owned()
+        }
+        _ => {
+            let known = names();
+            format!("its content is of no format that can be read: {known}")
+        }
     }
 }
 

@@ -22,6 +22,9 @@ use crate::stream::{STREAM_CAPSULE, import};
 pub struct TraceReader {
     reader: Mutex<Option<Reader>>,
     tally: Arc<Mutex<Tally>>,
+    /// Whether it holds replies of a batch tool, and no traces.
+    #[pyo3(get)]
+    has_replies: bool,
 }
 
 #[pymethods]
@@ -35,6 +38,7 @@ impl TraceReader {
             .map_err(|error| PyValueError::new_err(error.to_string()))?;
         Ok(Self {
             tally: reader.tally(),
+            has_replies: reader.has_replies(),
             reader: Mutex::new(Some(reader)),
         })
     }

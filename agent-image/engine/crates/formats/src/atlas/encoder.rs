@@ -38,7 +38,12 @@ impl Encode for Encoder {
                 Ok(())
             }
             Record::Ping(ping) => write_line(&ping::line(ping).ok_or_else(unsupported)?, out),
-            _ => Err(unsupported()),
+            // Results stand alone.
+            Record::List(_)
+            | Record::CycleStart(_)
+            | Record::CycleDefinition(_)
+            | Record::CycleStop { .. } => Ok(()),
+            Record::Other(_) => Err(unsupported()),
         }
     }
 }
