@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 import pytest
 
+from anabranch.cli import main
 from anabranch.cli.score import read_links
 from onesurvey import judge, open_run, write_table
 from surveying import survey, write_manifests
@@ -105,6 +106,28 @@ def test_links_and_diamonds_are_those_between_routers(
         assert row["router_max_width"] <= row["max_width"]
         assert row["router_diamonds"] == 1 or changes
     assert {"no change", "one smaller"} <= {row["becomes"] for row in diamonds}
+
+
+def test_the_topology_data_kit_has_routers_as_nodes(data: Path, tmp_path: Path) -> None:
+    """Each with all of its interfaces, and each interface in one node."""
+    routers: dict[str, set[str]] = {}
+    for row in read_table(data, "routers", tmp_path):
+        routers.setdefault(row["router_addr"], set()).add(row["addr"])
+    words = ["results", "survey", "--data", str(data), "--format", "itdk"]
+    assert main([*words, "--output", str(tmp_path / "kit")]) == 0
+    lines = (tmp_path / "kit/ipv4.nodes").read_text().splitlines()[1:]
+    nodes = [set(line.partition(":  ")[2].split()) for line in lines]
+    assert [node for node in nodes if len(node) > 1] == sorted(
+        routers.values(), key=nodes.index
+    )
+    addresses = [address for node in nodes for address in node]
+    assert len(addresses) == len(set(addresses))
+    node_of = dict(
+        line.split()[:2]
+        for line in (tmp_path / "kit/ipv4.ifaces").read_text().splitlines()[1:]
+    )
+    for router in routers.values():
+        assert len({node_of[address] for address in router}) == 1
 
 
 def test_its_probes_are_counted(data: Path, tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import sys
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+import polars as pl
 import pytest
 
 from topologies import Layers
@@ -245,3 +246,30 @@ def test_a_link_that_takes_no_probe_is_told() -> None:
         "anabranch: the kernel has refused probes to 240.0.9.1 20 times in a row; see "
         "that its link's queue is not full, and that no filter drops them\n"
     )
+
+
+def test_it_tells_the_routers_of_a_hop(tmp_path: Path) -> None:
+    """By letters as text, with each pair as JSON; without rounds it sends no more."""
+    one_counter = dict.fromkeys(
+        ("interface-ids", "constant-ids", "random-ids", "copied-ids"), 0.0
+    )
+    # There is a diamond before this prefix.
+    world = World(60, 0, switches=one_counter)
+    (traced,) = trace(world, "240.0.50.1", *SURE, "--aliases")
+    world.simulation.write_truth(tmp_path)
+    rows = pl.read_parquet(tmp_path / "interfaces.parquet").iter_rows(named=True)
+    router_of = {row["address"]: row["router"] for row in rows}
+    assert traced["aliases"]
+    for pair in traced["aliases"]:
+        is_one = router_of[pair["first"]] == router_of[pair["second"]]
+        assert pair["verdict"] == ("accept" if is_one else "reject")
+    assert traced["alias_probes"] > 0
+    for router in traced["routers"]:
+        assert len({router_of[address] for address in router}) == 1
+    (without,) = trace(world, "240.0.50.1", *SURE, "--aliases", "0")
+    assert without["alias_probes"] == 0
+    assert {pair["round"] for pair in without["aliases"]} == {0}
+    words = (sys.executable, "-m", "anabranch", "trace", "240.0.50.1", *SURE)
+    output = world.run(*words, "--aliases")
+    assert "pairs of a hop: " in output
+    assert ("one router at TTL " in output) == bool(traced["routers"])

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 _MOST = 255
 """TTLs, and what is counted by them, have eight bits."""
+_MOST_ROUNDS = 100
+"""The most rounds of alias resolution."""
 
 
 def add_parser(commands: Commands) -> None:
@@ -106,6 +108,15 @@ def _add_rule(parser: argparse.ArgumentParser) -> None:
         default=3,
         metavar="N",
         help="how often a probe without a reply is sent; 3",
+    )
+    parser.add_argument(
+        "--aliases",
+        nargs="?",
+        type=_read_rounds,
+        const=10,
+        metavar="ROUNDS",
+        help="look for addresses of a hop that are of one router, in so many rounds of "
+        "30 probes to an address at most; 10",
     )
     parser.add_argument(
         "--max-probes",
@@ -258,6 +269,7 @@ def _start(
         gap_limit=chosen.gap_limit,
         attempts=chosen.attempts,
         max_probes=chosen.max_probes,
+        alias_rounds=chosen.aliases,
         rate=chosen.rate,
         max_rate_per_destination=chosen.rate,
         forbidden=reserved,
@@ -318,6 +330,7 @@ def _describe_rule(chosen: argparse.Namespace) -> dict[str, str | float | None]:
         "gap_limit": chosen.gap_limit,
         "attempts": chosen.attempts,
         "max_probes": chosen.max_probes,
+        "alias_rounds": chosen.aliases,
     }
 
 
@@ -346,6 +359,13 @@ def _plot(file: Path, traces: list[Trace]) -> None:
     names = [str(trace.destination) for trace in traces]
     save(draw_paths("paths to " + ", ".join(names), names, edges), file)
     write(f"{file}\n")
+
+
+def _read_rounds(text: str) -> int:
+    """Read a whole number from 0 to 100."""
+    if text.isascii() and text.isdecimal() and int(text) <= _MOST_ROUNDS:
+        return int(text)
+    raise argparse.ArgumentTypeError(f"{text!r} must be from 0 to {_MOST_ROUNDS}")
 
 
 def _read_ttl(text: str) -> int:

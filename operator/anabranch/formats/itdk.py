@@ -1,10 +1,10 @@
 """CAIDA's Internet Topology Data Kit: nodes, links and interfaces, as text.
 
-A node is a router. As long as aliases are not known, each interface is a node of its
-own. A link of the kit joins all nodes that are next to one another on a medium. Probes
-show the interface by which they enter a router, and not that by which they leave one.
-So there is a link for each interface that is a far end, and with it the nodes that are
-its near ends.
+A node is a router, with the interfaces that alias resolution has found to be of it.
+Each interface without known aliases is a node of its own. A link of the kit joins all
+nodes that are next to one another on a medium. Probes show the interface by which they
+enter a router, and not that by which they leave one. So there is a link for each
+interface that is a far end, and with it the nodes that are its near ends.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from anabranch.warehouse.pieces import PIECE_ROWS, cut
+from anabranch.warehouse.routers import name_addresses
 from anabranch.warehouse.traces import find_gaps
 
 if TYPE_CHECKING:
@@ -76,11 +77,17 @@ class _Kit:
         ends = (
             f"SELECT near AS addr FROM {hops} UNION ALL SELECT far AS addr FROM {hops}"
         )
+        there = f"SELECT DISTINCT addr FROM ({known} UNION ALL {ends})"
+        routers = self.results.find_routers()
+        named = (
+            name_addresses(f"({there})", routers)
+            if routers
+            else f"SELECT addr, addr AS router FROM ({there})"
+        )
         self._put(
             "nodes",
-            f"SELECT addr, {_IS_V4} AS is_v4, {is_silent} AS is_silent, row_number() "
-            "OVER (PARTITION BY is_v4 ORDER BY addr) AS node "
-            f"FROM (SELECT DISTINCT addr FROM ({known} UNION ALL {ends}))",
+            f"SELECT addr, {_IS_V4} AS is_v4, {is_silent} AS is_silent, dense_rank() "
+            f"OVER (PARTITION BY is_v4 ORDER BY router) AS node FROM ({named})",
         )
         nodes = self._read("nodes")
         joined = (
@@ -104,8 +111,10 @@ class _Kit:
         if not self.results.engine.read(count).to_pylist()[0]["nodes"]:
             return
         lines = {
-            "nodes": f"SELECT format('node N{{}}:  {{}}', toString(node), {_TEXT}) "
-            f"FROM {nodes} WHERE {of_version} ORDER BY node",
+            "nodes": "SELECT format('node N{}:  {}', toString(node), "
+            f"arrayStringConcat(arrayMap(addr -> {_TEXT}, "
+            "arraySort(groupArray(addr))), ' ')) "
+            f"FROM {nodes} WHERE {of_version} GROUP BY node ORDER BY node",
             "links": f"SELECT format('link L{{}}:  N{{}}:{{}} {{}}', toString(link), "
             f"toString(node), {_TEXT}, arrayStringConcat(arrayMap(each -> "
             "concat('N', toString(each)), near), ' ')) "
@@ -114,7 +123,7 @@ class _Kit:
             "if(link > 0, concat(' L', toString(link)), ''), ' T') "
             f"FROM {nodes} AS nodes "
             f"LEFT JOIN (SELECT addr, link FROM {links}) AS links "
-            f"USING (addr) WHERE {of_version} AND NOT is_silent ORDER BY node",
+            f"USING (addr) WHERE {of_version} AND NOT is_silent ORDER BY node, addr",
         }
         for name, query in lines.items():
             with (folder / f"ipv{version}.{name}").open("xb") as out:

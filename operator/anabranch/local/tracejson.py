@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from anabranch.local.tracehops import TCP
 
 if TYPE_CHECKING:
-    from anabranch_engine import Annotation, Annotations, Probe, Reply, Trace
+    from anabranch_engine import AliasPair, Annotation, Annotations, Probe, Reply, Trace
 
 
 def encode_trace(
@@ -39,6 +39,12 @@ def encode_trace(
         ],
         "probes": [_encode_probe(probe) for probe in trace.probes],
     }
+    if trace.aliases is not None:
+        encoded["aliases"] = [_encode_pair(pair) for pair in trace.aliases]
+        encoded["routers"] = [
+            [str(address) for address in router] for router in trace.routers
+        ]
+        encoded["alias_probes"] = trace.alias_probes
     if known:
         replies = (probe.reply for probe in trace.probes)
         met = {reply.source for reply in replies if reply} | {trace.destination}
@@ -56,6 +62,17 @@ def _encode_annotation(found: Annotation) -> dict[str, Any]:
         "as_name": found.as_name,
         "country": found.country,
         "ixp": found.ixp,
+    }
+
+
+def _encode_pair(pair: AliasPair) -> dict[str, Any]:
+    return {
+        "ttl": pair.ttl,
+        "first": str(pair.first),
+        "second": str(pair.second),
+        "verdict": pair.verdict,
+        "test": pair.test,
+        "round": pair.round,
     }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from itertools import chain
 from typing import TYPE_CHECKING
 
@@ -43,6 +44,7 @@ def describe_trace(trace: Trace, known: Annotations | None = None) -> str:
     names = _name_vertices(hops)
     lines = draw_hops(hops, _find_next(trace, names), known)
     lines += ["", _sum_up(trace, hops)]
+    lines += _describe_routers(trace, names)
     lines += _describe_paths(trace, hops, names)
     return "\n".join(lines) + "\n"
 
@@ -204,6 +206,33 @@ def _sum_up(trace: Trace, hops: list[Hop]) -> str:
             "answering, or the route has changed"
         )
     return says
+
+
+def _describe_routers(
+    trace: Trace, names: dict[tuple[int, Address | None], str]
+) -> list[str]:
+    """Describe which interfaces of a hop are of one router, by their letters."""
+    if trace.aliases is None:
+        return []
+    verdicts = Counter(pair.verdict for pair in trace.aliases)
+    counts = ", ".join(
+        f"{verdicts[verdict]} {word}"
+        for verdict, word in (
+            ("accept", "aliases"),
+            ("reject", "of two routers"),
+            ("undetermined", "undetermined"),
+        )
+    )
+    lines = ["", f"pairs of a hop: {counts}, by {trace.alias_probes} more probes"]
+    for router in trace.routers:
+        ttl = next(
+            pair.ttl
+            for pair in trace.aliases
+            if pair.first in router and pair.second in router
+        )
+        letters = " = ".join(sorted(names[ttl, address] for address in router))
+        lines.append(f"one router at TTL {ttl}: {letters}")
+    return lines
 
 
 def _describe_paths(

@@ -41,6 +41,16 @@ def put_routers(
     draft.unlink()
 
 
+def name_addresses(addresses: str, routers: str) -> str:
+    """Return the query for addresses with their routers: addr and router."""
+    known = f"(SELECT addr, router_addr FROM {routers} WHERE NOT is_in_conflict)"
+    return (
+        "SELECT there.addr AS addr, if(known.addr = there.addr, known.router_addr, "
+        f"there.addr) AS router FROM {addresses} AS there "
+        f"LEFT JOIN {known} AS known ON known.addr = there.addr"
+    )
+
+
 def name_routers(links: str, routers: str) -> str:
     """Return the query for links with the routers of their ends.
 

@@ -892,6 +892,8 @@ class Trace:
     is None for a star, and a nearer end for what lies before the first TTL."""
     aliases: list[AliasPair] | None
     """What is said of each pair of addresses of a hop; None without alias resolution."""
+    routers: list[list[_Address]]
+    """The addresses of each router that has several; those in conflict are left out."""
     alias_probes: int
     """The number of probes for alias resolution."""
 

@@ -7,7 +7,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use anabranch_aliases::evidence::Test;
-use anabranch_aliases::resolver::Evidence;
+use anabranch_aliases::resolver::{Evidence, Resolver};
+use anabranch_aliases::routers::find_routers;
 use anabranch_prefixes::{Family, Prefix, number_of};
 use anabranch_prober::control::{Control, Limits};
 use anabranch_prober::prober::ProberError;
@@ -79,6 +80,7 @@ pub struct Trace {
     probes: Vec<Py<Probe>>,
     links: Vec<(u8, Option<IpAddr>, Option<IpAddr>)>,
     aliases: Option<Vec<Py<AliasPair>>>,
+    routers: Vec<Vec<IpAddr>>,
     alias_probes: u32,
 }
 
@@ -403,9 +405,27 @@ impl Trace {
             probes: probes.collect::<PyResult<_>>()?,
             links: links.collect(),
             aliases: aliases.transpose()?,
+            routers: trace
+                .resolver
+                .as_ref()
+                .map_or_else(Vec::new, |resolver| list_routers(family, resolver)),
             alias_probes: trace.soundings.0,
         })
     }
+}
+
+/// Returns the addresses of each router that has several, but for those in conflict.
+fn list_routers(family: Family, resolver: &Resolver) -> Vec<Vec<IpAddr>> {
+    let pairs = resolver
+        .evidence()
+        .map(|pair| (pair.first, pair.second, pair.finding.verdict));
+    let found = find_routers(&pairs.collect::<Vec<_>>());
+    let sound = found.iter().filter(|router| router.conflicts.is_empty());
+    let told = sound.map(|router| {
+        let addresses = router.addresses.iter();
+        addresses.map(|each| tell_address(family, *each)).collect()
+    });
+    told.collect()
 }
 
 impl AliasPair {

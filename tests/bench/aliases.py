@@ -1,0 +1,137 @@
+"""Alias resolution of the hops of 200 traces, beside scamper's ally and mercator.
+
+All look at the same pairs of addresses in one simulation whose routers are known, and
+number their packets as the simulated Internet does by default. Anabranch probes in the
+traces, by errors and by echo requests. scamper probes each pair by itself, many at
+once.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from ipaddress import IPv4Address
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pyarrow.parquet as pq
+from anabranch_engine import PrefixSet, Trace, Tracing
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+PREFIXES, DESTINATIONS = 1_600, 200
+RATE = 10_000
+"""Probes a second: the most that scamper allows."""
+ROUNDS = 10
+METHODS = {
+    "ally, echo requests": "-O inseq -m ally -W 10 -w 1 -q 3 -p '-P icmp-echo'",
+    "ally, UDP": "-O inseq -m ally -W 10 -w 1 -q 3 -p '-P udp'",
+}
+"""Ally with the shortest waits that it takes. It sends up to five probes to each
+address; in order alone counts."""
+PAIRS_AT_ONCE = 500
+
+Pair = tuple[str, str]
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a program has found, how, and with what effort."""
+
+    name: str
+    accepted: set[Pair]
+    probes: int
+    seconds: float
+
+    def tell(self, pairs: set[Pair], aliases: set[Pair]) -> None:
+        """Print a row of docs/benchmarks.md."""
+        right = len(self.accepted & aliases)
+        print(
+            f"{self.name}: {right} of {len(self.accepted)} accepted pairs are aliases, "
+            f"of {len(aliases)} ({right / len(aliases):.3f}); {self.probes:,} probes, "
+            f"{self.probes / len(pairs):.2f} a pair; {self.seconds:.1f} s",
+            flush=True,
+        )
+
+
+def resolve() -> tuple[Found, set[Pair]]:
+    """With Anabranch's engine; return all pairs, too."""
+    step = PREFIXES // DESTINATIONS
+    first = int(IPv4Address("240.0.0.1"))
+    tracing = Tracing(
+        [IPv4Address(first + (number * step << 8)) for number in range(DESTINATIONS)],
+        algorithm="mdaLite",
+        failure_probability=0.05,
+        alias_rounds=ROUNDS,
+        rate=RATE,
+        max_rate_per_destination=RATE,
+        forbidden=PrefixSet(),
+    )
+    began = time.monotonic()
+    pairs, accepted, probes = set(), set(), 0
+    for event in tracing:
+        if isinstance(event, Trace) and event.aliases is not None:
+            probes += event.alias_probes
+            for each in event.aliases:
+                pair = (str(each.first), str(each.second))
+                pairs.add(pair)
+                if each.verdict == "accept":
+                    accepted.add(pair)
+    seconds = time.monotonic() - began
+    return Found("Anabranch, with the traces' time", accepted, probes, seconds), pairs
+
+
+def ask_scamper(name: str, options: str, pairs: Iterable[Pair]) -> Found:
+    """With scamper's dealias, for each pair."""
+    left, accepted, probes = sorted(pairs), set(), 0
+    began = time.monotonic()
+    while left:
+        some, left = left[:PAIRS_AT_ONCE], left[PAIRS_AT_ONCE:]
+        commands = [f"dealias {options} {one} {other}" for one, other in some]
+        words = ["scamper", "-O", "json", "-p", str(RATE), "-w", "1000", "-I"]
+        done = subprocess.run(
+            [*words, *commands], check=True, capture_output=True, text=True
+        )
+        for line in done.stdout.splitlines():
+            told = json.loads(line)
+            if told["type"] != "dealias":
+                continue
+            probes += len(told["probes"])
+            if told["result"] == "aliases":
+                one, other = (each["dst"] for each in told["probedefs"][:2])
+                accepted.add((one, other))
+    return Found(name, accepted, probes, time.monotonic() - began)
+
+
+def compare(truth: Path) -> None:
+    """Look for aliases in this network namespace, whose routers a file tells."""
+    rows = pq.read_table(truth / "interfaces.parquet").to_pylist()
+    router_of = {row["address"]: row["router"] for row in rows}
+    found, pairs = resolve()
+    aliases = {pair for pair in pairs if router_of[pair[0]] == router_of[pair[1]]}
+    found.tell(pairs, aliases)
+    for name, options in METHODS.items():
+        ask_scamper(f"scamper, {name}", options, pairs).tell(pairs, aliases)
+
+
+def main() -> None:
+    """Run this file in a simulation."""
+    if len(sys.argv) > 1:
+        compare(Path(sys.argv[1]))
+        return
+    with tempfile.TemporaryDirectory() as truth:
+        words = [sys.executable, "-m", "anabranch", "simulate", "--truth", truth]
+        words += ["--prefixes", str(PREFIXES), "--prefixes-v6", "0", "--"]
+        # scamper asks for the route to the Internet: there is none but this.
+        script = 'ip route add default via 198.18.0.1 && exec "$@"'
+        inside = ["sh", "-c", script, "-", sys.executable, __file__, truth]
+        subprocess.run([*words, *inside], check=True)
+
+
+if __name__ == "__main__":
+    main()
