@@ -4,6 +4,7 @@ mod agenda;
 pub mod clock;
 mod columns;
 pub mod control;
+mod departure;
 mod event;
 mod going;
 mod inlet;
