@@ -108,8 +108,8 @@ class Ping(FlowParameters):
 class Aliases(Model):
     """Alias resolution: which addresses of a hop are interfaces of one router.
 
-    It compares IP identifications, initial TTLs and MPLS labels (Vermeulen et al., IMC
-    2018).
+    It compares IP identifications, initial TTLs, MPLS labels (Vermeulen et al., IMC
+    2018) and the sources of port unreachables.
     """
 
     rounds: Annotated[int, Field(ge=0, le=100)] = 10

@@ -911,8 +911,8 @@ class AliasPair:
     """``accept``: they are interfaces of one router; ``reject``: they are not; or
     ``undetermined``."""
     test: str | None
-    """The test that says so: ``error ids``, ``echo ids``, ``fingerprint`` or ``labels``;
-    None if no test says anything."""
+    """The test that says so: ``error ids``, ``echo ids``, ``fingerprint``, ``labels``
+    or ``source``; None if no test says anything."""
     round: int
     """The round after which it stood; 0 for what the trace itself has shown."""
 

@@ -28,6 +28,8 @@ pub struct Candidate {
     stacks: BTreeSet<Vec<u32>>,
     /// Whether its packets have no identification.
     is_unnumbered: bool,
+    /// The address that port unreachables about it come from.
+    source: Option<u128>,
 }
 
 /// How an address is made to reply.
@@ -66,6 +68,17 @@ impl Candidate {
         if way == Way::Error {
             self.stacks.insert(shown.labels);
         }
+    }
+
+    /// Takes the address that a port unreachable about it came from.
+    pub const fn take_source(&mut self, source: u128) {
+        self.source = Some(source);
+    }
+
+    /// Returns another address than its own that its router replies from, if there is one.
+    #[must_use]
+    pub fn other_source(&self) -> Option<u128> {
+        self.source.filter(|source| *source != self.address)
     }
 
     /// Forgets the identifications: those that come next are too long after them.

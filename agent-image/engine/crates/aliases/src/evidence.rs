@@ -45,6 +45,8 @@ pub enum Test {
     Fingerprint,
     /// MPLS labels.
     Labels,
+    /// The source of port unreachables.
+    Source,
 }
 
 impl Test {
@@ -56,6 +58,7 @@ impl Test {
             Self::EchoIds => "echo ids",
             Self::Fingerprint => "fingerprint",
             Self::Labels => "labels",
+            Self::Source => "source",
         }
     }
 }
@@ -112,6 +115,9 @@ pub fn judge(first: &Candidate, second: &Candidate, by_ids: [Verdict; 2]) -> Fin
     if both.any(|(one, other)| one != other) {
         return Finding::of(Verdict::Reject, Test::Fingerprint);
     }
+    if have_one_source(first, second) {
+        return Finding::of(Verdict::Accept, Test::Source);
+    }
     let tests = [Test::ErrorIds, Test::EchoIds].into_iter().zip(by_ids);
     let says = |verdict| tests.clone().find(|(_, said)| *said == verdict);
     if let Some((test, verdict)) = says(Verdict::Accept) {
@@ -129,6 +135,13 @@ pub fn judge(first: &Candidate, second: &Candidate, by_ids: [Verdict; 2]) -> Fin
     says(Verdict::Reject).map_or(Finding::NOTHING, |(test, verdict)| {
         Finding::of(verdict, test)
     })
+}
+
+/// Returns whether a router replies about one of two addresses from the other one, or about both from
+/// a third (Govindan, Tangmunarunkit, "Heuristics for Internet map discovery", INFOCOM 2000).
+fn have_one_source(first: &Candidate, second: &Candidate) -> bool {
+    let sources = [first, second].map(|each| each.other_source().unwrap_or(each.address));
+    sources[0] == sources[1]
 }
 
 /// Returns what two series say: reject if they are certainly out of order, accept if they are in order,

@@ -23,6 +23,8 @@ pub enum Sounding {
     Along(Ask),
     /// An echo request to the address itself.
     Echo(u128),
+    /// UDP to a port of the address itself where nobody listens.
+    Port(u128),
 }
 
 /// What a resolver wants from its body.
@@ -158,28 +160,21 @@ impl Resolver {
         }
     }
 
-    /// Takes the reply to a probe. One that comes too late still counts, unless it is to an echo
-    /// request.
+    /// Takes the reply to a probe. One that comes too late still counts if it is to a probe of the
+    /// trace's flows.
     pub fn take(&mut self, sounding: Sounding, number: u16, echoed: Echoed) {
         self.timeout.learn(echoed.rtt_us);
         let is_of = |set: &mut Set| match sounding {
             Sounding::Along(ask) => set.land(number) || ask.ttl == set.ttl(),
-            Sounding::Echo(_) => set.land(number),
+            Sounding::Echo(_) | Sounding::Port(_) => set.land(number),
         };
         let mut sets = self.sets.iter_mut();
         if let Some(set) = sets.find_map(|set| is_of(set).then_some(set)) {
-            set.hear(sounding.way(), echoed);
-        }
-    }
-}
-
-impl Sounding {
-    /// Returns the way by which it makes an address reply.
-    #[must_use]
-    pub const fn way(self) -> Way {
-        match self {
-            Self::Along(_) => Way::Error,
-            Self::Echo(_) => Way::Echo,
+            match sounding {
+                Sounding::Along(_) => set.hear(Way::Error, echoed),
+                Sounding::Echo(_) => set.hear(Way::Echo, echoed),
+                Sounding::Port(address) => set.learn_source(address, echoed.from),
+            }
         }
     }
 }

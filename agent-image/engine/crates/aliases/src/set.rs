@@ -111,6 +111,14 @@ impl Set {
         }
     }
 
+    /// Takes the address that a port unreachable about an address of the hop came from.
+    pub fn learn_source(&mut self, address: u128, source: u128) {
+        let mut members = self.members.iter_mut();
+        if let Some(member) = members.find(|each| each.candidate.address == address) {
+            member.candidate.take_source(source);
+        }
+    }
+
     /// Judges by what is known, and by what the trace has shown. What comes next is too long after
     /// that to be compared with it.
     pub fn begin(&mut self, know: impl Fn(u128, u128) -> Option<Finding>) {
@@ -209,7 +217,8 @@ impl Set {
     }
 
     /// Asks each address of an open pair once more, by errors as long as these may tell something, and
-    /// then by echo requests. The first echo request is for the initial TTL.
+    /// then by echo requests. At first each gets an echo request for its initial TTL, and a probe to a
+    /// port for the source of the reply.
     fn go_round(&mut self) {
         let tells: Vec<_> = self.members.iter().map(Member::tells).collect();
         let mut wanted = vec![[false; 2]; self.members.len()];
@@ -232,7 +241,12 @@ impl Set {
             let places = (0..wanted.len()).filter(|place| wanted[*place][way as usize]);
             let places: Vec<usize> = places.collect();
             for place in shuffle(&places, self.cycle) {
-                self.queue.push_back(self.members[place].ask(way));
+                let member = &mut self.members[place];
+                if way == Way::Echo && member.asked[Way::Echo as usize] == 0 {
+                    let port = Sounding::Port(member.candidate.address);
+                    self.queue.push_back(port);
+                }
+                self.queue.push_back(member.ask(way));
             }
         }
     }

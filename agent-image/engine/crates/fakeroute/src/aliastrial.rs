@@ -168,6 +168,7 @@ impl AliasTrial {
         let number = u32::from(number) << 16;
         match sounding {
             Sounding::Along(ask) => self.shape(destination, ask, number),
+            Sounding::Port(address) => self.shape(address, Ask { flow: 0, ttl: FAR }, number),
             Sounding::Echo(address) => {
                 let ask = Ask { flow: 0, ttl: FAR };
                 Probe {

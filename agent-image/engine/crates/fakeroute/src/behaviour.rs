@@ -42,7 +42,7 @@ const fn switch(
 
 /// All traits of the network.
 #[rustfmt::skip]
-pub const SWITCHES: [Switch; 30] = [
+pub const SWITCHES: [Switch; 31] = [
     switch("loss", "packets lost, of probes and of replies alike", (0.0, 0.0, 0.02, 1.0)),
     switch("silent-routers", "routers that never answer", (0.0, 0.02, 0.1, 1.0)),
     switch("hosts", "addresses of prefixes that answer", (1.0, 0.3, 0.3, 1.0)),
@@ -68,6 +68,7 @@ pub const SWITCHES: [Switch; 30] = [
     switch("random-ids", "routers whose IP-IDs are random", (0.0, 0.05, 0.1, 1.0)),
     switch("copied-ids", "routers whose IP-IDs are those of the probes; all others have one counter", (0.0, 0.05, 0.1, 1.0)),
     switch("echo-counters", "routers with another counter of IP-IDs for echo replies than for errors", (0.0, 0.1, 0.2, 1.0)),
+    switch("one-source", "routers that send port unreachables from their first address, whichever is probed", (0.0, 0.1, 0.1, 1.0)),
     switch("id-rate", "the most IP-IDs a second that a counter gives to others; from 1 on, all magnitudes are as likely", (500.0, 500.0, 1e4, 1e5)),
     switch("gateway-change", "seconds after which gateways have another Ethernet address, never if 0", (0.0, 0.0, 60.0, 1e6)),
     switch("icmp-rate", "ICMP errors of a router in a second, without limit if 0", (0.0, 0.0, 100.0, 1e6)),
@@ -173,6 +174,7 @@ impl Behaviour {
                 share("copied-ids"),
             ],
             echo_counters: share("echo-counters"),
+            one_source: share("one-source"),
             id_magnitudes: self.get("id-rate").max(1.0).log2(),
             error_interval_us: match self.get("icmp-rate") {
                 0.0 => 0,
@@ -211,6 +213,7 @@ pub(crate) struct Switches {
     /// The shares of [`Counting`] but for routers with one counter.
     counting: [Share; 4],
     pub echo_counters: Share,
+    pub one_source: Share,
     /// The binary logarithm of the highest rate of counters.
     id_magnitudes: f64,
     /// The time between two ICMP errors of a router, in microseconds; 0 for no limit.

@@ -162,6 +162,12 @@ impl Network {
     fn sender_of(&self, stop: &Stop, probe: &Probe) -> u128 {
         match stop.prefix {
             Some(prefix) if self.masquerades(prefix) => probe.destination,
+            _ if stop.is_destination
+                && probe.asks == Asks::Port
+                && self.switches.one_source.of_mix(stop.router, 34) =>
+            {
+                stop.first_address
+            }
             _ => stop.address,
         }
     }
@@ -193,9 +199,14 @@ impl Network {
             {
                 let layer = instance.segment.layer_of(vertex)?;
                 if ttl > layer {
-                    let stop = self.stop_at(internet, &instance, vertex, layer, reached);
-                    return stop.map(|stop| Stop {
+                    let stop = self.stop_at(internet, &instance, vertex, layer, reached)?;
+                    // The interfaces of a router are neighbours.
+                    let before = (0..vertex).rev();
+                    let its = before.take_while(|each| instance.router(*each) == stop.router);
+                    let first = its.last().unwrap_or(vertex);
+                    return Some(Stop {
                         is_destination: true,
+                        first_address: internet.interface(level, instance.number, first),
                         ..stop
                     });
                 }
@@ -249,6 +260,7 @@ impl Network {
         }
         Some(Stop {
             address: topology.address(vertex),
+            first_address: topology.address(vertex),
             router,
             hops: reached.hops,
             delay_us: reached.delay_us,
@@ -305,8 +317,10 @@ impl Network {
             && self.switches.mpls.of_mix(instance.salt, 4);
         let amplifies =
             instance.level == Level::Edge && self.switches.amplification.of_mix(instance.salt, 3);
+        let address = internet.interface(instance.level, instance.number, vertex);
         Some(Stop {
-            address: internet.interface(instance.level, instance.number, vertex),
+            address,
+            first_address: address,
             router,
             hops: reached.hops + layer + 1,
             delay_us: reached.delay_us + delay(instance) * (layer + 1) / instance.length(),
@@ -322,6 +336,7 @@ impl Network {
         let host = self.fold(probe.destination);
         self.switches.hosts.of(host).then_some(Stop {
             address: probe.destination,
+            first_address: probe.destination,
             router: host,
             hops: reached.hops + 1,
             delay_us: reached.delay_us + LAST_LINK_US,
@@ -447,6 +462,8 @@ struct Reached {
 /// The router or host at which a probe ends, and its answer.
 struct Stop {
     address: u128,
+    /// The first address of the same router.
+    first_address: u128,
     /// The number that identifies the router or host among all.
     router: u64,
     /// Its distance from the vantage point in hops: 1 for the first router.

@@ -99,3 +99,15 @@ fn fast_counters_are_told_apart() {
     assert!(found > 30 * missed, "{found}, {missed}");
     assert_eq!(wrong, 0);
 }
+
+#[test]
+fn the_source_of_port_unreachables_tells_what_identifications_do_not() {
+    let outcomes = resolve(&[("constant-ids", 1.0), ("one-source", 1.0)], 1);
+    let (found, wrong) = count(&outcomes, Verdict::Accept);
+    assert!(found > 200, "{found}");
+    assert_eq!(wrong, 0);
+    assert_eq!(count(&outcomes, Verdict::Undetermined).0, 0);
+    let pairs = outcomes.iter().flat_map(|outcome| &outcome.pairs);
+    let mut accepted = pairs.filter(|(evidence, _)| evidence.finding.verdict == Verdict::Accept);
+    assert!(accepted.all(|(evidence, _)| evidence.finding.test == Some(Test::Source)));
+}

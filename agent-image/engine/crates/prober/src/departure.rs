@@ -31,7 +31,11 @@ impl Tracing<'_> {
             }
             Shot::Alias(Sounding::Echo(address), _) => {
                 let probe = self.options.shape_echo(&target, address, sent.unix_us);
-                (probe, self.find_echo_way(place, family, address)?)
+                (probe, self.find_direct_way(place, family, address)?)
+            }
+            Shot::Alias(Sounding::Port(address), _) => {
+                let probe = self.options.shape_port(&target, address, sent.unix_us);
+                (probe, self.find_direct_way(place, family, address)?)
             }
         };
         let is_allowed = self.outlet.allows(family, probe.destination, probe.ttl);
@@ -44,7 +48,7 @@ impl Tracing<'_> {
             self.batch.push((place, shot));
             return Ok(true);
         }
-        if let (Shot::Alias(Sounding::Echo(_), number), Some(resolver)) =
+        if let (Shot::Alias(Sounding::Echo(_) | Sounding::Port(_), number), Some(resolver)) =
             (shot, &mut going.trace.resolver)
         {
             // An address that must not be probed itself shows less, and that is all.
@@ -59,7 +63,7 @@ impl Tracing<'_> {
     }
 
     /// Returns the number of the way to an address that a trace has met; None without a route.
-    fn find_echo_way(
+    fn find_direct_way(
         &mut self,
         place: usize,
         family: Family,
@@ -68,7 +72,7 @@ impl Tracing<'_> {
         let Some(going) = &mut self.traces[place] else {
             return Ok(None);
         };
-        if let Some(way) = going.echo_ways.get(&address) {
+        if let Some(way) = going.direct_ways.get(&address) {
             return Ok(*way);
         }
         let inlet = &mut self.inlet;
@@ -78,8 +82,8 @@ impl Tracing<'_> {
             Err(error) if error.kind() == io::ErrorKind::NetworkUnreachable => None,
             Err(error) => return Err(error),
         };
-        going.echo_ways.insert(address, way);
-        self.echoes.add((family, address), place);
+        going.direct_ways.insert(address, way);
+        self.direct.add((family, address), place);
         Ok(way)
     }
 

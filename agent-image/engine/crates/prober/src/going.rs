@@ -8,6 +8,7 @@ use anabranch_prefixes::{Family, number_of};
 use anabranch_trace::rule::Rule;
 use anabranch_trace::sightings::Ask;
 use anabranch_trace::tracer::{End, Tracer, Want};
+use anabranch_wire::ip::UDP;
 use anabranch_wire::probe::{Probe, Stamp, carried_time};
 use anabranch_wire::reply::Reply;
 
@@ -46,8 +47,8 @@ pub(crate) struct Going {
     pub trace: Trace,
     /// The probes of the alias resolution.
     pub soundings: BTreeMap<(Sounding, u16), Probed>,
-    /// The numbers of the ways to the addresses that were sent echo requests; None without a route.
-    pub echo_ways: HashMap<u128, Option<u16>>,
+    /// The numbers of the ways to the addresses that were probed themselves; None without a route.
+    pub direct_ways: HashMap<u128, Option<u16>>,
     /// The destination, as a number of its family.
     pub destination: (Family, u128),
     /// The number of the way to it; None until that is looked up.
@@ -78,7 +79,7 @@ impl Going {
                 refusal: None,
             },
             soundings: BTreeMap::new(),
-            echo_ways: HashMap::new(),
+            direct_ways: HashMap::new(),
             destination: number_of(target.destination),
             way: None,
             lookups: 0,
@@ -163,8 +164,11 @@ impl Going {
     /// Returns the probe that a reply claims to answer, if it was sent.
     fn find(&mut self, options: &TraceOptions, probe: &Probe) -> Option<(Shot, &mut Probed)> {
         let is_it = |probed: &Probed| carried_time(probed.sent.unix_us) == probe.sent;
-        let sounding = if options.is_echo(probe) {
-            Sounding::Echo(probe.destination)
+        let sounding = if options.is_direct(probe) {
+            match probe.protocol {
+                UDP => Sounding::Port(probe.destination),
+                _ => Sounding::Echo(probe.destination),
+            }
         } else {
             let ask = options.tell(&self.trace.target, probe)?;
             let mut attempts = self.trace.probes.range_mut((ask, 0)..=(ask, u8::MAX));

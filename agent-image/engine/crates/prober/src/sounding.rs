@@ -1,4 +1,4 @@
-//! Alias resolution with packets: whose echo requests are whose, what replies show, and what traces
+//! Alias resolution with packets: which trace probes which address itself, what replies show, and what traces
 //! have found before.
 
 use std::collections::{HashMap, HashSet};
@@ -18,12 +18,12 @@ const TRIES: u8 = 3;
 /// The most pairs that are remembered: 2^20 take about 100 MB.
 const MOST_PAIRS: usize = 1 << 20;
 
-/// The places of the traces that have sent echo requests to an address.
+/// The places of the traces that have probed an address itself.
 #[derive(Debug, Default)]
-pub(crate) struct Echoes(HashMap<(Family, u128), Vec<usize>>);
+pub(crate) struct Direct(HashMap<(Family, u128), Vec<usize>>);
 
-impl Echoes {
-    /// Notes that the trace at a place sends echo requests to an address.
+impl Direct {
+    /// Notes that the trace at a place probes an address itself.
     pub fn add(&mut self, address: (Family, u128), place: usize) {
         let places = self.0.entry(address).or_default();
         if !places.contains(&place) {
@@ -31,7 +31,7 @@ impl Echoes {
         }
     }
 
-    /// Returns the places of the traces that have sent echo requests to an address.
+    /// Returns the places of the traces that have probed an address itself.
     pub fn places(&self, address: (Family, u128)) -> &[usize] {
         self.0.get(&address).map_or(&[], Vec::as_slice)
     }
@@ -39,7 +39,7 @@ impl Echoes {
     /// Forgets a trace that has ended.
     pub fn forget(&mut self, going: &Going, place: usize) {
         let (family, _) = going.destination;
-        for address in going.echo_ways.keys() {
+        for address in going.direct_ways.keys() {
             if let Some(places) = self.0.get_mut(&(family, *address)) {
                 places.retain(|each| *each != place);
                 if places.is_empty() {

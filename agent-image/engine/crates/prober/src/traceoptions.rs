@@ -7,6 +7,7 @@ use anabranch_link::filter::Filter;
 use anabranch_prefixes::number_of;
 use anabranch_trace::parameters::Parameters;
 use anabranch_trace::sightings::Ask;
+use anabranch_wire::ip::UDP;
 use anabranch_wire::probe::{Probe, carried_time, icmp_of};
 use anabranch_wire::segment::Segment;
 
@@ -76,20 +77,30 @@ impl TraceOptions {
             family,
             destination: address,
             protocol: icmp_of(family),
-            source_port: self.echo_port(),
+            source_port: self.direct_port(),
             destination_port: 0,
             ttl: target.ttls.1,
             sent: carried_time(sent_us),
         }
     }
 
-    /// Returns whether a probe is an echo request to an address that a trace has met.
-    pub(crate) fn is_echo(&self, probe: &Probe) -> bool {
-        probe.protocol == icmp_of(probe.family) && probe.source_port == self.echo_port()
+    /// Returns UDP to a port of such an address where nobody listens.
+    pub(crate) fn shape_port(&self, target: &Target, address: u128, sent_us: u64) -> Probe {
+        Probe {
+            protocol: UDP,
+            destination_port: self.destination_port,
+            ..self.shape_echo(target, address, sent_us)
+        }
     }
 
-    /// The identifier of echo requests: no flow of a trace has it.
-    const fn echo_port(&self) -> u16 {
+    /// Returns whether a probe was sent to an address that a trace has met.
+    pub(crate) const fn is_direct(&self, probe: &Probe) -> bool {
+        probe.source_port == self.direct_port()
+    }
+
+    /// The source port, or the identifier, of probes to addresses that a trace has met: no flow of a
+    /// trace has it.
+    const fn direct_port(&self) -> u16 {
         self.first_port.wrapping_sub(1)
     }
 

@@ -20,7 +20,7 @@ use crate::outlet::Outlet;
 use crate::prober::{ProberError, enter};
 use crate::receiving::PAUSE;
 use crate::schedule::Schedule;
-use crate::sounding::{Echoes, Findings};
+use crate::sounding::{Direct, Findings};
 use crate::stamps;
 use crate::traceoptions::TraceOptions;
 use crate::work::{Next, Target, Work};
@@ -94,7 +94,7 @@ pub(crate) struct Tracing<'a> {
     /// The probes of the next batch, with the place of each trace.
     pub batch: Vec<(usize, Shot)>,
     stamp: &'a Stamp,
-    pub echoes: Echoes,
+    pub direct: Direct,
     findings: Findings,
     counted_ns: u64,
 }
@@ -122,7 +122,7 @@ impl<'a> Tracing<'a> {
             schedule: Schedule::default(),
             batch: Vec::new(),
             stamp,
-            echoes: Echoes::default(),
+            direct: Direct::default(),
             findings: Findings::default(),
             counted_ns: 0,
         })
@@ -293,7 +293,7 @@ impl<'a> Tracing<'a> {
                 .filter(|probed| probed.reply.is_some());
             going.trace.soundings = (going.soundings.len() as u32, heard.count() as u32);
             self.places.remove(&going.destination);
-            self.echoes.forget(&going, place);
+            self.direct.forget(&going, place);
             if let Some(resolver) = &going.trace.resolver {
                 self.findings.keep(going.destination.0, resolver);
             }
@@ -308,12 +308,12 @@ impl<'a> Tracing<'a> {
     fn receive(&mut self, work: &mut impl Work) -> usize {
         let (control, options, outlet) = (self.control, self.options, &self.outlet);
         let (places, traces, schedule) = (&self.places, &mut self.traces, &mut self.schedule);
-        let (echoes, stamp) = (&self.echoes, self.stamp);
+        let (direct, stamp) = (&self.direct, self.stamp);
         self.inlet.receive(|reply, at_us| {
             let probe = &reply.probe;
             let to = (probe.family, probe.destination);
-            let asked = if options.is_echo(probe) {
-                echoes.places(to)
+            let asked = if options.is_direct(probe) {
+                direct.places(to)
             } else {
                 places.get(&to).map_or(&[][..], std::slice::from_ref)
             };
