@@ -13,7 +13,7 @@ HELM_DOCS := $$($(BINARY) helm-docs) --chart-search-root charts --sort-values-or
 # Of Go, for tests.
 PROGRAMS := apiserver helm kube prometheus promtool verdicts versitygw
 # What is measured: by scripts, and of the engine's crates by cargo.
-BENCHES := targetlist prober tracing aliases rounds clickhouse survey cluster scale annotation exchange
+BENCHES := targetlist prober tracing aliases rounds clickhouse survey cluster scale annotation exchange report
 ENGINE_BENCHES := answer packets draw warts
 # Which cluster of this machine, and how many nodes it has.
 NUMBER := 0
@@ -90,6 +90,7 @@ demo: setup
 	$(RUN)anabranch plot demo --data build/demo --output build/demo/demo.svg
 	$(RUN)anabranch plot demo --data build/demo --target largest --output build/demo/paths.svg
 	$(RUN)anabranch results demo --data build/demo --table links --output build/demo/links.csv
+	$(RUN)anabranch report demo --data build/demo --output build/demo/report.html
 
 # The same survey by the operator, in a cluster that stays: make cluster-down ends it.
 demo-k8s: demo cluster-up

@@ -65,7 +65,8 @@ def main() -> None:
     ):
         folder = Path(name)
         here = DirectoryStore(folder / "local")
-        replies = make_parts(here, make_targets(here.path(KEYS.targets)))
+        targets = make_targets(here.path(KEYS.targets))
+        replies = make_parts(here.path(KEYS.step(STEP).parts(0)), targets)
         there = S3Store(s3.bucket, endpoint_url=s3.url)
         engines: dict[str, Engine] = {"chdb": open_embedded(), "a server": asked}
         took: dict[str, list[float]] = {name: [] for name in engines}

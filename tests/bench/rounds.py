@@ -47,13 +47,13 @@ STEP = Step(1, 25)
 """The last window, so that the second round is next."""
 
 
-def make_targets(file: Path) -> Plan:
-    """All /24s, with six flows at each TTL."""
+def make_targets(file: Path, prefixes: int = PREFIXES) -> Plan:
+    """So many /24s, with six flows at each TTL."""
     lines = "".join(
         f"240.{n >> 8}.{n & 255}.0/24,udp,1,{TTLS},{FLOWS}\n"
         if n < 1 << 16
         else f"241.{(n >> 8) - 256}.{n & 255}.0/24,udp,1,{TTLS},{FLOWS}\n"
-        for n in range(PREFIXES)
+        for n in range(prefixes)
     )
     targets = TargetList.read(io.BytesIO(lines.encode())).split(24, 64)
     file.parent.mkdir(parents=True)
@@ -68,10 +68,10 @@ def make_targets(file: Path) -> Plan:
     )
 
 
-def make_parts(store: DirectoryStore, targets: Plan) -> int:
-    """Reply parts to all of it; how many replies."""
+def make_parts(folder: Path, targets: Plan, prefixes: int = PREFIXES) -> int:
+    """Reply parts to all of it, in a folder; how many replies."""
     simulation = Simulation(
-        prefixes_v4=PREFIXES, prefixes_v6=0, vantage_points=1, seed=1, switches={}
+        prefixes_v4=prefixes, prefixes_v6=0, vantage_points=1, seed=1, switches={}
     )
     heard = pa.table(simulation.time_exceeded(0, targets))
     # Flows come in the order of their addresses, which looks like chance.
@@ -109,7 +109,6 @@ def make_parts(store: DirectoryStore, targets: Plan) -> int:
         }
     )
     parts = parts.replace_schema_metadata(make_head(0))
-    folder = store.path(KEYS.step(STEP).parts(0))
     folder.mkdir(parents=True)
     for start in range(0, count, PART_ROWS):
         file = folder / f"{start:016}.parquet"
@@ -159,7 +158,7 @@ def main() -> None:
         folder = Path(name)
         store = DirectoryStore(folder / "data")
         targets = make_targets(store.path(KEYS.targets))
-        replies = make_parts(store, targets)
+        replies = make_parts(store.path(KEYS.step(STEP).parts(0)), targets)
         rules = Rules(DiamondMiner(), 10, EPSILON, 1, 255, drop_private=False)
         engine = open_embedded()
         engine.read("SELECT 1")  # what chdb takes to start is not the job's

@@ -18,6 +18,7 @@ from anabranch.cli import (
     load,
     operator,
     plot,
+    report,
     results,
     run,
     score,
@@ -28,7 +29,7 @@ from anabranch.cli import (
 )
 
 COMMANDS = (
-    *(trace, init, validate, run, results, plot, diff, importing, targets),
+    *(trace, init, validate, run, results, plot, report, diff, importing, targets),
     *(simulate, fakeroute, score, crds),
     *(operator, fetch, job, load),
 )

@@ -83,7 +83,6 @@ def _draw(results: Results, agents: list[str], chosen: argparse.Namespace) -> Fi
     from anabranch.local.distributions import draw_distributions  # noqa: PLC0415
     from anabranch.local.overview import draw_overview  # noqa: PLC0415
     from anabranch.local.pathgraph import draw_paths  # noqa: PLC0415
-    from anabranch.warehouse.diamonds import open_statistics  # noqa: PLC0415
     from anabranch.warehouse.paths import read_paths  # noqa: PLC0415
 
     name: str = chosen.measurement
@@ -91,7 +90,7 @@ def _draw(results: Results, agents: list[str], chosen: argparse.Namespace) -> Fi
         target, edges = read_paths(results, chosen.target)
         return draw_paths(f"{name}: paths to {target}", agents, edges)
     if chosen.diamonds:
-        found = open_statistics(results)
+        found = results.diamond_statistics
         return draw_distributions(name, found.distribute(), found.pair_sizes())
     return draw_overview(
         name,

@@ -26,7 +26,7 @@ from anabranch.local.places import FLOWS_A_TRACE, Places
 from anabranch.rounds.steps import FIRST
 from anabranch.rounds.targets import choose_targets
 from anabranch.runs.assignment import Assignment
-from anabranch.runs.record import RunRecord
+from anabranch.runs.record import IMPORTED, RunRecord
 from anabranch.store.keys import RunKeys
 from anabranch.warehouse.imports import (
     count_graphs,
@@ -198,9 +198,7 @@ class Importer:
     def _assign(self, found: pa.Table, tool: dict[str, Any]) -> Assignment:
         """Return what an agent had to do that sent the probes of these targets."""
         targets = TargetList.read(_list_targets(found))
-        policy = ProbingPolicySpec(
-            contact="file://imported", allow_reserved=self.allow_reserved
-        )
+        policy = ProbingPolicySpec(contact=IMPORTED, allow_reserved=self.allow_reserved)
         measurement = _make(
             Measurement,
             {"name": self.name, "namespace": self.namespace},

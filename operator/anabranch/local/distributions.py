@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -30,8 +31,8 @@ _LABELS = {
     "max_width": "max width [interfaces]",
     "max_length": "max length [hops]",
     "width_asymmetry": "width asymmetry [links]",
-    "probability_difference": "probability difference",
-    "meshed_ratio": "ratio of meshed hops",
+    "probability_difference": "probability difference, where it is not 0",
+    "meshed_ratio": "ratio of meshed hops, where it is not 0",
 }
 _SHARES = {"probability_difference", "meshed_ratio"}
 """The metrics that are no whole numbers."""
@@ -57,9 +58,12 @@ def draw_distributions(name: str, distributions: list[Row], sizes: list[Row]) ->
         above, middle, below = figure.subfigures(3, 1, squeeze=False)[:, 0]
         cells = [*above.subplots(1, 3), *middle.subplots(1, 2)]
         for axes, (metric, label) in zip(cells, _LABELS.items(), strict=True):
-            _draw_cdfs(axes, known[metric], styles)
+            is_share = metric in _SHARES
+            _draw_cdfs(axes, known[metric], styles, least=1e-9 if is_share else 0)
             axes.set_xlabel(label)
-            if metric not in _SHARES:
+            if is_share:
+                axes.set_xlim(left=0)
+            else:
                 _count_whole(axes.xaxis)
         if max((row["max_width"] for row in sizes), default=0) >= _MANY:
             cells[0].set_xscale("log", base=2)
@@ -73,12 +77,16 @@ def draw_distributions(name: str, distributions: list[Row], sizes: list[Row]) ->
 
 
 def _draw_cdfs(
-    axes: Axes, series: dict[str, list[Row]], styles: dict[str, Style]
+    axes: Axes, series: dict[str, list[Row]], styles: dict[str, Style], *, least: float
 ) -> None:
-    """Draw the share of diamonds whose value is at most x."""
-    for counted, rows in sorted(series.items(), reverse=True):
+    """Draw the share of diamonds whose value is at most x, of those with the least."""
+    for counted, every in sorted(series.items(), reverse=True):
+        rows = [row for row in every if row["value"] >= least]
+        if not rows:
+            continue
         values = [row["value"] for row in rows]
-        shares = [row["cumulative_share"] for row in rows]
+        counts = list(accumulate(row["diamonds"] for row in rows))
+        shares = [count / counts[-1] for count in counts]
         axes.plot(
             # The first value has its share from itself on.
             [values[0], *values],

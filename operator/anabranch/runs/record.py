@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from anabranch.api.tool import FlowParameters
 
 
+IMPORTED = "file://imported"
+"""The contact of a run that was made of files: nobody sent its probes."""
+
+
 class RunRecord(Model):
     """Who probes what, and by which rules; stored as ``run.json``."""
 
@@ -40,6 +44,11 @@ class RunRecord(Model):
         """The keys of the run's objects in the store."""
         run_id = self.measurement.spec.run_id
         return RunKeys(self.uid, run_id, self.agent.metadata.name)
+
+    @property
+    def is_imported(self) -> bool:
+        """Whether the run was made of files."""
+        return self.policy.contact == IMPORTED
 
     @property
     def drop_private(self) -> bool:

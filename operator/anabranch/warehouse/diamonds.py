@@ -11,9 +11,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import pyarrow.parquet as pq
+
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from anabranch.warehouse.engine import Engine
-    from anabranch.warehouse.results import Results
 
 METRICS = (
     *("max_width", "max_length", "width_asymmetry"),
@@ -23,6 +26,9 @@ METRICS = (
 _SHARES = {"probability_difference", "meshed_ratio"}
 """The metrics that are rounded up to hundredths, so that their values are few."""
 _POINTS = "divergence_addr, convergence_addr"
+_PIECE_ROWS = 1 << 22
+"""The most diamonds that are merged at once; ClickHouse takes up to a kilobyte of
+memory for each."""
 
 
 def merge_encounters(diamonds: str) -> str:
@@ -102,12 +108,6 @@ DISTRIBUTIONS = {"diamond_distributions": distribute, "diamond_sizes": pair_size
 """The tables of distributions, by name: each is made of shapes."""
 
 
-def derive(table: str, diamonds: str) -> str:
-    """Return the query for a table of distributions, of the table of diamonds."""
-    shapes = count_shapes(diamonds, merge_encounters(diamonds))
-    return DISTRIBUTIONS[table](shapes)
-
-
 @dataclass(frozen=True)
 class DiamondStatistics:
     """Answers to several questions about diamonds, which are read only once."""
@@ -162,23 +162,29 @@ class DiamondStatistics:
         return rows
 
 
-def open_statistics(results: Results) -> DiamondStatistics:
-    """Read a survey's diamonds once, into files of the results' scratch folder.
+def open_statistics(
+    diamonds: str, engine: Engine, scratch: Path, piece_rows: int = _PIECE_ROWS
+) -> DiamondStatistics:
+    """Read a survey's diamonds once, into files of a folder that is there for it.
 
-    Raises:
-        NothingYetError: If there are no links yet.
+    ``diamonds`` is the query for the table of diamonds. They are merged in pieces that
+    fit into memory, however many there are.
     """
-    diamonds = results.find("diamonds")
-    distinct = _keep(results, "distinct", merge_encounters(diamonds))
-    shapes = _keep(results, "shapes", count_shapes(diamonds, distinct))
-    return DiamondStatistics(results.engine, distinct, shapes)
-
-
-def _keep(results: Results, name: str, query: str) -> str:
-    """Write the rows of a query to a file, and return the query that reads it."""
-    file = results.scratch / f"{name}.parquet"
-    results.engine.write(query, file)
-    return f"SELECT * FROM file('{file}', 'Parquet')"
+    measured = scratch / "measured.parquet"
+    engine.write(diamonds, measured)
+    rows = f"SELECT * FROM file('{measured}', 'Parquet')"
+    pieces = -(-pq.read_metadata(measured).num_rows // piece_rows) or 1
+    for number in range(pieces):
+        condition = f"cityHash64({_POINTS}) % {pieces} = {number}"
+        file = scratch / f"distinct-{number:05}.parquet"
+        engine.write(merge_encounters(f"{rows} WHERE {condition}"), file)
+    distinct = f"SELECT * FROM file('{scratch}/distinct-*.parquet', 'Parquet')"
+    shapes = scratch / "shapes.parquet"
+    engine.write(count_shapes(rows, distinct), shapes)
+    measured.unlink()
+    return DiamondStatistics(
+        engine, distinct, f"SELECT * FROM file('{shapes}', 'Parquet')"
+    )
 
 
 _COUNTED = ("measured", "distinct")

@@ -6,7 +6,7 @@ import contextlib
 from dataclasses import dataclass
 from functools import cached_property
 from ipaddress import ip_network
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -15,7 +15,11 @@ from anabranch_engine import find_diamonds
 from anabranch.runs.record import RunRecord
 from anabranch.store.keys import SurveyKeys
 from anabranch.warehouse.annotation import AS_LINKS
-from anabranch.warehouse.diamonds import DISTRIBUTIONS, derive
+from anabranch.warehouse.diamonds import (
+    DISTRIBUTIONS,
+    DiamondStatistics,
+    open_statistics,
+)
 from anabranch.warehouse.parts import fill
 from anabranch.warehouse.pieces import PIECE_ROWS, cut
 from anabranch.warehouse.queries import Replies, judge_links
@@ -453,6 +457,33 @@ class Results:
         )
         return [tuple(row.values()) for row in rows.to_pylist()]
 
+    def rank_interfaces(self, count: int) -> list[dict[str, Any]]:
+        """Return the interfaces with the most next hops: addr, links and flows.
+
+        Raises:
+            NothingYetError: If there are no links yet.
+        """
+        query = self.select("links")
+        rows: list[dict[str, Any]] = self.engine.read(
+            "SELECT near_addr AS addr, min(min_near_ttl) AS min_ttl, "
+            "max(max_near_ttl) AS max_ttl, uniqExact(far_addr) AS next_hops, "
+            "uniqExact(agent) AS agents, sum(links.flows) AS flows "
+            f"FROM ({query}) AS links WHERE NOT is_suspect GROUP BY near_addr "
+            f"ORDER BY next_hops DESC, flows DESC, addr LIMIT {count}"
+        ).to_pylist()
+        return rows
+
+    @cached_property
+    def diamond_statistics(self) -> DiamondStatistics:
+        """Statistics of the diamonds of all agents.
+
+        Raises:
+            NothingYetError: If there are no links yet.
+        """
+        folder = self.scratch / "statistics"
+        folder.mkdir()
+        return open_statistics(self._find_plain("diamonds"), self.engine, folder)
+
     def find(self, table: str) -> str:
         """Return the SELECT of a table, which a cluster's Job may have stored.
 
@@ -485,7 +516,7 @@ class Results:
             LookupError: If it is a table of another tool.
         """
         if table in DISTRIBUTIONS:
-            return derive(table, self._find_plain("diamonds"))
+            return DISTRIBUTIONS[table](self.diamond_statistics.shapes)
         needed = "links" if table in _OF_LINKS else "replies"
         routers = self.find_routers() if table in _OF_ROUTERS else None
         if table in _OF_ALIASES and not self._resolving:

@@ -17,6 +17,10 @@ _ANSWER = ("reply_src_addr", "reply_protocol", "destination_prefix_reply")
 """The columns that are null in traces only where no reply came."""
 CONCLUSION = "^trace_"
 """The pattern of the columns that only the first row of a trace has."""
+_TIMES = ("capture_time_us - rtt_us", "capture_time_us")
+"""When a probe was sent, and when its reply came."""
+_TIMES_OF_TRACES = ("trace_began_us", "trace_ended_us")
+"""When a trace began, and when it ended."""
 
 
 def choose_answered(parts: str) -> str:
@@ -66,12 +70,37 @@ def read_aliases(parts: str) -> str:
 
 def find_span(rows: str, *, is_traced: bool) -> str:
     """Return the query for when a run began and ended: start, stop, in seconds."""
-    sent, came = "capture_time_us - rtt_us", "capture_time_us"
-    if is_traced:
-        sent, came = "trace_began_us", "trace_ended_us"
+    sent, came = _TIMES_OF_TRACES if is_traced else _TIMES
     return (
         f"SELECT toUInt32(intDiv(ifNull(min({sent}), 0), 1000000)) AS start, "
         f"toUInt32(intDiv(ifNull(max({came}), 0), 1000000)) AS stop FROM {rows}"
+    )
+
+
+def find_spans(rows: str, *, is_traced: bool) -> str:
+    """Return the query for when probing began and ended in each step of a run.
+
+    Its columns are step, as in keys, and first_us and last_us. Of batch tools, these
+    are the times of the first and the last probe with a reply.
+    """
+    first, last = _TIMES_OF_TRACES if is_traced else (_TIMES[0], _TIMES[0])
+    return (
+        "SELECT extract(_path, '/([0-9]+-[0-9]+)/replies/') AS step, "
+        f"toUInt64(ifNull(min({first}), 0)) AS first_us, "
+        f"toUInt64(ifNull(max({last}), 0)) AS last_us FROM {rows} GROUP BY step"
+    )
+
+
+def count_ends(traces: str) -> str:
+    """Return the query for how many traces ended by which reason, and their probes.
+
+    ``switched`` are those that went over from MDA-Lite to the MDA. ``traces`` is the
+    query for the table of traces.
+    """
+    return (
+        "SELECT end_reason, count() AS traces, countIf(switch != '') AS switched, "
+        f"sum(probes) AS probes FROM ({traces}) GROUP BY end_reason "
+        "ORDER BY traces DESC, end_reason"
     )
 
 

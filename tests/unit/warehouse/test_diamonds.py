@@ -14,10 +14,7 @@ import pytest
 from anabranch.warehouse.diamonds import (
     METRICS,
     DiamondStatistics,
-    count_shapes,
-    derive,
-    distribute,
-    merge_encounters,
+    open_statistics,
 )
 from anabranch.warehouse.embedded import EmbeddedEngine, open_embedded
 
@@ -75,12 +72,26 @@ def met() -> list[Diamond]:
     return [meet(chance, number) for number in range(200)]
 
 
-@pytest.fixture
-def query(met: list[Diamond], tmp_path: Path) -> str:
-    """The query for the table of diamonds."""
-    file = tmp_path / "diamonds.parquet"
+def read(
+    met: list[Diamond], engine: EmbeddedEngine, folder: Path, piece_rows: int
+) -> DiamondStatistics:
+    """The statistics of the table of diamonds."""
+    file = folder / "diamonds.parquet"
     pq.write_table(pa.Table.from_pylist(met, schema=SCHEMA), file)
-    return f"SELECT * FROM file('{file}', 'Parquet')"
+    (scratch := folder / "scratch").mkdir()
+    query = f"SELECT * FROM file('{file}', 'Parquet')"
+    return open_statistics(query, engine, scratch, piece_rows)
+
+
+@pytest.fixture(params=[7, 1 << 20], ids=["in pieces", "at once"])
+def statistics(
+    request: pytest.FixtureRequest,
+    met: list[Diamond],
+    engine: EmbeddedEngine,
+    tmp_path: Path,
+) -> DiamondStatistics:
+    """The statistics of all of them."""
+    return read(met, engine, tmp_path, request.param)
 
 
 def merge(met: list[Diamond]) -> list[Diamond]:
@@ -109,10 +120,10 @@ def count(diamonds: list[Diamond], metric: str) -> dict[float, int]:
 
 @pytest.mark.parametrize("metric", METRICS)
 def test_a_metric_is_distributed_as_the_diamonds_say(
-    metric: str, met: list[Diamond], query: str, engine: EmbeddedEngine
+    metric: str, met: list[Diamond], statistics: DiamondStatistics
 ) -> None:
     """Measured and distinct, with shares of those whose metric is known."""
-    rows = engine.read(derive("diamond_distributions", query)).to_pylist()
+    rows = statistics.distribute()
     for counted, diamonds in (("measured", met), ("distinct", merge(met))):
         found = [
             row for row in rows if (row["counted"], row["metric"]) == (counted, metric)
@@ -128,10 +139,10 @@ def test_a_metric_is_distributed_as_the_diamonds_say(
 
 
 def test_lengths_and_widths_are_paired(
-    met: list[Diamond], query: str, engine: EmbeddedEngine
+    met: list[Diamond], statistics: DiamondStatistics
 ) -> None:
     """Their shares are of all measured, or of all distinct diamonds."""
-    rows = engine.read(derive("diamond_sizes", query)).to_pylist()
+    rows = statistics.pair_sizes()
     for counted, diamonds in (("measured", met), ("distinct", merge(met))):
         found = {
             (row["max_length"], row["max_width"]): row
@@ -144,11 +155,9 @@ def test_lengths_and_widths_are_paired(
 
 
 def test_kinds_of_diamonds_are_counted_and_the_first_are_ranked(
-    met: list[Diamond], query: str, engine: EmbeddedEngine
+    met: list[Diamond], statistics: DiamondStatistics
 ) -> None:
     """An encounter that is named is one of the widest."""
-    distinct = merge_encounters(query)
-    statistics = DiamondStatistics(engine, distinct, count_shapes(query, distinct))
     kinds = statistics.sum_up()
     for counted, diamonds in (("measured", met), ("distinct", merge(met))):
         whole = [each for each in diamonds if each["width_asymmetry"] is not None]
@@ -179,10 +188,7 @@ def test_without_diamonds_all_counts_are_0(
     tmp_path: Path, engine: EmbeddedEngine
 ) -> None:
     """And distributions have no rows."""
-    file = tmp_path / "none.parquet"
-    pq.write_table(SCHEMA.empty_table(), file)
-    query = f"SELECT * FROM file('{file}', 'Parquet')"
-    shapes = count_shapes(query, merge_encounters(query))
-    assert engine.read(distribute(shapes)).num_rows == 0
-    kinds = DiamondStatistics(engine, merge_encounters(query), shapes).sum_up()
+    statistics = read([], engine, tmp_path, 7)
+    assert statistics.distribute() == statistics.pair_sizes() == []
+    kinds = statistics.sum_up()
     assert set(kinds["measured"].values()) == set(kinds["distinct"].values()) == {0}
