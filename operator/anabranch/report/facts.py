@@ -13,6 +13,7 @@ from anabranch.rounds.shortfall import TargetCounts, find_coverage
 from anabranch.rounds.steps import Step
 from anabranch.runs.chain import read_outcomes
 from anabranch.warehouse.results import NothingYetError
+from anabranch.warehouse.routers import count_routers
 from anabranch.warehouse.traces import count_ends, find_spans
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from anabranch.rounds.shortfall import Coverage
     from anabranch.runs.record import RunRecord
     from anabranch.warehouse.results import AgentResults, Results
+    from anabranch.warehouse.routers import RouterStatistics
 
     Rows = list[dict[str, Any]]
 
@@ -114,6 +116,8 @@ class Facts:
     """None if no links are known yet."""
     ends: Rows
     """How traces ended, if the tool traces."""
+    routers: RouterStatistics | None
+    """None if nobody looked for aliases."""
     graphs: list[Graph]
     version: str
     """The version of what writes the report."""
@@ -194,6 +198,7 @@ def gather(results: Results, target: str | None) -> Facts:
         hubs=hubs,
         diamonds=diamonds,
         ends=ends,
+        routers=_gather_routers(results, has_links=diamonds is not None),
         graphs=choose_graphs(results, widest, target),
         version=metadata.version("anabranch"),
     )
@@ -231,6 +236,14 @@ def _gather_diamonds(results: Results) -> DiamondFacts:
         widest=statistics.rank("max_width", ROWS),
         commonest=statistics.rank("encounters", ROWS),
     )
+
+
+def _gather_routers(results: Results, *, has_links: bool) -> RouterStatistics | None:
+    if "aliases" not in results.tables:
+        return None
+    diamonds = results.find("diamonds") if has_links else None
+    aliases, routers = results.find("aliases"), results.find("routers")
+    return count_routers(results.engine, aliases, routers, diamonds, ROWS)
 
 
 def _join(spans: Any) -> tuple[int, int] | None:

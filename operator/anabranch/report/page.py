@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from anabranch.report.findings import draw_diamonds, draw_graphs, draw_links
 from anabranch.report.graphs import encode
 from anabranch.report.markup import Markup, element
+from anabranch.report.routers import draw_routers
 from anabranch.report.sections import draw_asked, draw_course, write_time
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ def write_page(facts: Facts) -> str:
             draw_course(facts),
             draw_links(facts),
             draw_diamonds(facts),
+            *([draw_routers(facts.routers)] if facts.routers else []),
             draw_graphs(facts.graphs),
         ),
         element(
@@ -81,12 +83,16 @@ def _draw_head(facts: Facts) -> Markup:
         )
         for name, number, note in _count(facts)
     ]
-    there = {
-        key: name
-        for key, name in _SECTIONS.items()
-        if facts.graphs or key != "drawings"
+    missing = {
+        key
+        for key, is_there in (("drawings", facts.graphs), ("routers", facts.routers))
+        if not is_there
     }
-    links = [element("a", name, href=f"#{key}") for key, name in there.items()]
+    links = [
+        element("a", name, href=f"#{key}")
+        for key, name in _SECTIONS.items()
+        if key not in missing
+    ]
     return element(
         "header",
         element("p", "Survey report", class_="muted"),
@@ -102,6 +108,7 @@ _SECTIONS = {
     "course": "How it went",
     "links": "Interfaces and links",
     "diamonds": "Diamonds",
+    "routers": "Routers",
     "drawings": "Graphs",
 }
 """The sections, by their places in the page."""
@@ -135,6 +142,8 @@ def _count(facts: Facts) -> Iterator[tuple[str, str, str]]:
         kinds = facts.diamonds.kinds
         distinct = f"{kinds['distinct']['diamonds']:,} distinct"
         yield "Diamonds", f"{kinds['measured']['diamonds']:,}", distinct
+    if facts.routers:
+        yield "Routers", f"{facts.routers.count:,}", "with several addresses"
 
 
 def _of_all(facts: Facts) -> str:

@@ -7,7 +7,8 @@ none, and nobody knows which, so that its addresses count as separate ones.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
     from anabranch.store.store import Store
     from anabranch.warehouse.engine import Engine
+
+    Row = dict[str, Any]
 
 
 def put_routers(
@@ -67,4 +70,65 @@ def name_routers(links: str, routers: str) -> str:
         f"SELECT crossed.*, {near}, {far} FROM {links} AS crossed "
         f"LEFT JOIN {known} AS near ON near.addr = crossed.near_addr "
         f"LEFT JOIN {known} AS far ON far.addr = crossed.far_addr"
+    )
+
+
+@dataclass(frozen=True)
+class RouterStatistics:
+    """What alias resolution found, in numbers."""
+
+    pairs: list[Row]
+    """Distinct pairs of addresses of a hop, by verdict and test."""
+    sizes: list[Row]
+    """Routers by their number of addresses; those in conflict are left out."""
+    conflicts: int
+    """The sets of addresses in conflict."""
+    largest: list[Row]
+    """The routers with the most addresses."""
+    changes: dict[str, Row]
+    """What diamonds become between routers: measured and distinct ones."""
+
+    @property
+    def count(self) -> int:
+        """The number of routers with several addresses."""
+        return sum(row["routers"] for row in self.sizes)
+
+
+def count_routers(
+    engine: Engine, aliases: str, routers: str, diamonds: str | None, most: int
+) -> RouterStatistics:
+    """Count what the queries for three tables of results say.
+
+    ``diamonds`` is None if there are no links yet. ``most`` is the most rows of the
+    largest routers.
+    """
+
+    def read(query: str) -> list[Row]:
+        found: list[Row] = engine.read(query).to_pylist()
+        return found
+
+    changes = diamonds and read(
+        "SELECT becomes, count() AS measured, "
+        "uniqExact(divergence_addr, convergence_addr) AS distinct "
+        f"FROM ({diamonds}) WHERE becomes IS NOT NULL GROUP BY becomes"
+    )
+    sound = f"({routers}) WHERE NOT is_in_conflict"
+    torn = (
+        f"SELECT uniqExact(router_addr) AS sets FROM ({routers}) WHERE is_in_conflict"
+    )
+    return RouterStatistics(
+        pairs=read(
+            "SELECT verdict, test, uniqExact(first_addr, second_addr) AS pairs "
+            f"FROM ({aliases}) GROUP BY verdict, test ORDER BY verdict, pairs DESC"
+        ),
+        sizes=read(
+            "SELECT addresses, uniqExact(router_addr) AS routers "
+            f"FROM {sound} GROUP BY addresses ORDER BY addresses"
+        ),
+        conflicts=read(torn)[0]["sets"],
+        largest=read(
+            f"SELECT router_addr, any(addresses) AS addresses FROM {sound} "
+            f"GROUP BY router_addr ORDER BY addresses DESC, router_addr LIMIT {most}"
+        ),
+        changes={row.pop("becomes"): row for row in changes or []},
     )

@@ -21,6 +21,7 @@ from anabranch.rounds.outcome import Outcome
 from anabranch.rounds.shortfall import TargetCounts
 from anabranch.rounds.steps import Step
 from anabranch.runs.record import IMPORTED, RunRecord
+from anabranch.warehouse.routers import RouterStatistics
 
 HOSTILE = '"><script>alert("@")</script>'
 METRICS = (
@@ -179,10 +180,25 @@ def make_facts(**changed: Any) -> Facts:
         hubs=[hub],
         diamonds=make_diamonds(),
         ends=[end],
+        routers=make_routers(),
         graphs=[Graph(HOSTILE, HOSTILE, HOSTILE, links, 8)],
         version="1.2.3",
     )
     return replace(facts, **changed)
+
+
+def make_routers() -> RouterStatistics:
+    """Two routers, and a set in conflict."""
+    return RouterStatistics(
+        pairs=[
+            {"verdict": "undetermined", "test": "", "pairs": 5},
+            {"verdict": "accept", "test": HOSTILE, "pairs": 4},
+        ],
+        sizes=[{"addresses": 2, "routers": 1}, {"addresses": 3, "routers": 1}],
+        conflicts=1,
+        largest=[{"router_addr": HOSTILE, "addresses": 3}],
+        changes={"one smaller": {"measured": 3, "distinct": 1}},
+    )
 
 
 def hash_text(text: str) -> str:
@@ -243,7 +259,8 @@ def test_everything_has_a_name_for_those_who_do_not_see_it() -> None:
     ids = [attrs["id"] for _, attrs in page.elements if "id" in attrs]
     assert len(set(ids)) == len(ids)
     links = {(attrs["href"] or "")[1:] for attrs in page.find("a")}
-    assert links == {"asked", "course", "links", "diamonds", "drawings"} <= set(ids)
+    wanted = {"asked", "course", "links", "diamonds", "routers", "drawings"}
+    assert links == wanted <= set(ids)
     assert page.find("html") == [{"lang": "en"}]
 
 
@@ -313,3 +330,16 @@ def test_a_page_is_no_larger_than_its_bounds_allow() -> None:
     page = write_page(facts)
     assert "The first 100 of 5,000 agents" in page
     assert len(page) < 4_000_000
+
+
+def test_routers_are_told_if_aliases_were_looked_for() -> None:
+    """By size, with what is in conflict, and with what diamonds become."""
+    page = write_page(make_facts())
+    assert "1 set of addresses in conflict are left out" in page
+    assert "One smaller diamond" in page
+    # Accepted pairs come first.
+    assert page.index(">accept<") < page.index(">undetermined<")
+    assert '<a href="#routers">' in page
+    without = write_page(make_facts(routers=None))
+    assert "Alias resolution" not in without
+    assert '<a href="#routers">' not in without
