@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -100,6 +101,7 @@ def open_browser(folder: Path) -> Iterator[Browser]:
         ["bash", "-c", script, "-", *chromium],
         pass_fds=(hear, tell),
         stderr=subprocess.DEVNULL,
+        start_new_session=True,
     )
     os.close(hear)
     os.close(tell)
@@ -115,5 +117,6 @@ def open_browser(folder: Path) -> Iterator[Browser]:
                 page.call(f"{domain}.enable")
             yield page
         finally:
-            browser.kill()
+            # The processes that it has started end with it.
+            os.killpg(browser.pid, signal.SIGKILL)
             browser.wait()

@@ -83,6 +83,11 @@ def _draw(results: Results, agents: list[str], chosen: argparse.Namespace) -> Fi
     from anabranch.local.distributions import draw_distributions  # noqa: PLC0415
     from anabranch.local.overview import draw_overview  # noqa: PLC0415
     from anabranch.local.pathgraph import draw_paths  # noqa: PLC0415
+    from anabranch.warehouse.counts import (  # noqa: PLC0415
+        count_diamonds,
+        count_links,
+        count_new_links,
+    )
     from anabranch.warehouse.paths import read_paths  # noqa: PLC0415
 
     name: str = chosen.measurement
@@ -95,7 +100,7 @@ def _draw(results: Results, agents: list[str], chosen: argparse.Namespace) -> Fi
     return draw_overview(
         name,
         agents,
-        results.count_diamonds(),
-        results.count_new_links(),
-        results.count_links(),
+        count_diamonds(results),
+        count_new_links(results),
+        count_links(results),
     )

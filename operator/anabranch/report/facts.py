@@ -12,6 +12,7 @@ from anabranch.report.graphs import DIAMONDS, choose_graphs
 from anabranch.rounds.shortfall import TargetCounts, find_coverage
 from anabranch.rounds.steps import Step
 from anabranch.runs.chain import read_outcomes
+from anabranch.warehouse.counts import count_new_links, rank_interfaces
 from anabranch.warehouse.results import NothingYetError
 from anabranch.warehouse.routers import count_routers
 from anabranch.warehouse.traces import count_ends, find_spans
@@ -180,9 +181,9 @@ def gather(results: Results, target: str | None) -> Facts:
         raise NothingYetError("there are no replies yet; let it run for a while")
     agents = [_gather_agent(agent) for agent in results.agents]
     try:
-        new_links = dict(results.count_new_links())
+        new_links = dict(count_new_links(results))
         diamonds = _gather_diamonds(results)
-        hubs = results.rank_interfaces(ROWS)
+        hubs = rank_interfaces(results, ROWS)
     except NothingYetError:
         new_links, diamonds, hubs = {}, None, []
     widest = diamonds.widest[:DIAMONDS] if diamonds else []

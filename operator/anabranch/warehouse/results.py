@@ -6,7 +6,7 @@ import contextlib
 from dataclasses import dataclass
 from functools import cached_property
 from ipaddress import ip_network
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -415,63 +415,6 @@ class Results:
                 found = f"SELECT uniqExact({columns}) AS found FROM ({query}) {where}"
                 counts[table] = self.engine.read(found).to_pylist()[0]["found"]
         return counts
-
-    def count_diamonds(self) -> list[tuple[str, int, int, int]]:
-        """Return rows of agent, max_width, max_length, and the number of such diamonds.
-
-        Raises:
-            NothingYetError: If there are no links yet.
-        """
-        query = self.select("diamonds")
-        rows = self.engine.read(
-            "SELECT agent, max_width, max_length, count() AS diamonds "
-            f"FROM ({query}) GROUP BY agent, max_width, max_length ORDER BY ALL"
-        )
-        return [tuple(row.values()) for row in rows.to_pylist()]
-
-    def count_links(self) -> list[tuple[str, int, int]]:
-        """Return rows of agent, round, and the links that it first found in this round.
-
-        Raises:
-            NothingYetError: If there are no links yet.
-        """
-        query = self.select("links")
-        rows = self.engine.read(
-            "SELECT agent, first_round, count() AS links "
-            f"FROM ({query}) WHERE NOT is_suspect "
-            "GROUP BY agent, first_round ORDER BY ALL"
-        )
-        return [tuple(row.values()) for row in rows.to_pylist()]
-
-    def count_new_links(self) -> list[tuple[int, int]]:
-        """Return rows of round, and the links that no agent had found before.
-
-        Raises:
-            NothingYetError: If there are no links yet.
-        """
-        query = self.select("links")
-        rows = self.engine.read(
-            "SELECT round, count() AS links FROM (SELECT min(first_round) AS round "
-            f"FROM ({query}) WHERE NOT is_suspect GROUP BY near_addr, far_addr) "
-            "GROUP BY round ORDER BY round"
-        )
-        return [tuple(row.values()) for row in rows.to_pylist()]
-
-    def rank_interfaces(self, count: int) -> list[dict[str, Any]]:
-        """Return the interfaces with the most next hops: addr, links and flows.
-
-        Raises:
-            NothingYetError: If there are no links yet.
-        """
-        query = self.select("links")
-        rows: list[dict[str, Any]] = self.engine.read(
-            "SELECT near_addr AS addr, min(min_near_ttl) AS min_ttl, "
-            "max(max_near_ttl) AS max_ttl, uniqExact(far_addr) AS next_hops, "
-            "uniqExact(agent) AS agents, sum(links.flows) AS flows "
-            f"FROM ({query}) AS links WHERE NOT is_suspect GROUP BY near_addr "
-            f"ORDER BY next_hops DESC, flows DESC, addr LIMIT {count}"
-        ).to_pylist()
-        return rows
 
     @cached_property
     def diamond_statistics(self) -> DiamondStatistics:
