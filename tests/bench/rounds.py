@@ -28,9 +28,9 @@ from anabranch.rounds.outcome import Rules
 from anabranch.rounds.steps import Step
 from anabranch.store.directory import DirectoryStore
 from anabranch.store.keys import RunKeys
+from anabranch.warehouse.agentresults import AgentResults
 from anabranch.warehouse.embedded import open_embedded
 from anabranch.warehouse.job import RoundJob
-from anabranch.warehouse.results import AgentResults
 from diamondminer import DiamondMiner as Peer
 from parts import make_head
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from anabranch.runs.record import RunRecord
-    from anabranch.warehouse.results import AgentResults
+    from anabranch.warehouse.agentresults import AgentResults
 
 FORMATS = ("warts", "scamper-json", "atlas-json")
 """The formats that can be written, by their names."""

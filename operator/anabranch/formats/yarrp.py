@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import Any
 
-    from anabranch.warehouse.results import AgentResults, Results
+    from anabranch.warehouse.agentresults import AgentResults
+    from anabranch.warehouse.results import Results
 
 _TYPES = {(1, 4): "ICMP", (17, 4): "UDP", (58, 6): "ICMP6", (17, 6): "UDP6"}
 """Yarrp's names of probes, by protocol and IP version."""

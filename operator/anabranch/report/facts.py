@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from anabranch.rounds.outcome import Outcome
     from anabranch.rounds.shortfall import Coverage
     from anabranch.runs.record import RunRecord
-    from anabranch.warehouse.results import AgentResults, Results
+    from anabranch.warehouse.agentresults import AgentResults
+    from anabranch.warehouse.results import Results
     from anabranch.warehouse.routers import RouterStatistics
 
     Rows = list[dict[str, Any]]

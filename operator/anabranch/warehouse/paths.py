@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from anabranch.warehouse.results import AgentResults, Results
+    from anabranch.warehouse.agentresults import AgentResults
+    from anabranch.warehouse.results import Results
 
 _CANDIDATES = 256
 """How many targets are looked at first to find the one with the most links."""

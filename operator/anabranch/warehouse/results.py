@@ -5,35 +5,20 @@ from __future__ import annotations
 import contextlib
 from dataclasses import dataclass
 from functools import cached_property
-from ipaddress import ip_network
 from typing import TYPE_CHECKING
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-from anabranch_engine import find_diamonds
-
-from anabranch.runs.record import RunRecord
 from anabranch.store.keys import SurveyKeys
+from anabranch.warehouse.agentresults import AgentResults, as_text
 from anabranch.warehouse.annotation import AS_LINKS
 from anabranch.warehouse.diamonds import (
     DISTRIBUTIONS,
     DiamondStatistics,
     open_statistics,
 )
-from anabranch.warehouse.parts import fill
-from anabranch.warehouse.pieces import PIECE_ROWS, cut
-from anabranch.warehouse.queries import Replies, judge_links
-from anabranch.warehouse.routers import name_routers, put_routers
+from anabranch.warehouse.routers import put_routers
 from anabranch.warehouse.rows import write_rows
-from anabranch.warehouse.traces import (
-    CONCLUSION,
-    choose_answered,
-    read_aliases,
-    read_traces,
-)
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
     from pathlib import Path
 
     from anabranch.store.keys import RunKeys
@@ -44,296 +29,6 @@ if TYPE_CHECKING:
 
 class NothingYetError(LookupError):
     """The run has no data yet for a table."""
-
-
-@dataclass(frozen=True)
-class AgentResults:
-    """The results of one agent in a run; tables are given as the text of a SELECT."""
-
-    store: Store
-    engine: Engine
-    keys: RunKeys
-    diamond_store: Store
-    """The store for diamonds. For a run that has ended it is ``store``. For a run in
-    progress it is another one, since its diamonds still change."""
-
-    @property
-    def kinds(self) -> set[str]:
-        """The kinds of objects that the run has: replies, links, prefixes."""
-        depth = self.keys.root.count("/") + 2
-        whole = (k for k in self.store.list(self.keys.root) if k.endswith(".parquet"))
-        keys = (key.split("/") for key in whole)
-        return {parts[depth] for parts in keys if len(parts) > depth + 1}
-
-    @property
-    def _targets(self) -> str:
-        targets = self.store.read_sql(self.keys.targets)
-        name = f"concat({_text('prefix')}, '/', toString(prefix_len)) AS prefix"
-        return f"(SELECT prefix_index, protocol, {name} FROM {targets})"
-
-    @cached_property
-    def record(self) -> RunRecord:
-        """The record with which the run was started."""
-        return RunRecord.model_validate_json(self.store.get(self.keys.run))
-
-    @property
-    def is_traced(self) -> bool:
-        """Whether the parts hold traces."""
-        return self.record.tracing is not None
-
-    @property
-    def resolves_aliases(self) -> bool:
-        """Whether the traces look for aliases."""
-        tracing = self.record.tracing
-        return tracing is not None and tracing.alias_rounds is not None
-
-    @property
-    def rows(self) -> str:
-        """The SQL for all rows of the run's parts."""
-        return self._read("replies/*/*.parquet")
-
-    def list_parts(self) -> list[str]:
-        """Return the keys of the run's parts, in order."""
-        keys = self.store.list(self.keys.root)
-        return [key for key in keys if "/replies/" in key and key.endswith(".parquet")]
-
-    @property
-    def _parts(self) -> str:
-        """The SQL for the parts' rows that are replies."""
-        return choose_answered(self.rows) if self.is_traced else self.rows
-
-    def _links(self, block: str = "*", condition: str = "1") -> str:
-        """Return the SQL for links of prefixes without amplification.
-
-        The condition is one of ``prefix_index``.
-        """
-        links, prefixes = (
-            f"(SELECT * FROM {fill(self.engine, rows, kind)} WHERE {condition})"
-            for kind in ("links", "prefixes")
-            for rows in [self._read(f"{kind}/{block}.parquet")]
-        )
-        return judge_links(links, prefixes)
-
-    def _read(self, pattern: str) -> str:
-        """Return the SQL for the objects of all steps that match a pattern."""
-        return self.store.read_sql(f"{self.keys.root}/*/{pattern}")
-
-    def select(self, table: str) -> str:
-        """Return the SELECT of a table; ``caracal`` has the columns of caracal."""
-        query: str = getattr(self, table)
-        return query
-
-    @property
-    def caracal(self) -> str:
-        """Replies with caracal's columns, in their order."""
-        # The first columns of a part are caracal's.
-        text = {f"{_text(name, plain=False)} AS {name}" for name in _ADDRESSES}
-        labels = (
-            "concat('[', arrayStringConcat(arrayMap(l -> concat('(', "
-            "arrayStringConcat([toString(l.1), toString(l.2), toString(l.3), "
-            "toString(l.4)], ','), ')'), reply_mpls_labels), ','), ']') "
-            "AS reply_mpls_labels"
-        )
-        return (
-            f"SELECT {', '.join(_CARACAL)} FROM (SELECT * EXCEPT "
-            f"({', '.join(_ADDRESSES)}, reply_mpls_labels), {', '.join(sorted(text))}, "
-            f"{labels} FROM {self._parts})"
-        )
-
-    @property
-    def replies(self) -> str:
-        """Replies with all columns, and the target of each."""
-        addresses = (*_ADDRESSES, "gateway")
-        text = ", ".join(f"{_text(name)} AS {name}" for name in addresses)
-        return (
-            f"SELECT '{self.keys.agent}' AS agent, prefix, * EXCEPT (prefix, protocol) "
-            f"FROM (SELECT * EXCEPT ({', '.join(addresses)}), {text} "
-            f"FROM {fill(self.engine, self._parts, 'replies')}) AS replies "
-            f"INNER JOIN {self._targets} AS targets USING (prefix_index)"
-        )
-
-    @property
-    def probes(self) -> str:
-        """Probes of traces, with the reply to each if one came."""
-        text = ", ".join(
-            f"{_text(name)} AS {name}" for name in (*_ADDRESSES, "gateway")
-        )
-        left_out = ", ".join((*_ADDRESSES, "gateway"))
-        return (
-            f"SELECT '{self.keys.agent}' AS agent, prefix, * EXCEPT (prefix, protocol) "
-            f"FROM (SELECT * EXCEPT ({left_out}), {text} FROM "
-            f"(SELECT * EXCEPT ('{CONCLUSION}') FROM {self.rows} WHERE attempt > 0)"
-            ") AS probes "
-            f"INNER JOIN {self._targets} AS targets USING (prefix_index)"
-        )
-
-    @property
-    def traces(self) -> str:
-        """What tracers concluded: a row a destination."""
-        tracing = self.record.tracing
-        algorithm = tracing.algorithm if tracing else ""
-        return (
-            f"SELECT '{self.keys.agent}' AS agent, prefix, protocol, "
-            f"{_text('found.destination')} AS destination, '{algorithm}' AS algorithm, "
-            "end_reason, switch, switch_ttl, failure_probability, unsteady_ttls, "
-            "gone_ttls, probes, began_us, ended_us "
-            f"FROM ({read_traces(self.rows)}) AS found "
-            f"INNER JOIN {self._targets} AS targets USING (prefix_index)"
-        )
-
-    @property
-    def rewrites(self) -> str:
-        """Fields of probes that a middlebox rewrites, and from which TTL on."""
-        names = ", ".join(f"({bit}, '{name}')" for bit, name in REWRITTEN.items())
-        fields = (
-            "arrayStringConcat(arrayMap(field -> field.2, arrayFilter(field -> "
-            f"bitAnd(rewritten, field.1) != 0, [{names}])), ', ')"
-        )
-        return (
-            f"SELECT '{self.keys.agent}' AS agent, {fields} AS fields, first_ttl, "
-            "count() AS prefixes, sum(heard) AS replies FROM (SELECT rewritten, "
-            "prefix_index, min(probe_ttl) AS first_ttl, count() AS heard "
-            f"FROM {fill(self.engine, self._parts, 'replies')} "
-            "WHERE rewritten != 0 GROUP BY rewritten, prefix_index) "
-            "GROUP BY rewritten, first_ttl ORDER BY rewritten, first_ttl"
-        )
-
-    @property
-    def interfaces(self) -> str:
-        """Interfaces of routers: the senders of time exceeded."""
-        replies = Replies(self.record.drop_private).choose(self._parts)
-        return (
-            f"SELECT '{self.keys.agent}' AS agent, {_text('found.addr')} AS addr, "
-            "min(ttl) AS min_ttl, max(ttl) AS max_ttl, count() AS replies, "
-            f"uniqExact(prefix_index) AS prefixes FROM ({replies}) AS found "
-            "GROUP BY found.addr"
-        )
-
-    @property
-    def links(self) -> str:
-        """Distinct links."""
-        return (
-            f"SELECT '{self.keys.agent}' AS agent, "
-            f"{_text('found.near_addr')} AS near_addr, "
-            f"{_text('found.far_addr')} AS far_addr, min(near_ttl) AS min_near_ttl, "
-            "max(near_ttl) AS max_near_ttl, uniqExact(prefix_index) AS prefixes, "
-            "sum(flows) AS flows, min(greatest(near_round, far_round)) AS first_round, "
-            "min(near_round != far_round) AS is_inter_round, "
-            f"min(found.is_suspect) AS is_suspect FROM {self._links()} AS found "
-            "GROUP BY found.near_addr, found.far_addr"
-        )
-
-    @property
-    def paths(self) -> str:
-        """The links on the paths to each target, by round, without suspect ones."""
-        return self._lead("1")
-
-    def approach(self, prefixes: Iterable[str]) -> str | None:
-        """Return the SELECT of the paths to some targets, which reads little else.
-
-        Return None if the run has none of them.
-        """
-        networks = map(ip_network, prefixes)
-        these = " OR ".join(
-            f"prefix = toFixedString(IPv6StringToNum('{network.network_address}'), 16) "
-            f"AND prefix_len = {network.prefixlen}"
-            for network in networks
-        )
-        targets = self.store.read_sql(self.keys.targets)
-        found = self.engine.read(f"SELECT prefix_index FROM {targets} WHERE {these}")
-        indices = ", ".join(map(str, found["prefix_index"].to_pylist()))
-        return self._lead(f"prefix_index IN ({indices})") if indices else None
-
-    def _lead(self, condition: str) -> str:
-        targets = f"(SELECT * FROM {self._targets} WHERE {condition})"
-        return (
-            f"SELECT '{self.keys.agent}' AS agent, prefix, protocol, near_ttl, "
-            f"{_text('links.near_addr')} AS near_addr, "
-            f"{_text('links.far_addr')} AS far_addr, "
-            "greatest(near_round, far_round) AS round, flows "
-            f"FROM {self._links(condition=condition)} AS links "
-            f"INNER JOIN {targets} AS targets USING (prefix_index) "
-            "WHERE NOT is_suspect"
-        )
-
-    def cross(self, condition: str) -> str:
-        """Return the SQL for the links of each target that fulfil a condition.
-
-        The condition may name near_addr and far_addr, which are 16 bytes here as in the
-        rows: prefix, protocol, near_addr, far_addr and flows. Suspect links are none.
-        """
-        return (
-            "(SELECT prefix, protocol, near_addr, far_addr, flows FROM (SELECT * FROM "
-            f"{self._links()} WHERE NOT is_suspect AND {condition}) AS links "
-            f"INNER JOIN {self._targets} AS targets USING (prefix_index))"
-        )
-
-    @property
-    def aliases(self) -> str:
-        """What alias resolution says of pairs of addresses, and in how many traces."""
-        first, second = (
-            _text(f"found.{name}") for name in ("first_addr", "second_addr")
-        )
-        return (
-            f"SELECT '{self.keys.agent}' AS agent, {first} AS first_addr, "
-            f"{second} AS second_addr, verdict, test, min(round) AS round, "
-            f"count() AS traces FROM ({read_aliases(self.rows)}) AS found "
-            "GROUP BY found.first_addr, found.second_addr, verdict, test"
-        )
-
-    def link_routers(self, routers: str) -> str:
-        """Return the SELECT of distinct links between routers."""
-        named = name_routers(f"(SELECT * FROM {self._links()})", routers)
-        return (
-            f"SELECT '{self.keys.agent}' AS agent, "
-            f"{_text('near_router')} AS near_router, "
-            f"{_text('far_router')} AS far_router, "
-            "uniqExact(near_addr, far_addr) AS links, "
-            "uniqExact(prefix_index) AS prefixes, sum(flows) AS flows "
-            f"FROM ({named}) AS named WHERE NOT is_suspect "
-            "AND named.near_router != named.far_router "
-            "GROUP BY named.near_router, named.far_router"
-        )
-
-    def put_diamonds(self, scratch: Path, routers: str | None) -> None:
-        """Find the diamonds of each block, in pieces, and store them.
-
-        ``routers`` is the SQL for the survey's routers, if aliases were looked for.
-        """
-        keys = (key for key in self.store.list(self.keys.root) if "/links/" in key)
-        for block in sorted({key.rpartition("/")[2][:5] for key in keys}):
-            for piece in cut(self.engine, self._links(f"{block}-*"), PIECE_ROWS):
-                # Suspect links would give diamonds that do not exist.
-                query = (
-                    "SELECT prefix_index, near_ttl, near_addr, far_addr "
-                    f"FROM {self._links(f'{block}-*', piece.condition)} "
-                    "WHERE NOT is_suspect"
-                )
-                if routers:
-                    query = name_routers(f"({query})", routers)
-                links = self.engine.read(f"{query} ORDER BY prefix_index, near_ttl")
-                draft = scratch / "diamonds.parquet"
-                pq.write_table(pa.table(find_diamonds(links)), draft)
-                key = self.keys.diamonds(int(block), piece.number)
-                self.diamond_store.put_file(key, draft)
-                draft.unlink()
-
-    @property
-    def diamonds(self) -> str:
-        """Diamonds, after `put_diamonds` has stored them."""
-        ends = ", ".join(
-            f"{end}_ttl, {_text(f'found.{end}_addr')} AS {end}_addr"
-            for end in ("divergence", "convergence")
-        )
-        rows = self.diamond_store.read_sql(f"{self.keys.diamonds_root}/*.parquet")
-        found = fill(self.engine, rows, "diamonds")
-        return (
-            f"SELECT '{self.keys.agent}' AS agent, prefix, protocol, {ends}, "
-            "max_length, max_width, width_asymmetry, meshed_ratio, "
-            "probability_difference, becomes, router_diamonds, router_max_length, "
-            f"router_max_width FROM {found} AS found "
-            f"INNER JOIN {self._targets} AS targets USING (prefix_index)"
-        )
 
 
 @dataclass(frozen=True)
@@ -490,34 +185,12 @@ _OF_ALIASES = {"aliases", "routers", "router_links"}
 """The tables that take alias resolution."""
 _OF_ROUTERS = {"routers", "router_links", "diamonds"}
 """The tables that say something of routers, if these are known."""
-_CARACAL = (
-    *("capture_timestamp", "probe_protocol", "probe_src_addr", "probe_dst_addr"),
-    *("probe_src_port", "probe_dst_port", "probe_ttl", "quoted_ttl", "reply_src_addr"),
-    *(
-        "reply_protocol",
-        "reply_icmp_type",
-        "reply_icmp_code",
-        "reply_ttl",
-        "reply_size",
-    ),
-    *("reply_mpls_labels", "rtt", "round"),
-)
-"""The columns of caracal's replies, in caracal's order."""
-_ADDRESSES = ("probe_src_addr", "probe_dst_addr", "reply_src_addr")
-REWRITTEN = {1: "source address", 2: "ports", 4: "checksum", 8: "identification"}
-"""The field for each bit of a reply's ``rewritten``; ICMP's identifier is a port."""
 
 
 def _select_routers(rows: str | None) -> str:
     """Return the SELECT of routers, a row for each of their addresses."""
     return (
-        f"SELECT {_text('rows.router_addr')} AS router_addr, {_text('rows.addr')} "
+        f"SELECT {as_text('rows.router_addr')} AS router_addr, {as_text('rows.addr')} "
         "AS addr, count() OVER (PARTITION BY rows.router_addr) AS addresses, "
         f"is_in_conflict FROM {rows} AS rows"
     )
-
-
-def _text(column: str, *, plain: bool = True) -> str:
-    """Return the SQL for an address as text; IPv4 is plain, or as IPv4-mapped."""
-    text = f"IPv6NumToString(toFixedString({column}, 16))"
-    return f"replaceRegexpOne({text}, '^::ffff:', '')" if plain else text

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from anabranch.warehouse import results
+from anabranch.warehouse.agentresults import as_text
 from anabranch.warehouse.embedded import open_embedded
 from anabranch.warehouse.engine import QueryError
 
@@ -58,5 +58,5 @@ def test_addresses_are_text_as_people_write_it(address: str) -> None:
     """Whatever is inside of them."""
     mapped = f"::ffff:{address}" if "." in address else address
     packed = f"unhex('{IPv6Address(mapped).packed.hex()}')"
-    query = f"SELECT {results._text(packed)} AS text"  # noqa: SLF001
+    query = f"SELECT {as_text(packed)} AS text"
     assert open_embedded().read(query).to_pylist() == [{"text": address}]

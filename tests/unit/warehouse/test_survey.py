@@ -13,7 +13,7 @@ import anabranch
 from anabranch.rounds.steps import FIRST
 from anabranch.store.environment import ENDPOINT
 from anabranch.store.s3 import S3Store
-from anabranch.warehouse.results import AgentResults
+from anabranch.warehouse.agentresults import AgentResults
 from jobruns import AGENTS, JobRun
 
 if TYPE_CHECKING:
