@@ -167,7 +167,7 @@ def test_files_of_scampers_become_a_survey_and_come_out_again(tmp_path: Path) ->
 def test_archives_of_m_lab_become_a_survey(tmp_path: Path) -> None:
     """A file for each connection, made as traceroute-caller makes it."""
     for number, destination in enumerate(DESTINATIONS):
-        command = f"tracelb -P icmp-echo -q 3 -W 15 {destination}"
+        command = f"tracelb -P icmp-echo -q 3 -W 1 {destination}"
         traced = WORLD.run("scamper", "-o-", "-O", "json", "-I", command)
         connection = {
             "UUID": f"ndt_{number}",
