@@ -11,12 +11,13 @@ is bounded if four times the traces take hardly more.
 from __future__ import annotations
 
 import argparse
+import shutil
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -24,6 +25,9 @@ from anabranch_engine import TraceWriter
 
 import anabranch
 from anabranch.cli import main as run_command
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 TRACES = 20_000
 TIMES = 4
@@ -160,24 +164,29 @@ def run(*words: str) -> tuple[float, float]:
     return seconds, megabytes
 
 
-def measure_all(folder: Path, traces: int) -> dict[str, tuple[float, float]]:
-    """The seconds and the memory of all tasks."""
-    found = {}
-    for file_format in ("scamper-json", "warts"):
-        file = folder / f"in.{file_format}"
-        write_file(file, file_format, traces)
-        data = folder / f"data-{file_format}"
-        found[f"import {file_format}"] = run(
-            *("import", str(file), "--name", "bench", "--data", str(data))
-        )
-        file.unlink()
+def measure_all(folder: Path, traces: int) -> Iterator[tuple[str, float, float]]:
+    """Yields each task with its seconds and its memory."""
+    data = folder / "data"
+    yield ("import warts", *import_file(folder, data, "warts", traces))
     for file_format in ("warts", "scamper-json"):
         file = folder / f"out.{file_format}"
         words = ("--format", file_format, "--data", str(data), "--output", str(file))
-        found[f"export {file_format}"] = run("results", "bench", *words)
+        yield (f"export {file_format}", *run("results", "bench", *words))
         file.unlink()
     for table in ("probes", "links"):
-        found[f"stream {table}"] = run("stream", str(data), table)
+        yield (f"stream {table}", *run("stream", str(data), table))
+    shutil.rmtree(data)
+    yield ("import scamper-json", *import_file(folder, data, "scamper-json", traces))
+
+
+def import_file(
+    folder: Path, data: Path, file_format: str, traces: int
+) -> tuple[float, float]:
+    """The seconds and the memory that the import of a new file takes."""
+    file = folder / f"in.{file_format}"
+    write_file(file, file_format, traces)
+    found = run("import", str(file), "--name", "bench", "--data", str(data))
+    file.unlink()
     return found
 
 
@@ -189,19 +198,19 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--traces", type=int, default=TRACES)
     few = parser.parse_args().traces
-    found = []
+    before: dict[str, float] = {}
+    print(
+        f"{'':<22}{'traces':>12}{'seconds':>10}{'traces/s':>10}{'MB':>8}{'growth':>8}"
+    )
     for traces in (few, TIMES * few):
         with tempfile.TemporaryDirectory() as name:
-            found.append((traces, measure_all(Path(name), traces)))
-    print(
-        f"{'':<22}" + "".join(f"{traces:>12,} traces/s{'MB':>8}" for traces, _ in found)
-    )
-    for task in found[0][1]:
-        line = f"{task:<22}"
-        for traces, each in found:
-            seconds, megabytes = each[task]
-            line += f"{traces / seconds:>21,.0f}{megabytes:>8,.0f}"
-        print(line)
+            for task, seconds, megabytes in measure_all(Path(name), traces):
+                growth = megabytes / before.setdefault(task, megabytes)
+                print(
+                    f"{task:<22}{traces:>12,}{seconds:>10.1f}{traces / seconds:>10,.0f}"
+                    f"{megabytes:>8,.0f}{growth:>8.2f}",
+                    flush=True,
+                )
 
 
 if __name__ == "__main__":

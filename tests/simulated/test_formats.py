@@ -12,6 +12,8 @@ import pytest
 import warts
 from ripe.atlas.sagan import Result
 
+import anabranch
+from anabranch.formats import traces as writing
 from surveying import survey, write_manifests
 from world import World
 
@@ -148,6 +150,43 @@ def test_pywarts_reads_the_same_single_paths(data: Path, tmp_path: Path) -> None
     assert told.total() > 100
 
 
+def read_json(file: Path) -> list[dict[str, Any]]:
+    """The lines of a file."""
+    return [json.loads(line) for line in file.read_text().splitlines()]
+
+
+def test_our_json_is_what_scamper_makes_of_our_warts(
+    data: Path, tmp_path: Path
+) -> None:
+    """But that it knows silent probes, and the traffic class in quotes of IPv6."""
+    words = ("--paths", "single", "--format")
+    theirs = tell("sc_warts2json", export(data, tmp_path / "w", *words, "warts"))
+    ours = read_json(export(data, tmp_path / "j", *words, "scamper-json"))
+    for record in (*ours, *theirs):
+        record.pop("no_hops", None)
+        for hop in record.get("hops", []):
+            hop.pop("icmp_q_tos", None)
+    assert ours == theirs
+
+
+def test_links_of_our_json_are_those_of_our_warts(data: Path, tmp_path: Path) -> None:
+    """As scamper reads them: each hop of each link."""
+    theirs = tell("sc_warts2json", export(data, tmp_path / "w", "--format", "warts"))
+    ours = read_json(export(data, tmp_path / "j", "--format", "scamper-json"))
+    told, found = (
+        {
+            (trace["dst"], node["addr"], place, link["addr"])
+            for trace in records
+            for node in trace.get("nodes", [])
+            for place, hop in enumerate(node["links"])
+            for link in hop
+        }
+        for records in (theirs, ours)
+    )
+    assert found == told
+    assert len(found) > 100
+
+
 def test_sagan_reads_results_of_each_flow(data: Path, tmp_path: Path) -> None:
     """RIPE's own reader finds no fault, and the replies that we have."""
     file = export(data, tmp_path / "atlas.json", "--format", "atlas-json")
@@ -242,6 +281,19 @@ def test_replies_of_caracal_make_the_links_of_their_survey(
     said = take(file, tmp_path / "in", "--format", "caracal-csv", "--name", "again")
     assert "replies" in said
     assert read_links(tmp_path / "in", "again") == read_links(batch)
+
+
+def test_few_replies_are_sorted_at_once(
+    batch: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And the file is the same."""
+    whole = export(batch, tmp_path / "whole.warts", "--format", "warts")
+    monkeypatch.setattr(writing, "_SORTED_ROWS", 100)
+    pieces = tmp_path / "pieces.warts"
+    with anabranch.open(batch, "survey").open_results() as results:
+        (agent,) = results.agents
+        writing.write_traces(agent, pieces, writing.TraceFormat("warts"), tmp_path)
+    assert pieces.read_bytes() == whole.read_bytes()
 
 
 def test_batch_tools_give_paths_as_well(batch: Path, tmp_path: Path) -> None:

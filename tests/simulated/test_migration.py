@@ -166,23 +166,27 @@ def test_files_of_scampers_become_a_survey_and_come_out_again(tmp_path: Path) ->
 
 def test_archives_of_m_lab_become_a_survey(tmp_path: Path) -> None:
     """A file for each connection, made as traceroute-caller makes it."""
-    for number, destination in enumerate(DESTINATIONS):
-        command = f"tracelb -P icmp-echo -q 3 -W 15 {destination}"
-        traced = WORLD.run("scamper", "-o-", "-O", "json", "-I", command)
+    # Its mode "regular": the other one waits too long between probes for a test.
+    commands = [f"trace -P udp-paris -q 1 -w 1 {each}" for each in DESTINATIONS]
+    words = [word for command in commands for word in ("-I", command)]
+    traced = WORLD.run("scamper", "-p", "500", "-o-", "-O", "json", *words)
+    begin, *traces, end = traced.splitlines()
+    for number, trace in enumerate(traces):
         connection = {
             "UUID": f"ndt_{number}",
             "TracerouteCallerVersion": "d84ea3d",
             "CachedResult": False,
             "CachedUUID": "",
         }
+        lines = [json.dumps(connection), begin, trace, end]
         file = tmp_path / f"20210101T000000Z_ndt_{number}.jsonl"
-        file.write_text(f"{json.dumps(connection)}\n{traced}")
+        file.write_text("".join(f"{line}\n" for line in lines))
     name = "20210101T000000Z-scamper1-mlab1-lga03-ndt.tgz"
     with tarfile.open(tmp_path / name, "w:gz") as archive:
         for file in tmp_path.glob("*.jsonl"):
             archive.add(file, f"2021/01/01/{file.name}")
-    _, traces, links = do("M-Lab", tmp_path)
-    assert len(traces.splitlines()) == 1 + len(DESTINATIONS)
+    _, table, links = do("M-Lab", tmp_path)
+    assert len(table.splitlines()) == 1 + len(DESTINATIONS)
     assert len(links.splitlines()) > 10
 
 

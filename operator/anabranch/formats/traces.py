@@ -27,6 +27,8 @@ NAMES = {"warts": "warts", "scamperJson": "scamper-json", "atlasJson": "atlas-js
 SUFFIXES = {"warts": "warts", "scamperJson": "jsonl", "atlasJson": "jsonl"}
 """The ends of their files' names, by the names that a Measurement has for them."""
 _BATCH_ROWS = 1 << 16
+_SORTED_ROWS = 1 << 20
+"""The most rows that are sorted together, if targets have about as many each."""
 
 
 @dataclass(frozen=True)
@@ -107,7 +109,23 @@ def _read_rows(results: AgentResults, scratch: Path) -> Iterator[pa.RecordBatch]
                 path.unlink()  # It is a copy.
         return
     draft = scratch / "sorted.parquet"
-    results.engine.write(sort_replies(results.rows), draft)
-    with pq.ParquetFile(draft) as rows:
-        yield from rows.iter_batches(_BATCH_ROWS)
-    draft.unlink()
+    for rows in _cut(results):
+        results.engine.write(sort_replies(rows), draft)
+        with pq.ParquetFile(draft) as sorted_rows:
+            yield from sorted_rows.iter_batches(_BATCH_ROWS)
+        draft.unlink()
+
+
+def _cut(results: AgentResults) -> Iterator[str]:
+    """Yield the SQL for the rows of some targets after others, in their order.
+
+    So few are sorted at once that they fit into memory.
+    """
+    counts = "count() AS rows, max(prefix_index) AS last"
+    (found,) = results.engine.read(f"SELECT {counts} FROM {results.rows}").to_pylist()
+    targets = found["last"] + 1
+    pieces = -(-found["rows"] // _SORTED_ROWS) or 1
+    step = -(-targets // pieces)
+    for first in range(0, targets, step):
+        where = f"prefix_index BETWEEN {first} AND {first + step - 1}"
+        yield f"(SELECT * FROM {results.rows} WHERE {where})"

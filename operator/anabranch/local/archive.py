@@ -301,6 +301,7 @@ def _read_groups(draft: Path) -> Iterator[pa.Table]:
     with pq.ParquetFile(draft) as file:
         for group in range(file.num_row_groups):
             rows = file.read_row_group(group)
-            traced = rows.filter(pc.is_in(rows["probe_protocol"], known))
+            is_known = pc.is_in(rows["probe_protocol"], known)
+            traced = rows if pc.all(is_known).as_py() else rows.filter(is_known)
             if len(traced):
                 yield traced

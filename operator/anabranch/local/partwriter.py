@@ -44,9 +44,11 @@ class PartWriter:
 
     def add(self, rows: pa.Table, blocks: NDArray[np.uint32]) -> None:
         """Take rows, replies or whole traces, with the block of each."""
-        for block in map(int, np.unique(blocks)):
+        numbers = [int(block) for block in np.unique(blocks)]
+        for block in numbers:
             held = self._blocks[block].held
-            held.append(rows.filter(pa.array(blocks == block)))
+            is_alone = len(numbers) == 1
+            held.append(rows if is_alone else rows.filter(pa.array(blocks == block)))
             if sum(map(len, held)) >= _PART_ROWS:
                 self._put(block)
 

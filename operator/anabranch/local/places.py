@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import repeat
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -66,8 +67,8 @@ class Places:
             "flow": pa.array(flows.astype(np.uint32)),
             "prefix_index": pa.array(self._indexes[places][trace]),
             "rewritten": pa.nulls(count, pa.uint8()),
-            "interface": pa.array([""] * count),
-            "gateway": pa.array([bytes(_ADDRESS)] * count, pa.binary(_ADDRESS)),
+            "interface": pa.repeat("", count),
+            "gateway": pa.array(repeat(bytes(_ADDRESS), count), pa.binary(_ADDRESS)),
         }
         placed = rows.drop_columns(["trace", "flow"])
         for name, column in added.items():

@@ -92,8 +92,8 @@ class RoundJob:
         """
         done = [*read_outcomes(self.store, self.keys), step]
         for block in find_blocks(self.store, self.keys.step(step)):
-            replies = self._read_parts(block, WHOLE, done)
-            for piece in cut(self.engine, f"({replies})", self.piece_rows):
+            rows = self._list_rows(block, done)
+            for piece in cut(self.engine, rows, self.piece_rows):
                 self._reduce(block, piece, done)
         following, probes_left = (None, 0) if is_last else self._plan_next(done)
         outcome = Outcome(
@@ -138,6 +138,13 @@ class RoundJob:
         if self._is_traced:
             return replies.choose_first(choose_answered(found), piece)
         return replies.choose(found, piece)
+
+    def _list_rows(self, block: int, steps: list[Step]) -> str:
+        """Return the SQL for the rows of a block by which it is cut."""
+        if self._is_traced:
+            # To leave out further replies to a probe takes memory for all rows.
+            return str(self._read_all(_parts_of(block), steps))
+        return f"({self._read_parts(block, WHOLE, steps)})"
 
     @property
     def _is_traced(self) -> bool:

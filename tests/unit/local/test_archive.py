@@ -6,7 +6,9 @@ import bz2
 import gzip
 import io
 import json
+import shutil
 import tarfile
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -14,10 +16,10 @@ import zstandard
 
 import anabranch
 from anabranch.cli import main
+from anabranch.local import archive, partwriter
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
 NAMES = (
     "capture_timestamp,probe_protocol,probe_src_addr,probe_dst_addr,probe_src_port,"
@@ -111,6 +113,33 @@ def test_further_traces_of_a_destination_have_flows_of_their_own(
     assert sorted(row["flows"] for row in read("links")) == [3, 5]
 
 
+@pytest.mark.parametrize("kind", ["traces", "replies"])
+def test_parts_and_pieces_may_be_small(
+    kind: str, take: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The survey is the same."""
+    files: dict[str, bytes | str] = {
+        f"{n}": trace(f"240.0.{n % 3}.9")
+        if kind == "traces"
+        else CSV.replace(b"240.0.0.9", f"240.0.{n % 3}.9".encode()).replace(
+            b"33434", f"{n}".encode()
+        )
+        for n in range(7)
+    }
+    take(files)
+    tables = ("links", "replies")
+    whole = {table: sorted(map(str, read(table))) for table in tables}
+    shutil.rmtree("anabranch-data")
+    monkeypatch.setattr(archive, "_PIECE_ROWS", 4)
+    monkeypatch.setattr(archive, "PIECE_ROWS", 4)
+    monkeypatch.setattr(partwriter, "_PART_ROWS", 4)
+    take(files)
+    parts = list(Path("anabranch-data").rglob("replies/*/*.parquet"))
+    assert len(parts) > 2
+    assert {table: sorted(map(str, read(table))) for table in tables} == whole
+    assert len(read("links")) == 2
+
+
 @pytest.mark.parametrize(
     "compress", [bytes, gzip.compress, bz2.compress, zstandard.compress]
 )
@@ -119,12 +148,12 @@ def test_content_tells_what_a_file_is(
 ) -> None:
     """Whatever its name is, alone or in an archive."""
     packed = io.BytesIO()
-    with tarfile.open(fileobj=packed, mode="w") as archive:
+    with tarfile.open(fileobj=packed, mode="w") as members:
         for port in (b"33435", b"33436"):
             content = CSV.replace(b"33434", port)
             member = tarfile.TarInfo(port.decode())
             member.size = len(content)
-            archive.addfile(member, io.BytesIO(content))
+            members.addfile(member, io.BytesIO(content))
     said = take({"a": compress(CSV), "b": compress(packed.getvalue())})
     assert said == "imported: 9 replies, 2 links, in anabranch-data\n"
     assert {row["probe_ttl"] for row in read("replies")} == {1, 2, 3}
