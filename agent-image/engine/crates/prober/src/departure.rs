@@ -48,10 +48,8 @@ impl Tracing<'_> {
             self.batch.push((place, shot));
             return Ok(true);
         }
-        if let (Shot::Alias(Sounding::Echo(_) | Sounding::Port(_), number), Some(resolver)) =
-            (shot, &mut going.trace.resolver)
-        {
-            // An address that must not be probed itself shows less, and that is all.
+        if let (Shot::Alias(_, number), Some(resolver)) = (shot, &mut going.trace.resolver) {
+            // An address that must not be probed shows less, and that is all.
             resolver.lose(number);
             return Ok(false);
         }

@@ -97,6 +97,7 @@ impl Going {
                 Want::Wait(until_us) => Wish::Wait(until_us),
                 Want::Nothing(_) => Wish::Nothing,
             },
+            Some(_) if self.trace.refusal.is_some() => Wish::Nothing,
             Some(resolver) => match resolver.poll(now_us) {
                 AliasWant::Send(sounding, number) => Wish::Send(Shot::Alias(sounding, number)),
                 AliasWant::Wait(until_us) => Wish::Wait(until_us),
