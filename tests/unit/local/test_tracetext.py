@@ -55,6 +55,19 @@ class ATrace:
     switch: tuple[int, str] | None = None
     unsteady: list[int] = field(default_factory=list)
     gone: list[int] = field(default_factory=list)
+    aliases: list[APair] | None = None
+    routers: list[list[Address]] = field(default_factory=list)
+    alias_probes: int = 0
+
+
+@dataclass
+class APair:
+    """What is said of two addresses, as the engine has it."""
+
+    ttl: int
+    first: Address
+    second: Address
+    verdict: str
 
 
 def hop(number: int) -> Address:
@@ -103,6 +116,18 @@ def test_it_shows_hops_stars_loss_and_paths() -> None:
         "    1     0%        3.00  3.00  3.00  b\n"
         "    1    33%        3.00  3.00  3.00  ·\n"
     )
+
+
+def test_routers_are_told_by_the_letters_of_their_interfaces() -> None:
+    """With the numbers of pairs, of which some may not be decided."""
+    trace = draw_diamond()
+    trace.aliases = [APair(2, hop(2), hop(3), "accept")]
+    trace.routers, trace.alias_probes = [[hop(2), hop(3)]], 7
+    said = describe_trace(cast("Trace", trace))
+    assert (
+        "pairs of a hop: 1 aliases, 0 of two routers, 0 undetermined, by 7 more "
+        "probes\none router at TTL 2: a = b\n"
+    ) in said
 
 
 def test_an_interface_has_the_letters_of_the_next_ones() -> None:
