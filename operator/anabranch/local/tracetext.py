@@ -218,8 +218,8 @@ def _describe_routers(
     counts = ", ".join(
         f"{verdicts[verdict]} {word}"
         for verdict, word in (
-            ("accept", "aliases"),
-            ("reject", "of two routers"),
+            ("accept", "of one router"),
+            ("reject", "of two"),
             ("undetermined", "undetermined"),
         )
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any, cast
 
@@ -120,12 +120,15 @@ def test_it_shows_hops_stars_loss_and_paths() -> None:
 
 def test_routers_are_told_by_the_letters_of_their_interfaces() -> None:
     """With the numbers of pairs, of which some may not be decided."""
-    trace = draw_diamond()
-    trace.aliases = [APair(2, hop(2), hop(3), "accept")]
-    trace.routers, trace.alias_probes = [[hop(2), hop(3)]], 7
+    trace = replace(
+        draw_diamond(),
+        aliases=[APair(2, hop(2), hop(3), "accept")],
+        routers=[[hop(2), hop(3)]],
+        alias_probes=7,
+    )
     said = describe_trace(cast("Trace", trace))
     assert (
-        "pairs of a hop: 1 aliases, 0 of two routers, 0 undetermined, by 7 more "
+        "pairs of a hop: 1 of one router, 0 of two, 0 undetermined, by 7 more "
         "probes\none router at TTL 2: a = b\n"
     ) in said
 
