@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Final, Protocol, TypeAlias, final
 
 __all__ = [
+    "MAX_TARGETS",
     "AliasCounts",
     "AliasPair",
     "AliasTrial",
-    "MAX_TARGETS",
     "Annotation",
     "Annotations",
     "Diamond",
