@@ -664,7 +664,8 @@ def find_routers(aliases: _Arrow) -> Table:
     its addresses are rejected as aliases of each other: then some of them are none, and
     nobody knows which.
 
-    :raises ValueError: when a column is missing or of another type, or a verdict is none.
+    :raises ValueError: when a column is missing or of another type, or a verdict is
+        none of these.
     """
 
 def find_diamonds(links: _Arrow) -> Table:
@@ -748,9 +749,9 @@ class Trial:
 
 @final
 class AliasTrial:
-    """A trial of alias resolution on a simulated IPv4 Internet, whose routers are known.
+    """A trial of alias resolution on a simulated Internet, whose routers are known.
 
-    It runs in the process, without packets, from one vantage point.
+    It is of IPv4 and runs in the process, without packets, from one vantage point.
     """
 
     def __new__(
@@ -891,7 +892,7 @@ class Trace:
     """The links: the TTL of the nearer end, the nearer end and the farther one. An end
     is None for a star, and a nearer end for what lies before the first TTL."""
     aliases: list[AliasPair] | None
-    """What is said of each pair of addresses of a hop; None without alias resolution."""
+    """What is said of each pair of addresses of a hop; None if nobody asked for it."""
     routers: list[list[_Address]]
     """The addresses of each router that has several; those in conflict are left out."""
     alias_probes: int
@@ -961,7 +962,7 @@ class Tracing:
         :param gap_limit: the silent hops in a row that end a trace.
         :param attempts: the number of times that a probe without a reply is sent.
         :param max_probes: the most probes of a trace.
-        :param alias_rounds: the rounds of alias resolution; None for no alias resolution.
+        :param alias_rounds: the rounds of alias resolution; None for none.
         :param rate: probes a second.
         :param max_rate_per_destination: probes a second to one destination.
         :param forbidden: addresses that are not probed.
