@@ -365,7 +365,11 @@ def _read_rounds(text: str) -> int:
     """Read a whole number from 0 to 100."""
     if text.isascii() and text.isdecimal() and int(text) <= _MOST_ROUNDS:
         return int(text)
-    raise argparse.ArgumentTypeError(f"{text!r} must be from 0 to {_MOST_ROUNDS}")
+    message = (
+        f"{text!r} is no number of rounds from 0 to {_MOST_ROUNDS}; name destinations "
+        "before --aliases"
+    )
+    raise argparse.ArgumentTypeError(message)
 
 
 def _read_ttl(text: str) -> int:
