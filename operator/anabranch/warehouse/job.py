@@ -186,6 +186,8 @@ class RoundJob:
         count = self.engine.read(prefixes).to_pylist()[0]["prefixes"]
         one_in = 1 + count // PREFIXES_LOOKED_AT
         exclusions = self.engine.read(find_exclusions(replies, one_in)).to_pylist()
+        if not exclusions:
+            return find_changes(replies, [], [])
         steps = self.engine.read(find_steps(replies)).to_pylist()
         return find_changes(replies, exclusions, steps)
 
