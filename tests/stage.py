@@ -288,7 +288,9 @@ class Stage:
         replies = pa.table(self.simulation.time_exceeded(point, plan))
         asked = pq.read_table(plan.path, columns=["prefix_index", "block"])
         for block in spec.get("blocks") or range(plan.blocks):
-            own = asked.filter(pc.equal(asked["block"], block))["prefix_index"]
+            own = asked.filter(pc.equal(asked["block"], pa.scalar(block)))[
+                "prefix_index"
+            ]
             part = _write_part(
                 replies.filter(pc.is_in(replies.column("prefix_index"), own)),
                 step.round,
