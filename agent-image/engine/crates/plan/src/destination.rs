@@ -16,9 +16,9 @@ pub fn draw_address(prefix: &Prefix, seed: u64, forbidden: &PrefixSet) -> u128 {
         mix(scatter(seed), scatter(first as u64)),
         scatter((first >> 64) as u64 ^ u64::from(prefix.len())),
     );
-    let mut draws = Draws::new(key);
+    let mut source = Draws::new(key);
     let (low, high) = hosts(prefix);
-    let drawn = draw_between(low, high, &mut draws);
+    let drawn = draw_between(low, high, &mut source);
     let forbidden = forbidden.family(prefix.family());
     let forbidden: Vec<_> = forbidden.overlapping(low, high).collect();
     if !forbidden
@@ -41,7 +41,7 @@ pub fn draw_address(prefix: &Prefix, seed: u64, forbidden: &PrefixSet) -> u128 {
     let Some(last) = count.checked_sub(1) else {
         return drawn;
     };
-    let mut place = draw_between(0, last, &mut draws);
+    let mut place = draw_between(0, last, &mut source);
     for (from, to) in allowed {
         if place <= to - from {
             return from + place;

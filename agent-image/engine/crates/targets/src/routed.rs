@@ -241,14 +241,14 @@ fn sample(
             prefixes.len()
         ));
     }
-    let sampled = prefixes.iter().flat_map(|prefix| {
+    let chosen = prefixes.iter().flat_map(|prefix| {
         let (units, taken) = (units(prefix), taken(prefix));
         (0..taken).map(move |number| {
             let offset = (number * units / taken) << (Family::V6.bits() - UNIT_V6);
             Prefix::containing(Family::V6, prefix.first() + offset, UNIT_V6)
         })
     });
-    Ok(sampled.filter(|unit| !reserved.holds(unit)).collect())
+    Ok(chosen.filter(|unit| !reserved.holds(unit)).collect())
 }
 
 #[cfg(test)]
