@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import base64
+import gzip
 from typing import TYPE_CHECKING, Any
 
 from anabranch.cluster.objects import Place
+from annotationfiles import make_rib
 from stage import MERGE, Stage, read_condition
 from theatre import LIST, operating
 
 if TYPE_CHECKING:
     from theatre import Theatre
 
+RIB = make_rib(
+    {
+        "1.0.0.0/22": [(1, 2), (3, 2)],
+        "1.1.0.0/24": [(1, 4)],
+        "2600::/32": [(1, 5), (3, 5)],
+    }
+)
 GOOD = "240.0.0.0/22,udp,1,32,6\n240.1.0.0/24,icmp,1,32,6\n"
 
 
@@ -100,5 +109,28 @@ def test_what_is_missing_is_named(theatre: Theatre) -> None:
             status = await wait_list(stage, "CheckFailed", "far")
             (ready,) = (c for c in status["conditions"] if c["type"] == "Ready")
             assert "no/such.csv" in ready["message"]
+
+    theatre.play(act)
+
+
+def test_routed_prefixes_are_counted_by_24_and_48(theatre: Theatre) -> None:
+    """Of a table in the store or in a ConfigMap; what is wrong with it is told."""
+
+    async def act(stage: Stage) -> None:
+        async with operating(stage):
+            await put_config_map(stage, data={"routes.pfx2as": "1.0.0.0\t22\t1\n"})
+            routes = {"configMap": {"name": "targets"}, "minPeers": 2}
+            await stage.create("TargetList", "text", {"routes": routes})
+            status = await wait_list(stage, "ListUnusable", "text")
+            (ready,) = (c for c in status["conditions"] if c["type"] == "Ready")
+            assert "line 1: prefix2as does not say how many peers" in ready["message"]
+            stage.store.put("routes/rib.gz", gzip.compress(RIB))
+            routes = {"object": {"key": "routes/rib.gz"}, "minPeers": 2}
+            await stage.create("TargetList", "list", {"routes": routes})
+            status = await wait_list(stage, "Checked")
+            assert (status["lines"], status["entries"]) == (3, 2)
+            assert status["prefixes"] == 4 + 1
+            stored = stage.store.get(f"shared/{status['digest']}")
+            assert stored == b"1.0.0.0/22,udp,2,32,6\n2600::/48,udp,2,32,6\n"
 
     theatre.play(act)

@@ -277,6 +277,42 @@ CASES: list[Case] = [
     ),
     Case(
         "Measurement",
+        "traces of random addresses as Ark's",
+        spec(
+            **_TOOL,
+            trace={
+                "preset": "ark",
+                "waitSeconds": 3,
+                "randomDestination": {},
+                "prefixLenV4": 24,
+            },
+        ),
+    ),
+    Case(
+        "Measurement",
+        "traces of the random addresses of a seed",
+        spec(**_TOOL, trace={"randomDestination": {"seed": 7}}),
+    ),
+    Case(
+        "Measurement",
+        "traces by a negative seed",
+        spec(**_TOOL, trace={"randomDestination": {"seed": -1}}),
+        "spec.trace.randomDestination.seed",
+    ),
+    Case(
+        "Measurement",
+        "traces of an unknown preset",
+        spec(**_TOOL, trace={"preset": "atlas"}),
+        "spec.trace.preset",
+    ),
+    Case(
+        "Measurement",
+        "traces that wait for too long",
+        spec(**_TOOL, trace={"waitSeconds": 6}),
+        "spec.trace.waitSeconds",
+    ),
+    Case(
+        "Measurement",
         "a failure probability that no stopping point has",
         spec(**_TOOL, trace={"maxBranching": 1000}, failureProbability=1e-7),
         "spec",

@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from cases.case import REMOVED, Case, Step, spec
+from typing import Any
+
+from cases.case import REMOVED, Case, Manifest, Step, spec
+
+
+def routes(**fields: Any) -> Manifest:
+    """A change of a TargetList to the prefixes of a table of routes."""
+    return spec(entries=REMOVED, routes=fields)
+
 
 CASES: list[Case] = [
     # Agent
@@ -98,6 +106,78 @@ CASES: list[Case] = [
         "an absolute key",
         spec(entries=REMOVED, object={"key": "/lists/a.csv"}),
         "spec.object.key",
+    ),
+    Case(
+        "TargetList",
+        "routed prefixes of a stored table",
+        routes(object={"key": "routes/rib.bz2"}),
+    ),
+    Case(
+        "TargetList",
+        "routed prefixes of a ConfigMap's table, with all choices",
+        routes(
+            configMap={"name": "routes"},
+            family="ipv6",
+            minPeers=5,
+            minLenV4=9,
+            maxLenV4=32,
+            minLenV6=20,
+            maxLenV6=64,
+            samplesV6=16,
+            allowReserved=True,
+            protocol="icmp",
+            minTtl=1,
+            maxTtl=30,
+            nInitialFlows=1,
+        ),
+    ),
+    Case(
+        "TargetList",
+        "routed prefixes of no table",
+        routes(minPeers=5),
+        "spec.routes",
+        "give exactly one of configMap",
+    ),
+    Case(
+        "TargetList",
+        "routed prefixes of two tables",
+        routes(object={"key": "a"}, configMap={"name": "b"}),
+        "spec.routes",
+        "give exactly one of configMap",
+    ),
+    Case(
+        "TargetList",
+        "routed prefixes beside entries",
+        spec(routes={"object": {"key": "a"}}),
+        "spec",
+        "give exactly one of entries",
+    ),
+    Case(
+        "TargetList",
+        "routed prefixes with TTLs the wrong way round",
+        routes(object={"key": "a"}, minTtl=9, maxTtl=8),
+        "spec.routes",
+        "minTtl must not be above maxTtl",
+    ),
+    Case(
+        "TargetList",
+        "routed IPv4 prefixes with lengths the wrong way round",
+        routes(object={"key": "a"}, minLenV4=25),
+        "spec.routes",
+        "minLenV4 must not be above maxLenV4",
+    ),
+    Case(
+        "TargetList",
+        "routed IPv6 prefixes with lengths the wrong way round",
+        routes(object={"key": "a"}, maxLenV6=15),
+        "spec.routes",
+        "minLenV6 must not be above maxLenV6",
+    ),
+    Case(
+        "TargetList",
+        "routed prefixes that no peer sees",
+        routes(object={"key": "a"}, minPeers=0),
+        "spec.routes.minPeers",
     ),
     Case("TargetList", "no entries", spec(entries=[]), "spec.entries"),
     Case(

@@ -125,6 +125,20 @@ def test_its_json_has_the_bounds_that_it_obeyed(tmp_path: Path) -> None:
     assert min(probe["ttl"] for probe in traced["probes"]) == 2
 
 
+def test_the_preset_of_ark_is_a_single_path_by_icmp() -> None:
+    """Its probes have one checksum; what is given counts instead."""
+    world = World(4, 0)
+    (traced,) = trace(world, "240.0.1.9", "--preset", "ark", *SURE)
+    told = ("algorithm", "protocol", "wait_s", "attempts", "gap_limit")
+    assert [traced[name] for name in told] == ["singlePath", "icmp", 5, 3, 5]
+    assert {probe["flow"] for probe in traced["probes"]} == {0}
+    words = ("--algorithm", "mda", "--protocol", "udp", "--wait", "1")
+    (traced,) = trace(world, "240.0.1.9", "--preset", "ark", *words, *SURE)
+    assert [traced[name] for name in told] == ["mda", "udp", 1, 3, 5]
+    (traced,) = trace(world, "240.0.1.9", *SURE)
+    assert [traced[name] for name in told] == ["mdaLite", "udp", None, 3, 5]
+
+
 def test_a_window_of_one_traces_one_after_the_other() -> None:
     """The next begins when the one before has ended."""
     destinations = [f"240.0.{number}.1" for number in range(3)]

@@ -88,12 +88,14 @@ def _check_list(
     document: Document[TargetList], manifests: Manifests
 ) -> Iterator[Problem]:
     target_list = document.object
-    wanted = target_list.spec.config_map
+    wanted = target_list.spec.place.config_map
     if wanted is None:
         return
     namespace = target_list.metadata.namespace
     found = manifests.find(ConfigMap, (namespace, wanted.name))
     path: Path = ("spec", "configMap")
+    if target_list.spec.routes is not None:
+        path = ("spec", "routes", "configMap")
     if found is None:
         if manifests.may_hold(ConfigMap, wanted.name):
             return

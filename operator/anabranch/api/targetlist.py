@@ -25,7 +25,36 @@ from anabranch.api.text import (
     Ttl,
 )
 
-SOURCES = ("entries", "configMap", "object", "file")
+PLACES = ("configMap", "object", "file")
+"""The fields that name a place with the content of a list."""
+
+SOURCES = ("entries", *PLACES, "routes")
+
+
+def _give_one(sources: tuple[str, ...]) -> Rule:
+    """Return the rule for models that need exactly one of these fields."""
+    return Rule(
+        lambda model: (
+            sum(
+                getattr(model, name) is not None
+                for name, field in type(model).model_fields.items()
+                if field.alias in sources
+            )
+            == 1
+        ),
+        "["
+        + ", ".join(f"has(self.{source})" for source in sources)
+        + "].filter(given, given).size() == 1",
+        f"give exactly one of {', '.join(sources)}",
+    )
+
+
+_NO_FILE = Rule(
+    lambda _: True,
+    "!has(self.file)",
+    "file is for the local runner: a cluster can't see it; put the list into a "
+    "ConfigMap or the object store",
+)
 
 
 class TargetEntry(Model):
@@ -70,32 +99,89 @@ class ConfigMapKey(Model):
     with zstd."""
 
 
+class RoutesKey(ConfigMapKey):
+    """A key of a ConfigMap in the list's namespace, with a table of routes."""
+
+    key: Annotated[str, Field(max_length=253, pattern="^[-._a-zA-Z0-9]+$")] = (
+        "routes.pfx2as"
+    )
+    """The key that holds the table: under `data`, or under `binaryData` if it is
+    compressed or a RIB dump."""
+
+
 class ObjectRef(Model):
     """An object in the object store."""
 
     key: ObjectKey
-    """The object's key. The object is CSV, plain or compressed with zstd."""
+    """The object's key."""
+
+
+class Routes(Model):
+    """What networks route: all that a table of routes leads to.
+
+    The table is CAIDA's prefix2as or an MRT RIB dump (RouteViews, RIS), plain or
+    compressed with gzip or bzip2. A tool splits what is routed as any list: to /24s if
+    its prefixLenV4 is 24. IPv6 targets are /48s, and need prefixLenV6 48.
+    """
+
+    rules = (
+        _give_one(PLACES),
+        _NO_FILE,
+        TTLS_IN_ORDER,
+        Rule(
+            lambda routes: routes.min_len_v4 <= routes.max_len_v4,
+            "self.minLenV4 <= self.maxLenV4",
+            "minLenV4 must not be above maxLenV4",
+        ),
+        Rule(
+            lambda routes: routes.min_len_v6 <= routes.max_len_v6,
+            "self.minLenV6 <= self.maxLenV6",
+            "minLenV6 must not be above maxLenV6",
+        ),
+    )
+
+    config_map: RoutesKey | None = None
+    """The table in a ConfigMap."""
+    object: ObjectRef | None = None
+    """The table in the object store."""
+    file: Annotated[str | None, Field(max_length=4096, pattern="^[^\\x00]+$")] = None
+    """The table in a file beside the manifest; for the local runner only."""
+    family: Literal["ipv4", "ipv6"] | None = None
+    """The family whose routes count; by default both do."""
+    min_peers: Annotated[int, Field(ge=1, le=65535)] = 1
+    """How many peers of a RIB dump must have a route to a prefix. A prefix2as does not
+    say how many have, so it must be 1 for that."""
+    min_len_v4: Annotated[int, Field(ge=1, le=32)] = 8
+    """The length of the shortest IPv4 prefixes that count. Shorter ones are default
+    routes and their halves."""
+    max_len_v4: Annotated[int, Field(ge=1, le=32)] = 24
+    """The length of the longest IPv4 prefixes that count. One longer than a /24 stands
+    for its /24."""
+    min_len_v6: Annotated[int, Field(ge=1, le=128)] = 16
+    """The length of the shortest IPv6 prefixes that count."""
+    max_len_v6: Annotated[int, Field(ge=1, le=128)] = 48
+    """The length of the longest IPv6 prefixes that count. One longer than a /48 stands
+    for its /48."""
+    samples_v6: Annotated[int, Field(ge=1, le=65536)] = 1
+    """How many /48s of each IPv6 prefix are targets, the first one and others as far
+    apart as they can be. A prefix with fewer has them all as targets."""
+    allow_reserved: bool = False
+    """Whether routes to reserved space count; for networks that nobody else reaches,
+    such as simulated ones."""
+    protocol: Literal["icmp", "udp"] = "udp"
+    """The protocol of the probes; icmp is ICMPv6 for IPv6."""
+    min_ttl: Ttl = 2
+    """The first TTL to probe."""
+    max_ttl: Ttl = 32
+    """The last TTL to probe, inclusive."""
+    n_initial_flows: Annotated[int, Field(ge=1, le=65535)] = 6
+    """The number of flows to send at each TTL in the first round."""
 
 
 class TargetListSpec(Model):
     """Where the targets come from."""
 
-    rules = (
-        Rule(
-            # All fields of the spec are sources.
-            lambda spec: sum(value is not None for _, value in spec) == 1,
-            "["
-            + ", ".join(f"has(self.{source})" for source in SOURCES)
-            + "].filter(given, given).size() == 1",
-            f"give exactly one of {', '.join(SOURCES)}",
-        ),
-        Rule(
-            lambda _: True,
-            "!has(self.file)",
-            "file is for the local runner: a cluster can't see it; put the list into a "
-            "ConfigMap or the object store",
-        ),
-    )
+    rules = (_give_one(SOURCES), _NO_FILE)
 
     entries: Annotated[
         tuple[TargetEntry, ...] | None, Field(min_length=1, max_length=1000)
@@ -104,9 +190,21 @@ class TargetListSpec(Model):
     config_map: ConfigMapKey | None = None
     """The targets as CSV in a ConfigMap."""
     object: ObjectRef | None = None
-    """The targets as CSV in the object store."""
+    """The targets as CSV in the object store, plain or compressed with zstd."""
     file: Annotated[str | None, Field(max_length=4096, pattern="^[^\\x00]+$")] = None
     """The targets as CSV in a file beside the manifest; for the local runner only."""
+    routes: Routes | None = None
+    """The prefixes that a table of routes leads to."""
+
+    @property
+    def place(self) -> TargetListSpec | Routes:
+        """What names the place of the content, if it is not inline."""
+        return self.routes or self
+
+    @property
+    def path(self) -> tuple[str, ...]:
+        """The path in the manifest to the source that is given."""
+        return ("spec", "routes") if self.routes else ("spec", self.source)
 
     @property
     def source(self) -> str:
@@ -134,12 +232,12 @@ class TargetListStatus(Status):
     digest: Digest | None = None
     """The SHA-256 of the canonical list, by which measurements pin it."""
     lines: Count | None = None
-    """The number of lines read."""
+    """The number of lines read, or of routes."""
     entries: Count | None = None
     """The number of entries, after repeated ones are merged."""
     prefixes: Count | None = None
-    """The number of targets after a split to /24 (IPv4) and /64 (IPv6), before
-    exclusions."""
+    """The number of targets after a split to /24 (IPv4) and /64 (IPv6; /48 of routes),
+    before exclusions."""
     problems: Annotated[tuple[ListProblem, ...], Field(max_length=100)] = ()
     """The first invalid lines. The list is used only if there are none."""
     problem_count: Count | None = None

@@ -119,16 +119,42 @@ class Aliases(Model):
     sent: the replies of the traces themselves are compared."""
 
 
+ARK_WAIT_SECONDS = 5
+"""How long scamper waits for a reply in the traces of CAIDA's Ark."""
+
+
+class RandomDestination(Model):
+    """A random address of each target.
+
+    In IPv4 it is neither the target's first address nor its last one, and it is not
+    excluded, if the target has an address that is not.
+    """
+
+    seed: Annotated[int | None, Field(ge=0, le=(1 << 63) - 1)] = None
+    """The seed that draws the addresses: the same one draws the same. By default, it
+    comes from the Measurement's UID and its runId, so each run has others."""
+
+
+Algorithm = Literal["mdaLite", "mda", "mdaLocal", "singlePath"]
+
+
 class Trace(FlowParameters):
     """Traces that look at each reply before they decide what to probe next.
 
-    Each target is one destination: the address of its first flow. Its paths are traced
-    by the MDA or by MDA-Lite (Vermeulen et al., IMC 2018), or one of them by Paris
-    traceroute. Flows are source ports from initialSourcePort on, or ICMP checksums.
+    Each target is one destination: the address of its first flow, or a random one. Its
+    paths are traced by the MDA or by MDA-Lite (Vermeulen et al., IMC 2018), or one of
+    them by Paris traceroute. Flows are source ports from initialSourcePort on, or ICMP
+    checksums.
     """
 
-    algorithm: Literal["mdaLite", "mda", "mdaLocal", "singlePath"] = "mdaLite"
-    """How flows and TTLs are chosen.
+    preset: Literal["ark"] | None = None
+    """Values for what is not given.
+
+    ark stands for the traces of CAIDA's Ark, as scamper sends them: algorithm
+    singlePath, waitSeconds 5, gapLimit 5 and attempts 3, by ICMP alone.
+    """
+    algorithm: Algorithm | None = None
+    """How flows and TTLs are chosen; by default that of the preset, or mdaLite.
 
     mdaLite goes over to the mda where its assumptions do not hold; mdaLocal does so
     only there. singlePath probes one flow.
@@ -147,12 +173,27 @@ class Trace(FlowParameters):
     """How often a probe is sent that gets no reply."""
     max_probes: Annotated[int, Field(ge=1, le=1_000_000)] = 30_000
     """The most probes of a trace."""
+    wait_seconds: Annotated[int | None, Field(ge=1, le=5)] = None
+    """How long a reply is waited for. By default it is that of the preset, or goes by
+    the round-trip times to the destination."""
+    random_destination: RandomDestination | None = None
+    """Traces a random address of each target, if given."""
     aliases: Aliases | None = None
     """Looks for aliases among the addresses of each hop, if given."""
     prefix_len_v4: Annotated[int, Field(ge=8, le=32)] = 32
     """The length of IPv4 targets. One address of each is traced."""
     prefix_len_v6: Annotated[int, Field(ge=16, le=128)] = 128
     """The length of IPv6 targets. One address of each is traced."""
+
+    @property
+    def chosen_algorithm(self) -> Algorithm:
+        """The algorithm, of the preset where none is given."""
+        return self.algorithm or ("singlePath" if self.preset else "mdaLite")
+
+    @property
+    def chosen_wait(self) -> int | None:
+        """The seconds that a reply is waited for; None to go by round-trip times."""
+        return self.wait_seconds or (ARK_WAIT_SECONDS if self.preset else None)
 
 
 Tool = DiamondMiner | Yarrp | Ping | Trace

@@ -10,6 +10,7 @@ from ipaddress import IPv6Address, ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from anabranch.api.tool import Trace as TraceTool
 from anabranch.cli.annotate import add_annotate_argument, read_annotations
 from anabranch.cli.command import INTERRUPTED, write
 from anabranch.cli.rule import add_rule_arguments, choose_failure_probability
@@ -79,7 +80,15 @@ def add_parser(commands: Commands) -> None:
 
 
 def _add_rule(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--preset",
+        choices=("ark",),
+        help="trace as CAIDA's Ark does: a single path by ICMP, with a wait of 5 s, 3 "
+        "attempts and a gap limit of 5; arguments that are given replace these",
+    )
     add_rule_arguments(parser, "mdaLite")
+    # What a preset may replace is None if it is not given.
+    parser.set_defaults(algorithm=None)
     parser.add_argument(
         "--per-packet-test",
         action=argparse.BooleanOptionalAction,
@@ -90,8 +99,7 @@ def _add_rule(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--protocol",
         choices=("udp", "icmp", "tcpSyn", "tcpAck"),
-        default="udp",
-        help="what to probe by; TCP goes to port 80",
+        help="what to probe by, udp by default; TCP goes to port 80",
     )
     parser.add_argument("--first-ttl", type=_read_ttl, default=1, metavar="TTL")
     parser.add_argument("--max-ttl", type=_read_ttl, default=32, metavar="TTL")
@@ -108,6 +116,14 @@ def _add_rule(parser: argparse.ArgumentParser) -> None:
         default=3,
         metavar="N",
         help="how often a probe without a reply is sent; 3",
+    )
+    parser.add_argument(
+        "--wait",
+        type=int,
+        choices=range(1, 6),
+        metavar="SECONDS",
+        help="how long to wait for a reply, from 1 to 5; by default, by "
+        "round-trip times",
     )
     parser.add_argument(
         "--aliases",
@@ -170,6 +186,7 @@ def run(chosen: argparse.Namespace) -> int:
     """Trace the destinations, and show each as soon as its trace has ended."""
     from anabranch_engine import PrefixSet  # noqa: PLC0415 (an extra)
 
+    _choose_rule(chosen)
     reserved = PrefixSet() if chosen.allow_reserved else PrefixSet.reserved()
     try:
         if chosen.plot:
@@ -197,6 +214,16 @@ def run(chosen: argparse.Namespace) -> int:
     for trace in refused:
         print(f"anabranch: {trace.refusal}", file=sys.stderr)
     return 1 if refused else 0
+
+
+def _choose_rule(chosen: argparse.Namespace) -> None:
+    """Fill in what is not given: by the preset, or as usual."""
+    rule = TraceTool(
+        preset=chosen.preset, algorithm=chosen.algorithm, wait_seconds=chosen.wait
+    )
+    chosen.algorithm = rule.chosen_algorithm
+    chosen.wait = rule.chosen_wait
+    chosen.protocol = chosen.protocol or ("icmp" if chosen.preset else "udp")
 
 
 def _find_address(text: str, family: int | None) -> Address:
@@ -269,6 +296,7 @@ def _start(
         gap_limit=chosen.gap_limit,
         attempts=chosen.attempts,
         max_probes=chosen.max_probes,
+        wait_s=chosen.wait,
         alias_rounds=chosen.aliases,
         rate=chosen.rate,
         max_rate_per_destination=chosen.rate,
@@ -330,6 +358,7 @@ def _describe_rule(chosen: argparse.Namespace) -> dict[str, str | float | None]:
         "gap_limit": chosen.gap_limit,
         "attempts": chosen.attempts,
         "max_probes": chosen.max_probes,
+        "wait_s": chosen.wait,
         "alias_rounds": chosen.aliases,
     }
 

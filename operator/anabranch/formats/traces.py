@@ -61,11 +61,12 @@ def write_traces(
     record = results.record
     tool, agent = record.measurement.spec.tool, record.agent.spec
     trace = tool if isinstance(tool, Trace) else None
+    tracing = record.tracing
     span = find_span(results.rows, is_traced=results.is_traced)
     (times,) = results.engine.read(span).to_pylist()
     is_multipath = wanted.is_multipath
     if is_multipath is None:
-        is_multipath = trace is not None and trace.algorithm != "singlePath"
+        is_multipath = tracing is not None and tracing.algorithm != "singlePath"
     writer = TraceWriter(
         file,
         wanted.name,
@@ -81,7 +82,7 @@ def write_traces(
         attempts=trace.attempts if trace else 1,
         confidence=_find_confidence(record),
         max_probes=trace.max_probes if trace else None,
-        wait_us=agent.wait_seconds * 1_000_000,
+        wait_us=((trace and trace.chosen_wait) or agent.wait_seconds) * 1_000_000,
     )
     for batch in _read_rows(results, scratch):
         writer.write(pa.Table.from_batches([batch]))

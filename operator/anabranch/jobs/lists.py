@@ -37,13 +37,14 @@ async def _fetch(
     if body is None:
         raise LookupError(f"{place} is gone")
     spec = read_object(TargetList, body).spec
-    if spec.config_map is None:
+    wanted = spec.place.config_map
+    if wanted is None:
         return spec, None
-    place = Place("ConfigMap", namespace, spec.config_map.name)
+    place = Place("ConfigMap", namespace, wanted.name)
     found = await objects.get(place)
     if found is None:
         raise LookupError(f"{place} is gone")
-    content = read_object(ConfigMap, found).content(spec.config_map.key)
+    content = read_object(ConfigMap, found).content(wanted.key)
     if content is None:
-        raise LookupError(f"{place} has no key {spec.config_map.key!r} any more")
+        raise LookupError(f"{place} has no key {wanted.key!r} any more")
     return spec, content

@@ -7,9 +7,9 @@ import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from anabranch_engine import TargetList, TargetListError
+from anabranch_engine import TargetListError
 
-from anabranch.rounds.targets import read_entries
+from anabranch.rounds.targets import read_content, read_entries
 from anabranch.runs.report import ListReport, RefusedError
 from anabranch.store.keys import shared_list
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 _LENGTHS = (24, 64)
 """The IPv4 and IPv6 prefix lengths in which TargetList.status counts."""
+_LENGTHS_OF_ROUTES = (24, 48)
 
 
 def check_list(
@@ -37,21 +38,21 @@ def check_list(
 
 
 def _read(store: Store, spec: TargetListSpec, content: bytes | None) -> ListReport:
+    stored = spec.place.object
     try:
         if spec.entries is not None:
             targets = read_entries(spec.entries)
         else:
-            if spec.object is not None:
-                content = store.get(spec.object.key)
-            targets = TargetList.read(io.BytesIO(content or b""))
+            if stored is not None:
+                content = store.get(stored.key)
+            targets = read_content(spec, io.BytesIO(content or b""))
+        split = targets.split(*(_LENGTHS_OF_ROUTES if spec.routes else _LENGTHS))
     except FileNotFoundError as error:
-        missing = spec.object.key if spec.object else ""
+        missing = stored.key if stored else ""
         message = f"there is no object {missing!r} in the store; put it there"
         raise RefusedError(message) from error
     except TargetListError as error:
         return ListReport(problems=tuple(error.problems), problem_count=error.total)
-    try:
-        split = targets.split(*_LENGTHS)
     except ValueError as error:
         return ListReport(reason=str(error))
     canonical = io.BytesIO()

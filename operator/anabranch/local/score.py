@@ -15,13 +15,14 @@ import pyarrow.parquet as pq
 from anabranch.api.tool import FlowMapperKwargs
 from anabranch.local.assignment import LOCALHOST, RunError
 from anabranch.local.rehearsal import rehearse
+from anabranch.rounds.closed import find_forbidden
 from anabranch.rounds.planning import ask_flow_space
 from anabranch.rounds.tools import Unit
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from anabranch_engine import Plan, Simulation
+    from anabranch_engine import Plan, PrefixSet, Simulation
 
     from anabranch.runs.assignment import Assignment
 
@@ -140,16 +141,21 @@ class Judge:
         point = find_vantage_point(assignment)
         links: Iterable[Link]
         if assignment.unit is Unit.DESTINATION:
-            links = self._cross_traces(point, targets)
+            record = assignment.record
+            forbidden = find_forbidden(record.policy, record.agent.spec)
+            links = self._cross_traces(point, targets, forbidden)
         else:
             plan = ask_space(targets, self.flows, folder / "space.parquet")
             links = self.simulation.links_of_plan(point, plan)
         return {(tell(near), tell(far)) for near, far, seen in links if seen}
 
-    def _cross_traces(self, point: int, targets: Plan) -> Iterator[Link]:
+    def _cross_traces(
+        self, point: int, targets: Plan, forbidden: PrefixSet
+    ) -> Iterator[Link]:
         """Yield the links that flows to the destinations of a traced plan cross."""
         destinations = defaultdict(list)
-        for _, destination, *head, _, _ in targets.draw(0, order=""):
+        drawn = targets.draw(0, order="", forbidden=forbidden)
+        for _, destination, *head, _, _ in drawn:
             destinations[tuple(head)].append(destination)
         for (protocol, source, port), found in destinations.items():
             # What follows the IP header: ports, or a type, a code and a checksum.

@@ -113,22 +113,23 @@ class TargetLists:
         status = describe_list(target_list, view, tools.now())
         await tools.say(target_list, status)
         # No watch reports a change of a ConfigMap, or an object that an admin adds.
-        is_settled = view.report and not target_list.spec.config_map
+        is_settled = view.report and not target_list.spec.place.config_map
         return None if is_settled else tools.look_seconds
 
     async def _look(self, target_list: TargetList) -> ListView:
         tools, metadata = self.tools, target_list.metadata
         spec, version = target_list.spec, str(metadata.generation)
-        if spec.file is not None:
+        wanted = spec.place.config_map
+        if spec.place.file is not None:
             message = "file is for the local runner; use a ConfigMap or the store"
             return ListView(obstacle=("WrongSource", message))
-        if spec.config_map is not None:
-            place = Place("ConfigMap", metadata.namespace, spec.config_map.name)
+        if wanted is not None:
+            place = Place("ConfigMap", metadata.namespace, wanted.name)
             found = await tools.objects.get(place)
             if found is None:
                 message = f"there is no {place}; add it, or correct the name"
                 return ListView(obstacle=("ConfigMapMissing", message))
-            key = spec.config_map.key
+            key = wanted.key
             config_map = read_object(ConfigMap, found)
             keys = (*config_map.data, *config_map.binary_data)
             if key not in keys:

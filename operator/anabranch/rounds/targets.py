@@ -14,12 +14,13 @@ from anabranch.rounds.tools import face_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from typing import BinaryIO
 
     from anabranch_engine import Targets
 
     from anabranch.api.agent import AgentSpec
     from anabranch.api.policy import ProbingPolicySpec
-    from anabranch.api.targetlist import TargetEntry
+    from anabranch.api.targetlist import TargetEntry, TargetListSpec
     from anabranch.api.tool import Tool
 
 
@@ -31,6 +32,32 @@ def read_entries(entries: Iterable[TargetEntry]) -> TargetList:
         for entry in entries
     )
     return TargetList.read(io.BytesIO("".join(lines).encode()))
+
+
+def read_content(spec: TargetListSpec, file: BinaryIO) -> TargetList:
+    """Return the target list of a file: a list, or a table of routes.
+
+    Raises:
+        TargetListError: When lines of a list are bad, with the reasons.
+        ValueError: When a table can't be used, with the remedy.
+    """
+    routes = spec.routes
+    if routes is None:
+        return TargetList.read(file)
+    lengths_v4 = (routes.min_len_v4, routes.max_len_v4)
+    lengths_v6 = (routes.min_len_v6, routes.max_len_v6)
+    return TargetList.read_routes(
+        file,
+        lengths_v4=None if routes.family == "ipv6" else lengths_v4,
+        lengths_v6=None if routes.family == "ipv4" else lengths_v6,
+        samples_v6=routes.samples_v6,
+        min_peers=routes.min_peers,
+        allow_reserved=routes.allow_reserved,
+        is_icmp=routes.protocol == "icmp",
+        min_ttl=routes.min_ttl,
+        max_ttl=routes.max_ttl,
+        n_initial_flows=routes.n_initial_flows,
+    )
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -63,6 +64,13 @@ class Face(Protocol):
     def trace(self, failure_probability: float) -> TraceParameters | None:
         """Return how it traces targets; None if its plans say each probe."""
 
+    def choose_seed(self, run: bytes) -> int | None:
+        """Return the seed of the addresses that are traced in a run.
+
+        None stands for those of first flows, and for plans that say each probe. ``run``
+        tells runs apart.
+        """
+
     def refuse(self, protocols: Collection[str]) -> str | None:
         """Return why it can't probe by these protocols, with the remedy."""
 
@@ -98,6 +106,9 @@ class _SendsPlans:
     unit = Unit.PROBE
 
     def trace(self, _: float) -> None:
+        return None
+
+    def choose_seed(self, _: bytes) -> None:
         return None
 
 
@@ -155,6 +166,22 @@ class _Trace(_ReachesTtls):
     unit = Unit.DESTINATION
     goes_on = False
 
+    def refuse(self, protocols: Collection[str]) -> str | None:
+        if self.tool.preset == "ark" and "udp" in protocols:
+            return (
+                "trace with preset ark sends no UDP; list icmp and icmp6 alone, or "
+                "give algorithm and waitSeconds instead of the preset"
+            )
+        return None
+
+    def choose_seed(self, run: bytes) -> int | None:
+        if self.tool.random_destination is None:
+            return None
+        seed = self.tool.random_destination.seed
+        if seed is not None:
+            return seed
+        return int.from_bytes(hashlib.sha256(b"destinations of " + run).digest()[:8])
+
     def trace(self, failure_probability: float) -> TraceParameters:
         # The operator itself does without the engine.
         from anabranch_engine import TraceParameters, Trial  # noqa: PLC0415
@@ -165,13 +192,14 @@ class _Trace(_ReachesTtls):
                 failure_probability, tool.max_branching
             )
         return TraceParameters(
-            algorithm=tool.algorithm,
+            algorithm=tool.chosen_algorithm,
             failure_probability=failure_probability,
             phi=tool.phi,
             per_packet_test=tool.per_packet_test,
             gap_limit=tool.gap_limit,
             attempts=tool.attempts,
             max_probes=tool.max_probes,
+            wait_s=tool.chosen_wait,
             alias_rounds=tool.aliases.rounds if tool.aliases else None,
         )
 

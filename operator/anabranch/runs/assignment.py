@@ -54,6 +54,7 @@ class Assignment:
             step=_choose(given.flow_mapper, "IntervalFlowMapper", step, 32),
             blocks=blocks,
             tracing=self.record.tracing,
+            destination_seed=face_of(self.record.run_rules.tool).choose_seed(run),
         )
 
     @property

@@ -32,7 +32,7 @@ class ListReport:
     lines: int = 0
     entries: int = 0
     prefixes: int = 0
-    """Targets after a split to /24 and /64, before exclusions."""
+    """Targets after a split to /24 and /64 (of routes, /48), before exclusions."""
     problems: tuple[tuple[int, str], ...] = ()
     """The first invalid lines: the line's number, and the reason with its remedy."""
     problem_count: int = 0

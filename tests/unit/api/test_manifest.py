@@ -282,6 +282,10 @@ def test_a_list_must_find_its_config_map_and_key() -> None:
     assert "there is no ConfigMap 'lists' in namespace 'default'" in problem
     (problem,) = dangling(zst.replace("zst", "gz"), CONFIG_MAP)
     assert "no key 'targets.csv.gz'; it has targets.csv, targets.csv.zst" in problem
+    routed = text.replace("{configMap: ", "{routes: {configMap: ").replace("}}", "}}}")
+    (problem,) = dangling(routed, CONFIG_MAP)
+    assert "spec.routes.configMap.key" in problem
+    assert "no key 'routes.pfx2as'" in problem
     (problem,) = broken(CONFIG_MAP.replace("KLUv", "K!"))
     assert "binaryData.targets.csv.zst" in problem
 

@@ -6,8 +6,9 @@ import io
 from ipaddress import ip_address, ip_network
 from typing import TYPE_CHECKING, Any, Protocol
 
+import pyarrow.parquet as pq
 import pytest
-from anabranch_engine import Plan, TargetList
+from anabranch_engine import Plan, PrefixSet, TargetList, TraceParameters
 from diamond_miner.mappers import (
     IntervalFlowMapper,
     RandomFlowMapper,
@@ -15,6 +16,7 @@ from diamond_miner.mappers import (
     SequentialFlowMapper,
 )
 
+from anabranch.rounds.planning import ask_traces
 from probing import DPORT, SPORT, write_plan
 
 if TYPE_CHECKING:
@@ -165,3 +167,34 @@ def test_a_plan_has_a_block_for_each_million_targets(tmp_path: Path) -> None:
     counts = [len(plan.draw(block, order="")) for block in range(2)]
     assert sum(counts) == 2**21
     assert abs(counts[0] - counts[1]) < 2**13
+
+
+def test_a_seed_draws_the_destinations_that_are_traced(tmp_path: Path) -> None:
+    """Others by another seed; none that is forbidden, where a target has another."""
+    lines = [f"240.0.{i}.0/24,icmp,1,32,1" for i in range(50)]
+    lines.append("3fff::/64,icmp6,1,32,1")
+    tracing = TraceParameters(algorithm="singlePath", failure_probability=0.05)
+
+    def draw(seed: int | None, forbidden: PrefixSet | None = None) -> list[Any]:
+        path = tmp_path / "plan.parquet"
+        plan = write_plan(path, lines, tracing=tracing, destination_seed=seed)
+        asked = plan.ask(
+            tmp_path / "asked.parquet", [ask_traces(pq.read_table(path), 1, 32)]
+        )
+        drawn = asked.draw(0, order="", forbidden=forbidden)
+        return sorted(destination.packed for _, destination, *_ in drawn)
+
+    one = draw(1)
+    assert len(one) == len(lines)
+    assert one == draw(1)
+    assert not {*one} & {*draw(2)}
+    assert not {*one} & {*draw(None)}
+    hosts = [address[3] for address in one if len(address) == 4]
+    assert len(hosts) == len(lines) - 1
+    assert not {*hosts} & {0, 255}
+    lower = PrefixSet(f"240.0.{i}.0/25" for i in range(50))
+    kept = draw(1, lower)
+    assert {address for address in one if address[-1] > 127} <= {*kept}
+    assert min(address[3] for address in kept if len(address) == 4) > 127
+    everything = PrefixSet(["240.0.0.0/8"])
+    assert draw(1, everything) == one

@@ -5,7 +5,15 @@ from __future__ import annotations
 import pyarrow as pa
 import pytest
 
-from anabranch.api.tool import TOOLS, DiamondMiner, Ping, Tool, Trace, Yarrp
+from anabranch.api.tool import (
+    TOOLS,
+    DiamondMiner,
+    Ping,
+    RandomDestination,
+    Tool,
+    Trace,
+    Yarrp,
+)
 from anabranch.rounds.steps import FIRST, Step
 from anabranch.rounds.tools import SplitLengths, Unit, face_of
 
@@ -82,3 +90,48 @@ def test_traces_share_the_failure_probability_among_branching_points() -> None:
     assert alone.failure_probability == 0.05
     assert shared
     assert shared.failure_probability == pytest.approx(1 - 0.95 ** (1 / 8))
+
+
+def test_a_preset_stands_for_what_is_not_given() -> None:
+    """What is given replaces it; without either, it is as usual."""
+    asked = [
+        face_of(tool).trace(0.05)
+        for tool in (
+            Trace(),
+            Trace(preset="ark"),
+            Trace(preset="ark", algorithm="mda", wait_seconds=2, attempts=1),
+        )
+    ]
+    values = [
+        (each.algorithm, each.wait_s, each.attempts, each.gap_limit)
+        for each in asked
+        if each
+    ]
+    assert values == [
+        ("mdaLite", None, 3, 5),
+        ("singlePath", 5, 3, 5),
+        ("mda", 2, 1, 5),
+    ]
+
+
+def test_ark_traces_by_icmp_alone() -> None:
+    """A list of UDP is refused, with the remedy."""
+    face = face_of(Trace(preset="ark"))
+    assert face.refuse(["icmp", "icmp6"]) is None
+    reason = face.refuse(["icmp", "udp"])
+    assert reason
+    assert "list icmp and icmp6 alone" in reason
+
+
+def test_each_run_draws_destinations_by_a_seed_of_its_own() -> None:
+    """Unless one is given, or the first flows have the addresses."""
+    drawn = face_of(Trace(random_destination=RandomDestination()))
+    one, other = (drawn.choose_seed(run) for run in (b"uid/1", b"uid/2"))
+    assert one is not None
+    assert one != other
+    assert one == drawn.choose_seed(b"uid/1")
+    fixed = face_of(Trace(random_destination=RandomDestination(seed=0)))
+    assert fixed.choose_seed(b"uid/1") == 0
+    assert [face_of(kind()).choose_seed(b"uid/1") for kind in TOOLS.values()] == (
+        [None] * len(TOOLS)
+    )

@@ -147,7 +147,7 @@ class TargetList:
     """
 
     lines: int
-    """The number of lines read, comments and repetitions included."""
+    """The number of lines or routes read, comments and repetitions included."""
 
     @staticmethod
     def read(file: _Reads) -> TargetList:
@@ -157,6 +157,37 @@ class TargetList:
         begins with ``#``.
 
         :raises TargetListError: when the list has problems, with the first hundred.
+        """
+
+    @staticmethod
+    def read_routes(
+        file: _Reads,
+        *,
+        lengths_v4: tuple[int, int] | None,
+        lengths_v6: tuple[int, int] | None,
+        samples_v6: int,
+        min_peers: int,
+        allow_reserved: bool,
+        is_icmp: bool,
+        min_ttl: int,
+        max_ttl: int,
+        n_initial_flows: int,
+    ) -> TargetList:
+        """Read a table of routes from a binary file, and list what it routes.
+
+        It is CAIDA's prefix2as or an MRT RIB dump, plain or compressed with gzip or
+        bzip2. An IPv4 target is a prefix that no other one holds; a longer one than a
+        /24 stands for its /24. IPv6 targets are /48s.
+
+        :param lengths_v4: the shortest and the longest IPv4 prefixes that count; None
+            to leave IPv4 out.
+        :param samples_v6: how many /48s of an IPv6 prefix are targets, as far apart as
+            they can be.
+        :param min_peers: how many peers must have a route to a prefix.
+        :param allow_reserved: whether reserved space is not left out.
+        :param is_icmp: whether probes are ICMP echo requests, and not UDP.
+        :raises ValueError: when the file can't be used, or too much or nothing counts;
+            with the remedy.
         """
 
     def __len__(self) -> int:
@@ -400,13 +431,20 @@ class Plan:
         """
 
     def draw(
-        self, block: int, *, order: str, start: int = 0, count: int | None = None
+        self,
+        block: int,
+        *,
+        order: str,
+        start: int = 0,
+        count: int | None = None,
+        forbidden: PrefixSet | None = None,
     ) -> list[tuple[int, IPv4Address | IPv6Address, int, int, int, int, int]]:
         """Return the probes of a block from slot ``start`` on, at most ``count``.
 
         They are in the order in which they are sent, which depends on the plan and on
         ``order``. Each has its slot, destination, protocol number, source port,
-        destination port, TTL and flow.
+        destination port, TTL and flow. If a seed chooses destinations, they are not
+        ``forbidden``, where a target has an address that is not.
 
         :raises OSError: when the file can't be read.
         :raises ValueError: when it is no plan, has no such block, or a row can't be
@@ -426,10 +464,12 @@ class Plan:
         step: int | None = None,
         blocks: int | None = None,
         tracing: TraceParameters | None = None,
+        destination_seed: int | None = None,
     ) -> Plan:
         """Write the plan of a first round: each target's TTLs and first flows.
 
-        With ``tracing``, each target is traced, to the address of its first flow.
+        With ``tracing``, each target is traced, to the address of its first flow; with
+        ``destination_seed``, to an address that this seed draws.
 
         ``flow_mapper`` is the name of one of diamond-miner's: RandomFlowMapper with a
         seed, IntervalFlowMapper with a step from 1 to 255, ReverseByteFlowMapper or
@@ -470,6 +510,8 @@ class TraceParameters:
     """The number of times that a probe without a reply is sent."""
     max_probes: int
     """The most probes of a trace."""
+    wait_s: int | None
+    """How many seconds a reply is waited for; None to go by round-trip times."""
     alias_rounds: int | None
     """The rounds of alias resolution; None for no alias resolution."""
 
@@ -483,6 +525,7 @@ class TraceParameters:
         gap_limit: int = 5,
         attempts: int = 3,
         max_probes: int = 30_000,
+        wait_s: int | None = None,
         alias_rounds: int | None = None,
     ) -> TraceParameters:
         """Check the parameters.
@@ -953,6 +996,7 @@ class Tracing:
         gap_limit: int = 5,
         attempts: int = 3,
         max_probes: int = 30_000,
+        wait_s: int | None = None,
         alias_rounds: int | None = None,
         rate: int,
         max_rate_per_destination: float,
@@ -975,6 +1019,8 @@ class Tracing:
         :param gap_limit: the silent hops in a row that end a trace.
         :param attempts: the number of times that a probe without a reply is sent.
         :param max_probes: the most probes of a trace.
+        :param wait_s: how many seconds a reply is waited for, from 1 to 5; None to go
+            by round-trip times.
         :param alias_rounds: the rounds of alias resolution; None for none.
         :param rate: probes a second.
         :param max_rate_per_destination: probes a second to one destination.

@@ -35,7 +35,7 @@ pub enum Fault {
 
 impl Fault {
     /// Returns the error about a file.
-    pub fn of(self, file: &Path) -> ReadError {
+    pub(crate) fn of(self, file: &Path) -> ReadError {
         let file = file.to_owned();
         match self {
             Self::Io(error) => ReadError::Io { file, error },

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use crate::error::Fault;
 use crate::facts::{Facts, Register};
 use crate::origins::read_asn;
-use crate::source::suggest;
+use crate::source::{OF_ADDRESSES, suggest};
 use crate::space::{MOST, Space, SpaceDraft};
 
 /// How a database's metadata begin.
@@ -106,7 +106,7 @@ pub fn read(content: &[u8], register: &mut Register) -> Result<Space, Fault> {
         .rev()
         .any(|bytes| bytes == MARKER)
     {
-        return Err(suggest(content));
+        return Err(suggest(content, OF_ADDRESSES));
     }
     let reader = Reader::from_source(content).map_err(|error| damaged(&error))?;
     let metadata = reader.metadata();

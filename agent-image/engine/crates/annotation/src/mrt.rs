@@ -18,14 +18,56 @@ use crate::space::{MOST, Space};
 const SHORTEST: [(Family, u8); 2] = [(Family::V4, 8), (Family::V6, 16)];
 
 /// Reads a dump. An origin counts as often as peers announce it.
-pub fn read(mut source: Source, register: &mut Register) -> Result<Space, Fault> {
+pub fn read(source: Source, register: &mut Register) -> Result<Space, Fault> {
     let mut prefixes = Vec::new();
+    read_records(source, |place, record| {
+        let entry = read_record(record, register).map_err(|reason| damaged(place, &reason))?;
+        prefixes.extend(entry);
+        check_count(prefixes.len(), place)
+    })?;
+    if prefixes.is_empty() {
+        let reason = "the RIB dump has no prefix with an origin; download it again";
+        return Err(reason.to_owned().into());
+    }
+    Ok(Space::of_prefixes(prefixes))
+}
+
+/// Reads the prefixes of a dump that routes for unicast lead to, and how many peers know one.
+pub fn read_routes(
+    source: Source,
+    mut take: impl FnMut(Prefix, u16) -> Result<(), String>,
+) -> Result<(), Fault> {
+    let mut count = 0;
+    let mut peers = Vec::new();
+    read_records(source, |place, record| {
+        let header = &record.common_header;
+        let Some(layout) = Layout::of(header.entry_subtype) else {
+            return Ok(());
+        };
+        let prefix = read_peers(&record.message_bytes, layout, &mut peers)
+            .map_err(|reason| damaged(place, &reason))?;
+        take(prefix, peers.len() as u16)?;
+        count += 1;
+        check_count(count, place)
+    })?;
+    if count == 0 {
+        let reason = "the RIB dump has no prefix; download it again";
+        return Err(reason.to_owned().into());
+    }
+    Ok(())
+}
+
+/// Reads the records of a dump; `take` gets each with its place in the unpacked data.
+fn read_records(
+    mut source: Source,
+    mut take: impl FnMut(u64, RawMrtRecord) -> Result<(), Fault>,
+) -> Result<(), Fault> {
     let mut place = 0;
     loop {
         let record = match chunk_mrt_record(&mut source) {
             Ok(record) => record,
             Err(error) => match error.error {
-                ParserError::EofExpected => break,
+                ParserError::EofExpected => return Ok(()),
                 ParserError::IoError(error) | ParserError::EofError(error)
                     if error.kind() != std::io::ErrorKind::UnexpectedEof =>
                 {
@@ -35,21 +77,74 @@ pub fn read(mut source: Source, register: &mut Register) -> Result<Space, Fault>
             },
         };
         let length = record.total_bytes_len() as u64;
-        if let Some(entry) =
-            read_record(record, register).map_err(|reason| damaged(place, &reason))?
-        {
-            prefixes.push(entry);
-        }
-        if prefixes.len() > MOST {
-            return Err(format!("has more than {MOST} prefixes before byte {place}").into());
-        }
+        take(place, record)?;
         place += length;
     }
-    if prefixes.is_empty() {
-        let reason = "the RIB dump has no prefix with an origin; download it again";
-        return Err(reason.to_owned().into());
+}
+
+fn check_count(count: usize, place: u64) -> Result<(), Fault> {
+    if count > MOST {
+        return Err(format!("has more than {MOST} prefixes before byte {place}").into());
     }
-    Ok(Space::of_prefixes(prefixes))
+    Ok(())
+}
+
+/// How the record of a prefix is laid out.
+#[derive(Clone, Copy)]
+struct Layout {
+    family: Family,
+    /// The bytes of an entry before its attributes: the number of a peer, a time, with additional
+    /// paths the number of a path, and the length of the attributes.
+    entry: usize,
+}
+
+impl Layout {
+    /// Returns the layout of a subtype of routes for unicast (RFC 6396, section 4.3.2; RFC 8050,
+    /// section 4); None for others.
+    const fn of(subtype: u16) -> Option<Self> {
+        let (family, entry) = match subtype {
+            2 => (Family::V4, 8),
+            4 => (Family::V6, 8),
+            8 => (Family::V4, 12),
+            10 => (Family::V6, 12),
+            _ => return None,
+        };
+        Some(Self { family, entry })
+    }
+}
+
+/// Reads the prefix of a record, and which peers have a route to it, each once. It passes over the
+/// routes' attributes: to read them takes ten times as long.
+fn read_peers(body: &[u8], layout: Layout, peers: &mut Vec<u16>) -> Result<Prefix, String> {
+    let cut = || "it ends before its entries do".to_owned();
+    let family = layout.family;
+    let len = *body.get(4).ok_or_else(cut)?;
+    if len > family.bits() {
+        return Err(format!("its prefix has {len} bits"));
+    }
+    let bytes = usize::from(len.div_ceil(8));
+    let mut number = 0;
+    for place in 0..usize::from(family.bits() / 8) {
+        let byte = if place < bytes {
+            *body.get(5 + place).ok_or_else(cut)?
+        } else {
+            0
+        };
+        number = number << 8 | u128::from(byte);
+    }
+    let told = count_entries(body).ok_or_else(cut)?;
+    let mut rest = &body[7 + bytes..];
+    peers.clear();
+    for _ in 0..told {
+        let (head, behind) = rest.split_at_checked(layout.entry).ok_or_else(cut)?;
+        peers.push(u16::from_be_bytes([head[0], head[1]]));
+        let end = [head[layout.entry - 2], head[layout.entry - 1]];
+        let attributes = usize::from(u16::from_be_bytes(end));
+        rest = behind.get(attributes..).ok_or_else(cut)?;
+    }
+    peers.sort_unstable();
+    peers.dedup();
+    Ok(Prefix::containing(family, number, len))
 }
 
 fn damaged(place: u64, reason: &str) -> Fault {

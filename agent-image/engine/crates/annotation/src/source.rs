@@ -64,7 +64,7 @@ struct Progress {
 
 /// A file that keeps its own failure apart from those of decompression.
 struct Watched {
-    file: File,
+    file: Box<dyn Read>,
     progress: Rc<RefCell<Progress>>,
 }
 
@@ -87,10 +87,14 @@ impl Read for Watched {
 impl Source {
     /// Opens a file, and tells its format.
     pub fn open(path: &Path) -> Result<Self, Fault> {
-        let file = File::open(path).map_err(Fault::Io)?;
+        Self::new(File::open(path).map_err(Fault::Io)?)
+    }
+
+    /// Begins to read a file, and tells its format.
+    pub fn new(file: impl Read + 'static) -> Result<Self, Fault> {
         let progress = Rc::new(RefCell::new(Progress::default()));
         let watched = Watched {
-            file,
+            file: Box::new(file),
             progress: Rc::clone(&progress),
         };
         let mut source = Self {
@@ -127,7 +131,7 @@ impl Source {
     }
 
     /// Returns the first bytes without taking them.
-    fn peek(&mut self) -> Result<Vec<u8>, Fault> {
+    pub fn peek(&mut self) -> Result<Vec<u8>, Fault> {
         let mut head = Vec::with_capacity(HEAD);
         match self.inner.by_ref().take(HEAD as u64).read_to_end(&mut head) {
             Ok(_) => {}
@@ -212,8 +216,14 @@ fn tell(head: &[u8]) -> Format {
     Format::Other
 }
 
-/// Returns what to do about a file of no format that is read, of its first bytes.
-pub fn suggest(content: &[u8]) -> Fault {
+/// What can be read of addresses.
+pub const OF_ADDRESSES: &str = "an MMDB, CAIDA's prefix2as, an MRT RIB dump, or PeeringDB's JSON";
+/// What can be read of routes.
+pub const OF_ROUTES: &str = "CAIDA's prefix2as or an MRT RIB dump";
+
+/// Returns what to do about a file of no format that is read, of its first bytes and of what can be
+/// read.
+pub fn suggest(content: &[u8], readable: &str) -> Fault {
     let reason = match content.get(MRT_TYPE..MRT_TYPE + 2) {
         Some([0, 12]) => {
             "is an MRT file of the old type TABLE_DUMP; name a RIB dump of the type TABLE_DUMP_V2"
@@ -222,10 +232,7 @@ pub fn suggest(content: &[u8]) -> Fault {
             "is an MRT file without a whole RIB; name a RIB dump: rib.*.bz2 of RouteViews, or \
              bview.*.gz of RIS"
         }
-        _ => {
-            "is of no format that is read; name an MMDB, CAIDA's prefix2as, an MRT RIB dump, or \
-             PeeringDB's JSON"
-        }
+        _ => return format!("is of no format that is read; name {readable}").into(),
     };
     Fault::Content(reason.to_owned())
 }

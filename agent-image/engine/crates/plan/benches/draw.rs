@@ -18,6 +18,7 @@ fn main() {
         order_seed: 1,
         mapping: Mapping::Random { seed: 42 },
         tracing: None,
+        destination_seed: None,
     };
     let prefix = |i: u32| Prefix::containing(Family::V4, u128::from(i) << 8, 24);
     let equal = (0..PREFIXES)

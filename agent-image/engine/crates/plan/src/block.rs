@@ -16,8 +16,9 @@
 //! probes, in the same order.
 
 use anabranch_chance::{Draws, below, mix, scatter};
-use anabranch_prefixes::{Family, Prefix};
+use anabranch_prefixes::{Family, Prefix, PrefixSet};
 
+use crate::destination::draw_address;
 use crate::finder::Finder;
 use crate::mapper::{FlowMapper, Space, invert};
 use crate::row::{Header, Row, RowError, Unit, sort_and_check};
@@ -34,6 +35,7 @@ pub struct Block {
     mapper: FlowMapper,
     initial_source_port: u16,
     destination_port: u16,
+    destination_seed: Option<u64>,
     probes: u64,
     fingerprint: u64,
 }
@@ -164,6 +166,7 @@ impl Block {
             mapper,
             initial_source_port: header.initial_source_port,
             destination_port: header.destination_port,
+            destination_seed: header.destination_seed,
             probes,
             fingerprint: fingerprint(&rows, header, key),
         })
@@ -221,8 +224,23 @@ impl Block {
         }
     }
 
+    /// Returns where a probe is sent to. If a seed chooses addresses, it is one that is not
+    /// forbidden, if its target has any.
+    #[must_use]
+    pub fn address(&self, draw: &Draw, forbidden: &PrefixSet) -> u128 {
+        match self.destination_seed {
+            None => self.head(draw).destination,
+            Some(seed) => draw_address(&self.targets[draw.place as usize].prefix, seed, forbidden),
+        }
+    }
+
     /// Returns the destinations from a slot on, in order, if the block's targets are traced.
-    pub fn destinations(&self, slot: u64) -> impl Iterator<Item = Destination> + '_ {
+    /// Addresses that are forbidden count as in [`Self::address`].
+    pub fn destinations<'a>(
+        &'a self,
+        slot: u64,
+        forbidden: &'a PrefixSet,
+    ) -> impl Iterator<Item = Destination> + 'a {
         self.walk(slot).filter_map(|draw| {
             let target = &self.targets[draw.place as usize];
             let mut shares = self.shares_of(target);
@@ -231,7 +249,7 @@ impl Block {
                 slot: draw.slot,
                 prefix: target.prefix,
                 prefix_index: share.prefix_index,
-                address: self.head(&draw).destination,
+                address: self.address(&draw, forbidden),
                 protocol: draw.protocol,
                 ttls: (share.min_ttl, share.max_ttl),
             })
@@ -315,7 +333,13 @@ impl Block {
 fn fingerprint(rows: &[Row], header: &Header, key: u64) -> u64 {
     let ports = u64::from(header.initial_source_port) << 16 | u64::from(header.destination_port);
     let tracing = header.tracing.as_ref().map(|given| format!("{given:?}"));
-    let manner = format!("{:?}{}", header.mapping, tracing.unwrap_or_default());
+    let drawn = header.destination_seed.map(|seed| seed.to_string());
+    let manner = format!(
+        "{:?}{}{}",
+        header.mapping,
+        tracing.unwrap_or_default(),
+        drawn.unwrap_or_default()
+    );
     let seed = manner.bytes().fold(mix(key, scatter(ports)), |seed, byte| {
         mix(seed, scatter(byte.into()))
     });

@@ -1,6 +1,7 @@
 //! Probe plans: rows, blocks, flow mappers, and the order in which probes are sent.
 
 pub mod block;
+mod destination;
 mod file;
 mod finder;
 mod mapper;
@@ -9,6 +10,7 @@ mod row;
 mod twister;
 
 pub use block::{Block, Destination, Draw, Walk};
+pub use destination::draw_address;
 pub use file::{Demand, Plan, PlanError, PlanWriter};
 pub use mapper::{FlowMapper, Mapping};
 pub use row::{Header, Row, RowError, Unit, count_blocks};

@@ -37,6 +37,10 @@ pub struct Header {
     /// How targets are traced. Without it, the plan says each probe.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tracing: Option<Parameters>,
+    /// The seed of the addresses that are traced, one of each target. Without it, they are those of
+    /// the first flows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub destination_seed: Option<u64>,
 }
 
 /// What a slot of a plan stands for, and what its progress is counted in.
@@ -44,7 +48,7 @@ pub struct Header {
 pub enum Unit {
     /// A probe.
     Probe,
-    /// A destination, which is traced: the address of its target's first flow.
+    /// A destination, which is traced: an address of its target.
     Destination,
 }
 

@@ -13,6 +13,7 @@ const HEADER: Header = Header {
     order_seed: 0,
     mapping: Mapping::Random { seed: 42 },
     tracing: None,
+    destination_seed: None,
 };
 
 /// Makes some prefixes from /24 to /28, and some IPv6 /64s, with a few rows each.

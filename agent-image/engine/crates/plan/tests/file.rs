@@ -17,6 +17,7 @@ fn each_block_has_its_rows_and_all_have_all() {
             step: NonZeroU8::new(32).unwrap(),
         },
         tracing: None,
+        destination_seed: None,
     };
     let mut rows: Vec<Row> = (0..300_000)
         .map(|i| {

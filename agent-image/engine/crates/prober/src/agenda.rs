@@ -6,14 +6,15 @@
 
 use std::collections::VecDeque;
 use std::io;
+use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
 use std::time::Instant;
 
 use anabranch_plan::{Block, Destination, Plan};
-use anabranch_prefixes::Prefix;
+use anabranch_prefixes::{Prefix, PrefixSet};
 use anabranch_trace::sightings::Ask;
 
-use crate::control::{Control, Counts};
+use crate::control::{Control, Counts, Limits};
 use crate::options::Options;
 use crate::part::{Content, Head, Part};
 use crate::prober::{ProberError, open_block};
@@ -32,6 +33,10 @@ pub(crate) struct Agenda<'a> {
     options: &'a Options,
     tracing: &'a TraceOptions,
     control: &'a Control,
+    /// Which version of the limits `limits` is.
+    changes: Option<u64>,
+    /// They tell which address of a target is traced, if a seed chooses.
+    limits: Option<Arc<Limits>>,
     parts: SyncSender<Part>,
     /// The numbers of the blocks to come.
     numbers: VecDeque<u32>,
@@ -88,6 +93,8 @@ impl<'a> Agenda<'a> {
             options,
             tracing,
             control,
+            changes: None,
+            limits: None,
             parts,
             numbers: options.blocks_of(plan).into(),
             handing: None,
@@ -106,9 +113,20 @@ impl<'a> Agenda<'a> {
 
     /// Returns the next destination; None if there are no more.
     fn draw(&mut self) -> Result<Option<Destination>, ProberError> {
+        if let Some(limits) = self.control.changed_limits(&mut self.changes) {
+            self.limits = Some(limits);
+            if let Some(handing) = &mut self.handing {
+                // These were drawn under the limits before.
+                handing.drawn.clear();
+            }
+        }
+        // The limits are there since the first look at them.
+        let limits = self.limits.clone();
+        let nothing = PrefixSet::default();
+        let forbidden = limits.as_ref().map_or(&nothing, |it| &it.forbidden);
         loop {
             if let Some(handing) = &mut self.handing {
-                if let Some(destination) = handing.draw() {
+                if let Some(destination) = handing.draw(forbidden) {
                     return Ok(Some(destination));
                 }
                 let end = handing.block.end();
@@ -240,10 +258,10 @@ impl Work for Agenda<'_> {
 }
 
 impl Handing {
-    fn draw(&mut self) -> Option<Destination> {
+    fn draw(&mut self, forbidden: &PrefixSet) -> Option<Destination> {
         if self.drawn.is_empty() {
-            self.drawn
-                .extend(self.block.destinations(self.slot).take(DRAWN));
+            let more = self.block.destinations(self.slot, forbidden);
+            self.drawn.extend(more.take(DRAWN));
         }
         let destination = self.drawn.pop_front()?;
         self.slot = destination.slot + 1;

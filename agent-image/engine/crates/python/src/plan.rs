@@ -7,10 +7,11 @@ use std::path::PathBuf;
 use anabranch_plan::{
     Demand, Header, Mapping, Plan as File, PlanError, PlanWriter, Row, Unit, count_blocks,
 };
-use anabranch_prefixes::Prefix;
+use anabranch_prefixes::{Prefix, PrefixSet as Set};
 use pyo3::exceptions::{PyOSError, PyValueError};
 use pyo3::prelude::*;
 
+use crate::prefixes::PrefixSet;
 use crate::rule::TraceParameters;
 use crate::stream::import;
 use crate::targets::Targets;
@@ -57,7 +58,7 @@ impl Plan {
         })
     }
 
-    #[pyo3(signature = (block, *, order, start = 0, count = None))]
+    #[pyo3(signature = (block, *, order, start = 0, count = None, forbidden = None))]
     fn draw(
         &self,
         py: Python<'_>,
@@ -65,7 +66,10 @@ impl Plan {
         order: &str,
         start: u64,
         count: Option<usize>,
+        forbidden: Option<&PrefixSet>,
     ) -> PyResult<Vec<Drawn>> {
+        let nothing = Set::default();
+        let forbidden = forbidden.map_or(&nothing, |set| &set.0);
         let drawn = py.detach(|| {
             let block = File::open(&self.path)?.block(block, order)?;
             let probes = block.walk(start).take(count.unwrap_or(usize::MAX));
@@ -73,7 +77,8 @@ impl Plan {
                 .map(|draw| {
                     let to = block.head(&draw);
                     let bits = to.family.bits();
-                    let address = Prefix::containing(to.family, to.destination, bits).address();
+                    let address = block.address(&draw, forbidden);
+                    let address = Prefix::containing(to.family, address, bits).address();
                     let ports = (to.source_port, to.destination_port);
                     (
                         draw.slot,
@@ -93,7 +98,7 @@ impl Plan {
     #[staticmethod]
     #[pyo3(signature = (
         path, targets, *, initial_source_port, destination_port, flow_mapper, order_seed,
-        seed = None, step = None, blocks = None, tracing = None
+        seed = None, step = None, blocks = None, tracing = None, destination_seed = None
     ))]
     #[allow(clippy::too_many_arguments)] // each is a field of the plan's header
     fn write(
@@ -108,6 +113,7 @@ impl Plan {
         step: Option<u8>,
         blocks: Option<NonZeroU32>,
         tracing: Option<&TraceParameters>,
+        destination_seed: Option<u64>,
     ) -> PyResult<Self> {
         let step = step.map(NonZeroU8::new);
         let mapping = match (flow_mapper, seed, step) {
@@ -130,6 +136,7 @@ impl Plan {
             order_seed,
             mapping,
             tracing: tracing.map(TraceParameters::core),
+            destination_seed,
         };
         let (blocks, unit) = (header.blocks, tell_unit(&header));
         let written = py.detach(|| {

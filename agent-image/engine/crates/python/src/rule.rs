@@ -23,6 +23,7 @@ pub struct TraceParameters {
     gap_limit: u8,
     attempts: u8,
     max_probes: u32,
+    wait_s: Option<u8>,
     alias_rounds: Option<u8>,
 }
 
@@ -31,7 +32,7 @@ impl TraceParameters {
     #[new]
     #[pyo3(signature = (
         *, algorithm, failure_probability, phi = 2, per_packet_test = true, gap_limit = 5,
-        attempts = 3, max_probes = 30_000, alias_rounds = None
+        attempts = 3, max_probes = 30_000, wait_s = None, alias_rounds = None
     ))]
     #[allow(clippy::too_many_arguments)] // each is a parameter of its own
     fn new(
@@ -42,6 +43,7 @@ impl TraceParameters {
         gap_limit: u8,
         attempts: u8,
         max_probes: u32,
+        wait_s: Option<u8>,
         alias_rounds: Option<u8>,
     ) -> PyResult<Self> {
         let parameters = Self {
@@ -52,6 +54,7 @@ impl TraceParameters {
             gap_limit,
             attempts,
             max_probes,
+            wait_s,
             alias_rounds,
         };
         let checked = parameters.core().rule(1, 1);
@@ -71,6 +74,7 @@ impl TraceParameters {
             gap_limit: self.gap_limit,
             attempts: self.attempts,
             max_probes: self.max_probes,
+            wait_s: self.wait_s,
             alias_rounds: self.alias_rounds,
         }
     }

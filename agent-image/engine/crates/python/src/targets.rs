@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::io::{self, BufWriter, Write};
 use std::sync::Arc;
 
+use anabranch_annotation::{Fault, read_routes};
 use anabranch_prefixes::PrefixSet as Set;
 use anabranch_targets as core;
 use arrow_array::ffi_stream::FFI_ArrowArrayStream;
@@ -61,6 +62,55 @@ impl TargetList {
             Ok((list, lines)) => Ok(Self { list, lines }),
             Err(core::ReadError::Io(error)) => Err(error.into()),
             Err(core::ReadError::Refused(refused)) => Err(refuse(py, &refused)),
+        }
+    }
+
+    #[staticmethod]
+    #[pyo3(signature = (
+        file, *, lengths_v4, lengths_v6, samples_v6, min_peers, allow_reserved, is_icmp, min_ttl,
+        max_ttl, n_initial_flows
+    ))]
+    #[allow(clippy::too_many_arguments)] // each is a choice of its own
+    fn read_routes(
+        py: Python<'_>,
+        file: Py<PyAny>,
+        lengths_v4: Option<(u8, u8)>,
+        lengths_v6: Option<(u8, u8)>,
+        samples_v6: u32,
+        min_peers: u16,
+        allow_reserved: bool,
+        is_icmp: bool,
+        min_ttl: u8,
+        max_ttl: u8,
+        n_initial_flows: u16,
+    ) -> PyResult<Self> {
+        let lengths = |(shortest, longest)| shortest..=longest;
+        let choice = core::Choice {
+            lengths_v4: lengths_v4.map(lengths),
+            lengths_v6: lengths_v6.map(lengths),
+            samples_v6,
+            min_peers,
+            reserved: if allow_reserved {
+                Set::default()
+            } else {
+                anabranch_prefixes::reserved()
+            },
+            is_icmp,
+            intent: core::Intent {
+                min_ttl,
+                max_ttl,
+                n_initial_flows,
+            },
+        };
+        let read = py.detach(|| {
+            let mut routes = core::Routes::new(choice);
+            read_routes(File(file), |prefix, peers| routes.add(prefix, peers))?;
+            Ok(routes.finish()?)
+        });
+        match read {
+            Ok((list, lines)) => Ok(Self { list, lines }),
+            Err(Fault::Io(error)) => Err(error.into()),
+            Err(Fault::Content(reason)) => Err(PyValueError::new_err(reason)),
         }
     }
 

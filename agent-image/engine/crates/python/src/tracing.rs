@@ -161,7 +161,7 @@ impl Tracing {
     #[new]
     #[pyo3(signature = (
         destinations, *, algorithm, failure_probability, phi = 2, per_packet_test = true, protocol = "udp", first_ttl = 1,
-        max_ttl = 32, gap_limit = 5, attempts = 3, max_probes = 30_000, alias_rounds = None, rate,
+        max_ttl = 32, gap_limit = 5, attempts = 3, max_probes = 30_000, wait_s = None, alias_rounds = None, rate,
         max_rate_per_destination, forbidden, window = 1_000, live = false, network = None,
         interface = None, sources = Vec::new(), contact = ""
     ))]
@@ -178,6 +178,7 @@ impl Tracing {
         gap_limit: u8,
         attempts: u8,
         max_probes: u32,
+        wait_s: Option<u8>,
         alias_rounds: Option<u8>,
         rate: u32,
         max_rate_per_destination: f64,
@@ -200,6 +201,7 @@ impl Tracing {
             gap_limit,
             attempts,
             max_probes,
+            wait_s,
             alias_rounds,
         };
         let checked = parameters.rule(first_ttl, max_ttl);

@@ -7,9 +7,11 @@
 mod entry;
 mod list;
 mod reader;
+mod routed;
 mod split;
 
 pub use entry::{Entry, EntryError, Intent, Protocol};
 pub use list::TargetList;
 pub use reader::{Problem, REPORTED_PROBLEMS, ReadError, Refused, read};
+pub use routed::{Choice, Routes};
 pub use split::{Cursor, MAX_TARGETS, Run, Split, SplitError, Target, Targets};

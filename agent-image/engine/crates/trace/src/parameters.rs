@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::rule::{Algorithm, Rule};
 use crate::stopping::StoppingPoints;
+use crate::timeout::LONGEST_WAIT_S;
 
 /// The most rounds of alias resolution.
 const MOST_ALIAS_ROUNDS: u8 = 100;
@@ -26,6 +27,9 @@ pub struct Parameters {
     pub attempts: u8,
     /// The most probes of a trace.
     pub max_probes: u32,
+    /// How many seconds a reply is waited for; None to go by the round-trip times seen so far.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wait_s: Option<u8>,
     /// The rounds of alias resolution; None for no alias resolution.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub alias_rounds: Option<u8>,
@@ -55,6 +59,12 @@ impl Parameters {
         {
             return Err(format!("alias_rounds must be at most {MOST_ALIAS_ROUNDS}"));
         }
+        if self
+            .wait_s
+            .is_some_and(|wait| !(1..=LONGEST_WAIT_S).contains(&wait))
+        {
+            return Err(format!("wait_s must be from 1 to {LONGEST_WAIT_S}"));
+        }
         if self.attempts == u8::MAX {
             return Err("attempts must be at most 254".to_owned());
         }
@@ -71,6 +81,7 @@ impl Parameters {
             gap_limit: self.gap_limit,
             attempts: self.attempts,
             max_probes: self.max_probes,
+            wait_us: self.wait_s.map(|wait| u64::from(wait) * 1_000_000),
         })
     }
 }

@@ -42,6 +42,8 @@ pub struct Rule {
     pub attempts: u8,
     /// The most probes of a trace.
     pub max_probes: u32,
+    /// How long a reply is waited for, in microseconds; None to go by the round-trip times.
+    pub wait_us: Option<u64>,
 }
 
 impl Rule {
@@ -61,6 +63,7 @@ impl Rule {
             gap_limit: 5,
             attempts: 3,
             max_probes: 30_000,
+            wait_us: None,
         }
     }
 }

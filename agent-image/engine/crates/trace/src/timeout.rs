@@ -2,16 +2,28 @@
 
 const FIRST_US: u64 = 1_000_000;
 const LEAST_US: u64 = 200_000;
-const MOST_US: u64 = 5_000_000;
+/// The longest time that a reply is waited for, in seconds.
+pub const LONGEST_WAIT_S: u8 = 5;
+const MOST_US: u64 = LONGEST_WAIT_S as u64 * 1_000_000;
 
-/// The time-out of a destination's probes, estimated as in RFC 6298.
+/// The time-out of a destination's probes: fixed, or estimated as in RFC 6298.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Timeout {
+    fixed_us: Option<u64>,
     /// The smoothed round-trip time and its variation, in microseconds.
     estimate: Option<(u64, u64)>,
 }
 
 impl Timeout {
+    /// Makes a time-out, which is fixed if a time is given.
+    #[must_use]
+    pub const fn new(fixed_us: Option<u64>) -> Self {
+        Self {
+            fixed_us,
+            estimate: None,
+        }
+    }
+
     /// Takes a round-trip time in microseconds into account.
     pub fn learn(&mut self, rtt_us: u64) {
         self.estimate = Some(match self.estimate {
@@ -23,9 +35,13 @@ impl Timeout {
         });
     }
 
-    /// The time-out in microseconds: from 0.2 s to 5 s, and 1 s before the first reply.
+    /// The time-out in microseconds. If it is estimated, it is from 0.2 s to 5 s, and 1 s before the
+    /// first reply.
     #[must_use]
     pub fn wait_us(&self) -> u64 {
+        if let Some(fixed_us) = self.fixed_us {
+            return fixed_us;
+        }
         self.estimate
             .map_or(FIRST_US, |(smooth, variation)| smooth + 4 * variation)
             .clamp(LEAST_US, MOST_US)
@@ -50,5 +66,12 @@ mod tests {
             timeout.learn(50);
         }
         assert_eq!(timeout.wait_us(), LEAST_US);
+    }
+
+    #[test]
+    fn a_fixed_one_learns_nothing() {
+        let mut timeout = Timeout::new(Some(3_000_000));
+        timeout.learn(400_000);
+        assert_eq!(timeout.wait_us(), 3_000_000);
     }
 }

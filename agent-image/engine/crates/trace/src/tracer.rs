@@ -117,7 +117,7 @@ impl Tracer {
             due: BinaryHeap::new(),
             asked: [0; 256],
             abandoned: BTreeMap::new(),
-            timeout: Timeout::default(),
+            timeout: Timeout::new(rule.wait_us),
             scout: (rule.algorithm != Algorithm::SinglePath).then(|| rule.first_ttl - 1),
             ttl: rule.first_ttl,
             rule,
