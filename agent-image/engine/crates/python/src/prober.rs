@@ -127,7 +127,7 @@ impl Prober {
     #[new]
     #[pyo3(signature = (
         plan, parts, *, network = None, order, round_number, rate, max_rate_per_prefix, forbidden, min_ttl = 1,
-        max_ttl = 255, blocks = Vec::new(), sender = String::new(), hand_out = 0, begin = HashMap::new(), wait_seconds = 5.0, part_probes = 524_288,
+        max_ttl = 255, blocks = Vec::new(), sender = "", hand_out = 0, begin = HashMap::new(), wait_seconds = 5.0, part_probes = 524_288,
         part_seconds = 60.0, interface = None, sources = Vec::new(), contact = ""
     ))]
     #[allow(clippy::too_many_arguments)] // each is an option of its own
@@ -143,7 +143,7 @@ impl Prober {
         min_ttl: u8,
         max_ttl: u8,
         blocks: Vec<u32>,
-        sender: String,
+        sender: &str,
         hand_out: u32,
         begin: HashMap<u32, u64>,
         wait_seconds: f64,
@@ -163,7 +163,7 @@ impl Prober {
             plan: plan.path().clone(),
             parts,
             blocks,
-            sender,
+            sender: sender.to_owned(),
             hand_out,
             begin,
             order,
