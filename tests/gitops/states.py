@@ -302,6 +302,8 @@ def _reconcile(folder: Path) -> Iterator[State]:
     here = Inventory(
         system=SYSTEM,
         measurements={measurement.key: (measurement,)},
+        surveys={},
+        cycles={},
         agents=agents,
         lists={each.key: (each,) for each in seen.lists.values()},
         policies={policy.key: (policy,)},
