@@ -11,6 +11,8 @@ from anabranch.api.schedule import Schedule, ScheduleError
 from anabranch.cluster.client import FORBIDDEN, INVALID, RefusedError
 from anabranch.cluster.objects import ForeignError, Place
 from anabranch.manifests.cycles import build_measurement
+from anabranch.manifests.jobs import build_job
+from anabranch.manifests.labels import Component, label, name_child
 from anabranch.reconcile.cycles import (
     LATEST_ENDS,
     Begin,
@@ -23,6 +25,7 @@ from anabranch.reconcile.cycles import (
     SurveyView,
     act,
     find_due,
+    find_free,
 )
 from anabranch.reconcile.surveystatus import (
     Obstacle,
@@ -36,6 +39,8 @@ if TYPE_CHECKING:
     from anabranch.reconcile.cycles import CycleAction
     from anabranch.reconcile.toolbox import Toolbox
 
+_REMOVED_AT_ONCE = 20
+"""The most cycles of a Job that removes their objects."""
 _LOOK_SECONDS = 60.0
 """The most seconds until the next look: the clock may be set."""
 
@@ -95,7 +100,8 @@ class Surveys:
         seen = await asyncio.to_thread(self._observe, survey, schedule, ledger)
         due = find_due(seen)
         obstacle = self._blocked.get(survey.key)
-        status = describe_survey(seen, due, obstacle)
+        trouble = await self._remove_old(survey, seen)
+        status = describe_survey(seen, due, obstacle, trouble)
         await self.tools.say(survey, status)
         actions = list(act(seen, due))
         try:
@@ -126,7 +132,7 @@ class Surveys:
         """Gather what the store and the inventory have of a survey."""
         now, spec = self.tools.now(), survey.spec
         found = self.tools.inventory.find_cycles(survey)
-        numbers = ledger.begun & ({*ledger.open} | found.keys())
+        numbers = ledger.open | {number for number in found if ledger.has(number)}
         newest = ledger.newest
         removable: list[int] = []
         if kept := spec.retention:
@@ -155,7 +161,7 @@ class Surveys:
             case Begin(record):
                 if not await asyncio.to_thread(ledger.begin, record):
                     # Another operator was first; see what it has put.
-                    self._ledgers.pop(survey.key)
+                    self._ledgers.pop(survey.key, None)
             case Conclude(end):
                 if not await asyncio.to_thread(ledger.conclude, end):
                     self._ledgers.pop(survey.key, None)
@@ -166,8 +172,31 @@ class Surveys:
             case DeleteMeasurement(name, uid):
                 await objects.delete(Place("Measurement", namespace, name), uid)
 
+    async def _remove_old(self, survey: Survey, seen: SurveyView) -> str:
+        """Have a Job remove the objects of old cycles; return why that fails."""
+        numbers = find_free(seen)[:_REMOVED_AT_ONCE]
+        about, tools = survey.metadata, self.tools
+        jobs = tools.inventory.find_jobs(about.uid).values()
+        if not numbers or not all(job.is_complete or job.is_failed for job in jobs):
+            return ""
+        words = [str(number) for number in numbers]
+        name = name_child(about.name, about.uid, *words, suffix="removal")
+        job = next((each for each in jobs if each.name == name), None)
+        if job is None:
+            labels = label(Component.REMOVAL_JOB, survey_uid=about.uid)
+            arguments = ["remove", "--survey", about.uid, *words]
+            manifest = build_job(tools.settings, name, labels, arguments)
+            await tools.objects.create(manifest)
+        elif job.is_complete:
+            # The next look reads what it has noted.
+            self._ledgers.pop(survey.key, None)
+        else:
+            message = await tools.explain(job)
+            return f"the objects of old cycles can't be removed: {message}"
+        return ""
+
     async def _create(self, survey: Survey, ledger: Ledger, number: int) -> None:
-        if await asyncio.to_thread(ledger.has_ended, number):
+        if await asyncio.to_thread(ledger.look_for_end, number):
             # Another operator has ended it since we looked.
             self._ledgers.pop(survey.key, None)
             return
@@ -191,7 +220,7 @@ def _read_schedule(survey: Survey) -> Schedule | None:
 def _view_cycle(
     ledger: Ledger, number: int, measurement: Measurement | None
 ) -> CycleView:
-    has_ended = number in ledger.ended
+    has_ended = ledger.has_ended(number)
     noted = ledger.measurements.get(number, ())
     return CycleView(
         record=ledger.get_record(number),

@@ -33,11 +33,15 @@ class Obstacle:
 
 
 def describe_survey(
-    seen: SurveyView, due: Due, obstacle: Obstacle | None = None
+    seen: SurveyView, due: Due, obstacle: Obstacle | None = None, trouble: str = ""
 ) -> SurveyStatus:
-    """Return the status of a survey."""
+    """Return the status of a survey.
+
+    ``trouble`` is something that does not keep it from going on.
+    """
     before, active = seen.survey.status, seen.active
     conditions = Conditions(seen.survey, before.conditions, seen.now)
+    more = f"; {trouble}" if trouble else ""
     if obstacle:
         _tell_obstacle(conditions, obstacle)
     elif seen.survey.spec.suspend:
@@ -45,9 +49,9 @@ def describe_survey(
         conditions.set("Suspended", "Suspended", message)
         conditions.set("Ready", "Suspended", message, holds=False)
     elif active:
-        conditions.set("Ready", "Running", _tell_running(active, due))
+        conditions.set("Ready", "Running", _tell_running(active, due) + more)
     else:
-        conditions.set("Ready", "Scheduled", _tell_next(due))
+        conditions.set("Ready", "Scheduled", _tell_next(due) + more)
     return SurveyStatus(
         observed_generation=seen.survey.metadata.generation,
         conditions=conditions.all,

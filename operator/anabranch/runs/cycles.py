@@ -7,6 +7,7 @@ put over another one, so two writers can't begin the same cycle twice.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
@@ -87,12 +88,12 @@ class Ledger:
     store: Store
     survey: str
     """The UID of the Survey."""
-    begun: set[int] = field(default_factory=set)
-    """The numbers of all cycles."""
-    ended: set[int] = field(default_factory=set)
-    """The numbers of the cycles that have ended."""
-    removed: set[int] = field(default_factory=set)
-    """The numbers of the cycles whose objects are removed."""
+    newest: int = FIRST_CYCLE - 1
+    """The number of the latest cycle."""
+    open: set[int] = field(default_factory=set)
+    """The numbers of the cycles that have not ended."""
+    kept: set[int] = field(default_factory=set)
+    """The numbers of the ended cycles whose objects are not removed."""
     measurements: dict[int, set[str]] = field(default_factory=dict)
     """The UIDs of the Measurements that were made for each cycle."""
     _records: dict[int, CycleRecord] = field(default_factory=dict)
@@ -104,34 +105,37 @@ class Ledger:
 
         Raises:
             OSError: When the store can't be reached.
+            ValueError: When there is an object that does not belong there.
         """
         ledger = Ledger(store, survey)
         folder = cycles_of(survey)
+        begun, ended, removed = set(), set(), set()
         for key in store.list(folder):
             name, _, rest = key.removeprefix(f"{folder}/").partition("/")
             number = int(name.removesuffix(".json"))
             match rest.split("/"):
                 case [""]:
-                    ledger.begun.add(number)
+                    begun.add(number)
                 case ["end.json"]:
-                    ledger.ended.add(number)
+                    ended.add(number)
                 case ["removed.json"]:
-                    ledger.removed.add(number)
+                    removed.add(number)
                 case ["measurements", uid]:
                     ledger._note(number, uid.removesuffix(".json"))
                 case _:
                     raise ValueError(f"{key} is no object of a cycle; remove it")
+        ledger.newest = max(begun, default=FIRST_CYCLE - 1)
+        ledger.open = begun - ended
+        ledger.kept = ended - removed
         return ledger
 
-    @property
-    def newest(self) -> int:
-        """The number of the latest cycle; 0 before the first."""
-        return max(self.begun, default=FIRST_CYCLE - 1)
+    def has(self, number: int) -> bool:
+        """Return whether a cycle has begun."""
+        return FIRST_CYCLE <= number <= self.newest
 
-    @property
-    def open(self) -> list[int]:
-        """The numbers of the cycles that have not ended, in order."""
-        return sorted(self.begun - self.ended)
+    def has_ended(self, number: int) -> bool:
+        """Return whether a cycle has ended, as far as the ledger knows."""
+        return self.has(number) and number not in self.open
 
     def get_record(self, number: int) -> CycleRecord:
         """Return the record of a cycle."""
@@ -149,19 +153,18 @@ class Ledger:
 
     def find_past(self, now: datetime) -> Past:
         """Return what all records say of the times up to now."""
-        numbers = range(self.newest, FIRST_CYCLE - 1, -1)
-        return look_back(map(self.get_record, numbers), now)
+        return look_back(map(self.get_record, self._backwards), now)
 
     def find_latest_ends(self, count: int) -> tuple[CycleEnd, ...]:
         """Return the ends of the latest cycles that have ended, newest first."""
-        latest = sorted(self.ended, reverse=True)[:count]
-        return tuple(map(self.get_end, latest))
+        ended = (number for number in self._backwards if number not in self.open)
+        return tuple(map(self.get_end, islice(ended, count)))
 
     def find_removable(
         self, max_cycles: int | None, ended_before: datetime | None
     ) -> list[int]:
         """Return the ended cycles that are too many or too old, oldest first."""
-        kept = sorted(self.ended - self.removed)
+        kept = sorted(self.kept)
         count = max(len(kept) - max_cycles, 0) if max_cycles is not None else 0
         found, rest = kept[:count], kept[count:]
         if ended_before is not None:
@@ -173,29 +176,23 @@ class Ledger:
 
     def has_results(self, number: int) -> bool:
         """Return whether a run of a cycle's Measurements has gathered its results."""
-        for uid in self.measurements.get(number, ()):
-            for run in self.store.folders(f"surveys/{uid}"):
-                try:
-                    self.store.tail(SurveyKeys(uid, run).summary, 1)
-                except FileNotFoundError:
-                    continue
-                return True
-        return False
+        return any(
+            self._holds(SurveyKeys(uid, run).summary)
+            for uid in self.measurements.get(number, ())
+            for run in self.store.folders(f"surveys/{uid}")
+        )
 
-    def has_ended(self, number: int) -> bool:
+    def look_for_end(self, number: int) -> bool:
         """Return whether the store has the end of a cycle by now."""
-        try:
-            self.store.tail(CycleKeys(self.survey, number).end, 1)
-        except FileNotFoundError:
-            return False
-        return True
+        return self._holds(CycleKeys(self.survey, number).end)
 
     def begin(self, record: CycleRecord) -> bool:
         """Put the record of a cycle; return False if the cycle has one already."""
         number = record.number
         is_new = self._put(CycleKeys(self.survey, number).record, record)
         if is_new:
-            self.begun.add(number)
+            self.newest = number
+            self.open.add(number)
             self._records[number] = record
         return is_new
 
@@ -209,8 +206,26 @@ class Ledger:
         is_new = self._put(CycleKeys(self.survey, end.number).end, end)
         if is_new:
             self._ends[end.number] = end
-        self.ended.add(end.number)
+            self.open.discard(end.number)
+            self.kept.add(end.number)
         return is_new
+
+    def note_removal(self, number: int) -> None:
+        """Put a note that the objects of a cycle's Measurements are removed."""
+        self.store.put(CycleKeys(self.survey, number).removed, b"{}\n")
+        self.kept.discard(number)
+
+    @property
+    def _backwards(self) -> range:
+        """The numbers of all cycles, newest first."""
+        return range(self.newest, FIRST_CYCLE - 1, -1)
+
+    def _holds(self, key: str) -> bool:
+        try:
+            self.store.tail(key, 1)
+        except FileNotFoundError:
+            return False
+        return True
 
     def _note(self, number: int, uid: str) -> None:
         self.measurements.setdefault(number, set()).add(uid)
