@@ -181,7 +181,7 @@ class World:
         )
 
     def look(self) -> Due:
-        """An operator looks until nothing is left to do; it may crash and begin anew."""
+        """An operator looks until nothing is left to do; it may crash and restart."""
         while True:
             try:
                 ledger = self.open_ledger()

@@ -27,6 +27,11 @@ _SOME_DAY = datetime(2026, 1, 1, tzinfo=UTC)
 class ScheduleError(ValueError):
     """A schedule or time zone that can't be used; the message has the remedy."""
 
+    def __init__(self, field: str, message: str) -> None:
+        self.field = field
+        """The field of the Survey's spec."""
+        super().__init__(message)
+
 
 @dataclass(frozen=True)
 class Schedule:
@@ -47,17 +52,17 @@ class Schedule:
         try:
             where: tzinfo = ZoneInfo(zone) if zone else UTC
         except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-            raise ScheduleError(
-                f"there is no time zone {zone!r}; write one such as Europe/Paris"
-            ) from error
+            message = f"there is no time zone {zone!r}; write one such as Europe/Paris"
+            raise ScheduleError("timeZone", message) from error
         schedule = Schedule(_WORDS.get(text, text), where)
         try:
             found = schedule.find_next(_SOME_DAY)
         except CronSimError as error:
-            message = str(error).replace("Bad", "a bad")
-            raise ScheduleError(f"{text!r} has {message}; correct it") from error
+            reason = str(error).replace("Bad", "a bad")
+            message = f"{text!r} has {reason}; correct it"
+            raise ScheduleError("schedule", message) from error
         if found is None:
-            raise ScheduleError(f"{text!r} never comes; correct it")
+            raise ScheduleError("schedule", f"{text!r} never comes; correct it")
         return schedule
 
     def find_next(self, after: datetime) -> datetime | None:

@@ -253,11 +253,13 @@ def describe_end(number: int, measurement: Measurement) -> CycleEnd:
 
 def _create(seen: SurveyView) -> Iterator[CreateMeasurement]:
     """Make the Measurements that are missing, once those that are replaced are gone."""
-    if any(cycle.is_replaced and cycle.measurement for cycle in seen.cycles.values()):
-        return
-    ended = {action.end.number for action in _conclude(seen)}
+    ends = {action.end.number: action.end for action in _conclude(seen)}
+    for number, cycle in seen.cycles.items():
+        end = ends.get(number, cycle.end)
+        if cycle.measurement and end and end.reason == REPLACED:
+            return
     for number, cycle in sorted(seen.cycles.items()):
-        is_open = cycle.end is None and number not in ended
+        is_open = cycle.end is None and number not in ends
         if is_open and cycle.measurement is None:
             yield CreateMeasurement(number)
 
