@@ -139,6 +139,8 @@ class World:
             Schedule.read(spec.schedule, spec.time_zone) if spec.schedule else None
         )
         self.ledger: Ledger | None = None
+        self.ledgers: list[Ledger | None] = [None, None]
+        """Those of two operators at once."""
 
     @property
     def now(self) -> datetime:
@@ -198,6 +200,30 @@ class World:
             if not actions:
                 return due
 
+    def look_together(self) -> None:
+        """Two operators look at once, and take their actions in any order.
+
+        Each goes by what it knew of the store when it looked last.
+        """
+        todo: list[tuple[int, CycleAction]] = []
+        for which in range(2):
+            ledger = self.ledgers[which] or self.open_ledger()
+            self.ledgers[which], self.ledger = ledger, None
+            seen = self.observe(ledger)
+            todo += [(which, action) for action in act(seen, find_due(seen))]
+        # Those of one operator stay in order.
+        order = [which for which, _ in todo]
+        self.chance.shuffle(order)
+        for which in order:
+            action = next(each for each in todo if each[0] == which)
+            todo.remove(action)
+            known = self.ledgers[which]
+            if known is not None:
+                try:
+                    self.take(known, action[1])
+                except CrashError:
+                    self.ledgers[which] = None
+
     def risk(self) -> None:
         """Perhaps the operator ends."""
         if self.chance.random() < self.crashes:
@@ -208,14 +234,16 @@ class World:
         match action:
             case Begin(record):
                 if not ledger.begin(record):
-                    self.ledger = None
-                    raise CrashError
+                    raise CrashError  # as good as: what it knows is out of date
             case Conclude(end):
-                ledger.conclude(end)
+                if not ledger.conclude(end):
+                    raise CrashError
             case Note(number, uid):
                 ledger.note(number, uid)
             case CreateMeasurement(number):
-                self.create(number)
+                name = self.survey.name_cycle(number)
+                if name not in self.measurements and not ledger.look_for_end(number):
+                    self.create(number)
             case DeleteMeasurement(name, _):
                 self.measurements.pop(name, None)
 
@@ -226,7 +254,6 @@ class World:
         uid = f"uid-{self.made}"
         metadata = manifest["metadata"] | {"uid": uid}
         made = Measurement.read(manifest | {"metadata": metadata})
-        assert made.metadata.name not in self.measurements
         self.measurements[made.metadata.name] = made
         self.starts[uid] = self.now
         self.ends[uid] = self.time + timedelta(seconds=self.chance.uniform(*self.takes))

@@ -152,6 +152,31 @@ def test_status_and_measurements_may_go() -> None:
     check_numbers(world)
 
 
+@pytest.mark.parametrize(
+    "spec",
+    [HOURLY, CONTINUOUS, HOURLY | {"concurrencyPolicy": "Replace"}],
+    ids=["Forbid", "continuous", "Replace"],
+)
+def test_two_operators_at_once(spec: dict[str, Any]) -> None:
+    """They lose and double nothing, in whichever order they act."""
+    world = World(make_survey(**spec), seed=6, takes=(60, 6_000), fails=0.1)
+    for _ in range(2_000):
+        for _ in range(world.chance.randint(1, 6)):
+            world.look_together()
+        minutes = world.chance.randint(1, 40)
+        world.pass_time(world.time + timedelta(minutes=minutes))
+    assert len(world.records) > 300
+    if not world.survey.spec.continuous:
+        check_numbers(world)
+    check_unique_runs(world)
+
+
+def check_unique_runs(world: World) -> None:
+    """No cycle ran to its end twice."""
+    done = [number for number, _ in world.runs]
+    assert len(set(done)) == len(done)
+
+
 def test_two_operators_begin_no_cycle_twice() -> None:
     """The second one sees what the first one has put."""
     world = World(make_survey(**HOURLY))
