@@ -108,7 +108,7 @@ def make_parts(folder: Path, targets: Plan, prefixes: int = PREFIXES) -> int:
             "destination_prefix_reply": same(0),
         }
     )
-    schema = pa.schema([field.with_nullable(False) for field in parts.schema])
+    schema = pa.schema([field.with_nullable(nullable=False) for field in parts.schema])
     parts = parts.cast(schema.with_metadata(make_head(0)))
     folder.mkdir(parents=True)
     for start in range(0, count, PART_ROWS):
