@@ -14,6 +14,7 @@ from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 from anabranch.cluster.client import RefusedError, UnreachableError
+from anabranch.rounds.rates import share_rate
 from anabranch.rounds.steps import Step
 from anabranch.store.keys import RunKeys
 from anabranch_agent.crew import Crew
@@ -29,7 +30,6 @@ from anabranch_agent.policy import (
     choose_demand,
     is_over,
 )
-from anabranch_agent.rates import share_rate
 from anabranch_agent.reporter import Reporter
 from anabranch_agent.roundrun import RoundRun
 from anabranch_agent.uploads import Uploads

@@ -94,6 +94,24 @@ CASES: list[Case] = [
     ),
     Case(
         "Measurement",
+        "a team",
+        spec(**agents({"name": "a", "selector": {}, "division": "shared"})),
+    ),
+    Case(
+        "Measurement",
+        "a team of one",
+        spec(**agents({"name": "a", "division": "shared"})),
+        "spec.agents[0]",
+        "division shared takes a selector",
+    ),
+    Case(
+        "Measurement",
+        "an unknown division",
+        spec(**agents({"name": "a", "selector": {}, "division": "halved"})),
+        "spec.agents[0].division",
+    ),
+    Case(
+        "Measurement",
         "In without values",
         spec(
             **agents(

@@ -72,11 +72,16 @@ def test_at_full_speed_each_missing_reply_is_accounted_for(tmp_path: Path) -> No
 
 
 KILLER = """
-import random, subprocess, sys, time
-chance, command = random.Random(7), sys.argv[1:]
+import pathlib, random, subprocess, sys, time
+chance, parts, command = random.Random(7), pathlib.Path(sys.argv[1]), sys.argv[2:]
+def count():
+    return sum(1 for _ in parts.rglob("*.parquet"))
 for _ in range(100):
+    before = count()
     prober = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-    time.sleep(chance.uniform(0.1, 0.5))
+    while prober.poll() is None and count() == before:
+        time.sleep(0.01)
+    time.sleep(chance.uniform(0, 0.1))
     prober.kill()
     prober.wait()
 subprocess.run(command, check=True)
@@ -91,7 +96,9 @@ def test_a_hundred_kills_lose_nothing_and_repeat_nothing(tmp_path: Path) -> None
     words = command(
         plan, tmp_path / "parts", wait_seconds=0.1, part_probes=50, rate=400
     )
-    statistics = json.loads(world.run("python3", "-c", KILLER, *words))
+    statistics = json.loads(
+        world.run("python3", "-c", KILLER, str(tmp_path / "parts"), *words)
+    )
     assert 0 < statistics["sent"] < 2 * 100 * TTLS * FLOWS
     assert len(list((tmp_path / "parts").rglob("*.parquet"))) > 50
     assert not list((tmp_path / "parts").rglob("*.unfinished"))

@@ -96,12 +96,23 @@ class LabelSelector(Model):
 class MeasurementAgent(Model):
     """One agent or group of agents, and what they probe (Iris's measurement agent)."""
 
+    rules = (
+        Rule(
+            lambda entry: entry.division == "repeated" or entry.selector is not None,
+            "self.division == 'repeated' || has(self.selector)",
+            "division shared takes a selector: one agent has nobody to share with",
+        ),
+    )
+
     name: AgentName
     """The agent's name; with a selector, a name for the group."""
     selector: LabelSelector | None = None
     """The labels that select the agents of the group."""
     target_list: DnsSubdomain
     """The TargetList to probe, in the measurement's namespace."""
+    division: Literal["repeated", "shared"] = "repeated"
+    """Whether each agent probes the whole list, or the agents share it. Agents that
+    share it are a team: each target is probed by exactly one of them."""
     probing_rate: Rate | None = None
     """The highest rate of each agent, in probes a second; by default its
     maxProbingRate."""

@@ -41,6 +41,11 @@ def _check_measurement(
     measurement = document.object
     namespace = measurement.metadata.namespace
     agents = [each.object for each in manifests.of_kind(Agent)]
+    probing = {
+        agent.metadata.name
+        for entry in measurement.spec.agents
+        for agent in select_agents(entry, agents)
+    }
     for index, entry in enumerate(measurement.spec.agents):
         path: Path = ("spec", "agents", index)
         known = manifests.find(TargetList, (namespace, entry.target_list))
@@ -49,6 +54,12 @@ def _check_measurement(
                 (*path, "targetList"),
                 f"there is no TargetList {entry.target_list!r} in namespace "
                 f"{namespace!r}; add it or correct the name",
+            )
+        if entry.division == "shared" and entry.name in probing:
+            yield document.problem(
+                (*path, "name"),
+                f"an Agent that takes part is named {entry.name!r} too; give the team "
+                "another name",
             )
         chosen = select_agents(entry, agents)
         if not chosen and entry.selector is None:

@@ -217,8 +217,10 @@ def check(measurement: Measurement, assignments: list[Assignment]) -> None:
 
     records = [assignment.record for assignment in assignments]
     for record in records:
-        find_network(record.agent)
-    spec, count = measurement.spec, len(assignments)
+        for sender in record.senders:
+            find_network(sender)
+    spec = measurement.spec
+    count = sum(len(record.senders) for record in records)
     if spec.suspend:
         raise RunError("it is suspended; remove suspend to run it")
     if any(record.policy.stop for record in records):
@@ -329,6 +331,8 @@ def sum_up(assignments: list[Assignment], report: Report, data: Path) -> None:
         )
         for shortfall in agent.coverage.describe():
             write(f"{agent.name}: {shortfall}\n")
+        for name, reason in agent.lost.items():
+            write(f"{agent.name}: others did what {name} left: {reason}\n")
     if any(isinstance(agent.error, DamagedError) for agent in report.failed):
         return
     name = assignments[0].record.measurement.metadata.name

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import enum
 import threading
+import time
 from dataclasses import dataclass, field
-from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
-from anabranch_engine import Prober
-
-from anabranch.local.assignment import find_network, start_or_resume
-from anabranch.rounds.closed import find_forbidden
+from anabranch.local.assignment import start_or_resume
+from anabranch.local.probing import EVERY_SECONDS, Probing, Task
+from anabranch.local.team import Team
 from anabranch.rounds.shortfall import Coverage, TargetCounts, find_coverage
 from anabranch.rounds.steps import FIRST, Step
 from anabranch.rounds.tools import Unit
@@ -24,13 +23,14 @@ from anabranch.warehouse.parts import count_parts
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from anabranch_engine import Plan, Statistics
+    from anabranch_engine import Plan, Prober, Statistics
 
     from anabranch.api.policy import ProbingPolicySpec
     from anabranch.rounds.outcome import Outcome
     from anabranch.runs.assignment import Assignment
     from anabranch.store.directory import DirectoryStore
     from anabranch.warehouse.engine import Engine
+    from anabranch.warehouse.parts import PartCounts
 
 
 class State(enum.Enum):
@@ -71,6 +71,8 @@ class Progress:
     """The same, in units a second."""
     coverage: Coverage = field(default_factory=lambda: find_coverage(None))
     """How much of the request the finished steps cover."""
+    lost: dict[str, str] = field(default_factory=dict)
+    """Why members of a team failed whose work others took over, by name."""
     error: BaseException | None = None
     """The error that made it fail."""
 
@@ -84,39 +86,18 @@ class AgentRun:
     engine: Engine
     scratch: Path
     progress: Progress
-    _stop: threading.Event = field(default_factory=threading.Event)
-    _prober: Prober | None = None
-    _policy: ProbingPolicySpec | None = None
-    """The policy in force; without one nothing is sent."""
-    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _probing: Probing = field(init=False)
 
     def __post_init__(self) -> None:
-        self._policy = self.assignment.record.policy
+        self._probing = Probing(self.assignment.record, self.store)
 
     def stop(self) -> None:
         """Stop sending; wait for replies as usual, and close the parts meanwhile."""
-        self._stop.set()
-        if self._prober:
-            self._prober.stop()
+        self._probing.stop()
 
     def obey(self, policy: ProbingPolicySpec | None) -> None:
         """Obey a policy from now on; send nothing without one or if it says stop."""
-        with self._lock:
-            if policy == self._policy:
-                return
-            self._policy = policy
-            if self._prober:
-                self._rein(self._prober)
-
-    def _rein(self, prober: Prober) -> None:
-        """Apply the policy to a prober."""
-        record, policy = self.assignment.record, self._policy
-        if policy is None or policy.stop:
-            prober.set_rate(0)
-            return
-        prober.forbid(find_forbidden(policy, record.agent.spec))
-        prober.set_max_rate_per_prefix(policy.max_rate_per_prefix)
-        prober.set_rate(record.choose_rate(policy))
+        self._probing.obey(policy)
 
     def run(self) -> None:
         """Go on from where the store says the run is; report errors in ``progress``."""
@@ -149,8 +130,9 @@ class AgentRun:
             job.begin()
         while step:
             progress.step = step
-            self._probe(step, job.read_plan(step))
-            if self._stop.is_set():
+            before = Step.parse(outcomes[-1].step) if outcomes else None
+            self._probe(step, job.read_plan(step), before)
+            if self._probing.stopped.is_set():
                 progress.state = State.STOPPED
                 return
             progress.state = State.PLANNING
@@ -172,57 +154,71 @@ class AgentRun:
         self.progress.coverage = find_coverage(counts, outcomes)
         return outcomes[-1].next_step
 
-    def _probe(self, step: Step, plan: Plan) -> None:
+    def _probe(self, step: Step, plan: Plan, before: Step | None) -> None:
         record, progress = self.assignment.record, self.progress
-        agent, policy = record.agent.spec, record.policy
         keys = record.keys.step(step)
         progress.planned = plan.units
-        before = progress.replies
         earlier = count_parts(self.store, keys)
-        progress.step_sent = earlier.probes
-        is_traced = progress.unit is Unit.DESTINATION
-        done = earlier.traced if is_traced else earlier.probes
-        sources = (agent.source_address_v4, agent.source_address_v6)
-        prober = self._prober = Prober(
-            plan,
-            self.store.path(keys.replies),
-            network=find_network(record.agent),
-            order=f"{record.agent.metadata.name}/{step}",
-            round_number=step.round,
-            rate=record.rate,
-            max_rate_per_prefix=policy.max_rate_per_prefix,
-            forbidden=find_forbidden(policy, agent),
-            min_ttl=agent.min_ttl,
-            max_ttl=agent.max_ttl,
-            wait_seconds=agent.wait_seconds,
-            interface=agent.interface,
-            sources=[ip_address(source) for source in sources if source],
-            contact=policy.contact,
-        )
-        with self._lock:
-            self._rein(self._prober)
-        if self._stop.is_set():
-            return
+        meter = _Meter(progress, earlier)
         progress.state = State.PROBING
-        sent = 0
-
-        def note(statistics: Statistics) -> None:
-            nonlocal sent
-            if prober.is_silent:
-                progress.state = State.WAITING
-            progress.rate = (statistics.sent - sent) / _EVERY_SECONDS
-            sent = statistics.sent
-            progress.step_sent = earlier.probes + sent
-            before_this = progress.done
-            progress.done = done + (statistics.traced if is_traced else sent)
-            progress.pace = (progress.done - before_this) / _EVERY_SECONDS
-            progress.replies = before + earlier.replies + statistics.replies
-
-        note(prober.run(note, _EVERY_SECONDS))
-        progress.rate = progress.pace = 0
+        if record.members:
+            team = Team(self._probing, step, plan, before, meter.note)
+            team.run()
+            progress.lost = {name: str(why) for name, why in team.failures.items()}
+        else:
+            self._probing.probe(record.agent, Task(step, plan), meter.note)
         stored = count_parts(self.store, keys)
-        progress.step_sent = stored.probes
-        progress.replies = before + stored.replies
+        meter.end(stored)
 
 
-_EVERY_SECONDS = 0.5
+@dataclass
+class _Meter:
+    """Sums what probers tell of a step into the progress of the agent."""
+
+    progress: Progress
+    earlier: PartCounts
+    """What the parts had when the probers began."""
+    _told: dict[Prober, Statistics] = field(default_factory=dict)
+    _before: int = field(init=False)
+    """The number of replies of earlier steps."""
+    _last: tuple[float, int, int] = field(init=False)
+    """When the rates were last taken, and the probes and units then."""
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def __post_init__(self) -> None:
+        self._before = self.progress.replies
+        self._last = (time.monotonic(), 0, 0)
+        self._show()
+
+    def note(self, prober: Prober, statistics: Statistics) -> None:
+        """Take up what a prober tells."""
+        with self._lock:
+            self._told[prober] = statistics
+            if all(each.is_silent for each in self._told):
+                self.progress.state = State.WAITING
+            else:
+                self.progress.state = State.PROBING
+            self._show()
+
+    def end(self, stored: PartCounts) -> None:
+        """Show what the parts have at the end."""
+        self.progress.rate = self.progress.pace = 0
+        self.progress.step_sent = stored.probes
+        self.progress.replies = self._before + stored.replies
+
+    def _show(self) -> None:
+        progress, earlier = self.progress, self.earlier
+        sent = sum(each.sent for each in self._told.values())
+        replies = sum(each.replies for each in self._told.values())
+        done, done_before = sent, earlier.probes
+        if progress.unit is Unit.DESTINATION:
+            done = sum(each.traced for each in self._told.values())
+            done_before = earlier.traced
+        progress.step_sent = earlier.probes + sent
+        progress.done = done_before + done
+        progress.replies = self._before + earlier.replies + replies
+        now, (then, sent_then, done_then) = time.monotonic(), self._last
+        if now - then >= EVERY_SECONDS:
+            progress.rate = (sent - sent_then) / (now - then)
+            progress.pace = (done - done_then) / (now - then)
+            self._last = (now, sent, done)

@@ -14,6 +14,7 @@ from anabranch.api.references import select_agents
 from anabranch.local.targetlist import read_target_list
 from anabranch.runs.assignment import Assignment, assign
 from anabranch.runs.record import RunRecord
+from anabranch.runs.team import unite
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -64,12 +65,18 @@ def assign_all(
             message = "its content is not here: a local run takes entries or a file"
             problems.append(document.problem((*at, "targetList"), message))
             continue
-        for agent in select_agents(entry, agents):
+        chosen = select_agents(entry, agents)
+        members: tuple[Agent, ...] = ()
+        if entry.division == "shared" and chosen:
+            members = tuple(chosen)
+            chosen = [unite(entry.name, members)]
+        for agent in chosen:
             record = RunRecord(
                 uid=f"{namespace}.{name}",
                 measurement=measurement,
                 entry=entry.name,
                 agent=agent,
+                members=members,
                 policy=policy,
                 target_list=content.digest(),
             )
@@ -125,9 +132,16 @@ def _compare(theirs: RunRecord, ours: RunRecord) -> None:
     broken = broken_transitions(before, ours.measurement)
     if theirs.target_list != ours.target_list:
         broken.append("the run has started with another target list; set a new runId")
-    was, now = theirs.agent.spec, ours.agent.spec
+    earlier = {each.metadata.name: each.spec for each in theirs.senders}
+    pairs = [(theirs.agent.spec, ours.agent.spec)] + [
+        (earlier[each.metadata.name], each.spec)
+        for each in ours.senders
+        if each.metadata.name in earlier
+    ]
     changed = [
-        field for field in _VANTAGE if getattr(was, field) != getattr(now, field)
+        field
+        for field in _VANTAGE
+        if any(getattr(was, field) != getattr(now, field) for was, now in pairs)
     ]
     if theirs.drop_private != ours.drop_private:
         changed.append("allow_reserved")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pyarrow.parquet as pq
 from anabranch_engine import Plan
 
+from anabranch.rounds.division import count_blocks
 from anabranch.rounds.targets import choose_targets
 from anabranch.rounds.tools import face_of
 
@@ -56,6 +57,16 @@ class Assignment:
         )
 
     @property
+    def _blocks(self) -> int | None:
+        """The number of blocks that a team shares; None for as few as possible."""
+        record, targets = self.record, self.counts.probed
+        if not record.members or not targets:
+            return None
+        rates = [record.choose_rate(each, record.policy) for each in record.members]
+        goes_on = face_of(record.run_rules.tool).goes_on
+        return count_blocks(rates, targets, goes_on=goes_on)
+
+    @property
     def unit(self) -> Unit:
         """What ``count_units`` counts."""
         return face_of(self.record.run_rules.tool).unit
@@ -76,7 +87,7 @@ class Assignment:
     def put_targets(self, store: Store, scratch: Path) -> None:
         """Put all targets and their counts into the store, unless they are there."""
         self.put_counts(store)
-        draft = self.write_targets(scratch / "targets.parquet")
+        draft = self.write_targets(scratch / "targets.parquet", self._blocks)
         store.put_file(self.record.keys.targets, draft.path)
         draft.path.unlink()
 

@@ -33,6 +33,9 @@ class RunRecord(Model):
     """The entry of the measurement's agents that names or selects this agent."""
     agent: Agent
     """The agent as it was when the run started, without its status."""
+    members: tuple[Agent, ...] = ()
+    """The agents of a team, which share the targets. ``agent`` is then the team, as one
+    agent: see ``unite``."""
     policy: ProbingPolicySpec
     """The policy as it was when the run started. While probing, agents obey the current
     one."""
@@ -78,13 +81,18 @@ class RunRecord(Model):
         return face_of(rules.tool).trace(rules.failure_probability)
 
     @property
-    def rate(self) -> int:
-        """The agent's rate, in probes a second."""
-        return self.choose_rate(self.policy)
+    def senders(self) -> tuple[Agent, ...]:
+        """The agents that probe: the members of a team, or the agent."""
+        return self.members or (self.agent,)
 
-    def choose_rate(self, policy: ProbingPolicySpec) -> int:
-        """Return the agent's rate under another policy, in probes a second."""
-        return choose_rate(self.agent, self._chosen, policy)
+    @property
+    def rate(self) -> int:
+        """The rate of all senders together, in probes a second."""
+        return sum(self.choose_rate(each, self.policy) for each in self.senders)
+
+    def choose_rate(self, sender: Agent, policy: ProbingPolicySpec) -> int:
+        """Return a sender's rate under a policy, in probes a second."""
+        return choose_rate(sender, self._chosen, policy)
 
     @property
     def parameters(self) -> FlowParameters:
@@ -109,7 +117,11 @@ class RunRecord(Model):
         """Return the record as JSON."""
         text = self.model_dump_json(
             by_alias=True,
-            exclude={"measurement": {"status"}, "agent": {"status"}},
+            exclude={
+                "measurement": {"status"},
+                "agent": {"status"},
+                "members": {"__all__": {"status"}} if self.members else True,
+            },
             exclude_none=True,
             indent=1,
         )

@@ -30,6 +30,10 @@ class StepKeys:
         """The folder of the step's reply parts."""
         return f"{self.root}/replies"
 
+    def hand_out(self, number: int) -> str:
+        """Return the key of what was handed out to an agent of a team."""
+        return f"{self.root}/handouts/{number:06}.json"
+
     def parts(self, block: int) -> str:
         """Return the folder of a block's reply parts."""
         return f"{self.replies}/{block:05}"

@@ -108,11 +108,13 @@ def count_parts(store: Store, keys: StepKeys) -> PartCounts:
     """Return the sums over the parts of a step that are in the store.
 
     A prober's other counters start at zero with each prober. So if the count of sent
-    probes falls from one part to the next, another prober has started.
+    probes falls from one part to the next, another prober has started. Probers of
+    different hand-outs run at the same time, so each hand-out counts by itself.
     """
     probes = replies = traced = unroutable_traced = 0
     unroutable: defaultdict[int, int] = defaultdict(int)
-    over, last = Counter[str](), Counter[str]()
+    over = Counter[str]()
+    last: defaultdict[int, Counter[str]] = defaultdict(Counter)
     for key in store.list(keys.replies):
         if not key.endswith(".parquet"):
             continue  # the kernel's locks and what a kill left unfinished
@@ -125,11 +127,11 @@ def count_parts(store: Store, keys: StepKeys) -> PartCounts:
         else:
             block = head["block"]
             unroutable[block] = max(unroutable[block], head.get("unroutable", 0))
-        counts = Counter(head["counts"])
-        if counts["sent"] < last["sent"]:
-            over += last
-        last = counts
-    over += last
+        counts, hand_out = Counter(head["counts"]), head.get("hand_out", 0)
+        if counts["sent"] < last[hand_out]["sent"]:
+            over += last[hand_out]
+        last[hand_out] = counts
+    over += sum(last.values(), Counter[str]())
     return PartCounts(
         probes,
         replies,

@@ -538,6 +538,10 @@ class Part:
     """The number of replies in it."""
     traced: int
     """The number of destinations that were traced for it."""
+    sender: str
+    """The agent that probed, if several agents share the plan; otherwise empty."""
+    hand_out: int
+    """The number of the hand-out that the block was part of; 0 without."""
     counts: Statistics
     """The prober's counts from its start until it closed the part."""
 
@@ -566,6 +570,8 @@ class Prober:
         min_ttl: int = 1,
         max_ttl: int = 255,
         blocks: Sequence[int] = ...,
+        sender: str = "",
+        hand_out: int = 0,
         begin: Mapping[int, int] = ...,
         wait_seconds: float = 5.0,
         part_probes: int = 524288,
@@ -587,6 +593,9 @@ class Prober:
         :param forbidden: addresses that are not probed, whatever the plan says.
         :param min_ttl: the lowest TTL that is sent.
         :param max_ttl: the highest TTL that is sent.
+        :param sender: the name of whoever probes, which the parts record.
+        :param hand_out: the number of the hand-out that the blocks are, which the parts
+            record.
         :param begin: the first slot of the parts in the folder, for each block whose
             earlier parts are elsewhere; by default 0.
         :param wait_seconds: how long to wait for a reply, at most 6 s.
@@ -618,6 +627,10 @@ class Prober:
 
     def stop(self) -> None:
         """Stop sending, within 50 ms. Threads and signal handlers may call this."""
+
+    @property
+    def is_ending(self) -> bool:
+        """True once all has begun: from then on less and less is sent."""
 
     @property
     def is_silent(self) -> bool:

@@ -177,7 +177,7 @@ impl<'a> Agenda<'a> {
             traced: traces.len() as u64,
             unroutable: traces.iter().filter(|traced| traced.way.is_none()).count() as u64,
             counts: self.control.counts(),
-            ..open.head
+            ..open.head.clone()
         };
         (open.head.start, open.rows, open.began) = (head.end, 0, Instant::now());
         let content = Content::Traces(traces);
@@ -263,6 +263,8 @@ impl Open {
                 replies: None,
                 traced: 0,
                 unroutable: 0,
+                sender: String::new(),
+                hand_out: 0,
                 counts: Counts::default(),
             },
             began: Instant::now(),

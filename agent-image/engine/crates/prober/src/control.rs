@@ -36,6 +36,7 @@ impl Limits {
 pub struct Control {
     stopped: AtomicBool,
     /// True once nothing more is sent, for whatever reason.
+    ending: AtomicBool,
     silent: AtomicBool,
     rate: AtomicU32,
     prefix_gap_ns: AtomicU64,
@@ -106,6 +107,7 @@ impl Control {
     pub fn new(rate: u32, prefix_gap: Duration, limits: Limits) -> Self {
         Self {
             stopped: AtomicBool::new(false),
+            ending: AtomicBool::new(false),
             silent: AtomicBool::new(false),
             rate: AtomicU32::new(rate),
             prefix_gap_ns: AtomicU64::new(whole_ns(prefix_gap)),
@@ -124,6 +126,17 @@ impl Control {
     #[must_use]
     pub fn is_stopped(&self) -> bool {
         self.stopped.load(Ordering::Acquire)
+    }
+
+    /// Notes that all has begun: from now on less and less is sent.
+    pub fn begin_to_end(&self) {
+        self.ending.store(true, Ordering::Release);
+    }
+
+    /// Returns whether all has begun.
+    #[must_use]
+    pub fn is_ending(&self) -> bool {
+        self.ending.load(Ordering::Acquire) || self.is_silent()
     }
 
     /// Notes that nothing more is sent, and only replies are awaited.

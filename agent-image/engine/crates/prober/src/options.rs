@@ -22,6 +22,10 @@ pub struct Options {
     pub begin: HashMap<u32, u64>,
     /// Who probes, and in which round. With the plan, this determines the order of the probes.
     pub order: String,
+    /// The name of whoever probes, which each part records; empty if nobody asks.
+    pub sender: String,
+    /// The number of the hand-out that `blocks` are, which each part records; 0 without.
+    pub hand_out: u32,
     /// The number of the round, which each reply records.
     pub round: u8,
     /// How long to wait for the reply to a probe.

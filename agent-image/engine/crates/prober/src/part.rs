@@ -52,8 +52,19 @@ pub struct Head {
     /// traces, the number of its destinations without a route.
     #[serde(default)] // parts of version 0.2 do not say
     pub unroutable: u64,
+    /// The name of whoever probed; empty where one agent has the whole plan.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub sender: String,
+    /// The number of the hand-out that the block was part of; 0 without.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub hand_out: u32,
     /// The prober's counts from its start up to this part.
     pub counts: Counts,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)] // serde asks for it
+fn is_zero(number: &u32) -> bool {
+    *number == 0
 }
 
 /// A part to write.
@@ -139,17 +150,31 @@ fn count_parts(folder: &Path) -> usize {
     entries.filter(|entry| is_part(entry.path())).count()
 }
 
-/// Locks a folder of parts for this process. The lock lasts as long as the returned value.
+/// Locks a folder of parts, or only some blocks in it, for one prober. The locks last as long as the
+/// returned values.
 ///
 /// # Errors
-/// If another process holds the lock, or the folder can't be made.
-pub fn lock(folder: &Path) -> io::Result<Flock<File>> {
+/// If another prober holds a lock, or a folder can't be made.
+pub fn lock(folder: &Path, blocks: &[u32]) -> io::Result<Vec<Flock<File>>> {
+    if blocks.is_empty() {
+        return Ok(vec![lock_folder(folder, FlockArg::LockExclusiveNonblock)?]);
+    }
+    let of_block = |block: &u32| {
+        let folder = folder.join(format!("{block:05}"));
+        lock_folder(&folder, FlockArg::LockExclusiveNonblock)
+    };
+    std::iter::once(lock_folder(folder, FlockArg::LockSharedNonblock))
+        .chain(blocks.iter().map(of_block))
+        .collect()
+}
+
+fn lock_folder(folder: &Path, kind: FlockArg) -> io::Result<Flock<File>> {
     let open = fs::create_dir_all(folder).and_then(|()| File::open(folder));
     let file = open.map_err(|error| {
         let reason = format!("{}: {error}; name a folder for parts", folder.display());
         io::Error::new(error.kind(), reason)
     })?;
-    Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|(_, error)| {
+    Flock::lock(file, kind).map_err(|(_, error)| {
         let reason = format!(
             "{}: another prober writes there ({error}); stop it first",
             folder.display()
@@ -311,6 +336,8 @@ mod tests {
             traced: 0,
             unroutable: 0,
             probes: end - start,
+            sender: String::new(),
+            hand_out: 0,
             counts: Counts::default(),
         }
     }

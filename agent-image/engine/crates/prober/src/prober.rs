@@ -62,7 +62,7 @@ impl Prober {
     pub fn start(options: Options, control: Arc<Control>) -> Result<Self, ProberError> {
         let plan = open(&options)?;
         check(&options, &plan)?;
-        let lock = lock(&options.parts)?;
+        let lock = lock(&options.parts, &options.blocks)?;
         let stamp = stamps::draw(&options.contact)?;
         let reins = Arc::clone(&control);
         let thread = thread::spawn(move || {
@@ -172,7 +172,7 @@ fn write(
     control: &Control,
     parts: &mpsc::Receiver<Part>,
 ) -> Result<(), ProberError> {
-    let outcome = write_parts(parts, &options.parts, options.round);
+    let outcome = write_parts(parts, options);
     if outcome.is_err() {
         control.stop();
     }

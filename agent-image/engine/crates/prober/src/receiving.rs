@@ -2,7 +2,6 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc;
@@ -259,6 +258,8 @@ impl Ledger<'_> {
                     replies: None,
                     traced: 0,
                     unroutable: heard.running.unroutable,
+                    sender: String::new(),
+                    hand_out: 0,
                     counts: Counts::default(),
                 };
                 parts.push(Part {
@@ -300,13 +301,11 @@ impl Range {
     }
 }
 
-/// Writes parts as they come, and stops at the first that can't be written.
-pub(crate) fn write_parts(
-    parts: &mpsc::Receiver<Part>,
-    folder: &Path,
-    round: u8,
-) -> io::Result<()> {
-    parts
-        .iter()
-        .try_for_each(|mut part| part::write(folder, round, &mut part))
+/// Writes parts as they come, with who probed. Stops at the first that can't be written.
+pub(crate) fn write_parts(parts: &mpsc::Receiver<Part>, options: &Options) -> io::Result<()> {
+    parts.iter().try_for_each(|mut part| {
+        part.head.sender.clone_from(&options.sender);
+        part.head.hand_out = options.hand_out;
+        part::write(&options.parts, options.round, &mut part)
+    })
 }

@@ -184,6 +184,7 @@ impl<'a> Tracing<'a> {
             Next::Wait => Ok(false),
             Next::Nothing => {
                 self.more = false;
+                self.control.begin_to_end();
                 Ok(false)
             }
         }

@@ -91,6 +91,8 @@ pub struct Part {
     probes: u64,
     replies: u64,
     traced: u64,
+    sender: String,
+    hand_out: u32,
     counts: Py<Statistics>,
 }
 
@@ -107,6 +109,8 @@ impl Part {
             probes: head.probes,
             replies,
             traced: head.traced,
+            sender: head.sender,
+            hand_out: head.hand_out,
             counts: Py::new(py, Statistics::from(head.counts))?,
         })
     }
@@ -123,7 +127,7 @@ impl Prober {
     #[new]
     #[pyo3(signature = (
         plan, parts, *, network = None, order, round_number, rate, max_rate_per_prefix, forbidden, min_ttl = 1,
-        max_ttl = 255, blocks = Vec::new(), begin = HashMap::new(), wait_seconds = 5.0, part_probes = 524_288,
+        max_ttl = 255, blocks = Vec::new(), sender = String::new(), hand_out = 0, begin = HashMap::new(), wait_seconds = 5.0, part_probes = 524_288,
         part_seconds = 60.0, interface = None, sources = Vec::new(), contact = ""
     ))]
     #[allow(clippy::too_many_arguments)] // each is an option of its own
@@ -139,6 +143,8 @@ impl Prober {
         min_ttl: u8,
         max_ttl: u8,
         blocks: Vec<u32>,
+        sender: String,
+        hand_out: u32,
         begin: HashMap<u32, u64>,
         wait_seconds: f64,
         part_probes: u64,
@@ -157,6 +163,8 @@ impl Prober {
             plan: plan.path().clone(),
             parts,
             blocks,
+            sender,
+            hand_out,
             begin,
             order,
             round: round_number,
@@ -206,6 +214,11 @@ impl Prober {
     #[getter]
     fn is_silent(&self) -> bool {
         self.control.is_silent()
+    }
+
+    #[getter]
+    fn is_ending(&self) -> bool {
+        self.control.is_ending()
     }
 
     fn set_rate(&self, rate: u32) {

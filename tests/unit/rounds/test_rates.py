@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from anabranch_agent.rates import share_rate
+from anabranch.rounds.rates import share_rate
 
 RATES = st.integers(min_value=0, max_value=2_000_000)
 WANTED = st.dictionaries(st.text(max_size=3), RATES, max_size=20)
@@ -46,3 +46,11 @@ def test_who_wants_little_has_it() -> None:
     """And the others share the rest."""
     shares = share_rate(1000, {"a": 100, "b": 5000, "c": 700})
     assert shares == {"a": 100, "b": 450, "c": 450}
+
+
+def test_who_is_ending_leaves_its_share_to_who_begins() -> None:
+    """But it has it all where nobody begins."""
+    wanted = {"a": 1000, "b": 1000}
+    assert share_rate(1000, wanted, ["a"]) == {"a": 250, "b": 750}
+    assert share_rate(1000, wanted, ["a", "b"]) == {"a": 500, "b": 500}
+    assert share_rate(1000, {"a": 1000}, ["a"]) == {"a": 1000}

@@ -1,0 +1,131 @@
+"""Teams: agents that share the targets of a list."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import yaml
+from anabranch_engine import Part
+
+from surveying import KILLER, command, survey, write_manifests
+from world import World
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+TEAM = {"name": "team", "selector": {}, "targetList": "list", "division": "shared"}
+TRACES = {"trace": {"algorithm": "singlePath", "prefixLenV4": 24}}
+TARGETS = 240
+RATES = (100, 200, 400)
+"""Of the agents, in probes a second."""
+
+
+def write(folder: Path, tool: Mapping[str, Any], targets: int = TARGETS) -> Path:
+    """A survey by a team of agents with unequal rates."""
+    lines = [f"240.0.{number}.0/24,udp,1,32,6" for number in range(targets)]
+    file = write_manifests(
+        folder, lines, len(RATES), tool=dict(tool), agents=[TEAM], maxRounds=3
+    )
+    documents = list(yaml.safe_load_all(file.read_text()))
+    for document in documents:
+        if document["kind"] == "Agent":
+            number = int(document["metadata"]["name"].removeprefix("agent"))
+            document["spec"]["maxProbingRate"] = RATES[number - 1]
+    file.write_text(yaml.safe_dump_all(documents))
+    return file
+
+
+def read_parts(data: Path) -> dict[str, list[Part]]:
+    """What the parts say of themselves, by step."""
+    found = defaultdict(list)
+    root = data / "agents/team/default.survey/1"
+    for file in sorted(root.glob("*/replies/*/*.parquet")):
+        found[file.parents[2].name].append(Part.read(file.read_bytes()[-(1 << 16) :]))
+    return found
+
+
+def check_parts(parts: list[Part]) -> None:
+    """Each block has one part after the other, without a gap."""
+    ends: dict[int, int] = {}
+    for part in parts:
+        assert part.start == ends.get(part.block, 0)
+        ends[part.block] = part.end
+
+
+def find_senders(parts: list[Part]) -> dict[int, set[str]]:
+    """The agents that probed each block."""
+    senders = defaultdict(set)
+    for part in parts:
+        senders[part.block].add(part.sender)
+    return senders
+
+
+def test_each_target_is_traced_by_one_agent(tmp_path: Path) -> None:
+    """Each agent has its share, by its rate."""
+    data = tmp_path / "data"
+    survey(World(vantage_points=3), write(tmp_path / "m", TRACES), data)
+    parts = read_parts(data)["001-00"]
+    check_parts(parts)
+    assert {len(agents) for agents in find_senders(parts).values()} == {1}
+    traced = Counter({part.sender: 0 for part in parts})
+    for part in parts:
+        traced[part.sender] += part.traced
+    assert sum(traced.values()) == TARGETS
+    assert traced.keys() == {"agent1", "agent2", "agent3"}
+    assert traced["agent1"] < traced["agent2"] < traced["agent3"]
+
+
+def test_a_prefix_stays_with_its_agent_over_all_rounds(tmp_path: Path) -> None:
+    """With Diamond-Miner, whose flows must all start at one vantage point."""
+    data = tmp_path / "data"
+    survey(
+        World(vantage_points=3), write(tmp_path / "m", {"diamondMiner": {}}, 60), data
+    )
+    steps = read_parts(data)
+    assert len(steps) > 2
+    senders: defaultdict[int, set[str]] = defaultdict(set)
+    for parts in steps.values():
+        for block, agents in find_senders(parts).items():
+            senders[block] |= agents
+    assert {len(agents) for agents in senders.values()} == {1}
+
+
+def test_killed_teams_go_on_where_they_were(tmp_path: Path) -> None:
+    """Each target is in one part, however often all of it is killed."""
+    data = tmp_path / "data"
+    manifests = write(tmp_path / "m", TRACES)
+    killer = command(manifests, data)
+    World(vantage_points=3).run(killer[0], "-c", KILLER, *killer)
+    parts = read_parts(data)["001-00"]
+    check_parts(parts)
+    assert sum(part.traced for part in parts) == TARGETS
+
+
+CUT = """
+import subprocess, sys, time
+survey = subprocess.Popen(sys.argv[1:])
+counter = "cat /sys/class/net/eth0/statistics/tx_packets"
+look = ["ip", "netns", "exec", "vp3", "sh", "-c", counter]
+while int(subprocess.check_output(look)) < 200:
+    time.sleep(0.1)
+subprocess.run(["ip", "-n", "vp3", "link", "set", "eth0", "down"], check=True)
+sys.exit(survey.wait())
+"""
+"""Takes the link of one vantage point away while its agent probes."""
+
+
+@pytest.mark.parametrize("tool", [TRACES])
+def test_others_do_what_a_lost_agent_left(
+    tool: Mapping[str, Any], tmp_path: Path
+) -> None:
+    """It is told which agent failed, and why; no target is missing."""
+    data = tmp_path / "data"
+    words = command(write(tmp_path / "m", tool), data)
+    told = World(vantage_points=3).run(words[0], "-c", CUT, *words)
+    assert "agent3" in told
+    parts = read_parts(data)["001-00"]
+    check_parts(parts)
+    assert sum(part.traced for part in parts) == TARGETS
