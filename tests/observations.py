@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from anabranch.api import Agent, Measurement, Round, TargetList
 from anabranch.api.policy import ProbingPolicySpec
-from anabranch.manifests.rounds import build_round
+from anabranch.manifests.rounds import Share, build_round
 from anabranch.reconcile.decision import decide
 from anabranch.reconcile.observation import AgentView, Decision, Observation
 from anabranch.reconcile.start import make_roster
@@ -107,10 +107,16 @@ def make_outcome(step: Step, following: Step | None, **more: Any) -> Outcome:
     return Outcome(step=str(step), next=following_step, **usual | more)
 
 
-def make_round(seen: Observation, agent: str, step: Step, status: Any = None) -> Round:
-    """The Round of a step."""
+def make_round(
+    seen: Observation,
+    agent: str,
+    step: Step,
+    status: Any = None,
+    share: Share | None = None,
+) -> Round:
+    """The Round of a step, or of a share of it."""
     manifest = build_round(
-        seen.measurement, seen.agents[agent].agent, step, SUMMARY, 1000
+        seen.measurement, seen.agents[agent].agent, step, SUMMARY, 1000, share=share
     )
     metadata = manifest["metadata"] | {"uid": manifest["metadata"]["name"]}
     del metadata["ownerReferences"]

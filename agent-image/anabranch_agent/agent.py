@@ -20,7 +20,7 @@ from anabranch.store.keys import RunKeys
 from anabranch_agent.crew import Crew
 from anabranch_agent.deadman import DeadMan
 from anabranch_agent.demand import Hold
-from anabranch_agent.depot import Depot
+from anabranch_agent.depot import Depot, HandOut
 from anabranch_agent.governor import Governor
 from anabranch_agent.health import Health, serve
 from anabranch_agent.knowledge import Knowledge
@@ -177,7 +177,8 @@ class AgentProcess:
             for uid, run in self._crew.runs.items()
             if run.is_probing
         }
-        self._governor.grant(share_rate(total, wanted), rules.per_prefix)
+        ending = [uid for uid in wanted if self._crew.runs[uid].is_ending]
+        self._governor.grant(share_rate(total, wanted, ending), rules.per_prefix)
 
     def _find_lost(self) -> Hold | None:
         """Return why the agent may not work at all, or None if it may."""
@@ -202,10 +203,17 @@ class AgentProcess:
 
     def _start(self, measured: Round, demand: Demand) -> tuple[RoundRun, Reporter]:
         spec = measured.spec
-        keys = RunKeys(spec.measurement.uid, spec.run_id, spec.agent)
+        owner = spec.team or spec.agent
+        keys = RunKeys(spec.measurement.uid, spec.run_id, owner)
         step = keys.step(Step(spec.round, spec.window))
         folder = self._config.scratch / measured.metadata.uid
-        depot = Depot(self._store, step, self._times.patience, self._tally.measure)
+        depot = Depot(
+            self._store,
+            step,
+            self._times.patience,
+            self._tally.measure,
+            hand_out=HandOut(spec.hand_out, spec.blocks) if spec.team else None,
+        )
         uploads = Uploads(folder / "parts", depot, self._tally.add_part)
         run = RoundRun(
             measured=measured,

@@ -48,6 +48,14 @@ class OvertakenError(Exception):
     """Local parts that do not continue those in the store; the stored ones count."""
 
 
+@dataclass(frozen=True)
+class HandOut:
+    """The blocks of a team's plan that a Round probes."""
+
+    number: int
+    blocks: tuple[int, ...]
+
+
 @dataclass
 class Depot:
     """The place that a step's plan comes from, and that its parts go to."""
@@ -58,6 +66,8 @@ class Depot:
     """How long the store may take, in seconds, before it is reported as slow."""
     measure: Callable[[str], AbstractContextManager[None]]
     """Measures a call of a name, which lasts as long as the ``with`` block."""
+    hand_out: HandOut | None = None
+    """The blocks that count; None for all of the step."""
     is_slow: bool = False
 
     async def fetch_plan(self, plan: PlanRef, folder: Path) -> Path:
@@ -82,7 +92,7 @@ class Depot:
         return await self._call("plan", fetch)
 
     async def survey(self) -> Stored:
-        """Return what is stored of the step.
+        """Return what is stored of the step, or of the hand-out.
 
         Raises:
             PartsBrokenError: When a part is missing between others.
@@ -90,14 +100,19 @@ class Depot:
         """
 
         def survey() -> Stored:
-            keys = sorted(
-                key
-                for key in self.store.list(self.keys.replies)
-                if key.endswith(".parquet")
-            )
+            folders = [self.keys.replies]
+            if given := self.hand_out:
+                folders = [self.keys.parts(block) for block in given.blocks]
+            number = given.number if given else None
             with ThreadPoolExecutor(_READERS) as readers:
+                found = readers.map(
+                    lambda folder: list(self.store.list(folder)), folders
+                )
+                keys = sorted(
+                    key for each in found for key in each if key.endswith(".parquet")
+                )
                 try:
-                    return sum_parts(readers.map(self._read, keys))
+                    return sum_parts(readers.map(self._read, keys), number)
                 except ValueError as error:
                     raise PartsBrokenError(str(error)) from error
 

@@ -62,8 +62,11 @@ class Stored:
     totals: Totals
 
 
-def sum_parts(parts: Iterable[Part]) -> Stored:
+def sum_parts(parts: Iterable[Part], hand_out: int | None = None) -> Stored:
     """Sum parts, which are given in the order of their keys.
+
+    With the number of a hand-out, only its own parts count. Others may have begun with
+    its blocks before.
 
     Probes, replies and destinations are the sums over the parts. The other counts start
     anew with each prober: where the count of sent probes falls, another prober began.
@@ -83,6 +86,8 @@ def sum_parts(parts: Iterable[Part]) -> Stored:
             )
             raise ValueError(message)
         ends[part.block] = part.end
+        if hand_out is not None and part.hand_out != hand_out:
+            continue
         number += 1
         probes += part.probes
         replies += part.replies

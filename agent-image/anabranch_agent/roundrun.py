@@ -40,6 +40,7 @@ _PENDING = Hold("Pending", "the plan is fetched, and the stored parts are looked
 _SLOW = Hold("StoreUnavailable", "the store takes long to answer")
 _LEFT = Hold("AgentStopped", "the agent's process is ending; the next one goes on")
 _PROBING = "probes are sent, as far as the rate lets them"
+_ENDING = "all has begun, and what has not ended goes on"
 
 
 @dataclass
@@ -88,6 +89,11 @@ class RoundRun:
         return "/".join(self.measured.key)
 
     @property
+    def is_ending(self) -> bool:
+        """Whether its prober only goes on with what it has begun."""
+        return self._life is not None and self._life.prober.is_ending
+
+    @property
     def _totals(self) -> Totals:
         return self._stored + (self._life.counted if self._life else NOTHING)
 
@@ -114,8 +120,8 @@ class RoundRun:
             totals=self._totals,
             is_traced=self.measured.spec.plan.destinations is not None,
             is_ready=hold is None or self._is_complete,
-            reason=hold.reason if hold else "Probing",
-            message=hold.message if hold else _PROBING,
+            reason=hold.reason if hold else "Ending" if self.is_ending else "Probing",
+            message=hold.message if hold else _ENDING if self.is_ending else _PROBING,
             is_complete=self._is_complete,
             is_failed=self._is_failed,
         )

@@ -70,6 +70,15 @@ class RoundSpec(Model):
     """The window's number within the round, from 0."""
     plan: PlanRef
     """The plan of what to probe."""
+    team: AgentName | None = None
+    """The team whose plan it is; without one the plan is the agent's own."""
+    blocks: Annotated[
+        tuple[Annotated[int, Field(ge=0, lt=1 << 25)], ...], Field(max_length=256)
+    ] = ()
+    """The blocks of the plan that the agent probes; none for all of them."""
+    hand_out: Count = 0
+    """The number of the team's hand-out that the blocks are, from 1; 0 without a
+    team."""
     rate: Rate
     """The rate that is granted to the agent, in probes a second."""
     suspend: bool = False

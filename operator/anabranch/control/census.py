@@ -23,7 +23,14 @@ if TYPE_CHECKING:
 
 HINDRANCES = (
     *("NoPolicy", "ProbingStopped", "PolicyLimit"),
-    *("AgentMissing", "AgentTwice", "AgentNotAllowed", "WaitingForAgents"),
+    *(
+        "AgentMissing",
+        "AgentTwice",
+        "TeamNameTaken",
+        "TeamImpossible",
+        "AgentNotAllowed",
+        "WaitingForAgents",
+    ),
     *("TargetListMissing", "TargetListNotReady", "NotYet", "AgentsUnavailable"),
     *("AgentsFailed", "ResultsFailed", "DeadlineExceeded", "StartDeadlineExceeded"),
     *("NoTargets", "RunIdUsed", "NameTaken", "Counting", "Refused"),

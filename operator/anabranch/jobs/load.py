@@ -34,7 +34,7 @@ def load(
     roster = Roster.model_validate_json(store.get(keys.roster))
     # Diamonds are stored only once, so wait until all links are there.
     is_over = read_report(store, keys.summary, Findings) is not None
-    names = [member.name for member in roster.members]
+    names = [member.name for member in roster.runs]
     runs = [RunKeys(keys.measurement, keys.run_id, name) for name in names]
     tables.make_anew(runs)
     results = Results(store, tables.engine, runs, scratch, store)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from anabranch.api.resource import API_VERSION
@@ -24,20 +24,49 @@ def name_step(measurement: Measurement, agent: str, suffix: str) -> str:
     return name_child(metadata.name, metadata.uid, run_id, agent, suffix=suffix)
 
 
-def build_round(
+@dataclass(frozen=True)
+class Share:
+    """What of a team's step an agent probes."""
+
+    team: str
+    hand_out: int
+    """The number of the hand-out, from 1."""
+    blocks: tuple[int, ...]
+
+    def describe(self) -> dict[str, Any]:
+        """Return the fields of a Round's spec."""
+        return {
+            "team": self.team,
+            "handOut": self.hand_out,
+            "blocks": list(self.blocks),
+        }
+
+
+def name_round(
+    measurement: Measurement, owner: str, step: Step, share: Share | None = None
+) -> str:
+    """Return the name of a Round; ``owner`` is the agent or the team of the plan."""
+    suffix = f"{step}-{share.hand_out}" if share else str(step)
+    return name_step(measurement, owner, suffix)
+
+
+def build_round(  # noqa: PLR0913 (what a Round is made of)
     measurement: Measurement,
     agent: Agent,
     step: Step,
     summary: PlanSummary,
     rate: int,
+    *,
+    share: Share | None = None,
 ) -> dict[str, Any]:
-    """Build the Round that makes an agent probe a step.
+    """Build the Round that makes an agent probe a step, or its share of a team's step.
 
     Kubernetes removes it with the Measurement.
     """
     metadata, name = measurement.metadata, agent.metadata.name
     run_id = measurement.spec.run_id
-    keys = RunKeys(metadata.uid, run_id, name).step(step)
+    owner = share.team if share else name
+    keys = RunKeys(metadata.uid, run_id, owner).step(step)
     labels = label(
         Component.ROUND,
         agent=name,
@@ -48,7 +77,7 @@ def build_round(
         "apiVersion": API_VERSION,
         "kind": "Round",
         "metadata": {
-            "name": name_step(measurement, name, str(step)),
+            "name": name_round(measurement, owner, step, share),
             "namespace": metadata.namespace,
             "labels": labels,
             "ownerReferences": [
@@ -70,6 +99,7 @@ def build_round(
             "round": step.round,
             "window": step.window,
             "plan": {"key": keys.plan, **_describe(summary)},
+            **(share.describe() if share else {}),
             "rate": rate,
             "waitSeconds": agent.spec.wait_seconds,
         },

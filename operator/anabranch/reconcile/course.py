@@ -6,7 +6,7 @@ import enum
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from anabranch.manifests.rounds import name_step
+from anabranch.manifests.rounds import name_round, name_step
 from anabranch.reconcile.observation import (
     ChangeRound,
     CreateJob,
@@ -75,17 +75,8 @@ class Course:
         return not self.message
 
 
-def find_courses(seen: Observation, *, deadline_age: float | None) -> list[Course]:
-    """Find how each agent's run goes on.
-
-    ``deadline_age`` is how many seconds ago the run exceeded its time limit, or None.
-    """
-    members = seen.roster.members if seen.roster else ()
-    return [_Navigator(seen, each, deadline_age).find() for each in members]
-
-
 @dataclass(frozen=True)
-class _Navigator:
+class Navigator:
     """A finder of the course of one agent."""
 
     seen: Observation
@@ -93,17 +84,18 @@ class _Navigator:
     deadline_age: float | None
 
     def find(self) -> Course:
+        """Find how the run goes on."""
         course = self._find()
         return replace(course, actions=(*self._tidy(), *course.actions))
 
     def _find(self) -> Course:
-        step = self._run.step
+        step = self.run.step
         if step is None:
-            outcomes = self._run.outcomes
+            outcomes = self.run.outcomes
             if outcomes[max(outcomes)].is_cut:
                 return self._go(State.CUT, message="it took longer than it may")
             return self._go(State.DONE)
-        if message := self._find_failure(step):
+        if message := self._find_job_failure() or self._find_failure(step):
             return self._go(State.FAILED, message=message)
         if self.deadline_age is not None:
             return self._cut(step, self.deadline_age)
@@ -123,7 +115,7 @@ class _Navigator:
             gone = (found,) if found else ()
             deletes = (DeleteRound(r.metadata.name, r.metadata.uid) for r in gone)
             return self._go(State.FAILED, *deletes, message=message)
-        if self._run.summary is None:
+        if self.run.summary is None:
             return self._go(State.PLANNING, *self._start_job("begin"))
         trouble = "" if agent.is_ready else agent.message or "it is not ready"
         found = self._round(step)
@@ -132,22 +124,26 @@ class _Navigator:
             if agent.is_outdated:
                 trouble = trouble or "its pod is replaced first"
             return self._go(State.PROBING, *create, message=trouble)
-        if _is_complete(found):
+        if is_complete(found):
             return self._go(State.PLANNING, *self._conclude(step))
-        trouble = trouble or _find_trouble(found)
-        return self._go(State.PROBING, *self._steer(found, agent), message=trouble)
+        trouble = trouble or find_trouble(found)
+        return self._go(State.PROBING, *self.steer(found, agent), message=trouble)
 
     @property
-    def _run(self) -> RunView:
+    def run(self) -> RunView:
+        """What the store has of the run."""
         return self.seen.runs.get(self.member.name, RunView())
 
     @property
     def _agent(self) -> AgentView | None:
-        """The agent, if it still serves the measurement from the same node."""
-        view = self.seen.agents.get(self.member.name)
+        return self.view(self.member)
+
+    def view(self, member: Member) -> AgentView | None:
+        """Return an agent, if it still serves the measurement from the same node."""
+        view = self.seen.agents.get(member.name)
         if view is None:
             return None
-        now, then = view.agent.spec, self.member.agent.spec
+        now, then = view.agent.spec, member.agent.spec
         namespace, allowed = self.seen.measurement.key[0], now.allowed_namespaces
         serves = allowed is None or namespace in allowed
         return view if serves and now.node_name == then.node_name else None
@@ -156,26 +152,31 @@ class _Navigator:
         return name_step(self.seen.measurement, self.member.name, suffix)
 
     def _round(self, step: Step) -> Round | None:
-        return self.seen.rounds.get(self._name(str(step)))
+        name = name_round(self.seen.measurement, self.member.name, step)
+        return self.seen.rounds.get(name)
+
+    def rounds(self, step: Step) -> list[Round]:
+        """Return the Rounds of a step."""
+        found = self._round(step)
+        return [found] if found else []
 
     def _job(self, suffix: str) -> JobView | None:
         return self.seen.jobs.get(self._name(suffix))
 
-    def _find_failure(self, step: Step) -> str:
-        """Return why the run can't go on, or nothing if it can."""
-        if self._run.has_nothing:
-            return describe_nothing(find_coverage(self._run.targets))
-        for suffix in ("begin", str(step)):
+    def _find_job_failure(self) -> str:
+        """Return why the run can't go on without its Jobs, or nothing if it can."""
+        if self.run.has_nothing:
+            return describe_nothing(find_coverage(self.run.targets))
+        for suffix in ("begin", str(self.run.step)):
             job = self._job(suffix)
             if job and job.is_failed:
                 return f"Job {job.name}: {job.message}"
-        found = self._round(step)
-        failed = found and next(
-            (c for c in found.status.conditions if c.type == "Failed"), None
-        )
-        if found and failed and failed.status == "True":
-            return f"Round {found.metadata.name}: {failed.message}"
         return ""
+
+    def _find_failure(self, step: Step) -> str:
+        """Return why a step can't be probed, or nothing if it can."""
+        found = self._round(step)
+        return tell_failure(found) if found else ""
 
     def _start_job(self, suffix: str, *more: str) -> Iterator[Action]:
         job = self._job(suffix)
@@ -198,17 +199,19 @@ class _Navigator:
         yield from self._start_job(str(step), "--step", str(step), *more)
 
     def _create_round(self, agent: AgentView, step: Step) -> Iterator[Action]:
-        summary = self._run.summary
+        summary = self.run.summary
         if summary and not agent.is_outdated and not self.seen.measurement.spec.suspend:
-            yield CreateRound(agent.agent, step, summary, self._find_rate(agent))
+            yield CreateRound(agent.agent, step, summary, self.find_rate(agent))
 
-    def _steer(self, found: Round, agent: AgentView) -> Iterator[Action]:
+    def steer(self, found: Round, agent: AgentView) -> Iterator[Action]:
+        """Give a Round the rate of its agent, and suspend it with the measurement."""
         suspend = self.seen.measurement.spec.suspend
-        rate = self._find_rate(agent)
+        rate = self.find_rate(agent)
         if (found.spec.rate, found.spec.suspend) != (rate, suspend):
             yield ChangeRound(found.metadata.name, rate, suspend)
 
-    def _find_rate(self, agent: AgentView) -> int:
+    def find_rate(self, agent: AgentView) -> int:
+        """Return the rate that an agent may have, in probes a second."""
         entries = self.seen.measurement.spec.agents
         entry = next((e for e in entries if e.name == self.member.entry), None)
         policy = self.seen.policy
@@ -225,7 +228,7 @@ class _Navigator:
         message = "it took longer than it may"
         if found is None:
             return self._go(State.CUT, message=message)
-        if _is_complete(found) or _is_stopped(found) or age > CUT_SECONDS:
+        if is_complete(found) or is_stopped(found) or age > CUT_SECONDS:
             job = self._conclude(step, "--last")
             return self._go(State.PLANNING, *job, message=message)
         if found.spec.suspend:
@@ -235,15 +238,11 @@ class _Navigator:
 
     def _tidy(self) -> Iterator[Action]:
         """Remove what is over and recorded, except what people may want to look at."""
-        rounds = [
-            found
-            for step in self._run.outcomes
-            if (found := self._round(step)) is not None
-        ]
-        for each in rounds[:-_KEPT_ROUNDS]:
-            yield DeleteRound(each.metadata.name, each.metadata.uid)
-        done = [str(step) for step in self._run.outcomes]
-        if done or self._run.summary:
+        for step in list(self.run.outcomes)[:-_KEPT_ROUNDS]:
+            for each in self.rounds(step):
+                yield DeleteRound(each.metadata.name, each.metadata.uid)
+        done = [str(step) for step in self.run.outcomes]
+        if done or self.run.summary:
             done.append("begin")
         for suffix in done:
             job = self._job(suffix)
@@ -251,9 +250,8 @@ class _Navigator:
                 yield ExpireJob(job.name, JOB_SECONDS)
 
     def _go(self, state: State, *actions: Action, message: str = "") -> Course:
-        run = self._run
-        current = self._round(run.step) if run.step else None
-        status = current.status if current else None
+        run = self.run
+        current = self.rounds(run.step) if run.step else []
         probes = sum(outcome.probes for outcome in run.outcomes.values())
         replies = sum(outcome.replies for outcome in run.outcomes.values())
         return Course(
@@ -261,14 +259,23 @@ class _Navigator:
             state=state,
             message=message,
             step=run.step or max(run.outcomes, default=FIRST),
-            probes=probes + ((status and status.probes_sent) or 0),
-            replies=replies + ((status and status.replies_received) or 0),
+            probes=probes + sum(each.status.probes_sent or 0 for each in current),
+            replies=replies
+            + sum(each.status.replies_received or 0 for each in current),
             run=run,
             actions=actions,
         )
 
 
-def _find_trouble(found: Round) -> str:
+def tell_failure(found: Round) -> str:
+    """Return why the agent has failed a Round, as it says; nothing if it has not."""
+    failed = next((c for c in found.status.conditions if c.type == "Failed"), None)
+    if failed and failed.status == "True":
+        return f"Round {found.metadata.name}: {failed.message}"
+    return ""
+
+
+def find_trouble(found: Round) -> str:
     """Return what keeps the agent from probing a Round, as the agent says."""
     for condition in found.status.conditions:
         waits = condition.reason in {"Pending", "Suspended"}
@@ -277,13 +284,14 @@ def _find_trouble(found: Round) -> str:
     return ""
 
 
-def _is_complete(found: Round) -> bool:
+def is_complete(found: Round) -> bool:
+    """Return whether an agent says that it has probed a Round to its end."""
     return any(
         c.type == "Complete" and c.status == "True" for c in found.status.conditions
     )
 
 
-def _is_stopped(found: Round) -> bool:
+def is_stopped(found: Round) -> bool:
     """Return whether an agent that was told to stop says that it has stopped."""
     return found.spec.suspend and any(
         c.type == "Ready" and c.status == "False" and c.reason == "Suspended"

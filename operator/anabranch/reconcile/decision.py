@@ -16,7 +16,8 @@ from anabranch.api.measurementstatus import (
 )
 from anabranch.manifests.rounds import name_step
 from anabranch.reconcile.conditions import Conditions
-from anabranch.reconcile.course import JOB_SECONDS, State, find_courses
+from anabranch.reconcile.course import JOB_SECONDS, State
+from anabranch.reconcile.courses import find_courses
 from anabranch.reconcile.coverage import cover, cover_rehearsal, tell
 from anabranch.reconcile.inventory import is_over
 from anabranch.reconcile.observation import (
@@ -27,7 +28,7 @@ from anabranch.reconcile.observation import (
     ExpireJob,
     PutRoster,
 )
-from anabranch.reconcile.start import find_members, find_obstacle, make_roster
+from anabranch.reconcile.start import find_obstacle, find_runs, make_roster
 from anabranch.rounds.shortfall import describe_nothing
 from anabranch.store.keys import SurveyKeys
 
@@ -162,7 +163,7 @@ class _Decider:
         if seen.roster is None:
             put = PutRoster(make_roster(seen, self._pin()), seen.part)
             return self._say("Counting", "probes are counted", put, again=0.0)
-        members = seen.roster.members
+        members = seen.roster.runs
         names = {each.name: name_count(seen, each.name) for each in members}
         for job in (seen.jobs.get(name) for name in names.values()):
             if job and job.is_failed:
@@ -392,7 +393,7 @@ class _Decider:
         for found in seen.rounds.values():
             if found.spec.run_id != run_id:
                 yield DeleteRound(found.metadata.name, found.metadata.uid)
-        members = seen.roster.members if seen.roster else find_members(seen)
+        members = seen.roster.runs if seen.roster else find_runs(seen)
         own = tuple(
             name_step(seen.measurement, agent, "")
             for agent in (*(each.name for each in members), "")

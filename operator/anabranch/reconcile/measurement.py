@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from anabranch.cluster.objects import ForeignError, Place
@@ -21,11 +22,14 @@ from anabranch.reconcile.observation import (
     DeleteRound,
     ExpireJob,
     Observation,
+    PutHandOut,
     PutRoster,
     RunView,
 )
+from anabranch.rounds.division import find_keepers
 from anabranch.rounds.shortfall import TargetCounts
 from anabranch.runs.chain import read_outcomes, read_summary
+from anabranch.runs.handouts import put_hand_out, read_hand_outs
 from anabranch.runs.report import Findings, ProbeCount, read_report
 from anabranch.runs.roster import Roster
 from anabranch.store.keys import RunKeys, SurveyKeys
@@ -63,6 +67,7 @@ class Measurements:
     tools: Toolbox
     _memories: dict[tuple[str, str], _Memory] = field(default_factory=dict)
     _said_at: dict[tuple[str, str], datetime] = field(default_factory=dict)
+    _unable_since: dict[str, datetime] = field(default_factory=dict)
     _blocked: set[tuple[str, str]] = field(default_factory=set)
     """The measurements for which a foreign object has the name of a child."""
 
@@ -153,7 +158,26 @@ class Measurements:
         seen = await asyncio.to_thread(self._recall, seen, keys, memory)
         # The roster is known now. Its agents may have other labels by now.
         seen = replace(seen, agents=self._view_agents(measurement))
+        seen = replace(seen, unable_since=self._note_unable(seen))
         return await self._explain(seen)
+
+    def _note_unable(self, seen: Observation) -> dict[str, datetime]:
+        """Note since when agents that take part are unable to probe, by our own clock.
+
+        After a restart this begins anew, so what a lost agent has is taken back later.
+        """
+        members = seen.roster.members if seen.roster else ()
+        for member in members:
+            view = seen.agents.get(member.name)
+            if view and view.is_ready:
+                self._unable_since.pop(member.name, None)
+            else:
+                self._unable_since.setdefault(member.name, seen.now)
+        return {
+            member.name: self._unable_since[member.name]
+            for member in members
+            if member.name in self._unable_since
+        }
 
     def _view_agents(self, measurement: Measurement) -> dict[str, AgentView]:
         """Return the agents that a measurement chooses now, or chose at its start."""
@@ -195,7 +219,7 @@ class Measurements:
             if job.is_complete and job.uid not in memory.looked_for
         }
         agents = {job.labels.get(AGENT, "") for job in done.values()}
-        for member in memory.roster.members:
+        for member in memory.roster.runs:
             if keys.part:
                 if member.name in agents and member.name not in memory.counts:
                     report = read_report(store, keys.count(member.name), ProbeCount)
@@ -206,6 +230,10 @@ class Measurements:
                 memory.runs[member.name] = self._read_run(
                     run, memory.runs.get(member.name, RunView())
                 )
+            if not keys.part and memory.roster.find_team(member.name):
+                run = RunKeys(keys.measurement, keys.run_id, member.name)
+                known = memory.runs[member.name]
+                memory.runs[member.name] = self._read_hand_outs(run, known)
         if (
             memory.findings is None
             and not keys.part
@@ -226,9 +254,26 @@ class Measurements:
         outcomes = read_outcomes(store, keys, dict(known.outcomes))
         targets = known.targets or read_report(store, keys.target_counts, TargetCounts)
         run = RunView(outcomes, targets=targets)
-        if run.step is None:
+        step = run.step
+        if step is None:
             return run
-        return replace(run, summary=read_summary(store, keys.step(run.step)))
+        keepers = known.keepers
+        if step == known.step:
+            run = replace(run, hand_outs=known.hand_outs)
+        elif known.hand_outs:
+            keepers = find_keepers(known.hand_outs)
+        elif outcomes:
+            keepers = find_keepers(read_hand_outs(store, keys.step(max(outcomes))))
+        summary = read_summary(store, keys.step(step))
+        return replace(run, summary=summary, keepers=keepers)
+
+    def _read_hand_outs(self, keys: RunKeys, known: RunView) -> RunView:
+        """Read what was handed out meanwhile, by whatever operator."""
+        if known.step is None or known.summary is None:
+            return known
+        step = keys.step(known.step)
+        given = read_hand_outs(self.tools.store, step, known.hand_outs)
+        return replace(known, hand_outs=given)
 
     async def _explain(self, seen: Observation) -> Observation:
         """Give each failed Job what its pod said as its message."""
@@ -256,9 +301,17 @@ class Measurements:
                 labels = label(component, **more, **({"agent": agent} if agent else {}))
                 job = build_job(settings, name, labels, list(arguments))
                 await objects.create(job)
-            case CreateRound(agent, step, summary, rate):
-                manifest = build_round(measurement, agent, step, summary, rate)
+            case CreateRound(agent, step, summary, rate, share):
+                manifest = build_round(
+                    measurement, agent, step, summary, rate, share=share
+                )
                 await objects.create(manifest)
+            case PutHandOut(team, step, number, hand_out):
+                run = RunKeys(metadata.uid, measurement.spec.run_id, team)
+                put_it = partial(
+                    put_hand_out, self.tools.store, run.step(step), number, hand_out
+                )
+                await asyncio.to_thread(put_it)
             case ChangeRound(name, rate, suspend):
                 changes = {"spec": {"rate": rate, "suspend": suspend}}
                 place = Place("Round", metadata.namespace, name)

@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     from anabranch.api import Agent, Measurement, Round, TargetList
     from anabranch.api.measurementstatus import MeasurementStatus
     from anabranch.api.policy import ProbingPolicySpec
+    from anabranch.manifests.rounds import Share
     from anabranch.reconcile.views import JobView
+    from anabranch.rounds.division import HandOut
     from anabranch.rounds.outcome import Outcome, PlanSummary
     from anabranch.rounds.shortfall import TargetCounts
     from anabranch.runs.report import Findings, ProbeCount
@@ -49,6 +51,10 @@ class RunView:
     """The summary of the current step's plan, if the plan is made."""
     targets: TargetCounts | None = None
     """How many targets are probed and why others are not, once that is known."""
+    hand_outs: tuple[HandOut, ...] = ()
+    """What was handed out of the current step to the members of a team."""
+    keepers: Mapping[int, str] = field(default_factory=dict)
+    """The member that each block belonged to in the step before."""
 
     @property
     def has_nothing(self) -> bool:
@@ -82,6 +88,8 @@ class Observation:
     """The roster of this run or rehearsal, once the store has it."""
     runs: Mapping[str, RunView] = field(default_factory=dict)
     """The progress of the run, by agent."""
+    unable_since: Mapping[str, datetime] = field(default_factory=dict)
+    """Since when agents that take part are seen unable to probe, by name."""
     counts: Mapping[str, ProbeCount] = field(default_factory=dict)
     """What each agent would send, by agent; only for a dry run."""
     findings: Findings | None = None
@@ -120,6 +128,19 @@ class CreateRound:
     step: Step
     summary: PlanSummary
     rate: int
+    share: Share | None = None
+    """What of a team's step it probes."""
+
+
+@dataclass(frozen=True)
+class PutHandOut:
+    """An action that hands out blocks of a step to a member of a team."""
+
+    team: str
+    step: Step
+    number: int
+    """The number of hand-outs before it."""
+    hand_out: HandOut
 
 
 @dataclass(frozen=True)
@@ -159,6 +180,7 @@ Action = (
     PutRoster
     | CreateJob
     | CreateRound
+    | PutHandOut
     | ChangeRound
     | DeleteRound
     | DeleteJob

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from anabranch.api.references import select_agents
-from anabranch.runs.roster import Member, Roster
+from anabranch.runs.roster import Member, Roster, gather_runs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,6 +43,15 @@ def find_members(seen: Observation) -> tuple[Member, ...]:
                 member = Member(entry=entry.name, agent=agent)
                 members.setdefault(agent.metadata.name, member)
     return tuple(members.values())
+
+
+def find_runs(seen: Observation) -> tuple[Member, ...]:
+    """Return who would have a run of its own: each agent, and each team as one.
+
+    Raises:
+        ValueError: If agents can't be a team, with the remedy.
+    """
+    return gather_runs(seen.measurement, find_members(seen))
 
 
 def make_roster(
@@ -83,6 +92,7 @@ def _find_obstacles(seen: Observation) -> Iterator[Obstacle]:
             is_for_good=True,
         )
     yield from _find_agent_obstacles(seen)
+    yield from _find_team_obstacles(seen)
     yield from _find_list_obstacles(seen)
     if policy.stop:
         message = "the ProbingPolicy stops all probing, until its stop is false"
@@ -131,6 +141,19 @@ def _find_agent_obstacles(seen: Observation) -> Iterator[Obstacle]:
                 message = f"Agent {name!r} is chosen by agents[{other}] and "
                 remedy = f"agents[{entry.name}]; let only one choose it"
                 yield Obstacle("AgentTwice", message + remedy, is_for_good=True)
+
+
+def _find_team_obstacles(seen: Observation) -> Iterator[Obstacle]:
+    members = {member.name for member in find_members(seen)}
+    for entry in seen.measurement.spec.agents:
+        if entry.division == "shared" and entry.name in members:
+            message = f"agents[{entry.name}]: an Agent that takes part has this name "
+            remedy = "too; give the team another name"
+            yield Obstacle("TeamNameTaken", message + remedy, is_for_good=True)
+    try:
+        find_runs(seen)
+    except ValueError as error:
+        yield Obstacle("TeamImpossible", str(error), is_for_good=True)
 
 
 def _find_list_obstacles(seen: Observation) -> Iterator[Obstacle]:

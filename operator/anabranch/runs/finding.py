@@ -33,7 +33,7 @@ def find_runs(
             keys = SurveyKeys(roster.uid, roster.measurement.spec.run_id)
             found[keys] = [
                 RunKeys(keys.measurement, keys.run_id, member.name)
-                for member in roster.members
+                for member in roster.runs
             ]
     ids = sorted({keys.run_id for keys in found})
     if not found:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from functools import cached_property
+from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
@@ -11,6 +12,10 @@ from anabranch.api.model import Model
 from anabranch.api.policy import ProbingPolicySpec
 from anabranch.api.text import AgentName, Digest, Timestamp
 from anabranch.runs.record import RunRecord
+from anabranch.runs.team import unite
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 class Member(Model):
@@ -25,6 +30,28 @@ class Member(Model):
     def name(self) -> str:
         """The agent's name."""
         return self.agent.metadata.name
+
+
+def gather_runs(
+    measurement: Measurement, members: Sequence[Member]
+) -> tuple[Member, ...]:
+    """Return who has a run of its own: each agent, and each team as one agent.
+
+    Raises:
+        ValueError: If agents can't be a team, with the remedy.
+    """
+    shared = {
+        entry.name for entry in measurement.spec.agents if entry.division == "shared"
+    }
+    runs: dict[str, Member] = {}
+    for member in members:
+        if member.entry not in shared:
+            runs[member.name] = member
+        elif member.entry not in runs:
+            own = [each.agent for each in members if each.entry == member.entry]
+            team = unite(member.entry, own)
+            runs[member.entry] = Member(entry=member.entry, agent=team)
+    return tuple(runs.values())
 
 
 class Roster(Model):
@@ -43,13 +70,25 @@ class Roster(Model):
     members: tuple[Member, ...]
     """The agents that take part."""
 
+    @cached_property
+    def runs(self) -> tuple[Member, ...]:
+        """Who has a run of its own: each agent, and each team as one agent."""
+        return gather_runs(self.measurement, self.members)
+
+    def find_team(self, name: str) -> tuple[Member, ...]:
+        """Return the members of a team; none if it is an agent's name."""
+        entries = self.measurement.spec.agents
+        if not any(e.name == name and e.division == "shared" for e in entries):
+            return ()
+        return tuple(each for each in self.members if each.entry == name)
+
     def record(self, agent: str) -> RunRecord:
-        """Return the record of an agent's run.
+        """Return the record of the run of an agent, or of a team.
 
         Raises:
-            LookupError: If the agent does not take part.
+            LookupError: If it does not take part.
         """
-        member = next((each for each in self.members if each.name == agent), None)
+        member = next((each for each in self.runs if each.name == agent), None)
         if member is None:
             raise LookupError(f"agent {agent!r} does not take part in the run")
         entries = {entry.name: entry for entry in self.measurement.spec.agents}
@@ -58,6 +97,7 @@ class Roster(Model):
             measurement=self.measurement,
             entry=member.entry,
             agent=member.agent,
+            members=tuple(each.agent for each in self.find_team(agent)),
             policy=self.policy,
             target_list=self.lists[entries[member.entry].target_list],
         )

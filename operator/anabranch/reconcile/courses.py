@@ -1,0 +1,28 @@
+"""Finds how the runs of a measurement go on; pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from anabranch.reconcile.course import Navigator
+from anabranch.reconcile.teamcourse import TeamNavigator
+
+if TYPE_CHECKING:
+    from anabranch.reconcile.course import Course
+    from anabranch.reconcile.observation import Observation
+
+
+def find_courses(seen: Observation, *, deadline_age: float | None) -> list[Course]:
+    """Find how each run goes on: that of each agent, and that of each team.
+
+    ``deadline_age`` is how many seconds ago the run exceeded its time limit, or None.
+    """
+    roster = seen.roster
+    if roster is None:
+        return []
+    return [
+        TeamNavigator(seen, run, deadline_age, team).find()
+        if (team := roster.find_team(run.name))
+        else Navigator(seen, run, deadline_age).find()
+        for run in roster.runs
+    ]
