@@ -17,6 +17,7 @@ from unittest.mock import patch
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from anabranch_engine import Plan, Simulation
 
@@ -59,6 +60,8 @@ class Stage:
     refused: dict[str, str] = field(default_factory=dict)
     """Why Jobs fail, by the word that they are told to do."""
     jobs_done: list[str] = field(default_factory=list)
+    repeated: list[str] = field(default_factory=list)
+    """The parts that agents had when another one was there."""
 
     @property
     def objects(self) -> Objects:
@@ -278,14 +281,22 @@ class Stage:
         spec = found["spec"]
         step = Step(spec["round"], spec.get("window", 0))
         uid = spec["measurement"]["uid"]
-        keys = RunKeys(uid, spec["runId"], spec["agent"]).step(step)
+        owner = spec.get("team", spec["agent"])
+        keys = RunKeys(uid, spec["runId"], owner).step(step)
         plan = Plan(await asyncio.to_thread(self.store.fetch, keys.plan, self.scratch))
         point = self.vantage_points[spec["nodeName"]]
         replies = pa.table(self.simulation.time_exceeded(point, plan))
-        part = _write_part(replies, step.round, plan.units)
-        await asyncio.to_thread(
-            self.store.put, f"{keys.parts(0)}/{0:016}.parquet", part
-        )
+        asked = pq.read_table(plan.path, columns=["prefix_index", "block"])
+        for block in spec.get("blocks") or range(plan.blocks):
+            own = asked.filter(pc.equal(asked["block"], block))["prefix_index"]
+            part = _write_part(
+                replies.filter(pc.is_in(replies.column("prefix_index"), own)),
+                step.round,
+                plan.units,
+            )
+            key = f"{keys.parts(block)}/{0:016}.parquet"
+            if not await asyncio.to_thread(self.store.put, key, part):
+                self.repeated.append(key)
         counts = {"probesSent": plan.units, "repliesReceived": len(replies)}
         await self._say_of_round(found, "Complete", "True", "Complete", **counts)
 

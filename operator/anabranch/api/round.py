@@ -134,6 +134,7 @@ class RoundStatus(Status):
 
 
 _MUTABLE = ("rate", "suspend")
+_OPTIONAL = ("team", "blocks")
 
 
 def _spec_is_kept(old: Round, new: Round) -> bool:
@@ -150,7 +151,12 @@ class Round(Resource):
             " && ".join(
                 f"self.spec.{field.alias} == oldSelf.spec.{field.alias}"
                 for name, field in RoundSpec.model_fields.items()
-                if name not in _MUTABLE
+                if name not in (*_MUTABLE, *_OPTIONAL)
+            )
+            + "".join(
+                f" && has(self.spec.{name}) == has(oldSelf.spec.{name}) && "
+                f"(!has(self.spec.{name}) || self.spec.{name} == oldSelf.spec.{name})"
+                for name in _OPTIONAL
             ),
             "a Round is made by the operator and fixed but for rate and suspend; "
             "change the Measurement instead",

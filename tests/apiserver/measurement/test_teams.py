@@ -1,0 +1,56 @@
+"""Agents that share a target list."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+from anabranch.store.keys import RunKeys
+from theatre import operating, set_stage
+
+if TYPE_CHECKING:
+    from stage import Stage
+    from theatre import Theatre
+
+TEAM = {"name": "team", "selector": {}, "targetList": "list", "division": "shared"}
+
+
+def test_each_block_has_one_agent_over_all_rounds(theatre: Theatre) -> None:
+    """A team is one run, with one plan, and Rounds for all of its members."""
+
+    async def act(stage: Stage) -> None:
+        async with operating(stage):
+            await set_stage(stage, agents=[TEAM])
+            found = await stage.wait_condition("survey", "Complete")
+            status = found["status"]
+            assert status["agentsSummary"] == "1/1"
+            assert status["targets"]["probed"] == 4
+            assert status["totals"]["links"] > 0
+            assert not stage.repeated
+            keys = RunKeys(found["metadata"]["uid"], "1", "team")
+            owners: dict[int, set[str]] = {}
+            steps = Counter[str]()
+            for key in stage.store.list(keys.root):
+                if "/handouts/" not in key:
+                    continue
+                given: dict[str, Any] = json.loads(stage.store.get(key))
+                steps[key.removeprefix(keys.root)[1:7]] += 1
+                for block in given["blocks"]:
+                    owners.setdefault(block, set()).add(given["agent"])
+            assert len(steps) > 1
+            assert {len(agents) for agents in owners.values()} == {1}
+            assert set.union(*owners.values()) == {"paris", "tokyo"}
+
+    theatre.play(act)
+
+
+def test_a_team_named_as_one_of_its_agents_is_refused(theatre: Theatre) -> None:
+    """Its run would have the place of that agent's in the store."""
+
+    async def act(stage: Stage) -> None:
+        async with operating(stage):
+            await set_stage(stage, agents=[TEAM | {"name": "paris"}])
+            await stage.wait_reason("TeamNameTaken")
+
+    theatre.play(act)
