@@ -57,7 +57,8 @@ async def survive(stage: Stage, done: asyncio.Task[Any]) -> int:
             if done.done():
                 await done
                 life.cancel()
-                await asyncio.wait({life})
+                # It may have ended by itself just now.
+                await asyncio.gather(life, return_exceptions=True)
                 return lives
             end = life.exception()
             if not isinstance(end, BaseExceptionGroup) or not end.subgroup(CrashError):
