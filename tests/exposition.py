@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from anabranch.control.watch import Key
 
-EMPTY = Inventory("anabranch-system", {}, {}, {}, {}, {}, {}, {}, {})
+EMPTY = Inventory("anabranch-system", {}, {}, {}, {}, {}, {}, {}, {}, {}, {})
 IDLE = Gauges(
     probing_rate=0,
     granted_rate=0,

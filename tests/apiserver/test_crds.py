@@ -102,6 +102,10 @@ COLUMNS = {
     "Measurement": (
         "Name Ready Round Agents Reason Age Suspended Targets LeftOut Probes Links"
     ),
+    "Survey": (
+        "Name Ready Schedule Cycle Active Last Reason Age Next ExpectedEnd TimeZone "
+        "Suspended"
+    ),
     "Agent": "Name Ready Node Rate Rounds Reason Age Version",
     "TargetList": "Name Ready Prefixes Reason Age Digest",
     "ProbingPolicy": "Name Ready Stop Age Contact",
@@ -137,12 +141,13 @@ def test_kubectl_get_shows_the_columns_that_tell_the_story(
 
 
 def test_kinds_have_short_names_and_a_category(namespace: Namespace) -> None:
-    """`kubectl get msm,agt,tl,pp,rnd` and `kubectl get anabranch` work."""
+    """`kubectl get msm,svy,agt,tl,pp,rnd` and `kubectl get anabranch` work."""
     resources = namespace.call("GET", "/apis/anabranch.dev/v1alpha1").body["resources"]
     found = {r["kind"]: r for r in resources if "/" not in r["name"]}
     short = {kind: entry["shortNames"] for kind, entry in found.items()}
     assert short == {
         "Measurement": ["msm"],
+        "Survey": ["svy"],
         "Agent": ["agt"],
         "TargetList": ["tl"],
         "ProbingPolicy": ["pp"],

@@ -17,6 +17,15 @@ MINIMAL: dict[str, Manifest] = {
         "ping": {},
         "agents": [{"name": "paris", "targetList": "routed"}],
     },
+    "Survey": {
+        "schedule": "@daily",
+        "measurementTemplate": {
+            "spec": {
+                "ping": {},
+                "agents": [{"name": "paris", "targetList": "routed"}],
+            }
+        },
+    },
     "Agent": {"nodeName": "node-7"},
     "TargetList": {"entries": [{"target": "240.0.0.0/8"}]},
     "ProbingPolicy": {"contact": "https://example.org"},

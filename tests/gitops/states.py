@@ -16,12 +16,18 @@ from anabranch.manifests.agents import name_pod
 from anabranch.manifests.rounds import name_step
 from anabranch.manifests.settings import Settings
 from anabranch.reconcile.agent import Agents, decide_agent
+from anabranch.reconcile.cycles import find_due
 from anabranch.reconcile.decision import RESULTS, decide, name_count
 from anabranch.reconcile.events import Recorder
 from anabranch.reconcile.inventory import Inventory
 from anabranch.reconcile.measurement import Measurements
 from anabranch.reconcile.observation import PutRoster, RunView
 from anabranch.reconcile.policy import Policies
+from anabranch.reconcile.surveystatus import (
+    Obstacle,
+    describe_obstacle,
+    describe_survey,
+)
 from anabranch.reconcile.targetlist import ListView, describe_list
 from anabranch.reconcile.toolbox import Toolbox
 from anabranch.reconcile.views import PodView
@@ -31,6 +37,7 @@ from anabranch.runs.report import Findings, ListReport, ProbeCount
 from anabranch.store.directory import DirectoryStore
 from anabranch_agent.parts import Totals
 from anabranch_agent.status import View, build_status
+from cycleworld import World, make_survey
 from helm import CHART
 from observations import (
     BUCKET,
@@ -109,6 +116,7 @@ def list_states(folder: Path) -> list[State]:
         *(_write("Measurement", decide(seen, BUCKET).status) for seen in _survey()),
         *(_write("TargetList", status) for status in _describe_lists()),
         *(_write("Agent", status) for status in _describe_agents()),
+        *(_write("Survey", status) for status in _describe_surveys()),
         *(State("Round", status) for status in _describe_rounds()),
         *_reconcile(folder),
         State("Agent", {"observedGeneration": 1} | _say_farewell()),
@@ -221,6 +229,22 @@ def _describe_lists() -> Iterator[Status]:
         yield describe_list(fresh, view, NOW)
 
 
+def _describe_surveys() -> Iterator[Status]:
+    """What is said of surveys, from what is in their way to cycles that run."""
+    world = World(make_survey())
+    ledger = world.open_ledger()
+    idle = world.observe(ledger)
+    yield describe_survey(idle, find_due(idle))
+    for reason in ("NameTaken", "MeasurementRefused"):
+        yield describe_survey(idle, find_due(idle), Obstacle(reason, "no"))
+    yield describe_obstacle(idle.survey, Obstacle("InvalidSchedule", "no"), NOW)
+    paused = replace(idle, survey=make_survey(suspend=True))
+    yield describe_survey(paused, find_due(paused))
+    world.go_on(1)
+    busy = world.observe(ledger)
+    yield describe_survey(busy, find_due(busy))
+
+
 def _describe_agents() -> Iterator[Status]:
     agent = see().agents["agent1"].agent
     pods = (
@@ -302,6 +326,8 @@ def _reconcile(folder: Path) -> Iterator[State]:
     here = Inventory(
         system=SYSTEM,
         measurements={measurement.key: (measurement,)},
+        surveys={},
+        cycles={},
         agents=agents,
         lists={each.key: (each,) for each in seen.lists.values()},
         policies={policy.key: (policy,)},

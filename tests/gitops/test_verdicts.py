@@ -36,6 +36,11 @@ HEALTH = {
             "StartDeadlineExceeded NoTargets RunIdUsed NameTaken Refused"
         ),
     },
+    "Survey": {
+        "Healthy": "Running Scheduled",
+        "Suspended": "Suspended",
+        "Degraded": "InvalidSchedule NameTaken MeasurementRefused",
+    },
     "Agent": {
         "Healthy": "PodReady Draining",
         "Progressing": (
@@ -111,12 +116,12 @@ def test_all_agree(
     states: dict[tuple[str, str], State],
     verdicts: dict[tuple[str, str], Verdict],
 ) -> None:
-    """Argo CD tells the message, and Flux waits for no suspended Measurement."""
+    """Argo CD tells the message, and Flux waits for nothing that is suspended."""
     health, verdict = EXPECTED[kind, reason], verdicts[kind, reason]
     assert verdict.argo == health
     assert verdict.argo_message == states[kind, reason].message
     assert verdict.kstatus == _KSTATUS[health]
-    is_idle = (kind, health) == ("Measurement", "Suspended")
+    is_idle = kind in {"Measurement", "Survey"} and health == "Suspended"
     assert verdict.flux == ("Current" if is_idle else verdict.kstatus)
 
 

@@ -5,10 +5,12 @@ from anabranch.api.measurement import Measurement
 from anabranch.api.policy import ProbingPolicy
 from anabranch.api.resource import Resource
 from anabranch.api.round import Round
+from anabranch.api.survey import Survey
 from anabranch.api.targetlist import TargetList
 
 KINDS: tuple[type[Resource], ...] = (
     Measurement,
+    Survey,
     Agent,
     TargetList,
     ProbingPolicy,
@@ -22,5 +24,6 @@ __all__ = [
     "ProbingPolicy",
     "Resource",
     "Round",
+    "Survey",
     "TargetList",
 ]

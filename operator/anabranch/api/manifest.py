@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 from pydantic import ValidationError
 
-from anabranch.api import KINDS, Agent, TargetList
+from anabranch.api import KINDS, Agent, Measurement, Survey, TargetList
 from anabranch.api.configmap import ConfigMap
 from anabranch.api.document import (
     DocumentError,
@@ -21,6 +21,7 @@ from anabranch.api.document import (
 from anabranch.api.model import find_errors
 from anabranch.api.report import explain, show_path, show_text, show_value
 from anabranch.api.resource import API_VERSION, Resource
+from anabranch.api.survey import FIRST_CYCLE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -94,9 +95,12 @@ class Document(Generic[T_co]):
     place: Place
     node: yaml.Node
     object: T_co
+    prefix: Path = ()
+    """Where the object is in its document, if it is a part of another one."""
 
     def problem(self, path: Path, message: str) -> Problem:
         """Return a problem with a field of the object."""
+        path = (*self.prefix, *path)
         place = replace(self.place, line=find_line(self.node, path))
         return Problem(place, path, message)
 
@@ -117,6 +121,12 @@ class Manifests:
         found = [each for each in self.documents if isinstance(each.object, kind)]
         return cast("list[Document[T_co]]", found)
 
+    def of_measurements(self) -> list[Document[Measurement]]:
+        """Return all Measurements, with those that the templates of Surveys make."""
+        surveys = self.of_kind(Survey)
+        made = [make_measurement(each, FIRST_CYCLE) for each in surveys]
+        return [*self.of_kind(Measurement), *made]
+
     def find(self, kind: type[ObjectT], key: Key) -> Document[ObjectT] | None:
         """Return the document that holds an object of this kind and key, or None."""
         found = (each for each in self.of_kind(kind) if each.object.key == key)
@@ -130,6 +140,13 @@ class Manifests:
             in {wanted, ""}
             for problem in self.broken
         )
+
+
+def make_measurement(survey: Document[Survey], number: int) -> Document[Measurement]:
+    """Return the Measurement of a survey's cycle, as a part of its document."""
+    made = survey.object.make_measurement(number)
+    template: Path = ("spec", "measurementTemplate")
+    return Document(survey.place, survey.node, made, prefix=template)
 
 
 def read_manifests(sources: Iterable[Source]) -> Manifests:

@@ -146,7 +146,7 @@ _BYTE_LEFT = 24
 """The length of IPv4 prefixes that leave a byte."""
 
 
-def _reverses_a_whole_byte(spec: MeasurementSpec) -> bool:
+def _reverses_a_whole_byte(spec: RepeatableSpec) -> bool:
     tools = [tool for tool in spec.tools if tool is not None]
     overrides = [agent.parameters for agent in spec.agents if agent.parameters]
     mappers = {given.flow_mapper for given in (*tools, *overrides)}
@@ -184,12 +184,8 @@ LEAST_FAILURE = 1e-9
 to stop."""
 
 
-class MeasurementSpec(Model):
-    """What to measure, from where, and how long.
-
-    While a run is on, only suspend, the deadlines and ttlSecondsAfterFinished may
-    change, and rates may be lowered. To change anything else, set a new runId.
-    """
+class RepeatableSpec(Model):
+    """What to measure, from where, and how long, as often as it is measured."""
 
     rules = (
         Rule(
@@ -244,10 +240,6 @@ class MeasurementSpec(Model):
     of links between ASes."""
     suspend: bool = False
     """Pauses the measurement while true."""
-    dry_run: bool = False
-    """Finds agents and targets and counts the probes, but sends none."""
-    start_at: Timestamp | None = None
-    """When all agents start; by default each starts as soon as it can."""
     start_deadline_seconds: Seconds | None = None
     """Fails the run if it can't start within this time."""
     active_deadline_seconds: Seconds | None = None
@@ -257,8 +249,6 @@ class MeasurementSpec(Model):
     ttl_seconds_after_finished: Annotated[int | None, Field(ge=0, le=31_536_000)] = None
     """How long to keep the Rounds and Jobs of a finished run, in seconds. The
     Measurement itself stays."""
-    run_id: RunId = "1"
-    """The name of the run. A new name runs the measurement again."""
     outputs: Annotated[tuple[Output, ...], Field(max_length=8), Distinct()] = ()
     """The formats in which the traces of each agent are stored, too, when the run
     ends: compressed with gzip, in a folder that `status.results` names."""
@@ -274,6 +264,21 @@ class MeasurementSpec(Model):
     def tool(self) -> Tool:
         """The tool that is given."""
         return next(tool for tool in self.tools if tool is not None)
+
+
+class MeasurementSpec(RepeatableSpec):
+    """What to measure, from where, when, and how long.
+
+    While a run is on, only suspend, the deadlines and ttlSecondsAfterFinished may
+    change, and rates may be lowered. To change anything else, set a new runId.
+    """
+
+    dry_run: bool = False
+    """Finds agents and targets and counts the probes, but sends none."""
+    start_at: Timestamp | None = None
+    """When all agents start; by default each starts as soon as it can."""
+    run_id: RunId = "1"
+    """The name of the run. A new name runs the measurement again."""
 
 
 MUTABLE = (

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from anabranch.api import Agent, Measurement, TargetList
+from anabranch.api import Agent, TargetList
 from anabranch.api.configmap import ConfigMap
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from anabranch.api import Measurement
     from anabranch.api.document import Path
     from anabranch.api.manifest import Document, Manifests, Problem
     from anabranch.api.measurement import MeasurementAgent
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 def find_dangling(manifests: Manifests) -> list[Problem]:
     """Return a problem for each reference to an object that does not exist."""
     problems: list[Problem] = []
-    for measurement in manifests.of_kind(Measurement):
+    for measurement in manifests.of_measurements():
         problems += _check_measurement(measurement, manifests)
     for target_list in manifests.of_kind(TargetList):
         problems += _check_list(target_list, manifests)

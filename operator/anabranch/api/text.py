@@ -221,6 +221,33 @@ TTLS_IN_ORDER = Rule(
 )
 """The rule for models that have both TTLs."""
 
+
+def _cron_field(number: str, names: str = "") -> str:
+    """Return the pattern of a field of cron: values, ranges, steps, lists of them."""
+    value = f"({number}|{names})" if names else f"({number})"
+    part = rf"(\*|{value}(-{value})?)(/[1-9][0-9]?)?"
+    return f"{part}(,{part})*"
+
+
+_MONTHS = "JAN|FEB|MAR|APR|MAY|JUN|JUL|AUG|SEP|OCT|NOV|DEC"
+_DAYS = "SUN|MON|TUE|WED|THU|FRI|SAT"
+_CRON = "^(@(yearly|annually|monthly|weekly|daily|midnight|hourly)|{})$".format(
+    " +".join(
+        (
+            _cron_field("[0-5]?[0-9]"),
+            _cron_field("[01]?[0-9]|2[0-3]"),
+            _cron_field("0?[1-9]|[12][0-9]|3[01]"),
+            _cron_field("0?[1-9]|1[0-2]", f"{_MONTHS}|{_MONTHS.lower()}"),
+            _cron_field("[0-6]", f"{_DAYS}|{_DAYS.lower()}"),
+        )
+    )
+)
+CronSchedule = Annotated[str, Field(max_length=256, pattern=_CRON)]
+"""A schedule of cron, as Kubernetes' CronJobs have it."""
+_ZONE = "^[A-Za-z0-9_+-]+(/[A-Za-z0-9_+-]+)*$"
+TimeZone = Annotated[str, Field(max_length=64, pattern=_ZONE)]
+"""The name of a time zone of the IANA database."""
+
 _CONTACT = "^[ -~]*(@|://)[ -~]*$"
 Contact = Annotated[str, Field(min_length=3, max_length=64, pattern=_CONTACT)]
 """A contact: a URL or a mail address, in ASCII."""
@@ -229,5 +256,7 @@ FORMS = {
     f"^{_LABEL}$": "be lower-case letters, digits and inner -",
     _SUBDOMAIN: "be lower-case letters, digits and inner - and .",
     _CONTACT: "be a URL or a mail address, in ASCII",
+    _CRON: "be five fields of cron, such as 30 3 * * MON, or a word such as @daily",
+    _ZONE: "be the name of a time zone, such as Europe/Paris",
 }
 """What a text must do to match each pattern, in words."""

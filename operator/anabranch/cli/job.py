@@ -28,6 +28,10 @@ def add_parser(commands: Commands) -> None:
     of_list.add_argument("--name", required=True)
     of_list.add_argument("--report", required=True, metavar="KEY")
     of_list.set_defaults(run=run, job="list")
+    removal = jobs.add_parser("remove", help="remove the objects of old cycles")
+    removal.add_argument("--survey", required=True, metavar="UID")
+    removal.add_argument("cycles", nargs="+", type=int, metavar="CYCLE")
+    removal.set_defaults(run=run, job="remove")
     for name, summary in (
         ("count", "count the probes that an agent would send"),
         ("begin", "plan the first step of an agent's run"),

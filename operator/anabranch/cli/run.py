@@ -7,15 +7,19 @@ import sys
 import tempfile
 import threading
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from anabranch.api import Measurement
+from anabranch.api import Measurement, Survey
+from anabranch.api.manifest import make_measurement
 from anabranch.cli.command import INTERRUPTED, open_stdin, write
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Callable
 
+    from anabranch.api.manifest import Document, Manifests
     from anabranch.api.measurement import MeasurementSpec
     from anabranch.cli.command import Commands
     from anabranch.local.survey import Report
@@ -37,7 +41,8 @@ def add_parser(commands: Commands) -> None:
     parser = commands.add_parser(
         "run",
         help="run the measurements of manifests from this machine",
-        description="Runs measurements from this machine. An agent's nodeName says "
+        description="Runs measurements from this machine, and one cycle of each "
+        "Survey. An agent's nodeName says "
         "where it runs: in the network namespace of that name, or, if it "
         "is localhost, in that of this command. To continue an "
         "interrupted run, start it again. While a run is on, it obeys "
@@ -63,49 +68,135 @@ def add_parser(commands: Commands) -> None:
         action="store_true",
         help="report what would be sent, and send nothing",
     )
+    parser.add_argument(
+        "--cycles",
+        type=int,
+        default=1,
+        metavar="N",
+        help="how many cycles of each Survey to run, one after another; by default one",
+    )
     parser.set_defaults(run=run)
 
 
 def run(chosen: argparse.Namespace) -> int:
-    """Run all measurements, one after another."""
+    """Run all measurements and surveys, one after another."""
     # Extras, which other commands do without.
-    from anabranch.local.assignment import RunError, assign_all  # noqa: PLC0415
+    from anabranch.local.assignment import assign_all  # noqa: PLC0415
     from anabranch.local.manifest import load_manifests  # noqa: PLC0415
 
     manifests = load_manifests(chosen.files, open_stdin)
-    documents = manifests.of_kind(Measurement)
-    if not documents:
-        print("anabranch: there is no Measurement to run; add one", file=sys.stderr)
+    documents, surveys = manifests.of_kind(Measurement), manifests.of_kind(Survey)
+    if not documents and not surveys:
+        _tell("there is no Measurement or Survey to run; add one")
+        return 1
+    if chosen.cycles < 1:
+        _tell(f"--cycles is {chosen.cycles}; give 1 or more")
         return 1
     assigned = [list(assign_all(manifests, each)) for each in documents]
+    stopped = catch_signals()
+    for document in manifests.of_measurements():
+        for field in find_passed_over(document.object.spec):
+            _tell(f"{document.object.metadata.name}: {field}")
+    work: list[tuple[str, Callable[[], int]]] = [
+        (
+            each.object.metadata.name,
+            partial(run_one, each.object, todo, chosen, stopped),
+        )
+        for each, todo in zip(documents, assigned, strict=True)
+    ]
+    work += [
+        (
+            each.object.metadata.name,
+            partial(run_cycles, manifests, each, chosen, stopped),
+        )
+        for each in surveys
+    ]
+    code = 0
+    for name, do in work:
+        if stopped.is_set():
+            return INTERRUPTED
+        code = max(code, attempt(name, do))
+    return code
+
+
+def catch_signals() -> threading.Event:
+    """Return an event that is set by SIGINT and SIGTERM; a second one ends at once."""
     stopped = threading.Event()
 
     def stop(number: int, _: object) -> None:
         stopped.set()
-        # A second signal ends the command at once.
         signal.signal(number, signal.SIG_DFL)
 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, stop)
-    for document in documents:
-        for field in find_passed_over(document.object.spec):
-            _tell(f"{document.object.metadata.name}: {field}")
-    code = 0
-    for document, assignments in zip(documents, assigned, strict=True):
-        spec = document.object.spec
+    return stopped
+
+
+def attempt(name: str, do: Callable[[], int]) -> int:
+    """Return what work comes to; report an error that says what to do, and return 1."""
+    from anabranch.local.assignment import RunError  # noqa: PLC0415 (an extra)
+
+    try:
+        return do()
+    except RunError as error:
+        _tell(f"{name}: {error}")
+        return 1
+
+
+def run_one(
+    measurement: Measurement,
+    assignments: list[Assignment],
+    chosen: argparse.Namespace,
+    stopped: threading.Event,
+) -> int:
+    """Run a measurement; return the exit code.
+
+    Raises:
+        RunError: If it may not run, with the remedy.
+    """
+    if chosen.dry_run or measurement.spec.dry_run:
+        describe(assignments)
+        return 0
+    check(measurement, assignments)
+    return judge(survey(assignments, chosen, stopped))
+
+
+def run_cycles(
+    manifests: Manifests,
+    document: Document[Survey],
+    chosen: argparse.Namespace,
+    stopped: threading.Event,
+) -> int:
+    """Run cycles of a survey, first one that was interrupted; return the exit code.
+
+    Raises:
+        RunError: If the survey may not run, with the remedy.
+    """
+    # Extras, which other commands do without.
+    from anabranch.local.assignment import RunError, assign_all  # noqa: PLC0415
+    from anabranch.local.cycles import LocalCycles  # noqa: PLC0415
+    from anabranch.store.directory import DirectoryStore  # noqa: PLC0415
+
+    if document.object.spec.suspend:
+        raise RunError("it is suspended; remove suspend to run it")
+    cycles = LocalCycles(document.object, DirectoryStore(chosen.data))
+    for _ in range(chosen.cycles):
         if stopped.is_set():
             return INTERRUPTED
-        try:
-            if chosen.dry_run or spec.dry_run:
-                describe(assignments)
-            else:
-                check(document.object, assignments)
-                code = max(code, survey(assignments, chosen, stopped))
-        except RunError as error:
-            name = document.object.metadata.name
-            print(f"anabranch: {name}: {error}", file=sys.stderr)
-            code = max(code, 1)
-    return code
+        made = make_measurement(document, cycles.number)
+        assignments = list(assign_all(manifests, made))
+        if chosen.dry_run:
+            describe(assignments)
+            return 0
+        check(made.object, assignments)
+        number = cycles.begin(datetime.now(UTC))
+        made = make_measurement(document, number)
+        report = survey(list(assign_all(manifests, made)), chosen, stopped)
+        if report and (report.is_overdue or not (report.failed or report.stopped)):
+            cycles.end(number, datetime.now(UTC), is_overdue=report.is_overdue)
+        if code := judge(report):
+            return code
+    return 0
 
 
 def find_passed_over(spec: MeasurementSpec) -> list[str]:
@@ -174,8 +265,11 @@ def survey(
     assignments: list[Assignment],
     chosen: argparse.Namespace,
     stopped: threading.Event,
-) -> int:
-    """Run a measurement, show its progress and a summary; return the exit code."""
+) -> Report | None:
+    """Run a measurement, show its progress and a summary.
+
+    Return None if it was stopped before its start.
+    """
     # Extras, which other commands do without.
     from anabranch.local.display import open_display  # noqa: PLC0415
     from anabranch.local.policyfile import PolicyFiles  # noqa: PLC0415
@@ -186,7 +280,7 @@ def survey(
     if spec.start_at:
         left = (spec.start_at - datetime.now(UTC)).total_seconds()
         if stopped.wait(max(left, 0)):
-            return INTERRUPTED
+            return None
     with open_display(sys.stderr) as display:
         store = DirectoryStore(chosen.data)
         policies = PolicyFiles(chosen.files, assignments[0].record.policy, _tell)
@@ -195,10 +289,17 @@ def survey(
     for agent in report.failed:
         if not isinstance(agent.error, (OSError, ValueError, RuntimeError)):
             raise agent.error or AssertionError
-        print(f"anabranch: {agent.name}: {agent.error}", file=sys.stderr)
+        _tell(f"{agent.name}: {agent.error}")
     if report.is_overdue:
         message = "it took longer than it may: see activeDeadlineSeconds"
-        print(f"anabranch: {message}; what it found is kept", file=sys.stderr)
+        _tell(f"{message}; what it found is kept")
+    return report
+
+
+def judge(report: Report | None) -> int:
+    """Return the exit code for how a run ended."""
+    if report is None:
+        return INTERRUPTED
     if report.failed or report.is_overdue:
         return 1
     return INTERRUPTED if report.stopped else 0

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from prometheus_client.core import Metric
 
-    from anabranch.api import Agent, Measurement, Resource, Round
+    from anabranch.api import Agent, Measurement, Resource, Round, Survey
     from anabranch.api.round import RoundStatus
     from anabranch.reconcile.inventory import Inventory
     from anabranch.reconcile.views import JobView
@@ -50,6 +50,7 @@ _OTHER = "Other"
 """Any other reason, so that the number of time series is fixed."""
 _ENDS = ("Failed", "Complete", "Suspended", "Stalled", "Ready")
 """The first of these conditions that holds names a Measurement's state."""
+_OF_SURVEYS = ("running", "scheduled", "suspended", "stalled", "waiting")
 _OF_ROUNDS = ("probing", "waiting", "suspended", "complete", "failed")
 _OF_JOBS = ("active", "complete", "failed")
 _JOBS = (
@@ -57,6 +58,7 @@ _JOBS = (
     Component.COUNT_JOB,
     Component.STEP_JOB,
     Component.RESULTS_JOB,
+    Component.REMOVAL_JOB,
 )
 
 
@@ -93,6 +95,9 @@ def count_objects(inventory: Inventory, progress: Progress) -> Iterator[Metric]:
         for each in found
         if by == "agent"
     ]
+    yield from _count_surveys(
+        [s for found in inventory.surveys.values() for s in found]
+    )
     yield from _count_rounds(rounds, progress)
     yield _count_agents(list(inventory.find_agents().values()))
     lists = [each for found in inventory.lists.values() for each in found]
@@ -132,6 +137,21 @@ def _count_measurements(measurements: Sequence[Measurement]) -> Iterator[Metric]
         (*HINDRANCES, _UNSEEN, _OTHER),
         (_find_reason(each, HINDRANCES) for each in hindered),
         label="reason",
+    )
+
+
+def _count_surveys(surveys: Sequence[Survey]) -> Iterator[Metric]:
+    yield _count(
+        "anabranch_surveys",
+        "Surveys, by state.",
+        _OF_SURVEYS,
+        map(_find_survey_state, surveys),
+    )
+    ends = [each.status.last_ended for each in surveys]
+    yield GaugeMetricFamily(
+        "anabranch_surveys_failing",
+        "Surveys whose latest cycle failed.",
+        value=sum(end is not None and not end.succeeded for end in ends),
     )
 
 
@@ -236,6 +256,15 @@ def _find_list_state(target_list: Resource) -> str:
     if target_list.holds("Ready"):
         return "ready"
     return "stalled" if target_list.holds("Stalled") else "waiting"
+
+
+def _find_survey_state(survey: Survey) -> str:
+    for kind in ("Stalled", "Suspended"):
+        if survey.holds(kind):
+            return kind.lower()
+    if not survey.holds("Ready"):
+        return "waiting"
+    return "running" if survey.status.active else "scheduled"
 
 
 def _find_round_state(found: Round) -> str:

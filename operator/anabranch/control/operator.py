@@ -30,6 +30,7 @@ from anabranch.reconcile.events import Recorder
 from anabranch.reconcile.measurement import Measurements
 from anabranch.reconcile.orphans import Orphans
 from anabranch.reconcile.policy import Policies
+from anabranch.reconcile.survey import Surveys
 from anabranch.reconcile.targetlist import TargetLists
 from anabranch.reconcile.toolbox import Toolbox
 
@@ -201,6 +202,7 @@ class Operator:
             found = self.watches.open_inventory()
             for kind, index in (
                 ("Measurement", found.measurements),
+                ("Survey", found.surveys),
                 ("Agent", found.agents),
                 ("TargetList", found.lists),
                 ("ProbingPolicy", found.policies),
@@ -245,6 +247,7 @@ class Operator:
         )
         return {
             "Measurement": Measurements(tools).reconcile,
+            "Survey": Surveys(tools).reconcile,
             "Agent": Agents(tools).reconcile,
             "TargetList": TargetLists(tools).reconcile,
             "ProbingPolicy": Policies(tools).reconcile,

@@ -12,17 +12,25 @@ from typing import TYPE_CHECKING, Any
 import kopf
 from pydantic import ValidationError
 
-from anabranch.api import KINDS, Agent, ProbingPolicy, Round, TargetList
+from anabranch.api import (
+    KINDS,
+    Agent,
+    Measurement,
+    ProbingPolicy,
+    Round,
+    TargetList,
+)
 from anabranch.api.resource import GROUP, VERSION
 from anabranch.cluster.objects import read_object
-from anabranch.manifests.labels import AGENT, SELECTOR, TEMPLATE
+from anabranch.manifests.cycles import find_cycle
+from anabranch.manifests.labels import AGENT, SELECTOR, SURVEY_NAME, TEMPLATE
 from anabranch.reconcile.inventory import Inventory, find_owner
 from anabranch.reconcile.views import view_job, view_node, view_pod
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from anabranch.api import Measurement, Resource
+    from anabranch.api import Resource
 
 Key = tuple[str, str, str]
 """The kind, namespace and name of an object to look at."""
@@ -81,6 +89,8 @@ class Watches:
         return Inventory(
             system=self._system,
             measurements=found["measurements"],
+            surveys=found["surveys"],
+            cycles=found["cycles"],
             agents=found["agents"],
             lists=found["targetlists"],
             policies=found["probingpolicies"],
@@ -99,10 +109,10 @@ class Watches:
     def list_known(self) -> set[str]:
         """Return the UIDs of all known objects except nodes."""
         found = self.open_inventory()
-        kinds = (found.measurements, found.agents, found.lists, found.policies)
+        kinds = (found.measurements, found.surveys, found.agents, found.lists)
         known = {
             each.metadata.uid
-            for index in (*kinds, found.rounds)
+            for index in (*kinds, found.policies, found.rounds)
             for objects in index.values()
             for each in objects
         }
@@ -131,17 +141,22 @@ class Watches:
         ) -> None:
             metadata = body["metadata"]
             namespace, name = metadata["namespace"], metadata["name"]
+            labels = metadata.get("labels", {})
             self._add((kind.__name__, namespace, name))
             if event["type"] == "DELETED":
                 self._add(("Orphans", "", metadata["uid"]))
             if kind is Agent:
-                self._notice_agent(name, metadata.get("labels", {}))
+                self._notice_agent(name, labels)
+            elif kind is Measurement and find_cycle(labels):
+                self._add(("Survey", namespace, labels.get(SURVEY_NAME, "")))
             elif kind is TargetList:
                 self._notice_measurements(lambda each: each.key[0] == namespace)
             elif kind is ProbingPolicy:
                 self._notice_measurements(lambda _: True)
 
         self._index(GROUP, VERSION, plural, plural, index)
+        if kind is Measurement:
+            self._index(GROUP, VERSION, plural, "cycles", self._index_cycle)
         self._on(GROUP, VERSION, plural, notice)
 
     def _watch(self, group: str, plural: str, index: Any, notice: Any) -> None:
@@ -169,6 +184,11 @@ class Watches:
         for each in self.open_inventory().find_unfinished():
             if matters(each):
                 self._add(("Measurement", *each.key))
+
+    async def _index_cycle(self, body: Mapping[str, Any], **_: Any) -> dict[Any, Any]:
+        cycle = find_cycle(body["metadata"].get("labels", {}))
+        found = _read(Measurement, body) if cycle else None
+        return {("", cycle[0]): found} if cycle and found else {}
 
     async def _index_round(self, body: Mapping[str, Any], **_: Any) -> dict[Any, Any]:
         found = _read(Round, body)

@@ -7,6 +7,7 @@ import os
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from anabranch.jobs.removal import remove_cycles
 from anabranch.jobs.results import gather
 from anabranch.jobs.steps import AgentJob, count
 from anabranch.jobs.targets import check_list
@@ -56,12 +57,18 @@ def work_on_results(chosen: Namespace, store: Store, scratch: Path) -> None:
         gather(store, warehouse, keys, chosen.agents, scratch)
 
 
+def work_on_removal(chosen: Namespace, store: Store, _: Path) -> None:
+    """Remove the objects of old cycles."""
+    remove_cycles(store, chosen.survey, chosen.cycles)
+
+
 WORK: Mapping[str, Callable[[Namespace, Store, Path], None]] = {
     "list": work_on_list,
     "count": work_on_count,
     "begin": work_on_begin,
     "conclude": work_on_conclude,
     "results": work_on_results,
+    "remove": work_on_removal,
 }
 
 

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from anabranch.api import TargetList
+from anabranch.api import Survey, TargetList
 from anabranch.api.manifest import (
     ManifestError,
     Manifests,
@@ -16,6 +16,7 @@ from anabranch.api.manifest import (
     read_manifests,
 )
 from anabranch.api.references import find_dangling
+from anabranch.api.schedule import Schedule, ScheduleError
 from anabranch.local.targetlist import read_target_list
 from anabranch.rounds.feasibility import find_infeasible
 
@@ -49,6 +50,7 @@ def load_manifests(names: list[str], open_stdin: Callable[[], BinaryIO]) -> Mani
     problems += manifests.broken
     if is_complete:
         problems += find_dangling(manifests)
+    problems += _find_unscheduled(manifests)
     lists, unreadable = _read_lists(manifests)
     problems += unreadable
     if is_complete:
@@ -59,6 +61,17 @@ def load_manifests(names: list[str], open_stdin: Callable[[], BinaryIO]) -> Mani
     if problems:
         raise ManifestError(problems)
     return manifests
+
+
+def _find_unscheduled(manifests: Manifests) -> Iterator[Problem]:
+    """Yield a problem for each schedule that is none, though it looks like one."""
+    for document in manifests.of_kind(Survey):
+        spec = document.object.spec
+        try:
+            if spec.schedule:
+                Schedule.read(spec.schedule, spec.time_zone)
+        except ScheduleError as error:
+            yield document.problem(("spec", error.field), str(error))
 
 
 def _read_lists(manifests: Manifests) -> tuple[dict[Key, Content], list[Problem]]:

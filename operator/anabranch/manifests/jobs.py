@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from anabranch.manifests.clickhouse import describe_clickhouse
+from anabranch.manifests.labels import COMPONENT, Component
 from anabranch.manifests.store import describe_store
 from anabranch.manifests.trust import describe_trust
 from anabranch.runs.report import AWAY, REFUSED
@@ -14,7 +15,8 @@ if TYPE_CHECKING:
 
 _CONTAINER = "job"
 _BACKOFF_LIMIT = 6
-_LIST_SECONDS = 300
+_EXPIRING = {Component.LIST_JOB, Component.REMOVAL_JOB}
+_EXPIRY_SECONDS = 300
 _NOBODY = 65532
 
 
@@ -28,9 +30,9 @@ def build_job(
 ) -> dict[str, Any]:
     """Build a Job in the system namespace that runs ``anabranch job`` with arguments.
 
-    A Job of a list has the rights of the jobs' service account. Kubernetes removes it
-    after a while; if it failed, another one then tries again. Other Jobs stay until
-    their work is recorded.
+    A Job of a list has the rights of the jobs' service account. Kubernetes removes Jobs
+    of lists and of removals after a while; if one failed, another one then tries again.
+    Other Jobs stay until their work is recorded.
     """
     jobs = settings.jobs
     environment = describe_store(settings.store)
@@ -77,7 +79,8 @@ def build_job(
     metadata: dict[str, Any] = {"labels": jobs.pod_labels | labels}
     if jobs.pod_annotations:
         metadata["annotations"] = jobs.pod_annotations
-    lifetime = {"ttlSecondsAfterFinished": _LIST_SECONDS} if is_of_list else {}
+    expires = labels.get(COMPONENT) in _EXPIRING
+    lifetime = {"ttlSecondsAfterFinished": _EXPIRY_SECONDS} if expires else {}
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",

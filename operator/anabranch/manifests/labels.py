@@ -12,6 +12,9 @@ COMPONENT = f"{PREFIX}/component"
 AGENT = f"{PREFIX}/agent"
 MEASUREMENT = f"{PREFIX}/measurement-uid"
 TARGET_LIST = f"{PREFIX}/target-list-uid"
+SURVEY = f"{PREFIX}/survey-uid"
+SURVEY_NAME = f"{PREFIX}/survey"
+CYCLE = f"{PREFIX}/cycle"
 ENROLLED = f"{PREFIX}/enrolled"
 TEMPLATE = f"{PREFIX}/template"
 """The hash of what a pod was made from."""
@@ -25,11 +28,13 @@ class Component(StrEnum):
     """The kind of a child."""
 
     AGENT = "agent"
+    CYCLE = "cycle"
     ROUND = "round"
     LIST_JOB = "list-job"
     COUNT_JOB = "count-job"
     STEP_JOB = "step-job"
     RESULTS_JOB = "results-job"
+    REMOVAL_JOB = "removal-job"
 
 
 def label(component: Component, **more: str) -> dict[str, str]:

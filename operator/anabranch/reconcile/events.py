@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from anabranch.api.measurementstatus import MeasurementStatus
 from anabranch.api.resource import API_VERSION
+from anabranch.api.surveystatus import SurveyStatus
 from anabranch.cluster.client import MERGE
 from anabranch.cluster.objects import MANAGER, Objects, Place
 
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 _MAX_NOTE = 1024
 """Kubernetes accepts no longer notes."""
 _SAME = timedelta(minutes=1)
+_ROUTINE = {"Running", "Scheduled"}
+"""What a Survey is ready for, which the events of its cycles tell better."""
 _TOLD = {"Ready", "Complete", "Failed", "Suspended", "Stalled"}
 
 
@@ -45,11 +48,16 @@ def find_events(before: Status, after: Status) -> Iterator[Event]:
     }
     if isinstance(before, MeasurementStatus) and isinstance(after, MeasurementStatus):
         yield from _find_shortfalls(before, after)
+    is_survey = isinstance(after, SurveyStatus)
+    if isinstance(before, SurveyStatus) and isinstance(after, SurveyStatus):
+        yield from _find_cycles(before, after)
     for condition in after.conditions:
         was = known.get(condition.type)
         if condition.type not in _TOLD or condition.reason in told:
             continue
         if was is None and not _is_news(condition):
+            continue
+        if is_survey and condition.reason in _ROUTINE:
             continue
         if was and (was.status, was.reason) == (condition.status, condition.reason):
             continue
@@ -75,6 +83,22 @@ def _find_shortfalls(
             yield Event(
                 is_warning=True, reason=shortfall.reason, note=shortfall.message
             )
+
+
+def _find_cycles(before: SurveyStatus, after: SurveyStatus) -> Iterator[Event]:
+    """Yield an event for each cycle that starts, ends or is missed."""
+    if after.last_ended and after.last_ended != before.last_ended:
+        end = after.last_ended
+        told = "CycleSucceeded" if end.succeeded else "CycleFailed"
+        note = f"cycle {end.cycle}: {end.reason}: {end.message}"
+        yield Event(not end.succeeded, told, note)
+    if after.last_missed_time and after.last_missed_time != before.last_missed_time:
+        time = _write_second(after.last_missed_time)
+        note = f"the cycle of {time} did not start within startingDeadlineSeconds"
+        yield Event(is_warning=True, reason="CycleMissed", note=note)
+    if after.cycle and after.last_schedule_time and after.cycle != before.cycle:
+        note = f"cycle {after.cycle} of {_write_second(after.last_schedule_time)}"
+        yield Event(is_warning=False, reason="CycleStarted", note=note)
 
 
 def _is_news(condition: Condition) -> bool:
@@ -135,6 +159,10 @@ class Recorder:
         await self.cluster.request(
             "PATCH", place.path, body={"series": more}, content=MERGE
         )
+
+
+def _write_second(time: datetime) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _write_time(time: datetime) -> str:

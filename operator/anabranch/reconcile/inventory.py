@@ -7,12 +7,19 @@ from typing import TYPE_CHECKING, TypeVar
 
 from anabranch.api.policy import POLICY_NAME
 from anabranch.manifests.agents import name_pod
-from anabranch.manifests.labels import MEASUREMENT, TARGET_LIST
+from anabranch.manifests.labels import CYCLE, MEASUREMENT, SURVEY, TARGET_LIST
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
-    from anabranch.api import Agent, Measurement, ProbingPolicy, Round, TargetList
+    from anabranch.api import (
+        Agent,
+        Measurement,
+        ProbingPolicy,
+        Round,
+        Survey,
+        TargetList,
+    )
     from anabranch.reconcile.views import JobView, NodeView, PodView
 
     Index = Mapping[tuple[str, str], Collection["Value"]]
@@ -28,13 +35,16 @@ class Inventory:
     system: str
     """The system namespace."""
     measurements: Index[Measurement]
+    surveys: Index[Survey]
+    cycles: Index[Measurement]
+    """The Measurements of surveys, by ``("", UID)`` of the survey."""
     agents: Index[Agent]
     lists: Index[TargetList]
     policies: Index[ProbingPolicy]
     rounds: Index[Round]
     """The Rounds, by ``("uid", UID)`` of the measurement and by ``("agent", name)``."""
     jobs: Index[JobView]
-    """The Jobs, by ``("", UID)`` of the measurement or target list."""
+    """The Jobs, by ``("", UID)`` of the measurement, target list or survey."""
     pods: Index[PodView]
     nodes: Index[NodeView]
     """The nodes, by ``("", name)``."""
@@ -63,13 +73,22 @@ class Inventory:
             if place == namespace
         }
 
+    def find_cycles(self, survey: Survey) -> dict[int, Measurement]:
+        """Return the Measurements of a survey's cycles, by number."""
+        found = {}
+        for each in self.cycles.get(("", survey.metadata.uid), ()):
+            number = int(each.metadata.labels[CYCLE])
+            if each.metadata.name == survey.name_cycle(number):
+                found[number] = each
+        return found
+
     def find_rounds(self, uid: str) -> dict[str, Round]:
         """Return the Rounds of a measurement, by name."""
         rounds = self.rounds.get(("uid", uid), ())
         return {each.metadata.name: each for each in rounds}
 
     def find_jobs(self, uid: str) -> dict[str, JobView]:
-        """Return the Jobs of a measurement or target list, by name."""
+        """Return the Jobs of a measurement, target list or survey, by name."""
         return {each.name: each for each in self.jobs.get(("", uid), ())}
 
     def find_pod(self, agent: str) -> PodView | None:
@@ -90,22 +109,20 @@ class Inventory:
             if not each.is_finished
         ]
 
-    def find_by_uid(self, uid: str) -> Measurement | TargetList | None:
-        """Return the measurement or target list of a UID, if it exists."""
-        for found in self.measurements.values():
-            for measurement in found:
-                if measurement.metadata.uid == uid:
-                    return measurement
-        for lists in self.lists.values():
-            for target_list in lists:
-                if target_list.metadata.uid == uid:
-                    return target_list
+    def find_by_uid(self, uid: str) -> Measurement | TargetList | Survey | None:
+        """Return the measurement, target list or survey of a UID, if it exists."""
+        for index in (self.measurements, self.lists, self.surveys):
+            for found in index.values():
+                for each in found:
+                    if each.metadata.uid == uid:
+                        return each
         return None
 
 
 def find_owner(labels: Mapping[str, str]) -> str:
-    """Return the UID of the measurement or target list that a Job works for."""
-    return labels.get(MEASUREMENT) or labels.get(TARGET_LIST, "")
+    """Return the UID of the measurement, target list or survey that a Job works for."""
+    owners = (MEASUREMENT, TARGET_LIST, SURVEY)
+    return next((labels[each] for each in owners if labels.get(each)), "")
 
 
 def is_over(found: Round) -> bool:

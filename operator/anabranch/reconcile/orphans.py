@@ -1,4 +1,4 @@
-"""Jobs whose measurement or target list is gone.
+"""Jobs whose measurement, target list or survey is gone.
 
 Kubernetes does not remove them, because an owner can't be in another namespace.
 """
@@ -21,7 +21,7 @@ class Orphans:
     tools: Toolbox
 
     async def reconcile(self, _: str, uid: str) -> float | None:
-        """Remove the Jobs of a UID that no measurement or target list has.
+        """Remove the Jobs of a UID that no measurement, target list or survey has.
 
         Raises:
             RefusedError: When the API server refuses a request.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from anabranch.api import Agent, Measurement, ProbingPolicy
+from anabranch.api import Agent, ProbingPolicy
 from anabranch.api.policy import POLICY_NAME
 from anabranch.api.references import select_agents
 from anabranch.rounds.shortfall import describe_nothing, find_coverage
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from anabranch_engine import TargetList
 
+    from anabranch.api import Measurement
     from anabranch.api.document import Path
     from anabranch.api.manifest import Document, Key, Manifests, Problem
     from anabranch.api.measurement import MeasurementAgent
@@ -34,7 +35,7 @@ def find_infeasible(
         if each.object.metadata.name == POLICY_NAME
     ]
     problems: list[Problem] = []
-    for document in manifests.of_kind(Measurement):
+    for document in manifests.of_measurements():
         if policies:
             problems += _check(document, manifests, lists, policies[0])
         elif not manifests.may_hold(ProbingPolicy):

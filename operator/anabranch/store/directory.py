@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import tempfile
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -80,6 +81,11 @@ class DirectoryStore:
         except FileNotFoundError:
             return
         yield from found
+
+    def remove(self, prefix: str) -> None:
+        """Remove all objects below a folder, if there are any."""
+        with suppress(FileNotFoundError):
+            shutil.rmtree(self.path(prefix))
 
     def read_sql(self, pattern: str) -> str:
         """Return a call of ClickHouse's ``file`` table function."""

@@ -141,6 +141,46 @@ class SurveyKeys:
         return f"{self.root}/summary.json"
 
 
+_CYCLES = "cycles"
+
+
+@dataclass(frozen=True)
+class CycleKeys:
+    """The keys of one cycle of a Survey; ``survey`` is the Survey's UID."""
+
+    survey: str
+    number: int
+
+    @property
+    def root(self) -> str:
+        """The folder of what is known of the cycle, besides its record."""
+        return f"{cycles_of(self.survey)}/{self.number:06}"
+
+    @property
+    def record(self) -> str:
+        """The record with which the cycle begins."""
+        return f"{self.root}.json"
+
+    def measurement(self, uid: str) -> str:
+        """Return the key of the note that a Measurement was made for the cycle."""
+        return f"{self.root}/measurements/{uid}.json"
+
+    @property
+    def end(self) -> str:
+        """How the cycle ended."""
+        return f"{self.root}/end.json"
+
+    @property
+    def removed(self) -> str:
+        """The note that the objects of the cycle's Measurements are removed."""
+        return f"{self.root}/removed.json"
+
+
+def cycles_of(survey: str) -> str:
+    """Return the folder of the cycles of the Survey with this UID."""
+    return f"{_CYCLES}/{survey}"
+
+
 def shared_list(digest: str) -> str:
     """Return the key of the canonical target list with this digest."""
     return f"shared/{digest}"

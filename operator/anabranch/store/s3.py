@@ -141,6 +141,21 @@ class S3Store:
             found = (each["Prefix"] for each in page.get("CommonPrefixes", []))
             yield from (key.split("/")[-2] for key in found)
 
+    def remove(self, prefix: str) -> None:
+        """Remove all objects below a folder, if there are any."""
+        for page in self._list(prefix, ""):
+            keys = [each["Key"] for each in page.get("Contents", [])]
+            if not keys:
+                continue
+            with _as_os_errors(prefix):
+                answer = self._client.delete_objects(
+                    Bucket=self.bucket,
+                    Delete={"Objects": [{"Key": key} for key in keys], "Quiet": True},
+                )
+            for error in answer.get("Errors", []):
+                told = f"{error.get('Code')}: {error.get('Message')}"
+                raise StoreError(f"{error.get('Key')}: S3 does not remove it: {told}")
+
     def _list(
         self, prefix: str, delimiter: str
     ) -> Iterator[ListObjectsV2OutputTypeDef]:

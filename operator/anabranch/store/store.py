@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 class Store(Protocol):
     """A store of objects by keys such as ``a/b/c``. Objects never change.
 
+    They stay until a whole folder of them is removed.
+
     Methods raise ``OSError`` for errors of the disk or the network. Its text says where
     it is.
     """
@@ -48,6 +50,9 @@ class Store(Protocol):
 
     def folders(self, prefix: str) -> Iterator[str]:
         """Yield the names of the folders in a folder, in order."""
+
+    def remove(self, prefix: str) -> None:
+        """Remove all objects below a folder, if there are any."""
 
     def read_sql(self, pattern: str) -> str:
         """Return the SQL expression by which ClickHouse reads Parquet objects.

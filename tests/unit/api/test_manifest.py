@@ -93,7 +93,7 @@ def test_all_problems_of_all_sources_are_in_one_report() -> None:
     ("text", "problem"),
     {
         "kind: Measurment": 'unknown kind "Measurment"; did you mean Measurement?',
-        "kind: Deployment": 'unknown kind "Deployment"; known are Measurement, Agent',
+        "kind: Deployment": 'unknown kind "Deployment"; known are Measurement, Survey',
         "name: x": "kind: unknown kind null; known are",
         "kind: [Agent]": 'kind: unknown kind ["Agent"]',
         AGENT.replace("v1alpha1", "v1"): "apiVersion: of kind Agent it must be",

@@ -7,11 +7,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from anabranch.api import Agent, Measurement, ProbingPolicy
+from anabranch.api import Agent, Measurement, ProbingPolicy, Survey
 from anabranch.api.policy import POLICY_NAME
 from anabranch.control.census import AGENT_REASONS, HINDRANCES, Progress
 from anabranch.manifests.labels import COMPONENT
 from anabranch.rounds.steps import FIRST
+from cases import minimal
 from exposition import EMPTY, watch_operator
 from observations import make_job, make_round, read_kind, ready, see, start
 
@@ -88,6 +89,34 @@ def test_measurements_are_counted_by_state_and_reason() -> None:
             )
         },
     }
+
+
+def test_surveys_are_counted_by_state() -> None:
+    """And those whose latest cycle failed."""
+    failed = {
+        "cycle": 1,
+        "endTime": "2026-11-24T00:00:00Z",
+        "succeeded": False,
+        "reason": "AgentsFailed",
+        "message": "",
+    }
+    running = {"active": [{"name": "c-000002", "cycle": 2}], "lastEnded": failed}
+    statuses = {
+        "a": describe("Suspended", Suspended=True, Ready=False),
+        "b": describe("Scheduled", Ready=True),
+        "c": describe("Running", Ready=True) | running,
+        "d": describe("NameTaken", Stalled=True, Ready=False),
+        "e": {},
+    }
+    spec = minimal("Survey")["spec"]
+    surveys = [
+        read_kind(Survey, name, spec, status=status)
+        for name, status in statuses.items()
+    ]
+    told = tell(replace(EMPTY, surveys={each.key: (each,) for each in surveys}))
+    for state in ("suspended", "scheduled", "running", "stalled", "waiting"):
+        assert told["anabranch_surveys", state] == 1
+    assert told["anabranch_surveys_failing",] == 1
 
 
 def test_agents_count_in_the_system_namespace() -> None:

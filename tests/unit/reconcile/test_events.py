@@ -11,6 +11,7 @@ from anabranch.api.measurementstatus import (
     TargetTotals,
 )
 from anabranch.api.resource import Condition, Status
+from anabranch.api.surveystatus import EndedCycle, SurveyStatus
 from anabranch.reconcile.events import Event, find_events
 
 
@@ -71,3 +72,36 @@ def test_what_a_run_is_short_of_is_a_warning_once() -> None:
 def test_a_run_that_lacks_nothing_tells_of_no_targets() -> None:
     """There is nothing to warn of."""
     assert list(find_events(MeasurementStatus(run_id="1"), write("1"))) == []
+
+
+def end(cycle: int, *, succeeded: bool) -> EndedCycle:
+    """A cycle that has ended."""
+    return EndedCycle(
+        cycle=cycle,
+        end_time=datetime(2026, 12, 1, tzinfo=UTC),
+        succeeded=succeeded,
+        reason="Completed" if succeeded else "AgentsFailed",
+        message="",
+    )
+
+
+def test_cycles_that_start_end_or_are_missed_are_events() -> None:
+    """Each once; what failed or was missed is a warning."""
+    time = datetime(2026, 12, 1, tzinfo=UTC)
+    before = SurveyStatus(cycle=1, last_schedule_time=time)
+    later = SurveyStatus(
+        cycle=2,
+        last_schedule_time=time,
+        last_missed_time=time,
+        last_ended=end(1, succeeded=False),
+    )
+    events = list(find_events(before, later))
+    assert [(each.is_warning, each.reason) for each in events] == [
+        (True, "CycleFailed"),
+        (True, "CycleMissed"),
+        (False, "CycleStarted"),
+    ]
+    assert list(find_events(later, later)) == []
+    last = later.model_copy(update={"last_ended": end(2, succeeded=True)})
+    (event,) = find_events(later, last)
+    assert (event.is_warning, event.reason) == (False, "CycleSucceeded")

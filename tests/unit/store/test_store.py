@@ -65,6 +65,15 @@ def test_folders_are_told_by_their_names(store: Store, root: str) -> None:
     assert list(store.folders(f"{root}/nothing")) == []
 
 
+def test_a_folder_can_be_removed(store: Store, root: str) -> None:
+    """With all that is below it, and nothing beside it; again, it changes nothing."""
+    for key in ("a/b/1", "a/b/c/2", "a/b2/3", "a/4"):
+        store.put(f"{root}/{key}", b"")
+    for _ in range(2):
+        store.remove(f"{root}/a/b")
+        assert list(store.list(root)) == [f"{root}/a/4", f"{root}/a/b2/3"]
+
+
 def test_a_bucket_may_hold_a_store_below_a_prefix(
     s3: S3, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
