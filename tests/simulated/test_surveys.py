@@ -145,7 +145,7 @@ def test_a_survey_finds_exactly_what_its_rule_finds_in_process(tmp_path: Path) -
 def elsewhere(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Store, int]:
     """An empty store, and how many rows a round job over it looks at together."""
     if request.param == "pieces":
-        return DirectoryStore(tmp_path / "elsewhere"), 1_000
+        return DirectoryStore(tmp_path / "elsewhere"), 4_000
     server: S3 = request.getfixturevalue("s3")
     return S3Store(server.bucket, endpoint_url=server.url), PIECE_ROWS
 
