@@ -86,6 +86,11 @@ class RoundSpec(Model):
     wait_seconds: WaitSeconds = 5
     """How long the agent waits for replies after the last probe, in seconds."""
 
+    @property
+    def share(self) -> float:
+        """How much of the plan the agent probes, by its blocks."""
+        return len(self.blocks) / self.plan.blocks if self.blocks else 1
+
 
 def _times_are_kept(old: RoundStatus, new: RoundStatus) -> bool:
     return all(

@@ -166,7 +166,7 @@ def _count_rounds(rounds: Sequence[Round], progress: Progress) -> Iterator[Metri
     yield GaugeMetricFamily(
         "anabranch_rounds_planned_probes",
         "Probes that the plans of Rounds that are not over ask for.",
-        value=sum(each.spec.plan.probes or 0 for each in active),
+        value=sum((each.spec.plan.probes or 0) * each.spec.share for each in active),
     )
     yield GaugeMetricFamily(
         "anabranch_rounds_sent_probes",
@@ -181,7 +181,9 @@ def _count_rounds(rounds: Sequence[Round], progress: Progress) -> Iterator[Metri
     yield GaugeMetricFamily(
         "anabranch_rounds_planned_destinations",
         "Destinations that Rounds that are not over are to trace.",
-        value=sum(each.spec.plan.destinations or 0 for each in active),
+        value=sum(
+            (each.spec.plan.destinations or 0) * each.spec.share for each in active
+        ),
     )
     yield GaugeMetricFamily(
         "anabranch_rounds_traced_destinations",
