@@ -12,7 +12,7 @@ from anabranch.api.resource import API_VERSION
 if TYPE_CHECKING:
     from kubernetes import client
 
-_PLURAL = {kind.__name__: kind.plural for kind in KINDS}
+_PLURAL = {kind.__name__: kind.plural for kind in KINDS} | {"ConfigMap": "configmaps"}
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,8 @@ class Namespace:
 
     def path(self, kind: str, name: str = "") -> str:
         """The path of a kind's objects here, or of one of them."""
-        folder = f"/apis/{API_VERSION}/namespaces/{self.name}/{_PLURAL[kind]}"
+        api = "/api/v1" if kind == "ConfigMap" else f"/apis/{API_VERSION}"
+        folder = f"{api}/namespaces/{self.name}/{_PLURAL[kind]}"
         return f"{folder}/{name}" if name else folder
 
     def create(self, manifest: dict[str, Any]) -> Answer:

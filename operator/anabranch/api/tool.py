@@ -130,7 +130,7 @@ class RandomDestination(Model):
     excluded, if the target has an address that is not.
     """
 
-    seed: Annotated[int | None, Field(ge=0, le=(1 << 63) - 1)] = None
+    seed: Annotated[int | None, Field(ge=0, lt=1 << 53)] = None
     """The seed that draws the addresses: the same one draws the same. By default, it
     comes from the Measurement's UID and its runId, so each run has others."""
 
