@@ -9,6 +9,7 @@ import shutil
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from anabranch.api.round import ENDING
 from anabranch_agent.backoff import Backoff
 from anabranch_agent.demand import Drop, Hold, Leave, Pause, Probe
 from anabranch_agent.depot import (
@@ -120,7 +121,7 @@ class RoundRun:
             totals=self._totals,
             is_traced=self.measured.spec.plan.destinations is not None,
             is_ready=hold is None or self._is_complete,
-            reason=hold.reason if hold else "Ending" if self.is_ending else "Probing",
+            reason=hold.reason if hold else ENDING if self.is_ending else "Probing",
             message=hold.message if hold else _ENDING if self.is_ending else _PROBING,
             is_complete=self._is_complete,
             is_failed=self._is_failed,

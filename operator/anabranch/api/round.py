@@ -20,6 +20,9 @@ from anabranch.api.text import (
     WaitSeconds,
 )
 
+ENDING = "Ending"
+"""The reason of Ready once all has begun: the agent of a team may have more."""
+
 
 class MeasurementRef(Model):
     """The measurement that the round belongs to."""

@@ -7,7 +7,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from anabranch.local.probing import Task
-from anabranch.rounds.division import Division, HandOut, find_keepers, find_owners
+from anabranch.rounds.division import (
+    AT_ONCE,
+    Division,
+    HandOut,
+    find_keepers,
+    find_owners,
+)
 from anabranch.runs.handouts import put_hand_out, read_hand_outs
 
 if TYPE_CHECKING:
@@ -21,8 +27,6 @@ if TYPE_CHECKING:
 
 _LOOK_SECONDS = 0.2
 """How often a member looks whether it may take another hand-out."""
-_AT_ONCE = 2
-"""The most hand-outs that a member works on: one ends while the next one begins."""
 
 
 @dataclass(eq=False)
@@ -41,6 +45,7 @@ class Team:
     note: Callable[[Prober, Statistics], None]
     failures: dict[str, OSError] = field(default_factory=dict)
     """Why members failed, by name."""
+    _error: BaseException | None = None
     _given: list[HandOut] = field(default_factory=list)
     _open: dict[int, str] = field(default_factory=dict)
     """The hand-outs that are probed now, each with its sender."""
@@ -54,6 +59,7 @@ class Team:
 
         Raises:
             OSError: The first failure, if no member is left.
+            BaseException: Any other error of a member, which stops all of them.
         """
         record, store = self.probing.record, self.probing.store
         self._given = list(read_hand_outs(store, record.keys.step(self.step)))
@@ -63,21 +69,30 @@ class Team:
         threads = [
             threading.Thread(target=self._work, args=(member,))
             for member in record.members
-            for _ in range(_AT_ONCE)
+            for _ in range(AT_ONCE)
         ]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
+        if self._error:
+            raise self._error
         if len(self.failures) == len(record.members):
             raise next(iter(self.failures.values()))
 
     def _work(self, member: Agent) -> None:
+        try:
+            self._probe(member)
+        except BaseException as error:  # noqa: BLE001 (run raises it)
+            self._error = error
+            self.probing.stop()
+
+    def _probe(self, member: Agent) -> None:
+        """Probe what is handed out to a member, until its end or a failure."""
         name = member.metadata.name
         while (number := self._take(member)) is not None:
             try:
-                blocks = self._given[number].blocks
-                task = Task(self.step, self.plan, blocks, number + 1)
+                task = Task(self.step, self.plan, self._find_blocks(number), number + 1)
                 self.probing.probe(member, task, self.note)
             except OSError as error:
                 with self._lock:
@@ -87,6 +102,12 @@ class Team:
                 if name not in self.failures and not self.probing.stopped.is_set():
                     self._over.add(number)
                 self._lock.notify_all()
+
+    def _find_blocks(self, number: int) -> tuple[int, ...]:
+        """Return the blocks of a hand-out that no later one has."""
+        owners = find_owners(self._given)
+        blocks = self._given[number].blocks
+        return tuple(block for block in blocks if owners[block] == number)
 
     def _take(self, member: Agent) -> int | None:
         """Wait for a hand-out of a member, and return its number; None at the end."""
@@ -140,7 +161,11 @@ class Team:
         if not blocks:
             return None
         number, given = len(self._given), HandOut(name, blocks)
-        put_hand_out(self.probing.store, record.keys.step(self.step), number, given)
+        keys = record.keys.step(self.step)
+        if not put_hand_out(self.probing.store, keys, number, given):
+            raise FileExistsError(
+                f"{keys.hand_out(number)}: somebody else hands out too"
+            )
         self._given.append(given)
         return number
 

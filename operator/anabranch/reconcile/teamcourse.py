@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from anabranch.api.round import ENDING
 from anabranch.manifests.rounds import Share, name_round
 from anabranch.reconcile.course import (
     CUT_SECONDS,
@@ -21,7 +22,7 @@ from anabranch.reconcile.observation import (
     DeleteRound,
     PutHandOut,
 )
-from anabranch.rounds.division import Division, HandOut, find_owners
+from anabranch.rounds.division import AT_ONCE, Division, HandOut, find_owners
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,10 +38,6 @@ LOST_SECONDS = 120
 SILENT_SECONDS = 300
 """After how many seconds a lost agent that does not answer sends nothing for sure: it
 can't renew its Lease, or it sees that its Round was suspended."""
-ENDING = "Ending"
-"""The reason of a Round of which all has begun, so that the agent may have another."""
-_AT_ONCE = 2
-"""The most hand-outs that an agent works on: one ends while the next one begins."""
 
 
 @dataclass(frozen=True)
@@ -153,7 +150,7 @@ class _Hands:
         for agent in self.rates:
             view, has = self._views[agent], self._open.get(agent, [])
             is_busy = any(each is None or not _is_ending(each) for each in has)
-            if view is None or view.is_outdated or is_busy or len(has) >= _AT_ONCE:
+            if view is None or view.is_outdated or is_busy or len(has) >= AT_ONCE:
                 continue
             keepers = self._course.run.keepers
             division = Division(blocks, given, self._returned, keepers)

@@ -23,6 +23,8 @@ MOST_BLOCKS_OF_PLAN = 1024
 """The most blocks of a team's plan: the Job that concludes a step works on each."""
 MOST_BLOCKS = 256
 """The most blocks of a hand-out."""
+AT_ONCE = 2
+"""The most hand-outs that an agent works on: one ends while the next one begins."""
 _SHARE = 2
 """A hand-out is one in so many of an agent's fair share of what is left."""
 
