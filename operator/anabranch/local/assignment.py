@@ -69,7 +69,11 @@ def assign_all(
         members: tuple[Agent, ...] = ()
         if entry.division == "shared" and chosen:
             members = tuple(chosen)
-            chosen = [unite(entry.name, members)]
+            try:
+                chosen = [unite(entry.name, members)]
+            except ValueError as error:
+                problems.append(document.problem(at, str(error)))
+                continue
         for agent in chosen:
             record = RunRecord(
                 uid=f"{namespace}.{name}",

@@ -144,3 +144,19 @@ def test_a_run_is_what_it_was_started_as(tmp_path: Path) -> None:
     (again,) = load(change(file, "Measurement", runId="2"))
     start_or_resume(again, store, scratch)
     assert list(scratch.iterdir()) == []
+
+
+def test_agents_without_a_ttl_in_common_are_no_team(tmp_path: Path) -> None:
+    """It is told which entry is wrong, and what to do."""
+    entries = [
+        {"name": "team", "selector": {}, "targetList": "list", "division": "shared"}
+    ]
+    file = write_manifests(tmp_path, TARGETS, points=2, agents=entries)
+    documents = list(yaml.safe_load_all(file.read_text()))
+    ttls = iter([{"minTtl": 30}, {"maxTtl": 10}])
+    for document in documents:
+        if document["kind"] == "Agent":
+            document["spec"] |= next(ttls)
+    file.write_text(yaml.safe_dump_all(documents))
+    with pytest.raises(ManifestError, match="share no TTL"):
+        load(file)
