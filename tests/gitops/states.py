@@ -146,6 +146,20 @@ def _wait() -> Iterator[Observation]:
     yield see(agents=[{"name": "nobody", "targetList": "list"}])
     one = {"name": "agent1", "targetList": "list"}
     yield see(agents=[one, {"name": "all", "selector": {}, "targetList": "list"}])
+    team = {"name": "team", "selector": {}, "targetList": "list", "division": "shared"}
+    yield see(agents=[team | {"name": "agent1"}])
+    views = {
+        name: replace(
+            view,
+            agent=read_kind(
+                Agent, name, {"nodeName": name, "minTtl": low, "maxTtl": high}
+            ),
+        )
+        for (name, view), low, high in zip(
+            seen.agents.items(), (1, 20), (10, 30), strict=True
+        )
+    }
+    yield replace(see(agents=[team]), agents=views)
     spec = {"nodeName": "n1", "allowedNamespaces": ["teaching"]}
     view = replace(seen.agents["agent1"], agent=read_kind(Agent, "agent1", spec))
     yield replace(see(agents=[one]), agents={"agent1": view})

@@ -32,8 +32,9 @@ HEALTH = {
             "TargetListMissing TargetListNotReady AgentsUnavailable Counting"
         ),
         "Degraded": (
-            "PolicyLimit AgentTwice AgentsFailed ResultsFailed DeadlineExceeded "
-            "StartDeadlineExceeded NoTargets RunIdUsed NameTaken Refused"
+            "PolicyLimit AgentTwice TeamNameTaken TeamImpossible AgentsFailed "
+            "ResultsFailed DeadlineExceeded StartDeadlineExceeded NoTargets RunIdUsed "
+            "NameTaken Refused"
         ),
     },
     "Survey": {

@@ -28,8 +28,9 @@ from anabranch.reconcile.observation import (
     ExpireJob,
     PutRoster,
 )
-from anabranch.reconcile.start import find_obstacle, find_runs, make_roster
+from anabranch.reconcile.start import find_members, find_obstacle, make_roster
 from anabranch.rounds.shortfall import describe_nothing
+from anabranch.runs.roster import group_runs
 from anabranch.store.keys import SurveyKeys
 
 if TYPE_CHECKING:
@@ -393,10 +394,10 @@ class _Decider:
         for found in seen.rounds.values():
             if found.spec.run_id != run_id:
                 yield DeleteRound(found.metadata.name, found.metadata.uid)
-        members = seen.roster.runs if seen.roster else find_runs(seen)
+        members = seen.roster.members if seen.roster else find_members(seen)
         own = tuple(
-            name_step(seen.measurement, agent, "")
-            for agent in (*(each.name for each in members), "")
+            name_step(seen.measurement, name, "")
+            for name in (*group_runs(seen.measurement, members), "")
         )
         is_dry = seen.measurement.spec.dry_run
         for job in seen.jobs.values():

@@ -45,15 +45,6 @@ def find_members(seen: Observation) -> tuple[Member, ...]:
     return tuple(members.values())
 
 
-def find_runs(seen: Observation) -> tuple[Member, ...]:
-    """Return who would have a run of its own: each agent, and each team as one.
-
-    Raises:
-        ValueError: If agents can't be a team, with the remedy.
-    """
-    return gather_runs(seen.measurement, find_members(seen))
-
-
 def make_roster(
     seen: Observation, lists: tuple[PinnedList, ...], started: datetime | None = None
 ) -> Roster:
@@ -151,7 +142,7 @@ def _find_team_obstacles(seen: Observation) -> Iterator[Obstacle]:
             remedy = "too; give the team another name"
             yield Obstacle("TeamNameTaken", message + remedy, is_for_good=True)
     try:
-        find_runs(seen)
+        gather_runs(seen.measurement, find_members(seen))
     except ValueError as error:
         yield Obstacle("TeamImpossible", str(error), is_for_good=True)
 

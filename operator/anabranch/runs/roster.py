@@ -32,6 +32,18 @@ class Member(Model):
         return self.agent.metadata.name
 
 
+def group_runs(
+    measurement: Measurement, members: Sequence[Member]
+) -> dict[str, list[Member]]:
+    """Return who has a run of its own, and its members: each agent, and each team."""
+    teams = _name_teams(measurement)
+    groups: dict[str, list[Member]] = {}
+    for member in members:
+        name = member.entry if member.entry in teams else member.name
+        groups.setdefault(name, []).append(member)
+    return groups
+
+
 def gather_runs(
     measurement: Measurement, members: Sequence[Member]
 ) -> tuple[Member, ...]:
@@ -40,18 +52,18 @@ def gather_runs(
     Raises:
         ValueError: If agents can't be a team, with the remedy.
     """
-    shared = {
-        entry.name for entry in measurement.spec.agents if entry.division == "shared"
-    }
-    runs: dict[str, Member] = {}
-    for member in members:
-        if member.entry not in shared:
-            runs[member.name] = member
-        elif member.entry not in runs:
-            own = [each.agent for each in members if each.entry == member.entry]
-            team = unite(member.entry, own)
-            runs[member.entry] = Member(entry=member.entry, agent=team)
-    return tuple(runs.values())
+    teams = _name_teams(measurement)
+    return tuple(
+        Member(entry=name, agent=unite(name, [each.agent for each in group]))
+        if name in teams
+        else group[0]
+        for name, group in group_runs(measurement, members).items()
+    )
+
+
+def _name_teams(measurement: Measurement) -> set[str]:
+    entries = measurement.spec.agents
+    return {entry.name for entry in entries if entry.division == "shared"}
 
 
 class Roster(Model):
@@ -77,8 +89,7 @@ class Roster(Model):
 
     def find_team(self, name: str) -> tuple[Member, ...]:
         """Return the members of a team; none if it is an agent's name."""
-        entries = self.measurement.spec.agents
-        if not any(e.name == name and e.division == "shared" for e in entries):
+        if name not in _name_teams(self.measurement):
             return ()
         return tuple(each for each in self.members if each.entry == name)
 
