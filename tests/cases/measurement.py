@@ -60,7 +60,8 @@ CASES: list[Case] = [
         "Measurement",
         "an agent without a target list",
         spec(agents=[{"name": "paris"}]),
-        "spec.agents[0].targetList",
+        "spec.agents[0]",
+        "give either targetList or connections",
     ),
     Case(
         "Measurement",

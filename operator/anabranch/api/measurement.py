@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from anabranch.api.connections import Connections
 from anabranch.api.lists import Distinct
 from anabranch.api.measurementstatus import MeasurementStatus
 from anabranch.api.model import Model, Rule, Transition
@@ -102,14 +103,31 @@ class MeasurementAgent(Model):
             "self.division == 'repeated' || has(self.selector)",
             "division shared takes a selector: one agent has nobody to share with",
         ),
+        Rule(
+            lambda entry: (entry.target_list is None) != (entry.connections is None),
+            "has(self.targetList) != has(self.connections)",
+            "give either targetList or connections",
+        ),
+        Rule(
+            lambda entry: (
+                entry.connections is None
+                or (entry.division == "repeated" and entry.parameters is None)
+            ),
+            "!has(self.connections) || "
+            "self.division == 'repeated' && !has(self.parameters)",
+            "connections take neither division shared nor parameters",
+        ),
     )
 
     name: AgentName
     """The agent's name; with a selector, a name for the group."""
     selector: LabelSelector | None = None
     """The labels that select the agents of the group."""
-    target_list: DnsSubdomain
+    target_list: DnsSubdomain | None = None
     """The TargetList to probe, in the measurement's namespace."""
+    connections: Connections | None = None
+    """The connections whose clients to trace as they end, instead of a list. The
+    measurement stands then: it goes on until it is suspended or removed."""
     division: Literal["repeated", "shared"] = "repeated"
     """Whether each agent probes the whole list, or the agents share it. Agents that
     share it are a team: each target is probed by exactly one of them."""
@@ -207,6 +225,18 @@ class RepeatableSpec(Model):
             f"trace takes a failureProbability from {LEAST_FAILURE:.9f} on, or that "
             "times maxBranching",
         ),
+        Rule(
+            lambda spec: (
+                not any(entry.connections for entry in spec.agents)
+                or (
+                    all(entry.connections for entry in spec.agents)
+                    and spec.trace is not None
+                )
+            ),
+            "!self.agents.exists(a, has(a.connections)) || "
+            "self.agents.all(a, has(a.connections)) && has(self.trace)",
+            "connections take the tool trace, and no entry with a targetList beside",
+        ),
     )
 
     diamond_miner: DiamondMiner | None = None
@@ -264,6 +294,11 @@ class RepeatableSpec(Model):
     def tool(self) -> Tool:
         """The tool that is given."""
         return next(tool for tool in self.tools if tool is not None)
+
+    @property
+    def is_standing(self) -> bool:
+        """Whether it traces the clients of connections, without an end."""
+        return any(entry.connections for entry in self.agents)
 
 
 class MeasurementSpec(RepeatableSpec):

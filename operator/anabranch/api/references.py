@@ -48,11 +48,15 @@ def _check_measurement(
     }
     for index, entry in enumerate(measurement.spec.agents):
         path: Path = ("spec", "agents", index)
-        known = manifests.find(TargetList, (namespace, entry.target_list))
-        if known is None and not manifests.may_hold(TargetList, entry.target_list):
+        name = entry.target_list
+        if (
+            name is not None
+            and manifests.find(TargetList, (namespace, name)) is None
+            and not manifests.may_hold(TargetList, name)
+        ):
             yield document.problem(
                 (*path, "targetList"),
-                f"there is no TargetList {entry.target_list!r} in namespace "
+                f"there is no TargetList {name!r} in namespace "
                 f"{namespace!r}; add it or correct the name",
             )
         if entry.division == "shared" and entry.name in probing:

@@ -69,6 +69,15 @@ class TemplateMetadata(Model):
 class MeasurementTemplate(Model):
     """What the Measurement of each cycle looks like."""
 
+    rules = (
+        Rule(
+            lambda template: not template.spec.is_standing,
+            "!self.spec.agents.exists(a, has(a.connections))",
+            "a cycle ends, and a measurement of connections does not; give targetList, "
+            "or make a Measurement instead of a Survey",
+        ),
+    )
+
     metadata: TemplateMetadata = TemplateMetadata()
     """Labels and annotations of each Measurement."""
     spec: RepeatableSpec

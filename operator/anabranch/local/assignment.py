@@ -59,6 +59,8 @@ def assign_all(
     problems: list[Problem] = []
     for index, entry in enumerate(measurement.spec.agents):
         at: FieldPath = ("spec", "agents", index)
+        if entry.target_list is None:
+            continue
         found = manifests.find(TargetList, (namespace, entry.target_list))
         content = read_target_list(found, manifests) if found else None
         if content is None:

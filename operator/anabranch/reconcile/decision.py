@@ -151,7 +151,8 @@ class _Decider:
         return self._decide(again=0.0, told=told)
 
     def _pin(self) -> tuple[PinnedList, ...]:
-        names = {entry.target_list for entry in self.seen.measurement.spec.agents}
+        entries = self.seen.measurement.spec.agents
+        names = {entry.target_list for entry in entries if entry.target_list}
         return tuple(
             PinnedList(name=name, digest=digest)
             for name in sorted(names)

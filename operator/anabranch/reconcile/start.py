@@ -150,6 +150,8 @@ def _find_team_obstacles(seen: Observation) -> Iterator[Obstacle]:
 def _find_list_obstacles(seen: Observation) -> Iterator[Obstacle]:
     for entry in seen.measurement.spec.agents:
         name = entry.target_list
+        if name is None:
+            continue
         found = seen.lists.get(name)
         if found is None:
             namespace = seen.measurement.metadata.namespace

@@ -63,7 +63,8 @@ def _check(
     agents = [each.object for each in manifests.of_kind(Agent)]
     yield from _find_shared(document, agents)
     for index, entry in enumerate(measurement.spec.agents):
-        content = lists.get((measurement.metadata.namespace, entry.target_list))
+        name = entry.target_list
+        content = lists.get((measurement.metadata.namespace, name)) if name else None
         if content is None:
             continue
         for complaint in _find_complaints(measurement, entry, agents, content, policy):

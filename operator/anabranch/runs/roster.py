@@ -97,12 +97,18 @@ class Roster(Model):
         """Return the record of the run of an agent, or of a team.
 
         Raises:
-            LookupError: If it does not take part.
+            LookupError: If it does not take part, or has no target list.
         """
         member = next((each for each in self.runs if each.name == agent), None)
         if member is None:
             raise LookupError(f"agent {agent!r} does not take part in the run")
-        entries = {entry.name: entry for entry in self.measurement.spec.agents}
+        (name,) = (
+            entry.target_list
+            for entry in self.measurement.spec.agents
+            if entry.name == member.entry
+        )
+        if name is None:
+            raise LookupError(f"agents[{member.entry}] has no target list")
         return RunRecord(
             uid=self.uid,
             measurement=self.measurement,
@@ -110,7 +116,7 @@ class Roster(Model):
             agent=member.agent,
             members=tuple(each.agent for each in self.find_team(agent)),
             policy=self.policy,
-            target_list=self.lists[entries[member.entry].target_list],
+            target_list=self.lists[name],
         )
 
     def write(self) -> bytes:
