@@ -15,6 +15,7 @@ from anabranch.rounds.planning import (
     ask_window,
 )
 from anabranch.rounds.steps import FIRST, MAX_TTL, next_rounds
+from anabranch.rounds.tracing import choose_parameters
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -183,25 +184,7 @@ class _Trace(_ReachesTtls):
         return int.from_bytes(hashlib.sha256(b"destinations of " + run).digest()[:8])
 
     def trace(self, failure_probability: float) -> TraceParameters:
-        # The operator itself does without the engine.
-        from anabranch_engine import TraceParameters, Trial  # noqa: PLC0415
-
-        tool = self.tool
-        if tool.max_branching:
-            failure_probability = Trial.share_failure(
-                failure_probability, tool.max_branching
-            )
-        return TraceParameters(
-            algorithm=tool.chosen_algorithm,
-            failure_probability=failure_probability,
-            phi=tool.phi,
-            per_packet_test=tool.per_packet_test,
-            gap_limit=tool.gap_limit,
-            attempts=tool.attempts,
-            max_probes=tool.max_probes,
-            wait_s=tool.chosen_wait,
-            alias_rounds=tool.aliases.rounds if tool.aliases else None,
-        )
+        return choose_parameters(self.tool, failure_probability)
 
     def ask_first(self, prefixes: pa.Table, bounds: tuple[int, int]) -> pa.Table:
         return ask_traces(prefixes, *bounds)

@@ -1055,6 +1055,109 @@ class Tracing:
         """The counts so far."""
 
 @final
+class ClientTrace:
+    """A trace of a client that has ended."""
+
+    number: int
+    """The number that its client was named with."""
+    began_us: int
+    """When it began, in microseconds since 1970."""
+    ended_us: int
+    """When it ended, in microseconds since 1970."""
+    end: str
+    """Why it ended, as in `Trace`; or ``time limit``."""
+    refusal: str | None
+    """Why it was refused, with the remedy, as in `Trace`."""
+    probes: int
+    """The number of probes sent."""
+    replies: int
+    """The number of probes with a reply."""
+    text: bytes
+    """The trace as scamper's JSON: the lines of a cycle that starts, of the trace, and of
+    the cycle's end. Empty if nothing was sent."""
+
+@final
+class ClientTracing:
+    """Traces clients as they are named, many at once, in a thread of its own.
+
+    Traces that go on when it is stopped are dropped.
+    """
+
+    def __new__(
+        cls,
+        parameters: TraceParameters,
+        *,
+        protocol: str,
+        min_ttl: int = 1,
+        max_ttl: int = 255,
+        rate: int,
+        max_rate_per_prefix: float,
+        forbidden: PrefixSet,
+        window: int,
+        time_limit_s: int,
+        confidence: int,
+        hostname: str,
+        hides_clients: bool = False,
+        network: str | PathLike[str] | None = None,
+        interface: str | None = None,
+        sources: Sequence[_Address] = ...,
+        contact: str = "",
+    ) -> ClientTracing:
+        """Begin to trace those that are named.
+
+        :param protocol: ``udp`` or ``icmp``.
+        :param rate: probes a second; 0 sends nothing.
+        :param max_rate_per_prefix: probes a second to one client.
+        :param forbidden: addresses that are not probed.
+        :param window: the most traces at once.
+        :param time_limit_s: how many seconds a trace may take.
+        :param confidence: how sure a trace is to find all next hops, in percent, as its
+            text says.
+        :param hostname: the name of this host in the traces' text.
+        :param hides_clients: whether the first address of a client's /24 or /64 stands
+            for all of its addresses in the text.
+        :param network: the file of the network namespace to probe from.
+        :param interface: the link to send by, instead of what the routes say.
+        :param sources: the addresses to send from, at most one a family.
+        :param contact: how to reach whoever probes; each probe carries it.
+        :raises ValueError: when an option can't be used.
+        """
+
+    def trace(self, number: int, client: _Address) -> None:
+        """Name a client to trace.
+
+        While its address is being traced already, no other one begins after it.
+
+        :raises RuntimeError: when it has stopped.
+        """
+
+    def take(self, timeout_s: float) -> list[ClientTrace]:
+        """Return traces that have ended; wait for one at most so many seconds.
+
+        :raises OSError: when the system refuses something, such as raw sockets.
+        """
+
+    def stop(self) -> None:
+        """Stop sending, for good."""
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether it will send nothing any more."""
+
+    def set_rate(self, rate: int) -> None:
+        """Change the rate, in probes a second; 0 sends nothing."""
+
+    def set_max_rate_per_prefix(self, rate: float) -> None:
+        """Change the probes a second to one client."""
+
+    def forbid(self, forbidden: PrefixSet) -> None:
+        """Change the addresses that are not probed."""
+
+    @property
+    def statistics(self) -> Statistics:
+        """The counts up to now."""
+
+@final
 class TraceReader:
     """A file of another tool, read as rows of parts of traces, or of replies.
 

@@ -223,7 +223,7 @@ fn stop_of(end: &str, frame: &Frame) -> Stop {
         "gap limit" => Stop::GapLimit(frame.settings.gap_limit.unwrap_or(0)),
         "loop" => Stop::Loop(0),
         "hop limit" => Stop::HopLimit,
-        "probe limit" => Stop::Halted,
+        "probe limit" | "time limit" => Stop::Halted,
         _ => Stop::None,
     }
 }

@@ -154,7 +154,7 @@ impl Writer {
     }
 }
 
-fn write_target(
+pub(crate) fn write_target(
     target: &Target,
     frame: &Frame,
     encoder: &mut dyn Encode,

@@ -53,6 +53,8 @@ pub(crate) struct Going {
     pub destination: (Family, u128),
     /// The number of the way to it; None until that is looked up.
     pub way: Option<u16>,
+    /// When it ends in any case, in microseconds of the body's clock.
+    due_us: u64,
     /// How often no route was found.
     pub lookups: u8,
     /// When the next probe to this destination may leave.
@@ -64,8 +66,8 @@ pub(crate) struct Going {
 }
 
 impl Going {
-    /// Begins a trace.
-    pub fn new(target: Target, rule: Arc<Rule>) -> Self {
+    /// Begins a trace that ends at `due_us` in any case, in microseconds of the body's clock.
+    pub fn new(target: Target, rule: Arc<Rule>, due_us: u64) -> Self {
         let now_us = unix_us();
         Self {
             trace: Trace {
@@ -82,6 +84,7 @@ impl Going {
             direct_ways: HashMap::new(),
             destination: number_of(target.destination),
             way: None,
+            due_us,
             lookups: 0,
             free_ns: 0,
             refusals: 0,
@@ -91,6 +94,17 @@ impl Going {
 
     /// Returns what the trace wants at this time, in microseconds.
     pub fn poll(&mut self, now_us: u64) -> Wish {
+        if now_us >= self.due_us {
+            self.trace.tracer.cut();
+            return Wish::Nothing;
+        }
+        match self.ask(now_us) {
+            Wish::Wait(until_us) => Wish::Wait(until_us.min(self.due_us)),
+            wish => wish,
+        }
+    }
+
+    fn ask(&mut self, now_us: u64) -> Wish {
         match &mut self.trace.resolver {
             None => match self.trace.tracer.poll(now_us) {
                 Want::Send(ask, attempt) => Wish::Send(Shot::Path(ask, attempt)),
@@ -121,7 +135,8 @@ impl Going {
 
     /// Returns whether the trace has shown all that it can, and its aliases were not looked for yet.
     pub fn may_resolve(&self) -> bool {
-        let is_whole = !matches!(self.trace.tracer.end(), None | Some(End::Refused));
+        let end = self.trace.tracer.end();
+        let is_whole = !matches!(end, None | Some(End::Refused | End::TimeLimit));
         is_whole && self.trace.resolver.is_none()
     }
 
@@ -235,7 +250,7 @@ mod tests {
             ttls: (1, 32),
         };
         let rule = Arc::new(Rule::new(Algorithm::Mda, 0.05));
-        let mut going = Going::new(target, rule);
+        let mut going = Going::new(target, rule, u64::MAX);
         for batch in 1..=u64::from(REFUSALS) {
             assert!(going.trace.refusal.is_none());
             // Several probes of one batch count once.

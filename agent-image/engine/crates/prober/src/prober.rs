@@ -197,6 +197,7 @@ fn trace(
         first_port: header.initial_source_port,
         destination_port: header.destination_port,
         segment: None,
+        time_limit: None,
         window: MOST_TRACES,
         lookups: LOOKUPS,
     };

@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anabranch_link::filter::Filter;
 use anabranch_prefixes::number_of;
@@ -36,6 +37,8 @@ pub struct TraceOptions {
     pub destination_port: u16,
     /// What TCP probes are; None if there are none.
     pub segment: Option<Segment>,
+    /// How long a trace may take; None for as long as it wants.
+    pub time_limit: Option<Duration>,
     /// The most destinations to trace at once.
     pub window: usize,
     /// How often a route to a destination is looked up, a second apart, before it counts as one

@@ -207,7 +207,12 @@ impl<'a> Tracing<'a> {
 
     /// Begins to trace a destination.
     fn begin(&mut self, target: Target) -> Result<(), ProberError> {
-        let going = Going::new(target, self.find_rule(target.ttls)?);
+        let rule = self.find_rule(target.ttls)?;
+        let now_us = self.outlet.now_ns() / 1_000;
+        let due_us = self.options.time_limit.map_or(u64::MAX, |limit| {
+            now_us.saturating_add(limit.as_micros() as u64)
+        });
+        let going = Going::new(target, rule, due_us);
         let destination = going.destination;
         let place = self.free.pop().unwrap_or_else(|| {
             self.traces.push(None);

@@ -1,6 +1,7 @@
 //! The Python module `anabranch_engine`; `anabranch_engine.pyi` documents it.
 
 mod annotations;
+mod clients;
 mod diamonds;
 mod exchange;
 mod file;
@@ -21,6 +22,8 @@ use pyo3::prelude::*;
 mod anabranch_engine {
     #[pymodule_export]
     use crate::annotations::{Annotation, Annotations};
+    #[pymodule_export]
+    use crate::clients::{ClientTrace, ClientTracing};
     #[pymodule_export]
     use crate::diamonds::find_diamonds;
     #[pymodule_export]

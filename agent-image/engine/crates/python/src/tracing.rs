@@ -27,8 +27,8 @@ use crate::prefixes::PrefixSet;
 use crate::prober::{LOOK, Statistics, gap, translate};
 
 /// The source port of flow 0.
-const FIRST_PORT: u16 = 24_000;
-const DESTINATION_PORT: u16 = 33_434;
+pub(crate) const FIRST_PORT: u16 = 24_000;
+pub(crate) const DESTINATION_PORT: u16 = 33_434;
 
 /// A reply to a probe.
 #[pyclass(frozen, get_all, module = "anabranch_engine")]
@@ -226,6 +226,7 @@ impl Tracing {
             first_port: FIRST_PORT,
             destination_port: DESTINATION_PORT,
             segment,
+            time_limit: None,
             window,
             lookups: 1,
         };

@@ -25,6 +25,8 @@ pub enum End {
     HopLimit,
     /// The trace took all the probes that it may.
     ProbeLimit,
+    /// The trace took all the time that it may.
+    TimeLimit,
     /// A probe must not be sent: a limit forbids it, or no route leads to the destination.
     Refused,
 }
@@ -39,6 +41,7 @@ impl End {
             Self::Loop => "loop",
             Self::HopLimit => "hop limit",
             Self::ProbeLimit => "probe limit",
+            Self::TimeLimit => "time limit",
             Self::Refused => "refused",
         }
     }
@@ -155,6 +158,11 @@ impl Tracer {
     /// Ends the trace, since its last probe must not be sent.
     pub fn refuse(&mut self) {
         self.end = Some(End::Refused);
+    }
+
+    /// Ends the trace, unless it has ended: it takes too long.
+    pub fn cut(&mut self) {
+        self.end = self.end.or(Some(End::TimeLimit));
     }
 
     /// Returns what the tracer wants at this time, in microseconds of the body's clock.

@@ -1,0 +1,1 @@
+"""Traces of the clients whose TCP connections end: what comes, waits, and is kept."""

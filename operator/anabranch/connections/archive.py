@@ -1,0 +1,106 @@
+"""Archives of traces as M-Lab has them: their names, and what is in them.
+
+https://github.com/m-lab/traceroute-caller, https://github.com/m-lab/pusher. An archive
+is a compressed tar file with the traces of one day, a file for each connection.
+"""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+import tarfile
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from anabranch.connections.waiting import Archive, Kept
+
+TRACES = "scamper1"
+"""M-Lab's name for traces of scamper."""
+CONNECTIONS = "connections"
+"""Our name for what became of each connection."""
+_MODE = 0o444
+_LEVEL = 6
+
+
+@dataclass(frozen=True)
+class Naming:
+    """What the names of archives and of the files in them say."""
+
+    agent: str
+    """The vantage point: M-Lab's ``<machine>-<site>``."""
+    experiment: str
+    """The service that is measured."""
+    version: str
+    """Of this program."""
+
+    def name(self, datatype: str, archive: Archive, suffix: str) -> str:
+        """Return the name of an archive, with the folders of its day."""
+        when = datetime.fromtimestamp(archive.cut, UTC).strftime("%Y%m%dT%H%M%S.%fZ")
+        folder = archive.day.replace("-", "/")
+        # Several archives of one moment are of different days.
+        file = f"{when}-{datatype}-{self.agent}-{self.experiment}.{suffix}"
+        return f"{datatype}/{folder}/{file}"
+
+
+def name_file(kept: Kept) -> str:
+    """Return the name of a connection's file in an archive.
+
+    Its time is that at which the trace began, also of a copy.
+    """
+    began = datetime.fromtimestamp(kept.began, UTC)
+    return f"{began:%Y/%m/%d/%Y%m%dT%H%M%SZ}_{kept.uuid}.jsonl"
+
+
+def write_file(kept: Kept, version: str) -> bytes:
+    """Return the content of a connection's file: M-Lab's line, and scamper's three."""
+    is_copy = kept.uuid != kept.traced
+    metadata = {
+        "UUID": kept.uuid,
+        "TracerouteCallerVersion": version,
+        "CachedResult": is_copy,
+        "CachedUUID": kept.traced if is_copy else "",
+    }
+    line = json.dumps(metadata, separators=(",", ":"))
+    return f"{line}\n".encode() + kept.text
+
+
+def write_traces(
+    kept: Iterable[Kept], archive: Archive, version: str, file: Path
+) -> int:
+    """Write an archive of traces; return their number.
+
+    The same traces give the same bytes.
+    """
+    count = 0
+    with (
+        file.open("wb") as out,
+        gzip.GzipFile("", "wb", _LEVEL, out, mtime=int(archive.cut)) as packed,
+        tarfile.open(mode="w", fileobj=packed, format=tarfile.GNU_FORMAT) as tar,
+    ):
+        for each in kept:
+            content = write_file(each, version)
+            member = tarfile.TarInfo(name_file(each))
+            member.size, member.mode = len(content), _MODE
+            member.mtime = int(each.began)
+            tar.addfile(member, io.BytesIO(content))
+            count += 1
+    return count
+
+
+def write_connections(
+    settled: Iterable[dict[str, object]], archive: Archive, file: Path
+) -> None:
+    """Write what became of connections, a line of JSON each."""
+    with (
+        file.open("wb") as out,
+        gzip.GzipFile("", "wb", _LEVEL, out, mtime=int(archive.cut)) as packed,
+    ):
+        for each in settled:
+            line = json.dumps(each, separators=(",", ":"))
+            packed.write(f"{line}\n".encode())

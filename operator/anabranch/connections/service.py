@@ -1,0 +1,271 @@
+"""An agent's traces of clients: from events to archives."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+import time
+from dataclasses import dataclass, field
+from ipaddress import ip_address, ip_network
+from typing import TYPE_CHECKING
+
+from anabranch_engine import ClientTracing
+
+from anabranch.connections.archive import (
+    CONNECTIONS,
+    TRACES,
+    write_connections,
+    write_traces,
+)
+from anabranch.connections.closing import Heard, Missed
+from anabranch.connections.waiting import Terms, Waiting, name_netblock
+from anabranch.rounds.tracing import choose_parameters
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from anabranch_engine import ClientTrace, PrefixSet, Statistics
+
+    from anabranch.api.connections import Standing
+    from anabranch.connections.archive import Naming
+    from anabranch.connections.closing import Address, Closing
+    from anabranch.connections.sources import Source
+    from anabranch.connections.waiting import Archive, Counts
+    from anabranch.store.store import Store
+
+_TICK_SECONDS = 0.05
+"""How long it waits for traces to end before it looks at events again."""
+_STORE_SECONDS = 5.0
+"""How often it looks whether an archive is due, or waits for the store."""
+_LISTEN_SECONDS = 1.0
+"""How often it notes that it has listened."""
+
+
+@dataclass(frozen=True)
+class Probing:
+    """How clients are probed; None stands for what the system says."""
+
+    rate: int
+    max_rate_per_prefix: float
+    forbidden: PrefixSet
+    min_ttl: int = 1
+    max_ttl: int = 255
+    contact: str = ""
+    interface: str | None = None
+    sources: tuple[str, ...] = ()
+    network: Path | None = None
+
+
+@dataclass
+class Service:
+    """The traces of one agent, which go on until it is told to stop.
+
+    Whatever it knows is in its folder, so that another one goes on where this one ends.
+    """
+
+    standing: Standing
+    folder: Path
+    naming: Naming
+    probing: Probing
+    store: Store
+    root: str
+    """The folder of archives in the store."""
+    listen: Callable[[float | None], Source]
+    """Begins to listen to events, given when somebody listened last."""
+    now: Callable[[], float] = time.time
+    """The time in seconds since 1970."""
+    trouble: str = ""
+    """What keeps it from its work, if anything does."""
+    _tracing: ClientTracing = field(init=False)
+    _waiting: Waiting = field(init=False)
+    _stopped: threading.Event = field(default_factory=threading.Event)
+    _held: Heard = field(default_factory=Heard)
+    """Events that could not be kept yet, since the disk is full."""
+    _ended: list[ClientTrace] = field(default_factory=list)
+    """Traces that could not be kept yet."""
+
+    def __post_init__(self) -> None:
+        connections, probing = self.standing.connections, self.probing
+        self.folder.mkdir(parents=True, exist_ok=True)
+        terms = Terms(
+            cache=connections.cache_seconds,
+            max_waiting=connections.max_waiting,
+            max_wait=connections.max_wait_seconds,
+        )
+        self._waiting = Waiting(self.folder / "connections.sqlite", terms)
+        self._excluded = [ip_network(each) for each in connections.exclude]
+        standing = self.standing
+        self._tracing = ClientTracing(
+            choose_parameters(standing.trace, standing.failure_probability),
+            protocol=connections.protocol,
+            min_ttl=probing.min_ttl,
+            max_ttl=probing.max_ttl,
+            rate=probing.rate,
+            max_rate_per_prefix=probing.max_rate_per_prefix,
+            forbidden=probing.forbidden,
+            window=connections.max_traces,
+            time_limit_s=connections.deadline_seconds,
+            confidence=round(100 * (1 - standing.failure_probability)),
+            hostname=self.naming.agent,
+            hides_clients=connections.anonymize == "netblock",
+            network=probing.network,
+            interface=probing.interface,
+            sources=[ip_address(each) for each in probing.sources],
+            contact=probing.contact,
+        )
+
+    @property
+    def counts(self) -> Counts:
+        """What it has done so far, and what waits."""
+        return self._waiting.counts
+
+    @property
+    def statistics(self) -> Statistics:
+        """The engine's counts of probes and replies."""
+        return self._tracing.statistics
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether it will send nothing any more."""
+        return self._tracing.is_silent
+
+    def stop(self) -> None:
+        """Stop sending at once, and end."""
+        self._tracing.stop()
+        self._stopped.set()
+
+    def set_rate(self, rate: int) -> None:
+        """Change the rate, in probes a second; 0 sends nothing."""
+        self._tracing.set_rate(rate)
+
+    def set_max_rate_per_prefix(self, rate: float) -> None:
+        """Change the probes a second to one client."""
+        self._tracing.set_max_rate_per_prefix(rate)
+
+    def forbid(self, forbidden: PrefixSet) -> None:
+        """Change the addresses that are not probed."""
+        self._tracing.forbid(forbidden)
+
+    def run(self, note: Callable[[Statistics], None], every: float = 1.0) -> Statistics:
+        """Listen, trace and store until it is stopped; call ``note`` now and then.
+
+        Raises:
+            OSError: If the system refuses raw sockets, or to tell of connections.
+        """
+        self._waiting.resume(self.now())
+        source = self.listen(self._waiting.heard_until)
+        noted = stored = time.monotonic()
+        try:
+            while not self._stopped.is_set():
+                self._listen(source)
+                self._begin()
+                self._end(self._tracing.take(_TICK_SECONDS))
+                if time.monotonic() >= stored + _STORE_SECONDS:
+                    self._store(self.standing.connections.archive_seconds)
+                    stored = time.monotonic()
+                if time.monotonic() >= noted + every:
+                    note(self.statistics)
+                    noted = time.monotonic()
+            # What has ended stays here no longer than it must.
+            self._store(0)
+        finally:
+            source.close()
+            self._tracing.stop()
+            self._waiting.close()
+        note(self.statistics)
+        return self.statistics
+
+    def _listen(self, source: Source) -> None:
+        """Take events; keep them if the disk is full, as many as may wait."""
+        now = self.now()
+        heard, held = source.hear(now), self._held
+        self.counts.unreadable += heard.unreadable
+        room = self.standing.connections.max_waiting - len(held.closings)
+        if len(heard.closings) > room:
+            held.missed.append(Missed(now, now, "the disk is full"))
+        held.closings += heard.closings[: max(room, 0)]
+        held.missed += heard.missed
+        if not held.closings and not held.missed and not self._is_due(now):
+            return
+        excluded = [each.uuid for each in held.closings if self._excludes(each)]
+        try:
+            self._waiting.add(held.closings, held.missed, excluded, now)
+        except sqlite3.OperationalError as error:
+            self.trouble = f"{self.folder}: {error}"
+            return
+        self.trouble = ""
+        self._held = Heard()
+
+    def _is_due(self, now: float) -> bool:
+        heard = self._waiting.heard_until
+        return heard is None or not 0 <= now - heard < _LISTEN_SECONDS
+
+    def _excludes(self, closing: Closing) -> bool:
+        return any(
+            closing.client.version == each.version and closing.client in each
+            for each in self._excluded
+        )
+
+    def _begin(self) -> None:
+        counts = self.counts
+        room = self.standing.connections.max_traces - counts.running
+        if room <= 0 or not counts.waiting or self.trouble:
+            return
+        try:
+            begun = self._waiting.begin(room, self.now())
+        except sqlite3.OperationalError as error:
+            self.trouble = f"{self.folder}: {error}"
+            return
+        for number, client in begun:
+            self._tracing.trace(number, ip_address(client))
+
+    def _end(self, traces: list[ClientTrace]) -> None:
+        self._ended += traces
+        while self._ended:
+            trace, now = self._ended[0], self.now()
+            try:
+                if trace.text:
+                    began = trace.began_us / 1e6
+                    self._waiting.end(trace.number, began, trace.text, now)
+                else:
+                    reason = trace.refusal or trace.end
+                    self._waiting.refuse(trace.number, reason, now)
+            except sqlite3.OperationalError as error:
+                self.trouble = f"{self.folder}: {error}"
+                return
+            self._ended.pop(0)
+
+    def _store(self, age: float) -> None:
+        """Store what is settled since ``age`` seconds; what can't be stored waits."""
+        now = self.now()
+        try:
+            for archive in self._waiting.cut(now - age, now):
+                self._put(archive)
+                self._waiting.forget(archive, now)
+        except (OSError, sqlite3.OperationalError) as error:
+            self.trouble = str(error)
+
+    def _put(self, archive: Archive) -> None:
+        waiting, naming = self._waiting, self.naming
+        file = self.folder / "archive"
+        try:
+            kept = waiting.list_kept(archive)
+            if write_traces(kept, archive, naming.version, file):
+                name = naming.name(TRACES, archive, "tgz")
+                self.store.put_file(f"{self.root}/{name}", file)
+            file.unlink()
+            settled = map(self._hide, waiting.list_settled(archive))
+            write_connections(settled, archive, file)
+            name = naming.name(CONNECTIONS, archive, "jsonl.gz")
+            self.store.put_file(f"{self.root}/{name}", file)
+        finally:
+            file.unlink(missing_ok=True)
+
+    def _hide(self, settled: dict[str, object]) -> dict[str, object]:
+        """Put a client's netblock in place of its address, if that is asked for."""
+        client = settled.get("client")
+        if client is None or self.standing.connections.anonymize == "none":
+            return settled
+        address: Address = ip_address(str(client))
+        return settled | {"client": name_netblock(address), "client_port": None}

@@ -1,0 +1,425 @@
+"""The queue of connections that wait for a trace, and what became of the others.
+
+It lives in a file, and survives the process at any instant. Whatever is decided is
+decided in a transaction.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import zlib
+from dataclasses import dataclass
+from ipaddress import ip_network
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+    from anabranch.connections.closing import Address, Closing, Missed
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS connections (
+    number INTEGER PRIMARY KEY,
+    uuid TEXT NOT NULL UNIQUE,
+    client TEXT NOT NULL,
+    block TEXT NOT NULL,
+    client_port INTEGER NOT NULL,
+    server TEXT NOT NULL,
+    server_port INTEGER NOT NULL,
+    closed REAL NOT NULL,
+    outcome TEXT,
+    reason TEXT,
+    trace INTEGER,
+    settled REAL,
+    day TEXT,
+    archive INTEGER
+) STRICT;
+CREATE INDEX IF NOT EXISTS waiting ON connections (client, number)
+    WHERE outcome IS NULL;
+CREATE INDEX IF NOT EXISTS settled ON connections (settled)
+    WHERE outcome IS NOT NULL AND archive IS NULL;
+CREATE INDEX IF NOT EXISTS archived ON connections (archive)
+    WHERE archive IS NOT NULL;
+CREATE INDEX IF NOT EXISTS traced ON connections (trace) WHERE trace IS NOT NULL;
+CREATE TABLE IF NOT EXISTS traces (
+    number INTEGER PRIMARY KEY,
+    client TEXT NOT NULL,
+    block TEXT NOT NULL,
+    uuid TEXT,
+    began REAL NOT NULL,
+    ended REAL,
+    text BLOB
+) STRICT;
+CREATE INDEX IF NOT EXISTS known ON traces (client, began);
+CREATE INDEX IF NOT EXISTS running ON traces (block) WHERE ended IS NULL;
+CREATE TABLE IF NOT EXISTS missed (
+    since REAL NOT NULL, until REAL NOT NULL, reason TEXT NOT NULL, archive INTEGER
+) STRICT;
+CREATE TABLE IF NOT EXISTS archives (
+    number INTEGER PRIMARY KEY, day TEXT NOT NULL, cut REAL NOT NULL
+) STRICT;
+CREATE TABLE IF NOT EXISTS heard (
+    one INTEGER PRIMARY KEY CHECK (one = 1), until REAL NOT NULL
+) STRICT;
+"""
+_OLDEST = """
+SELECT min(settled) FROM connections WHERE outcome IS NOT NULL AND archive IS NULL
+"""
+_DAYS = """
+SELECT DISTINCT day FROM connections WHERE outcome IS NOT NULL AND archive IS NULL
+"""
+_TAKE = """
+UPDATE connections SET archive = ?
+WHERE outcome IS NOT NULL AND archive IS NULL AND day = ?
+"""
+_DUE = """
+WITH due AS (
+    SELECT client, block, min(number) AS first
+    FROM connections AS c
+    WHERE outcome IS NULL AND NOT EXISTS (
+        SELECT 1 FROM traces AS t
+        WHERE t.client = c.client AND (t.began > ? OR t.ended IS NULL)
+    )
+    GROUP BY client
+)
+SELECT client, block, (SELECT uuid FROM connections WHERE number = first)
+FROM due
+ORDER BY row_number() OVER (PARTITION BY block ORDER BY first) + (
+    SELECT count(*) FROM traces AS t WHERE t.block = due.block AND t.ended IS NULL
+), first
+LIMIT ?
+"""
+"""The clients that may be traced now, by how many of their netblock go before."""
+_NETBLOCKS = {4: 24, 6: 64}
+"""The prefix lengths of netblocks, by the version of IP."""
+_WAIT_SECONDS = 10
+_LEVEL = 1
+"""How hard texts are compressed: a tenth of their size is enough."""
+
+
+@dataclass(frozen=True)
+class Terms:
+    """How long what may wait, and how much. Times are in seconds."""
+
+    cache: float
+    """How long a client is not traced again, from the start of its trace."""
+    max_waiting: int
+    """The most connections that wait."""
+    max_wait: float
+    """How long a connection may wait."""
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A connection that was traced, or got a copy, with the text of the trace."""
+
+    uuid: str
+    traced: str
+    """The UUID of the connection that the trace was made for."""
+    began: float
+    text: bytes
+
+
+@dataclass(frozen=True)
+class Archive:
+    """What is stored together. Once it is cut, it does not change."""
+
+    number: int
+    day: str
+    """When its traces began, as YYYY-MM-DD."""
+    cut: float
+    """When it was cut, in seconds since 1970."""
+
+
+@dataclass
+class Counts:
+    """What a queue has done since it was opened, and what it has to do."""
+
+    waiting: int = 0
+    running: int = 0
+    traced: int = 0
+    copied: int = 0
+    dropped: int = 0
+    missed: int = 0
+    unreadable: int = 0
+
+
+class Waiting:
+    """Connections that wait, traces that go on, and what is to be stored of both.
+
+    Methods that change something raise ``sqlite3.OperationalError`` if the disk is
+    full; nothing has changed then.
+    """
+
+    def __init__(self, file: Path, terms: Terms) -> None:
+        self.terms = terms
+        self.counts = Counts()
+        self._base = sqlite3.connect(
+            file, timeout=_WAIT_SECONDS, isolation_level=None, check_same_thread=False
+        )
+        self._base.execute("PRAGMA journal_mode = WAL")
+        # The process may be killed at any time; a power cut may take the last second.
+        self._base.execute("PRAGMA synchronous = NORMAL")
+        self._base.executescript(_SCHEMA)
+        waiting = "SELECT count(*) FROM connections WHERE outcome IS NULL"
+        (self.counts.waiting,) = self._base.execute(waiting).fetchone()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._base.close()
+
+    @property
+    def heard_until(self) -> float | None:
+        """When somebody listened to events last, in seconds since 1970."""
+        found = self._base.execute("SELECT until FROM heard").fetchone()
+        return found[0] if found else None
+
+    def resume(self, now: float) -> None:
+        """End the traces that a process left unfinished.
+
+        Their clients have had probes, for all that is known until just now. So they
+        are traced again, but not earlier than any other client would be.
+        """
+        update = "UPDATE traces SET began = ?, ended = ? WHERE ended IS NULL"
+        with self._transaction():
+            self._base.execute(update, (now, now))
+
+    def add(
+        self,
+        closings: Iterable[Closing],
+        missed: Iterable[Missed],
+        excluded: Iterable[str],
+        now: float,
+    ) -> None:
+        """Take connections that have ended; those whose UUID is known are passed over.
+
+        ``excluded`` are the UUIDs of those whose clients are not to be traced.
+        """
+        excluded, gaps = set(excluded), list(missed)
+        waiting = self.counts.waiting
+        copied = dropped = 0
+        with self._transaction():
+            for closing in closings:
+                known, reason = None, None
+                if closing.uuid in excluded:
+                    reason = "excluded"
+                elif known := self._find_known(closing.client, now):
+                    pass
+                elif waiting >= self.terms.max_waiting:
+                    reason = "queue full"
+                if not self._insert(closing, known, reason, now):
+                    continue
+                copied += known is not None
+                dropped += reason is not None
+                waiting += not known and not reason
+            rows = [(each.since, each.until, each.reason) for each in gaps]
+            insert = "INSERT INTO missed (since, until, reason) VALUES (?, ?, ?)"
+            self._base.executemany(insert, rows)
+            upsert = "INSERT OR REPLACE INTO heard VALUES (1, ?)"
+            self._base.execute(upsert, (now,))
+        self.counts.waiting = waiting
+        self.counts.copied += copied
+        self.counts.dropped += dropped
+        self.counts.missed += len(gaps)
+
+    def begin(self, room: int, now: float) -> list[tuple[int, str]]:
+        """Begin up to ``room`` traces; return the number and the client of each.
+
+        Netblocks take turns. Of one, the client that has waited longest comes first.
+        """
+        insert = "INSERT INTO traces (client, block, uuid, began) VALUES (?, ?, ?, ?)"
+        with self._transaction():
+            given_up = self._give_up(now)
+            due = self._base.execute(_DUE, (now - self.terms.cache, room)).fetchall()
+            begun = [
+                (self._base.execute(insert, (*row, now)).lastrowid or 0, row[0])
+                for row in due
+            ]
+        self.counts.running += len(begun)
+        self.counts.waiting -= given_up
+        self.counts.dropped += given_up
+        return begun
+
+    def end(self, number: int, began: float, text: bytes, now: float) -> None:
+        """Take a trace; all connections of its client that wait get it."""
+        settle = """
+            UPDATE connections
+            SET trace = :number, settled = :now, day = date(:began, 'unixepoch'),
+                outcome = CASE
+                    WHEN uuid = (SELECT uuid FROM traces WHERE number = :number)
+                    THEN 'traced' ELSE 'copied' END
+            WHERE outcome IS NULL
+                AND client = (SELECT client FROM traces WHERE number = :number)
+        """
+        values = {"number": number, "began": began, "now": now}
+        with self._transaction():
+            update = "UPDATE traces SET began = ?, ended = ?, text = ? WHERE number = ?"
+            packed = zlib.compress(text, _LEVEL)
+            self._base.execute(update, (began, now, packed, number))
+            done = self._base.execute(settle, values).rowcount
+        self.counts.running -= 1
+        self.counts.waiting -= done
+        self.counts.traced += min(done, 1)
+        self.counts.copied += max(done - 1, 0)
+
+    def refuse(self, number: int, reason: str, now: float) -> None:
+        """Take it that a client could not be probed at all; the next one may be."""
+        drop = """
+            UPDATE connections
+            SET outcome = 'dropped', reason = :reason, settled = :now,
+                day = date(closed, 'unixepoch')
+            WHERE outcome IS NULL
+                AND client = (SELECT client FROM traces WHERE number = :number)
+        """
+        values = {"number": number, "reason": reason, "now": now}
+        with self._transaction():
+            done = self._base.execute(drop, values).rowcount
+            self._base.execute("DELETE FROM traces WHERE number = ?", (number,))
+        self.counts.running -= 1
+        self.counts.waiting -= done
+        self.counts.dropped += done
+
+    def cut(self, before: float, now: float) -> list[Archive]:
+        """Cut archives of all that is settled, if something has been before a time.
+
+        Returns all archives that are not stored yet.
+        """
+        (first,) = self._base.execute(_OLDEST).fetchone()
+        if first is not None and first <= before:
+            insert = "INSERT INTO archives (day, cut) VALUES (?, ?)"
+            tell = "UPDATE missed SET archive = ? WHERE archive IS NULL"
+            with self._transaction():
+                for (day,) in self._base.execute(_DAYS).fetchall():
+                    number = self._base.execute(insert, (day, now)).lastrowid
+                    self._base.execute(_TAKE, (number, day))
+                    self._base.execute(tell, (number,))
+        query = "SELECT number, day, cut FROM archives ORDER BY number"
+        return [Archive(*row) for row in self._base.execute(query)]
+
+    def list_kept(self, archive: Archive) -> Iterator[Kept]:
+        """Yield the connections of an archive that have a trace, in their order."""
+        query = """
+            SELECT c.uuid, t.uuid, t.began, t.text
+            FROM connections AS c JOIN traces AS t ON t.number = c.trace
+            WHERE c.archive = ? ORDER BY c.number
+        """
+        for uuid, traced, began, packed in self._base.execute(query, (archive.number,)):
+            yield Kept(uuid, traced, began, zlib.decompress(packed))
+
+    def list_settled(self, archive: Archive) -> Iterator[dict[str, object]]:
+        """Yield what became of each connection of an archive, and what was missed."""
+        settled = """
+            SELECT c.uuid, c.closed, c.client, c.client_port, c.server, c.server_port,
+                c.outcome, c.reason, t.uuid AS trace, t.began, t.ended
+            FROM connections AS c LEFT JOIN traces AS t ON t.number = c.trace
+            WHERE c.archive = ? ORDER BY c.number
+        """
+        missed = """
+            SELECT 'missed' AS outcome, since, until, reason FROM missed
+            WHERE archive = ? ORDER BY rowid
+        """
+        for query in (settled, missed):
+            rows = self._base.execute(query, (archive.number,))
+            names = [column[0] for column in rows.description]
+            for row in rows:
+                yield dict(zip(names, row, strict=True))
+
+    def forget(self, archive: Archive, now: float) -> None:
+        """Forget what was stored, but for traces that others may yet get copies of."""
+        old = """
+            DELETE FROM traces
+            WHERE ended IS NOT NULL AND began <= ? AND NOT EXISTS (
+                SELECT 1 FROM connections WHERE trace = traces.number
+            )
+        """
+        number = (archive.number,)
+        with self._transaction():
+            self._base.execute("DELETE FROM connections WHERE archive = ?", number)
+            self._base.execute("DELETE FROM missed WHERE archive = ?", number)
+            self._base.execute("DELETE FROM archives WHERE number = ?", number)
+            self._base.execute(old, (now - self.terms.cache,))
+
+    def _find_known(self, client: Address, now: float) -> tuple[int, float] | None:
+        """Return the trace that a connection gets a copy of, and when it began."""
+        query = """
+            SELECT number, began FROM traces
+            WHERE client = ? AND began > ? AND text IS NOT NULL
+            ORDER BY began DESC LIMIT 1
+        """
+        values = (str(client), now - self.terms.cache)
+        found: tuple[int, float] | None = self._base.execute(query, values).fetchone()
+        return found
+
+    def _insert(
+        self,
+        closing: Closing,
+        known: tuple[int, float] | None,
+        reason: str | None,
+        now: float,
+    ) -> bool:
+        """Insert a connection; return False if its UUID is known."""
+        trace, day = known or (None, closing.at)
+        outcome = "copied" if known else "dropped" if reason else None
+        insert = """
+            INSERT OR IGNORE INTO connections (
+                uuid, client, block, client_port, server, server_port, closed,
+                outcome, reason, trace, settled, day
+            ) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, date(?, 'unixepoch'))
+        """
+        values = (
+            closing.uuid,
+            str(closing.client),
+            name_netblock(closing.client),
+            closing.client_port,
+            str(closing.server),
+            closing.server_port,
+            closing.at,
+            outcome,
+            reason,
+            trace,
+            now if outcome else None,
+            day,
+        )
+        return self._base.execute(insert, values).rowcount == 1
+
+    def _give_up(self, now: float) -> int:
+        """Drop connections that have waited too long, unless their trace goes on."""
+        drop = """
+            UPDATE connections
+            SET outcome = 'dropped', reason = 'waited too long', settled = ?,
+                day = date(closed, 'unixepoch')
+            WHERE outcome IS NULL AND closed < ? AND NOT EXISTS (
+                SELECT 1 FROM traces AS t
+                WHERE t.client = connections.client AND t.ended IS NULL
+            )
+        """
+        return self._base.execute(drop, (now, now - self.terms.max_wait)).rowcount
+
+    def _transaction(self) -> _Transaction:
+        return _Transaction(self._base)
+
+
+@dataclass(frozen=True)
+class _Transaction:
+    """A change as a whole, or none."""
+
+    base: sqlite3.Connection
+
+    def __enter__(self) -> None:
+        self.base.execute("BEGIN IMMEDIATE")
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        try:
+            if kind is None:
+                self.base.execute("COMMIT")
+        finally:
+            # A commit fails where the disk is full.
+            if self.base.in_transaction:
+                self.base.execute("ROLLBACK")
+
+
+def name_netblock(address: Address) -> str:
+    """Return the first address of a client's netblock: its /24, or its /64."""
+    length = _NETBLOCKS[address.version]
+    return str(ip_network((address, length), strict=False).network_address)
