@@ -111,7 +111,7 @@ COLUMNS = {
     "ProbingPolicy": "Name Ready Stop Age Contact",
     "Round": (
         "Name Agent Round Ready Complete Sent Planned Traced Destinations Replies Age "
-        "Reason Node"
+        "Reason Node Waiting Dropped"
     ),
 }
 

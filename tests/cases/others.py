@@ -6,6 +6,13 @@ from typing import Any
 
 from cases.case import REMOVED, Case, Manifest, Step, spec
 
+_CONNECTIONS = {
+    "connections": {"source": "kernel", "ports": [443]},
+    "trace": {},
+    "failureProbability": 0.05,
+}
+_STANDING = spec(plan=REMOVED, standing=_CONNECTIONS)
+
 
 def routes(**fields: Any) -> Manifest:
     """A change of a TargetList to the prefixes of a table of routes."""
@@ -66,6 +73,18 @@ CASES: list[Case] = [
         spec(sourceAddressV6="3fff::/64"),
         "spec.sourceAddressV6",
         "IPv6 address",
+    ),
+    Case("Agent", "a socket", spec(eventSocket="/var/local/tcp-info/events.sock")),
+    *(
+        Case("Agent", f"socket {path!r}", spec(eventSocket=path), "spec.eventSocket")
+        for path in (
+            "a.sock",
+            "/a.sock",
+            "/var/../a.sock",
+            "/var//a",
+            "/var/",
+            "/a b/c",
+        )
     ),
     Case("Agent", "namespaces", spec(allowedNamespaces=["default", "research"])),
     Case("Agent", "an exclusion", spec(exclusions=["198.18.0.0/24", "3fff::1"])),
@@ -330,6 +349,28 @@ CASES: list[Case] = [
         "spec.plan",
         "give either probes or destinations",
     ),
+    Case("Round", "a standing round", _STANDING),
+    Case(
+        "Round",
+        "a round that asks for nothing",
+        spec(plan=REMOVED),
+        "spec",
+        "give either plan or standing",
+    ),
+    Case(
+        "Round",
+        "a plan beside connections",
+        spec(standing=_CONNECTIONS),
+        "spec",
+        "give either plan or standing",
+    ),
+    Case(
+        "Round",
+        "a second round of what stands",
+        spec(plan=REMOVED, standing=_CONNECTIONS, round=2),
+        "spec",
+        "a standing Round is round 1",
+    ),
     Case("Round", "a bad digest", spec(plan={"digest": "md5:0"}), "spec.plan.digest"),
     Case("Round", "round 0", spec(round=0), "spec.round"),
 ]
@@ -360,6 +401,25 @@ STEPS: list[Step] = [
         "Round",
         "a round's agent may not change",
         {"spec": {"agent": "tokyo"}},
+        message="a Round is made by the operator",
+    ),
+    Step(
+        "Round",
+        "what a round does with connections may not change",
+        {"spec": {"standing": {"failureProbability": 0.01}}},
+        before=_STANDING,
+        message="a Round is made by the operator",
+    ),
+    Step(
+        "Round",
+        "a standing round may be suspended",
+        {"spec": {"suspend": True}},
+        before=_STANDING,
+    ),
+    Step(
+        "Round",
+        "a plan does not become connections",
+        _STANDING,
         message="a Round is made by the operator",
     ),
     Step(

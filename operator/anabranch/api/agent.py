@@ -17,6 +17,7 @@ from anabranch.api.text import (
     DnsLabel,
     DnsSubdomain,
     Rate,
+    SocketPath,
     Ttl,
     WaitSeconds,
 )
@@ -54,6 +55,9 @@ class AgentSpec(Model):
     wait_seconds: WaitSeconds = 5
     """How long the agent waits for replies after the last probe of a round, in
     seconds."""
+    event_socket: SocketPath | None = None
+    """The path on the node of the socket at which M-Lab's tcp-info tells of TCP
+    connections. The agent's pod sees the folder that it is in."""
     exclusions: PrefixList = ()
     """Networks that this agent never probes, besides those of the policy."""
     allow_reserved: bool = False

@@ -6,6 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from anabranch.api.connections import Standing
 from anabranch.api.model import Model, Rule, Transition
 from anabranch.api.resource import AGE, Column, Resource, Status, condition_column
 from anabranch.api.text import (
@@ -59,6 +60,23 @@ class PlanRef(Model):
 class RoundSpec(Model):
     """What to probe, and how fast."""
 
+    rules = (
+        Rule(
+            lambda spec: (spec.plan is None) != (spec.standing is None),
+            "has(self.plan) != has(self.standing)",
+            "give either plan or standing",
+        ),
+        Rule(
+            lambda spec: (
+                spec.standing is None
+                or ((spec.round, spec.window) == (1, 0) and spec.team is None)
+            ),
+            "!has(self.standing) || "
+            "self.round == 1 && self.window == 0 && !has(self.team)",
+            "a standing Round is round 1, and has no team",
+        ),
+    )
+
     measurement: MeasurementRef
     """The measurement that the round belongs to."""
     run_id: RunId
@@ -71,8 +89,10 @@ class RoundSpec(Model):
     """The round's number; all windows of Diamond-Miner's first round have number 1."""
     window: Annotated[int, Field(ge=0, le=255)] = 0
     """The window's number within the round, from 0."""
-    plan: PlanRef
+    plan: PlanRef | None = None
     """The plan of what to probe."""
+    standing: Standing | None = None
+    """What the agent does instead of a plan for as long as the Round is there."""
     team: AgentName | None = None
     """The team whose plan it is; without one the plan is the agent's own."""
     blocks: Annotated[
@@ -92,7 +112,7 @@ class RoundSpec(Model):
     @property
     def share(self) -> float:
         """How much of the plan the agent probes, by its blocks."""
-        return len(self.blocks) / self.plan.blocks if self.blocks else 1
+        return len(self.blocks) / self.plan.blocks if self.plan and self.blocks else 1
 
 
 def _times_are_kept(old: RoundStatus, new: RoundStatus) -> bool:
@@ -103,6 +123,21 @@ def _times_are_kept(old: RoundStatus, new: RoundStatus) -> bool:
             (old.completion_time, new.completion_time),
         )
     )
+
+
+class ConnectionCounts(Model):
+    """What came of the connections of a standing Round, since its agent started."""
+
+    traced: Count = 0
+    """Connections that ended and have a trace of their own."""
+    copied: Count = 0
+    """Connections that share the trace of another one of the same client."""
+    waiting: Count = 0
+    """Connections that wait for a trace now."""
+    dropped: Count = 0
+    """Connections that were recorded without a trace."""
+    last_event_time: Timestamp | None = None
+    """When the source last told of a connection that ended."""
 
 
 class RoundStatus(Status):
@@ -131,6 +166,8 @@ class RoundStatus(Status):
     destinations_traced: Count | None = None
     """Destinations whose traces have ended. Those that no stored part holds when the
     agent stops are traced again."""
+    connections: ConnectionCounts | None = None
+    """What came of connections, if the Round is standing."""
     replies_received: Count | None = None
     """Valid replies received."""
     replies_invalid: Count | None = None
@@ -142,7 +179,7 @@ class RoundStatus(Status):
 
 
 _MUTABLE = ("rate", "suspend")
-_OPTIONAL = ("team", "blocks")
+_OPTIONAL = ("team", "blocks", "plan", "standing")
 
 
 def _spec_is_kept(old: Round, new: Round) -> bool:
@@ -186,6 +223,8 @@ class Round(Resource):
         AGE,
         condition_column("Ready", field="reason", name="Reason"),
         Column("Node", ".spec.nodeName", wide=True),
+        Column("Waiting", ".status.connections.waiting", "integer", wide=True),
+        Column("Dropped", ".status.connections.dropped", "integer", wide=True),
     )
 
     spec: RoundSpec

@@ -186,6 +186,10 @@ ObjectKey = Annotated[
 ]
 """A key in the object store, without a leading slash."""
 
+_FILE = "^(/[A-Za-z0-9_-][A-Za-z0-9._-]*){2,}$"
+SocketPath = Annotated[str, Field(max_length=107, pattern=_FILE)]
+"""The path of a unix socket, in a folder that is not the root."""
+
 Timestamp = Annotated[
     AwareDatetime,
     BeforeValidator(_read_time),
@@ -255,6 +259,7 @@ Contact = Annotated[str, Field(min_length=3, max_length=64, pattern=_CONTACT)]
 FORMS = {
     f"^{_LABEL}$": "be lower-case letters, digits and inner -",
     _SUBDOMAIN: "be lower-case letters, digits and inner - and .",
+    _FILE: "be the path of a file in a folder, without . and .. in it",
     _CONTACT: "be a URL or a mail address, in ASCII",
     _CRON: "be five fields of cron, such as 30 3 * * MON, or a word such as @daily",
     _ZONE: "be the name of a time zone, such as Europe/Paris",
