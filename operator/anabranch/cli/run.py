@@ -92,6 +92,8 @@ def run(chosen: argparse.Namespace) -> int:
     if chosen.cycles < 1:
         _tell(f"--cycles is {chosen.cycles}; give 1 or more")
         return 1
+    standing = [each for each in documents if each.object.spec.is_standing]
+    documents = [each for each in documents if each not in standing]
     assigned = [list(assign_all(manifests, each)) for each in documents]
     stopped = catch_signals()
     for document in manifests.of_measurements():
@@ -110,6 +112,14 @@ def run(chosen: argparse.Namespace) -> int:
             partial(run_cycles, manifests, each, chosen, stopped),
         )
         for each in surveys
+    ]
+    # They do not end, so they come last.
+    work += [
+        (
+            each.object.metadata.name,
+            partial(run_standing, manifests, each.object, chosen, stopped),
+        )
+        for each in standing
     ]
     code = 0
     for name, do in work:
@@ -159,6 +169,53 @@ def run_one(
         return 0
     check(measurement, assignments)
     return judge(survey(assignments, chosen, stopped))
+
+
+def run_standing(
+    manifests: Manifests,
+    measurement: Measurement,
+    chosen: argparse.Namespace,
+    stopped: threading.Event,
+) -> int:
+    """Trace the clients of connections until it is stopped; return the exit code.
+
+    Raises:
+        RunError: If it may not run, with the remedy.
+    """
+    # Extras, which other commands do without.
+    from anabranch.local.assignment import RunError  # noqa: PLC0415
+    from anabranch.local.policyfile import PolicyFiles, find_policy  # noqa: PLC0415
+    from anabranch.local.standing import make_posts, run_posts  # noqa: PLC0415
+    from anabranch.local.standingdisplay import StandingDisplay  # noqa: PLC0415
+    from anabranch.store.directory import DirectoryStore  # noqa: PLC0415
+
+    name, spec = measurement.metadata.name, measurement.spec
+    if spec.suspend:
+        raise RunError("it is suspended; remove suspend to run it")
+    store = DirectoryStore(chosen.data)
+    policy = find_policy(manifests)
+    if policy is None:
+        raise RunError("there is no ProbingPolicy 'default'; add it")
+    posts = make_posts(manifests, measurement, policy, store)
+    if len(posts) < spec.min_agents:
+        raise RunError(
+            f"minAgents is {spec.min_agents}, but only {len(posts)} are selected; "
+            "lower it, or select more"
+        )
+    if chosen.dry_run or spec.dry_run:
+        names = ", ".join(post.name for post in posts)
+        write(f"{name}: {names} would trace the clients of connections\n")
+        return 0
+    policies = PolicyFiles(chosen.files, policy, _tell)
+    display = StandingDisplay(lambda line: _tell(f"{name}: {line}"))
+    run_posts(posts, store, display.show, stopped, policies)
+    failed = [post for post in posts if post.error]
+    for post in failed:
+        if not isinstance(post.error, (OSError, ValueError, RuntimeError)):
+            raise post.error or AssertionError
+        _tell(f"{post.name}: {post.error}")
+    write(f"{name}: archives are in {chosen.data}/agents\n")
+    return 1 if failed else 0
 
 
 def run_cycles(

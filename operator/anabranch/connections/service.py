@@ -18,6 +18,7 @@ from anabranch.connections.archive import (
     write_traces,
 )
 from anabranch.connections.closing import Heard, Missed
+from anabranch.connections.sources import open_source
 from anabranch.connections.waiting import Terms, Waiting, name_netblock
 from anabranch.rounds.tracing import choose_parameters
 
@@ -71,8 +72,8 @@ class Service:
     store: Store
     root: str
     """The folder of archives in the store."""
-    listen: Callable[[float | None], Source]
-    """Begins to listen to events, given when somebody listened last."""
+    event_socket: Path | None = None
+    """The socket of tcp-info, if it is the source of events."""
     now: Callable[[], float] = time.time
     """The time in seconds since 1970."""
     trouble: str = ""
@@ -154,7 +155,12 @@ class Service:
             OSError: If the system refuses raw sockets, or to tell of connections.
         """
         self._waiting.resume(self.now())
-        source = self.listen(self._waiting.heard_until)
+        source = open_source(
+            self.standing.connections,
+            hostname=self.naming.agent,
+            event_socket=self.event_socket,
+            heard_until=self._waiting.heard_until,
+        )
         noted = stored = time.monotonic()
         try:
             while not self._stopped.is_set():

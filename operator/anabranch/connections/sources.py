@@ -16,6 +16,7 @@ from anabranch.connections.tcpinfo import EventReader
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from anabranch.api.connections import Connections
     from anabranch.connections.closing import Address
 
 _BUFFER = 32 << 20
@@ -166,6 +167,29 @@ class Kernel:
     def close(self) -> None:
         """Listen no more."""
         self._socket.close()
+
+
+def open_source(
+    connections: Connections,
+    *,
+    hostname: str,
+    event_socket: Path | None,
+    heard_until: float | None,
+) -> Source:
+    """Listen to the source of events that a standing measurement names.
+
+    ``hostname`` is that of UUIDs. ``heard_until`` is when somebody listened last.
+
+    Raises:
+        OSError: If the kernel refuses.
+        ValueError: If there is no event socket to listen to, with the remedy.
+    """
+    ports = frozenset(connections.ports)
+    if connections.source == "kernel":
+        return Kernel(ports, name_boot(hostname), heard_until)
+    if event_socket is None:
+        raise ValueError("source eventSocket takes an agent with an eventSocket")
+    return TcpInfo(event_socket, ports, heard_until)
 
 
 def is_local(address: Address) -> bool:

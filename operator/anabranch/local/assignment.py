@@ -6,11 +6,11 @@ import socket
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from anabranch.api import Agent, Measurement, ProbingPolicy, TargetList
+from anabranch.api import Agent, Measurement, TargetList
 from anabranch.api.manifest import ManifestError
 from anabranch.api.model import broken_transitions
-from anabranch.api.policy import POLICY_NAME
 from anabranch.api.references import select_agents
+from anabranch.local.policyfile import find_policy
 from anabranch.local.targetlist import read_target_list
 from anabranch.runs.assignment import Assignment, assign
 from anabranch.runs.record import RunRecord
@@ -50,11 +50,9 @@ def assign_all(
     """
     measurement = document.object
     namespace, name = measurement.key
-    policy = next(
-        each.object.spec
-        for each in manifests.of_kind(ProbingPolicy)
-        if each.object.metadata.name == POLICY_NAME
-    )
+    policy = find_policy(manifests)
+    if policy is None:
+        raise RunError("there is no ProbingPolicy 'default'; add it")
     agents = [each.object for each in manifests.of_kind(Agent)]
     problems: list[Problem] = []
     for index, entry in enumerate(measurement.spec.agents):

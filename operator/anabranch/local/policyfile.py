@@ -14,9 +14,17 @@ from anabranch.local.manifest import find_files
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from anabranch.api.manifest import Manifests
     from anabranch.api.policy import ProbingPolicySpec
 
     Stamps = dict[Path, tuple[int, int]]
+
+
+def find_policy(manifests: Manifests) -> ProbingPolicySpec | None:
+    """Return the policy of manifests; None if they have none."""
+    policies = (each.object for each in manifests.of_kind(ProbingPolicy))
+    named = (each.spec for each in policies if each.metadata.name == POLICY_NAME)
+    return next(named, None)
 
 
 @dataclass
@@ -48,9 +56,7 @@ class PolicyFiles:
         if manifests.broken:
             self.tell(f"{manifests.broken[0]}; the last policy counts")
             return self.policy
-        policies = (each.object for each in manifests.of_kind(ProbingPolicy))
-        named = (each.spec for each in policies if each.metadata.name == POLICY_NAME)
-        self.policy = next(named, None)
+        self.policy = find_policy(manifests)
         if self.policy is None:
             self.tell("there is no ProbingPolicy any more: nothing is sent without one")
         elif self.policy.stop:

@@ -65,7 +65,7 @@ def run_survey(
     start = time.monotonic()
     with ExitStack() as stack:
         measurement = assignments[0].record.uid
-        stack.enter_context(_lock(store.root, measurement))
+        stack.enter_context(lock_data(store.root, measurement))
         scratch = stack.enter_context(_make_scratch(store.root, measurement))
         engine = open_embedded()
         runs = []
@@ -133,7 +133,14 @@ def _make_scratch(root: Path, measurement: str) -> Iterator[Path]:
 
 
 @contextmanager
-def _lock(root: Path, measurement: str) -> Iterator[None]:
+def lock_data(root: Path, measurement: str) -> Iterator[None]:
+    """Keep other processes from running a measurement with the same data.
+
+    ``measurement`` is its UID in the folder.
+
+    Raises:
+        RunError: When one does.
+    """
     root.mkdir(parents=True, exist_ok=True)
     with (root / f".{measurement}.lock").open("w") as file:
         try:

@@ -88,6 +88,11 @@ class RunKeys:
         """The folder of the run's diamonds."""
         return f"{self.root}/diamonds"
 
+    @property
+    def archives(self) -> str:
+        """The folder of the archives of a standing measurement."""
+        return f"{self.root}/archives"
+
     def diamonds(self, block: int, piece: int) -> str:
         """Return the key of the diamonds among all links, of a block's piece."""
         return f"{self.diamonds_root}/{block:05}-{piece:03}.parquet"
