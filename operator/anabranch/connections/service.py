@@ -76,13 +76,18 @@ class Service:
     """The socket of tcp-info, if it is the source of events."""
     now: Callable[[], float] = time.time
     """The time in seconds since 1970."""
-    trouble: str = ""
-    """What keeps it from its work, if anything does."""
     _tracing: ClientTracing = field(init=False)
     _waiting: Waiting = field(init=False)
     _stopped: threading.Event = field(default_factory=threading.Event)
     _held: Heard = field(default_factory=Heard)
     """Events that could not be kept yet, since the disk is full."""
+    _source: Source | None = None
+    _on_disk: str = ""
+    """What is wrong with the disk, if anything is."""
+    _in_store: str = ""
+    """What is wrong with the store, if anything is."""
+    _noted: float = 0.0
+    """When it noted that it listens, by the monotonic clock."""
     _ended: list[ClientTrace] = field(default_factory=list)
     """Traces that could not be kept yet."""
 
@@ -122,6 +127,15 @@ class Service:
         return self._waiting.counts
 
     @property
+    def trouble(self) -> str:
+        """What keeps it from its work, if anything does."""
+        return (
+            self._on_disk
+            or self._in_store
+            or (self._source.trouble if self._source else "")
+        )
+
+    @property
     def statistics(self) -> Statistics:
         """The engine's counts of probes and replies."""
         return self._tracing.statistics
@@ -155,7 +169,7 @@ class Service:
             OSError: If the system refuses raw sockets, or to tell of connections.
         """
         self._waiting.resume(self.now())
-        source = open_source(
+        source = self._source = open_source(
             self.standing.connections,
             hostname=self.naming.agent,
             event_socket=self.event_socket,
@@ -192,20 +206,23 @@ class Service:
             held.missed.append(Missed(now, now, "the disk is full"))
         held.closings += heard.closings[: max(room, 0)]
         held.missed += heard.missed
-        if not held.closings and not held.missed and not self._is_due(now):
+        is_due = time.monotonic() >= self._noted + _LISTEN_SECONDS
+        if not held.closings and not held.missed and not is_due:
             return
         excluded = [each.uuid for each in held.closings if self._excludes(each)]
         try:
-            self._waiting.add(held.closings, held.missed, excluded, now)
+            self._waiting.add(
+                held.closings,
+                held.missed,
+                excluded,
+                heard_until=source.heard_until,
+                now=now,
+            )
         except sqlite3.OperationalError as error:
-            self.trouble = f"{self.folder}: {error}"
+            self._on_disk = f"{self.folder}: {error}"
             return
-        self.trouble = ""
-        self._held = Heard()
-
-    def _is_due(self, now: float) -> bool:
-        heard = self._waiting.heard_until
-        return heard is None or not 0 <= now - heard < _LISTEN_SECONDS
+        self._on_disk = ""
+        self._held, self._noted = Heard(), time.monotonic()
 
     def _excludes(self, closing: Closing) -> bool:
         return any(
@@ -216,12 +233,12 @@ class Service:
     def _begin(self) -> None:
         counts = self.counts
         room = self.standing.connections.max_traces - counts.running
-        if room <= 0 or not counts.waiting or self.trouble:
+        if room <= 0 or not counts.waiting or self._on_disk:
             return
         try:
             begun = self._waiting.begin(room, self.now())
         except sqlite3.OperationalError as error:
-            self.trouble = f"{self.folder}: {error}"
+            self._on_disk = f"{self.folder}: {error}"
             return
         for number, client in begun:
             self._tracing.trace(number, ip_address(client))
@@ -238,7 +255,7 @@ class Service:
                     reason = trace.refusal or trace.end
                     self._waiting.refuse(trace.number, reason, now)
             except sqlite3.OperationalError as error:
-                self.trouble = f"{self.folder}: {error}"
+                self._on_disk = f"{self.folder}: {error}"
                 return
             self._ended.pop(0)
 
@@ -250,7 +267,9 @@ class Service:
                 self._put(archive)
                 self._waiting.forget(archive, now)
         except (OSError, sqlite3.OperationalError) as error:
-            self.trouble = str(error)
+            self._in_store = str(error)
+        else:
+            self._in_store = ""
 
     def _put(self, archive: Archive) -> None:
         waiting, naming = self._waiting, self.naming

@@ -31,6 +31,14 @@ _SO_RCVBUFFORCE = 33
 class Source(Protocol):
     """A source of events."""
 
+    @property
+    def heard_until(self) -> float | None:
+        """Until when nothing was missed, in seconds since 1970; None if never."""
+
+    @property
+    def trouble(self) -> str:
+        """What keeps it from hearing, if anything does."""
+
     def hear(self, now: float) -> Heard:
         """Return what has come since it was asked last, without a wait.
 

@@ -28,6 +28,7 @@ CREATE TABLE IF NOT EXISTS connections (
     server TEXT NOT NULL,
     server_port INTEGER NOT NULL,
     closed REAL NOT NULL,
+    heard REAL NOT NULL,
     outcome TEXT,
     reason TEXT,
     trace INTEGER,
@@ -190,11 +191,14 @@ class Waiting:
         closings: Iterable[Closing],
         missed: Iterable[Missed],
         excluded: Iterable[str],
+        *,
+        heard_until: float | None,
         now: float,
     ) -> None:
         """Take connections that have ended; those whose UUID is known are passed over.
 
-        ``excluded`` are the UUIDs of those whose clients are not to be traced.
+        ``excluded`` are the UUIDs of those whose clients are not to be traced. Up to
+        ``heard_until``, nothing else was to be heard.
         """
         excluded, gaps = set(excluded), list(missed)
         waiting = self.counts.waiting
@@ -216,8 +220,9 @@ class Waiting:
             rows = [(each.since, each.until, each.reason) for each in gaps]
             insert = "INSERT INTO missed (since, until, reason) VALUES (?, ?, ?)"
             self._base.executemany(insert, rows)
-            upsert = "INSERT OR REPLACE INTO heard VALUES (1, ?)"
-            self._base.execute(upsert, (now,))
+            if heard_until is not None:
+                upsert = "INSERT OR REPLACE INTO heard VALUES (1, ?)"
+                self._base.execute(upsert, (heard_until,))
         self.counts.waiting = waiting
         self.counts.copied += copied
         self.counts.dropped += dropped
@@ -268,7 +273,7 @@ class Waiting:
         drop = """
             UPDATE connections
             SET outcome = 'dropped', reason = :reason, settled = :now,
-                day = date(closed, 'unixepoch')
+                day = date(heard, 'unixepoch')
             WHERE outcome IS NULL
                 AND client = (SELECT client FROM traces WHERE number = :number)
         """
@@ -359,13 +364,13 @@ class Waiting:
         now: float,
     ) -> bool:
         """Insert a connection; return False if its UUID is known."""
-        trace, day = known or (None, closing.at)
+        trace, day = known or (None, now)
         outcome = "copied" if known else "dropped" if reason else None
         insert = """
             INSERT OR IGNORE INTO connections (
-                uuid, client, block, client_port, server, server_port, closed,
+                uuid, client, block, client_port, server, server_port, closed, heard,
                 outcome, reason, trace, settled, day
-            ) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, date(?, 'unixepoch'))
+            ) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, date(?, 'unixepoch'))
         """
         values = (
             closing.uuid,
@@ -375,6 +380,7 @@ class Waiting:
             str(closing.server),
             closing.server_port,
             closing.at,
+            now,
             outcome,
             reason,
             trace,
@@ -388,8 +394,8 @@ class Waiting:
         drop = """
             UPDATE connections
             SET outcome = 'dropped', reason = 'waited too long', settled = ?,
-                day = date(closed, 'unixepoch')
-            WHERE outcome IS NULL AND closed < ? AND NOT EXISTS (
+                day = date(heard, 'unixepoch')
+            WHERE outcome IS NULL AND heard < ? AND NOT EXISTS (
                 SELECT 1 FROM traces AS t
                 WHERE t.client = connections.client AND t.ended IS NULL
             )

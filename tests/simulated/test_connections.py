@@ -1,0 +1,235 @@
+"""Standing measurements: real connections, and the traces of their clients."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections import Counter
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from clientele import AGENT, read_files, read_outcomes, write_manifest
+from world import World
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_TESTS = Path(__file__).parents[1]
+_HEAD = """
+import sys; sys.path.insert(0, sys.argv[1])
+from pathlib import Path
+from clientele import Running, clientele
+manifest, data = map(Path, sys.argv[2:4])
+"""
+
+
+def play(script: str, folder: Path, world: World | None = None, **of: Any) -> Path:
+    """Play a script at a vantage point; return the data of the measurement."""
+    manifest, data = write_manifest(folder / "m", **of), folder / "data"
+    words = [sys.executable, "-c", _HEAD + script, str(_TESTS)]
+    (world or World()).run(*words, str(manifest), str(data))
+    return data
+
+
+def count_outcomes(data: Path) -> Mapping[str, int]:
+    """How many connections have each outcome."""
+    return Counter(each["outcome"] for each in read_outcomes(data))
+
+
+def find_trace(lines: list[dict[str, Any]]) -> dict[str, Any]:
+    """The line of the trace in a file."""
+    metadata, start, trace, stop = lines
+    assert list(metadata) == [
+        *("UUID", "TracerouteCallerVersion", "CachedResult", "CachedUUID")
+    ]
+    assert (start["type"], stop["type"]) == ("cycle-start", "cycle-stop")
+    assert start["start_time"] == trace["start"]["sec"] <= stop["stop_time"]
+    assert start["hostname"] == stop["hostname"] == AGENT
+    return trace
+
+
+def test_each_client_is_traced_once_and_others_get_copies(tmp_path: Path) -> None:
+    """Over IPv4 and IPv6; the server's socket is of IPv6 for both."""
+    script = """
+with clientele() as clients:
+    run = Running(manifest, data)
+    both = [f"240.0.{k}.1" for k in range(20)] + [f"3fff:0:0:{k}::1" for k in range(5)]
+    clients.connect(both * 3)
+    run.settle()
+    clients.connect(both[:5])
+    run.settle()
+    run.stop()
+"""
+    data = play(script, tmp_path)
+    assert count_outcomes(data) == {"traced": 25, "copied": 55}
+    files = read_files(data)
+    assert len(files) == 80
+    traces = [(lines[0], find_trace(lines)) for lines in files.values()]
+    own = {m["UUID"]: trace for m, trace in traces if not m["CachedResult"]}
+    assert len({trace["dst"] for trace in own.values()}) == len(own) == 25
+    for metadata, trace in traces:
+        if metadata["CachedResult"]:
+            assert own[metadata["CachedUUID"]] == trace
+        assert trace["method"] == "icmp-echo"
+        assert trace["probec"] > 20
+        assert "::ffff:" not in trace["dst"]
+    for name, lines in files.items():
+        folder, _, uuid = name.rpartition("Z_")
+        assert uuid == f"{lines[0]['UUID']}.jsonl"
+        assert folder.startswith("20")
+
+
+def test_archives_are_what_other_programs_read(tmp_path: Path) -> None:
+    """The same keys as scamper's own; and a survey can be made of them."""
+    script = """
+with clientele() as clients:
+    run = Running(manifest, data)
+    clients.connect([f"240.0.{k}.1" for k in range(10)])
+    run.settle()
+    run.stop()
+"""
+    data = play(script, tmp_path)
+    archives = list(data.glob("agents/*/*/*/archives/scamper1/**/*.tgz"))
+    (archive,) = archives
+    assert archive.name.endswith(f"Z-scamper1-{AGENT}-ndt.tgz")
+    words = [sys.executable, "-m", "anabranch", "import", str(archive)]
+    more = ["--data", str(tmp_path / "imported"), "--allow-reserved"]
+    subprocess.run([*words, *more], check=True, stdout=subprocess.DEVNULL)
+    show = [sys.executable, "-m", "anabranch", "results", "imported"]
+    where = ["--data", str(tmp_path / "imported"), "--format", "jsonl"]
+    out = tmp_path / "links.jsonl"
+    words = [*show, *where, "--table", "links", "--output", str(out)]
+    subprocess.run(words, check=True)
+    links = [json.loads(line) for line in out.read_text().splitlines()]
+    assert len(links) > 20
+
+
+def test_what_is_kept_of_a_client_may_be_its_netblock(tmp_path: Path) -> None:
+    """None of its addresses stands anywhere."""
+    script = """
+with clientele() as clients:
+    run = Running(manifest, data)
+    clients.connect(["240.0.3.77", "3fff:0:0:3::77"])
+    run.settle()
+    run.stop()
+"""
+    data = play(script, tmp_path, anonymize="netblock")
+    told = json.dumps([read_files(data), read_outcomes(data)])
+    assert "240.0.3.77" not in told
+    assert "3fff:0:0:3::77" not in told
+    destinations = {find_trace(lines)["dst"] for lines in read_files(data).values()}
+    assert destinations == {"240.0.3.0", "3fff:0:0:3::"}
+
+
+def test_clients_that_are_not_traced_have_their_reason(tmp_path: Path) -> None:
+    """What is excluded, forbidden, and what the queue has no room for."""
+    script = """
+with clientele() as clients:
+    run = Running(manifest, data)
+    clients.connect(["240.0.1.1", "240.0.2.1", "240.0.3.1"])
+    run.settle()
+    run.stop()
+"""
+    data = play(
+        script,
+        tmp_path,
+        agent={"exclusions": ["240.0.2.0/24"]},
+        exclude=["240.0.1.0/24"],
+    )
+    reasons = {
+        each["client"]: (each["outcome"], each["reason"])
+        for each in read_outcomes(data)
+    }
+    assert reasons["240.0.1.1"] == ("dropped", "excluded")
+    outcome, reason = reasons["240.0.2.1"]
+    assert outcome == "dropped"
+    assert "240.0.2" in reason
+    assert reasons["240.0.3.1"] == ("traced", None)
+
+
+def test_a_kill_at_any_time_loses_no_connection_and_traces_no_client_twice(
+    tmp_path: Path,
+) -> None:
+    """What was on its way is traced again, but not before its time."""
+    script = """
+import random, time
+chance = random.Random(3)
+with clientele() as clients:
+    for _ in range(6):
+        run = Running(manifest, data)
+        clients.connect([f"240.0.{chance.randrange(60)}.1" for _ in range(30)])
+        time.sleep(chance.uniform(0.2, 1))
+        run.kill()
+    run = Running(manifest, data)
+    run.settle(120)
+    run.stop()
+"""
+    data = play(script, tmp_path, cacheSeconds=60, archiveSeconds=10)
+    outcomes = [e for e in read_outcomes(data) if e["outcome"] != "missed"]
+    assert len({each["uuid"] for each in outcomes}) == len(outcomes)
+    assert {each["outcome"] for each in outcomes} == {"traced", "copied"}
+    files = read_files(data)
+    assert {lines[0]["UUID"] for lines in files.values()} == {
+        each["uuid"] for each in outcomes
+    }
+    began: dict[str, list[float]] = {}
+    for each in outcomes:
+        if each["outcome"] == "traced":
+            began.setdefault(each["client"], []).append(each["began"])
+    for times in began.values():
+        times.sort()
+        assert all(b - a >= 60 for a, b in pairwise(times))
+
+
+@pytest.mark.parametrize("lines", ["good", "hostile"])
+def test_tcp_info_tells_of_connections(lines: str, tmp_path: Path) -> None:
+    """Whatever else comes by its socket; when it goes, what may be missed is told."""
+    script = f"""
+import json, socket, threading, time
+address = data.parent / "events.sock"
+server = socket.socket(socket.AF_UNIX)
+server.bind(str(address))
+server.listen()
+run = None
+
+def say(uuid, client, to):
+    now = "2026-11-29T12:00:00.123456789Z"
+    here = {{"SPort": 8080, "SrcIP": "::ffff:198.18.0.2", "Interface": 0, "Cookie": 7}}
+    ends = here | {{"DPort": 5000, "DstIP": client}}
+    for event, it in ((0, ends), (1, None)):
+        line = {{"Event": event, "Timestamp": now, "UUID": uuid, "ID": it}}
+        to.sendall(json.dumps(line).encode() + b"\\n")
+
+def play():
+    there, _ = server.accept()
+    say("one", "::ffff:240.0.1.1", there)
+    if {lines!r} == "hostile":
+        there.sendall(b'{{"Event": 0}}\\n[]\\n\\xff\\xfe\\n{{"UUID": "../../x"}}\\n')
+        there.sendall(b'{{"Event": 1, "UUID": "never", "Timestamp": "x"}}\\n')
+        there.sendall(b"x" * 1000000 + b"\\n" + b"[" * 50000 + b"\\n")
+    say("two", "3fff:0:0:2::1", there)
+    time.sleep(1)
+    there.close()
+    there, _ = server.accept()
+    say("three", "240.0.3.1", there)
+    time.sleep(1)
+
+player = threading.Thread(target=play)
+player.start()
+run = Running(manifest, data)
+player.join()
+run.settle()
+run.stop()
+"""
+    agent = {"eventSocket": str(tmp_path / "events.sock")}
+    data = play(script, tmp_path, agent=agent, source="eventSocket")
+    outcomes = read_outcomes(data)
+    traced = {e["uuid"]: e["client"] for e in outcomes if e["outcome"] == "traced"}
+    assert traced == {"one": "240.0.1.1", "two": "3fff:0:0:2::1", "three": "240.0.3.1"}
+    missed = [each for each in outcomes if each["outcome"] == "missed"]
+    assert missed
+    assert all(each["until"] >= each["since"] for each in missed)
