@@ -45,12 +45,14 @@ class Heard:
     """The events that make no sense."""
 
 
-def read_address(text: str) -> Address:
+def read_address(text: object) -> Address:
     """Return an address; one of IPv4 in IPv6 notation is of IPv4.
 
     Raises:
         ValueError: If it is none, or if it has a zone.
     """
+    if not isinstance(text, str):
+        raise ValueError(f"{text!r} is no address")  # noqa: TRY004 (as any other text)
     address = ip_address(text)
     if isinstance(address, IPv4Address):
         return address
