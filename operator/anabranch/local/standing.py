@@ -17,7 +17,7 @@ from anabranch.api.references import select_agents
 from anabranch.connections.archive import Naming
 from anabranch.connections.service import Probing, Service
 from anabranch.local.assignment import RunError, find_network
-from anabranch.local.survey import lock_data
+from anabranch.local.datalock import lock_data
 from anabranch.rounds.closed import find_forbidden
 from anabranch.runs.record import choose_rate
 from anabranch.store.keys import RunKeys

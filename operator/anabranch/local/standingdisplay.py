@@ -35,4 +35,6 @@ class StandingDisplay:
                 f"{post.name}: {counts.traced:,} traced, {counts.copied:,} copied, "
                 f"{counts.waiting:,} waiting, {counts.dropped:,} dropped"
             )
+            if counts.unreadable:
+                line += f", {counts.unreadable:,} events make no sense"
             self.tell(f"{line}; {trouble}" if trouble else line)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import shutil
 import threading
 import time
@@ -11,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from anabranch.local.agentrun import AgentRun, Progress, State
-from anabranch.local.assignment import RunError
+from anabranch.local.datalock import lock_data
 from anabranch.warehouse.embedded import open_embedded
 
 if TYPE_CHECKING:
@@ -130,24 +129,3 @@ def _make_scratch(root: Path, measurement: str) -> Iterator[Path]:
         yield scratch
     finally:
         shutil.rmtree(scratch)
-
-
-@contextmanager
-def lock_data(root: Path, measurement: str) -> Iterator[None]:
-    """Keep other processes from running a measurement with the same data.
-
-    ``measurement`` is its UID in the folder.
-
-    Raises:
-        RunError: When one does.
-    """
-    root.mkdir(parents=True, exist_ok=True)
-    with (root / f".{measurement}.lock").open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise RunError(
-                f"another process runs this measurement with the data in {root}; "
-                "stop it, or name another folder with --data"
-            ) from None
-        yield

@@ -36,7 +36,8 @@ _DEMAND = pa.schema(
 )
 
 
-NOTHING = _DEMAND.empty_table()
+# `empty_table` would import pandas, which takes a second.
+NOTHING = pa.Table.from_batches([], schema=_DEMAND)
 """An empty table of demands."""
 
 

@@ -44,7 +44,7 @@ def waiting(file: Path) -> Iterator[Waiting]:
 
 def add(queue: Waiting, *closings: Closing, at: float = 0, **more: Any) -> None:
     """Let connections end, some seconds after the beginning."""
-    usual = {"missed": (), "excluded": (), "heard_until": NOW + at}
+    usual: dict[str, Any] = {"missed": (), "excluded": (), "heard_until": NOW + at}
     queue.add(closings, now=NOW + at, **usual | more)
 
 
