@@ -31,6 +31,9 @@ _SO_RCVBUFFORCE = 33
 class Source(Protocol):
     """A source of events."""
 
+    trouble: str
+    """What is wrong with it, if anything is."""
+
     def hear(self, now: float) -> Heard:
         """Return what has come since it was asked last, without a wait.
 

@@ -54,9 +54,9 @@ def reason(decision: Decision, kind: str = "Ready") -> tuple[str, str]:
     return found.status, found.reason
 
 
-def say(found: Round, kind: str = "Ready", **counts: int) -> Round:
-    """The Round, of which its agent says something."""
-    status = ready(kind) | counts
+def say(found: Round, counts: dict[str, int]) -> Round:
+    """The Round, of which its agent says that it serves."""
+    status = ready() | counts
     return Round.read(
         found.model_dump(mode="json", by_alias=True, exclude_none=True)
         | {"status": status}
@@ -74,7 +74,7 @@ def act(seen: Observation, **counts: int) -> Observation:
                 metadata = manifest["metadata"]
                 del metadata["ownerReferences"]
                 metadata["uid"] = f"uid-{metadata['name']}"
-                rounds[metadata["name"]] = say(Round.read(manifest), **counts)
+                rounds[metadata["name"]] = say(Round.read(manifest), counts)
             case DeleteRound(name, _):
                 del rounds[name]
             case ChangeRound(name, rate, suspend):
@@ -82,6 +82,8 @@ def act(seen: Observation, **counts: int) -> Observation:
                 old = rounds[name]
                 new = old.spec.model_copy(update=spec)
                 rounds[name] = old.model_copy(update={"spec": new})
+            case _:
+                pass
     return go_on(replace(seen, rounds=rounds), decision)
 
 
@@ -123,7 +125,7 @@ def test_it_is_ready_while_an_agent_serves() -> None:
     assert decision.status.totals
     assert decision.status.totals.probes == 10
     away = replace(seen.agents["agent1"], is_ready=False, message="its node is away")
-    one = decide_it(replace(seen, agents=seen.agents | {"agent1": away}))
+    one = decide_it(replace(seen, agents={**seen.agents, "agent1": away}))
     assert reason(one) == ("True", "Serving")
     (unhealthy,) = one.status.unhealthy_agents
     assert (unhealthy.name, unhealthy.reason) == ("agent1", "its node is away")
@@ -147,13 +149,13 @@ def test_agents_come_and_go() -> None:
     view = seen.agents["agent1"]
     metadata = view.agent.metadata.model_copy(update={"labels": {"team": "b"}})
     other = replace(view, agent=view.agent.model_copy(update={"metadata": metadata}))
-    relabelled = act(replace(seen, agents=seen.agents | {"agent1": other}))
+    relabelled = act(replace(seen, agents={**seen.agents, "agent1": other}))
     assert name_agents(relabelled) == ["agent2"]
     gone = act(replace(seen, agents={"agent1": view}))
     assert name_agents(gone) == ["agent1"]
     spec = {"nodeName": "n1", "allowedNamespaces": ["teaching"]}
     closed = replace(view, agent=read_kind(Agent, "agent1", spec))
-    decision = decide_it(replace(seen, agents=seen.agents | {"agent1": closed}))
+    decision = decide_it(replace(seen, agents={**seen.agents, "agent1": closed}))
     assert [type(action) for action in decision.actions] == [DeleteRound]
     assert "does not serve namespace" in decision.status.unhealthy_agents[0].reason
     assert reason(decision) == ("True", "Serving")
@@ -272,7 +274,7 @@ def test_agents_without_a_socket_can_not_serve_its_events() -> None:
     seen = stand(entry)
     spec = {"nodeName": "n1", "eventSocket": "/var/local/events/socket"}
     able = replace(seen.agents["agent1"], agent=read_kind(Agent, "agent1", spec))
-    seen = act(replace(seen, agents=seen.agents | {"agent1": able}))
+    seen = act(replace(seen, agents={**seen.agents, "agent1": able}))
     assert name_agents(seen) == ["agent1"]
     decision = decide_it(seen)
     assert reason(decision) == ("True", "Serving")
