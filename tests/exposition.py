@@ -11,6 +11,7 @@ from anabranch.control.metrics import Looks, OperatorCollector
 from anabranch.control.metrics import make_registry as make_operator_registry
 from anabranch.control.queue import WorkQueue
 from anabranch.reconcile.inventory import Inventory
+from anabranch_agent.clienttally import ClientTally
 from anabranch_agent.metrics import AgentCollector, Gauges, Tally
 from anabranch_agent.metrics import make_registry as make_agent_registry
 
@@ -61,6 +62,7 @@ def watch_agent(gauges: Gauges = IDLE, version: str = "1") -> CollectorRegistry:
     """A registry as an agent has it that is so."""
     registry = make_agent_registry()
     Tally(registry)
+    ClientTally(registry)
     registry.register(AgentCollector(lambda: gauges, version))
     return registry
 

@@ -14,9 +14,13 @@ from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 from anabranch.cluster.client import RefusedError, UnreachableError
+from anabranch.connections.archive import Naming
+from anabranch.connections.service import Probing, Service
+from anabranch.connections.storing import Shelf
 from anabranch.rounds.rates import share_rate
 from anabranch.rounds.steps import Step
 from anabranch.store.keys import RunKeys
+from anabranch_agent.clienttally import ClientTally
 from anabranch_agent.crew import Crew
 from anabranch_agent.deadman import DeadMan
 from anabranch_agent.demand import Hold
@@ -32,16 +36,20 @@ from anabranch_agent.policy import (
 )
 from anabranch_agent.reporter import Reporter
 from anabranch_agent.roundrun import RoundRun
+from anabranch_agent.shift import Books
+from anabranch_agent.standingrun import StandingRun
 from anabranch_agent.uploads import Uploads
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from anabranch.api import Round
+    from anabranch.api.connections import Standing
     from anabranch.cluster.client import Cluster
     from anabranch.store.store import Store
     from anabranch_agent.config import Config, Times
-    from anabranch_agent.demand import Demand
+    from anabranch_agent.demand import Demand, Probe
+    from anabranch_agent.work import Work
 
 _log = logging.getLogger(__name__)
 _SICK_SECONDS = 30
@@ -71,6 +79,7 @@ class AgentProcess:
         self._registry = make_registry()
         self._registry.register(AgentCollector(self._look, version("anabranch")))
         self._tally = Tally(self._registry)
+        self._books = Books(self._tally, ClientTally(self._registry))
         self._deadman = DeadMan(times.lease)
         self._governor = Governor(self._deadman, self._clock)
         self._knowledge = Knowledge(
@@ -146,8 +155,7 @@ class AgentProcess:
             if self._knowledge.is_whole:
                 for run in self._crew.runs.values():
                     if run.is_probing:
-                        # A run that waits for the store does not notice new parts.
-                        run.uploads.look()
+                        run.look()
                 self._follow()
                 self._share()
 
@@ -196,12 +204,69 @@ class AgentProcess:
         age = self._knowledge.policy_age()
         if age is None or age > self._times.lease:
             return Hold("PolicyUnknown", "the policy may have changed unseen")
-        waiting = sum(run.uploads.waiting_bytes for run in self._crew.runs.values())
+        waiting = sum(run.waiting_bytes for run in self._crew.runs.values())
         if waiting > self._config.waiting_bytes:
             return Hold("StoreUnavailable", f"{waiting} bytes wait for the store")
         return None
 
-    def _start(self, measured: Round, demand: Demand) -> tuple[RoundRun, Reporter]:
+    def _start(self, measured: Round, demand: Demand) -> tuple[Work, Reporter]:
+        standing = measured.spec.standing
+        run: Work = (
+            self._stand(measured, standing, demand)
+            if standing
+            else self._probe(measured, demand)
+        )
+        return run, Reporter(run, self._cluster, self._times, self._clock, now)
+
+    def _stand(
+        self, measured: Round, standing: Standing, demand: Demand
+    ) -> StandingRun:
+        spec, name = measured.spec, measured.spec.measurement.name
+        shelf = Shelf(
+            connections=standing.connections,
+            folder=self._config.scratch / measured.metadata.uid,
+            naming=Naming(
+                agent=spec.agent,
+                experiment=standing.connections.experiment or name,
+                version=version("anabranch"),
+            ),
+            store=self._store,
+            root=RunKeys(spec.measurement.uid, spec.run_id, spec.agent).archives,
+        )
+
+        def make(probe: Probe) -> Service:
+            limits = probe.limits
+            return Service(
+                standing=standing,
+                shelf=shelf,
+                probing=Probing(
+                    rate=0,
+                    max_rate_per_prefix=1,
+                    forbidden=probe.forbidden,
+                    min_ttl=limits.min_ttl,
+                    max_ttl=limits.max_ttl,
+                    contact=limits.contact,
+                    interface=limits.interface,
+                    sources=tuple(map(str, limits.sources)),
+                ),
+                event_socket=self._config.event_socket,
+                ended=self._books.clients.observe,
+            )
+
+        return StandingRun(
+            measured=measured,
+            folder=shelf.folder,
+            make=make,
+            give_up=lambda: shelf.give_up(time.time()),
+            governor=self._governor,
+            books=self._books,
+            times=self._times,
+            now=now,
+            changed=self._news.set,
+            demand=demand,
+        )
+
+    def _probe(self, measured: Round, demand: Demand) -> RoundRun:
         spec = measured.spec
         owner = spec.team or spec.agent
         keys = RunKeys(spec.measurement.uid, spec.run_id, owner)
@@ -215,7 +280,7 @@ class AgentProcess:
             hand_out=HandOut(spec.hand_out, spec.blocks) if spec.team else None,
         )
         uploads = Uploads(folder / "parts", depot, self._tally.add_part)
-        run = RoundRun(
+        return RoundRun(
             measured=measured,
             folder=folder,
             depot=depot,
@@ -227,7 +292,6 @@ class AgentProcess:
             changed=self._news.set,
             demand=demand,
         )
-        return run, Reporter(run, self._cluster, self._times, self._clock, now)
 
     def _clean(self, wanted: Mapping[str, object]) -> None:
         """Remove what an earlier process left of Rounds that are gone."""
@@ -243,8 +307,8 @@ class AgentProcess:
             granted_rate=self._governor.granted,
             lease_age=self._deadman.age(self._clock()),
             policy_age=self._knowledge.policy_age(),
-            parts_waiting=sum(run.uploads.waiting_parts for run in runs),
-            bytes_waiting=sum(run.uploads.waiting_bytes for run in runs),
+            parts_waiting=sum(run.waiting_files for run in runs),
+            bytes_waiting=sum(run.waiting_bytes for run in runs),
             bytes_limit=self._config.waiting_bytes,
             active_rounds=sum(run.is_probing for run in runs),
             held_rounds=Counter(

@@ -39,6 +39,8 @@ class Config:
     """The namespaces in which Rounds are looked for; empty for all."""
     waiting_bytes: int
     """How many bytes may wait for the store before the agent stops sending."""
+    event_socket: Path | None = None
+    """The socket at which tcp-info tells of connections, if there is one."""
 
     @staticmethod
     def read(environment: Mapping[str, str]) -> Config:
@@ -70,6 +72,7 @@ class Config:
                 f"of the size of ANABRANCH_SCRATCH, such as {1 << 30}"
             )
             raise ConfigError(message)
+        socket = environment.get("ANABRANCH_EVENT_SOCKET", "")
         namespaces = environment.get("ANABRANCH_WATCH_NAMESPACES", "")
         return Config(
             agent=need("ANABRANCH_AGENT", "set it to the name of the Agent"),
@@ -82,6 +85,7 @@ class Config:
             scratch=Path(need("ANABRANCH_SCRATCH", "set it to a folder for parts")),
             watch_namespaces=tuple(name for name in namespaces.split(",") if name),
             waiting_bytes=int(waiting),
+            event_socket=Path(socket) if socket else None,
         )
 
 

@@ -14,17 +14,17 @@ if TYPE_CHECKING:
     from anabranch.api import Round
     from anabranch_agent.demand import Demand
     from anabranch_agent.reporter import Reporter
-    from anabranch_agent.roundrun import RoundRun
+    from anabranch_agent.work import Work
 
 
 @dataclass
 class Crew:
     """The work on Rounds, which begins and ends as Rounds come and go."""
 
-    start: Callable[[Round, Demand], tuple[RoundRun, Reporter]]
+    start: Callable[[Round, Demand], tuple[Work, Reporter]]
     failure: asyncio.Future[None]
     """Gets the first unexpected error."""
-    runs: dict[str, RoundRun] = field(default_factory=dict)
+    runs: dict[str, Work] = field(default_factory=dict)
     """The runs by their Round's UID; a finished run stays until its Round is gone."""
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
@@ -64,7 +64,7 @@ class Crew:
             self.failure.set_exception(error)
 
 
-async def _work(run: RoundRun, reporter: Reporter) -> None:
+async def _work(run: Work, reporter: Reporter) -> None:
     async with asyncio.TaskGroup() as group:
         group.create_task(run.run())
         group.create_task(reporter.run())

@@ -34,6 +34,7 @@ HOLDS = (
     *("NoPolicy", "PolicyInvalid", "PolicyStop", "PolicyUnknown"),
     *("NoAgent", "AgentInvalid", "LeaseLost"),
     *("StoreUnavailable", "ProbingError", "AgentStopped"),
+    *("EventsUnavailable", "QueueUnavailable"),
 )
 """Why a Round is not probed, as its condition Ready says."""
 

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
     from anabranch.cluster.client import Cluster
     from anabranch_agent.config import Times
-    from anabranch_agent.roundrun import RoundRun
     from anabranch_agent.status import View
+    from anabranch_agent.work import Work
 
 _log = logging.getLogger(__name__)
 _JITTER = 0.3
@@ -30,7 +30,7 @@ _JITTER = 0.3
 class Reporter:
     """A reporter that keeps a Round's status up to date with few writes."""
 
-    run_of: RoundRun
+    run_of: Work
     cluster: Cluster
     times: Times
     clock: Callable[[], float]

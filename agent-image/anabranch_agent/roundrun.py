@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from anabranch.api import Round
+    from anabranch.api.round import PlanRef
     from anabranch_agent.config import Times
     from anabranch_agent.demand import Demand
     from anabranch_agent.depot import Depot
@@ -95,6 +96,30 @@ class RoundRun:
         return self._life is not None and self._life.prober.is_ending
 
     @property
+    def waiting_files(self) -> int:
+        """The number of parts that wait for the store."""
+        return self.uploads.waiting_parts
+
+    @property
+    def waiting_bytes(self) -> int:
+        """The size of the parts that wait for the store."""
+        return self.uploads.waiting_bytes
+
+    def look(self) -> None:
+        """Count the parts that wait for the store.
+
+        A run that waits for the store does not notice new parts.
+        """
+        self.uploads.look()
+
+    @property
+    def _plan(self) -> PlanRef:
+        plan = self.measured.spec.plan
+        if plan is None:
+            raise ValueError("a Round without a plan is standing")
+        return plan
+
+    @property
     def _totals(self) -> Totals:
         return self._stored + (self._life.counted if self._life else NOTHING)
 
@@ -119,7 +144,7 @@ class RoundRun:
             block=self.uploads.block,
             parts=self.uploads.parts,
             totals=self._totals,
-            is_traced=self.measured.spec.plan.destinations is not None,
+            is_traced=self._plan.destinations is not None,
             is_ready=hold is None or self._is_complete,
             reason=hold.reason if hold else ENDING if self.is_ending else "Probing",
             message=hold.message if hold else _ENDING if self.is_ending else _PROBING,
@@ -193,7 +218,7 @@ class RoundRun:
             OSError: When the kernel refuses.
             PlanUnusableError: When the plan can't be probed.
         """
-        file = await self.depot.fetch_plan(self.measured.spec.plan, self.folder)
+        file = await self.depot.fetch_plan(self._plan, self.folder)
         self._stored = await self.uploads.resume()
         demand = self.demand
         if not (isinstance(demand, Probe) and probe.is_same_prober(demand)):

@@ -5,9 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from anabranch.api.round import SERVING
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from anabranch.api.round import ConnectionCounts
     from anabranch_agent.parts import Totals
 
 
@@ -28,6 +31,8 @@ class View:
     message: str
     is_complete: bool = False
     is_failed: bool = False
+    connections: ConnectionCounts | None = None
+    """What came of connections, if the Round is standing."""
 
 
 Conditions = tuple[tuple[str, str, str, str], ...]
@@ -42,7 +47,7 @@ def list_conditions(view: View) -> Conditions:
     conditions = [("Ready", ready, *why), ("Complete", complete, *why)]
     if view.is_failed:
         conditions += [("Failed", "True", *why), ("Stalled", "True", *why)]
-    elif not view.is_complete and view.reason != "Suspended":
+    elif not (view.is_complete or view.reason in {"Suspended", SERVING}):
         conditions.append(("Reconciling", "True", *why))
     return tuple(conditions)
 
@@ -86,6 +91,10 @@ def build_status(
     }
     if view.is_traced:
         status["destinationsTraced"] = view.totals.traced
+    if view.connections:
+        status["connections"] = view.connections.model_dump(
+            mode="json", by_alias=True, exclude_none=True
+        )
     if view.start_time:
         status["startTime"] = view.start_time
     if view.completion_time:

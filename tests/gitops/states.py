@@ -8,12 +8,13 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, cast
 
-from anabranch.api import Agent, ProbingPolicy
+from anabranch.api import Agent, ProbingPolicy, Round
+from anabranch.api.round import SERVING, ConnectionCounts
 from anabranch.api.targetlist import TargetListStatus
 from anabranch.cluster.client import CONFLICT, FORBIDDEN, NOT_FOUND, RefusedError
 from anabranch.cluster.objects import Objects
 from anabranch.manifests.agents import name_pod
-from anabranch.manifests.rounds import name_step
+from anabranch.manifests.rounds import build_standing_round, name_step
 from anabranch.manifests.settings import Settings
 from anabranch.reconcile.agent import Agents, decide_agent
 from anabranch.reconcile.cycles import find_due
@@ -21,7 +22,11 @@ from anabranch.reconcile.decision import RESULTS, decide, name_count
 from anabranch.reconcile.events import Recorder
 from anabranch.reconcile.inventory import Inventory
 from anabranch.reconcile.measurement import Measurements
-from anabranch.reconcile.observation import PutRoster, RunView
+from anabranch.reconcile.observation import (
+    CreateStandingRound,
+    PutRoster,
+    RunView,
+)
 from anabranch.reconcile.policy import Policies
 from anabranch.reconcile.surveystatus import (
     Obstacle,
@@ -48,6 +53,7 @@ from observations import (
     make_job,
     make_outcome,
     read_kind,
+    ready,
     see,
     start,
 )
@@ -133,6 +139,7 @@ def _survey() -> Iterator[Observation]:
     yield from _rehearse()
     yield from _run()
     yield from _end()
+    yield from _stand()
 
 
 def _wait() -> Iterator[Observation]:
@@ -220,6 +227,23 @@ def _end() -> Iterator[Observation]:
     yield replace(seen, roster=earlier)
 
 
+def _stand() -> Iterator[Observation]:
+    watch = {"source": "kernel", "ports": [443]}
+    entry = {"name": "servers", "selector": {}, "connections": watch}
+    seen = see(count=1, diamondMiner=None, trace={}, agents=[entry])
+    (create,) = decide(seen, BUCKET).actions
+    assert isinstance(create, CreateStandingRound)
+    manifest = build_standing_round(
+        seen.measurement, create.agent, create.standing, create.rate
+    )
+    del manifest["metadata"]["ownerReferences"]
+    manifest["metadata"]["uid"] = "uid"
+    found = Round.read(manifest | {"status": ready()})
+    yield replace(seen, rounds={found.metadata.name: found})
+    entry |= {"connections": {"source": "eventSocket"}}
+    yield see(count=1, diamondMiner=None, trace={}, agents=[entry])
+
+
 def _describe_lists() -> Iterator[Status]:
     target_list = see().lists["list"]
     fresh = target_list.model_copy(update={"status": TargetListStatus()})
@@ -291,6 +315,7 @@ def _describe_rounds() -> Iterator[Mapping[str, Any]]:
     held = replace(view, is_ready=False)
     views = (
         view,
+        replace(view, reason=SERVING, connections=ConnectionCounts()),
         replace(held, reason="Pending", message="it waits"),
         replace(held, reason="PolicyStop", message="the policy says stop"),
         replace(held, reason="Suspended", message="suspend is true"),

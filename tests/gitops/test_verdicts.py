@@ -25,11 +25,14 @@ _KSTATUS = {
 """What an object of a health is to kstatus, which knows nothing of suspension."""
 HEALTH = {
     "Measurement": {
-        "Healthy": "Started Running Gathering Completed PartlyComplete DryRun",
+        "Healthy": (
+            "Started Running Gathering Completed PartlyComplete DryRun Serving"
+        ),
         "Suspended": "Suspended NotYet",
         "Progressing": (
             "NoPolicy ProbingStopped AgentMissing AgentNotAllowed WaitingForAgents "
-            "TargetListMissing TargetListNotReady AgentsUnavailable Counting"
+            "TargetListMissing TargetListNotReady AgentsUnavailable Counting "
+            "EventSocketMissing"
         ),
         "Degraded": (
             "PolicyLimit AgentTwice TeamNameTaken TeamImpossible AgentsFailed "
@@ -56,7 +59,7 @@ HEALTH = {
     },
     "ProbingPolicy": {"Healthy": "Obeyed", "Degraded": "WrongNamespace"},
     "Round": {
-        "Healthy": "Complete",
+        "Healthy": "Complete Serving",
         "Progressing": "Probing Pending PolicyStop",
         "Suspended": "Suspended",
         "Degraded": "PlanUnusable",

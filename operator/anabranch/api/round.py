@@ -24,6 +24,9 @@ from anabranch.api.text import (
 ENDING = "Ending"
 """The reason of Ready once all has begun: the agent of a team may have more."""
 
+SERVING = "Serving"
+"""The reason of Ready of a standing Round, which has no end to work towards."""
+
 
 class MeasurementRef(Model):
     """The measurement that the round belongs to."""

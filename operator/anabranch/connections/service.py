@@ -11,15 +11,8 @@ from typing import TYPE_CHECKING
 
 from anabranch_engine import ClientTracing
 
-from anabranch.connections.archive import (
-    CONNECTIONS,
-    TRACES,
-    write_connections,
-    write_traces,
-)
 from anabranch.connections.closing import Heard, Missed
 from anabranch.connections.sources import open_source
-from anabranch.connections.waiting import Terms, Waiting, name_netblock
 from anabranch.rounds.tracing import choose_parameters
 
 if TYPE_CHECKING:
@@ -29,11 +22,10 @@ if TYPE_CHECKING:
     from anabranch_engine import ClientTrace, PrefixSet, Statistics
 
     from anabranch.api.connections import Standing
-    from anabranch.connections.archive import Naming
-    from anabranch.connections.closing import Address, Closing
+    from anabranch.connections.closing import Closing
     from anabranch.connections.sources import Source
-    from anabranch.connections.waiting import Archive, Counts
-    from anabranch.store.store import Store
+    from anabranch.connections.storing import Shelf, Storing
+    from anabranch.connections.waiting import Counts, Waiting
 
 _TICK_SECONDS = 0.05
 """How long it waits for traces to end before it looks at events again."""
@@ -66,26 +58,25 @@ class Service:
     """
 
     standing: Standing
-    folder: Path
-    naming: Naming
+    shelf: Shelf
     probing: Probing
-    store: Store
-    root: str
-    """The folder of archives in the store."""
     event_socket: Path | None = None
     """The socket of tcp-info, if it is the source of events."""
     now: Callable[[], float] = time.time
     """The time in seconds since 1970."""
+    ended: Callable[[ClientTrace], None] = lambda _: None
+    """Called with each trace that has ended."""
+    disk_trouble: str = ""
+    """What is wrong with its queue's folder, if anything is."""
+    store_trouble: str = ""
+    """Why the store does not take archives, if it does not."""
     _tracing: ClientTracing = field(init=False)
     _waiting: Waiting = field(init=False)
+    _storing: Storing = field(init=False)
     _stopped: threading.Event = field(default_factory=threading.Event)
     _held: Heard = field(default_factory=Heard)
     """Events that could not be kept yet, since the disk is full."""
     _source: Source | None = None
-    _on_disk: str = ""
-    """What is wrong with the disk, if anything is."""
-    _in_store: str = ""
-    """What is wrong with the store, if anything is."""
     _noted: float = 0.0
     """When it noted that it listens, by the monotonic clock."""
     _ended: list[ClientTrace] = field(default_factory=list)
@@ -93,13 +84,8 @@ class Service:
 
     def __post_init__(self) -> None:
         connections, probing = self.standing.connections, self.probing
-        self.folder.mkdir(parents=True, exist_ok=True)
-        terms = Terms(
-            cache=connections.cache_seconds,
-            max_waiting=connections.max_waiting,
-            max_wait=connections.max_wait_seconds,
-        )
-        self._waiting = Waiting(self.folder / "connections.sqlite", terms)
+        self._storing = self.shelf.open()
+        self._waiting = self._storing.waiting
         self._excluded = [ip_network(each) for each in connections.exclude]
         standing = self.standing
         self._tracing = ClientTracing(
@@ -113,7 +99,7 @@ class Service:
             window=connections.max_traces,
             time_limit_s=connections.deadline_seconds,
             confidence=round(100 * (1 - standing.failure_probability)),
-            hostname=self.naming.agent,
+            hostname=self.shelf.naming.agent,
             hides_clients=connections.anonymize == "netblock",
             network=probing.network,
             interface=probing.interface,
@@ -127,13 +113,14 @@ class Service:
         return self._waiting.counts
 
     @property
+    def event_trouble(self) -> str:
+        """Why nobody tells of connections; nothing if somebody does."""
+        return self._source.trouble if self._source else ""
+
+    @property
     def trouble(self) -> str:
-        """What keeps it from its work, if anything does."""
-        return (
-            self._on_disk
-            or self._in_store
-            or (self._source.trouble if self._source else "")
-        )
+        """What keeps it from its work; nothing if all is well."""
+        return self.disk_trouble or self.event_trouble or self.store_trouble
 
     @property
     def statistics(self) -> Statistics:
@@ -168,15 +155,15 @@ class Service:
         Raises:
             OSError: If the system refuses raw sockets, or to tell of connections.
         """
-        self._waiting.resume(self.now())
-        source = self._source = open_source(
-            self.standing.connections,
-            hostname=self.naming.agent,
-            event_socket=self.event_socket,
-            heard_until=self._waiting.heard_until,
-        )
         noted = stored = time.monotonic()
         try:
+            self._waiting.resume(self.now())
+            source = self._source = open_source(
+                self.standing.connections,
+                hostname=self.shelf.naming.agent,
+                event_socket=self.event_socket,
+                heard_until=self._waiting.heard_until,
+            )
             while not self._stopped.is_set():
                 self._listen(source)
                 self._begin()
@@ -190,7 +177,8 @@ class Service:
             # What has ended stays here no longer than it must.
             self._store(0)
         finally:
-            source.close()
+            if self._source:
+                self._source.close()
             self._tracing.stop()
             self._waiting.close()
         note(self.statistics)
@@ -219,9 +207,9 @@ class Service:
                 now=now,
             )
         except sqlite3.OperationalError as error:
-            self._on_disk = f"{self.folder}: {error}"
+            self.disk_trouble = f"{self.shelf.folder}: {error}"
             return
-        self._on_disk = ""
+        self.disk_trouble = ""
         self._held, self._noted = Heard(), time.monotonic()
 
     def _excludes(self, closing: Closing) -> bool:
@@ -233,12 +221,12 @@ class Service:
     def _begin(self) -> None:
         counts = self.counts
         room = self.standing.connections.max_traces - counts.running
-        if room <= 0 or not counts.waiting or self._on_disk:
+        if room <= 0 or not counts.waiting or self.disk_trouble:
             return
         try:
             begun = self._waiting.begin(room, self.now())
         except sqlite3.OperationalError as error:
-            self._on_disk = f"{self.folder}: {error}"
+            self.disk_trouble = f"{self.shelf.folder}: {error}"
             return
         for number, client in begun:
             self._tracing.trace(number, ip_address(client))
@@ -255,42 +243,19 @@ class Service:
                     reason = trace.refusal or trace.end
                     self._waiting.refuse(trace.number, reason, now)
             except sqlite3.OperationalError as error:
-                self._on_disk = f"{self.folder}: {error}"
+                self.disk_trouble = f"{self.shelf.folder}: {error}"
                 return
             self._ended.pop(0)
+            self.ended(trace)
 
     def _store(self, age: float) -> None:
         """Store what is settled since ``age`` seconds; what can't be stored waits."""
-        now = self.now()
         try:
-            for archive in self._waiting.cut(now - age, now):
-                self._put(archive)
-                self._waiting.forget(archive, now)
-        except (OSError, sqlite3.OperationalError) as error:
-            self._in_store = str(error)
+            self._storing.flush(age, self.now())
+            self.counts.bytes = self._waiting.find_size()
+        except sqlite3.OperationalError as error:
+            self.disk_trouble = f"{self.shelf.folder}: {error}"
+        except OSError as error:
+            self.store_trouble = str(error)
         else:
-            self._in_store = ""
-
-    def _put(self, archive: Archive) -> None:
-        waiting, naming = self._waiting, self.naming
-        file = self.folder / "archive"
-        try:
-            kept = waiting.list_kept(archive)
-            if write_traces(kept, archive, naming.version, file):
-                name = naming.name(TRACES, archive, "tgz")
-                self.store.put_file(f"{self.root}/{name}", file)
-            file.unlink()
-            settled = map(self._hide, waiting.list_settled(archive))
-            write_connections(settled, archive, file)
-            name = naming.name(CONNECTIONS, archive, "jsonl.gz")
-            self.store.put_file(f"{self.root}/{name}", file)
-        finally:
-            file.unlink(missing_ok=True)
-
-    def _hide(self, settled: dict[str, object]) -> dict[str, object]:
-        """Put a client's netblock in place of its address, if that is asked for."""
-        client = settled.get("client")
-        if client is None or self.standing.connections.anonymize == "none":
-            return settled
-        address: Address = ip_address(str(client))
-        return settled | {"client": name_netblock(address), "client_port": None}
+            self.store_trouble = ""

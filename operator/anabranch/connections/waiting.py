@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import sqlite3
 import zlib
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, field
 from ipaddress import ip_network
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,10 @@ if TYPE_CHECKING:
 
     from anabranch.connections.closing import Address, Closing, Missed
 
+EXCLUDED, QUEUE_FULL, REFUSED = "excluded", "queue full", "refused"
+WAITED_TOO_LONG, GIVEN_UP = "waited too long", "given up"
+REASONS = (EXCLUDED, QUEUE_FULL, WAITED_TOO_LONG, REFUSED, GIVEN_UP)
+"""Why connections are dropped. Of those that are refused, records say more."""
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS connections (
     number INTEGER PRIMARY KEY,
@@ -141,9 +146,17 @@ class Counts:
     running: int = 0
     traced: int = 0
     copied: int = 0
-    dropped: int = 0
+    reasons: Counter[str] = field(default_factory=Counter)
+    """How many were dropped, by one of `REASONS`."""
     missed: int = 0
     unreadable: int = 0
+    bytes: int = 0
+    """The size of the queue, when it was looked at last."""
+
+    @property
+    def dropped(self) -> int:
+        """How many connections were dropped."""
+        return self.reasons.total()
 
 
 class Waiting:
@@ -202,20 +215,21 @@ class Waiting:
         """
         excluded, gaps = set(excluded), list(missed)
         waiting = self.counts.waiting
-        copied = dropped = 0
+        copied, dropped = 0, Counter[str]()
         with self._transaction():
             for closing in closings:
                 known, reason = None, None
                 if closing.uuid in excluded:
-                    reason = "excluded"
+                    reason = EXCLUDED
                 elif known := self._find_known(closing.client, now):
                     pass
                 elif waiting >= self.terms.max_waiting:
-                    reason = "queue full"
+                    reason = QUEUE_FULL
                 if not self._insert(closing, known, reason, now):
                     continue
                 copied += known is not None
-                dropped += reason is not None
+                if reason:
+                    dropped[reason] += 1
                 waiting += not known and not reason
             rows = [(each.since, each.until, each.reason) for each in gaps]
             insert = "INSERT INTO missed (since, until, reason) VALUES (?, ?, ?)"
@@ -225,7 +239,7 @@ class Waiting:
                 self._base.execute(upsert, (heard_until,))
         self.counts.waiting = waiting
         self.counts.copied += copied
-        self.counts.dropped += dropped
+        self.counts.reasons += dropped
         self.counts.missed += len(gaps)
 
     def begin(self, room: int, now: float) -> list[tuple[int, str]]:
@@ -243,7 +257,7 @@ class Waiting:
             ]
         self.counts.running += len(begun)
         self.counts.waiting -= given_up
-        self.counts.dropped += given_up
+        self.counts.reasons[WAITED_TOO_LONG] += given_up
         return begun
 
     def end(self, number: int, began: float, text: bytes, now: float) -> None:
@@ -283,7 +297,28 @@ class Waiting:
             self._base.execute("DELETE FROM traces WHERE number = ?", (number,))
         self.counts.running -= 1
         self.counts.waiting -= done
-        self.counts.dropped += done
+        self.counts.reasons[REFUSED] += done
+
+    def give_up(self, now: float) -> None:
+        """Drop all that waits, since no trace goes on and none will begin."""
+        drop = """
+            UPDATE connections
+            SET outcome = 'dropped', reason = ?, settled = ?,
+                day = date(heard, 'unixepoch')
+            WHERE outcome IS NULL
+        """
+        with self._transaction():
+            done = self._base.execute(drop, (GIVEN_UP, now)).rowcount
+        self.counts.waiting -= done
+        self.counts.reasons[GIVEN_UP] += done
+
+    def find_size(self) -> int:
+        """Return how many bytes of the file are in use."""
+        pragmas = ("page_size", "page_count", "freelist_count")
+        size, pages, free = (
+            self._base.execute(f"PRAGMA {each}").fetchone()[0] for each in pragmas
+        )
+        return int(size * (pages - free))
 
     def cut(self, before: float, now: float) -> list[Archive]:
         """Cut archives of all that is settled, if something has been before a time.
@@ -393,14 +428,15 @@ class Waiting:
         """Drop connections that have waited too long, unless their trace goes on."""
         drop = """
             UPDATE connections
-            SET outcome = 'dropped', reason = 'waited too long', settled = ?,
+            SET outcome = 'dropped', reason = ?, settled = ?,
                 day = date(heard, 'unixepoch')
             WHERE outcome IS NULL AND heard < ? AND NOT EXISTS (
                 SELECT 1 FROM traces AS t
                 WHERE t.client = connections.client AND t.ended IS NULL
             )
         """
-        return self._base.execute(drop, (now, now - self.terms.max_wait)).rowcount
+        values = (WAITED_TOO_LONG, now, now - self.terms.max_wait)
+        return self._base.execute(drop, values).rowcount
 
     def _transaction(self) -> _Transaction:
         return _Transaction(self._base)

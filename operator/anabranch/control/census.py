@@ -29,6 +29,7 @@ HINDRANCES = (
         "TeamNameTaken",
         "TeamImpossible",
         "AgentNotAllowed",
+        "EventSocketMissing",
         "WaitingForAgents",
     ),
     *("TargetListMissing", "TargetListNotReady", "NotYet", "AgentsUnavailable"),
@@ -163,10 +164,11 @@ def _count_rounds(rounds: Sequence[Round], progress: Progress) -> Iterator[Metri
         map(_find_round_state, rounds),
     )
     active = [each for each in rounds if not is_over(each)]
+    plans = [(each, each.spec.plan) for each in active if each.spec.plan]
     yield GaugeMetricFamily(
         "anabranch_rounds_planned_probes",
         "Probes that the plans of Rounds that are not over ask for.",
-        value=sum((each.spec.plan.probes or 0) * each.spec.share for each in active),
+        value=sum((plan.probes or 0) * each.spec.share for each, plan in plans),
     )
     yield GaugeMetricFamily(
         "anabranch_rounds_sent_probes",
@@ -174,26 +176,25 @@ def _count_rounds(rounds: Sequence[Round], progress: Progress) -> Iterator[Metri
         "that trace destinations.",
         value=sum(
             each.status.probes_sent or 0
-            for each in active
-            if each.spec.plan.destinations is None
+            for each, plan in plans
+            if plan.destinations is None
         ),
     )
     yield GaugeMetricFamily(
         "anabranch_rounds_planned_destinations",
         "Destinations that Rounds that are not over are to trace.",
-        value=sum(
-            (each.spec.plan.destinations or 0) * each.spec.share for each in active
-        ),
+        value=sum((plan.destinations or 0) * each.spec.share for each, plan in plans),
     )
     yield GaugeMetricFamily(
         "anabranch_rounds_traced_destinations",
         "Destinations traced for Rounds that are not over, as these last told.",
-        value=sum(each.status.destinations_traced or 0 for each in active),
+        value=sum(each.status.destinations_traced or 0 for each, _ in plans),
     )
     yield GaugeMetricFamily(
         "anabranch_rounds_silent_seconds",
-        "For how long the Round that is silent for longest has told nothing new.",
-        value=progress.find_oldest(r for r in active if not r.spec.suspend),
+        "For how long the Round that is silent for longest has told nothing new. "
+        "Standing Rounds do not count: they may have nothing to tell.",
+        value=progress.find_oldest(r for r, _ in plans if not r.spec.suspend),
     )
 
 

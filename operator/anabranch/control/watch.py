@@ -178,6 +178,10 @@ class Watches:
         self._notice_measurements(
             lambda each: any(it.chooses(name, labels) for it in each.spec.agents)
         )
+        # Those that it serves may not choose it any more.
+        for found in self.open_inventory().find_standing(name):
+            measurement = found.spec.measurement.name
+            self._add(("Measurement", found.metadata.namespace, measurement))
 
     def _notice_measurements(self, matters: Callable[[Measurement], bool]) -> None:
         """Queue the measurements that a change concerns."""

@@ -16,6 +16,7 @@ from anabranch.api.connections import Standing
 from anabranch.api.references import select_agents
 from anabranch.connections.archive import Naming
 from anabranch.connections.service import Probing, Service
+from anabranch.connections.storing import Shelf
 from anabranch.local.assignment import RunError, find_network
 from anabranch.local.datalock import lock_data
 from anabranch.rounds.closed import find_forbidden
@@ -162,11 +163,16 @@ def _make_post(  # noqa: PLR0913, PLR0917 (what an agent of a measurement is mad
             trace=tool,
             failure_probability=measurement.spec.failure_probability,
         ),
-        folder=store.root / ".standing" / keys.root,
-        naming=Naming(
-            agent=name,
-            experiment=connections.experiment or measurement.metadata.name,
-            version=version("anabranch"),
+        shelf=Shelf(
+            connections=connections,
+            folder=store.root / ".standing" / keys.root,
+            naming=Naming(
+                agent=name,
+                experiment=connections.experiment or measurement.metadata.name,
+                version=version("anabranch"),
+            ),
+            store=store,
+            root=keys.archives,
         ),
         probing=Probing(
             rate=choose_rate(agent, entry, policy),
@@ -179,8 +185,6 @@ def _make_post(  # noqa: PLR0913, PLR0917 (what an agent of a measurement is mad
             sources=tuple(source for source in sources if source),
             network=network,
         ),
-        store=store,
-        root=keys.archives,
         event_socket=socket,
     )
     uid, statistics = keys.measurement, service.statistics

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import dataclass, field
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from anabranch.api.resource import API_VERSION
@@ -16,6 +18,8 @@ if TYPE_CHECKING:
     from anabranch.manifests.settings import AgentSettings, Settings
 
 SCRATCH = "/var/lib/anabranch"
+EVENTS = "/run/anabranch/events"
+"""Where pods see the folder of tcp-info's socket."""
 _GRACE_SECONDS = 60
 _HASH_DIGITS = 16
 
@@ -86,6 +90,8 @@ def _build_spec(settings: Settings, agent: Agent) -> dict[str, Any]:
         "ANABRANCH_WAITING_BYTES": str(agents.waiting_bytes),
         "ANABRANCH_HEALTH_PORT": str(agents.health_port),
     }
+    events = _describe_events(agent.spec.event_socket)
+    own |= events.env
     environment = describe_store(settings.store, own)
     trust = describe_trust(settings.ca_bundle)
     environment["env"] += trust.env
@@ -107,7 +113,11 @@ def _build_spec(settings: Settings, agent: Agent) -> dict[str, Any]:
         # Prometheus finds the port by its name, the scheduler by its number.
         "ports": [{"name": "health", "containerPort": port, "hostPort": port}],
         "securityContext": _build_security(agents),
-        "volumeMounts": [{"name": "scratch", "mountPath": SCRATCH}, *trust.mounts],
+        "volumeMounts": [
+            {"name": "scratch", "mountPath": SCRATCH},
+            *events.mounts,
+            *trust.mounts,
+        ],
         "livenessProbe": {
             "httpGet": probe | {"path": "/healthz"},
             "periodSeconds": 10,
@@ -132,12 +142,40 @@ def _build_spec(settings: Settings, agent: Agent) -> dict[str, Any]:
         "containers": [container],
         "volumes": [
             {"name": "scratch", "emptyDir": {"sizeLimit": agents.scratch_size_limit}},
+            *events.volumes,
             *trust.volumes,
         ],
     }
     if agents.priority_class_name:
         spec["priorityClassName"] = agents.priority_class_name
     return spec
+
+
+@dataclass(frozen=True)
+class _Events:
+    """What a pod needs to hear tcp-info."""
+
+    env: dict[str, str] = field(default_factory=dict)
+    mounts: tuple[dict[str, Any], ...] = ()
+    volumes: tuple[dict[str, Any], ...] = ()
+
+
+def _describe_events(socket: str | None) -> _Events:
+    """Describe how a pod sees tcp-info's socket on its node.
+
+    It sees the folder, since tcp-info makes the socket anew when it starts.
+    """
+    if socket is None:
+        return _Events()
+    path = PurePosixPath(socket)
+    mount = {"name": "events", "mountPath": EVENTS, "readOnly": True}
+    # Other Rounds are probed, too, so the pod does not wait for tcp-info.
+    host = {"path": str(path.parent), "type": "DirectoryOrCreate"}
+    return _Events(
+        {"ANABRANCH_EVENT_SOCKET": f"{EVENTS}/{path.name}"},
+        (mount,),
+        ({"name": "events", "hostPath": host},),
+    )
 
 
 def _build_security(agents: AgentSettings) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -11,8 +12,12 @@ from anabranch.store.keys import RunKeys
 
 if TYPE_CHECKING:
     from anabranch.api import Agent, Measurement
+    from anabranch.api.connections import Standing
     from anabranch.rounds.outcome import PlanSummary
     from anabranch.rounds.steps import Step
+
+_STANDING = "standing"
+"""Stands where Rounds of a plan have the step."""
 
 
 def name_step(measurement: Measurement, agent: str, suffix: str) -> str:
@@ -64,22 +69,55 @@ def build_round(  # noqa: PLR0913 (what a Round is made of)
     Kubernetes removes it with the Measurement.
     """
     metadata, name = measurement.metadata, agent.metadata.name
-    run_id = measurement.spec.run_id
     owner = share.team if share else name
-    keys = RunKeys(metadata.uid, run_id, owner).step(step)
-    labels = label(
-        Component.ROUND,
-        agent=name,
-        measurement_uid=metadata.uid,
-        step=str(step),
-    )
+    keys = RunKeys(metadata.uid, measurement.spec.run_id, owner).step(step)
+    more = {
+        "round": step.round,
+        "window": step.window,
+        "plan": {"key": keys.plan, **_describe(summary)},
+        **(share.describe() if share else {}),
+        "waitSeconds": agent.spec.wait_seconds,
+    }
+    round_name = name_round(measurement, owner, step, share)
+    return _build(measurement, agent, round_name, str(step), more | {"rate": rate})
+
+
+def name_standing(measurement: Measurement, agent: Agent, standing: Standing) -> str:
+    """Return the name of a standing Round, which is another one if it does another.
+
+    A Round is fixed, so what it does is part of its name.
+    """
+    metadata = measurement.metadata
+    parts = (measurement.spec.run_id, agent.metadata.name, agent.spec.node_name)
+    does = json.dumps(_write(standing), sort_keys=True)
+    return name_child(metadata.name, metadata.uid, *parts, does, suffix=_STANDING)
+
+
+def build_standing_round(
+    measurement: Measurement, agent: Agent, standing: Standing, rate: int
+) -> dict[str, Any]:
+    """Build the Round that makes an agent serve a standing measurement."""
+    name = name_standing(measurement, agent, standing)
+    more = {"round": 1, "standing": _write(standing), "rate": rate}
+    return _build(measurement, agent, name, _STANDING, more)
+
+
+def _build(
+    measurement: Measurement, agent: Agent, name: str, step: str, more: dict[str, Any]
+) -> dict[str, Any]:
+    metadata = measurement.metadata
     return {
         "apiVersion": API_VERSION,
         "kind": "Round",
         "metadata": {
-            "name": name_round(measurement, owner, step, share),
+            "name": name,
             "namespace": metadata.namespace,
-            "labels": labels,
+            "labels": label(
+                Component.ROUND,
+                agent=agent.metadata.name,
+                measurement_uid=metadata.uid,
+                step=step,
+            ),
             "ownerReferences": [
                 {
                     "apiVersion": API_VERSION,
@@ -93,17 +131,16 @@ def build_round(  # noqa: PLR0913 (what a Round is made of)
         },
         "spec": {
             "measurement": {"name": metadata.name, "uid": metadata.uid},
-            "runId": run_id,
-            "agent": name,
+            "runId": measurement.spec.run_id,
+            "agent": agent.metadata.name,
             "nodeName": agent.spec.node_name,
-            "round": step.round,
-            "window": step.window,
-            "plan": {"key": keys.plan, **_describe(summary)},
-            **(share.describe() if share else {}),
-            "rate": rate,
-            "waitSeconds": agent.spec.wait_seconds,
+            **more,
         },
     }
+
+
+def _write(standing: Standing) -> dict[str, Any]:
+    return standing.model_dump(mode="json", by_alias=True, exclude_none=True)
 
 
 def _describe(summary: PlanSummary) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from anabranch.cluster.client import FORBIDDEN, INVALID, RefusedError
 from anabranch.cluster.objects import ForeignError, Place
 from anabranch.manifests.agents import build_pod, find_template
 from anabranch.reconcile.conditions import Conditions
+from anabranch.reconcile.inventory import is_active
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -35,12 +36,19 @@ class AgentDecision:
     """When to look again, even if nothing happens."""
 
 
-def decide_agent(
-    agent: Agent, pod: PodView | None, template: str, active: int, now: datetime
+def decide_agent(  # noqa: PLR0913 (what is seen of an agent)
+    agent: Agent,
+    pod: PodView | None,
+    template: str,
+    active: int,
+    now: datetime,
+    *,
+    standing: int = 0,
 ) -> AgentDecision:
     """Decide what happens to the pod of an agent with ``active`` active Rounds.
 
-    ``template`` is the hash of the template of the wanted pod.
+    ``template`` is the hash of the template of the wanted pod. ``standing`` of the
+    Rounds have no end, so the pod does not wait for them.
     """
     conditions = Conditions(agent, agent.status.conditions, now)
     creates, deletes, again = pod is None, None, None
@@ -54,7 +62,7 @@ def decide_agent(
         deletes, again = (None, left) if left > 0 else (pod, None)
         message = f"its pod has ended: {pod.message or pod.phase}"
         conditions.set("Ready", "PodEnded", message, holds=False)
-    elif pod.template != template and (not active or not pod.is_ready):
+    elif pod.template != template and (active <= standing or not pod.is_ready):
         deletes = pod
         conditions.set("Ready", "Replacing", "its pod is replaced", holds=False)
     elif pod.is_ready:
@@ -114,7 +122,10 @@ class Agents:
         pod = tools.inventory.find_pod(name)
         active = tools.inventory.find_active(name)
         template = find_template(manifest)
-        decision = decide_agent(agent, pod, template, active, tools.now())
+        standing = sum(map(is_active, tools.inventory.find_standing(name)))
+        decision = decide_agent(
+            agent, pod, template, active, tools.now(), standing=standing
+        )
         if decision.creates:
             try:
                 await tools.objects.create(manifest)

@@ -28,6 +28,7 @@ from anabranch.reconcile.observation import (
     ExpireJob,
     PutRoster,
 )
+from anabranch.reconcile.standing import decide_standing
 from anabranch.reconcile.start import find_members, find_obstacle, make_roster
 from anabranch.rounds.shortfall import describe_nothing
 from anabranch.runs.roster import group_runs
@@ -52,6 +53,8 @@ def decide(seen: Observation, bucket: str) -> Decision:
 
     ``bucket`` is the bucket that holds the results.
     """
+    if seen.measurement.spec.is_standing:
+        return decide_standing(seen)
     return _Decider(seen, bucket).decide()
 
 

@@ -97,8 +97,12 @@ class Inventory:
 
     def find_active(self, agent: str) -> int:
         """Return how many Rounds an agent probes or should probe."""
+        return sum(map(is_active, self.rounds.get(("agent", agent), ())))
+
+    def find_standing(self, agent: str) -> list[Round]:
+        """Return the Rounds of an agent that have no end."""
         rounds = self.rounds.get(("agent", agent), ())
-        return sum(not is_over(each) and not each.spec.suspend for each in rounds)
+        return [each for each in rounds if each.spec.standing]
 
     def find_unfinished(self) -> list[Measurement]:
         """Return the unfinished measurements, to which other objects may matter."""
@@ -130,6 +134,11 @@ def is_over(found: Round) -> bool:
     ends = {"Complete", "Failed"}
     conditions = found.status.conditions
     return any(c.type in ends and c.status == "True" for c in conditions)
+
+
+def is_active(found: Round) -> bool:
+    """Return whether a Round is probed or should be."""
+    return not is_over(found) and not found.spec.suspend
 
 
 def _first(index: Index[Value], key: tuple[str, str]) -> Value | None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from anabranch.cluster.objects import ForeignError, Place
 from anabranch.manifests.jobs import build_job
 from anabranch.manifests.labels import AGENT, Component, label
-from anabranch.manifests.rounds import build_round
+from anabranch.manifests.rounds import build_round, build_standing_round
 from anabranch.reconcile.conditions import Conditions
 from anabranch.reconcile.decision import RESULTS, decide
 from anabranch.reconcile.observation import (
@@ -18,6 +18,7 @@ from anabranch.reconcile.observation import (
     ChangeRound,
     CreateJob,
     CreateRound,
+    CreateStandingRound,
     DeleteJob,
     DeleteRound,
     ExpireJob,
@@ -148,7 +149,7 @@ class Measurements:
             self._memories.pop(measurement.key, None)
             return seen
         is_started = is_same and status.start_time is not None
-        if not is_started and not spec.dry_run:
+        if spec.is_standing or not (is_started or spec.dry_run):
             return seen
         keys = SurveyKeys(uid, spec.run_id, "" if is_started else seen.part)
         memory = self._memories.get(measurement.key)
@@ -305,6 +306,9 @@ class Measurements:
                 manifest = build_round(
                     measurement, agent, step, summary, rate, share=share
                 )
+                await objects.create(manifest)
+            case CreateStandingRound(agent, standing, rate):
+                manifest = build_standing_round(measurement, agent, standing, rate)
                 await objects.create(manifest)
             case PutHandOut(team, step, number, hand_out):
                 run = RunKeys(metadata.uid, measurement.spec.run_id, team)

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from anabranch.api import Agent, Measurement, Round, TargetList
+    from anabranch.api.connections import Standing
     from anabranch.api.measurementstatus import MeasurementStatus
     from anabranch.api.policy import ProbingPolicySpec
     from anabranch.manifests.rounds import Share
@@ -133,6 +134,15 @@ class CreateRound:
 
 
 @dataclass(frozen=True)
+class CreateStandingRound:
+    """An action that makes an agent serve a standing measurement."""
+
+    agent: Agent
+    standing: Standing
+    rate: int
+
+
+@dataclass(frozen=True)
 class PutHandOut:
     """An action that hands out blocks of a step to a member of a team."""
 
@@ -180,6 +190,7 @@ Action = (
     PutRoster
     | CreateJob
     | CreateRound
+    | CreateStandingRound
     | PutHandOut
     | ChangeRound
     | DeleteRound

@@ -9,7 +9,7 @@ from anabranch.api.references import select_agents
 from anabranch.runs.roster import Member, Roster, gather_runs
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from datetime import datetime
 
     from anabranch.api.measurementstatus import PinnedList
@@ -24,6 +24,18 @@ class Obstacle:
     message: str
     is_for_good: bool = False
     """Whether somebody has to change the measurement."""
+    agent: str = ""
+    """The agent that it concerns, if it is just one."""
+
+
+NO_POLICY = Obstacle(
+    "NoPolicy",
+    "there is no valid ProbingPolicy 'default' in the system namespace, and without "
+    "one nothing is sent; have an admin add it",
+)
+STOPPED = Obstacle(
+    "ProbingStopped", "the ProbingPolicy stops all probing, until its stop is false"
+)
 
 
 def find_obstacle(seen: Observation) -> Obstacle | None:
@@ -69,11 +81,7 @@ def _find_obstacles(seen: Observation) -> Iterator[Obstacle]:
     spec = seen.measurement.spec
     policy = seen.policy
     if policy is None:
-        yield Obstacle(
-            "NoPolicy",
-            "there is no valid ProbingPolicy 'default' in the system namespace, and "
-            "without one nothing is sent; have an admin add it",
-        )
+        yield NO_POLICY
         return
     if spec.max_rounds > policy.limits.max_rounds:
         yield Obstacle(
@@ -82,34 +90,39 @@ def _find_obstacles(seen: Observation) -> Iterator[Obstacle]:
             f"{policy.limits.max_rounds}; lower it",
             is_for_good=True,
         )
-    yield from _find_agent_obstacles(seen)
+    yield from find_agent_obstacles(seen)
     yield from _find_team_obstacles(seen)
     yield from _find_list_obstacles(seen)
     if policy.stop:
-        message = "the ProbingPolicy stops all probing, until its stop is false"
-        yield Obstacle("ProbingStopped", message)
+        yield STOPPED
+    yield from find_waits(seen, [each.name for each in find_members(seen)])
+
+
+def find_waits(seen: Observation, names: Sequence[str]) -> Iterator[Obstacle]:
+    """Yield what the measurement itself says that a start with some agents awaits."""
+    spec = seen.measurement.spec
     if spec.start_at and spec.start_at > seen.now:
         when = spec.start_at.isoformat(timespec="seconds")
         yield Obstacle("NotYet", f"it starts at {when}")
     if spec.dry_run:
         return
-    members = find_members(seen)
     waiting = [
-        f"{each.name} ({seen.agents[each.name].reason})"
-        for each in members
-        if not seen.agents[each.name].is_ready
+        f"{name} ({seen.agents[name].reason})"
+        for name in names
+        if not seen.agents[name].is_ready
     ]
-    ready = len(members) - len(waiting)
+    ready = len(names) - len(waiting)
     if ready < spec.min_agents:
         more = f"; not ready: {', '.join(waiting[:5])}" if waiting else ""
         yield Obstacle(
             "WaitingForAgents",
-            f"{ready} of {len(members)} agents are ready, and minAgents is "
+            f"{ready} of {len(names)} agents are ready, and minAgents is "
             f"{spec.min_agents}{more}",
         )
 
 
-def _find_agent_obstacles(seen: Observation) -> Iterator[Obstacle]:
+def find_agent_obstacles(seen: Observation) -> Iterator[Obstacle]:
+    """Yield what is wrong with the agents that a measurement chooses."""
     metadata, spec = seen.measurement.metadata, seen.measurement.spec
     known = [view.agent for view in seen.agents.values()]
     chosen: dict[str, str] = {}
@@ -126,6 +139,15 @@ def _find_agent_obstacles(seen: Observation) -> Iterator[Obstacle]:
                     "AgentNotAllowed",
                     f"Agent {name!r} does not serve namespace {metadata.namespace!r}; "
                     "have an admin add it to the agent's allowedNamespaces",
+                    agent=name,
+                )
+            needs_socket = entry.connections and entry.connections.source != "kernel"
+            if needs_socket and agent.spec.event_socket is None:
+                yield Obstacle(
+                    "EventSocketMissing",
+                    f"Agent {name!r} names no eventSocket; have an admin set it, or "
+                    f"give agents[{entry.name}] the source kernel",
+                    agent=name,
                 )
             other = chosen.setdefault(name, entry.name)
             if other != entry.name:

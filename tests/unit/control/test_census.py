@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 PAGE = Path(__file__).parents[3] / "docs" / "operator.md"
 GOOD = {
     *("Started", "Running", "Gathering", "Completed", "PartlyComplete", "DryRun"),
+    "Serving",
 }
 """Reasons of Measurements that go on, or have ended well."""
 
@@ -161,6 +162,7 @@ def test_rounds_of_traces_tell_of_destinations() -> None:
     status = describe("Probing", Ready=True)
     status |= {"probesSent": 4000, "destinationsTraced": 30}
     traced = make_round(seen, "agent1", FIRST, status)
+    assert traced.spec.plan
     plan = traced.spec.plan.model_copy(update={"probes": None, "destinations": 50})
     spec = traced.spec.model_copy(update={"plan": plan})
     rounds = {("agent", "agent1"): [traced.model_copy(update={"spec": spec})]}

@@ -75,6 +75,33 @@ def test_an_agent_is_labelled_and_annotated_as_the_settings_say() -> None:
     assert "annotations" not in build()["metadata"]
 
 
+def test_an_agent_sees_the_folder_of_its_event_socket_and_no_other() -> None:
+    """Only to read; without a socket it sees nothing of its node."""
+    spec = AGENT.spec.model_copy(update={"event_socket": "/var/local/info/events.sock"})
+    agent = AGENT.model_copy(update={"spec": spec})
+    pod = build_pod(Settings.read(describe()), agent)["spec"]
+    (container,) = pod["containers"]
+    volumes = {v["name"]: v["hostPath"] for v in pod["volumes"] if "hostPath" in v}
+    assert volumes == {
+        "events": {"path": "/var/local/info", "type": "DirectoryOrCreate"}
+    }
+    (mount,) = (m for m in container["volumeMounts"] if m["name"] == "events")
+    assert mount == {
+        "name": "events",
+        "mountPath": "/run/anabranch/events",
+        "readOnly": True,
+    }
+    told = {each["name"]: each.get("value") for each in container["env"]}
+    assert told["ANABRANCH_EVENT_SOCKET"] == "/run/anabranch/events/events.sock"
+    assert (
+        container["securityContext"]
+        == build()["spec"]["containers"][0]["securityContext"]
+    )
+    bare = build()["spec"]
+    assert not any("hostPath" in volume for volume in bare["volumes"])
+    assert "ANABRANCH_EVENT_SOCKET" not in str(bare)
+
+
 @pytest.mark.parametrize("field", ["podLabels", "podAnnotations"])
 def test_an_agent_with_other_labels_or_annotations_is_to_be_replaced(
     field: str,

@@ -44,3 +44,12 @@ def test_an_agent_whose_node_is_not_there_names_it() -> None:
         "no node 'n9' takes its pod; see that it is there: 0/2 nodes are available"
     )
     assert tell(replace(POD, is_placed=True)) == "0/2 nodes are available"
+
+
+def test_a_pod_does_not_wait_for_rounds_that_have_no_end() -> None:
+    """It waits for others as always."""
+    old = replace(POD, is_ready=True, template="old")
+    standing = decide_agent(AGENT, old, "new", 1, NOW, standing=1)
+    assert standing.deletes == old
+    assert standing.status.active_rounds == 1
+    assert decide_agent(AGENT, old, "new", 2, NOW, standing=1).deletes is None

@@ -1073,8 +1073,8 @@ class ClientTrace:
     replies: int
     """The number of probes with a reply."""
     text: bytes
-    """The trace as scamper's JSON: the lines of a cycle that starts, of the trace, and of
-    the cycle's end. Empty if nothing was sent."""
+    """The trace as scamper's JSON: the lines of a cycle that starts, of the trace, and
+    of the cycle's end. Empty if nothing was sent."""
 
 @final
 class ClientTracing:

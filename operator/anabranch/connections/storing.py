@@ -1,0 +1,126 @@
+"""The way of what is settled from a queue to the store."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass
+from ipaddress import ip_address
+from typing import TYPE_CHECKING
+
+from anabranch.connections.archive import (
+    CONNECTIONS,
+    TRACES,
+    write_connections,
+    write_traces,
+)
+from anabranch.connections.waiting import Terms, Waiting, name_netblock
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from anabranch.api.connections import Connections
+    from anabranch.connections.archive import Naming
+    from anabranch.connections.closing import Address
+    from anabranch.connections.waiting import Archive
+    from anabranch.store.store import Store
+
+_FILE = "connections.sqlite"
+
+
+def open_waiting(folder: Path, connections: Connections) -> Waiting:
+    """Open the queue in a folder, or begin one there."""
+    terms = Terms(
+        cache=connections.cache_seconds,
+        max_waiting=connections.max_waiting,
+        max_wait=connections.max_wait_seconds,
+    )
+    return Waiting(folder / _FILE, terms)
+
+
+@dataclass(frozen=True)
+class Storing:
+    """Stores what is settled, as archives: exactly once, whatever ends meanwhile."""
+
+    waiting: Waiting
+    naming: Naming
+    store: Store
+    root: str
+    """The folder of archives in the store."""
+    folder: Path
+    """Where archives are written first."""
+    hides_clients: bool
+    """Whether netblocks stand in place of clients' addresses."""
+
+    def flush(self, age: float, now: float) -> None:
+        """Store all that is settled, if something has been since ``age`` seconds.
+
+        Raises:
+            OSError: When the store does not take it now; it waits.
+            sqlite3.OperationalError: When the disk is full; nothing is lost.
+        """
+        for archive in self.waiting.cut(now - age, now):
+            self._put(archive)
+            self.waiting.forget(archive, now)
+
+    def _put(self, archive: Archive) -> None:
+        waiting, naming = self.waiting, self.naming
+        file = self.folder / "archive"
+        try:
+            kept = waiting.list_kept(archive)
+            if write_traces(kept, archive, naming.version, file):
+                name = naming.name(TRACES, archive, "tgz")
+                self.store.put_file(f"{self.root}/{name}", file)
+            file.unlink()
+            settled = map(self._hide, waiting.list_settled(archive))
+            write_connections(settled, archive, file)
+            name = naming.name(CONNECTIONS, archive, "jsonl.gz")
+            self.store.put_file(f"{self.root}/{name}", file)
+        finally:
+            file.unlink(missing_ok=True)
+
+    def _hide(self, settled: dict[str, object]) -> dict[str, object]:
+        """Put a client's netblock in place of its address, if that is asked for."""
+        client = settled.get("client")
+        if client is None or not self.hides_clients:
+            return settled
+        address: Address = ip_address(str(client))
+        return settled | {"client": name_netblock(address), "client_port": None}
+
+
+@dataclass(frozen=True)
+class Shelf:
+    """Where an agent's queue is, and where its archives go."""
+
+    connections: Connections
+    folder: Path
+    """The queue's folder."""
+    naming: Naming
+    store: Store
+    root: str
+    """The folder of archives in the store."""
+
+    def open(self) -> Storing:
+        """Open the queue, or begin one."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        return Storing(
+            waiting=open_waiting(self.folder, self.connections),
+            naming=self.naming,
+            store=self.store,
+            root=self.root,
+            folder=self.folder,
+            hides_clients=self.connections.anonymize == "netblock",
+        )
+
+    def give_up(self, now: float) -> None:
+        """Record what waits as dropped, and store everything that the queue has.
+
+        Raises:
+            OSError: When the store does not take it now; it can be tried again.
+            sqlite3.OperationalError: When the disk is full.
+        """
+        if not (self.folder / _FILE).exists():
+            return
+        storing = self.open()
+        with contextlib.closing(storing.waiting) as waiting:
+            waiting.give_up(now)
+            storing.flush(0, now)
