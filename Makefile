@@ -19,6 +19,9 @@ ENGINE_BENCHES := answer packets draw warts
 NUMBER := 0
 NODES := 2
 
+# Programs start in half the time where their bytecode is kept.
+export PYTHONDONTWRITEBYTECODE :=
+
 .PHONY: setup lint test test-local test-engine test-cluster survival statistics demo demo-k8s crds chart wheels \
     images cluster-up cluster-down bench bench-setup $(BENCHES:%=bench-%) $(ENGINE_BENCHES:%=bench-%)
 

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import io
-from contextlib import redirect_stderr, redirect_stdout
 from typing import TYPE_CHECKING, Any
 
 import pyarrow.parquet as pq
 import pytest
 
 import anabranch
-from anabranch.cli import main
 from anabranch.warehouse import survey as opening
 from anabranch.warehouse.difference import Difference
+from invocation import invoke
 from surveying import command, write_manifests
 from world import World
 
@@ -42,11 +40,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def diff(data: Path, *words: str, code: int = 0) -> str:
     """What `anabranch diff` says; errors where it is to fail."""
-    out, told = io.TextIOWrapper(io.BytesIO()), io.StringIO()
-    with redirect_stdout(out), redirect_stderr(told):
-        assert main(["diff", *words, "--data", str(data)]) == code
-    out.seek(0)
-    return told.getvalue() if code else out.read()
+    return invoke("diff", *words, "--data", str(data), code=code)
 
 
 def find_links(data: Path, run_id: str) -> set[tuple[str, str]]:

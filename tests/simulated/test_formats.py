@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +13,7 @@ from ripe.atlas.sagan import Result
 
 import anabranch
 from anabranch.formats import traces as writing
+from invocation import invoke
 from surveying import survey, write_manifests
 from world import World
 
@@ -39,31 +39,17 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "data"
 
 
-def run_command(*words: str) -> subprocess.CompletedProcess[str]:
-    """A command of ours, without a simulation."""
-    return subprocess.run(
-        [sys.executable, "-m", "anabranch", *words],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-
-
 def export(data: Path, file: Path, *words: str, name: str = "survey") -> Path:
     """A new file with the traces of a survey."""
-    done = run_command(
-        *("results", name, "--data", str(data), "--output", str(file), *words)
-    )
-    assert (done.returncode, done.stderr) == (0, "")
+    invoke("results", name, "--data", str(data), "--output", str(file), *words)
     return file
 
 
 def read_table(data: Path, table: str, name: str = "survey") -> list[dict[str, Any]]:
     """The rows of a table."""
     words = ("--table", table, "--format", "jsonl", "--data", str(data))
-    done = run_command("results", name, *words)
-    assert done.returncode == 0, done.stderr
-    return [json.loads(line) for line in done.stdout.splitlines()]
+    lines = invoke("results", name, *words).splitlines()
+    return [json.loads(line) for line in lines]
 
 
 def read_links(data: Path, name: str = "survey") -> set[tuple[str, str]]:
@@ -80,11 +66,10 @@ def tell(program: str, file: Path) -> list[dict[str, Any]]:
 
 def take(file: Path, data: Path, *words: str) -> str:
     """Imports a file; the first line of what the command says."""
-    done = run_command(
+    told = invoke(
         *("import", str(file), "--data", str(data), "--allow-reserved", *words)
     )
-    assert (done.returncode, done.stderr) == (0, "")
-    return done.stdout.partition("\n")[0]
+    return told.partition("\n")[0]
 
 
 def test_scamper_reads_the_paths_to_each_destination(
@@ -236,9 +221,8 @@ def test_a_file_that_is_cut_off_is_refused_with_the_place(
     file = export(data, tmp_path / "whole.warts", "--format", "warts")
     cut = tmp_path / "cut.warts"
     cut.write_bytes(file.read_bytes()[:-100])
-    done = run_command("import", str(cut), "--data", str(tmp_path / "in"))
-    assert done.returncode == 1
-    (line,) = done.stderr.splitlines()
+    told = invoke("import", str(cut), "--data", str(tmp_path / "in"), code=1)
+    (line,) = told.splitlines()
     assert str(cut) in line
     assert "byte" in line
     assert list((tmp_path / "in").rglob("*.parquet")) == []
@@ -249,18 +233,15 @@ def test_a_run_is_not_imported_twice(data: Path, tmp_path: Path) -> None:
     file = export(data, tmp_path / "a.warts", "--format", "warts")
     take(file, tmp_path / "in")
     words = ("import", str(file), "--data", str(tmp_path / "in"), "--allow-reserved")
-    done = run_command(*words)
-    assert done.returncode == 1
-    assert "choose another name" in done.stderr
+    assert "choose another name" in invoke(*words, code=1)
 
 
 def test_an_unknown_file_is_refused(tmp_path: Path) -> None:
     """With the formats that can be read."""
     file = tmp_path / "notes.txt"
     file.write_text("hello\n")
-    done = run_command("import", str(file), "--data", str(tmp_path / "in"))
-    assert done.returncode == 1
-    assert "warts" in done.stderr
+    told = invoke("import", str(file), "--data", str(tmp_path / "in"), code=1)
+    assert "warts" in told
 
 
 @pytest.fixture(scope="module")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import subprocess
@@ -15,6 +16,7 @@ import zstandard
 
 import anabranch
 from diamondminer import DiamondMiner
+from invocation import invoke
 from surveying import survey, write_manifests
 from world import World
 
@@ -62,17 +64,17 @@ def do(title: str, folder: Path, *, simulated: bool = False) -> list[str]:
     assert commands
     said = []
     for command in commands:
-        # By the same Python that runs the tests; addresses are reserved here.
-        line = re.sub(r"^anabranch ", f"{sys.executable} -m anabranch ", command)
-        if " import " in line and "--allow-reserved" not in line:
-            line += " --allow-reserved"
-        words = ["sh", "-euc", f"cd {folder} && {line}"]
-        if simulated and " run " in command:
-            said.append(WORLD.run(*words))
-            continue
-        done = subprocess.run(words, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, f"{command}\n{done.stderr}"
-        said.append(done.stdout)
+        program, *words = command.split()
+        if "import" in words and "--allow-reserved" not in words:
+            words.append("--allow-reserved")  # addresses are reserved here
+        with contextlib.chdir(folder):
+            if program != "anabranch":
+                words = [program, *words]
+                said.append(subprocess.check_output(words, text=True))
+            elif simulated and "run" in words:
+                said.append(WORLD.run(sys.executable, "-m", program, *words))
+            else:
+                said.append(invoke(*words))
     return said
 
 
@@ -116,12 +118,9 @@ def test_the_site_of_the_page_is_valid(tmp_path: Path) -> None:
     (tmp_path / "site.yaml").write_text(site)
     (tmp_path / "measurement.json").write_text(measurement)
     (tmp_path / "prefixes.csv").write_text("8.8.8.0/24,udp,2,32,6\n")
-    words = (sys.executable, "-m", "anabranch")
-    for command in (
-        ("init", "--from-iris", "measurement.json"),
-        ("validate", "survey.yaml", "site.yaml"),
-    ):
-        subprocess.run([*words, *command], cwd=tmp_path, check=True)
+    with contextlib.chdir(tmp_path):
+        invoke("init", "--from-iris", "measurement.json")
+        invoke("validate", "survey.yaml", "site.yaml")
 
 
 def test_tables_of_diamond_miner_become_the_same_links(
@@ -192,11 +191,8 @@ def test_archives_of_m_lab_become_a_survey(tmp_path: Path) -> None:
 
 def test_results_of_ripe_atlas_become_a_survey(replies: Path, tmp_path: Path) -> None:
     """Here those that were written by ourselves."""
-    words = (sys.executable, "-m", "anabranch", "results", "survey")
-    subprocess.run(
-        [*words, "--format", "atlas-json", "--output", tmp_path / "atlas.json"],
-        cwd=replies,
-        check=True,
-    )
+    file = str(tmp_path / "atlas.json")
+    with contextlib.chdir(replies):
+        invoke("results", "survey", "--format", "atlas-json", "--output", file)
     _, traces = do("RIPE Atlas", tmp_path)
     assert len(traces.splitlines()) > 10

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import io
 import shutil
-from contextlib import redirect_stderr
 from typing import TYPE_CHECKING
 
 import pytest
 import yaml
 
 import anabranch
-from anabranch.cli import main
 from browser import Browser, open_browser
+from invocation import invoke
 from surveying import command, write_manifests
 from world import World
 
@@ -55,9 +53,9 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
         WORLD.run(*command(manifests, data))
     file = folder / "traces.warts"
     words = ["survey", "--run-id", "traces", "--data", str(data), "--agent", "agent1"]
-    assert main(["results", *words, "--format", "warts", "--output", str(file)]) == 0
+    invoke("results", *words, "--format", "warts", "--output", str(file))
     words = ["--name", "survey", "--run-id", "files", "--data", str(data)]
-    assert main(["import", str(file), *words, "--allow-reserved"]) == 0
+    invoke("import", str(file), *words, "--allow-reserved")
     return data
 
 
@@ -80,15 +78,13 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
 def write_report(data: Path, run_id: str, output: Path, *words: str) -> Path:
     """Writes a report, and tells where."""
     arguments = ["--data", str(data), "--run-id", run_id, "--output", str(output)]
-    assert main(["report", "survey", *arguments, *words]) == 0
+    invoke("report", "survey", *arguments, *words)
     return output
 
 
 def refuse(*words: str) -> str:
     """The one line that the command says if it refuses."""
-    with redirect_stderr(io.StringIO()) as told:
-        assert main(["report", *words]) == 1
-    (line,) = told.getvalue().splitlines()
+    (line,) = invoke("report", *words, code=1).splitlines()
     return line
 
 

@@ -6,8 +6,6 @@ import csv
 import json
 import re
 import shutil
-import subprocess
-import sys
 from collections import Counter
 from ipaddress import ip_address, ip_network
 from pathlib import Path
@@ -19,6 +17,7 @@ import pytest
 import anabranch
 from anabranch.warehouse import paths
 from annotationfiles import MAXMIND_ASN, write_mmdb
+from invocation import invoke
 from surveying import command, write_manifests
 from world import World
 
@@ -37,24 +36,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def run(*words: str, code: int = 0) -> str:
-    """What `anabranch` says; errors where it is to fail."""
-    done = subprocess.run(
-        [sys.executable, "-m", "anabranch", *words],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=600,
-    )
-    assert done.returncode == code, done.stderr
-    assert "Traceback" not in done.stderr
-    return done.stderr if code else done.stdout
-
-
 def read(folder: Path, table: str) -> list[dict[str, Any]]:
     """The rows of a table."""
     words = ("results", "survey", "--data", str(folder / "data"), "--table", table)
-    lines = run(*words, "--format", "jsonl").splitlines()
+    lines = invoke(*words, "--format", "jsonl").splitlines()
     return [json.loads(line) for line in lines]
 
 
@@ -95,7 +80,7 @@ def test_interfaces_and_as_links_say_what_files_know(
     )
     words = ("results", "survey", "--data", str(folder / "data"), "--format", "jsonl")
     files = ("--annotate", str(table), "--annotate", str(database))
-    lines = run(*words, "--table", "interfaces", *files).splitlines()
+    lines = invoke(*words, "--table", "interfaces", *files).splitlines()
     by_addr = {row["addr"]: row for row in map(json.loads, lines)}
     assert by_addr.keys() == {row["addr"] for row in read(folder, "interfaces")}
     for address, row in by_addr.items():
@@ -105,13 +90,13 @@ def test_interfaces_and_as_links_say_what_files_know(
         expected = (64500, "DE") if is_router else (64501 if is_home else None, None)
         assert known == expected
     (row,) = map(
-        json.loads, run(*words, "--table", "as_links", *files).splitlines()[:1]
+        json.loads, invoke(*words, "--table", "as_links", *files).splitlines()[:1]
     )
     assert (row["near_asn"], row["far_asn"]) == (64501, 64500)
-    assert "name one with --annotate" in run(*words, "--table", "as_links", code=1)
-    assert f"{folder}: " in run(*words, "--annotate", str(folder), code=1)
+    assert "name one with --annotate" in invoke(*words, "--table", "as_links", code=1)
+    assert f"{folder}: " in invoke(*words, "--annotate", str(folder), code=1)
     bad = ("--annotate", str(folder / "m" / "list.csv"))
-    assert "line 1: " in run(*words, *bad, code=1)
+    assert "line 1: " in invoke(*words, *bad, code=1)
 
 
 def test_diamonds_are_as_wide_as_the_links_between_say(folder: Path) -> None:
@@ -143,27 +128,29 @@ def test_replies_have_their_targets_and_caracal_reads_them(folder: Path) -> None
         assert ip_address(row["probe_dst_addr"]) in ip_network(row["prefix"])
     words = ["results", "survey", "--data", str(folder / "data"), "--table", "replies"]
     file = folder / "replies.parquet"
-    run(*words, "--format", "parquet", "--output", str(file))
+    invoke(*words, "--format", "parquet", "--output", str(file))
     assert pq.read_table(file).num_rows == len(replies)
-    rows = list(csv.DictReader(run(*words).splitlines()))
+    rows = list(csv.DictReader(invoke(*words).splitlines()))
     assert Counter(row["agent"] for row in rows) == Counter(
         row["agent"] for row in replies
     )
-    caracal = list(csv.DictReader(run(*words, "--format", "caracal-csv").splitlines()))
+    caracal = list(
+        csv.DictReader(invoke(*words, "--format", "caracal-csv").splitlines())
+    )
     assert len(caracal) == len(replies)
     assert len(caracal[0]) == 17
     assert caracal[0]["probe_dst_addr"].startswith(("::ffff:240.0.", "3fff:"))
     labels = {row["reply_mpls_labels"] for row in caracal}
     assert "[]" in labels
     assert any(re.fullmatch(r"\[\(\d+,\d,1,\d+\)\]", text) for text in labels)
-    assert "File exists" in run(*words, "--output", str(file), code=1)
+    assert "File exists" in invoke(*words, "--output", str(file), code=1)
 
 
 def test_pictures_are_drawn(folder: Path) -> None:
     """As SVG or PNG: of all diamonds, or of the paths to a target."""
     words = ("plot", "survey", "--data", str(folder / "data"))
     file = folder / "all.svg"
-    assert run(*words, "--output", str(file)) == f"{file}\n"
+    assert invoke(*words, "--output", str(file)) == f"{file}\n"
     assert "<svg" in file.read_text()
     links = {
         (row["near_addr"], row["far_addr"])
@@ -172,22 +159,22 @@ def test_pictures_are_drawn(folder: Path) -> None:
     }
     assert f"links found first (n = {len(links):,})" in file.read_text()
     file = folder / "paths.png"
-    run(*words, "--output", str(file), "--target", "240.0.3.0/24")
+    invoke(*words, "--output", str(file), "--target", "240.0.3.0/24")
     assert file.read_bytes().startswith(b"\x89PNG")
     file = folder / "largest.svg"
-    run(*words, "--output", str(file), "--target", "largest")
+    invoke(*words, "--output", str(file), "--target", "largest")
     assert "<svg" in file.read_text()
     file = folder / "diamonds.svg"
-    run(*words, "--output", str(file), "--diamonds")
+    invoke(*words, "--output", str(file), "--diamonds")
     diamonds = read(folder, "diamonds")
     points = {(row["divergence_addr"], row["convergence_addr"]) for row in diamonds}
     assert f"{len(diamonds):,} measured diamonds" in file.read_text()
     assert f"{len(points):,} distinct diamonds" in file.read_text()
-    assert "no links are known" in run(*words, "--target", "192.0.2.0/24", code=1)
-    assert "does not appear to be" in run(*words, "--target", "there", code=1)
-    assert "not supported" in run(*words, "--output", "all.xyz", code=1)
+    assert "no links are known" in invoke(*words, "--target", "192.0.2.0/24", code=1)
+    assert "does not appear to be" in invoke(*words, "--target", "there", code=1)
+    assert "not supported" in invoke(*words, "--output", "all.xyz", code=1)
     nowhere = str(folder / "nowhere" / "all.svg")
-    told = run(*words, "--output", nowhere, code=1)
+    told = invoke(*words, "--output", nowhere, code=1)
     assert told.endswith(f"'{nowhere}'; correct the path or its rights\n")
 
 
@@ -213,32 +200,34 @@ def test_a_survey_is_scored_by_the_network_that_it_was_in(folder: Path) -> None:
     """All links are there; what to expect comes from runs without packets."""
     words = ["score", str(folder / "m" / "survey.yaml"), *SIMULATION]
     file = folder / "expected.json"
-    run(*words, "--rehearse", "10", "--expected", str(file))
+    invoke(*words, "--rehearse", "3", "--expected", str(file))
     expected = json.loads(file.read_text())
-    assert expected["runs"] == 10
+    assert expected["runs"] == 3
     assert 0.9 < expected["low"] <= expected["mean"] <= expected["high"] <= 1
     data = ["--data", str(folder / "data"), "--expected", str(file)]
-    told = run(*words, *data)
+    told = invoke(*words, *data)
     assert "survey: precision 1.0000: " in told
     assert "links that flows 0 to 255 cross; expected 0.9" in told
-    assert "is of 256 flows" in run(*words, *data, "--flows", "9", code=1)
+    assert "is of 256 flows" in invoke(*words, *data, "--flows", "9", code=1)
     (broken := folder / "broken.json").write_text("{}")
-    told = run(*words, *data[:2], "--expected", str(broken), code=1)
+    told = invoke(*words, *data[:2], "--expected", str(broken), code=1)
     assert "broken.json is not what --rehearse writes; write it anew" in told
-    assert "must be a number from 1 on" in run(*words, "--rehearse", "0", code=2)
-    silent = run(*words, "--set", "silent-routers=1", "--rehearse", "1", "--flows", "1")
+    assert "must be a number from 1 on" in invoke(*words, "--rehearse", "0", code=2)
+    silent = invoke(
+        *words, "--set", "silent-routers=1", "--rehearse", "1", "--flows", "1"
+    )
     assert json.loads(silent)["mean"] == 1
 
 
 def test_a_run_that_is_not_there_is_told_with_those_that_are(folder: Path) -> None:
     """For results and pictures alike."""
     data = ("--data", str(folder / "data"))
-    told = run("results", "other", *data, code=1)
+    told = invoke("results", "other", *data, code=1)
     assert f"no run of default.other in {folder}/data, only of: default.survey" in told
-    told = run("plot", "survey", *data, "--run-id", "2", code=1)
+    told = invoke("plot", "survey", *data, "--run-id", "2", code=1)
     assert "default.survey has no run '2'" in told
     assert told.endswith("only 1\n")
-    told = run("results", "survey", *data, "--format", "caracal-csv", code=1)
+    told = invoke("results", "survey", *data, "--format", "caracal-csv", code=1)
     assert "caracal-csv is a format of --table replies" in told
 
 
@@ -251,21 +240,23 @@ def test_what_is_broken_or_not_there_yet_is_one_clear_line(
     words = ("results", "survey", "--data", str(data), "--table")
     for links in data.rglob("links/*.parquet"):
         links.write_bytes(b"not parquet")
-    assert len(run(*words, "links", code=1).splitlines()) == 1
+    assert len(invoke(*words, "links", code=1).splitlines()) == 1
     for made in (*data.rglob("0*/links"), *data.rglob("0*/prefixes")):
         shutil.rmtree(made)
     for outcome in data.rglob("outcome.json"):
         outcome.unlink()
     for part in data.rglob("replies/*/*.parquet"):
         part.rename(part.with_suffix(".unfinished"))
-    told = run(*words, "interfaces", code=1)
+    told = invoke(*words, "interfaces", code=1)
     assert "there are no interfaces yet; let it run for a while" in told
 
 
 @pytest.mark.parametrize("table", ["links", "diamonds"])
 def test_the_readme_shows_what_is_printed(folder: Path, table: str) -> None:
     """The columns of today."""
-    printed = run("results", "survey", "--data", str(folder / "data"), "--table", table)
+    printed = invoke(
+        "results", "survey", "--data", str(folder / "data"), "--table", table
+    )
     readme = Path(__file__).parents[2].joinpath("README.md").read_text()
     shown = readme.partition(f"--table {table}\n    ")[2].partition("\n")[0]
     assert shown == printed.splitlines()[0]

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import io
 import re
 import subprocess
-from contextlib import redirect_stderr
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +11,7 @@ import networkx as nx
 import pytest
 
 import anabranch
-from anabranch.cli import main
+from invocation import invoke
 from surveying import command, write_manifests
 from world import World
 
@@ -62,9 +60,7 @@ def write(
 ) -> str:
     """Writes it; what `anabranch results` says if it is to fail."""
     words = (*words, "--data", str(data), "--run-id", run_id, "--output", str(output))
-    with redirect_stderr(io.StringIO()) as told:
-        assert main(["results", "survey", "--format", output_format, *words]) == code
-    return told.getvalue()
+    return invoke("results", "survey", "--format", output_format, *words, code=code)
 
 
 def find_links(survey: Survey) -> dict[tuple[str, str], int]:
