@@ -220,12 +220,13 @@ class JobRun:
             drawn = plan.draw(block, order="")
             probes = sorted((probe[1:] for probe in drawn), key=str)
             half = len(probes) // 2
-            for start, some in ((0, probes[:half]), (half, probes[half:])):
+            halves = (0, half, probes[:half]), (half, plan.end(block), probes[half:])
+            for start, end, some in halves:
                 asked = enumerate(some, start)
                 rows = list(self._hear(AGENTS.index(agent), step, asked, prefixes))
                 self.store.put(
                     f"{keys.parts(block)}/{start:016}.parquet",
-                    _write_part(rows, len(some)),
+                    _write_part(rows, len(some), end),
                 )
 
     def _hear(
@@ -296,14 +297,14 @@ def _pack(address: str) -> bytes:
     return IPv6Address(f"::ffff:{address}" if "." in address else address).packed
 
 
-def _write_part(rows: list[dict[str, Any]], probes: int) -> bytes:
+def _write_part(rows: list[dict[str, Any]], probes: int, end: int) -> bytes:
     def place(row: Mapping[str, Any]) -> tuple[Any, ...]:
         names = ("probe_dst_addr", "probe_protocol", "probe_src_port", "probe_ttl")
         return tuple(row[name] for name in names)
 
     table = pa.Table.from_pylist(sorted(rows, key=place), schema=COLUMNS)
     out = io.BytesIO()
-    pq.write_table(table.replace_schema_metadata(make_head(probes)), out)
+    pq.write_table(table.replace_schema_metadata(make_head(probes, end=end)), out)
     return out.getvalue()
 
 

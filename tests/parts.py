@@ -32,12 +32,13 @@ KINDS = {
 
 
 def make_head(
-    probes: int, block: int = 0, unroutable: int = 0, **counts: int
+    probes: int, block: int = 0, unroutable: int = 0, *, end: int = 0, **counts: int
 ) -> dict[bytes, bytes]:
     """The metadata of a part that is made up, with what its prober counted."""
     known = dict.fromkeys(("forbidden", "unroutable", "unsent", "dropped"), 0)
     head = {
         "block": block,
+        "end": end,
         "probes": probes,
         "unroutable": unroutable,
         "counts": known | {"sent": probes} | counts,

@@ -62,6 +62,8 @@ class Stage:
     jobs_done: list[str] = field(default_factory=list)
     repeated: list[str] = field(default_factory=list)
     """The parts that agents had when another one was there."""
+    liars: set[str] = field(default_factory=set)
+    """The agents that store no parts, and say that they have probed to the end."""
 
     @property
     def objects(self) -> Objects:
@@ -287,7 +289,8 @@ class Stage:
         point = self.vantage_points[spec["nodeName"]]
         replies = pa.table(self.simulation.time_exceeded(point, plan))
         asked = pq.read_table(plan.path, columns=["prefix_index", "block"])
-        for block in spec.get("blocks") or range(plan.blocks):
+        blocks = spec.get("blocks") or range(plan.blocks)
+        for block in [] if spec["agent"] in self.liars else blocks:
             own = asked.filter(pc.equal(asked["block"], pa.scalar(block)))[
                 "prefix_index"
             ]
@@ -295,6 +298,7 @@ class Stage:
                 replies.filter(pc.is_in(replies.column("prefix_index"), own)),
                 step.round,
                 plan.units,
+                plan.end(block),
             )
             key = f"{keys.parts(block)}/{0:016}.parquet"
             if not await asyncio.to_thread(self.store.put, key, part):
@@ -340,7 +344,7 @@ def read_condition(found: dict[str, Any], kind: str) -> tuple[str, str]:
     return "", ""
 
 
-def _write_part(replies: pa.Table, round_number: int, probes: int) -> bytes:
+def _write_part(replies: pa.Table, round_number: int, probes: int, end: int) -> bytes:
     """A reply part with what round jobs read of one."""
     count = len(replies)
     address = replies.column("address").to_numpy().astype(">u8").tobytes()
@@ -371,6 +375,6 @@ def _write_part(replies: pa.Table, round_number: int, probes: int) -> bytes:
     # As in real ones, nothing may be absent.
     schema = pa.schema([field.with_nullable(nullable=False) for field in table.schema])
     out = io.BytesIO()
-    head = make_head(probes)
+    head = make_head(probes, end=end)
     pq.write_table(table.cast(schema).replace_schema_metadata(head), out)
     return out.getvalue()

@@ -12,18 +12,22 @@ from anabranch_engine import TargetList
 from anabranch.rounds.tools import Unit
 from anabranch.runs.assignment import Assignment, assign
 from anabranch.runs.chain import read_outcomes
+from anabranch.runs.handouts import put_unfinished, tell_blocks
 from anabranch.runs.record import RunRecord
 from anabranch.runs.report import ProbeCount, RefusedError
 from anabranch.runs.roster import Roster
 from anabranch.store.keys import SurveyKeys, shared_list
 from anabranch.warehouse.damage import naming_damage
 from anabranch.warehouse.job import RoundJob
+from anabranch.warehouse.parts import find_ends
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from anabranch_engine import Plan
+
     from anabranch.rounds.steps import Step
-    from anabranch.store.keys import RunKeys
+    from anabranch.store.keys import RunKeys, StepKeys
     from anabranch.store.store import Store
     from anabranch.warehouse.environment import Warehouse
 
@@ -74,15 +78,38 @@ class AgentJob:
     def conclude(self, step: Step, *, is_last: bool) -> None:
         """Find the links of a probed step, and plan the next step.
 
-        Leave a step that was concluded before as it is.
+        Leave a step that was concluded before as it is. Leave one that is not probed to
+        its end, too, if others of a team can go on with it: note what is left.
 
         Raises:
             DamagedError: When an object of the run can't be used.
+            RefusedError: When an agent that nobody can stand in for has not probed to
+                the end.
         """
+        left: list[int] = []
         with naming_damage(self.store, [self.keys]):
             record = RunRecord.model_validate_json(self.store.get(self.keys.run))
-            if step not in read_outcomes(self.store, self.keys):
-                self._open_round(record).conclude(step, is_last=is_last)
+            if step in read_outcomes(self.store, self.keys):
+                return
+            job, keys = self._open_round(record), self.keys.step(step)
+            if not is_last:
+                left = self._find_unfinished(job.read_plan(step), keys)
+            if not left:
+                job.conclude(step, is_last=is_last)
+            elif record.members:
+                put_unfinished(self.store, keys, left)
+        if left and not record.members:
+            raise RefusedError(
+                f"agent {self.keys.agent} says that it has probed step {step} to its "
+                f"end, but {tell_blocks(left)}; see the agent's log, and run the "
+                "measurement under another runId"
+            )
+
+    def _find_unfinished(self, plan: Plan, keys: StepKeys) -> list[int]:
+        """Return the blocks whose parts end before their last slot."""
+        ends = find_ends(self.store, keys)
+        blocks = range(plan.blocks)
+        return [block for block in blocks if ends.get(block, 0) < plan.end(block)]
 
     def _open_round(self, record: RunRecord) -> RoundJob:
         return RoundJob(

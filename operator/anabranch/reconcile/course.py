@@ -21,7 +21,7 @@ from anabranch.rounds.steps import FIRST
 from anabranch.runs.record import choose_rate
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from anabranch.api import Round
     from anabranch.reconcile.observation import Action, AgentView, Observation
@@ -55,13 +55,16 @@ class Course:
     member: Member
     state: State
     message: str
-    """What is wrong, if anything is."""
+    """What keeps the run from going on, if anything does."""
     step: Step
     """The step that the run is in, or ended with."""
     probes: int
     replies: int
     run: RunView
     """What the store has of the run."""
+    agents: Mapping[str, str]
+    """The agents that probe, each with what is wrong with it; nothing if all is well.
+    """
     actions: tuple[Action, ...] = ()
 
     @property
@@ -71,7 +74,7 @@ class Course:
 
     @property
     def is_healthy(self) -> bool:
-        """Whether nothing is wrong with the run."""
+        """Whether nothing keeps the run from going on."""
         return not self.message
 
 
@@ -263,8 +266,17 @@ class Navigator:
             replies=replies
             + sum(each.status.replies_received or 0 for each in current),
             run=run,
+            agents=self._find_troubles(state, message),
             actions=actions,
         )
+
+    def _find_troubles(
+        self,
+        state: State,  # noqa: ARG002 (of teams)
+        message: str,
+    ) -> Mapping[str, str]:
+        """Return the agents that probe, each with what is wrong with it."""
+        return {self.member.name: message}
 
 
 def tell_failure(found: Round) -> str:

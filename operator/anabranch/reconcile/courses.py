@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from anabranch.reconcile.course import Navigator
+from anabranch.api.measurementstatus import AgentCounts
+from anabranch.reconcile.course import Navigator, State
 from anabranch.reconcile.teamcourse import TeamNavigator
 
 if TYPE_CHECKING:
@@ -26,3 +27,18 @@ def find_courses(seen: Observation, *, deadline_age: float | None) -> list[Cours
         else Navigator(seen, run, deadline_age).find()
         for run in roster.runs
     ]
+
+
+def count_agents(courses: list[Course]) -> AgentCounts:
+    """Count agents, and each member of a team, by state."""
+    total = sum(len(course.agents) for course in courses)
+    running = sum(len(course.agents) for course in courses if not course.is_over)
+    # A team may be through without a member that was lost.
+    finished = sum(
+        not reason
+        for course in courses
+        if course.state is State.DONE
+        for reason in course.agents.values()
+    )
+    failed = total - running - finished
+    return AgentCounts(total=total, running=running, finished=finished, failed=failed)

@@ -7,7 +7,6 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from anabranch.api.measurementstatus import (
-    AgentCounts,
     MeasurementStatus,
     MeasurementTotals,
     PinnedList,
@@ -17,7 +16,7 @@ from anabranch.api.measurementstatus import (
 from anabranch.manifests.rounds import name_step
 from anabranch.reconcile.conditions import Conditions
 from anabranch.reconcile.course import JOB_SECONDS, State
-from anabranch.reconcile.courses import find_courses
+from anabranch.reconcile.courses import count_agents, find_courses
 from anabranch.reconcile.coverage import cover, cover_rehearsal, tell
 from anabranch.reconcile.inventory import is_over
 from anabranch.reconcile.observation import (
@@ -192,8 +191,9 @@ class _Decider:
             self.conditions.set("Ready", "NoTargets", message, holds=False)
             return self._decide(told=tell(coverage))
         left_out = coverage.describe_left_out()
+        agents = len(seen.roster.members)
         message = (
-            f"{len(members)} agents would {_tell_most(seen, coverage.probed)}"
+            f"{agents} agents would {_tell_most(seen, coverage.probed)}"
             f"{left_out and f' ({left_out})'}; set dryRun to false to start"
         )
         self.conditions.set("Ready", "DryRun", message)
@@ -236,8 +236,10 @@ class _Decider:
             reason = "AgentsUnavailable"
             message = f"{running[0].member.name}: {running[0].message}"
         else:
-            done, every = len(courses) - len(running), len(courses)
-            message = f"round {told['round']}: {done} of {every} agents are through"
+            counts = count_agents(courses)
+            done = counts.total - counts.running
+            message = f"round {told['round']}: {done} of {counts.total} agents are "
+            message += "through"
             self.conditions.set("Ready", "Running", message)
             return self._decide(*actions, again=again, told=told)
         self.conditions.set("Ready", reason, message, holds=False)
@@ -255,27 +257,23 @@ class _Decider:
 
     def _count(self, courses: list[Course]) -> dict[str, object]:
         """Return the status fields that describe the agents."""
-        states = [course.state for course in courses]
-        finished = states.count(State.DONE)
-        failed = states.count(State.FAILED) + states.count(State.CUT)
-        running = len(states) - finished - failed
-        healthy = sum(course.is_healthy for course in courses)
-        unhealthy = [course for course in courses if not course.is_healthy]
+        agents = count_agents(courses)
+        unhealthy = [
+            UnhealthyAgent(name=name, reason=reason[:1024])
+            for course in courses
+            for name, reason in course.agents.items()
+            if reason
+        ]
         return {
             "round": max((course.step.round for course in courses), default=0),
             "totals": MeasurementTotals(
                 probes=sum(course.probes for course in courses),
                 replies=sum(course.replies for course in courses),
             ),
-            "agents": AgentCounts(
-                total=len(courses), running=running, finished=finished, failed=failed
-            ),
+            "agents": agents,
             **tell(cover(courses)),
-            "agents_summary": f"{healthy}/{len(courses)}",
-            "unhealthy_agents": tuple(
-                UnhealthyAgent(name=course.member.name, reason=course.message[:1024])
-                for course in unhealthy[:_MAX_UNHEALTHY]
-            ),
+            "agents_summary": f"{agents.total - len(unhealthy)}/{agents.total}",
+            "unhealthy_agents": tuple(unhealthy[:_MAX_UNHEALTHY]),
         }
 
     def _finish(
@@ -318,19 +316,19 @@ class _Decider:
         self, courses: list[Course], actions: list[Action], told: dict[str, object]
     ) -> Decision:
         bad = [course for course in courses if course.state is not State.DONE]
+        counts = count_agents(courses)
         if any(course.state is State.CUT for course in bad):
             message = (
-                f"it took longer than it may; {len(courses) - len(bad)} of "
-                f"{len(courses)} agents were through, and what was found is kept"
+                f"it took longer than it may; {counts.finished} of {counts.total} "
+                "agents were through, and what was found is kept"
             )
             return self._fail("DeadlineExceeded", message, *actions, told=told)
         if bad and len(bad) == len(courses):
             message = f"{bad[0].member.name}: {bad[0].message}"
             return self._fail("AgentsFailed", message, *actions, told=told)
-        good = len(courses) - len(bad)
         reason = "PartlyComplete" if bad else "Completed"
         left_out = cover(courses).describe_left_out()
-        message = f"{good} of {len(courses)} agents are through"
+        message = f"{counts.finished} of {counts.total} agents are through"
         message += left_out and f"; {left_out}"
         if found := self.seen.findings:
             lacks = found.not_annotated

@@ -30,7 +30,11 @@ from anabranch.reconcile.observation import (
 from anabranch.rounds.division import find_keepers
 from anabranch.rounds.shortfall import TargetCounts
 from anabranch.runs.chain import read_outcomes, read_summary
-from anabranch.runs.handouts import put_hand_out, read_hand_outs
+from anabranch.runs.handouts import (
+    put_hand_out,
+    read_hand_outs,
+    read_unfinished,
+)
 from anabranch.runs.report import Findings, ProbeCount, read_report
 from anabranch.runs.roster import Roster
 from anabranch.store.keys import RunKeys, SurveyKeys
@@ -257,7 +261,11 @@ class Measurements:
         run = RunView(outcomes, targets=targets)
         step = run.step
         if step is None:
-            return run
+            # Who lied in the last step is told after its end, too.
+            last = keys.step(max(outcomes))
+            unfinished = read_unfinished(store, last)
+            given = read_hand_outs(store, last) if unfinished else ()
+            return replace(run, hand_outs=given, unfinished=unfinished)
         keepers = known.keepers
         if step == known.step:
             run = replace(run, hand_outs=known.hand_outs)
@@ -266,7 +274,8 @@ class Measurements:
         elif outcomes:
             keepers = find_keepers(read_hand_outs(store, keys.step(max(outcomes))))
         summary = read_summary(store, keys.step(step))
-        return replace(run, summary=summary, keepers=keepers)
+        unfinished = read_unfinished(store, keys.step(step))
+        return replace(run, summary=summary, keepers=keepers, unfinished=unfinished)
 
     def _read_hand_outs(self, keys: RunKeys, known: RunView) -> RunView:
         """Read what was handed out meanwhile, by whatever operator."""

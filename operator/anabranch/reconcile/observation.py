@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from anabranch.rounds.steps import FIRST, Step
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
 
     from anabranch.api import Agent, Measurement, Round, TargetList
@@ -54,6 +54,9 @@ class RunView:
     """How many targets are probed and why others are not, once that is known."""
     hand_outs: tuple[HandOut, ...] = ()
     """What was handed out of the current step to the members of a team."""
+    unfinished: Mapping[int, Sequence[int]] = field(default_factory=dict)
+    """The blocks that members left though they said otherwise, by the number of the
+    hand-out."""
     keepers: Mapping[int, str] = field(default_factory=dict)
     """The member that each block belonged to in the step before."""
 

@@ -23,9 +23,10 @@ from anabranch.reconcile.observation import (
     PutHandOut,
 )
 from anabranch.rounds.division import AT_ONCE, Division, HandOut, find_owners
+from anabranch.runs.handouts import tell_blocks
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from anabranch.api import Round
     from anabranch.reconcile.course import Course
@@ -46,7 +47,9 @@ class TeamNavigator(Navigator):
 
     A hand-out whose agent is lost goes to others, once the agent says that it has
     stopped, or can't send any more. Its Round stays suspended until then, and goes as
-    soon as another agent has some of its blocks.
+    soon as another agent has some of its blocks. So does a hand-out whose agent said
+    that it had probed it to its end, when the Job that concludes the step found that it
+    has not. That agent gets nothing more in the step.
     """
 
     team: tuple[Member, ...]
@@ -69,11 +72,42 @@ class TeamNavigator(Navigator):
         return self._go(State.PROBING, *actions, message=hands.find_trouble())
 
     def _find_failure(self, step: Step) -> str:
-        failures = [tell_failure(each) for each in self.rounds(step)]
-        failed = {each.spec.agent for each in self.rounds(step) if tell_failure(each)}
-        if failed >= {member.name for member in self.team}:
-            return next(each for each in failures if each)
+        failures = self.find_failures(step)
+        if failures.keys() >= {member.name for member in self.team}:
+            agent, reason = next(iter(failures.items()))
+            return f"{agent}: {reason}"
         return ""
+
+    def find_failures(self, step: Step) -> dict[str, str]:
+        """Return the members that get nothing more in a step, and why."""
+        failures = {
+            each.spec.agent: reason
+            for each in self.rounds(step)
+            if (reason := tell_failure(each))
+        }
+        for number, blocks in self.run.unfinished.items():
+            failures[self.run.hand_outs[number].agent] = (
+                f"it says that it has probed hand-out {number + 1} of step {step} to "
+                f"its end, but {tell_blocks(blocks)}; see the agent's log"
+            )
+        return failures
+
+    def find_troubles(self, step: Step) -> dict[str, str]:
+        """Return the members that can't probe in a step, and why."""
+        troubles = {}
+        for member in self.team:
+            view = self.view(member)
+            if view is None:
+                troubles[member.name] = "there is no such Agent any more on its node"
+            elif not view.is_ready:
+                troubles[member.name] = view.message or "it is not ready"
+        return troubles | self.find_failures(step)
+
+    def _find_troubles(self, state: State, message: str) -> Mapping[str, str]:
+        steps = (self.run.step, *self.run.outcomes)
+        troubles = self.find_troubles(max(step for step in steps if step))
+        rest = message if state in {State.FAILED, State.CUT} else ""
+        return {each.name: troubles.get(each.name, rest) for each in self.team}
 
     def rounds(self, step: Step) -> list[Round]:
         """Return the Rounds of all members in a step."""
@@ -114,9 +148,7 @@ class _Hands:
         """The numbers of hand-outs that were probed to their end."""
         self._returned: set[int] = set()
         self._open: dict[str, list[Round | None]] = {}
-        self._failed = {
-            each.spec.agent for each in course.rounds(step) if tell_failure(each)
-        }
+        self._failed = course.find_failures(step).keys()
         self.rates = {
             name: course.find_rate(view)
             for name, view in self._views.items()
@@ -134,6 +166,8 @@ class _Hands:
                 self._returned.add(number)
                 if found:
                     yield DeleteRound(found.metadata.name, found.metadata.uid)
+            elif number in self._course.run.unfinished:
+                self._returned.add(number)
             elif found and is_complete(found):
                 self.done.add(number)
             elif agent in self._failed:
@@ -166,12 +200,8 @@ class _Hands:
             rounds = [each for has in self._open.values() for each in has if each]
             troubles = [find_trouble(each) for each in rounds]
             return troubles[0] if troubles and all(troubles) else ""
-        for name, view in self._views.items():
-            if view is None:
-                return f"{name}: there is no such Agent any more on its node"
-            if not view.is_ready:
-                return f"{name}: {view.message or 'it is not ready'}"
-        return "no member can probe"
+        unable = self._course.find_troubles(self._step)
+        return next(f"{name}: {why}" for name, why in unable.items())
 
     def _find(self, number: int) -> Round | None:
         return self._course.seen.rounds.get(self._name(number))

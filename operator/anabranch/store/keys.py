@@ -34,6 +34,15 @@ class StepKeys:
         """Return the key of what was handed out to an agent of a team."""
         return f"{self.root}/handouts/{number:06}.json"
 
+    @property
+    def unfinished(self) -> str:
+        """The folder of what agents of a team left though they said otherwise."""
+        return f"{self.root}/unfinished"
+
+    def left_of(self, number: int) -> str:
+        """Return the key of what was left of a hand-out, by the hand-out's number."""
+        return f"{self.unfinished}/{number:06}.json"
+
     def parts(self, block: int) -> str:
         """Return the folder of a block's reply parts."""
         return f"{self.replies}/{block:05}"

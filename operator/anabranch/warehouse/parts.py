@@ -143,6 +143,19 @@ def count_parts(store: Store, keys: StepKeys) -> PartCounts:
     )
 
 
+def find_ends(store: Store, keys: StepKeys) -> dict[int, int]:
+    """Return the slot at which the parts of each block end, up to the first gap."""
+    ends: dict[int, int] = {}
+    for key in store.list(keys.replies):
+        if not key.endswith(".parquet"):
+            continue
+        name = key.removeprefix(f"{keys.replies}/").removesuffix(".parquet")
+        block, start = map(int, name.split("/"))
+        if start == ends.get(block, 0):
+            ends[block] = read_head(store, key)["end"]
+    return ends
+
+
 def read_columns(store: Store, key: str) -> list[str]:
     """Return the names of a Parquet object's columns.
 

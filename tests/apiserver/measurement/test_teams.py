@@ -24,7 +24,7 @@ def test_each_block_has_one_agent(theatre: Theatre) -> None:
             await set_stage(stage, entries=MANY, agents=[TEAM])
             found = await stage.wait_condition("survey", "Complete")
             status = found["status"]
-            assert status["agentsSummary"] == "1/1"
+            assert status["agentsSummary"] == "2/2"
             assert status["targets"]["probed"] == 64
             assert status["totals"]["links"] > 0
             assert not stage.repeated

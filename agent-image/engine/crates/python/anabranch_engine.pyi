@@ -451,6 +451,14 @@ class Plan:
             probed.
         """
 
+    def end(self, block: int) -> int:
+        """Return the slot behind the last one of a block, where its parts end.
+
+        :raises OSError: when the file can't be read.
+        :raises ValueError: when it is no plan, has no such block, or a row can't be
+            probed.
+        """
+
     @staticmethod
     def write(
         path: PathLike[str],
@@ -1206,6 +1214,8 @@ class TraceWriter:
         monitor: str,
         start: int,
         stop: int,
+        list_id: int = 1,
+        cycle_id: int = 1,
         first_ttl: int | None = None,
         max_ttl: int | None = None,
         gap_limit: int | None = None,
@@ -1222,6 +1232,8 @@ class TraceWriter:
         :param monitor: the name of the vantage point.
         :param start: when the run began, in seconds since 1970.
         :param stop: when it ended.
+        :param list_id: the number by which people know the list.
+        :param cycle_id: the number by which they know the cycle over it.
         :param confidence: that all next hops were found, in percent.
         :param wait_us: how long a probe waits for its reply, in microseconds.
         :raises ValueError: when there is no such format or compression.

@@ -78,8 +78,8 @@ impl TraceWriter {
     #[new]
     #[pyo3(signature = (
         file, file_format, *, compression, is_multipath, name, monitor, start, stop,
-        first_ttl = None, max_ttl = None, gap_limit = None, attempts = None, confidence = None,
-        max_probes = None, wait_us = None,
+        list_id = 1, cycle_id = 1, first_ttl = None, max_ttl = None, gap_limit = None,
+        attempts = None, confidence = None, max_probes = None, wait_us = None,
     ))]
     // Python names each argument; a path becomes a value.
     #[allow(clippy::too_many_arguments, clippy::needless_pass_by_value)]
@@ -92,6 +92,8 @@ impl TraceWriter {
         monitor: String,
         start: u32,
         stop: u32,
+        list_id: u32,
+        cycle_id: u32,
         first_ttl: Option<u8>,
         max_ttl: Option<u8>,
         gap_limit: Option<u8>,
@@ -108,7 +110,7 @@ impl TraceWriter {
         });
         let list = Arc::new(List {
             number: 1,
-            id: 1,
+            id: list_id,
             name,
             description: None,
             monitor: Some(monitor.clone()),
@@ -116,7 +118,7 @@ impl TraceWriter {
         let cycle = Cycle {
             number: 1,
             list: Arc::clone(&list),
-            id: 1,
+            id: cycle_id,
             start,
             stop: Some(stop),
             hostname: Some(monitor),

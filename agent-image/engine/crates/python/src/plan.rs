@@ -95,6 +95,11 @@ impl Plan {
         drawn.map_err(|error| raise(&self.path, error))
     }
 
+    fn end(&self, py: Python<'_>, block: u32) -> PyResult<u64> {
+        let found = py.detach(|| Ok(File::open(&self.path)?.block(block, "")?.end()));
+        found.map_err(|error| raise(&self.path, error))
+    }
+
     #[staticmethod]
     #[pyo3(signature = (
         path, targets, *, initial_source_port, destination_port, flow_mapper, order_seed,
