@@ -70,10 +70,19 @@ CREATE TABLE IF NOT EXISTS heard (
 ) STRICT;
 """
 _OLDEST = """
-SELECT min(settled) FROM connections WHERE outcome IS NOT NULL AND archive IS NULL
+SELECT min(at) FROM (
+    SELECT settled AS at FROM connections WHERE outcome IS NOT NULL AND archive IS NULL
+    UNION ALL SELECT until FROM missed WHERE archive IS NULL
+)
 """
 _DAYS = """
-SELECT DISTINCT day FROM connections WHERE outcome IS NOT NULL AND archive IS NULL
+SELECT DISTINCT day FROM (
+    SELECT day FROM connections WHERE outcome IS NOT NULL AND archive IS NULL
+    UNION ALL SELECT date(until, 'unixepoch') FROM missed WHERE archive IS NULL
+)
+"""
+_TAKE_MISSED = """
+UPDATE missed SET archive = ? WHERE archive IS NULL AND date(until, 'unixepoch') = ?
 """
 _TAKE = """
 UPDATE connections SET archive = ?
@@ -328,12 +337,11 @@ class Waiting:
         (first,) = self._base.execute(_OLDEST).fetchone()
         if first is not None and first <= before:
             insert = "INSERT INTO archives (day, cut) VALUES (?, ?)"
-            tell = "UPDATE missed SET archive = ? WHERE archive IS NULL"
             with self._transaction():
                 for (day,) in self._base.execute(_DAYS).fetchall():
                     number = self._base.execute(insert, (day, now)).lastrowid
                     self._base.execute(_TAKE, (number, day))
-                    self._base.execute(tell, (number,))
+                    self._base.execute(_TAKE_MISSED, (number, day))
         query = "SELECT number, day, cut FROM archives ORDER BY number"
         return [Archive(*row) for row in self._base.execute(query)]
 

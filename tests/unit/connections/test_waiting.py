@@ -182,6 +182,15 @@ def test_an_archive_is_cut_once_and_has_the_traces_of_one_day(
     assert [each.traced for each in waiting.list_kept(last)] == ["a"]
 
 
+def test_what_was_missed_is_stored_though_nothing_else_is(waiting: Waiting) -> None:
+    """Somebody who looks for connections finds why there are none."""
+    add(waiting, missed=[Missed(NOW - 5, NOW, "nobody listened")])
+    (archive,) = waiting.cut(NOW, NOW)
+    assert [row["outcome"] for row in waiting.list_settled(archive)] == ["missed"]
+    waiting.forget(archive, NOW)
+    assert waiting.cut(NOW + 10, NOW + 10) == []
+
+
 def test_a_full_disk_changes_nothing(waiting: Waiting) -> None:
     """And what is told again once there is room is taken."""
     base = waiting._base  # noqa: SLF001 (a disk of any size)
