@@ -38,7 +38,11 @@ _TABLE = "100"
 
 
 def write_manifest(
-    folder: Path, *, agent: dict[str, Any] | None = None, **of: Any
+    folder: Path,
+    *,
+    agent: dict[str, Any] | None = None,
+    spec: dict[str, Any] | None = None,
+    **of: Any,
 ) -> Path:
     """A standing measurement of one agent; ``of`` says more of its connections."""
     connections = {"source": "kernel", "ports": [PORT], "experiment": "ndt"} | of
@@ -50,19 +54,20 @@ def write_manifest(
         "maxRatePerPrefix": 1000,
     }
     usual = {"nodeName": "localhost", "maxProbingRate": 50_000, "allowReserved": True}
+    measured = {"trace": {"algorithm": "mda"}, "agents": [entry]}
     kinds: list[tuple[str, str, dict[str, Any]]] = [
         ("ProbingPolicy", "default", policy),
         ("Agent", AGENT, usual | (agent or {})),
-        ("Measurement", "clients", {"trace": {"algorithm": "mda"}, "agents": [entry]}),
+        ("Measurement", "clients", measured | (spec or {})),
     ]
     documents = [
         {
             "apiVersion": "anabranch.dev/v1alpha1",
             "kind": kind,
             "metadata": {"name": name},
-            "spec": spec,
+            "spec": its,
         }
-        for kind, name, spec in kinds
+        for kind, name, its in kinds
     ]
     folder.mkdir(exist_ok=True)
     file = folder / "clients.yaml"
@@ -201,10 +206,12 @@ class Running:
         return None
 
 
-def read_files(data: Path) -> dict[str, list[dict[str, Any]]]:
-    """The lines of all files in archives of traces, by name; each stands there once."""
+def read_files(
+    data: Path, datatype: str = "scamper1"
+) -> dict[str, list[dict[str, Any]]]:
+    """The lines of all files in archives, by name; each file stands there once."""
     files: dict[str, list[dict[str, Any]]] = {}
-    for archive in sorted(data.glob("agents/*/*/*/archives/scamper1/**/*.tgz")):
+    for archive in sorted(data.glob(f"agents/*/*/*/archives/{datatype}/**/*.tgz")):
         with tarfile.open(archive) as tar:
             for member in tar:
                 content = tar.extractfile(member)

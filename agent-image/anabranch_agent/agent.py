@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from anabranch.cluster.client import RefusedError, UnreachableError
 from anabranch.connections.archive import Naming
+from anabranch.connections.hops import open_annotator
 from anabranch.connections.service import Probing, Service
 from anabranch.connections.storing import Shelf
 from anabranch.rounds.rates import share_rate
@@ -250,6 +251,12 @@ class AgentProcess:
                     sources=tuple(map(str, limits.sources)),
                 ),
                 event_socket=self._config.event_socket,
+                annotator=open_annotator(
+                    self._config.annotation_socket,
+                    standing.annotate_from,
+                    self._store,
+                    shelf.folder,
+                ),
                 ended=self._books.clients.observe,
             )
 

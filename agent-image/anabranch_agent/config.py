@@ -41,6 +41,8 @@ class Config:
     """How many bytes may wait for the store before the agent stops sending."""
     event_socket: Path | None = None
     """The socket at which tcp-info tells of connections, if there is one."""
+    annotation_socket: Path | None = None
+    """The socket of uuid-annotator; None if there is none."""
 
     @staticmethod
     def read(environment: Mapping[str, str]) -> Config:
@@ -72,7 +74,8 @@ class Config:
                 f"of the size of ANABRANCH_SCRATCH, such as {1 << 30}"
             )
             raise ConfigError(message)
-        socket = environment.get("ANABRANCH_EVENT_SOCKET", "")
+        events = environment.get("ANABRANCH_EVENT_SOCKET", "")
+        annotations = environment.get("ANABRANCH_ANNOTATION_SOCKET", "")
         namespaces = environment.get("ANABRANCH_WATCH_NAMESPACES", "")
         return Config(
             agent=need("ANABRANCH_AGENT", "set it to the name of the Agent"),
@@ -85,7 +88,8 @@ class Config:
             scratch=Path(need("ANABRANCH_SCRATCH", "set it to a folder for parts")),
             watch_namespaces=tuple(name for name in namespaces.split(",") if name),
             waiting_bytes=int(waiting),
-            event_socket=Path(socket) if socket else None,
+            event_socket=Path(events) if events else None,
+            annotation_socket=Path(annotations) if annotations else None,
         )
 
 

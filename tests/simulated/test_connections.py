@@ -108,6 +108,39 @@ with clientele() as clients:
     assert len(links) > 20
 
 
+def test_hops_are_annotated_once_a_day(tmp_path: Path) -> None:
+    """By what objects of the store say, in files of M-Lab's form."""
+    script = """
+(data / "known").mkdir(parents=True)
+(data / "known/pfx2as.txt").write_text("255.128.0.0\\t9\\t64496\\n")
+with clientele() as clients:
+    run = Running(manifest, data)
+    clients.connect([f"240.0.{k}.1" for k in range(6)])
+    run.settle()
+    run.stop()
+"""
+    known = [{"object": {"key": "known/pfx2as.txt"}}]
+    data = play(script, tmp_path, spec={"annotateFrom": known})
+    traces = [find_trace(lines) for lines in read_files(data).values()]
+    hops = {link["addr"] for each in traces for link in list_links(each)}
+    hops |= {node["addr"] for each in traces for node in each["nodes"]}
+    told = read_files(data, "hopannotation1")
+    found = {name.rpartition("_")[2].removesuffix(".json") for name in told}
+    assert hops - {"*"} <= found
+    for (about,) in told.values():
+        day, host, address = about["ID"].split("_")
+        assert (len(day), host) == (8, AGENT)
+        network = about["Annotations"]["Network"]
+        routers = address.startswith("255.")
+        assert network.get("ASNumber") == (64496 if routers else None)
+
+
+def list_links(trace: dict[str, Any]) -> list[dict[str, Any]]:
+    """The ends of all links of a trace."""
+    nodes = trace["nodes"]
+    return [link for node in nodes for hop in node["links"] for link in hop]
+
+
 def test_what_is_kept_of_a_client_may_be_its_netblock(tmp_path: Path) -> None:
     """None of its addresses stands anywhere."""
     script = """

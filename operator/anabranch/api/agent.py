@@ -58,6 +58,9 @@ class AgentSpec(Model):
     event_socket: SocketPath | None = None
     """The path on the node of the socket at which M-Lab's tcp-info tells of TCP
     connections. The agent's pod sees the folder that it is in."""
+    annotation_socket: SocketPath | None = None
+    """The path on the node of the socket at which M-Lab's uuid-annotator tells what is
+    known about addresses. The agent's pod sees the folder that it is in."""
     exclusions: PrefixList = ()
     """Networks that this agent never probes, besides those of the policy."""
     allow_reserved: bool = False

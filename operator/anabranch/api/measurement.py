@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from anabranch.api.annotation import AnnotationSource
 from anabranch.api.connections import Connections
 from anabranch.api.lists import Distinct
 from anabranch.api.measurementstatus import MeasurementStatus
@@ -21,7 +22,6 @@ from anabranch.api.text import (
     DnsSubdomain,
     LabelName,
     LabelValue,
-    ObjectKey,
     Rate,
     RunId,
     Seconds,
@@ -142,21 +142,6 @@ class MeasurementAgent(Model):
         if self.selector is None:
             return self.name == name
         return self.selector.matches(labels)
-
-
-class AnnotationObject(Model):
-    """An object in the object store that says what is known about addresses."""
-
-    key: ObjectKey
-    """The object's key. The object is an MMDB, CAIDA's prefix2as, an MRT RIB dump, or
-    PeeringDB's JSON, plain or compressed with gzip or bzip2."""
-
-
-class AnnotationSource(Model):
-    """What says what is known about addresses: AS, name, country, exchange point."""
-
-    object: AnnotationObject
-    """An object in the object store."""
 
 
 _REVERSE_BYTE = "ReverseByteFlowMapper"

@@ -258,7 +258,11 @@ def run_cycles(
 
 def find_passed_over(spec: MeasurementSpec) -> list[str]:
     """Return what a local run does not do of what is asked for, with the remedy."""
-    return [message for field, message in _OF_CLUSTERS.items() if getattr(spec, field)]
+    passed_over = dict(_OF_CLUSTERS)
+    if spec.is_standing:
+        # What its agents know goes into archives.
+        del passed_over["annotate_from"]
+    return [message for field, message in passed_over.items() if getattr(spec, field)]
 
 
 def check(measurement: Measurement, assignments: list[Assignment]) -> None:

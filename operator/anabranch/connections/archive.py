@@ -18,10 +18,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from anabranch.connections.waiting import Archive, Kept
+    from anabranch.connections.waiting import Archive, Hop, Kept
 
 TRACES = "scamper1"
 """M-Lab's name for traces of scamper."""
+HOPS = "hopannotation1"
+"""M-Lab's name for what is known about the addresses that traces met."""
 CONNECTIONS = "connections"
 """Our name for what became of each connection."""
 _MODE = 0o444
@@ -46,6 +48,16 @@ class Naming:
         # Several archives of one moment are of different days.
         file = f"{when}-{datatype}-{self.agent}-{self.experiment}.{suffix}"
         return f"{datatype}/{folder}/{file}"
+
+
+@dataclass(frozen=True)
+class Member:
+    """A file in an archive."""
+
+    name: str
+    content: bytes
+    at: float
+    """What it says of its age, in seconds since 1970."""
 
 
 def name_file(kept: Kept) -> str:
@@ -77,18 +89,44 @@ def write_traces(
 
     The same traces give the same bytes.
     """
+    members = (
+        Member(name_file(each), write_file(each, version), each.began) for each in kept
+    )
+    return _write_tar(members, archive, file)
+
+
+def write_hops(
+    hops: Iterable[tuple[Hop, str]], archive: Archive, hostname: str, file: Path
+) -> int:
+    """Write an archive of what is known about hops; return their number."""
+    members = (write_hop(hop, told, hostname) for hop, told in hops)
+    return _write_tar(members, archive, file)
+
+
+def write_hop(hop: Hop, told: str, hostname: str) -> Member:
+    """Return the file about a hop. ``told`` is what is known about it, as JSON."""
+    seen = datetime.fromtimestamp(hop.seen, UTC)
+    content = {
+        "ID": f"{seen:%Y%m%d}_{hostname}_{hop.address}",
+        "Timestamp": seen.isoformat().replace("+00:00", "Z"),
+        "Annotations": json.loads(told),
+    }
+    name = f"{seen:%Y/%m/%d/%Y%m%dT%H%M%SZ}_{hostname}_{hop.address}.json"
+    return Member(name, json.dumps(content, separators=(",", ":")).encode(), hop.seen)
+
+
+def _write_tar(members: Iterable[Member], archive: Archive, file: Path) -> int:
     count = 0
     with (
         file.open("wb") as out,
         gzip.GzipFile("", "wb", _LEVEL, out, mtime=int(archive.cut)) as packed,
         tarfile.open(mode="w", fileobj=packed, format=tarfile.GNU_FORMAT) as tar,
     ):
-        for each in kept:
-            content = write_file(each, version)
-            member = tarfile.TarInfo(name_file(each))
-            member.size, member.mode = len(content), _MODE
-            member.mtime = int(each.began)
-            tar.addfile(member, io.BytesIO(content))
+        for each in members:
+            member = tarfile.TarInfo(each.name)
+            member.size, member.mode = len(each.content), _MODE
+            member.mtime = int(each.at)
+            tar.addfile(member, io.BytesIO(each.content))
             count += 1
     return count
 

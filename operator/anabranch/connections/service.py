@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 import threading
 import time
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     from anabranch.api.connections import Standing
     from anabranch.connections.closing import Closing
+    from anabranch.connections.hops import Annotator
     from anabranch.connections.sources import Source
     from anabranch.connections.storing import Shelf, Storing
     from anabranch.connections.waiting import Counts, Waiting
@@ -31,6 +33,8 @@ _TICK_SECONDS = 0.05
 """How long it waits for traces to end before it looks at events again."""
 _STORE_SECONDS = 5.0
 """How often it looks whether an archive is due, or waits for the store."""
+_MOST_HOPS = 100
+"""How many addresses are asked about at once: they stand in an URL."""
 _LISTEN_SECONDS = 1.0
 """How often it notes that it has listened."""
 
@@ -62,6 +66,8 @@ class Service:
     probing: Probing
     event_socket: Path | None = None
     """The socket of tcp-info, if it is the source of events."""
+    annotator: Annotator | None = None
+    """Who knows about the addresses that traces meet, if anybody does."""
     now: Callable[[], float] = time.time
     """The time in seconds since 1970."""
     ended: Callable[[ClientTrace], None] = lambda _: None
@@ -70,6 +76,8 @@ class Service:
     """What is wrong with its queue's folder, if anything is."""
     store_trouble: str = ""
     """Why the store does not take archives, if it does not."""
+    annotator_trouble: str = ""
+    """Why nobody tells about addresses, if nobody does."""
     _tracing: ClientTracing = field(init=False)
     _waiting: Waiting = field(init=False)
     _storing: Storing = field(init=False)
@@ -120,7 +128,12 @@ class Service:
     @property
     def trouble(self) -> str:
         """What keeps it from its work; nothing if all is well."""
-        return self.disk_trouble or self.event_trouble or self.store_trouble
+        return (
+            self.disk_trouble
+            or self.event_trouble
+            or self.store_trouble
+            or self.annotator_trouble
+        )
 
     @property
     def statistics(self) -> Statistics:
@@ -169,12 +182,14 @@ class Service:
                 self._begin()
                 self._end(self._tracing.take(_TICK_SECONDS))
                 if time.monotonic() >= stored + _STORE_SECONDS:
+                    self._annotate()
                     self._store(self.standing.connections.archive_seconds)
                     stored = time.monotonic()
                 if time.monotonic() >= noted + every:
                     note(self.statistics)
                     noted = time.monotonic()
             # What has ended stays here no longer than it must.
+            self._annotate()
             self._store(0)
         finally:
             if self._source:
@@ -238,7 +253,8 @@ class Service:
             try:
                 if trace.text:
                     began = trace.began_us / 1e6
-                    self._waiting.end(trace.number, began, trace.text, now)
+                    hops = map(str, trace.hops) if self.annotator else ()
+                    self._waiting.end(trace.number, began, trace.text, now, hops)
                 else:
                     reason = trace.refusal or trace.end
                     self._waiting.refuse(trace.number, reason, now)
@@ -247,6 +263,23 @@ class Service:
                 return
             self._ended.pop(0)
             self.ended(trace)
+
+    def _annotate(self) -> None:
+        """Ask about hops; those that nobody tells of now are asked for again."""
+        if self.annotator is None:
+            return
+        try:
+            while hops := self._waiting.list_unknown(_MOST_HOPS):
+                told = self.annotator.annotate([hop.address for hop in hops])
+                self._waiting.tell(
+                    (hop, json.dumps(told.get(hop.address, {}))) for hop in hops
+                )
+        except sqlite3.OperationalError as error:
+            self.disk_trouble = f"{self.shelf.folder}: {error}"
+        except OSError as error:
+            self.annotator_trouble = str(error)
+        else:
+            self.annotator_trouble = ""
 
     def _store(self, age: float) -> None:
         """Store what is settled since ``age`` seconds; what can't be stored waits."""

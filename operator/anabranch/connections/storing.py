@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING
 
 from anabranch.connections.archive import (
     CONNECTIONS,
+    HOPS,
     TRACES,
     write_connections,
+    write_hops,
     write_traces,
 )
 from anabranch.connections.waiting import Terms, Waiting, name_netblock
@@ -69,6 +71,10 @@ class Storing:
             kept = waiting.list_kept(archive)
             if write_traces(kept, archive, naming.version, file):
                 name = naming.name(TRACES, archive, "tgz")
+                self.store.put_file(f"{self.root}/{name}", file)
+            file.unlink()
+            if write_hops(waiting.list_hops(archive), archive, naming.agent, file):
+                name = naming.name(HOPS, archive, "tgz")
                 self.store.put_file(f"{self.root}/{name}", file)
             file.unlink()
             settled = map(self._hide, waiting.list_settled(archive))

@@ -62,6 +62,16 @@ CREATE INDEX IF NOT EXISTS running ON traces (block) WHERE ended IS NULL;
 CREATE TABLE IF NOT EXISTS missed (
     since REAL NOT NULL, until REAL NOT NULL, reason TEXT NOT NULL, archive INTEGER
 ) STRICT;
+CREATE TABLE IF NOT EXISTS hops (
+    day TEXT NOT NULL,
+    address TEXT NOT NULL,
+    seen REAL NOT NULL,
+    told TEXT,
+    archive INTEGER,
+    PRIMARY KEY (day, address)
+) STRICT;
+CREATE INDEX IF NOT EXISTS unknown ON hops (seen) WHERE told IS NULL;
+CREATE INDEX IF NOT EXISTS archived_hops ON hops (archive) WHERE archive IS NOT NULL;
 CREATE TABLE IF NOT EXISTS archives (
     number INTEGER PRIMARY KEY, day TEXT NOT NULL, cut REAL NOT NULL
 ) STRICT;
@@ -73,12 +83,14 @@ _OLDEST = """
 SELECT min(at) FROM (
     SELECT settled AS at FROM connections WHERE outcome IS NOT NULL AND archive IS NULL
     UNION ALL SELECT until FROM missed WHERE archive IS NULL
+    UNION ALL SELECT seen FROM hops WHERE told IS NOT NULL AND archive IS NULL
 )
 """
 _DAYS = """
 SELECT DISTINCT day FROM (
     SELECT day FROM connections WHERE outcome IS NOT NULL AND archive IS NULL
     UNION ALL SELECT date(until, 'unixepoch') FROM missed WHERE archive IS NULL
+    UNION ALL SELECT day FROM hops WHERE told IS NOT NULL AND archive IS NULL
 )
 """
 _TAKE_MISSED = """
@@ -87,6 +99,9 @@ UPDATE missed SET archive = ? WHERE archive IS NULL AND date(until, 'unixepoch')
 _TAKE = """
 UPDATE connections SET archive = ?
 WHERE outcome IS NOT NULL AND archive IS NULL AND day = ?
+"""
+_TAKE_HOPS = """
+UPDATE hops SET archive = ? WHERE told IS NOT NULL AND archive IS NULL AND day = ?
 """
 _DUE = """
 WITH due AS (
@@ -109,6 +124,8 @@ LIMIT ?
 _NETBLOCKS = {4: 24, 6: 64}
 """The prefix lengths of netblocks, by the version of IP."""
 _WAIT_SECONDS = 10
+_HOP_SECONDS = 2 * 86_400
+"""How long hops are remembered, so that each is annotated once a day."""
 _LEVEL = 1
 """How hard texts are compressed: a tenth of their size is enough."""
 
@@ -145,6 +162,17 @@ class Archive:
     """When its traces began, as YYYY-MM-DD."""
     cut: float
     """When it was cut, in seconds since 1970."""
+
+
+@dataclass(frozen=True)
+class Hop:
+    """An address that a trace met."""
+
+    day: str
+    """When the trace began, as YYYY-MM-DD."""
+    address: str
+    seen: float
+    """When the first trace of that day began that met it."""
 
 
 @dataclass
@@ -269,8 +297,18 @@ class Waiting:
         self.counts.reasons[WAITED_TOO_LONG] += given_up
         return begun
 
-    def end(self, number: int, began: float, text: bytes, now: float) -> None:
-        """Take a trace; all connections of its client that wait get it."""
+    def end(
+        self,
+        number: int,
+        began: float,
+        text: bytes,
+        now: float,
+        hops: Iterable[str] = (),
+    ) -> None:
+        """Take a trace; all connections of its client that wait get it.
+
+        Each of its hops is to be annotated, once on the day on which it began.
+        """
         settle = """
             UPDATE connections
             SET trace = :number, settled = :now, day = date(:began, 'unixepoch'),
@@ -286,6 +324,11 @@ class Waiting:
             packed = zlib.compress(text, _LEVEL)
             self._base.execute(update, (began, now, packed, number))
             done = self._base.execute(settle, values).rowcount
+            insert = """
+                INSERT OR IGNORE INTO hops (day, address, seen)
+                VALUES (date(?, 'unixepoch'), ?, ?)
+            """
+            self._base.executemany(insert, ((began, hop, began) for hop in hops))
         self.counts.running -= 1
         self.counts.waiting -= done
         self.counts.traced += min(done, 1)
@@ -329,6 +372,30 @@ class Waiting:
         )
         return int(size * (pages - free))
 
+    def list_unknown(self, most: int) -> list[Hop]:
+        """Return hops that nobody has told about yet, those seen first."""
+        query = """
+            SELECT day, address, seen FROM hops
+            WHERE told IS NULL ORDER BY seen LIMIT ?
+        """
+        return [Hop(*row) for row in self._base.execute(query, (most,))]
+
+    def tell(self, known: Iterable[tuple[Hop, str]]) -> None:
+        """Take what is known about hops, as JSON."""
+        update = "UPDATE hops SET told = ? WHERE day = ? AND address = ?"
+        with self._transaction():
+            rows = ((told, hop.day, hop.address) for hop, told in known)
+            self._base.executemany(update, rows)
+
+    def list_hops(self, archive: Archive) -> Iterator[tuple[Hop, str]]:
+        """Yield the hops of an archive, with what is known about each, as JSON."""
+        query = """
+            SELECT day, address, seen, told FROM hops
+            WHERE archive = ? ORDER BY seen, address
+        """
+        for day, address, seen, told in self._base.execute(query, (archive.number,)):
+            yield Hop(day, address, seen), told
+
     def cut(self, before: float, now: float) -> list[Archive]:
         """Cut archives of all that is settled, if something has been before a time.
 
@@ -342,6 +409,7 @@ class Waiting:
                     number = self._base.execute(insert, (day, now)).lastrowid
                     self._base.execute(_TAKE, (number, day))
                     self._base.execute(_TAKE_MISSED, (number, day))
+                    self._base.execute(_TAKE_HOPS, (number, day))
         query = "SELECT number, day, cut FROM archives ORDER BY number"
         return [Archive(*row) for row in self._base.execute(query)]
 
@@ -382,7 +450,11 @@ class Waiting:
             )
         """
         number = (archive.number,)
+        # A trace that began on a day may end on the next one.
+        past = "DELETE FROM hops WHERE archive IS NOT NULL AND seen <= ?"
         with self._transaction():
+            self._base.execute("UPDATE hops SET archive = 0 WHERE archive = ?", number)
+            self._base.execute(past, (now - _HOP_SECONDS,))
             self._base.execute("DELETE FROM connections WHERE archive = ?", number)
             self._base.execute("DELETE FROM missed WHERE archive = ?", number)
             self._base.execute("DELETE FROM archives WHERE number = ?", number)

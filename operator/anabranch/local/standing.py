@@ -15,6 +15,7 @@ from anabranch.api import Agent
 from anabranch.api.connections import Standing
 from anabranch.api.references import select_agents
 from anabranch.connections.archive import Naming
+from anabranch.connections.hops import open_annotator
 from anabranch.connections.service import Probing, Service
 from anabranch.connections.storing import Shelf
 from anabranch.local.assignment import RunError, find_network
@@ -156,6 +157,7 @@ def _make_post(  # noqa: PLR0913, PLR0917 (what an agent of a measurement is mad
         )
     keys = RunKeys(".".join(measurement.key), measurement.spec.run_id, name)
     network = find_network(agent)
+    folder = store.root / ".standing" / keys.root
     sources = (spec.source_address_v4, spec.source_address_v6)
     service = Service(
         standing=Standing(
@@ -165,7 +167,7 @@ def _make_post(  # noqa: PLR0913, PLR0917 (what an agent of a measurement is mad
         ),
         shelf=Shelf(
             connections=connections,
-            folder=store.root / ".standing" / keys.root,
+            folder=folder,
             naming=Naming(
                 agent=name,
                 experiment=connections.experiment or measurement.metadata.name,
@@ -186,6 +188,12 @@ def _make_post(  # noqa: PLR0913, PLR0917 (what an agent of a measurement is mad
             network=network,
         ),
         event_socket=socket,
+        annotator=open_annotator(
+            Path(spec.annotation_socket) if spec.annotation_socket else None,
+            measurement.spec.annotate_from,
+            store,
+            folder,
+        ),
     )
     uid, statistics = keys.measurement, service.statistics
     return Post(uid, agent, entry, service, network, statistics)

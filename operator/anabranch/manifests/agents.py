@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from anabranch.manifests.settings import AgentSettings, Settings
 
 SCRATCH = "/var/lib/anabranch"
-EVENTS = "/run/anabranch/events"
-"""Where pods see the folder of tcp-info's socket."""
+SOCKETS = "/run/anabranch"
+"""Where pods see the folders of sockets on their nodes."""
 _GRACE_SECONDS = 60
 _HASH_DIGITS = 16
 
@@ -90,8 +90,12 @@ def _build_spec(settings: Settings, agent: Agent) -> dict[str, Any]:
         "ANABRANCH_WAITING_BYTES": str(agents.waiting_bytes),
         "ANABRANCH_HEALTH_PORT": str(agents.health_port),
     }
-    events = _describe_events(agent.spec.event_socket)
-    own |= events.env
+    sockets = (
+        _describe_socket("event", agent.spec.event_socket),
+        _describe_socket("annotation", agent.spec.annotation_socket),
+    )
+    for each in sockets:
+        own |= each.env
     environment = describe_store(settings.store, own)
     trust = describe_trust(settings.ca_bundle)
     environment["env"] += trust.env
@@ -115,7 +119,7 @@ def _build_spec(settings: Settings, agent: Agent) -> dict[str, Any]:
         "securityContext": _build_security(agents),
         "volumeMounts": [
             {"name": "scratch", "mountPath": SCRATCH},
-            *events.mounts,
+            *(mount for each in sockets for mount in each.mounts),
             *trust.mounts,
         ],
         "livenessProbe": {
@@ -142,7 +146,7 @@ def _build_spec(settings: Settings, agent: Agent) -> dict[str, Any]:
         "containers": [container],
         "volumes": [
             {"name": "scratch", "emptyDir": {"sizeLimit": agents.scratch_size_limit}},
-            *events.volumes,
+            *(volume for each in sockets for volume in each.volumes),
             *trust.volumes,
         ],
     }
@@ -152,29 +156,29 @@ def _build_spec(settings: Settings, agent: Agent) -> dict[str, Any]:
 
 
 @dataclass(frozen=True)
-class _Events:
-    """What a pod needs to hear tcp-info."""
+class _Socket:
+    """What a pod needs to talk to a program of its node."""
 
     env: dict[str, str] = field(default_factory=dict)
     mounts: tuple[dict[str, Any], ...] = ()
     volumes: tuple[dict[str, Any], ...] = ()
 
 
-def _describe_events(socket: str | None) -> _Events:
-    """Describe how a pod sees tcp-info's socket on its node.
+def _describe_socket(name: str, socket: str | None) -> _Socket:
+    """Describe how a pod sees a socket of M-Lab's on its node.
 
-    It sees the folder, since tcp-info makes the socket anew when it starts.
+    It sees the folder, since a program makes its socket anew when it starts.
     """
     if socket is None:
-        return _Events()
-    path = PurePosixPath(socket)
-    mount = {"name": "events", "mountPath": EVENTS, "readOnly": True}
-    # Other Rounds are probed, too, so the pod does not wait for tcp-info.
+        return _Socket()
+    path, folder = PurePosixPath(socket), f"{SOCKETS}/{name}s"
+    mount = {"name": f"{name}s", "mountPath": folder, "readOnly": True}
+    # Other Rounds are probed, too, so the pod does not wait for the program.
     host = {"path": str(path.parent), "type": "DirectoryOrCreate"}
-    return _Events(
-        {"ANABRANCH_EVENT_SOCKET": f"{EVENTS}/{path.name}"},
+    return _Socket(
+        {f"ANABRANCH_{name.upper()}_SOCKET": f"{folder}/{path.name}"},
         (mount,),
-        ({"name": "events", "hostPath": host},),
+        ({"name": f"{name}s", "hostPath": host},),
     )
 
 

@@ -252,6 +252,7 @@ def _make_standing(
         connections=entry.connections,
         trace=spec.trace,
         failure_probability=spec.failure_probability,
+        annotate_from=spec.annotate_from,
     )
 
 

@@ -258,3 +258,30 @@ def _take(
     found = settle(queue, at)
     assert not found.keys() & known.keys()
     return found
+
+
+def test_a_hop_is_annotated_once_a_day(waiting: Waiting) -> None:
+    """However many traces meet it, and whenever somebody tells about it."""
+    add(waiting, closing("a", "240.0.1.1"), closing("b", "240.0.2.1"))
+    hops = ["255.0.0.1", "255.0.0.2"]
+    for at, number in enumerate(begin(waiting).values()):
+        waiting.end(number, NOW + at, b"", NOW + at, hops)
+    unknown = waiting.list_unknown(10)
+    assert [(hop.day, hop.address) for hop in unknown] == [
+        ("2026-11-29", "255.0.0.1"),
+        ("2026-11-29", "255.0.0.2"),
+    ]
+    waiting.tell([(unknown[0], '{"Geo": {}}')])
+    (archive,) = waiting.cut(NOW + 1, NOW + 1)
+    assert list(waiting.list_hops(archive)) == [(unknown[0], '{"Geo": {}}')]
+    waiting.forget(archive, NOW + 1)
+    waiting.tell([(hop, "{}") for hop in waiting.list_unknown(10)])
+    (archive,) = waiting.cut(NOW + 2, NOW + 2)
+    assert [hop.address for hop, _ in waiting.list_hops(archive)] == ["255.0.0.2"]
+    waiting.forget(archive, NOW + 2)
+    add(waiting, closing("c", "240.0.3.1"), closing("d", "240.0.4.1"), at=3)
+    first, second = begin(waiting, at=3).values()
+    waiting.end(first, NOW + 3, b"", NOW + 3, hops)
+    assert waiting.list_unknown(10) == []
+    waiting.end(second, NOW + 86_400, b"", NOW + 86_400, hops)
+    assert [hop.day for hop in waiting.list_unknown(10)] == ["2026-11-30"] * 2

@@ -1080,6 +1080,8 @@ class ClientTrace:
     """The number of probes sent."""
     replies: int
     """The number of probes with a reply."""
+    hops: list[_Address]
+    """The addresses that have replied, but for those of a client that is hidden."""
     text: bytes
     """The trace as scamper's JSON: the lines of a cycle that starts, of the trace, and
     of the cycle's end. Empty if nothing was sent."""

@@ -1,5 +1,6 @@
 //! Traces of clients, which are named as they come.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender, TryRecvError};
@@ -8,6 +9,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use anabranch_exchange::alone::Alone;
+use anabranch_exchange::netblock::find_netblock;
 use anabranch_formats::record::Settings;
 use anabranch_prober::control::{Control, Limits};
 use anabranch_prober::prober::ProberError;
@@ -23,7 +25,7 @@ use pyo3::prelude::*;
 use crate::prefixes::PrefixSet;
 use crate::prober::{LOOK, Statistics, gap, translate};
 use crate::rule::TraceParameters;
-use crate::tracing::{DESTINATION_PORT, FIRST_PORT};
+use crate::tracing::{DESTINATION_PORT, FIRST_PORT, tell_address};
 
 /// What scamper says of the time that it waits for a reply where traces go by round-trip times.
 const WAIT_S: u8 = 5;
@@ -38,6 +40,7 @@ pub struct ClientTrace {
     refusal: Option<String>,
     probes: usize,
     replies: usize,
+    hops: Vec<IpAddr>,
     text: Vec<u8>,
 }
 
@@ -256,6 +259,15 @@ impl ClientTracing {
         })
     }
 
+    /// Returns the addresses that have replied, but for those of a client that is hidden.
+    fn list_hops(&self, trace: &Trace) -> Vec<IpAddr> {
+        let block = find_netblock(trace.target.destination);
+        let replies = trace.probes.values().filter_map(|probed| probed.reply);
+        let from = replies.map(|heard| tell_address(heard.reply.probe.family, heard.reply.from));
+        let shown = from.filter(|from| !self.alone.hides_client || find_netblock(*from) != block);
+        shown.collect::<BTreeSet<_>>().into_iter().collect()
+    }
+
     fn tell(&self, trace: Trace) -> PyResult<ClientTrace> {
         let number = u32::try_from(trace.target.number).unwrap_or(u32::MAX);
         let (began_us, ended_us) = trace.span_us;
@@ -270,15 +282,18 @@ impl ClientTracing {
             replies: (trace.probes.values())
                 .filter(|probed| probed.reply.is_some())
                 .count(),
+            hops: Vec::new(),
             text: Vec::new(),
         };
         if told.probes == 0 {
             return Ok(told);
         }
         let refuse = |error: String| PyValueError::new_err(error);
+        let hops = self.list_hops(&trace);
         let rows = tabulate(trace, number, &self.options).map_err(|it| refuse(it.to_string()))?;
         let text = self.alone.write(&rows, (began_us, ended_us));
         Ok(ClientTrace {
+            hops,
             text: text.map_err(|error| refuse(error.to_string()))?,
             ..told
         })

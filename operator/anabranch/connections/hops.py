@@ -1,0 +1,140 @@
+"""What is known about the addresses that traces met, as M-Lab's hopannotation1 has it.
+
+https://github.com/m-lab/traceroute-caller, hopannotation;
+https://github.com/m-lab/uuid-annotator, annotator and ipservice.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import socket
+import tempfile
+from dataclasses import dataclass
+from ipaddress import ip_address
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+from urllib.parse import urlencode
+
+from anabranch_engine import Annotations
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from anabranch_engine import Annotation
+
+    from anabranch.api.annotation import AnnotationSource
+    from anabranch.store.store import Store
+
+Told = dict[str, Any]
+"""What is known about an address: ``Geo`` and ``Network``."""
+_TIMEOUT_SECONDS = 10.0
+_MOST_BYTES = 64 << 20
+_MISSING = {"Missing": True}
+
+
+class Annotator(Protocol):
+    """Somebody who knows about addresses."""
+
+    def annotate(self, addresses: Sequence[str]) -> dict[str, Told]:
+        """Return what is known about addresses, by address; some may be left out.
+
+        Raises:
+            OSError: If there is no answer now; it can be asked again.
+        """
+
+
+@dataclass
+class FileAnnotator:
+    """What objects of the store say: those of a measurement's `annotateFrom`."""
+
+    store: Store
+    keys: Sequence[str]
+    """The most trusted object first."""
+    folder: Path
+    """Where copies of them are for a while."""
+    _known: Annotations | None = None
+
+    def annotate(self, addresses: Sequence[str]) -> dict[str, Told]:
+        """Return what is known about addresses, by address."""
+        known = self._known or self._load()
+        return {each: _tell(known.find(ip_address(each))) for each in addresses}
+
+    def _load(self) -> Annotations:
+        with tempfile.TemporaryDirectory(dir=self.folder) as scratch:
+            files = [self.store.fetch(key, Path(scratch)) for key in self.keys]
+            try:
+                self._known = Annotations(files)
+            except ValueError as error:
+                raise OSError(f"annotateFrom: {error}") from error
+        return self._known
+
+
+@dataclass(frozen=True)
+class SocketAnnotator:
+    """M-Lab's uuid-annotator, by its unix socket."""
+
+    path: Path
+
+    def annotate(self, addresses: Sequence[str]) -> dict[str, Told]:
+        """Return what is known about addresses, by address."""
+        query = urlencode([("ip", each) for each in addresses])
+        connection = _UnixConnection(self.path)
+        try:
+            connection.request("GET", f"/v1/annotate/ips?{query}")
+            answer = connection.getresponse()
+            content = answer.read(_MOST_BYTES)
+        except http.client.HTTPException as error:
+            raise OSError(f"{self.path}: {error!r}") from error
+        finally:
+            connection.close()
+        if answer.status != http.client.OK:
+            raise OSError(f"{self.path}: it answers with HTTP status {answer.status}")
+        try:
+            told = json.loads(content)
+        except ValueError as error:
+            raise OSError(f"{self.path}: its answer is no JSON: {error}") from error
+        if not isinstance(told, dict):
+            raise OSError(f"{self.path}: its answer is no map of addresses")
+        return {each: told[each] or {} for each in addresses if each in told}
+
+
+def open_annotator(
+    socket_path: Path | None,
+    sources: Sequence[AnnotationSource],
+    store: Store,
+    folder: Path,
+) -> Annotator | None:
+    """Return who knows about addresses: a socket if there is one, or objects.
+
+    ``folder`` holds copies of objects for a while.
+    """
+    if socket_path:
+        return SocketAnnotator(socket_path)
+    keys = [source.object.key for source in sources]
+    return FileAnnotator(store, keys, folder) if keys else None
+
+
+class _UnixConnection(http.client.HTTPConnection):
+    def __init__(self, path: Path) -> None:
+        super().__init__("unix", timeout=_TIMEOUT_SECONDS)
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(str(self._path))
+
+
+def _tell(known: Annotation) -> Told:
+    network: Told = dict(_MISSING)
+    if known.asn is not None:
+        systems = (known.origins or str(known.asn)).split("_")
+        network = {"ASNumber": known.asn}
+        if known.as_name:
+            network["ASName"] = known.as_name
+        network["Systems"] = [
+            {"ASNs": [int(each) for each in system.split(",")]} for system in systems
+        ]
+    geo = {"CountryCode": known.country} if known.country else _MISSING
+    return {"Geo": geo, "Network": network}

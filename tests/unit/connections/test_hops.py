@@ -1,0 +1,101 @@
+"""What is known about the addresses that traces met."""
+
+from __future__ import annotations
+
+import json
+import socketserver
+import threading
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from anabranch.connections.hops import FileAnnotator, SocketAnnotator
+from anabranch.store.directory import DirectoryStore
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+@contextmanager
+def serving(file: Path, status: int, content: bytes | None = None) -> Iterator[None]:
+    """A program that answers as uuid-annotator does, or with this content."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            parts = urlsplit(self.path)
+            addresses = parse_qs(parts.query)["ip"]
+            told = {each: {"Network": {"ASName": each}} for each in addresses}
+            self.send_response(status if parts.path == "/v1/annotate/ips" else 404)
+            self.end_headers()
+            self.wfile.write(json.dumps(told).encode() if content is None else content)
+
+        def address_string(self) -> str:
+            return "unix"
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    server = socketserver.ThreadingUnixStreamServer(str(file), Handler)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+def test_uuid_annotator_is_asked_for_many_addresses_at_once(tmp_path: Path) -> None:
+    """By the socket that it has."""
+    with serving(tmp_path / "socket", 200):
+        told = SocketAnnotator(tmp_path / "socket").annotate(["192.0.2.1", "3fff::1"])
+    assert told == {
+        "192.0.2.1": {"Network": {"ASName": "192.0.2.1"}},
+        "3fff::1": {"Network": {"ASName": "3fff::1"}},
+    }
+
+
+@pytest.mark.parametrize(
+    ("status", "content"), [(500, None), (200, b"<html>"), (200, b"[]"), (200, b"")]
+)
+def test_an_answer_that_makes_no_sense_is_asked_for_again(
+    status: int, content: bytes | None, tmp_path: Path
+) -> None:
+    """As one that does not come."""
+    annotator = SocketAnnotator(tmp_path / "socket")
+    served = serving(tmp_path / "socket", status, content)
+    with served, pytest.raises(OSError, match=str(tmp_path)):
+        annotator.annotate(["192.0.2.1"])
+
+
+def test_objects_of_the_store_tell_as_mlab_does(tmp_path: Path) -> None:
+    """Of several origins, each is a system."""
+    store = DirectoryStore(tmp_path / "store")
+    lines = "192.0.2.0\t24\t64496\n198.51.100.0\t24\t64496_64497,64498\n"
+    store.put("known/pfx2as.txt", lines.encode())
+    annotator = FileAnnotator(store, ["known/pfx2as.txt"], tmp_path)
+    told = annotator.annotate(["192.0.2.1", "198.51.100.1", "203.0.113.1"])
+    missing = {"Missing": True}
+    one = {"ASNumber": 64496, "Systems": [{"ASNs": [64496]}]}
+    two = {"ASNumber": 64496, "Systems": [{"ASNs": [64496]}, {"ASNs": [64497, 64498]}]}
+    assert told == {
+        "192.0.2.1": {"Geo": missing, "Network": one},
+        "198.51.100.1": {"Geo": missing, "Network": two},
+        "203.0.113.1": {"Geo": missing, "Network": missing},
+    }
+
+
+def test_an_object_that_is_not_there_may_come(tmp_path: Path) -> None:
+    """Nothing is lost meanwhile: hops are asked about again."""
+    store = DirectoryStore(tmp_path / "store")
+    annotator = FileAnnotator(store, ["pfx2as.txt"], tmp_path)
+    with pytest.raises(OSError, match=r"pfx2as\.txt"):
+        annotator.annotate(["192.0.2.1"])
+    store.put("pfx2as.txt", b"192.0.2.0\t24\t64496\n")
+    told = annotator.annotate(["192.0.2.1"])
+    assert told["192.0.2.1"]["Network"]["ASNumber"] == 64496
