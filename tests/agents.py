@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import json
 import os
+import socket
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ from anabranch.store.keys import RunKeys, StepKeys
 from anabranch.store.s3 import S3Store
 from devcluster.process import run_program, run_tool, wait_until
 from probing import write_plan
-from relay import Relay, run_relay
+from relay import Relay, make_inside, run_relay
 from world import World
 
 if TYPE_CHECKING:
@@ -227,6 +228,18 @@ class Site:
         )
         sent: int = self.status(name)["probesSent"]
         return sent
+
+    def ask(self, path: str) -> tuple[int, str]:
+        """What the agent answers to a request."""
+        address = ("127.0.0.1", HEALTH_PORT)
+        connection = make_inside(
+            self.network, lambda: socket.create_connection(address)
+        )
+        with connection, connection.makefile("rwb") as stream:
+            stream.write(f"GET {path} HTTP/1.0\r\n\r\n".encode())
+            stream.flush()
+            head, _, body = stream.read().decode().partition("\r\n\r\n")
+        return int(head.split()[1]), body
 
     def fetch_parts(self, probed: Probed) -> Path:
         """A folder with the parts of a Round that are in the store."""

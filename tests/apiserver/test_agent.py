@@ -332,9 +332,9 @@ def test_health_and_metrics_are_told(site: Site) -> None:
     probed = site.create_round(lines(60), rate=200)
     with site.run_agent():
         site.wait_sent(probed.name, 50)
-        assert ask(site, "/healthz") == (200, "ok\n")
-        assert ask(site, "/readyz") == (200, "ok\n")
-        assert ask(site, "/elsewhere")[0] == 404
+        assert site.ask("/healthz") == (200, "ok\n")
+        assert site.ask("/readyz") == (200, "ok\n")
+        assert site.ask("/elsewhere")[0] == 404
         assert read_metric(site, "probes_sent_total") >= 50
         assert read_metric(site, "probing_rate") == 200
         assert read_metric(site, "active_rounds") == 1
@@ -342,26 +342,15 @@ def test_health_and_metrics_are_told(site: Site) -> None:
         assert read_metric(site, "parts_waiting") >= 0
         site.to_api.cut()
         gone = (503, "the Lease is not held\n")
-        wait_until("the lease to end", lambda: ask(site, "/readyz") == gone, SECONDS)
-        assert ask(site, "/healthz")[0] == 200
+        wait_until("the lease to end", lambda: site.ask("/readyz") == gone, SECONDS)
+        assert site.ask("/healthz")[0] == 200
 
 
 def read_metric(site: Site, name: str) -> float:
     """What the agent tells Prometheus."""
-    lines = ask(site, "/metrics")[1].splitlines()
+    lines = site.ask("/metrics")[1].splitlines()
     told = dict(line.rsplit(" ", 1) for line in lines if not line.startswith("#"))
     return float(told[f"anabranch_agent_{name}"])
-
-
-def ask(site: Site, path: str) -> tuple[int, str]:
-    """What the agent answers to a request."""
-    address = ("127.0.0.1", HEALTH_PORT)
-    connection = make_inside(site.network, lambda: socket.create_connection(address))
-    with connection, connection.makefile("rwb") as stream:
-        stream.write(f"GET {path} HTTP/1.0\r\n\r\n".encode())
-        stream.flush()
-        head, _, body = stream.read().decode().partition("\r\n\r\n")
-    return int(head.split()[1]), body
 
 
 LEASES = "/apis/coordination.k8s.io/v1/namespaces/{}/leases"

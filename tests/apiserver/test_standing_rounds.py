@@ -1,0 +1,246 @@
+"""An agent serves standing Rounds: it traces the clients of connections that end."""
+
+from __future__ import annotations
+
+import contextlib
+import gzip
+import io
+import json
+import tarfile
+import time
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+from agents import LINK, SECONDS
+from anabranch.store.keys import RunKeys
+from devcluster.process import wait_until
+from eventsocket import play_tcp_info
+from wiretap import tap_wire
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from agents import Site
+    from eventsocket import TcpInfo
+
+NAME = "servers"
+CLIENTS = [f"240.0.{number}.7" for number in range(20)]
+WATCH = {"source": "eventSocket", "cacheSeconds": 3600, "archiveSeconds": 10}
+
+
+@contextlib.contextmanager
+def hear(site: Site) -> Iterator[TcpInfo]:
+    """Plays tcp-info beside a vantage point."""
+    path = site.folder / "events"
+    site.environment["ANABRANCH_EVENT_SOCKET"] = str(path)
+    with play_tcp_info(path) as info:
+        yield info
+
+
+def stand(site: Site, *, rate: int = 2000, **watch: Any) -> str:
+    """Makes a standing Round; its name."""
+    spec = {
+        "measurement": {"name": NAME, "uid": site.namespace.name},
+        "runId": "1",
+        "agent": site.agent,
+        "nodeName": "vp1",
+        "round": 1,
+        "standing": {
+            "connections": WATCH | watch,
+            "trace": {"algorithm": "singlePath", "waitSeconds": 1},
+            "failureProbability": 0.05,
+        },
+        "rate": rate,
+    }
+    site.create("Round", NAME, spec, labels={"anabranch.dev/agent": site.agent})
+    return NAME
+
+
+def wait_serving(site: Site) -> None:
+    """Waits until the agent says that it serves."""
+    site.wait(NAME, "Ready", "True", "Serving")
+
+
+def wait_counts(site: Site, **counts: int) -> None:
+    """Waits until the status tells of so many connections."""
+
+    def are_told() -> bool:
+        told = site.status(NAME).get("connections", {})
+        return {name: told.get(name) for name in counts} == counts
+
+    wait_until(f"{counts}: {site.status(NAME)}", are_told, SECONDS)
+
+
+def read_archives(site: Site) -> tuple[list[dict[str, Any]], Counter[str]]:
+    """What became of connections, and how often there is a file of each trace."""
+    keys = RunKeys(site.namespace.name, "1", site.agent)
+    told: list[dict[str, Any]] = []
+    files = Counter[str]()
+    for key in site.store.list(keys.archives):
+        content = site.store.get(key)
+        if key.endswith(".jsonl.gz"):
+            told += map(json.loads, gzip.decompress(content).splitlines())
+        else:
+            with tarfile.open(fileobj=io.BytesIO(content)) as tar:
+                files.update(member.name.rpartition("Z_")[2] for member in tar)
+    return told, files
+
+
+def count_outcomes(site: Site) -> Counter[str]:
+    """How many connections have each outcome; none has two."""
+    told, files = read_archives(site)
+    settled = [each for each in told if each["outcome"] != "missed"]
+    assert len({each["uuid"] for each in settled}) == len(settled)
+    traced = {each["uuid"] for each in settled if each["trace"]}
+    assert files == Counter(f"{uuid}.jsonl" for uuid in traced)
+    return Counter(each["outcome"] for each in told)
+
+
+def test_clients_are_traced_as_their_connections_end(site: Site) -> None:
+    """Each once; the status, the metrics and the store tell of all."""
+    with hear(site) as info, site.run_agent():
+        stand(site)
+        info.await_listener(SECONDS)
+        wait_serving(site)
+        info.end(*CLIENTS)
+        wait_counts(site, traced=20, copied=0, waiting=0, dropped=0)
+        info.end(*CLIENTS[:5])
+        wait_counts(site, traced=20, copied=5)
+        status = site.status(NAME)
+        assert status["destinationsTraced"] == 20
+        assert status["probesSent"] > 20
+        assert status["connections"]["lastEventTime"] >= status["startTime"]
+        kinds = {each["type"]: each["status"] for each in status["conditions"]}
+        assert kinds == {"Ready": "True", "Complete": "False"}
+        lines = site.ask("/metrics")[1].splitlines()
+        for line in (
+            "traces_performed_total 20.0",
+            "traces_in_progress 0.0",
+            'anabranch_agent_connections_total{outcome="copied"} 5.0',
+            "anabranch_agent_connections_waiting 0.0",
+        ):
+            assert line in lines
+        wait_until("an archive", lambda: any(read_archives(site)), 2 * SECONDS)
+    assert count_outcomes(site) == {"traced": 20, "copied": 5}
+
+
+def test_what_waits_outlives_the_process(site: Site) -> None:
+    """Killed or told to stop; no client is traced twice, and nothing is lost."""
+    ended = 0
+    with hear(site) as info:
+        stand(site, rate=60)
+        for number in range(4):
+            with site.run_agent("pod-1") as process:
+                info.await_listener(SECONDS)
+                wait_serving(site)
+                part = CLIENTS[5 * number : 5 * number + 5]
+                info.end(*part, *part)
+                ended += 10
+                time.sleep(1)
+                if number % 2:
+                    process.terminate()
+                else:
+                    process.kill()
+                process.wait()
+        site.change("Round", NAME, rate=2000)
+        with site.run_agent("pod-1", status=0.2):
+            wait_serving(site)
+            wait_until(
+                "all traces",
+                lambda: site.status(NAME)["connections"]["waiting"] == 0,
+                SECONDS,
+            )
+    told, _ = read_archives(site)
+    outcomes = count_outcomes(site)
+    assert outcomes["traced"] + outcomes["copied"] == ended
+    assert outcomes["missed"]
+    began: dict[str, set[float]] = {}
+    for each in told:
+        if each.get("trace"):
+            began.setdefault(each["client"], set()).add(each["began"])
+    assert {len(times) for times in began.values()} == {1}
+
+
+def test_it_is_suspended_and_goes_on(site: Site) -> None:
+    """What waits, waits; nothing is sent, and nobody listens."""
+    with hear(site) as info, site.run_agent():
+        stand(site, rate=40)
+        info.await_listener(SECONDS)
+        wait_serving(site)
+        info.end(*CLIENTS)
+        wait_until("probes", lambda: site.status(NAME).get("probesSent"), SECONDS)
+        site.change("Round", NAME, suspend=True)
+        site.wait(NAME, "Ready", "False", "Suspended")
+        assert site.status(NAME)["connections"]["waiting"] > 0
+        with tap_wire(site.network, LINK) as tap:
+            assert not tap.listen(1)
+        site.change("Round", NAME, suspend=False, rate=2000)
+        info.await_listener(SECONDS)
+        wait_serving(site)
+        wait_counts(site, traced=20, waiting=0, dropped=0)
+    assert count_outcomes(site) == {"traced": 20, "missed": 1}
+
+
+def test_a_round_that_goes_leaves_a_record_of_each_connection(site: Site) -> None:
+    """What waited is given up, and nothing stays here."""
+    with hear(site) as info, site.run_agent():
+        stand(site, rate=40)
+        info.await_listener(SECONDS)
+        info.end(*CLIENTS)
+        wait_until(
+            "connections",
+            lambda: site.status(NAME).get("connections", {}).get("waiting"),
+            SECONDS,
+        )
+        site.delete("Round", NAME)
+        scratch = site.folder / "scratch"
+        wait_until("the folder to go", lambda: not list(scratch.iterdir()), SECONDS)
+    told, _ = read_archives(site)
+    assert len(told) == 20
+    reasons = {each["reason"] for each in told if each["outcome"] == "dropped"}
+    assert reasons == {"given up"}
+
+
+def test_the_socket_may_go_and_come_back(site: Site) -> None:
+    """The status says so, and so does the record of what may be missing."""
+    with site.run_agent():
+        with hear(site):
+            pass
+        stand(site)
+    with site.run_agent():
+        site.wait(NAME, "Ready", "False", "EventsUnavailable")
+        with hear(site) as info:
+            info.await_listener(SECONDS)
+            wait_serving(site)
+            info.end(*CLIENTS[:3])
+            wait_counts(site, traced=3)
+        site.wait(NAME, "Ready", "False", "EventsUnavailable")
+        with hear(site) as info:
+            info.await_listener(SECONDS)
+            info.end(*CLIENTS[3:5])
+            wait_counts(site, traced=5)
+    outcomes = count_outcomes(site)
+    assert outcomes["traced"] == 5
+    assert outcomes["missed"] >= 1
+
+
+def test_the_policy_has_the_last_word(site: Site) -> None:
+    """Clients that opted out are not probed, and stop means silence."""
+    with hear(site) as info, site.run_agent():
+        site.change("ProbingPolicy", "default", exclusions=["240.0.3.0/24"])
+        stand(site)
+        info.await_listener(SECONDS)
+        wait_serving(site)
+        with tap_wire(site.network, LINK) as tap:
+            info.end(*CLIENTS[:6])
+            wait_counts(site, traced=5, dropped=1, waiting=0)
+            assert not [to for _, to in tap.sent if str(to) == CLIENTS[3]]
+            site.change("ProbingPolicy", "default", stop=True)
+            site.wait(NAME, "Ready", "False", "PolicyStop")
+            info.end(*CLIENTS[6:])
+            assert not tap.listen(1)
+        site.change("ProbingPolicy", "default", stop=False)
+        wait_serving(site)
+    told, _ = read_archives(site)
+    (dropped,) = (each for each in told if each["outcome"] == "dropped")
+    assert dropped["client"] == CLIENTS[3]
