@@ -48,6 +48,14 @@ CASES: list[Case] = [
         spec(annotateFrom=[{}]),
         "spec.annotateFrom[0].object",
     ),
+    Case("Measurement", "files of Ark", spec(**_TOOL, trace={}, outputs=["ark"])),
+    Case(
+        "Measurement",
+        "files of Ark without traces",
+        spec(outputs=["warts", "ark"]),
+        "spec",
+        "the output ark takes the tool trace",
+    ),
     Case("Measurement", "no agents", spec(agents=[]), "spec.agents"),
     Case(
         "Measurement",

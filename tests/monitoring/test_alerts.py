@@ -31,6 +31,7 @@ HEALTH = {
     "anabranch_policy_stopped{SYSTEM}": "0x200",
     'anabranch_measurements{SYSTEM, state="failed"}': "2x200",
     'anabranch_measurements{SYSTEM, state="stalled"}': "0x200",
+    "anabranch_surveys_failing{SYSTEM}": "1x3 0x196",
     "anabranch_rounds_silent_seconds{SYSTEM}": "0 10 200 5 0x196",
     'anabranch_agents{SYSTEM, state="ready", reason="PodReady"}': "3x200",
     'anabranch_agents{SYSTEM, state="unready", reason="PodNotReady"}': "1x8 0x191",
@@ -118,6 +119,12 @@ CASES = (
         {'anabranch_measurements{SYSTEM, state="stalled"}': "0x3 1x30"},
         "14m",
         "1 Measurements wait for somebody to change something.",
+    ),
+    Case(
+        "AnabranchSurveyFailing",
+        {"anabranch_surveys_failing{SYSTEM}": "0x3 2x20"},
+        "9m",
+        "The latest cycle that ended has failed, of 2 Surveys.",
     ),
     Case(
         "AnabranchRoundSilent",

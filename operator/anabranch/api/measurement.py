@@ -38,7 +38,7 @@ from anabranch.api.tool import (
     has_prefix_length,
 )
 
-Output = Literal["warts", "scamperJson", "atlasJson"]
+Output = Literal["warts", "scamperJson", "atlasJson", "ark"]
 """A format of traces."""
 MAX_NAME = 48
 """The longest name in characters: names of Rounds and Jobs append round and agent."""
@@ -222,6 +222,12 @@ class RepeatableSpec(Model):
             "self.agents.all(a, has(a.connections)) && has(self.trace)",
             "connections take the tool trace, and no entry with a targetList beside",
         ),
+        Rule(
+            lambda spec: "ark" not in spec.outputs or spec.trace is not None,
+            "!has(self.outputs) || !self.outputs.exists(o, o == 'ark') || "
+            "has(self.trace)",
+            "the output ark takes the tool trace",
+        ),
     )
 
     diamond_miner: DiamondMiner | None = None
@@ -266,7 +272,8 @@ class RepeatableSpec(Model):
     Measurement itself stays."""
     outputs: Annotated[tuple[Output, ...], Field(max_length=8), Distinct()] = ()
     """The formats in which the traces of each agent are stored, too, when the run
-    ends: compressed with gzip, in a folder that `status.results` names."""
+    ends: compressed with gzip, in a folder that `status.results` names. `ark` is warts
+    in files for each member of a team and day, as CAIDA's Ark names them."""
 
     @property
     def tools(

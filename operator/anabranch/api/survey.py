@@ -185,7 +185,7 @@ class Survey(Resource):
 
     def name_cycle(self, number: int) -> str:
         """Return the name of a cycle's Measurement."""
-        return f"{self.metadata.name}-{number:06}"
+        return f"{self.metadata.name}-{number:06}"  # find_cycle_number reads it
 
     def make_measurement(self, number: int) -> Measurement:
         """Return the Measurement of a cycle, without what only the operator sets."""
@@ -201,3 +201,12 @@ class Survey(Resource):
             ),
             spec=MeasurementSpec(**dict(template.spec)),
         )
+
+
+def find_cycle_number(measurement: str) -> int | None:
+    """Return the number of the cycle that a Measurement's name tells, if it tells one.
+
+    See ``Survey.name_cycle``.
+    """
+    found = re.search(r"-(\d{6,9})$", measurement)
+    return int(found[1]) if found else None

@@ -41,7 +41,7 @@ def add_parser(commands: Commands) -> None:
         default="csv",
         help="the format, by default csv; caracal-csv is for replies only; instead of "
         f"a table, {', '.join(TRACES)} hold traces, {' and '.join(GRAPHS)} links as a "
-        f"graph; {' and '.join(FOLDERS)} write several files to a new folder",
+        f"graph; {', '.join(FOLDERS)} write several files to a new folder",
     )
     parser.add_argument(
         "--paths",
@@ -76,7 +76,7 @@ TRACES = ("warts", "scamper-json", "atlas-json")
 """The formats of traces."""
 GRAPHS = ("dot", "graphml")
 """The formats of graphs."""
-FOLDERS = ("itdk", "yarrp")
+FOLDERS = ("itdk", "yarrp", "ark")
 """The formats that are several files."""
 
 
@@ -171,11 +171,14 @@ def _write_traces(survey: Survey, chosen: argparse.Namespace, file: Path) -> Non
 def _write_folder(survey: Survey, chosen: argparse.Namespace, scratch: Path) -> None:
     """Write the files of a format to a new folder."""
     # Extras, which other commands do without.
+    from anabranch.formats.ark import put_ark  # noqa: PLC0415
     from anabranch.formats.itdk import write_itdk  # noqa: PLC0415
     from anabranch.formats.yarrp import write_yarrp  # noqa: PLC0415
 
     with survey.open_results() as results:
         if chosen.format == "itdk":
             write_itdk(results, chosen.output, scratch)
+        elif chosen.format == "ark":
+            put_ark(results, chosen.output, scratch)
         else:
             write_yarrp(results, chosen.output)

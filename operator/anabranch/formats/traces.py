@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -14,7 +14,7 @@ from anabranch.warehouse.results import NothingYetError
 from anabranch.warehouse.traces import find_span, sort_replies
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     from anabranch.runs.record import RunRecord
@@ -44,6 +44,22 @@ class TraceFormat:
     the tool traces."""
 
 
+@dataclass(frozen=True)
+class Heading:
+    """What a file says of the list and the cycle of its traces."""
+
+    name: str
+    """The name of the list."""
+    monitor: str
+    """Who traced."""
+    start: int
+    """When the cycle began, in seconds since 1970."""
+    stop: int | None
+    """When it stopped; None if it goes on."""
+    list_id: int = 1
+    cycle_id: int = 1
+
+
 def write_traces(
     results: AgentResults, file: Path, wanted: TraceFormat, scratch: Path
 ) -> int:
@@ -59,23 +75,44 @@ def write_traces(
     if "replies" not in results.kinds:
         raise NothingYetError("there are no replies yet; let it run for a while")
     record = results.record
+    start, stop = find_times(results)
+    heading = Heading(
+        record.measurement.metadata.name, record.agent.metadata.name, start, stop
+    )
+    writer = open_writer(results, file, wanted, heading)
+    for batch in _read_rows(results, scratch):
+        writer.write(pa.Table.from_batches([batch]))
+    return writer.close()
+
+
+def find_times(results: AgentResults) -> tuple[int, int]:
+    """Return when a run began, and when its last probe so far ended, in seconds."""
+    span = find_span(results.rows, is_traced=results.is_traced)
+    (times,) = results.engine.read(span).to_pylist()
+    return times["start"], times["stop"]
+
+
+def open_writer(
+    results: AgentResults, file: Path, wanted: TraceFormat, heading: Heading
+) -> TraceWriter:
+    """Open a new file for traces of a run.
+
+    Raises:
+        OSError: If the file can't be made.
+    """
+    record = results.record
     tool, agent = record.measurement.spec.tool, record.agent.spec
     trace = tool if isinstance(tool, Trace) else None
     tracing = record.tracing
-    span = find_span(results.rows, is_traced=results.is_traced)
-    (times,) = results.engine.read(span).to_pylist()
     is_multipath = wanted.is_multipath
     if is_multipath is None:
         is_multipath = tracing is not None and tracing.algorithm != "singlePath"
-    writer = TraceWriter(
+    return TraceWriter(
         file,
         wanted.name,
         compression=wanted.compression,
         is_multipath=is_multipath,
-        name=record.measurement.metadata.name,
-        monitor=record.agent.metadata.name,
-        start=times["start"],
-        stop=times["stop"],
+        **asdict(heading),
         first_ttl=agent.min_ttl,
         max_ttl=agent.max_ttl,
         gap_limit=trace.gap_limit if trace else None,
@@ -84,9 +121,18 @@ def write_traces(
         max_probes=trace.max_probes if trace else None,
         wait_us=((trace and trace.chosen_wait) or agent.wait_seconds) * 1_000_000,
     )
-    for batch in _read_rows(results, scratch):
-        writer.write(pa.Table.from_batches([batch]))
-    return writer.close()
+
+
+def read_parts(
+    results: AgentResults, keys: Iterable[str], scratch: Path
+) -> Iterator[pa.RecordBatch]:
+    """Yield the rows of some parts of traces, in the order of the keys."""
+    for key in keys:
+        path = results.store.fetch(key, scratch)
+        with pq.ParquetFile(path) as part:
+            yield from part.iter_batches(_BATCH_ROWS)
+        if path.is_relative_to(scratch):
+            path.unlink()  # It is a copy.
 
 
 def _find_confidence(record: RunRecord) -> int | None:
@@ -102,12 +148,7 @@ def _read_rows(results: AgentResults, scratch: Path) -> Iterator[pa.RecordBatch]
     """Yield rows, sorted by target, flow, TTL and attempt."""
     if results.is_traced:
         # A part has whole traces, and parts follow one another.
-        for key in results.list_parts():
-            path = results.store.fetch(key, scratch)
-            with pq.ParquetFile(path) as part:
-                yield from part.iter_batches(_BATCH_ROWS)
-            if path.is_relative_to(scratch):
-                path.unlink()  # It is a copy.
+        yield from read_parts(results, results.list_parts(), scratch)
         return
     draft = scratch / "sorted.parquet"
     for rows in _cut(results):

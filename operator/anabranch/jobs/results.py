@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from anabranch_engine import Annotations
 
+from anabranch.formats import ark
 from anabranch.formats.traces import NAMES, SUFFIXES, TraceFormat, write_traces
 from anabranch.runs.report import Findings
 from anabranch.runs.roster import Roster
@@ -18,9 +19,11 @@ from anabranch.warehouse.damage import check_whole, naming_damage
 from anabranch.warehouse.results import NothingYetError, Results
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from anabranch.store.store import Store
+    from anabranch.warehouse.agentresults import AgentResults
     from anabranch.warehouse.engine import Engine
     from anabranch.warehouse.environment import Warehouse
 
@@ -87,14 +90,23 @@ def _put_outputs(results: Results, keys: SurveyKeys, scratch: Path) -> list[str]
         if "replies" not in agent.kinds:
             continue  # It failed before its start.
         for output in agent.record.measurement.spec.outputs:
-            wanted = TraceFormat(NAMES[output], "gzip")
-            file = scratch / "traces"
-            write_traces(agent, file, wanted, scratch)
-            name = f"{agent.keys.agent}.{SUFFIXES[output]}.gz"
-            agent.store.put_file(f"{keys.output(output)}/{name}", file)
-            file.unlink()
+            for name, file in _write_output(agent, output, scratch):
+                agent.store.put_file(f"{keys.output(output)}/{name}", file)
+                file.unlink()
             put.add(output)
     return sorted(put)
+
+
+def _write_output(
+    agent: AgentResults, output: str, scratch: Path
+) -> Iterator[tuple[str, Path]]:
+    """Yield the name of each file with an agent's traces in a format, and the file."""
+    if output == ark.NAME:
+        yield from ark.write_ark(agent, scratch)
+        return
+    file = scratch / "traces"
+    write_traces(agent, file, TraceFormat(NAMES[output], "gzip"), scratch)
+    yield f"{agent.keys.agent}.{SUFFIXES[output]}.gz", file
 
 
 def _open_annotator(

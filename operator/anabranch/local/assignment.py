@@ -69,11 +69,7 @@ def assign_all(
         members: tuple[Agent, ...] = ()
         if entry.division == "shared" and chosen:
             members = tuple(chosen)
-            try:
-                chosen = [unite(entry.name, members)]
-            except ValueError as error:
-                problems.append(document.problem(at, str(error)))
-                continue
+            chosen = [unite(entry.name, members)]
         for agent in chosen:
             record = RunRecord(
                 uid=f"{namespace}.{name}",

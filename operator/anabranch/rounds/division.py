@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
+    from anabranch.api.agent import AgentSpec
+
 BLOCKS_OF_SLOWEST = 16
 """A team's plan has so many blocks that its slowest agent would get this many. A block
 is the least that can be handed out, so it must be little work for any agent."""
@@ -45,6 +47,22 @@ def count_blocks(rates: Collection[int], targets: int, *, goes_on: bool) -> int:
     of_slowest = _BLOCKS_OVER_ROUNDS if goes_on else BLOCKS_OF_SLOWEST
     wanted = -(-of_slowest * sum(rates) // min(rates))
     return min(wanted, MOST_BLOCKS_OF_PLAN, targets)
+
+
+def share_ttls(team: str, specs: Collection[AgentSpec]) -> tuple[int, int]:
+    """Return the lowest and the highest TTL that all agents of a team may probe.
+
+    Raises:
+        ValueError: If there is none, with the remedy.
+    """
+    lowest = max(spec.min_ttl for spec in specs)
+    highest = min(spec.max_ttl for spec in specs)
+    if lowest > highest:
+        raise ValueError(
+            f"agents[{team}]: its agents share no TTL: one begins with {lowest}, and "
+            f"another one ends with {highest}; divide the entry"
+        )
+    return lowest, highest
 
 
 def find_owners(given: Iterable[HandOut]) -> dict[int, int]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from anabranch.api import Agent, ProbingPolicy
 from anabranch.api.policy import POLICY_NAME
 from anabranch.api.references import select_agents
+from anabranch.rounds.division import share_ttls
 from anabranch.rounds.shortfall import describe_nothing, find_coverage
 from anabranch.rounds.targets import choose_targets
 
@@ -63,6 +64,12 @@ def _check(
     agents = [each.object for each in manifests.of_kind(Agent)]
     yield from _find_shared(document, agents)
     for index, entry in enumerate(measurement.spec.agents):
+        chosen = select_agents(entry, agents)
+        if entry.division == "shared" and chosen:
+            try:
+                share_ttls(entry.name, [agent.spec for agent in chosen])
+            except ValueError as error:
+                yield document.problem(("spec", "agents", index), str(error))
         name = entry.target_list
         content = lists.get((measurement.metadata.namespace, name)) if name else None
         if content is None:

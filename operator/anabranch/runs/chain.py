@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from anabranch.rounds.outcome import Outcome, PlanSummary
 from anabranch.rounds.steps import FIRST, Step
+from anabranch.store.keys import SurveyKeys
 
 if TYPE_CHECKING:
     from anabranch.store.keys import RunKeys, StepKeys
@@ -27,6 +28,18 @@ def read_outcomes(
         outcomes[step] = Outcome(**json.loads(text))
         step = outcomes[step].next_step
     return outcomes
+
+
+def has_ended(store: Store, keys: RunKeys) -> bool:
+    """Return whether a run's last step is concluded, or its results are gathered."""
+    outcomes = read_outcomes(store, keys)
+    if outcomes and outcomes[max(outcomes)].next_step is None:
+        return True
+    try:
+        store.tail(SurveyKeys(keys.measurement, keys.run_id).summary, 1)
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def read_summary(store: Store, keys: StepKeys) -> PlanSummary | None:

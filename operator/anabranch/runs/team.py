@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from anabranch.api.agent import AgentSpec, AgentStatus
 from anabranch.api.resource import ObjectMeta
+from anabranch.rounds.division import share_ttls
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,16 +21,10 @@ def unite(name: str, agents: Sequence[Agent]) -> Agent:
     the TTLs are those that all of them may probe.
 
     Raises:
-        ValueError: If there is no TTL that all may probe, with the remedy.
+        ValueError: If they can't be a team, with the remedy.
     """
     specs = [agent.spec for agent in agents]
-    lowest = max(spec.min_ttl for spec in specs)
-    highest = min(spec.max_ttl for spec in specs)
-    if lowest > highest:
-        raise ValueError(
-            f"agents[{name}]: its agents share no TTL: one begins with {lowest}, and "
-            f"another one ends with {highest}; divide the entry"
-        )
+    lowest, highest = share_ttls(name, specs)
     exclusions = dict.fromkeys(each for spec in specs for each in spec.exclusions)
     spec = AgentSpec(
         node_name=name,

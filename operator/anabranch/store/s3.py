@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 from urllib.parse import quote
@@ -73,7 +74,17 @@ class S3Store:
 
     def put(self, key: str, content: bytes) -> bool:
         """Put an object atomically; return False if the key has one already."""
+        return self._put(key, io.BytesIO(content))
+
+    def put_file(self, key: str, file: Path) -> bool:
+        """Put a file's content under a key; return False if the key has an object."""
+        with file.open("rb") as content:
+            return self._put(key, content)
+
+    def _put(self, key: str, content: BinaryIO) -> bool:
+        """Put what is read from the beginning; it may be more than fits into memory."""
         for attempt in range(_ATTEMPTS):
+            content.seek(0)
             with _as_os_errors(key):
                 try:
                     self._client.put_object(
@@ -91,10 +102,6 @@ class S3Store:
                 else:
                     return True
         raise AssertionError  # the last attempt raises
-
-    def put_file(self, key: str, file: Path) -> bool:
-        """Put a file's content under a key; return False if the key has an object."""
-        return self.put(key, file.read_bytes())
 
     def get(self, key: str) -> bytes:
         """Return the content of an object."""

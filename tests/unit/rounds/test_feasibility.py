@@ -88,3 +88,14 @@ def test_ping_sends_no_udp() -> None:
     ping = SURVEY.replace("diamondMiner", "ping")
     (told,) = complaints(ping, b"240.0.0.0/24,udp,2,32,6")
     assert "ping sends no UDP" in told
+
+
+def test_a_team_needs_a_ttl_in_common() -> None:
+    """Its plan has the TTLs that all members may probe."""
+    apart = SURVEY.replace("nodeName: vp1", "nodeName: vp1\n  maxTtl: 10")
+    apart = apart.replace("nodeName: vp2", "nodeName: vp2\n  minTtl: 11")
+    assert complaints(apart) == []
+    team = "      division: shared\n"
+    assert complaints(SURVEY + team) == []
+    (told,) = complaints(apart + team)
+    assert "spec.agents[0]: agents[everyone]: its agents share no TTL" in told

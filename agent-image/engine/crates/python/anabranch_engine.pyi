@@ -1215,7 +1215,7 @@ class TraceWriter:
         name: str,
         monitor: str,
         start: int,
-        stop: int,
+        stop: int | None,
         list_id: int = 1,
         cycle_id: int = 1,
         first_ttl: int | None = None,
@@ -1233,7 +1233,7 @@ class TraceWriter:
         :param name: the name of the list of targets.
         :param monitor: the name of the vantage point.
         :param start: when the run began, in seconds since 1970.
-        :param stop: when it ended.
+        :param stop: when it ended; None if it goes on.
         :param list_id: the number by which people know the list.
         :param cycle_id: the number by which they know the cycle over it.
         :param confidence: that all next hops were found, in percent.

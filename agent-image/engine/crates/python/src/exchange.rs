@@ -91,7 +91,7 @@ impl TraceWriter {
         name: String,
         monitor: String,
         start: u32,
-        stop: u32,
+        stop: Option<u32>,
         list_id: u32,
         cycle_id: u32,
         first_ttl: Option<u8>,
@@ -120,7 +120,7 @@ impl TraceWriter {
             list: Arc::clone(&list),
             id: cycle_id,
             start,
-            stop: Some(stop),
+            stop,
             hostname: Some(monitor),
         };
         let frame = Frame {
