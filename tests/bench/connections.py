@@ -29,12 +29,12 @@ from typing import Any
 
 import yaml
 
-CLIENTS = 300
-CONNECTIONS = 1_000
-SECONDS = 20
+CLIENTS = 3_000
+CONNECTIONS = 10_000
+SECONDS = 60
 BURSTS = 20
-FEW = 20
-AT_ONCE = 20
+FEW = 200
+AT_ONCE = 50
 SCAMPER = "tracelb -P icmp-echo -q 3 -W {wait} -O ptr {address}"
 WAITS = (25, 15)
 """Hundredths of a second between probes: traceroute-caller's, and scamper's least."""
