@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import cache
 from ipaddress import IPv4Address, IPv6Address
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +31,12 @@ KINDS = {
     (58, 129): "echo",
 }
 
+COLUMNS = [
+    *("probe_protocol", "probe_dst_addr", "probe_src_port", "probe_ttl"),
+    *("reply_protocol", "reply_icmp_type", "reply_src_addr"),
+]
+"""Of probes and their replies."""
+
 
 def make_head(
     probes: int, block: int = 0, unroutable: int = 0, *, end: int = 0, **counts: int
@@ -52,6 +59,7 @@ def read_parts(folder: Path) -> list[dict[str, Any]]:
     return [row for file in files for row in pq.read_table(file).to_pylist()]
 
 
+@cache
 def read_address(mapped: bytes) -> Address:
     """An address from the 16 bytes of a part."""
     address = IPv6Address(mapped)
@@ -61,16 +69,14 @@ def read_address(mapped: bytes) -> Address:
 def find_replies(folder: Path) -> dict[Probe, Reply]:
     """The reply to each probe; none may have two."""
     replies: dict[Probe, Reply] = {}
-    for row in read_parts(folder):
-        probe = (
-            row["probe_protocol"],
-            read_address(row["probe_dst_addr"]),
-            row["probe_src_port"],
-            row["probe_ttl"],
-        )
-        assert probe not in replies, f"{probe} has two replies"
-        kind = KINDS[row["reply_protocol"], row["reply_icmp_type"]]
-        replies[probe] = (kind, str(read_address(row["reply_src_addr"])))
+    for file in sorted(folder.rglob("*.parquet")):
+        table = pq.read_table(file, columns=COLUMNS)
+        for protocol, to, port, ttl, came, kind, source in zip(
+            *(table.column(name).to_pylist() for name in COLUMNS), strict=True
+        ):
+            probe = (protocol, read_address(to), port, ttl)
+            assert probe not in replies, f"{probe} has two replies"
+            replies[probe] = (KINDS[came, kind], str(read_address(source)))
     return replies
 
 

@@ -27,7 +27,7 @@ TARGETS = ["240.0.0.0/19,udp,1,32,6", "3fff::/60,icmp6,1,32,6"]
 def surveyed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished survey: its manifests, and its data in data."""
     folder = tmp_path_factory.mktemp("survey")
-    survey(WORLD, write_manifests(folder, TARGETS), folder / "data")
+    survey(WORLD, write_manifests(folder, TARGETS, maxRounds=4), folder / "data")
     return folder
 
 

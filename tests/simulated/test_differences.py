@@ -27,9 +27,9 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("survey")
     few = [line.replace(",6", ",2") for line in TARGETS]
     for world, run_id, targets, rounds in (
-        (WORLD, "full", TARGETS, 10),
+        (WORLD, "full", TARGETS, 5),
         (WORLD, "few", few, 1),
-        (World(32, 16, seed=2), "other", TARGETS, 10),
+        (World(32, 16, seed=2), "other", TARGETS, 3),
     ):
         manifests = write_manifests(
             folder / run_id, targets, runId=run_id, maxRounds=rounds

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 @pytest.mark.parametrize(
-    ("prefixes", "rate"), [(100, 1_000), (10_000, 100_000)], ids=["few", "many"]
+    ("prefixes", "rate"), [(100, 1_000), (3_000, 100_000)], ids=["few", "many"]
 )
 def test_replies_are_exactly_those_that_the_truth_predicts(
     prefixes: int, rate: int, tmp_path: Path
@@ -46,7 +46,7 @@ def test_replies_are_exactly_those_that_the_truth_predicts(
 def test_at_full_speed_each_missing_reply_is_accounted_for(tmp_path: Path) -> None:
     """By the prober's statistics, or as a loss of the simulator."""
     world = World(2_000, 0, switches={"hosts": 1.0, "silent-routers": 0.0})
-    plan = write_plan(tmp_path / "plan.parquet", lines(2_000, flows=25))
+    plan = write_plan(tmp_path / "plan.parquet", lines(2_000, flows=10))
     words = command(
         *(plan, tmp_path / "parts"),
         rate=10_000_000,
@@ -64,7 +64,7 @@ def test_at_full_speed_each_missing_reply_is_accounted_for(tmp_path: Path) -> No
     lost = re.search(r"it lost ([\d,]+) frames", done.stderr)
     missing = int(lost[1].replace(",", "")) if lost else 0
     missing += statistics["dropped"] + statistics["late"]
-    assert statistics["sent"] == 2_000 * TTLS * 25 - statistics["unsent"]
+    assert statistics["sent"] == 2_000 * TTLS * 10 - statistics["unsent"]
     # What the simulator lost may also have been the kernel's, such as a solicitation.
     unanswered = statistics["sent"] - statistics["replies"]
     assert unanswered <= missing <= unanswered + 20
@@ -76,7 +76,7 @@ import pathlib, random, subprocess, sys, time
 chance, parts, command = random.Random(7), pathlib.Path(sys.argv[1]), sys.argv[2:]
 def count():
     return sum(1 for _ in parts.rglob("*.parquet"))
-for _ in range(100):
+for _ in range(50):
     before = count()
     prober = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     while prober.poll() is None and count() == before:
@@ -88,13 +88,13 @@ subprocess.run(command, check=True)
 """
 
 
-def test_a_hundred_kills_lose_nothing_and_repeat_nothing(tmp_path: Path) -> None:
+def test_fifty_kills_lose_nothing_and_repeat_nothing(tmp_path: Path) -> None:
     """All parts together are what an uninterrupted run gives."""
     world = World(100, 100, switches={"delay": 0.1})
     targets = lines(100) + lines(100, "icmp6")
     plan = write_plan(tmp_path / "plan.parquet", targets)
     words = command(
-        plan, tmp_path / "parts", wait_seconds=0.1, part_probes=50, rate=400
+        plan, tmp_path / "parts", wait_seconds=0.3, part_probes=50, rate=400
     )
     statistics = json.loads(
         world.run("python3", "-c", KILLER, str(tmp_path / "parts"), *words)

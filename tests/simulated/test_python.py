@@ -28,7 +28,7 @@ TABLES = (
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two runs of a survey, the second with fewer flows, in anabranch-data."""
     folder = tmp_path_factory.mktemp("survey")
-    for run_id, rounds in (("1", 10), ("2", 1)):
+    for run_id, rounds in (("1", 4), ("2", 1)):
         manifests = write_manifests(
             folder / run_id, TARGETS, runId=run_id, maxRounds=rounds
         )

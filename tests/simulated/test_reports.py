@@ -34,7 +34,7 @@ def write_hostile_manifests(folder: Path, run_id: str) -> Path:
             folder, hosts, points=2, tool={"trace": {}}, runId=run_id
         )
     else:
-        file = write_manifests(folder, TARGETS, points=2, runId=run_id)
+        file = write_manifests(folder, TARGETS, points=2, runId=run_id, maxRounds=4)
     documents = list(yaml.safe_load_all(file.read_text()))
     for document in documents:
         if document["kind"] == "ProbingPolicy":

@@ -31,7 +31,7 @@ TARGETS = ["240.0.0.0/19,udp,1,32,6", "3fff::/60,icmp6,1,32,6"]
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished survey: its manifests in m, its data in data."""
     folder = tmp_path_factory.mktemp("survey")
-    manifests = write_manifests(folder / "m", TARGETS, points=2)
+    manifests = write_manifests(folder / "m", TARGETS, points=2, maxRounds=4)
     WORLD.run(*command(manifests, folder / "data"))
     return folder
 

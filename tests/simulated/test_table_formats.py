@@ -38,7 +38,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("traces", hosts, {"trace": {}}),
     ):
         manifests = write_manifests(
-            folder / run_id, targets, points=2, tool=tool, runId=run_id
+            folder / run_id, targets, points=2, tool=tool, runId=run_id, maxRounds=4
         )
         WORLD.run(*command(manifests, folder / "data"))
     return folder / "data"
