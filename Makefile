@@ -58,10 +58,11 @@ lint: setup
 
 test: test-local test-cluster
 
-# All but what takes a cluster; three files at a time, since most of them wait.
+# All but what takes a cluster; four files at a time, since many of them wait, in the order
+# of tests/conftest.py.
 test-local: test-engine
 	$(BINARY) $(PROGRAMS) >/dev/null
-	$(RUN)pytest --numprocesses 3 --dist loadfile --ignore tests/cluster
+	$(RUN)pytest --numprocesses 4 --dist loadfile --no-loadscope-reorder --ignore tests/cluster
 
 test-engine: setup
 	@sh .ci/prerequisites tests

@@ -21,6 +21,17 @@ settings.register_profile(
 )
 settings.load_profile("patient")
 
+LONG = {
+    *("test_tables.py", "test_interruptions.py", "test_surveys.py", "test_prober.py"),
+    *("test_differences.py", "test_results.py", "test_trace_surveys.py"),
+}
+"""Files that take a minute or longer."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Long files come first: else all others wait for one of them at the end."""
+    items.sort(key=lambda item: item.path.name not in LONG)
+
 
 @pytest.fixture(scope="session")
 def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3]:

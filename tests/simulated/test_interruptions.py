@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import pyarrow.parquet as pq
+import pytest
 
 from anabranch.local.score import tell
 from anabranch.rounds.steps import FIRST, Step
@@ -34,6 +35,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from anabranch.store.store import Store
+
+
+@pytest.fixture(scope="module")
+def expected(tmp_path_factory: pytest.TempPathFactory) -> set[tuple[int, int]]:
+    """The links that the rule finds in process; rates and delays don't change them."""
+    folder = tmp_path_factory.mktemp("expected")
+    return rehearse(World(96, 48), write_manifests(folder / "m", TARGETS), folder)
 
 
 class CrashError(Exception):
@@ -75,7 +83,7 @@ def test_a_round_job_may_end_before_and_after_each_thing_that_it_puts(
     world = World(32, 16)
     targets = ["240.0.0.0/19,udp,1,32,6", "3fff::/60,icmp6,1,32,6"]
     data, again = tmp_path / "data", DirectoryStore(tmp_path / "again")
-    survey(world, write_manifests(tmp_path / "manifests", targets), data)
+    survey(world, write_manifests(tmp_path / "manifests", targets, maxRounds=3), data)
     keys, whole, engine = open_run(data), DirectoryStore(data), open_embedded()
     for key in whole.list(keys.root):
         if "/replies/" in key or key == keys.targets:
@@ -96,7 +104,7 @@ def test_a_round_job_may_end_before_and_after_each_thing_that_it_puts(
                 step = job.conclude(step).next_step
         except CrashError:
             crashes += 1
-    assert crashes == 2 * len(crashing.tries) > 40
+    assert crashes == 2 * len(crashing.tries) > 20
     for key in whole.list(keys.root):
         if key.endswith("plan.parquet"):
             assert pq.read_table(again.path(key)) == pq.read_table(whole.path(key))
@@ -109,7 +117,7 @@ def test_a_round_job_may_end_before_and_after_each_thing_that_it_puts(
 
 
 def test_a_survey_that_is_killed_again_and_again_ends_with_the_same_result(
-    tmp_path: Path,
+    expected: set[tuple[int, int]], tmp_path: Path
 ) -> None:
     """Whatever it was about to do; nothing is counted twice."""
     world = World(96, 48, switches={"delay": 0.2})
@@ -119,13 +127,14 @@ def test_a_survey_that_is_killed_again_and_again_ends_with_the_same_result(
     words = command(manifests, tmp_path / "data")
     world.run("python3", "-c", KILLER, *words, seconds=300)
     found = read_links(tmp_path / "data", tmp_path / "links.csv")
-    expected = rehearse(world, manifests, tmp_path)
     assert {(tell(near), tell(far)) for near, far in found} == expected
     (left,) = (tmp_path / "data").glob(".*")
     assert left.name == ".default.survey.lock"
 
 
-def test_an_interrupted_survey_says_so_and_goes_on(tmp_path: Path) -> None:
+def test_an_interrupted_survey_says_so_and_goes_on(
+    expected: set[tuple[int, int]], tmp_path: Path
+) -> None:
     """The running part is closed; the exit code is a shell's for SIGINT."""
     world = World(96, 48)
     agent = {"maxProbingRate": 2_000}
@@ -140,10 +149,12 @@ def test_an_interrupted_survey_says_so_and_goes_on(tmp_path: Path) -> None:
     assert list(data.rglob("replies/*/*.parquet"))
     survey(world, manifests, data)
     found = {(tell(near), tell(far)) for near, far in read_links(data, tmp_path / "l")}
-    assert found == rehearse(world, manifests, tmp_path)
+    assert found == expected
 
 
-def test_a_network_that_goes_away_loses_nothing(tmp_path: Path) -> None:
+def test_a_network_that_goes_away_loses_nothing(
+    expected: set[tuple[int, int]], tmp_path: Path
+) -> None:
     """A link that goes down is one clear line; run again, it goes on."""
     world = World(96, 48)
     agent = {"maxProbingRate": 2_000}
@@ -157,7 +168,7 @@ def test_a_network_that_goes_away_loses_nothing(tmp_path: Path) -> None:
     code, _, error = run_command(world, manifests, data)
     assert (code, error) == (0, "")
     found = {(tell(near), tell(far)) for near, far in read_links(data, tmp_path / "l")}
-    assert found == rehearse(world, manifests, tmp_path)
+    assert found == expected
 
 
 def is_running(word: str) -> bool:
@@ -170,7 +181,7 @@ def is_running(word: str) -> bool:
 
 
 def test_a_simulator_that_dies_takes_the_survey_along_and_loses_nothing(
-    tmp_path: Path,
+    expected: set[tuple[int, int]], tmp_path: Path
 ) -> None:
     """Nothing of it goes on running; started again, it ends as if nothing had been."""
     world = World(96, 48)
@@ -191,4 +202,4 @@ def test_a_simulator_that_dies_takes_the_survey_along_and_loses_nothing(
         time.sleep(0.1)
     survey(world, manifests, data)
     found = {(tell(near), tell(far)) for near, far in read_links(data, tmp_path / "l")}
-    assert found == rehearse(world, manifests, tmp_path)
+    assert found == expected
