@@ -43,7 +43,7 @@ CUT, LOST, ADDED = 3, 5, 6
 PROBES = 25
 """About how many a destination takes."""
 TEAM = {"name": "team-1", "selector": {}, "targetList": "list", "division": "shared"}
-TOOL = {"trace": {"preset": "ark", "prefixLenV4": 24, "randomDestination": {}}}
+TRACE = {"preset": "ark", "waitSeconds": 1, "prefixLenV4": 24, "randomDestination": {}}
 CYCLES = 3
 _PCAP_HEAD, _RECORD_HEAD, _SNAP = 24, 16, 34
 """Of a file of tcpdump: its head, that of a packet, and what is kept of one."""
@@ -52,9 +52,7 @@ _PCAP_HEAD, _RECORD_HEAD, _SNAP = 24, 16, 34
 def write_survey(folder: Path, points: int) -> Path:
     """A Survey by the first so many agents."""
     lines = [f"240.{n >> 8}.{n & 255}.0/24,icmp,1,32,1" for n in range(PREFIXES)]
-    file = write_manifests(
-        folder, lines, points, TOOL, {"waitSeconds": 5}, agents=[TEAM]
-    )
+    file = write_manifests(folder, lines, points, {"trace": TRACE}, agents=[TEAM])
     documents = list(yaml.safe_load_all(file.read_text()))
     for document in documents:
         if document["kind"] == "Measurement":
@@ -128,13 +126,14 @@ def survey(folder: Path) -> None:
         already = count_sent(4)
         run = start(five, folder)
         wait_until_sent(run, 0.25, already)
-        routes = ip(CUT, "-4", "route", "show", "default").split()
+        routes = ip(CUT, "-4", "route", "show", "proto", "static").splitlines()
         ip(CUT, "link", "set", "eth0", "down")
         wait_until_sent(run, 0.6, already)
         run.kill()
         run.wait()
         ip(CUT, "link", "set", "eth0", "up")
-        ip(CUT, "route", "add", *routes)
+        for route in routes:
+            ip(CUT, "route", "add", *route.split())
         end(start(five, folder))
         already = count_sent(4)
         run = start(five, folder)

@@ -64,7 +64,7 @@ class Shortfall(Model):
 
 
 class AgentCounts(Model):
-    """Agents of the run by state."""
+    """Agents of the run by state; of a team, each member."""
 
     total: Count = 0
     """All agents of the run."""
@@ -73,7 +73,8 @@ class AgentCounts(Model):
     finished: Count = 0
     """Agents that have done all rounds."""
     failed: Count = 0
-    """Agents that have failed and will not go on."""
+    """Agents that have failed and will not go on, or were lost when their team was
+    through."""
 
 
 class UnhealthyAgent(Model):
