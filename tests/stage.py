@@ -272,12 +272,21 @@ class Stage:
             for found in await self.find_all("Round"):
                 said = found.get("status", {}).get("conditions", [])
                 ends = {each["reason"] for each in said}
-                if found["spec"].get("suspend"):
+                if found["spec"].get("standing"):
+                    await self._serve_round(found, ends)
+                elif found["spec"].get("suspend"):
                     if not ends:
                         await self._say_of_round(found, "Ready", "False", "Suspended")
                 elif self.is_probing and "Complete" not in ends:
                     await self._probe_round(found)
             await asyncio.sleep(POLL_SECONDS)
+
+    async def _serve_round(self, found: dict[str, Any], said: set[str]) -> None:
+        is_paused = found["spec"].get("suspend", False)
+        reason, status = ("Suspended", "False") if is_paused else ("Serving", "True")
+        if reason not in said and self.is_probing:
+            counts = {"probesSent": 100, "repliesReceived": 90}
+            await self._say_of_round(found, "Ready", status, reason, **counts)
 
     async def _probe_round(self, found: dict[str, Any]) -> None:
         spec = found["spec"]
