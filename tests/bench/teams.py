@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 PREFIXES = 20_480
-RATES = (250, 500, 750, 1_500, 2_000)
+RATES = (500, 750, 1_000, 1_250, 1_500)
 """Of the agents, in probes a second."""
 ADDED_RATE = 1_000
 POINTS = len(RATES) + 1
