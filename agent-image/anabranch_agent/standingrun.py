@@ -192,11 +192,14 @@ class StandingRun:
         running = shift.start(self.times.check, self._news.set)
         self.governor.attach(self.uid, server)
         self.is_probing = True
-        self._tell(None)
+        self.changed()
         try:
             while not running.done():
                 before = shift.find_trouble()
                 await self._rest(self.times.check)
+                if not running.done():
+                    # Not earlier: a server that can't run finds that out at once.
+                    self._tell(None)
                 if shift.find_trouble() != before:
                     self.changed()
         finally:
@@ -210,6 +213,7 @@ class StandingRun:
             # This marks the error as seen. It is raised below, if no other is.
             running.exception()
         running.result()
+        self._trouble = _PENDING
 
     def _begin(self) -> None:
         self._start_time = self._start_time or self.now()
@@ -227,7 +231,7 @@ class StandingRun:
         if (before and before.reason) != (trouble and trouble.reason):
             words = f"{trouble.reason}: {trouble.message}" if trouble else SERVING
             _log.info("%s: %s", self.name, words)
-        self.changed()
+            self.changed()
 
     async def _settle(self, seconds: float) -> None:
         """Record what waits as given up and store everything, if the store takes it."""

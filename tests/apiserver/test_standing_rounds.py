@@ -94,10 +94,13 @@ def wait_traced(site: Site, count: int) -> None:
 
 
 def wait_waiting(site: Site, count: int) -> None:
-    """Waits until not more connections wait."""
+    """Waits until an agent serves, and not more connections wait."""
     wait_until(
         f"{count} to wait",
-        lambda: 0 < read_metric(site, WAITING) <= count,
+        lambda: (
+            read_metric(site, "anabranch_agent_standing_rounds") == 1
+            and read_metric(site, WAITING) <= count
+        ),
         SECONDS,
     )
 
