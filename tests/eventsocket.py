@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import socket
 import threading
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+_numbers = itertools.count(1)
+
 
 @dataclass
 class TcpInfo:
@@ -22,7 +25,6 @@ class TcpInfo:
     server: str = "198.18.0.2"
     port: int = 443
     _listeners: list[socket.socket] = field(default_factory=list)
-    _number: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _came: threading.Event = field(default_factory=threading.Event)
 
@@ -43,15 +45,15 @@ class TcpInfo:
     def end(self, *clients: str) -> None:
         """Tells of a connection of each client that has begun and ended."""
         for client in clients:
-            self._number += 1
-            uuid = f"host_1700000000_{self._number:016X}"
+            number = next(_numbers)
+            uuid = f"host_1700000000_{number:016X}"
             ends = {
                 "SPort": self.port,
                 "DPort": 50_000,
                 "SrcIP": self.server,
                 "DstIP": client,
                 "Interface": 0,
-                "Cookie": self._number,
+                "Cookie": number,
             }
             self._tell(Event=0, UUID=uuid, ID=ends)
             self._tell(Event=1, UUID=uuid, ID=None)

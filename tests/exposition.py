@@ -33,6 +33,7 @@ IDLE = Gauges(
     bytes_waiting=0,
     bytes_limit=1 << 30,
     active_rounds=0,
+    standing_rounds=0,
     held_rounds={},
 )
 _SELECTOR = re.compile(r"\b((?:anabranch|process)_\w+)(?:\{([^}]*)\})?")

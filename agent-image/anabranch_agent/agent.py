@@ -318,6 +318,10 @@ class AgentProcess:
             bytes_waiting=sum(run.waiting_bytes for run in runs),
             bytes_limit=self._config.waiting_bytes,
             active_rounds=sum(run.is_probing for run in runs),
+            standing_rounds=sum(
+                run.is_probing and run.measured.spec.standing is not None
+                for run in runs
+            ),
             held_rounds=Counter(
                 hold.reason
                 for run in runs

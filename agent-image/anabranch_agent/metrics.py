@@ -124,6 +124,7 @@ class Gauges:
     bytes_waiting: int
     bytes_limit: int
     active_rounds: int
+    standing_rounds: int
     held_rounds: Mapping[str, int]
     """The number of Rounds that are not probed, by reason."""
 
@@ -175,6 +176,11 @@ class AgentCollector(Collector):
                 now.bytes_limit,
             ),
             ("active_rounds", "Rounds that are probed now.", now.active_rounds),
+            (
+                "standing_rounds",
+                "Those of them that are standing, and may have nothing to send.",
+                now.standing_rounds,
+            ),
         ):
             found = GaugeMetricFamily(_PREFIX + name, says)
             if value is not None:

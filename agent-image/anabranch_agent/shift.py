@@ -107,12 +107,12 @@ class Shift:
 
         The future raises what the server does.
         """
+        self.books.clients.add(self._counted, None)
         running = asyncio.ensure_future(in_thread(lambda: self._run(every)))
         running.add_done_callback(lambda _: ended())
         return running
 
     def _run(self, every: float) -> None:
-        self.books.clients.add(self._counted, None)
         try:
             self.server.run(self._note, every)
         finally:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 _PENDING = Hold("Pending", "the queue of connections is opened")
-_LEFT = Hold("AgentStopped", "the agent's process is ending; the next one goes on")
+_LEFT = Hold("AgentStopped", "the agent's process is ending; the next one begins anew")
 _SERVING = "clients are traced as their connections end"
 
 
@@ -39,7 +39,8 @@ _SERVING = "clients are traced as their connections end"
 class StandingRun:
     """A run that serves a standing Round as demanded.
 
-    What waits is in the folder, so that the next process goes on with it.
+    What waits is in the folder, so that the process that follows a crash goes on with
+    it.
     """
 
     measured: Round
@@ -148,10 +149,15 @@ class StandingRun:
             self._news.clear()
             match self.demand:
                 case Drop():
-                    await self._abandon()
+                    await self._settle(self.times.stop)
+                    if self.folder.exists():
+                        await in_thread(lambda: shutil.rmtree(self.folder))
                     self.is_over = True
                     _log.info("%s: dropped", self.name)
                 case Leave():
+                    # Kubernetes asks a process to end when its pod goes, and the
+                    # folder goes with it. After a crash the folder is there.
+                    await self._settle(self.times.stop / 2)
                     self.is_over = True
                 case Pause():
                     await self._news.wait()
@@ -186,11 +192,14 @@ class StandingRun:
         running = shift.start(self.times.check, self._news.set)
         self.governor.attach(self.uid, server)
         self.is_probing = True
-        self._tell(None)
+        self.changed()
         try:
             while not running.done():
                 before = shift.find_trouble()
                 await self._rest(self.times.check)
+                if not running.done():
+                    # Not earlier: a server that can't run finds that out at once.
+                    self._tell(None)
                 if shift.find_trouble() != before:
                     self.changed()
         finally:
@@ -204,6 +213,7 @@ class StandingRun:
             # This marks the error as seen. It is raised below, if no other is.
             running.exception()
         running.result()
+        self._trouble = _PENDING
 
     def _begin(self) -> None:
         self._start_time = self._start_time or self.now()
@@ -221,21 +231,20 @@ class StandingRun:
         if (before and before.reason) != (trouble and trouble.reason):
             words = f"{trouble.reason}: {trouble.message}" if trouble else SERVING
             _log.info("%s: %s", self.name, words)
-        self.changed()
+            self.changed()
 
-    async def _abandon(self) -> None:
-        """Store what there is, unless the store is away for long; remove the rest."""
+    async def _settle(self, seconds: float) -> None:
+        """Record what waits as given up and store everything, if the store takes it."""
         backoff = Backoff(self.times.backoff, self.times.most_backoff)
-        end = time.monotonic() + self.times.stop
+        end = time.monotonic() + seconds
         while True:
             try:
                 await in_thread(self.give_up)
-                break
             except (OSError, sqlite3.Error) as error:
-                seconds = backoff.fail()
-                if time.monotonic() + seconds > end:
+                wait = backoff.fail()
+                if time.monotonic() + wait > end:
                     _log.warning("%s: not all is stored: %s", self.name, error)
-                    break
-                await asyncio.sleep(seconds)
-        if self.folder.exists():
-            await in_thread(lambda: shutil.rmtree(self.folder))
+                    return
+                await asyncio.sleep(wait)
+            else:
+                return

@@ -6,6 +6,7 @@ import contextlib
 import gzip
 import io
 import json
+import shutil
 import tarfile
 from collections import Counter
 from typing import TYPE_CHECKING, Any
@@ -93,10 +94,13 @@ def wait_traced(site: Site, count: int) -> None:
 
 
 def wait_waiting(site: Site, count: int) -> None:
-    """Waits until not more connections wait."""
+    """Waits until an agent serves, and not more connections wait."""
     wait_until(
         f"{count} to wait",
-        lambda: 0 < read_metric(site, WAITING) <= count,
+        lambda: (
+            read_metric(site, "anabranch_agent_standing_rounds") == 1
+            and read_metric(site, WAITING) <= count
+        ),
         SECONDS,
     )
 
@@ -160,7 +164,7 @@ def test_clients_are_traced_as_their_connections_end(site: Site) -> None:
 
 
 def test_what_waits_outlives_the_process(site: Site) -> None:
-    """Killed or told to stop; no client is traced twice, and nothing is lost.
+    """However often it is killed; no client is traced twice, and nothing is lost.
 
     Whose trace was cut off has had probes, and waits until it may have some again.
     """
@@ -173,10 +177,7 @@ def test_what_waits_outlives_the_process(site: Site) -> None:
                 part = CLIENTS[5 * number : 5 * number + 5]
                 info.end(*part, *part)
                 wait_traced(site, 1)
-                if number % 2:
-                    process.terminate()
-                else:
-                    process.kill()
+                process.kill()
                 process.wait()
         site.change("Round", NAME, rate=2000)
         with site.run_agent("pod-1"):
@@ -192,6 +193,24 @@ def test_what_waits_outlives_the_process(site: Site) -> None:
     told, _ = read_archives(site)
     traced = Counter(each["client"] for each in told if each["outcome"] == "traced")
     assert set(traced.values()) == {1}
+
+
+def test_a_process_that_is_told_to_end_leaves_a_record(site: Site) -> None:
+    """Its folder goes with the pod, so the next one can't go on with what waits."""
+    with hear(site) as info:
+        stand(site, rate=30, maxTraces=1)
+        with site.run_agent("pod-1"):
+            info.await_listener(SECONDS)
+            info.end(*CLIENTS)
+            wait_traced(site, 1)
+        assert count_outcomes(site)["dropped"] > 1
+        shutil.rmtree(site.folder / "scratch")
+        with site.run_agent("pod-2"):
+            info.await_listener(SECONDS)
+            info.end("240.0.100.7")
+            wait_traced(site, 1)
+    told, _ = read_archives(site)
+    assert len({each["uuid"] for each in told}) == len(told) == 21
 
 
 def test_it_is_suspended_and_goes_on(site: Site) -> None:

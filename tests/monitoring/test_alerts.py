@@ -39,6 +39,10 @@ HEALTH = {
     'anabranch_agent_held_rounds{PARIS, reason="LeaseLost"}': "1 0x199",
     'anabranch_agent_held_rounds{PARIS, reason="ProbingError"}': "1 1 0x198",
     'anabranch_agent_held_rounds{PARIS, reason="Suspended"}': "2x200",
+    'anabranch_agent_held_rounds{PARIS, reason="EventsUnavailable"}': "0 1 1 0x197",
+    'anabranch_agent_connections_total{PARIS, outcome="queue full"}': "0 5x199",
+    'anabranch_agent_connections_total{PARIS, outcome="excluded"}': "0+9x200",
+    "anabranch_agent_standing_rounds{PARIS}": "0x200",
     "anabranch_agent_probing_rate{PARIS}": "100x60 0x10 100x128",
     "anabranch_agent_probes_sent_total{PARIS}": "0+5900x60 354000x10 354000+5900x128",
     "anabranch_agent_replies_total{PARIS}": "0+5000x60 300000x10 300000+5000x128",
@@ -153,6 +157,26 @@ CASES = (
         {'anabranch_agent_held_rounds{PARIS, reason="ProbingError"}': "0x3 1x30"},
         "9m",
         "The kernel does not let anabranch-agent-paris probe 1 Rounds.",
+        PARIS,
+    ),
+    Case(
+        "AnabranchEventsUnavailable",
+        {
+            'anabranch_agent_held_rounds{PARIS, reason="EventsUnavailable"}': (
+                "0x3 1x30"
+            )
+        },
+        "9m",
+        "anabranch-agent-paris has 1 Rounds of connections, and hears of none, or "
+        "can't keep those that it hears of.",
+        PARIS,
+    ),
+    Case(
+        "AnabranchConnectionsDropped",
+        {'anabranch_agent_connections_total{PARIS, outcome="queue full"}': ("0+4x60")},
+        "16m",
+        "In 15 minutes anabranch-agent-paris has dropped 60 connections that waited "
+        "for a trace.",
         PARIS,
     ),
     Case(
