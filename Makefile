@@ -11,7 +11,7 @@ BINARY := PYTHONPATH=tests $(RUN)python -m devcluster.binaries
 HELM_DOCS := $$($(BINARY) helm-docs) --chart-search-root charts --sort-values-order file \
     --log-level warning
 # Of Go, for tests.
-PROGRAMS := apiserver helm kube prometheus promtool verdicts versitygw
+PROGRAMS := apiserver helm kube mlabparse prometheus promtool verdicts versitygw
 # What is measured: by scripts, and of the engine's crates by cargo.
 BENCHES := targetlist routes prober tracing teams connections aliases rounds clickhouse survey cluster scale annotation exchange report
 ENGINE_BENCHES := answer packets draw warts
@@ -54,7 +54,7 @@ lint: setup
 	@diff charts/anabranch/README.md build/chart.md || { echo "run make chart"; exit 1; }
 	cd $(ENGINE) && cargo fmt --check
 	cd $(ENGINE) && $(CARGO) clippy --locked --all-targets -- --deny warnings
-	test -z "$$(gofmt -l tests/devcluster/go tests/gitops/go)"
+	test -z "$$(gofmt -l tests/devcluster/go tests/gitops/go tests/mlab/go)"
 
 test: test-local test-cluster
 

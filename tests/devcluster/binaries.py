@@ -60,9 +60,11 @@ PROMETHEUS = Program(_HERE / "prometheus", f"{_PROMETHEUS}/prometheus", _TAGS)
 PROMTOOL = Program(_HERE / "prometheus", f"{_PROMETHEUS}/promtool", _TAGS)
 # What GitOps tools make of our objects; not of a cluster, but built like the others.
 VERDICTS = Program(_HERE.parent / "gitops" / "go", "./verdicts")
+# What M-Lab's parser makes of our files.
+MLABPARSE = Program(_HERE.parent / "mlab" / "go", "./mlabparse")
 PROGRAMS = (
     *(APISERVER, KUBE, PAUSE, HELM, HELM_DOCS, KWOK),
-    *(VERSITYGW, PROMETHEUS, PROMTOOL, VERDICTS),
+    *(VERSITYGW, PROMETHEUS, PROMTOOL, VERDICTS, MLABPARSE),
 )
 
 
