@@ -58,6 +58,13 @@ class TcpInfo:
             self._tell(Event=0, UUID=uuid, ID=ends)
             self._tell(Event=1, UUID=uuid, ID=None)
 
+    def say(self, content: bytes) -> None:
+        """Says anything at all to all who listen."""
+        with self._lock:
+            for listener in self._listeners:
+                with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+                    listener.sendall(content)
+
     def leave(self) -> None:
         """Ends the connections to all who listen."""
         with self._lock:
@@ -67,11 +74,7 @@ class TcpInfo:
 
     def _tell(self, **event: Any) -> None:
         when = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-        line = json.dumps({"Timestamp": when, **event}).encode() + b"\n"
-        with self._lock:
-            for listener in self._listeners:
-                with contextlib.suppress(BrokenPipeError, ConnectionResetError):
-                    listener.sendall(line)
+        self.say(json.dumps({"Timestamp": when, **event}).encode() + b"\n")
 
 
 @contextlib.contextmanager

@@ -25,8 +25,11 @@ if TYPE_CHECKING:
 _TESTS = Path(__file__).parents[1]
 _HEAD = """
 import sys; sys.path.insert(0, sys.argv[1])
+import time
+from contextlib import suppress
 from pathlib import Path
 from clientele import Running, clientele
+from eventsocket import play_tcp_info
 manifest, data = map(Path, sys.argv[2:4])
 """
 
@@ -264,6 +267,11 @@ with clientele() as clients:
     run.stop()
 """
     data = play(script, tmp_path, cacheSeconds=60, archiveSeconds=10)
+    check_kills(data, 60)
+
+
+def check_kills(data: Path, cache_seconds: float) -> None:
+    """Each connection has its trace, and no client has two within so many seconds."""
     outcomes = [e for e in read_outcomes(data) if e["outcome"] != "missed"]
     assert len({each["uuid"] for each in outcomes}) == len(outcomes)
     assert {each["outcome"] for each in outcomes} == {"traced", "copied"}
@@ -277,54 +285,115 @@ with clientele() as clients:
             began.setdefault(each["client"], []).append(each["began"])
     for times in began.values():
         times.sort()
-        assert all(b - a >= 60 for a, b in pairwise(times))
+        assert all(b - a >= cache_seconds for a, b in pairwise(times))
 
 
 @pytest.mark.parametrize("lines", ["good", "hostile"])
 def test_tcp_info_tells_of_connections(lines: str, tmp_path: Path) -> None:
     """Whatever else comes by its socket; when it goes, what may be missed is told."""
     script = f"""
-import json, socket, threading, time
-address = data.parent / "events.sock"
-server = socket.socket(socket.AF_UNIX)
-server.bind(str(address))
-server.listen()
-run = None
-
-def say(uuid, client, to):
-    now = "2026-11-29T12:00:00.123456789Z"
-    here = {{"SPort": 8080, "SrcIP": "::ffff:198.18.0.2", "Interface": 0, "Cookie": 7}}
-    ends = here | {{"DPort": 5000, "DstIP": client}}
-    for event, it in ((0, ends), (1, None)):
-        line = {{"Event": event, "Timestamp": now, "UUID": uuid, "ID": it}}
-        to.sendall(json.dumps(line).encode() + b"\\n")
-
-def play():
-    there, _ = server.accept()
-    say("one", "::ffff:240.0.1.1", there)
+with play_tcp_info(data.parent / "events.sock") as info:
+    run = Running(manifest, data)
+    info.await_listener(60)
+    info.end("::ffff:240.0.1.1")
     if {lines!r} == "hostile":
-        there.sendall(b'{{"Event": 0}}\\n[]\\n\\xff\\xfe\\n{{"UUID": "../../x"}}\\n')
-        there.sendall(b'{{"Event": 1, "UUID": "never", "Timestamp": "x"}}\\n')
-        there.sendall(b"x" * 1000000 + b"\\n" + b"[" * 50000 + b"\\n")
-    say("two", "3fff:0:0:2::1", there)
+        info.say(b'{{"Event": 0}}\\n[]\\n\\xff\\xfe\\n{{"UUID": "../../x"}}\\n')
+        info.say(b'{{"Event": 1, "UUID": "never", "Timestamp": "x"}}\\n')
+        info.say(b"x" * 1000000 + b"\\n" + b"[" * 50000 + b"\\n")
+    info.end("3fff:0:0:2::1")
     time.sleep(1)
-    there.close()
-    there, _ = server.accept()
-    say("three", "240.0.3.1", there)
+    info.leave()
+    info.await_listener(60)
+    info.end("240.0.3.1")
     time.sleep(1)
-
-player = threading.Thread(target=play)
-player.start()
-run = Running(manifest, data)
-player.join()
-run.settle()
-run.stop()
+    run.settle()
+    run.stop()
 """
-    agent = {"eventSocket": str(tmp_path / "events.sock")}
-    data = play(script, tmp_path, agent=agent, source="eventSocket")
-    outcomes = read_outcomes(data)
-    traced = {e["uuid"]: e["client"] for e in outcomes if e["outcome"] == "traced"}
-    assert traced == {"one": "240.0.1.1", "two": "3fff:0:0:2::1", "three": "240.0.3.1"}
+    outcomes = read_outcomes(listen(script, tmp_path))
+    traced = [each["client"] for each in outcomes if each["outcome"] == "traced"]
+    assert sorted(traced) == ["240.0.1.1", "240.0.3.1", "3fff:0:0:2::1"]
     missed = [each for each in outcomes if each["outcome"] == "missed"]
     assert missed
     assert all(each["until"] >= each["since"] for each in missed)
+
+
+def test_a_flood_is_recorded_and_nobody_else_waits_for_it(tmp_path: Path) -> None:
+    """Of more connections than may wait, each has its reason."""
+    script = """
+with play_tcp_info(data.parent / "events.sock") as info:
+    run = Running(manifest, data)
+    info.await_listener(60)
+    for k in range(5_000):
+        info.end(f"240.0.7.{k % 250 + 1}")
+    info.end("240.0.9.1")
+    time.sleep(1)
+    run.settle()
+    run.stop()
+"""
+    limits = {"maxWaiting": 100, "maxTraces": 20}
+    outcomes = read_outcomes(listen(script, tmp_path, **limits))
+    counts = Counter((each["outcome"], each["reason"]) for each in outcomes)
+    assert counts.total() == 5_001
+    assert {reason for _, reason in counts} == {None, "queue full"}
+    assert counts["dropped", "queue full"]
+    (other,) = (each for each in outcomes if each["client"] == "240.0.9.1")
+    assert other["outcome"] == "traced"
+
+
+def test_nothing_is_lost_while_the_disk_is_full(tmp_path: Path) -> None:
+    """Events wait in memory, as many as may wait."""
+    script = """
+import shutil, subprocess
+words = "mount -t tmpfs -o size=8m tmpfs".split()
+subprocess.run([*words, str(data)], check=True)
+with play_tcp_info(data.parent / "events.sock") as info:
+    run = Running(manifest, data)
+    info.await_listener(60)
+    info.end(*(f"240.0.{k}.1" for k in range(5)))
+    time.sleep(2)
+    with (data / "ballast").open("wb", buffering=0) as file, suppress(OSError):
+        while True:
+            file.write(bytes(4096))
+    info.end(*(f"240.0.{k}.1" for k in range(5, 105)))
+    time.sleep(3)
+    (data / "ballast").unlink()
+    time.sleep(2)
+    run.settle()
+    run.stop()
+shutil.copytree(data / "agents", data.parent / "kept")
+"""
+    (tmp_path / "data").mkdir()
+    data = listen(script, tmp_path)
+    (data / "agents").symlink_to(tmp_path / "kept")
+    outcomes = Counter(each["outcome"] for each in read_outcomes(data))
+    assert outcomes == {"traced": 105}
+
+
+@pytest.mark.statistics
+def test_a_hundred_kills_lose_nothing(tmp_path: Path) -> None:
+    """At random times, with bursts of connections of many clients."""
+    script = """
+import random
+chance = random.Random(11)
+with clientele() as clients:
+    for _ in range(100):
+        run = Running(manifest, data)
+        many = chance.choice([5, 20, 200])
+        whose = [chance.randrange(1000) for _ in range(many)]
+        clients.connect([f"240.{k >> 8}.{k & 255}.1" for k in whose])
+        time.sleep(chance.uniform(0.1, 2))
+        run.kill()
+    run = Running(manifest, data)
+    run.settle(300)
+    run.stop()
+"""
+    world = World(prefixes_v6=0, switches={"hosts": 1, "silent-routers": 0})
+    terms = {"cacheSeconds": 60, "archiveSeconds": 10}
+    check_kills(play(script, tmp_path, world, **terms), 60)
+
+
+def listen(script: str, folder: Path, **of: Any) -> Path:
+    """Play a script with a measurement that listens to tcp-info."""
+    agent = {"eventSocket": str(folder / "events.sock")}
+    heard = {"source": "eventSocket", "ports": [443]}
+    return play(script, folder, agent=agent, **heard | of)

@@ -84,6 +84,8 @@ class Service:
     _stopped: threading.Event = field(default_factory=threading.Event)
     _held: Heard = field(default_factory=Heard)
     """Events that could not be kept yet, since the disk is full."""
+    _lost: tuple[float, int] | None = None
+    """Since when, and how many events were not kept, since the disk is full."""
     _source: Source | None = None
     _noted: float = 0.0
     """When it noted that it listens, by the monotonic clock."""
@@ -204,19 +206,26 @@ class Service:
         now = self.now()
         heard, held = source.hear(now), self._held
         self.counts.unreadable += heard.unreadable
-        room = self.standing.connections.max_waiting - len(held.closings)
-        if len(heard.closings) > room:
-            held.missed.append(Missed(now, now, "the disk is full"))
-        held.closings += heard.closings[: max(room, 0)]
+        held.closings += heard.closings
         held.missed += heard.missed
+        most = self.standing.connections.max_waiting
+        if self.disk_trouble and len(held.closings) > most:
+            since, many = self._lost or (now, 0)
+            self._lost = since, many + len(held.closings) - most
+            del held.closings[most:]
         is_due = time.monotonic() >= self._noted + _LISTEN_SECONDS
         if not held.closings and not held.missed and not is_due:
             return
         excluded = [each.uuid for each in held.closings if self._excludes(each)]
+        missed = [*held.missed]
+        if self._lost:
+            since, many = self._lost
+            reason = f"the disk was full: {many} connections"
+            missed.append(Missed(since, now, reason))
         try:
             self._waiting.add(
                 held.closings,
-                held.missed,
+                missed,
                 excluded,
                 heard_until=source.heard_until,
                 now=now,
@@ -224,8 +233,10 @@ class Service:
         except sqlite3.OperationalError as error:
             self.disk_trouble = f"{self.shelf.folder}: {error}"
             return
-        self.disk_trouble = ""
-        self._held, self._noted = Heard(), time.monotonic()
+        if not self._ended:
+            self.disk_trouble = ""
+        self._held, self._lost = Heard(), None
+        self._noted = time.monotonic()
 
     def _excludes(self, closing: Closing) -> bool:
         return any(

@@ -126,6 +126,8 @@ _NETBLOCKS = {4: 24, 6: 64}
 _WAIT_SECONDS = 10
 _HOP_SECONDS = 2 * 86_400
 """How long hops are remembered, so that each is annotated once a day."""
+_LOG_PAGES = 250
+"""How long the log of changes gets, in pages of 4 KiB."""
 _LEVEL = 1
 """How hard texts are compressed: a tenth of their size is enough."""
 
@@ -213,8 +215,10 @@ class Waiting:
         # The process may be killed at any time; a power cut may take the last second.
         self._base.execute("PRAGMA synchronous = NORMAL")
         self._base.executescript(_SCHEMA)
-        waiting = "SELECT count(*) FROM connections WHERE outcome IS NULL"
-        (self.counts.waiting,) = self._base.execute(waiting).fetchone()
+        self._base.execute(f"PRAGMA wal_autocheckpoint = {_LOG_PAGES}")
+        self._shares: Counter[str] = Counter()
+        """How many connections of each netblock wait."""
+        self._count()
 
     def close(self) -> None:
         """Close the file."""
@@ -225,6 +229,14 @@ class Waiting:
         """When somebody listened to events last, in seconds since 1970."""
         found = self._base.execute("SELECT until FROM heard").fetchone()
         return found[0] if found else None
+
+    def _count(self) -> None:
+        """Count what waits."""
+        query = """
+            SELECT block, count(*) FROM connections WHERE outcome IS NULL GROUP BY block
+        """
+        self._shares = Counter(dict(self._base.execute(query).fetchall()))
+        self.counts.waiting = self._shares.total()
 
     def resume(self, now: float) -> None:
         """End the traces that a process left unfinished.
@@ -249,9 +261,12 @@ class Waiting:
 
         ``excluded`` are the UUIDs of those whose clients are not to be traced. Up to
         ``heard_until``, nothing else was to be heard.
+
+        A netblock may have as many that wait as there is room left for others: a flood
+        of one takes half of the queue.
         """
         excluded, gaps = set(excluded), list(missed)
-        waiting = self.counts.waiting
+        more = Counter[str]()
         copied, dropped = 0, Counter[str]()
         with self._transaction():
             for closing in closings:
@@ -260,21 +275,23 @@ class Waiting:
                     reason = EXCLUDED
                 elif known := self._find_known(closing.client, now):
                     pass
-                elif waiting >= self.terms.max_waiting:
+                elif self._has_no_room(closing.client, more):
                     reason = QUEUE_FULL
                 if not self._insert(closing, known, reason, now):
                     continue
                 copied += known is not None
                 if reason:
                     dropped[reason] += 1
-                waiting += not known and not reason
+                if not known and not reason:
+                    more[name_netblock(closing.client)] += 1
             rows = [(each.since, each.until, each.reason) for each in gaps]
             insert = "INSERT INTO missed (since, until, reason) VALUES (?, ?, ?)"
             self._base.executemany(insert, rows)
             if heard_until is not None:
                 upsert = "INSERT OR REPLACE INTO heard VALUES (1, ?)"
                 self._base.execute(upsert, (heard_until,))
-        self.counts.waiting = waiting
+        self._shares += more
+        self.counts.waiting += more.total()
         self.counts.copied += copied
         self.counts.reasons += dropped
         self.counts.missed += len(gaps)
@@ -293,8 +310,9 @@ class Waiting:
                 for row in due
             ]
         self.counts.running += len(begun)
-        self.counts.waiting -= given_up
         self.counts.reasons[WAITED_TOO_LONG] += given_up
+        if given_up:
+            self._count()
         return begun
 
     def end(
@@ -319,6 +337,7 @@ class Waiting:
                 AND client = (SELECT client FROM traces WHERE number = :number)
         """
         values = {"number": number, "began": began, "now": now}
+        block = self._find_block(number)
         with self._transaction():
             update = "UPDATE traces SET began = ?, ended = ?, text = ? WHERE number = ?"
             packed = zlib.compress(text, _LEVEL)
@@ -330,7 +349,7 @@ class Waiting:
             """
             self._base.executemany(insert, ((began, hop, began) for hop in hops))
         self.counts.running -= 1
-        self.counts.waiting -= done
+        self._leave(block, done)
         self.counts.traced += min(done, 1)
         self.counts.copied += max(done - 1, 0)
 
@@ -344,11 +363,12 @@ class Waiting:
                 AND client = (SELECT client FROM traces WHERE number = :number)
         """
         values = {"number": number, "reason": reason, "now": now}
+        block = self._find_block(number)
         with self._transaction():
             done = self._base.execute(drop, values).rowcount
             self._base.execute("DELETE FROM traces WHERE number = ?", (number,))
         self.counts.running -= 1
-        self.counts.waiting -= done
+        self._leave(block, done)
         self.counts.reasons[REFUSED] += done
 
     def give_up(self, now: float) -> None:
@@ -361,7 +381,7 @@ class Waiting:
         """
         with self._transaction():
             done = self._base.execute(drop, (GIVEN_UP, now)).rowcount
-        self.counts.waiting -= done
+        self._count()
         self.counts.reasons[GIVEN_UP] += done
 
     def find_size(self) -> int:
@@ -459,6 +479,24 @@ class Waiting:
             self._base.execute("DELETE FROM missed WHERE archive = ?", number)
             self._base.execute("DELETE FROM archives WHERE number = ?", number)
             self._base.execute(old, (now - self.terms.cache,))
+
+    def _has_no_room(self, client: Address, more: Counter[str]) -> bool:
+        """Return whether a connection can't wait; ``more`` have come before it."""
+        block = name_netblock(client)
+        left = self.terms.max_waiting - self.counts.waiting - more.total()
+        return left <= 0 or self._shares[block] + more[block] >= left
+
+    def _find_block(self, number: int) -> str:
+        query = "SELECT block FROM traces WHERE number = ?"
+        (block,) = self._base.execute(query, (number,)).fetchone()
+        return str(block)
+
+    def _leave(self, block: str, count: int) -> None:
+        """Note that so many connections of a netblock do not wait any more."""
+        self.counts.waiting -= count
+        self._shares[block] -= count
+        if not self._shares[block]:
+            del self._shares[block]
 
     def _find_known(self, client: Address, now: float) -> tuple[int, float] | None:
         """Return the trace that a connection gets a copy of, and when it began."""

@@ -107,21 +107,38 @@ def test_netblocks_take_turns(waiting: Waiting) -> None:
 def test_no_more_wait_than_may(waiting: Waiting) -> None:
     """Copies need no room, and what is excluded takes none."""
     queue = waiting
-    queue.terms = replace(TERMS, max_waiting=2)
+    queue.terms = replace(TERMS, max_waiting=3)
     add(queue, closing("known", "240.0.9.1"))
     (number,) = begin(queue).values()
     end(queue, number)
-    names = [*"abcd", "known2"]
-    clients = [*(f"240.0.{k}.1" for k in range(4)), "240.0.9.1"]
+    names = [*"abcde", "known2"]
+    clients = [*(f"240.0.{k}.1" for k in range(5)), "240.0.9.1"]
     add(
         queue,
         *map(closing, names, clients),
         excluded=["a"],
     )
-    dropped = {"a": ("dropped", "excluded"), "d": ("dropped", "queue full")}
+    dropped = {"a": ("dropped", "excluded"), "e": ("dropped", "queue full")}
     copied = {"known": ("traced", None), "known2": ("copied", None)}
     assert settle(queue) == dropped | copied
-    assert queue.counts.waiting == 2
+    assert queue.counts.waiting == 3
+
+
+def test_a_flood_of_one_netblock_leaves_room_for_others(file: Path) -> None:
+    """As much as it takes, also for whoever comes last, and after a restart."""
+    terms = replace(TERMS, max_waiting=16)
+    for flood in ("240.0.1.{}", "240.0.2.{}", "240.0.3.{}"):
+        queue = Waiting(file, terms)
+        clients = [flood.format(k) for k in range(20)]
+        add(queue, *(closing(each, each) for each in clients))
+        queue.close()
+    queue = Waiting(file, terms)
+    taken = {client.rpartition(".")[0]: 0 for client in begin(queue, 100)}
+    assert list(taken) == ["240.0.1", "240.0.2", "240.0.3"]
+    assert queue.counts.waiting == 8 + 4 + 2
+    add(queue, closing("last", "240.0.4.1"))
+    assert queue.counts.waiting == 15
+    queue.close()
 
 
 def test_a_connection_waits_no_longer_than_it_may(waiting: Waiting) -> None:
