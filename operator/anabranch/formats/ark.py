@@ -20,12 +20,11 @@ from anabranch.api.survey import FIRST_CYCLE, find_cycle_number
 from anabranch.formats.traces import (
     Heading,
     TraceFormat,
-    find_times,
     open_writer,
     read_parts,
 )
 from anabranch.runs.chain import has_ended
-from anabranch.warehouse.parts import read_head
+from anabranch.warehouse.parts import find_bounds, find_head, read_footer
 from anabranch.warehouse.results import NothingYetError
 
 if TYPE_CHECKING:
@@ -96,17 +95,16 @@ def write_ark(
     Raises:
         LookupError: If the run is of another tool than trace.
         OSError: If a file can't be written.
-        QueryError: If ClickHouse fails.
     """
     if not results.is_traced:
         raise LookupError(f"{NAME} holds traces, and the tool is not trace")
-    start, stop = find_times(results)
+    senders, (start, stop) = _look_at_parts(results)
     record = results.record
     number = find_cycle_number(record.measurement.metadata.name)
     names = ArkNames(results.keys.agent, number or FIRST_CYCLE, start, by_hour)
     writing = _Writing(results, scratch, names, None if by_hour else stop)
     sums = []
-    for monitor, keys in _find_senders(results).items():
+    for monitor, keys in senders.items():
         for name, file in writing.write(monitor, keys):
             with file.open("rb") as content:
                 digest = hashlib.file_digest(content, "md5")
@@ -117,13 +115,24 @@ def write_ark(
     yield f"{names.folder}/{_SUMS}", file
 
 
-def _find_senders(results: AgentResults) -> dict[str, list[str]]:
-    """Return the keys of the parts that each agent sent the probes of, in order."""
+def _look_at_parts(
+    results: AgentResults,
+) -> tuple[dict[str, list[str]], tuple[int, int]]:
+    """Return the keys of the parts of each sender, in order, and the run's times.
+
+    The times are when the first trace began and the last one ended, in seconds. All of
+    this stands in the footers, so it takes no memory for rows.
+    """
     senders: dict[str, list[str]] = {}
+    begins, ends = [], []
     for key in results.list_parts():
-        sender = read_head(results.store, key).get("sender") or results.keys.agent
+        footer = read_footer(results.store, key)
+        sender = find_head(footer).get("sender") or results.keys.agent
         senders.setdefault(sender, []).append(key)
-    return dict(sorted(senders.items()))
+        begins += find_bounds(footer, "trace_began_us")
+        ends += find_bounds(footer, "trace_ended_us")
+    times = (min(begins, default=0) // 1_000_000, max(ends, default=0) // 1_000_000)
+    return dict(sorted(senders.items())), times
 
 
 @dataclass(frozen=True)
@@ -184,7 +193,6 @@ def put_ark(results: Results, folder: Path, scratch: Path) -> None:
         NothingYetError: If there are no replies yet.
         LookupError: If the tool is not trace.
         OSError: If a file can't be written.
-        QueryError: If ClickHouse fails.
     """
     agents = [agent for agent in results.agents if "replies" in agent.kinds]
     if not agents:

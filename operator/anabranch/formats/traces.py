@@ -75,21 +75,16 @@ def write_traces(
     if "replies" not in results.kinds:
         raise NothingYetError("there are no replies yet; let it run for a while")
     record = results.record
-    start, stop = find_times(results)
+    span = find_span(results.rows, is_traced=results.is_traced)
+    (times,) = results.engine.read(span).to_pylist()
     heading = Heading(
-        record.measurement.metadata.name, record.agent.metadata.name, start, stop
+        *(record.measurement.metadata.name, record.agent.metadata.name),
+        *(times["start"], times["stop"]),
     )
     writer = open_writer(results, file, wanted, heading)
     for batch in _read_rows(results, scratch):
         writer.write(pa.Table.from_batches([batch]))
     return writer.close()
-
-
-def find_times(results: AgentResults) -> tuple[int, int]:
-    """Return when a run began, and when its last probe so far ended, in seconds."""
-    span = find_span(results.rows, is_traced=results.is_traced)
-    (times,) = results.engine.read(span).to_pylist()
-    return times["start"], times["stop"]
 
 
 def open_writer(

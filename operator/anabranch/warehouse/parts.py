@@ -162,9 +162,17 @@ def read_columns(store: Store, key: str) -> list[str]:
     Raises:
         pyarrow.ArrowInvalid: If it is not a Parquet file.
     """
-    tail = io.BytesIO(store.tail(key, _TAIL_BYTES))
-    names: list[str] = pq.read_metadata(tail).schema.to_arrow_schema().names
+    names: list[str] = read_footer(store, key).schema.to_arrow_schema().names
     return names
+
+
+def read_footer(store: Store, key: str) -> pq.FileMetaData:
+    """Return the metadata of a Parquet object, without reading its rows.
+
+    Raises:
+        pyarrow.ArrowInvalid: If it is not a Parquet file.
+    """
+    return pq.read_metadata(io.BytesIO(store.tail(key, _TAIL_BYTES)))
 
 
 def read_head(store: Store, key: str) -> dict[str, Any]:
@@ -174,7 +182,25 @@ def read_head(store: Store, key: str) -> dict[str, Any]:
         pyarrow.ArrowInvalid: If it is not a Parquet file.
         KeyError: If it is not a reply part.
     """
-    metadata = pq.read_metadata(io.BytesIO(store.tail(key, _TAIL_BYTES)))
-    head: dict[str, Any] = json.loads((metadata.metadata or {})[b"anabranch.part"])
-    rows = metadata.num_rows
+    return find_head(read_footer(store, key))
+
+
+def find_head(footer: pq.FileMetaData) -> dict[str, Any]:
+    """Return what ``read_head`` does, of a footer that is read.
+
+    Raises:
+        KeyError: If it is not a reply part.
+    """
+    head: dict[str, Any] = json.loads((footer.metadata or {})[b"anabranch.part"])
+    rows = footer.num_rows
     return head | {"replies": rows if head.get("replies") is None else head["replies"]}
+
+
+def find_bounds(footer: pq.FileMetaData, column: str) -> list[int]:
+    """Return the lowest and highest values of a column that its row groups tell."""
+    paths = [footer.schema.column(i).path for i in range(footer.num_columns)]
+    place = paths.index(column)
+    groups = (footer.row_group(i).column(place) for i in range(footer.num_row_groups))
+    told = [each.statistics for each in groups if each.statistics]
+    bounds = [bound for each in told for bound in (each.min, each.max)]
+    return [bound for bound in bounds if bound is not None]
