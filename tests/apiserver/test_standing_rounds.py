@@ -168,13 +168,13 @@ def test_what_waits_outlives_the_process(site: Site) -> None:
 
     Whose trace was cut off has had probes, and waits until it may have some again.
     """
-    ends = 4
+    ends = 3
     with hear(site) as info:
         stand(site, rate=30, maxTraces=1)
         for number in range(ends):
             with site.run_agent("pod-1") as process:
                 info.await_listener(SECONDS)
-                part = CLIENTS[5 * number : 5 * number + 5]
+                part = CLIENTS[3 * number : 3 * number + 3]
                 info.end(*part, *part)
                 wait_traced(site, 1)
                 process.kill()
@@ -185,10 +185,10 @@ def test_what_waits_outlives_the_process(site: Site) -> None:
             site.delete("Round", NAME)
             wait_until("its folder to go", lambda: not list_scratch(site), SECONDS)
     outcomes = count_outcomes(site)
-    assert outcomes["traced"] >= 20 - ends
+    assert outcomes["traced"] >= 9 - ends
     assert outcomes["traced"] == outcomes["copied"]
     assert outcomes["dropped"] <= 2 * ends
-    assert outcomes["traced"] + outcomes["copied"] + outcomes["dropped"] == 40
+    assert outcomes["traced"] + outcomes["copied"] + outcomes["dropped"] == 18
     assert outcomes["missed"] == ends
     told, _ = read_archives(site)
     traced = Counter(each["client"] for each in told if each["outcome"] == "traced")
@@ -219,7 +219,7 @@ def test_it_is_suspended_and_goes_on(site: Site) -> None:
         stand(site, rate=30, maxTraces=1)
         info.await_listener(SECONDS)
         wait_serving(site)
-        info.end(*CLIENTS)
+        info.end(*CLIENTS[:6])
         wait_traced(site, 1)
         site.change("Round", NAME, suspend=True)
         site.wait(NAME, "Ready", "False", "Suspended")
@@ -231,7 +231,7 @@ def test_it_is_suspended_and_goes_on(site: Site) -> None:
         wait_serving(site)
         # One more was begun, and has had probes.
         wait_waiting(site, 1)
-    assert count_outcomes(site)["traced"] >= 19
+    assert count_outcomes(site)["traced"] >= 5
 
 
 def test_a_round_that_goes_leaves_a_record_of_each_connection(site: Site) -> None:
