@@ -293,3 +293,21 @@ def test_the_policy_has_the_last_word(site: Site) -> None:
     told, _ = read_archives(site)
     (dropped,) = (each for each in told if each["outcome"] == "dropped")
     assert dropped["client"] == CLIENTS[3]
+
+
+def test_what_ends_while_the_agent_is_cut_off_waits(site: Site) -> None:
+    """No trace begins that could not send, and so would only reach its deadline."""
+    deadline = 3
+    with hear(site) as info, site.run_agent():
+        stand(site, deadlineSeconds=deadline)
+        info.await_listener(SECONDS)
+        wait_serving(site)
+        site.to_api.cut()
+        wait_until("silence", lambda: site.ask("/readyz")[0] == 503, SECONDS)
+        info.end(*CLIENTS[:5])
+        wait_until("events", lambda: read_metric(site, WAITING) == 5, SECONDS)
+        with tap_wire(site.network, LINK) as tap:
+            assert not tap.listen(deadline + 1)
+        site.to_api.restore()
+        wait_counts(site, traced=5, waiting=0, dropped=0)
+    assert count_outcomes(site) == {"traced": 5}
