@@ -96,6 +96,11 @@ class RoundRun:
         return self._life is not None and self._life.prober.is_ending
 
     @property
+    def is_idle(self) -> bool:
+        """Whether it has nothing to send for now: a plan always has."""
+        return False
+
+    @property
     def waiting_files(self) -> int:
         """The number of parts that wait for the store."""
         return self.uploads.waiting_parts

@@ -91,6 +91,11 @@ class StandingRun:
         return False
 
     @property
+    def is_idle(self) -> bool:
+        """Whether no client waits for a trace or is traced."""
+        return self._shift is not None and self._shift.is_idle
+
+    @property
     def waiting_files(self) -> int:
         """The number of files that wait: archives are only made to be stored."""
         return 0

@@ -32,6 +32,10 @@ class Work(Protocol):
         """Whether it only goes on with what it has begun."""
 
     @property
+    def is_idle(self) -> bool:
+        """Whether it has nothing to send for now."""
+
+    @property
     def waiting_files(self) -> int:
         """The number of files that wait for the store."""
 

@@ -311,3 +311,18 @@ def test_what_ends_while_the_agent_is_cut_off_waits(site: Site) -> None:
         site.to_api.restore()
         wait_counts(site, traced=5, waiting=0, dropped=0)
     assert count_outcomes(site) == {"traced": 5}
+
+
+def test_who_has_nothing_to_send_leaves_the_rate_to_others(site: Site) -> None:
+    """And gets its share back when connections end."""
+    lines = [f"240.0.{number}.0/24,udp,1,20,50" for number in range(150)]
+    with hear(site) as info, site.run_agent():
+        stand(site, rate=2000)
+        info.await_listener(SECONDS)
+        wait_serving(site)
+        site.create_round(lines, rate=4000)
+        granted = "anabranch_agent_granted_rate"
+        wait_until("both", lambda: read_metric(site, granted) == 4001, SECONDS)
+        info.end(*CLIENTS)
+        wait_until("shares", lambda: read_metric(site, granted) == 5000, SECONDS)
+        wait_counts(site, traced=20)
