@@ -186,6 +186,10 @@ class AgentProcess:
             for uid, run in self._crew.runs.items()
             if run.is_probing
         }
+        idle = [uid for uid in wanted if self._crew.runs[uid].is_idle]
+        if len(idle) < len(wanted):
+            # They leave their shares to the others, but for what lets them begin.
+            wanted |= dict.fromkeys(idle, 1)
         ending = [uid for uid in wanted if self._crew.runs[uid].is_ending]
         self._governor.grant(share_rate(total, wanted, ending), rules.per_prefix)
 

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import shutil
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from anabranch.api.round import ENDING
@@ -23,77 +22,48 @@ from anabranch_agent.life import Life, make_prober
 from anabranch_agent.parts import NOTHING, Totals
 from anabranch_agent.status import View
 from anabranch_agent.threads import in_thread
+from anabranch_agent.work import LEFT, Work
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
-
-    from anabranch.api import Round
     from anabranch.api.round import PlanRef
-    from anabranch_agent.config import Times
     from anabranch_agent.demand import Demand
     from anabranch_agent.depot import Depot
-    from anabranch_agent.governor import Governor
     from anabranch_agent.metrics import Tally
     from anabranch_agent.uploads import Uploads
 
 _log = logging.getLogger(__name__)
 _PENDING = Hold("Pending", "the plan is fetched, and the stored parts are looked up")
 _SLOW = Hold("StoreUnavailable", "the store takes long to answer")
-_LEFT = Hold("AgentStopped", "the agent's process is ending; the next one goes on")
 _PROBING = "probes are sent, as far as the rate lets them"
 _ENDING = "all has begun, and what has not ended goes on"
 
 
-@dataclass
-class RoundRun:
+@dataclass(kw_only=True)
+class RoundRun(Work):
     """A run that probes a Round as demanded, and uploads its parts meanwhile."""
 
-    measured: Round
-    folder: Path
-    """The Round's own folder, for the plan and for parts that wait."""
+    doing = "Probing"
+
     depot: Depot
     uploads: Uploads
-    governor: Governor
     tally: Tally
-    times: Times
-    now: Callable[[], str]
-    """The time as Kubernetes writes it."""
-    changed: Callable[[], None]
-    """Called when there is news to report, or when rates must be shared anew."""
-    demand: Demand
-    is_probing: bool = False
-    """Whether it gets a share of the agent's rate."""
-    is_over: bool = False
     _trouble: Hold | None = _PENDING
-    """What keeps it from probing; None if nothing does."""
     _is_complete: bool = False
     _is_failed: bool = False
-    _start_time: str | None = None
     _completion_time: str | None = None
     _stored: Totals = NOTHING
     """The counts of parts in the store, and of probers that have ended."""
     _life: Life | None = None
-    _news: asyncio.Event = field(default_factory=asyncio.Event)
-
-    def __post_init__(self) -> None:
-        if began := self.measured.status.start_time:
-            self._start_time = began.strftime("%Y-%m-%dT%H:%M:%SZ")
-
-    @property
-    def uid(self) -> str:
-        """The UID of the Round."""
-        return self.measured.metadata.uid
-
-    @property
-    def name(self) -> str:
-        """The name that logs and messages give it."""
-        return "/".join(self.measured.key)
 
     @property
     def is_ending(self) -> bool:
         """Whether its prober only goes on with what it has begun."""
         return self._life is not None and self._life.prober.is_ending
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether it has nothing to send for now: a plan always has."""
+        return False
 
     @property
     def waiting_files(self) -> int:
@@ -122,17 +92,6 @@ class RoundRun:
     @property
     def _totals(self) -> Totals:
         return self._stored + (self._life.counted if self._life else NOTHING)
-
-    def follow(self, measured: Round, demand: Demand) -> None:
-        """Take up a new demand; what it forbids is forbidden at once."""
-        self.measured = measured
-        before, self.demand = self.demand, demand
-        if demand == before:
-            return
-        if self._life:
-            self._life.follow(demand)
-        self._news.set()
-        self.changed()
 
     def view(self) -> View:
         """Return the present state of the Round."""
@@ -163,28 +122,20 @@ class RoundRun:
                 slow = _SLOW if self.depot.is_slow else None
                 return self._trouble or slow or paused
             case Leave() | Drop():
-                return _LEFT
+                return LEFT
 
-    async def run(self) -> None:
-        """Work until the Round is complete, failed, or no longer wanted."""
-        backoff = Backoff(self.times.backoff, self.times.most_backoff)
-        while not self.is_over:
-            self._news.clear()
-            match self.demand:
-                case Drop():
-                    await self._clear()
-                    self.is_over = True
-                    _log.info("%s: dropped", self.name)
-                case Leave():
-                    self.is_over = True
-                case Pause():
-                    await self._news.wait()
-                case Probe() as probe:
-                    await self._attempt(probe, backoff)
-        self.changed()
+    def _pass_on(self, demand: Demand) -> None:
+        if self._life:
+            self._life.follow(demand)
+
+    async def _drop(self) -> None:
+        await self._clear()
+
+    async def _leave(self) -> None:
+        """Leave what waits in the folder: the store says where to go on."""
 
     async def _attempt(self, probe: Probe, backoff: Backoff) -> None:
-        """Run one prober, or report why there is none; after a failure, rest."""
+        """Run one prober, or report why there is none."""
         try:
             await self._probe(probe)
         except StoreAwayError as error:
@@ -271,24 +222,6 @@ class RoundRun:
             if not running.done():
                 # Not earlier: a prober that can't run finds that out at once.
                 self._tell(None)
-
-    def _begin(self) -> None:
-        self._start_time = self._start_time or self.now()
-
-    async def _rest(self, seconds: float) -> None:
-        """Wait for some seconds, or until there is news."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await self._news.wait()
-        self._news.clear()
-
-    def _tell(self, trouble: Hold | None) -> None:
-        """Set what keeps the Round from being probed; report a new reason."""
-        before, self._trouble = self._trouble, trouble
-        if (before and before.reason) != (trouble and trouble.reason):
-            words = f"{trouble.reason}: {trouble.message}" if trouble else "Probing"
-            _log.info("%s: %s", self.name, words)
-            self.changed()
 
     async def _complete(self) -> None:
         totals, parts = self._totals, self.uploads.parts

@@ -83,6 +83,11 @@ class Shift:
         self._counted = copy.deepcopy(self.server.counts)
         self.counts = ConnectionCounts(waiting=self._counted.waiting)
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing waits for a trace, and none goes on."""
+        return not (self._counted.waiting or self._counted.running)
+
     def follow(self, demand: Demand) -> None:
         """Stop if the demand needs another server; else pass on what is forbidden."""
         if not self.probe.is_same_prober(demand):

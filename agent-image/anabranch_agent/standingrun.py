@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import shutil
 import sqlite3
@@ -18,77 +17,50 @@ from anabranch_agent.parts import NOTHING, Totals
 from anabranch_agent.shift import Shift, add_counts
 from anabranch_agent.status import View
 from anabranch_agent.threads import in_thread
+from anabranch_agent.work import LEFT, Work
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
-    from anabranch.api import Round
-    from anabranch_agent.config import Times
     from anabranch_agent.demand import Demand
-    from anabranch_agent.governor import Governor
     from anabranch_agent.shift import Books, Server
 
 _log = logging.getLogger(__name__)
 _PENDING = Hold("Pending", "the queue of connections is opened")
-_LEFT = Hold("AgentStopped", "the agent's process is ending; the next one begins anew")
 _SERVING = "clients are traced as their connections end"
 
 
-@dataclass
-class StandingRun:
+@dataclass(kw_only=True)
+class StandingRun(Work):
     """A run that serves a standing Round as demanded.
 
     What waits is in the folder, so that the process that follows a crash goes on with
     it.
     """
 
-    measured: Round
-    folder: Path
-    """The Round's own folder, with the queue of connections."""
+    doing = SERVING
+
     make: Callable[[Probe], Server]
     """Makes a server over the queue, which takes a while."""
     give_up: Callable[[], None]
     """Records what waits as dropped, and stores everything."""
-    governor: Governor
     books: Books
-    times: Times
-    now: Callable[[], str]
-    """The time as Kubernetes writes it."""
-    changed: Callable[[], None]
-    """Called when there is news to report, or when rates must be shared anew."""
-    demand: Demand
-    is_probing: bool = False
-    """Whether it gets a share of the agent's rate."""
-    is_over: bool = False
     _trouble: Hold | None = _PENDING
-    """What keeps it from serving; None if nothing does."""
-    _start_time: str | None = None
     _totals: Totals = NOTHING
     """The counts of servers that have ended."""
     _served: ConnectionCounts = field(default_factory=ConnectionCounts)
     """The same of connections."""
     _shift: Shift | None = None
-    _news: asyncio.Event = field(default_factory=asyncio.Event)
-
-    def __post_init__(self) -> None:
-        if began := self.measured.status.start_time:
-            self._start_time = began.strftime("%Y-%m-%dT%H:%M:%SZ")
-
-    @property
-    def uid(self) -> str:
-        """The UID of the Round."""
-        return self.measured.metadata.uid
-
-    @property
-    def name(self) -> str:
-        """The name that logs and messages give it."""
-        return "/".join(self.measured.key)
 
     @property
     def is_ending(self) -> bool:
         """Whether it only goes on with what it has begun: it has no end."""
         return False
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether no client waits for a trace or is traced."""
+        return self._shift is not None and self._shift.is_idle
 
     @property
     def waiting_files(self) -> int:
@@ -102,17 +74,6 @@ class StandingRun:
 
     def look(self) -> None:
         """Count nothing: a server does that."""
-
-    def follow(self, measured: Round, demand: Demand) -> None:
-        """Take up a new demand; what it forbids is forbidden at once."""
-        self.measured = measured
-        before, self.demand = self.demand, demand
-        if demand == before:
-            return
-        if self._shift:
-            self._shift.follow(demand)
-        self._news.set()
-        self.changed()
 
     def view(self) -> View:
         """Return the present state of the Round."""
@@ -140,33 +101,27 @@ class StandingRun:
                 trouble = self._shift.find_trouble() if self._shift else None
                 return self._trouble or paused or trouble
             case Leave() | Drop():
-                return _LEFT
+                return LEFT
 
-    async def run(self) -> None:
-        """Work until the Round is no longer wanted."""
-        backoff = Backoff(self.times.backoff, self.times.most_backoff)
-        while not self.is_over:
-            self._news.clear()
-            match self.demand:
-                case Drop():
-                    await self._settle(self.times.stop)
-                    if self.folder.exists():
-                        await in_thread(lambda: shutil.rmtree(self.folder))
-                    self.is_over = True
-                    _log.info("%s: dropped", self.name)
-                case Leave():
-                    # Kubernetes asks a process to end when its pod goes, and the
-                    # folder goes with it. After a crash the folder is there.
-                    await self._settle(self.times.stop / 2)
-                    self.is_over = True
-                case Pause():
-                    await self._news.wait()
-                case Probe() as probe:
-                    await self._attempt(probe, backoff)
-        self.changed()
+    def _pass_on(self, demand: Demand) -> None:
+        if self._shift:
+            self._shift.follow(demand)
+
+    async def _drop(self) -> None:
+        await self._settle(self.times.stop)
+        if self.folder.exists():
+            await in_thread(lambda: shutil.rmtree(self.folder))
+
+    async def _leave(self) -> None:
+        """Store everything, even what waits.
+
+        Kubernetes asks a process to end when its pod goes, and the folder goes with
+        it. After a crash the folder is there.
+        """
+        await self._settle(self.times.stop / 2)
 
     async def _attempt(self, probe: Probe, backoff: Backoff) -> None:
-        """Run one server, or report why there is none; after a failure, rest."""
+        """Run one server, or report why there is none."""
         try:
             await self._serve(probe)
         except sqlite3.Error as error:
@@ -214,24 +169,6 @@ class StandingRun:
             running.exception()
         running.result()
         self._trouble = _PENDING
-
-    def _begin(self) -> None:
-        self._start_time = self._start_time or self.now()
-
-    async def _rest(self, seconds: float) -> None:
-        """Wait for some seconds, or until there is news."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await self._news.wait()
-        self._news.clear()
-
-    def _tell(self, trouble: Hold | None) -> None:
-        """Set what keeps the Round from being served; report a new reason."""
-        before, self._trouble = self._trouble, trouble
-        if (before and before.reason) != (trouble and trouble.reason):
-            words = f"{trouble.reason}: {trouble.message}" if trouble else SERVING
-            _log.info("%s: %s", self.name, words)
-            self.changed()
 
     async def _settle(self, seconds: float) -> None:
         """Record what waits as given up and store everything, if the store takes it."""

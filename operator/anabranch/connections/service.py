@@ -81,6 +81,8 @@ class Service:
     _tracing: ClientTracing = field(init=False)
     _waiting: Waiting = field(init=False)
     _storing: Storing = field(init=False)
+    _is_paused: bool = field(init=False)
+    """Whether traces that begin would only come closer to their deadline."""
     _stopped: threading.Event = field(default_factory=threading.Event)
     _held: Heard = field(default_factory=Heard)
     """Events that could not be kept yet, since the disk is full."""
@@ -94,6 +96,7 @@ class Service:
 
     def __post_init__(self) -> None:
         connections, probing = self.standing.connections, self.probing
+        self._is_paused = probing.rate == 0
         self._storing = self.shelf.open()
         self._waiting = self._storing.waiting
         self._excluded = [ip_network(each) for each in connections.exclude]
@@ -153,7 +156,8 @@ class Service:
         self._stopped.set()
 
     def set_rate(self, rate: int) -> None:
-        """Change the rate, in probes a second; 0 sends nothing."""
+        """Change the rate, in probes a second; 0 sends nothing, and begins no trace."""
+        self._is_paused = rate == 0
         self._tracing.set_rate(rate)
 
     def set_max_rate_per_prefix(self, rate: float) -> None:
@@ -247,7 +251,7 @@ class Service:
     def _begin(self) -> None:
         counts = self.counts
         room = self.standing.connections.max_traces - counts.running
-        if room <= 0 or not counts.waiting or self.disk_trouble:
+        if room <= 0 or not counts.waiting or self.disk_trouble or self._is_paused:
             return
         try:
             begun = self._waiting.begin(room, self.now())
