@@ -12,10 +12,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from chdb.session import Session
 
 from clientele import AGENT, read_files, read_outcomes, write_manifest
 from devcluster.binaries import MLABPARSE, build
 from devcluster.process import run_tool
+from examples import EXAMPLES
 from topologies import Layers
 from world import World
 
@@ -113,6 +115,40 @@ with clientele() as clients:
     subprocess.run(words, check=True)
     links = [json.loads(line) for line in out.read_text().splitlines()]
     assert len(links) > 20
+    rows = read_view(archive)
+    assert {row["id"] for row in rows} == {
+        lines[0]["UUID"] for lines in read_files(data).values()
+    }
+    schema = json.loads((EXAMPLES / "bigquery/scamper1.json").read_text())
+    for row in rows:
+        assert find_keys(row) == list_fields(schema)
+        nodes = row["raw"]["Tracelb"]["nodes"]
+        links = [link for n in nodes for hop in n["links"] for link in hop["Links"]]
+        assert all(link["probes"] or link["addr"] == "*" for link in links)
+
+
+def read_view(archive: Path) -> list[dict[str, Any]]:
+    """An archive as ClickHouse shows it, by the example's view."""
+    lines = (EXAMPLES / "clickhouse/scamper1.sql").read_text().splitlines()
+    sql = "\n".join(line for line in lines if not line.startswith("--"))
+    where = f"file('{archive} :: **.jsonl', 'LineAsString', 'line String')"
+    with Session() as session:  # type: ignore[no-untyped-call]
+        session.query("CREATE DATABASE mlab")
+        session.query("USE mlab")
+        session.query(sql.replace("ARCHIVES", where))
+        shown = session.query("SELECT * FROM scamper1", "JSONEachRow")
+    return [json.loads(line) for line in str(shown).splitlines()]
+
+
+def list_fields(schema: list[dict[str, Any]], path: str = "") -> set[str]:
+    """Where each field of a BigQuery schema stands."""
+    found = set()
+    for field in schema:
+        here = f"{path}.{field['name']}"
+        found.add(here)
+        inner = f"{here}[]" if field["mode"] == "REPEATED" else here
+        found |= list_fields(field.get("fields", []), inner)
+    return found
 
 
 def test_files_are_those_of_traceroute_caller_and_scamper(tmp_path: Path) -> None:
