@@ -45,8 +45,11 @@ PROBES = 25
 TEAM = {"name": "team-1", "selector": {}, "targetList": "list", "division": "shared"}
 TRACE = {"preset": "ark", "waitSeconds": 1, "prefixLenV4": 24, "randomDestination": {}}
 CYCLES = 3
-_PCAP_HEAD, _RECORD_HEAD, _SNAP = 24, 16, 34
-"""Of a file of tcpdump: its head, that of a packet, and what is kept of one."""
+_PCAP_HEAD, _SNAP = 24, 42
+"""Of a file of tcpdump: the bytes of its head, and those that are kept of a packet.
+
+All that the filter looks at must be kept: at first, libpcap filters what it has kept.
+"""
 
 
 def write_survey(folder: Path, points: int) -> Path:
@@ -148,7 +151,7 @@ def read_wire(folder: Path) -> NDArray[Any]:
     kind = np.dtype(
         [
             *(("s", "<u4"), ("us", "<u4"), ("kept", "<u4"), ("length", "<u4")),
-            *(("before", "V30"), ("to", ">u4")),
+            *(("before", "V30"), ("to", ">u4"), ("behind", "V8")),
         ]
     )
     found = []
