@@ -13,7 +13,7 @@ from anabranch.api.measurementstatus import (
     UnhealthyAgent,
 )
 from anabranch.api.references import select_agents
-from anabranch.manifests.rounds import name_standing
+from anabranch.manifests.rounds import name_standing, write_standing
 from anabranch.reconcile.conditions import Conditions
 from anabranch.reconcile.course import find_trouble, tell_failure
 from anabranch.reconcile.observation import (
@@ -237,6 +237,7 @@ def _find_posts(seen: Observation) -> Iterator[_Post]:
     posted: set[str] = set()
     for entry in measurement.spec.agents:
         standing = _make_standing(measurement, entry)
+        does = write_standing(standing) if standing else ""
         for agent in select_agents(entry, known):
             name = agent.metadata.name
             if standing is None or name in posted:
@@ -247,7 +248,7 @@ def _find_posts(seen: Observation) -> Iterator[_Post]:
                 view=seen.agents[name],
                 standing=standing,
                 obstacle=obstacles.get(name, ""),
-                found=seen.rounds.get(name_standing(measurement, agent, standing)),
+                found=seen.rounds.get(name_standing(measurement, agent, does)),
             )
 
 
