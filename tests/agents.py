@@ -25,7 +25,7 @@ from relay import Relay, make_inside, run_relay
 from world import World
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from anabranch_engine import Plan, TraceParameters
 
@@ -101,12 +101,15 @@ class Site:
 
     @contextlib.contextmanager
     def run_agent(
-        self, pod_uid: str = "pod-1", **times: float
+        self, pod_uid: str = "pod-1", *, rights: Sequence[str] = (), **times: float
     ) -> Iterator[subprocess.Popen[bytes]]:
-        """Runs the agent; by default it keeps quick times."""
+        """Runs the agent; by default it keeps quick times.
+
+        ``rights`` are words of a command that gives it other ones than root's.
+        """
         self._starts += 1
         agent = Path(__file__).with_name("agentprocess.py")
-        words = [sys.executable, str(agent), json.dumps(QUICK | times)]
+        words = [*rights, sys.executable, str(agent), json.dumps(QUICK | times)]
         command = ["ip", "netns", "exec", self.network, *words]
         environment = self.environment | {"ANABRANCH_POD_UID": pod_uid}
         log = self.folder / f"agent-{self._starts}.log"

@@ -231,6 +231,7 @@ def _stand() -> Iterator[Observation]:
     watch = {"source": "kernel", "ports": [443]}
     entry = {"name": "servers", "selector": {}, "connections": watch}
     seen = see(count=1, diamondMiner=None, trace={}, agents=[entry])
+    yield seen
     (create,) = decide(seen, BUCKET).actions
     assert isinstance(create, CreateStandingRound)
     manifest = build_standing_round(

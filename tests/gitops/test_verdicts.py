@@ -32,7 +32,7 @@ HEALTH = {
         "Progressing": (
             "NoPolicy ProbingStopped AgentMissing AgentNotAllowed WaitingForAgents "
             "TargetListMissing TargetListNotReady AgentsUnavailable Counting "
-            "EventSocketMissing"
+            "EventSocketMissing Starting"
         ),
         "Degraded": (
             "PolicyLimit AgentTwice TeamNameTaken TeamImpossible AgentsFailed "

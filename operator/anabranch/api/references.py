@@ -87,6 +87,13 @@ def _check_measurement(
                     f"Agent {agent.metadata.name!r} does not serve namespace "
                     f"{namespace!r}; add it to the agent's allowedNamespaces",
                 )
+            hears = entry.connections and entry.connections.source == "eventSocket"
+            if hears and agent.spec.event_socket is None:
+                yield document.problem(
+                    (*path, "connections", "source"),
+                    f"Agent {agent.metadata.name!r} names no eventSocket; add the path "
+                    "of tcp-info's socket to it, or take the source kernel",
+                )
 
 
 def _check_list(

@@ -34,7 +34,7 @@ HINDRANCES = (
     ),
     *("TargetListMissing", "TargetListNotReady", "NotYet", "AgentsUnavailable"),
     *("AgentsFailed", "ResultsFailed", "DeadlineExceeded", "StartDeadlineExceeded"),
-    *("NoTargets", "RunIdUsed", "NameTaken", "Counting", "Refused"),
+    *("NoTargets", "RunIdUsed", "NameTaken", "Counting", "Refused", "Starting"),
 )
 """Why a Measurement does not go on, as its condition Ready says."""
 AGENT_REASONS = {

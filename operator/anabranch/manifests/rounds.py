@@ -82,14 +82,18 @@ def build_round(  # noqa: PLR0913 (what a Round is made of)
     return _build(measurement, agent, round_name, str(step), more | {"rate": rate})
 
 
-def name_standing(measurement: Measurement, agent: Agent, standing: Standing) -> str:
-    """Return the name of a standing Round, which is another one if it does another.
+def write_standing(standing: Standing) -> str:
+    """Return what a standing Round does as text, the same for the same."""
+    return json.dumps(_write(standing), sort_keys=True)
 
-    A Round is fixed, so what it does is part of its name.
+
+def name_standing(measurement: Measurement, agent: Agent, does: str) -> str:
+    """Return the name of a standing Round; ``does`` is what `write_standing` says.
+
+    A Round is fixed, so one that does something else has another name.
     """
     metadata = measurement.metadata
     parts = (measurement.spec.run_id, agent.metadata.name, agent.spec.node_name)
-    does = json.dumps(_write(standing), sort_keys=True)
     return name_child(metadata.name, metadata.uid, *parts, does, suffix=_STANDING)
 
 
@@ -97,7 +101,7 @@ def build_standing_round(
     measurement: Measurement, agent: Agent, standing: Standing, rate: int
 ) -> dict[str, Any]:
     """Build the Round that makes an agent serve a standing measurement."""
-    name = name_standing(measurement, agent, standing)
+    name = name_standing(measurement, agent, write_standing(standing))
     more = {"round": 1, "standing": _write(standing), "rate": rate}
     return _build(measurement, agent, name, _STANDING, more)
 

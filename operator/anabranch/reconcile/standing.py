@@ -13,7 +13,7 @@ from anabranch.api.measurementstatus import (
     UnhealthyAgent,
 )
 from anabranch.api.references import select_agents
-from anabranch.manifests.rounds import name_standing
+from anabranch.manifests.rounds import name_standing, write_standing
 from anabranch.reconcile.conditions import Conditions
 from anabranch.reconcile.course import find_trouble, tell_failure
 from anabranch.reconcile.observation import (
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 
 _MAX_NAMED = 20
 _LIMIT = "PolicyLimit"
+_NO_ROUND, _NOT_BEGUN = "its Round is not there yet", "it has not begun yet"
 _LOOK_SECONDS = 30.0
 """The seconds until the next look, at what changes without a report."""
 
@@ -79,19 +80,24 @@ class _Post:
         return self.view.message or "it is not ready"
 
     @property
+    def is_beginning(self) -> bool:
+        """Whether nothing is wrong, and it does not serve yet."""
+        return self.trouble in {_NO_ROUND, _NOT_BEGUN}
+
+    @property
     def trouble(self) -> str:
         """Why it does not serve; nothing if it does."""
         if self.lack:
             return self.lack
         if self.found is None:
-            return "its Round is not there yet"
+            return _NO_ROUND
         if failure := tell_failure(self.found):
             return failure
         # What it said of an earlier rate counts, too.
         ready = (c for c in self.found.status.conditions if c.type == "Ready")
         if any(condition.status == "True" for condition in ready):
             return ""
-        return find_trouble(self.found) or "it has not begun yet"
+        return find_trouble(self.found) or _NOT_BEGUN
 
 
 @dataclass
@@ -128,6 +134,9 @@ class _Decider:
             message = f"{served} of {len(self.posts)} agents serve"
             message += "".join(f"; {lack}" for lack in _find_missing(self.seen))
             self.conditions.set("Ready", "Serving", message)
+        elif began := sum(post.is_beginning for post in self.posts):
+            message = f"{began} of {len(self.posts)} agents begin to serve"
+            self.conditions.set("Ready", "Starting", message, holds=False)
         else:
             first = self.posts[0]
             message = f"{first.name}: {first.trouble}"
@@ -228,6 +237,7 @@ def _find_posts(seen: Observation) -> Iterator[_Post]:
     posted: set[str] = set()
     for entry in measurement.spec.agents:
         standing = _make_standing(measurement, entry)
+        does = write_standing(standing) if standing else ""
         for agent in select_agents(entry, known):
             name = agent.metadata.name
             if standing is None or name in posted:
@@ -238,7 +248,7 @@ def _find_posts(seen: Observation) -> Iterator[_Post]:
                 view=seen.agents[name],
                 standing=standing,
                 obstacle=obstacles.get(name, ""),
-                found=seen.rounds.get(name_standing(measurement, agent, standing)),
+                found=seen.rounds.get(name_standing(measurement, agent, does)),
             )
 
 

@@ -256,6 +256,19 @@ def test_an_agent_must_serve_the_namespace() -> None:
     assert dangling(MEASUREMENT, opened, TARGET_LIST) == []
 
 
+def test_who_listens_to_a_socket_must_have_one() -> None:
+    """The Agent names it."""
+    listening = MEASUREMENT.replace("diamondMiner", "trace").replace(
+        "targetList: routed", "connections: {source: eventSocket}"
+    )
+    (problem,) = dangling(listening, AGENT)
+    assert "spec.agents[0].connections.source: Agent 'paris' names no" in problem
+    hearing = AGENT.replace("node-7", "node-7, eventSocket: /run/info/socket")
+    assert dangling(listening, hearing) == []
+    watching = listening.replace("eventSocket}", "kernel, ports: [443]}")
+    assert dangling(watching, AGENT) == []
+
+
 CONFIG_MAP = """\
 apiVersion: v1
 kind: ConfigMap

@@ -108,7 +108,7 @@ def test_each_agent_gets_a_round_without_a_run() -> None:
     assert {each.agent.metadata.name for each in creates} == {"agent1", "agent2"}
     assert creates[0].standing.connections.ports == (443,)
     assert creates[0].rate == 1000
-    assert reason(decision) == ("False", "AgentsUnavailable")
+    assert reason(decision) == ("False", "Starting")
     assert reason(decision, "Complete") == ("False", "InProgress")
     assert decision.status.start_time is None
     assert decision.status.run_id == "1"
