@@ -13,6 +13,8 @@ __all__ = [
     "AliasTrial",
     "Annotation",
     "Annotations",
+    "ClientTrace",
+    "ClientTracing",
     "Diamond",
     "Part",
     "Plan",
