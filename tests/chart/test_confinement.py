@@ -107,7 +107,7 @@ def test_an_agent_speaks_for_its_own_rounds_alone(
     agents: dict[str, Namespace], system: Namespace
 ) -> None:
     """Nobody's Round is finished but by who probes it."""
-    created = system.create(yaml.safe_load(ROUND.read_text()))
+    created = system.create(next(yaml.safe_load_all(ROUND.read_text())))
     assert created.status == 201, created.body
     count_probes(agents["paris"], 1)
     with pytest.raises(client.ApiException, match="pod anabranch-agent-paris alone"):
