@@ -21,13 +21,13 @@ import threading
 import time
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from pathlib import Path
 
 PORT = 8080
 AGENT = "mlab1-lga03"
@@ -35,6 +35,7 @@ _SPACES = {4: "240.0.0.0/5", 6: "3fff::/48"}
 _SERVERS = {4: "198.18.0.2", 6: "3fff:ffe::2"}
 _LINKS = {4: ("10.255.0.1/30", "10.255.0.2/30"), 6: ("fd00::1/64", "fd00::2/64")}
 _TABLE = "100"
+_PROC = Path("/proc/sys/net/ipv4/conf")
 
 
 def write_manifest(
@@ -124,9 +125,11 @@ def _connect_link(network: str) -> None:
         _run(f"ip -{version} rule add to {space} ipproto tcp lookup {_TABLE}")
     # A client binds to an address that is no link's, and is routed by another link than
     # the other way.
-    _run(f"ip netns exec {network} sysctl -q net.ipv6.ip_nonlocal_bind=1")
+    bind = "echo 1 >/proc/sys/net/ipv6/ip_nonlocal_bind"
+    words = ["ip", "netns", "exec", network, "sh", "-c", bind]
+    subprocess.run(words, check=True)
     for name in ("all", "default", "here"):
-        _run(f"sysctl -q net.ipv4.conf.{name}.rp_filter=0")
+        _PROC.joinpath(name, "rp_filter").write_text("0")
 
 
 @contextmanager
