@@ -67,6 +67,8 @@ class Storing:
     def _put(self, archive: Archive) -> None:
         waiting, naming = self.waiting, self.naming
         file = self.folder / "archive"
+        # A kill may have left it, as a link to what the store has.
+        file.unlink(missing_ok=True)
         try:
             kept = waiting.list_kept(archive)
             if write_traces(kept, archive, naming.version, file):

@@ -1,10 +1,9 @@
-"""What of a queue gets into the store, and when."""
+"""Archives on their way to the store."""
 
 from __future__ import annotations
 
 import gzip
 import json
-from contextlib import closing
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
@@ -19,99 +18,52 @@ from anabranch.store.directory import DirectoryStore
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from anabranch.connections.waiting import Waiting
-
 NOW = 1_795_953_600.0
-SERVER = ip_address("198.18.0.2")
-FIRST = ip_address("240.0.0.7")
-TEXT = b"text"
 
 
-def make_shelf(folder: Path, anonymize: str = "none") -> Shelf:
-    """A queue beside a store."""
-    given = {"source": "kernel", "ports": [443], "anonymize": anonymize}
-    return Shelf(
-        connections=Connections.read(given),
-        folder=folder / "queue",
-        naming=Naming(agent="mlab1-lga03", experiment="ndt", version="1"),
-        store=DirectoryStore(folder / "store"),
+class KilledError(BaseException):
+    """The end of a process."""
+
+
+@pytest.mark.parametrize("puts", [1, 2])
+def test_a_kill_behind_any_upload_damages_nothing(puts: int, tmp_path: Path) -> None:
+    """The next process writes its files elsewhere than into stored ones."""
+    store = DirectoryStore(tmp_path / "store")
+    put, left = store.put_file, puts
+
+    def put_and_die(key: str, file: Path) -> bool:
+        nonlocal left
+        left -= 1
+        put(key, file)
+        if not left:
+            (tmp_path / "left").hardlink_to(file)
+            raise KilledError
+        return True
+
+    shelf = Shelf(
+        connections=Connections(source="kernel", ports=(443,)),
+        folder=tmp_path / "queue",
+        naming=Naming("paris", "web", "1"),
+        store=store,
         root="archives",
     )
-
-
-def fill(waiting: Waiting, clients: int) -> None:
-    """Let a connection of each client end, and the first one be traced."""
-    ends = [
-        Closing(f"u{number}", FIRST + 256 * number, 5000, SERVER, 443, NOW)
-        for number in range(clients)
-    ]
-    waiting.add(ends, (), (), heard_until=NOW, now=NOW)
-    ((number, _),) = waiting.begin(1, NOW)
-    waiting.end(number, NOW, TEXT, NOW)
-
-
-def read_outcomes(shelf: Shelf) -> dict[str, tuple[str, str | None]]:
-    """The outcome and reason of each connection in the store, by client."""
-    found = {}
-    for key in shelf.store.list(shelf.root):
-        if key.endswith(".jsonl.gz"):
-            for line in gzip.decompress(shelf.store.get(key)).splitlines():
-                row = json.loads(line)
-                assert row["client"] not in found
-                found[row["client"]] = (row["outcome"], row["reason"])
-    return found
-
-
-def test_what_waits_when_its_round_goes_is_given_up(tmp_path: Path) -> None:
-    """All that there was of the queue is in the store then, once."""
-    shelf = make_shelf(tmp_path)
-    with closing(shelf.open().waiting) as waiting:
-        fill(waiting, 3)
-    for _ in range(2):
-        shelf.give_up(NOW + 1)
-    assert read_outcomes(shelf) == {
-        "240.0.0.7": ("traced", None),
-        "240.0.1.7": ("dropped", "given up"),
-        "240.0.2.7": ("dropped", "given up"),
-    }
-    with closing(shelf.open().waiting) as waiting:
-        assert waiting.counts.waiting == 0
-
-
-def test_a_store_that_is_away_can_be_tried_again(tmp_path: Path) -> None:
-    """What is given up stays so, and nothing is stored twice."""
-    shelf = make_shelf(tmp_path, anonymize="netblock")
-    with closing(shelf.open().waiting) as waiting:
-        fill(waiting, 2)
-    place = tmp_path / "store"
-    place.write_text("in the way")
-    with pytest.raises(NotADirectoryError):
-        shelf.give_up(NOW + 1)
-    place.unlink()
-    shelf.give_up(NOW + 2)
-    assert read_outcomes(shelf) == {
-        "240.0.0.0": ("traced", None),
-        "240.0.1.0": ("dropped", "given up"),
-    }
-
-
-def test_a_queue_that_never_was_is_not_made(tmp_path: Path) -> None:
-    """Of a Round that goes before it is served."""
-    shelf = make_shelf(tmp_path)
-    shelf.give_up(NOW)
-    assert not shelf.folder.exists()
-    assert not list(shelf.store.list(shelf.root))
-
-
-def test_what_is_stored_takes_no_space(tmp_path: Path) -> None:
-    """By its size agents see whether too much waits for the store."""
-    shelf = make_shelf(tmp_path)
     storing = shelf.open()
-    with closing(storing.waiting) as waiting:
-        empty = waiting.find_size()
-        fill(waiting, 2000)
-        full = waiting.find_size()
-        assert full > empty + 100_000
-        waiting.give_up(NOW)
-        storing.flush(0, NOW + 10_000)
-        assert waiting.find_size() < empty + 10_000
+    client = ip_address("240.0.1.1")
+    closing = Closing("a", client, 5000, ip_address("198.18.0.2"), 443, NOW)
+    storing.waiting.add([closing], [], [], heard_until=NOW, now=NOW)
+    ((number, _),) = storing.waiting.begin(1, NOW)
+    storing.waiting.end(number, NOW, b"{}\n" * 3, NOW)
+    store.put_file = put_and_die  # type: ignore[method-assign]
+    with pytest.raises(KilledError):
+        storing.flush(0, NOW)
+    storing.waiting.close()
+    store.put_file = put  # type: ignore[method-assign]
+    (tmp_path / "left").rename(tmp_path / "queue" / "archive")
+    storing = shelf.open()
+    storing.flush(0, NOW)
+    storing.waiting.close()
+    keys = list(store.list("archives"))
+    assert [key.split("/")[1] for key in keys] == ["connections", "scamper1"]
+    lines = gzip.decompress(store.get(keys[0])).splitlines()
+    assert [json.loads(line)["outcome"] for line in lines] == ["traced"]
+    assert b"a.jsonl" in gzip.decompress(store.get(keys[1]))
