@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 
 Told = dict[str, Any]
 """What is known about an address: ``Geo`` and ``Network``."""
-_TIMEOUT_SECONDS = 10.0
+_TIMEOUT_SECONDS = 2.0
+"""Nothing else goes on meanwhile; what was not told is asked for again."""
 _MOST_BYTES = 64 << 20
 _MISSING = {"Missing": True}
 
