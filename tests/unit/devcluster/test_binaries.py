@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
+from uuid import uuid4
 
 import pytest
 
@@ -31,8 +32,9 @@ def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Program:
     (module / "go.mod").write_text("module example.test/m\n\ngo 1.24\n")
     (module / "go.sum").write_text("")
     (module / "say" / "main.go").write_text(MAIN)
+    # Go keeps what it compiles, for other runs too: a word that none of them has had.
     (module / "say" / "word" / "word.go").write_text(
-        f'package word\n\nconst Word = "{tmp_path}"\n'
+        f'package word\n\nconst Word = "{uuid4()}"\n'
     )
     return Program(module, "./say")
 
