@@ -241,8 +241,12 @@ def test_history_and_retention(theatre: Theatre) -> None:
             async def are_removed() -> bool:
                 return "000002/removed.json" in list_cycles(stage, uid)
 
+            async def are_two() -> bool:
+                names = ["survey-000004", "survey-000005"]
+                return await name_measurements(stage) == names
+
             await stage.until("the removal", are_removed)
-            assert await name_measurements(stage) == ["survey-000004", "survey-000005"]
+            await stage.until("two Measurements", are_two)
             left = {*stage.store.folders("surveys"), *stage.store.folders("agents/a")}
             assert left & {*made} == {*made[2:]}
             assert "000001.json" in list_cycles(stage, uid)
