@@ -119,11 +119,18 @@ def check_plans(theirs: DiamondMiner, store: DirectoryStore, keys: RunKeys) -> N
         assert ours == wanted
 
 
-def test_a_survey_finds_exactly_what_its_rule_finds_in_process(tmp_path: Path) -> None:
+@pytest.mark.parametrize("rule", ["lite", "full", "shared"])
+def test_a_survey_finds_exactly_what_its_rule_finds_in_process(
+    rule: str, tmp_path: Path
+) -> None:
     """From two vantage points, of which one is behind translation; and no more."""
     world = World(96, 48, vantage_points=2)
     manifests = write_manifests(
-        tmp_path / "manifests", TARGETS, points=2, failureProbability=0.3
+        tmp_path / "manifests",
+        TARGETS,
+        points=2,
+        tool={"diamondMiner": {"rule": rule}},
+        failureProbability=0.3,
     )
     survey(world, manifests, tmp_path / "data")
     found = {
@@ -141,23 +148,25 @@ def test_a_survey_finds_exactly_what_its_rule_finds_in_process(tmp_path: Path) -
     assert 0.95 < score.recall < 1
 
 
-@pytest.fixture(params=["pieces", "s3"])
-def elsewhere(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Store, int]:
-    """An empty store, and how many rows a round job over it looks at together."""
-    if request.param == "pieces":
-        return DirectoryStore(tmp_path / "elsewhere"), 4_000
+@pytest.fixture(params=["pieces", "pieces-shared", "s3"])
+def elsewhere(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Store, int, str]:
+    """An empty store, how many rows a job looks at together, and a rule."""
+    where, _, rule = request.param.partition("-")
+    if where == "pieces":
+        return DirectoryStore(tmp_path / "elsewhere"), 4_000, rule or "lite"
     server: S3 = request.getfixturevalue("s3")
-    return S3Store(server.bucket, endpoint_url=server.url), PIECE_ROWS
+    return S3Store(server.bucket, endpoint_url=server.url), PIECE_ROWS, "lite"
 
 
 def test_round_jobs_do_the_same_in_pieces_and_over_s3(
-    elsewhere: tuple[Store, int], tmp_path: Path
+    elsewhere: tuple[Store, int, str], tmp_path: Path
 ) -> None:
     """The same links and plans, where memory is short and where parts are far away."""
+    there, piece_rows, rule = elsewhere
     world = World(96, 48, switches={"loss": 0.05, "amplification": 0.05})
-    data = tmp_path / "data"
-    survey(world, write_manifests(tmp_path / "manifests", TARGETS), data)
-    keys, here, (there, piece_rows) = open_run(data), DirectoryStore(data), elsewhere
+    data, tool = tmp_path / "data", {"diamondMiner": {"rule": rule}}
+    survey(world, write_manifests(tmp_path / "manifests", TARGETS, tool=tool), data)
+    keys, here = open_run(data), DirectoryStore(data)
     for key in here.list(keys.root):
         if "/replies/" in key or key == keys.targets:
             there.put(key, here.get(key))

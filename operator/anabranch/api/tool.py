@@ -79,6 +79,9 @@ class ParameterOverrides(Model):
     """Parameters of this flow mapper."""
 
 
+DiamondMinerRule = Literal["lite", "full", "shared"]
+
+
 class DiamondMiner(FlowParameters):
     """Multipath discovery (Vermeulen et al., NSDI 2020).
 
@@ -86,6 +89,13 @@ class DiamondMiner(FlowParameters):
     probability.
     """
 
+    rule: DiamondMinerRule = "lite"
+    """Which probes a round asks for.
+
+    ``lite`` counts the links of each hop, as diamond-miner does. ``full`` counts those
+    of each interface, and so keeps failureProbability on any path. ``shared`` counts
+    those of each interface for all prefixes behind it together: it finds as many links
+    with a quarter of the probes, and sends one flow at first whatever the list asks."""
     prefix_len_v4: Annotated[int, Field(ge=8, le=32)] = 24
     """The length of IPv4 targets."""
     prefix_len_v6: Annotated[int, Field(ge=16, le=128)] = 64

@@ -61,8 +61,8 @@ def ask_last_ttl(prefixes: pa.Table, max_ttl: int) -> pa.Table:
     return _demands(index, high, high, np.zeros_like(high), flows)
 
 
-def ask_traces(prefixes: pa.Table, min_ttl: int, max_ttl: int) -> pa.Table:
-    """Demand a trace of each target between its TTLs, as far as these bounds allow."""
+def ask_one_flow(prefixes: pa.Table, min_ttl: int, max_ttl: int) -> pa.Table:
+    """Demand one flow of each target at its TTLs, as far as these bounds allow."""
     one = pa.array(np.ones(len(prefixes), dtype=np.uint32))
     place = prefixes.column_names.index("flow_count")
     return ask_ttls(prefixes.set_column(place, "flow_count", one), min_ttl, max_ttl)
@@ -129,18 +129,21 @@ def ask_flows(counts: pa.Table, failure_probability: float) -> pa.Table:
     sent = np.maximum(total("earlier_links"), initial)
     more = total("links") - sent
     asked = more > 0
-    rows = _join_ttls(
+    return ask_places(
         index[starts][prefix][asked], hops[asked], sent[asked], more[asked]
     )
-    return _demands(*rows)
 
 
-def _join_ttls(
+def ask_places(
     index: Numbers, ttl: Numbers, first: Numbers, count: Numbers
-) -> tuple[Numbers, Numbers, Numbers, Numbers, Numbers]:
-    """Merge the rows of neighbouring TTLs that demand the same flows."""
+) -> pa.Table:
+    """Demand ``count`` flows from ``first`` on at each of these prefixes and TTLs.
+
+    Prefixes and TTLs are sorted. Rows of neighbouring TTLs that demand the same flows
+    become one.
+    """
     if not len(index):
-        return index, ttl, ttl, first, count
+        return NOTHING
     same = (
         (index[1:] == index[:-1])
         & (ttl[1:] == ttl[:-1] + 1)
@@ -149,7 +152,7 @@ def _join_ttls(
     )
     starts = np.flatnonzero(np.r_[True, ~same])
     ends = np.r_[starts[1:], len(index)] - 1
-    return index[starts], ttl[starts], ttl[ends], first[starts], count[starts]
+    return _demands(index[starts], ttl[starts], ttl[ends], first[starts], count[starts])
 
 
 def _numbers(table: pa.Table, name: str) -> Numbers:

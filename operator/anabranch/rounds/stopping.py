@@ -44,6 +44,19 @@ def count_flows(
     return np.where(links > 0, flows, 0).astype(np.int64)
 
 
+LEAST_PROMISE = 0.00002
+"""The share of new links that a round of the rule shared must promise to be sent."""
+
+
+def expect_links(probes: int, found: int, sent: int) -> float:
+    """Return the number of new links that some probes promise.
+
+    The ``sent`` probes of the round before found ``found`` of them. One more is counted
+    there, as in Laplace's rule of succession, so that no luck is not no hope.
+    """
+    return probes * (found + 1) / max(sent, 1)
+
+
 def miss_links(
     links: NDArray[np.int64], known: NDArray[np.int64], flows: NDArray[np.int64]
 ) -> NDArray[np.float64]:

@@ -8,24 +8,26 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from anabranch.api.tool import DiamondMiner, Ping, Trace, Yarrp
+from anabranch.rounds.evidence import Scope
 from anabranch.rounds.planning import (
     ask_last_ttl,
-    ask_traces,
+    ask_one_flow,
     ask_ttls,
     ask_window,
 )
-from anabranch.rounds.steps import FIRST, MAX_TTL, next_rounds
+from anabranch.rounds.steps import FIRST, MAX_TTL, Step, next_rounds
+from anabranch.rounds.stopping import LEAST_PROMISE, expect_links
+from anabranch.rounds.sweeping import SWEEP, ask_pilots
 from anabranch.rounds.tracing import choose_parameters
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Sequence
 
     import pyarrow as pa
     from anabranch_engine import Targets, TraceParameters
 
     from anabranch.api.agent import AgentSpec
     from anabranch.api.tool import Tool
-    from anabranch.rounds.steps import Step
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,10 @@ class Face(Protocol):
         """Whether further rounds may follow, by what the first one finds."""
 
     @property
+    def scope(self) -> Scope | None:
+        """Which prefixes share evidence; None if rounds do not go by evidence."""
+
+    @property
     def unit(self) -> Unit:
         """What its plans and its progress count."""
 
@@ -87,10 +93,21 @@ class Face(Protocol):
     def next_steps(self, step: Step, max_rounds: int) -> list[Step]:
         """Return the steps that may follow. The next one is the first with probes."""
 
+    def is_worth(self, probes: int, sent: int, links: Sequence[int], /) -> bool:
+        """Return whether a next step promises enough for its probes.
+
+        ``sent`` is the number of probes of the step before, and ``links`` is the number
+        of links that were known after each step.
+        """
+
 
 def face_of(tool: Tool) -> Face:
     """Return the face of a tool."""
     match tool:
+        case DiamondMiner(rule="shared"):
+            return _Shared(tool)
+        case DiamondMiner(rule="full"):
+            return _DiamondMiner(tool, Scope.PREFIX)
         case DiamondMiner():
             return _DiamondMiner(tool)
         case Yarrp():
@@ -113,8 +130,15 @@ class _SendsPlans:
         return None
 
 
+class _GoesToTheEnd:
+    """A tool whose runs end when there is nothing more to probe."""
+
+    def is_worth(self, _probes: int, _sent: int, _links: Sequence[int], /) -> bool:
+        return True
+
+
 @dataclass(frozen=True)
-class _ReachesTtls:
+class _ReachesTtls(_GoesToTheEnd):
     """A tool that looks at all TTLs of its targets, by any protocol."""
 
     tool: DiamondMiner | Yarrp | Trace
@@ -137,9 +161,11 @@ class _SweepsTtls(_ReachesTtls, _SendsPlans):
         return ask_ttls(prefixes, *bounds)
 
 
+@dataclass(frozen=True)
 class _DiamondMiner(_SweepsTtls):
     """Its first round goes up in windows, so as not to probe far beyond paths' ends."""
 
+    scope: Scope | None = None
     goes_on = True
 
     def ask_first(self, prefixes: pa.Table, bounds: tuple[int, int]) -> pa.Table:
@@ -149,7 +175,31 @@ class _DiamondMiner(_SweepsTtls):
         return next_rounds(step, max_rounds)
 
 
+@dataclass(frozen=True)
+class _Shared(_SweepsTtls):
+    """Its first round is of pilots alone; see ``sweeping``."""
+
+    scope = Scope.SURVEY
+    goes_on = True
+
+    def ask_most(self, prefixes: pa.Table, bounds: tuple[int, int]) -> pa.Table:
+        return ask_one_flow(prefixes, *bounds)
+
+    def ask_first(self, prefixes: pa.Table, bounds: tuple[int, int]) -> pa.Table:
+        return ask_pilots(prefixes, bounds)
+
+    def next_steps(self, step: Step, max_rounds: int) -> list[Step]:
+        return [Step(step.round + 1)] if step.round < max_rounds else []
+
+    def is_worth(self, probes: int, sent: int, links: Sequence[int], /) -> bool:
+        if len(links) <= SWEEP:
+            return True
+        found = max(links[-1] - links[-2], 0)
+        return expect_links(probes, found, sent) >= LEAST_PROMISE * links[-1]
+
+
 class _Yarrp(_SweepsTtls):
+    scope = None
     goes_on = False
 
     def ask_first(self, prefixes: pa.Table, bounds: tuple[int, int]) -> pa.Table:
@@ -164,6 +214,7 @@ class _Trace(_ReachesTtls):
     """It decides by each reply what to probe next, between the TTLs of a target."""
 
     tool: Trace
+    scope = None
     unit = Unit.DESTINATION
     goes_on = False
 
@@ -187,7 +238,7 @@ class _Trace(_ReachesTtls):
         return choose_parameters(self.tool, failure_probability)
 
     def ask_first(self, prefixes: pa.Table, bounds: tuple[int, int]) -> pa.Table:
-        return ask_traces(prefixes, *bounds)
+        return ask_one_flow(prefixes, *bounds)
 
     def ask_most(self, prefixes: pa.Table, bounds: tuple[int, int]) -> pa.Table:
         return self.ask_first(prefixes, bounds)
@@ -196,10 +247,11 @@ class _Trace(_ReachesTtls):
         return []
 
 
-class _Ping(_SendsPlans):
+class _Ping(_SendsPlans, _GoesToTheEnd):
     """It sends only at a target's highest TTL, or at the agent's if that is lower."""
 
     split = SplitLengths(32, 128)
+    scope = None
     goes_on = False
 
     def refuse(self, protocols: Collection[str]) -> str | None:

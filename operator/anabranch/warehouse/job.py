@@ -7,21 +7,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-import pyarrow as pa
 from anabranch_engine import Plan
 
 from anabranch.rounds.outcome import Outcome, PlanSummary
-from anabranch.rounds.planning import (
-    NOTHING,
-    ask_flows,
-    ask_window,
-)
 from anabranch.rounds.steps import FIRST, WINDOW_STARS, Step
-from anabranch.rounds.tools import Unit, face_of
+from anabranch.rounds.tools import face_of
 from anabranch.runs.chain import read_outcomes
 from anabranch.warehouse.changes import (
     PREFIXES_LOOKED_AT,
@@ -29,23 +23,19 @@ from anabranch.warehouse.changes import (
     find_exclusions,
     find_steps,
 )
-from anabranch.warehouse.parts import count_parts, fill, find_blocks, read_steps
+from anabranch.warehouse.demands import Demands
+from anabranch.warehouse.parts import count_parts, find_blocks
 from anabranch.warehouse.pieces import PIECE_ROWS, cut
 from anabranch.warehouse.queries import (
-    WHOLE,
     Piece,
-    Replies,
-    count_links,
-    find_continuing,
     find_links,
     find_prefixes,
     judge_links,
-    read_prefixes,
 )
-from anabranch.warehouse.traces import choose_answered, read_links
+from anabranch.warehouse.runrows import RunRows
+from anabranch.warehouse.traces import read_links
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from anabranch.rounds.outcome import Rules
@@ -74,9 +64,17 @@ class RoundJob:
     def _targets(self) -> Plan:
         return Plan(self.store.fetch(self.keys.targets, self.scratch))
 
+    @cached_property
+    def _rows(self) -> RunRows:
+        return RunRows(self.store, self.engine, self.keys, self.rules)
+
+    @cached_property
+    def _demands(self) -> Demands:
+        return Demands(self._rows, self._targets, self.scratch, self.piece_rows)
+
     def begin(self) -> Plan:
         """Return the plan of the first step, and write it if it is not there yet."""
-        demands = self._demand(FIRST, [])
+        demands = self._demands.ask(FIRST, [])
         draft = self._targets.ask(self.scratch / "plan.parquet", demands)
         self._put_plan(FIRST, draft)
         return self.read_plan(FIRST)
@@ -90,20 +88,27 @@ class RoundJob:
 
         ``is_last`` ends the run with this step, even if links are left to find.
         """
-        done = [*read_outcomes(self.store, self.keys), step]
+        earlier = read_outcomes(self.store, self.keys)
+        done = [*earlier, step]
         for block in find_blocks(self.store, self.keys.step(step)):
-            rows = self._list_rows(block, done)
+            rows = self._rows.list_rows(block, done)
             for piece in cut(self.engine, rows, self.piece_rows):
                 self._reduce(block, piece, done)
-        following, probes_left = (None, 0) if is_last else self._plan_next(done)
         outcome = Outcome(
             step=str(step),
             **asdict(count_parts(self.store, self.keys.step(step))),
             **self._count(done),
-            next=str(following) if following else None,
-            probes_left=probes_left,
+            next=None,
+            probes_left=0,
             is_cut=is_last,
         )
+        if not is_last:
+            following, probes_left = self._plan_next(done, [*earlier.values(), outcome])
+            outcome = replace(
+                outcome,
+                next=str(following) if following else None,
+                probes_left=probes_left,
+            )
         if self.tables:
             # Load rows first: whoever sees the outcome must find them.
             self.tables.prepare(self.keys)
@@ -129,49 +134,24 @@ class RoundJob:
         self.store.put(keys.summary, text.encode())
         draft.path.unlink()
 
-    def _read_parts(self, block: int, piece: Piece, steps: list[Step]) -> str | None:
-        """Return the SQL for a piece's replies in some steps, or None without parts."""
-        found = self._read_all(_parts_of(block), steps)
-        if found is None:
-            return None
-        replies = Replies(self.rules.drop_private)
-        if self._is_traced:
-            return replies.choose_first(choose_answered(found), piece)
-        return replies.choose(found, piece)
-
-    def _list_rows(self, block: int, steps: list[Step]) -> str:
-        """Return the SQL for the rows of a block by which it is cut."""
-        if self._is_traced:
-            # To leave out further replies to a probe takes memory for all rows.
-            return str(self._read_all(_parts_of(block), steps))
-        return f"({self._read_parts(block, WHOLE, steps)})"
-
-    @property
-    def _is_traced(self) -> bool:
-        return face_of(self.rules.tool).unit is Unit.DESTINATION
-
-    def _read_all(self, pattern: str, steps: list[Step]) -> str | None:
-        rows = read_steps(self.store, self.keys, pattern, steps)
-        return rows and fill(self.engine, rows, pattern.partition("/")[0])
-
     def _reduce(self, block: int, piece: Piece, steps: list[Step]) -> None:
         """Find the links and prefixes of a block's piece in the last of some steps."""
         *earlier, step = steps
         keys = self.keys.step(step)
-        replies = self._read_parts(block, piece, [step])
+        replies = self._rows.read_replies(block, piece, [step])
         if replies is None:
             raise FileNotFoundError(keys.parts(block))
-        before = self._read_parts(block, piece, earlier)
+        before = self._rows.read_replies(block, piece, earlier)
         every = f"{replies} UNION ALL {before}" if before else replies
         known = find_prefixes(replies, before, self._find_changes(every))
         self._put(keys.prefixes(block, piece.number), known)
-        prefixes = self._read_all(f"prefixes/{block:05}-*.parquet", steps)
+        prefixes = self._rows.read_prefixes(steps, block)
         if prefixes is None:
             raise FileNotFoundError(keys.prefixes(block, piece.number))
         most = f"SELECT max(repeats) AS most FROM {prefixes} WHERE {piece.condition}"
         repeats = self.engine.read(most).to_pylist()[0]["most"] > 0
         links = find_links(replies, before, prefixes, repeats=repeats)
-        if self._is_traced and (found := self._read_all(_parts_of(block), [step])):
+        if self._rows.are_traced and (found := self._rows.read_parts(block, [step])):
             links = read_links(found, piece, drop_private=self.rules.drop_private)
         self._put(keys.links(block, piece.number), links)
 
@@ -180,7 +160,7 @@ class RoundJob:
 
         In traces none are found, since their probes do not leave in random order.
         """
-        if self._is_traced:
+        if self._rows.are_traced:
             return find_changes(replies, [], [])
         prefixes = f"SELECT uniq(prefix_index) AS prefixes FROM ({replies})"
         count = self.engine.read(prefixes).to_pylist()[0]["prefixes"]
@@ -194,8 +174,8 @@ class RoundJob:
     def _count(self, steps: list[Step]) -> dict[str, int]:
         """Count what the run has found so far."""
         counts = dict.fromkeys(("links", "prefixes", "amplified", "looping"), 0)
-        links = self._read_all("links/*.parquet", steps)
-        prefixes = self._read_all("prefixes/*.parquet", steps)
+        links = self._rows.read_links(steps)
+        prefixes = self._rows.read_prefixes(steps)
         if links is None or prefixes is None:
             return counts
         found = self.engine.read(
@@ -217,16 +197,19 @@ class RoundJob:
         self.store.put_file(key, draft)
         draft.unlink()
 
-    def _plan_next(self, steps: list[Step]) -> tuple[Step | None, int]:
+    def _plan_next(
+        self, steps: list[Step], outcomes: list[Outcome]
+    ) -> tuple[Step | None, int]:
         """Put the plan of the next step into the store, and return the step and 0.
 
         If the run ends, return None and the probes that a further round would send.
         """
-        rules = self.rules
-        candidates = face_of(rules.tool).next_steps(steps[-1], rules.max_rounds + 1)
+        rules, face = self.rules, face_of(self.rules.tool)
+        links = [each.links for each in outcomes]
+        candidates = face.next_steps(steps[-1], rules.max_rounds + 1)
         if candidates and candidates[0].round == 1:
             # Paths continue only in the next window; in later windows some may start.
-            latest = self._latest_begin()
+            latest = self._demands.find_latest_begin()
             candidates = [
                 each
                 for each in candidates
@@ -236,63 +219,13 @@ class RoundJob:
             ]
         draft = self.scratch / "plan.parquet"
         for candidate in candidates:
-            plan = self._targets.ask(draft, self._demand(candidate, steps))
+            plan = self._targets.ask(draft, self._demands.ask(candidate, steps))
             if not plan.units:
                 continue
+            if not face.is_worth(plan.units, outcomes[-1].probes, links):
+                return None, 0
             if candidate.round > rules.max_rounds:
                 return None, plan.units
             self._put_plan(candidate, plan)
             return candidate, 0
         return None, 0
-
-    def _latest_begin(self) -> int:
-        """Return the highest TTL at which the probes to a target start."""
-        targets = self.store.read_sql(self.keys.targets)
-        found = self.engine.read(f"SELECT max(min_ttl) AS ttl FROM {targets}")
-        latest: int = found.to_pylist()[0]["ttl"]
-        return max(latest, self.rules.min_ttl)
-
-    def _demand(self, step: Step, before: list[Step]) -> Iterator[pa.Table]:
-        """Yield the demands of a step for each block, given the steps before it."""
-        rules = self.rules
-        bounds = (rules.min_ttl, rules.max_ttl)
-        targets = self.store.read_sql(self.keys.targets)
-        for block in range(self._targets.blocks):
-            if step.round > 1:
-                yield self._demand_flows(block, before)
-                continue
-            prefixes = self.engine.read(read_prefixes(targets, block))
-            if step == FIRST:
-                yield face_of(rules.tool).ask_first(prefixes, bounds)
-            else:
-                continuing = self._find_continuing(step, block, before)
-                yield ask_window(prefixes, continuing, step, bounds)
-
-    def _find_continuing(self, step: Step, block: int, before: list[Step]) -> pa.Table:
-        """Return the prefix_index of prefixes whose paths continue in a window."""
-        nothing = "SELECT toUInt32(0) AS prefix_index WHERE 0"
-        previous = Step(step.round, step.window - 1)
-        replies = None
-        if previous in before:
-            replies = self._read_parts(block, WHOLE, [previous])
-        least_ttl = previous.last_window_ttl - WINDOW_STARS
-        query = find_continuing(replies, least_ttl) if replies else nothing
-        return self.engine.read(query)
-
-    def _demand_flows(self, block: int, before: list[Step]) -> pa.Table:
-        """Return the demands for a block in the round after these steps."""
-        links = self._read_all(f"links/{block:05}-*.parquet", before)
-        prefixes = self._read_all(f"prefixes/{block:05}-*.parquet", before)
-        asked = read_prefixes(self.store.read_sql(self.keys.targets), block)
-        if links is None or prefixes is None:
-            return NOTHING
-        demands = []
-        for piece in cut(self.engine, links, self.piece_rows):
-            counts = count_links(links, prefixes, asked, piece, before[-1].round)
-            share = self.rules.failure_probability
-            demands.append(ask_flows(self.engine.read(counts), share))
-        return pa.concat_tables(demands)
-
-
-def _parts_of(block: int) -> str:
-    return f"replies/{block:05}/*.parquet"

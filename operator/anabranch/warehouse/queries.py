@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from anabranch.rounds.evidence import LATE, Scope
 from anabranch.rounds.steps import WINDOW_TTLS
 
 PRIVATE = (
@@ -369,9 +370,52 @@ def count_links(
     """
 
 
-def read_prefixes(targets: str, block: int) -> str:
+def find_crossings(
+    links: str, prefixes: str, replies: str, piece: Piece, scope: Scope
+) -> str:
+    """Return the query for what flows to each prefix crossed; see ``evidence``."""
+    amplified = f"SELECT prefix_index FROM {prefixes} WHERE has_amplification"
+    apart = "prefix_index, " if scope is Scope.PREFIX else ""
+    crossed = f"""
+        SELECT prefix_index, near_ttl AS ttl, cityHash64({apart}near_addr) AS near,
+            cityHash64({apart}far_addr) AS far,
+            cityHash64({apart}near_addr, far_addr) AS link, sum(flows) AS flows
+        FROM {links}
+        WHERE {piece.condition}
+        GROUP BY ALL
+    """
+    heard = f"""
+        SELECT prefix_index, ttl::UInt8 AS ttl,
+            cityHash64({apart}toFixedString(addr, 16)) AS near, count() AS heard,
+            countIf(flow >= {LATE}) AS late
+        FROM ({replies})
+        WHERE prefix_index NOT IN ({amplified})
+        GROUP BY ALL
+    """
+    return f"""
+        SELECT prefix_index, ttl, near, far,
+            if(far = 0, cityHash64(near), link) AS link,
+            toUInt32(if(far = 0, heard, flows)) AS flows, toUInt32(heard) AS heard,
+            toUInt32(late) AS late
+        FROM ({heard}) AS heard LEFT JOIN ({crossed}) AS crossed
+        USING (prefix_index, ttl, near)
+        ORDER BY prefix_index, ttl, near
+    """
+
+
+def find_sent(plans: str, block: int, piece: Piece) -> str:
+    """Return the query for the flows that plans sent to each prefix at each TTL."""
+    return f"""
+        SELECT prefix_index, ttl, toUInt32(max(first_flow + flow_count)) AS flows
+        FROM {plans} ARRAY JOIN range(min_ttl, max_ttl + 1) AS ttl
+        WHERE block = {block} AND {piece.condition}
+        GROUP BY prefix_index, ttl
+    """
+
+
+def read_prefixes(targets: str, block: int, piece: Piece = WHOLE) -> str:
     """Return the query for the TTLs and flows that the targets of a block ask for."""
     return (
-        "SELECT prefix_index, min_ttl, max_ttl, flow_count "
-        f"FROM {targets} WHERE block = {block} ORDER BY prefix_index"
+        "SELECT prefix_index, min_ttl, max_ttl, flow_count FROM "
+        f"{targets} WHERE block = {block} AND {piece.condition} ORDER BY prefix_index"
     )

@@ -16,7 +16,7 @@ from diamond_miner.mappers import (
     SequentialFlowMapper,
 )
 
-from anabranch.rounds.planning import ask_traces
+from anabranch.rounds.planning import ask_one_flow
 from probing import DPORT, SPORT, write_plan
 
 if TYPE_CHECKING:
@@ -179,7 +179,7 @@ def test_a_seed_draws_the_destinations_that_are_traced(tmp_path: Path) -> None:
         path = tmp_path / "plan.parquet"
         plan = write_plan(path, lines, tracing=tracing, destination_seed=seed)
         asked = plan.ask(
-            tmp_path / "asked.parquet", [ask_traces(pq.read_table(path), 1, 32)]
+            tmp_path / "asked.parquet", [ask_one_flow(pq.read_table(path), 1, 32)]
         )
         drawn = asked.draw(0, order="", forbidden=forbidden)
         return sorted(destination.packed for _, destination, *_ in drawn)
