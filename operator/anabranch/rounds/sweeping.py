@@ -120,5 +120,5 @@ def sweep_on(sent: Sent, crossings: Crossings, ends: NDArray[np.uint64]) -> Matr
 def _want_once(sent: Sent, low: Numbers, high: Numbers) -> Matrix:
     """Want one flow of each prefix from its lower to its higher TTL."""
     ttls = np.arange(sent.flows.shape[1])
-    inside = (ttls >= low[:, None]) & (ttls <= high[:, None])
+    inside = (ttls >= np.maximum(low, 1)[:, None]) & (ttls <= high[:, None])
     return inside.astype(np.int32)

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from math import comb
+
 import numpy as np
 import pytest
 from diamond_miner.mda import stopping_point
 
-from anabranch.rounds.stopping import count_flows, miss_links, share_failure
+from anabranch.rounds.stopping import (
+    count_flows,
+    expect_links,
+    miss_links,
+    share_failure,
+)
 
 
 @pytest.mark.parametrize("epsilon", [0.5, 0.05, 0.01, 1e-6])
@@ -48,3 +55,27 @@ def test_links_that_are_there_are_missed_as_often_as_said(
     often = np.mean((drawn != 0).all(axis=1))
     (said,) = miss_links(np.array([0]), np.array([known]), np.array([flows]))
     assert often == pytest.approx(said, abs=5 * (said * (1 - said) / trials) ** 0.5)
+
+
+@pytest.mark.parametrize("epsilon", [0.05, 0.01, 0.001])
+def test_a_load_balancer_that_is_counted_by_itself_keeps_its_promise(
+    epsilon: float,
+) -> None:
+    """Of so many next hops, some are missed with epsilon or its square more.
+
+    It stops too early with k next hops if n flows choose among k of them alone. The sum
+    over k bounds that from above.
+    """
+    for hops in range(2, 300):
+        k = np.arange(1, hops)
+        flows = count_flows(k, np.full(hops - 1, epsilon))
+        choices = [comb(hops, int(each)) for each in k]
+        missed = sum(choices * (k / hops) ** flows)
+        assert missed <= epsilon * (1 + epsilon)
+
+
+def test_a_round_promises_what_the_last_one_found() -> None:
+    """For each probe, and one more, so that no luck is not no hope."""
+    assert expect_links(100, 9, 1_000) == 1
+    assert expect_links(100, 0, 1_000) == 0.1
+    assert expect_links(100, 0, 0) == 100

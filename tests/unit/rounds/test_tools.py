@@ -42,6 +42,7 @@ def test_a_tool_splits_as_iris_does(tool: Tool, lengths: SplitLengths) -> None:
     ("tool", "bounds", "first", "most"),
     [
         (DiamondMiner(), (3, 255), (0, 3, 10, 0, 6), (0, 3, 32, 0, 6)),
+        (DiamondMiner(rule="shared"), (3, 255), (0, 3, 32, 0, 1), (0, 3, 32, 0, 1)),
         (Yarrp(), (3, 30), (0, 3, 30, 0, 6), (0, 3, 30, 0, 6)),
         (Ping(), (3, 30), (0, 30, 30, 0, 6), (0, 30, 30, 0, 6)),
         (Trace(), (3, 30), (0, 3, 30, 0, 1), (0, 3, 30, 0, 1)),
@@ -135,3 +136,12 @@ def test_each_run_draws_destinations_by_a_seed_of_its_own() -> None:
     assert [face_of(kind()).choose_seed(b"uid/1") for kind in TOOLS.values()] == (
         [None] * len(TOOLS)
     )
+
+
+def test_a_shared_rule_ends_when_a_round_promises_too_little() -> None:
+    """By what the last one found; the sweep goes on in any case."""
+    face = face_of(DiamondMiner(rule="shared"))
+    assert not face.is_worth(1_000, 50_000, [10_000, 90_000, 100_000, 100_000])
+    assert face.is_worth(1_000, 50_000, [10_000, 90_000, 99_900, 100_000])
+    assert face.is_worth(1_000, 50_000, [100_000, 100_000])
+    assert face_of(DiamondMiner()).is_worth(1, 50_000, [100_000] * 4)
