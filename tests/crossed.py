@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from anabranch.rounds.evidence import NO_CROSSINGS, Crossings
+from anabranch.rounds.crossings import NO_INTERFACES, NO_LINKS, Crossings
 from anabranch.rounds.sent import Sent
 
 if TYPE_CHECKING:
@@ -43,17 +43,20 @@ def make_sent(
 
 def make_crossings(rows: Iterable[Row], sent: Sent, late: int = 0) -> Crossings:
     """Of rows; ``late`` of the flows of each vertex are late."""
-    made = []
+    links, interfaces = [], []
     for place, group in groupby(sorted(rows), key=lambda row: row[:3]):
-        links = [row[3:] for row in group]
-        heard = sum(flows for _, flows in links)
-        made += [
-            (*place, far, place[2] * 1000 + far, flows, heard, late)
-            for far, flows in links
+        ends = [row[3:] for row in group]
+        interfaces.append((*place, sum(flows for _, flows in ends), late))
+        links += [
+            (*place, far, place[2] * 1000 + far, flows) for far, flows in ends if far
         ]
-    columns = list(zip(*made, strict=True)) or [()] * len(NO_CROSSINGS.schema)
+    return Crossings.of(_fill(interfaces, NO_INTERFACES), _fill(links, NO_LINKS), sent)
+
+
+def _fill(rows: list[tuple[int, ...]], nothing: pa.Table) -> pa.Table:
+    columns = list(zip(*rows, strict=True)) or [()] * len(nothing.schema)
     arrays = [
         pa.array(column, kind)
-        for column, kind in zip(columns, NO_CROSSINGS.schema.types, strict=True)
+        for column, kind in zip(columns, nothing.schema.types, strict=True)
     ]
-    return Crossings.of(pa.table(arrays, schema=NO_CROSSINGS.schema), sent)
+    return pa.table(arrays, schema=nothing.schema)

@@ -26,19 +26,16 @@ def test_destinations_are_traced_by_all_agents(
         parameters={"prefixLenV4": 24},
         failureProbability=SURE,
     )
-    survey.wait_probing()
+    status, links = survey.finish()
     rounds = kubectl.get("rounds")["items"]
     plans = [each["spec"]["plan"] for each in rounds]
     assert [plan["destinations"] for plan in plans] == [DESTINATIONS] * 2
     assert not any("probes" in plan for plan in plans)
-    status, links = survey.finish()
     assert status["targets"]["probed"] == 2 * DESTINATIONS
     assert {each["name"] for each in status["results"]} == {
         *("interfaces", "links", "diamonds", "traces")
     }
-    traced = [
-        each["status"]["destinationsTraced"] for each in kubectl.get("rounds")["items"]
-    ]
+    traced = [each["status"]["destinationsTraced"] for each in rounds]
     assert traced == [DESTINATIONS] * 2
     _, known = finish_undisturbed(installed, rate=2000, failureProbability=SURE)
     assert len(links) > DESTINATIONS

@@ -145,7 +145,8 @@ def test_a_survey_finds_exactly_what_its_rule_finds_in_process(
     assert found == expected
     score = its.judge(found)
     assert score.precision == 1
-    assert 0.95 < score.recall < 1
+    assert score.recall > 0.95
+    assert (score.recall < 1) or rule == "shared"
 
 
 @pytest.fixture(params=["pieces", "pieces-shared", "s3"])

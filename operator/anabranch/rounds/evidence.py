@@ -1,18 +1,11 @@
 """Weigh what flows have shown of load balancers: the rules full and shared.
 
-*Crossings* are tables with the columns prefix_index, ttl, near, far, link, flows, heard
-and late, sorted by prefix_index, ttl and near. Each row says that ``flows`` flows to a
-prefix crossed a link at a near TTL; ``near``, ``far`` and ``link`` are 64-bit hashes of
-its ends and of both. ``heard`` flows had a reply from the near end, of which ``late``
-are numbered from `LATE` on. If no flow from an interface had a reply from the next hop,
-the row stands for silence: ``far`` is 0, ``link`` is a hash of the interface alone, and
-silence counts as a link like others.
-
-A *vertex* is an interface at a TTL of a prefix. Its links belong together, and so do
-the links of two vertices that share one: they are of one *balancer*. What routing
-separates stays apart in this way, and what balances load stays together. A balancer
-with k links of which n flows chose one is settled once n reaches the stopping point of
-k, since n flows would have found one more link.
+*Crossings* are those of ``crossings``. A *vertex* is an interface at a TTL of a prefix,
+or the silence before one. Its links belong together, and so do the links of two
+vertices that share one: they are of one *balancer*. What routing separates stays apart
+in this way, and what balances load stays together. A balancer with k links of which n
+flows chose one is settled once n reaches the stopping point of k, since n flows would
+have found one more link.
 """
 
 from __future__ import annotations
@@ -22,8 +15,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pyarrow as pa
 
+from anabranch.rounds.crossings import ALL
 from anabranch.rounds.mixing import mix
 from anabranch.rounds.stopping import count_flows, share_failure
 
@@ -33,6 +26,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from anabranch.rounds.crossings import Crossings
     from anabranch.rounds.sent import Matrix, Sent
 
     Numbers = NDArray[np.int64]
@@ -49,83 +43,12 @@ class Scope(enum.Enum):
     """All: the rule shared."""
 
 
-ALL = 1 << 20
-"""All flows. Shares of them are whole numbers, whose sums do not depend on order."""
-LATE = 256
-"""The flow from which on flows to a /24 differ by their ports alone."""
-_EXPECTED_LATE = 6
-"""The late flows that a vertex must lack before it counts as out of their reach."""
 _GROWTH = 3
 _LEAST_GROWTH = 16
 """A hop may get so many times the flows that it has at once, and always so many.
 
 A vertex that few flows reached is reached by even fewer than they suggest, since nobody
 looks at those that none reached."""
-
-
-NO_CROSSINGS = pa.Table.from_batches(
-    [],
-    schema=pa.schema(
-        [
-            ("prefix_index", pa.uint32()),
-            ("ttl", pa.uint8()),
-            *((name, pa.uint64()) for name in ("near", "far", "link")),
-            *((name, pa.uint32()) for name in ("flows", "heard", "late")),
-        ]
-    ),
-)
-"""An empty table of crossings."""
-
-
-@dataclass(frozen=True)
-class Crossings:
-    """A table of crossings as arrays, and where its vertices begin."""
-
-    prefix: Numbers
-    ttl: Numbers
-    near: Hashes
-    far: Hashes
-    link: Hashes
-    flows: Numbers
-    starts: Numbers
-    """The first row of each vertex."""
-    is_asked: NDArray[np.bool_]
-    """Whether flows were sent at each vertex's TTL and at the next one."""
-    reach: Numbers
-    """How many of `ALL` further flows will go on from each vertex."""
-
-    @staticmethod
-    def of(table: pa.Table, sent: Sent) -> Crossings:
-        """Return the crossings of a table, and what they say of the flows sent."""
-        prefix, ttl, flows, heard, late = (
-            table.column(name).to_numpy().astype(np.int64)
-            for name in ("prefix_index", "ttl", "flows", "heard", "late")
-        )
-        near, far, link = (
-            table.column(name).to_numpy() for name in ("near", "far", "link")
-        )
-        begins = (prefix[1:] != prefix[:-1]) | (ttl[1:] != ttl[:-1])
-        begins |= near[1:] != near[:-1]
-        starts = np.flatnonzero(np.r_[True, begins][: len(prefix)])
-        asked = sent.both(prefix, ttl)
-        flows = np.where(far == 0, np.minimum(flows, asked), flows)
-        crossed = np.add.reduceat(flows, starts) if len(starts) else flows
-        asked = asked[starts]
-        reach = _find_reach(crossed, asked, heard[starts], late[starts])
-        return Crossings(prefix, ttl, near, far, link, flows, starts, asked > 0, reach)
-
-
-def _find_reach(
-    crossed: Numbers, asked: Numbers, heard: Numbers, late: Numbers
-) -> Numbers:
-    """Return how many of `ALL` further flows will go on from each vertex.
-
-    Where a router balances load by addresses alone, late flows do not reach all
-    vertices. It is 0 where none came, though earlier ones promised some.
-    """
-    share = ALL * crossed // np.maximum(asked, np.maximum(crossed, 1))
-    promised = np.maximum(asked - LATE, 0) * (heard - late) // LATE
-    return np.where((late == 0) & (promised >= _EXPECTED_LATE), 0, share)
 
 
 @dataclass(frozen=True)
@@ -150,7 +73,7 @@ class Evidence:
         is_other[crossings.starts] = False
         others = np.flatnonzero(is_other)
         pairs = _find_once(crossings.link[others - 1], crossings.link[others])
-        ends = crossings.far[crossings.far != 0]
+        ends = crossings.far[(crossings.far != 0) & (crossings.near != 0)]
         return Evidence(links, flows, *pairs, np.unique(ends))
 
     @staticmethod

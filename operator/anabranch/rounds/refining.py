@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from anabranch.rounds.crossings import Crossings
 from anabranch.rounds.evidence import (
     Balancers,
-    Crossings,
     Evidence,
     Scope,
     Sharing,

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from numpy.typing import NDArray
 
-    from anabranch.rounds.evidence import Crossings
+    from anabranch.rounds.crossings import Crossings
     from anabranch.rounds.sent import Matrix, Sent
 
     Numbers = NDArray[np.int64]
@@ -71,7 +71,7 @@ def find_first_ttl(parts: Sequence[Crossings]) -> int:
 def find_last_ttls(crossings: Crossings) -> tuple[Numbers, Numbers]:
     """Return the prefix_index of each prefix with replies, and its last TTL with one.
 
-    The last hop of a path has a row too: that of the silence behind it.
+    The last interface of a path has a row too: it led to silence.
     """
     ends = np.r_[crossings.prefix[1:] != crossings.prefix[:-1], True]
     last = np.flatnonzero(ends[: len(crossings.prefix)])
@@ -109,7 +109,8 @@ def sweep_on(sent: Sent, crossings: Crossings, ends: NDArray[np.uint64]) -> Matr
     goes_on = heard > last[at] - WINDOW_STARS
     top[at[goes_on]] = last[at[goes_on]] + AHEAD_TTLS
     begins = np.r_[True, crossings.prefix[1:] != crossings.prefix[:-1]]
-    near = crossings.near[begins[: len(crossings.prefix)]]
+    first = begins[: len(crossings.prefix)]
+    near = np.where(crossings.near == 0, crossings.far, crossings.near)[first]
     bottom = np.zeros(len(sent.prefix), dtype=np.int64)
     is_orphan = ~np.isin(near, ends)
     bottom[at[is_orphan]] = sent.first[at[is_orphan]] - 1

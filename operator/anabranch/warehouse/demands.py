@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from anabranch.rounds.evidence import NO_CROSSINGS, Crossings
+from anabranch.rounds.crossings import NO_INTERFACES, NO_LINKS, Crossings
 from anabranch.rounds.planning import NOTHING, ask_flows, ask_window
 from anabranch.rounds.refining import ask_parts
 from anabranch.rounds.sent import Sent
@@ -19,9 +19,10 @@ from anabranch.warehouse.pieces import cut
 from anabranch.warehouse.queries import (
     WHOLE,
     Piece,
+    count_crossings,
+    count_interfaces,
     count_links,
     find_continuing,
-    find_crossings,
     find_sent,
     read_prefixes,
 )
@@ -139,9 +140,8 @@ class Demands:
         prefixes = self.rows.read_prefixes(before, block)
         replies = self.rows.read_replies(block, piece, before)
         if links and prefixes and replies:
-            queries["crossings"] = find_crossings(
-                links, prefixes, replies, piece, scope
-            )
+            queries["interfaces"] = count_interfaces(replies, prefixes, scope)
+            queries["links"] = count_crossings(links, piece, scope)
         files = {}
         for name, query in queries.items():
             files[name] = self.scratch / f"{name}-{block:05}-{piece.number:03}.parquet"
@@ -163,9 +163,11 @@ class _Part:
             pq.read_table(self.files[each]) for each in ("prefixes", "sent")
         )
         sent = Sent.of(rows, prefixes, self.bounds)
-        crossed = self.files.get("crossings")
-        table = pq.read_table(crossed) if crossed else NO_CROSSINGS
-        return Crossings.of(table, sent), sent
+        interfaces, links = NO_INTERFACES, NO_LINKS
+        if "links" in self.files:
+            interfaces = pq.read_table(self.files["interfaces"])
+            links = pq.read_table(self.files["links"])
+        return Crossings.of(interfaces, links, sent), sent
 
     def remove(self) -> None:
         for file in self.files.values():

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from anabranch.rounds.evidence import LATE, Scope
+from anabranch.rounds.crossings import LATE
+from anabranch.rounds.evidence import Scope
 from anabranch.rounds.steps import WINDOW_TTLS
 
 PRIVATE = (
@@ -370,37 +371,35 @@ def count_links(
     """
 
 
-def find_crossings(
-    links: str, prefixes: str, replies: str, piece: Piece, scope: Scope
-) -> str:
-    """Return the query for what flows to each prefix crossed; see ``evidence``."""
+def count_interfaces(replies: str, prefixes: str, scope: Scope) -> str:
+    """Return the query for the interfaces that flows met; see ``crossings``."""
     amplified = f"SELECT prefix_index FROM {prefixes} WHERE has_amplification"
-    apart = "prefix_index, " if scope is Scope.PREFIX else ""
-    crossed = f"""
-        SELECT prefix_index, near_ttl AS ttl, cityHash64({apart}near_addr) AS near,
-            cityHash64({apart}far_addr) AS far,
-            cityHash64({apart}near_addr, far_addr) AS link, sum(flows) AS flows
-        FROM {links}
-        WHERE {piece.condition}
-        GROUP BY ALL
-    """
-    heard = f"""
-        SELECT prefix_index, ttl::UInt8 AS ttl,
-            cityHash64({apart}toFixedString(addr, 16)) AS near, count() AS heard,
-            countIf(flow >= {LATE}) AS late
+    return f"""
+        SELECT prefix_index, toUInt8(ttl) AS ttl,
+            {_hash(scope, "toFixedString(addr, 16)")} AS near,
+            toUInt32(count()) AS heard, toUInt32(countIf(flow >= {LATE})) AS late
         FROM ({replies})
         WHERE prefix_index NOT IN ({amplified})
         GROUP BY ALL
     """
+
+
+def count_crossings(links: str, piece: Piece, scope: Scope) -> str:
+    """Return the query for the links that flows crossed; see ``crossings``."""
     return f"""
-        SELECT prefix_index, ttl, near, far,
-            if(far = 0, cityHash64(near), link) AS link,
-            toUInt32(if(far = 0, heard, flows)) AS flows, toUInt32(heard) AS heard,
-            toUInt32(late) AS late
-        FROM ({heard}) AS heard LEFT JOIN ({crossed}) AS crossed
-        USING (prefix_index, ttl, near)
-        ORDER BY prefix_index, ttl, near
+        SELECT prefix_index, near_ttl AS ttl, {_hash(scope, "near_addr")} AS near,
+            {_hash(scope, "far_addr")} AS far,
+            {_hash(scope, "near_addr, far_addr")} AS link,
+            toUInt32(sum(flows)) AS flows
+        FROM {links}
+        WHERE {piece.condition}
+        GROUP BY ALL
     """
+
+
+def _hash(scope: Scope, ends: str) -> str:
+    apart = "prefix_index, " if scope is Scope.PREFIX else ""
+    return f"cityHash64({apart}{ends})"
 
 
 def find_sent(plans: str, block: int, piece: Piece) -> str:

@@ -8,12 +8,13 @@ import pyarrow as pa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from anabranch.rounds.evidence import Crossings, Scope
+from anabranch.rounds.evidence import Scope
 from anabranch.rounds.refining import Part, ask_parts
 from anabranch.rounds.steps import Step
 from crossed import Row, make_crossings, make_sent
 
 if TYPE_CHECKING:
+    from anabranch.rounds.crossings import Crossings
     from anabranch.rounds.sent import Sent
 
 A, W = 1, 11
