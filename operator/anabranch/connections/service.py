@@ -97,8 +97,8 @@ class Service:
     def __post_init__(self) -> None:
         connections, probing = self.standing.connections, self.probing
         self._is_paused = probing.rate == 0
-        self._storing = self.shelf.open()
-        self._waiting = self._storing.waiting
+        self._waiting = self.shelf.open_waiting()
+        self._storing = self.shelf.open_storing()
         self._excluded = [ip_network(each) for each in connections.exclude]
         standing = self.standing
         self._tracing = ClientTracing(
@@ -202,6 +202,7 @@ class Service:
                 self._source.close()
             self._tracing.stop()
             self._waiting.close()
+            self._storing.close()
         note(self.statistics)
         return self.statistics
 
@@ -284,9 +285,9 @@ class Service:
         if self.annotator is None:
             return
         try:
-            while hops := self._waiting.list_unknown(_MOST_HOPS):
+            while hops := self._storing.settled.list_unknown(_MOST_HOPS):
                 told = self.annotator.annotate([hop.address for hop in hops])
-                self._waiting.tell(
+                self._storing.settled.tell(
                     (hop, json.dumps(told.get(hop.address, {}))) for hop in hops
                 )
         except sqlite3.OperationalError as error:
@@ -300,7 +301,7 @@ class Service:
         """Store what is settled since ``age`` seconds; what can't be stored waits."""
         try:
             self._storing.flush(age, self.now())
-            self.counts.bytes = self._waiting.find_size()
+            self.counts.bytes = self._storing.settled.find_size()
         except sqlite3.OperationalError as error:
             self.disk_trouble = f"{self.shelf.folder}: {error}"
         except OSError as error:

@@ -15,7 +15,9 @@ from anabranch.connections.archive import (
     write_hops,
     write_traces,
 )
-from anabranch.connections.waiting import Terms, Waiting, name_netblock
+from anabranch.connections.closing import name_netblock
+from anabranch.connections.settled import Settled
+from anabranch.connections.waiting import Terms, Waiting
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,27 +25,17 @@ if TYPE_CHECKING:
     from anabranch.api.connections import Connections
     from anabranch.connections.archive import Naming
     from anabranch.connections.closing import Address
-    from anabranch.connections.waiting import Archive
+    from anabranch.connections.settled import Archive
     from anabranch.store.store import Store
 
 _FILE = "connections.sqlite"
-
-
-def open_waiting(folder: Path, connections: Connections) -> Waiting:
-    """Open the queue in a folder, or begin one there."""
-    terms = Terms(
-        cache=connections.cache_seconds,
-        max_waiting=connections.max_waiting,
-        max_wait=connections.max_wait_seconds,
-    )
-    return Waiting(folder / _FILE, terms)
 
 
 @dataclass(frozen=True)
 class Storing:
     """Stores what is settled, as archives: exactly once, whatever ends meanwhile."""
 
-    waiting: Waiting
+    settled: Settled
     naming: Naming
     store: Store
     root: str
@@ -60,27 +52,31 @@ class Storing:
             OSError: When the store does not take it now; it waits.
             sqlite3.OperationalError: When the disk is full; nothing is lost.
         """
-        for archive in self.waiting.cut(now - age, now):
+        for archive in self.settled.cut(now - age, now):
             self._put(archive)
-            self.waiting.forget(archive, now)
+            self.settled.forget(archive, now)
+
+    def close(self) -> None:
+        """Close the queue's file."""
+        self.settled.close()
 
     def _put(self, archive: Archive) -> None:
-        waiting, naming = self.waiting, self.naming
+        settled, naming = self.settled, self.naming
         file = self.folder / "archive"
         # A kill may have left it, as a link to what the store has.
         file.unlink(missing_ok=True)
         try:
-            kept = waiting.list_kept(archive)
+            kept = settled.list_kept(archive)
             if write_traces(kept, archive, naming.version, file):
                 name = naming.name(TRACES, archive, "tgz")
                 self.store.put_file(f"{self.root}/{name}", file)
             file.unlink()
-            if write_hops(waiting.list_hops(archive), archive, naming.agent, file):
+            if write_hops(settled.list_hops(archive), archive, naming.agent, file):
                 name = naming.name(HOPS, archive, "tgz")
                 self.store.put_file(f"{self.root}/{name}", file)
             file.unlink()
-            settled = map(self._hide, waiting.list_settled(archive))
-            write_connections(settled, archive, file)
+            outcomes = map(self._hide, settled.list_settled(archive))
+            write_connections(outcomes, archive, file)
             name = naming.name(CONNECTIONS, archive, "jsonl.gz")
             self.store.put_file(f"{self.root}/{name}", file)
         finally:
@@ -107,16 +103,26 @@ class Shelf:
     root: str
     """The folder of archives in the store."""
 
-    def open(self) -> Storing:
+    def open_waiting(self) -> Waiting:
         """Open the queue, or begin one."""
         self.folder.mkdir(parents=True, exist_ok=True)
+        terms = Terms(
+            cache=self.connections.cache_seconds,
+            max_waiting=self.connections.max_waiting,
+            max_wait=self.connections.max_wait_seconds,
+        )
+        return Waiting(self.folder / _FILE, terms)
+
+    def open_storing(self) -> Storing:
+        """Open what is settled of the queue."""
+        connections = self.connections
         return Storing(
-            waiting=open_waiting(self.folder, self.connections),
+            settled=Settled(self.folder / _FILE, connections.cache_seconds),
             naming=self.naming,
             store=self.store,
             root=self.root,
             folder=self.folder,
-            hides_clients=self.connections.anonymize == "netblock",
+            hides_clients=connections.anonymize == "netblock",
         )
 
     def give_up(self, now: float) -> None:
@@ -128,7 +134,7 @@ class Shelf:
         """
         if not (self.folder / _FILE).exists():
             return
-        storing = self.open()
-        with contextlib.closing(storing.waiting) as waiting:
+        with contextlib.closing(self.open_waiting()) as waiting:
             waiting.give_up(now)
+        with contextlib.closing(self.open_storing()) as storing:
             storing.flush(0, now)

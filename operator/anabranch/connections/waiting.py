@@ -1,20 +1,17 @@
-"""The queue of connections that wait for a trace, and what became of the others.
-
-It lives in a file, and survives the process at any instant. Whatever is decided is
-decided in a transaction.
-"""
+"""The queue of connections that wait for a trace: who gets which, and who is next."""
 
 from __future__ import annotations
 
-import sqlite3
 import zlib
 from collections import Counter
 from dataclasses import dataclass, field
-from ipaddress import ip_network
 from typing import TYPE_CHECKING
 
+from anabranch.connections.closing import name_netblock
+from anabranch.connections.queuefile import Transaction, open_file
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
     from pathlib import Path
 
     from anabranch.connections.closing import Address, Closing, Missed
@@ -23,86 +20,6 @@ EXCLUDED, QUEUE_FULL, REFUSED = "excluded", "queue full", "refused"
 WAITED_TOO_LONG, GIVEN_UP = "waited too long", "given up"
 REASONS = (EXCLUDED, QUEUE_FULL, WAITED_TOO_LONG, REFUSED, GIVEN_UP)
 """Why connections are dropped. Of those that are refused, records say more."""
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS connections (
-    number INTEGER PRIMARY KEY,
-    uuid TEXT NOT NULL UNIQUE,
-    client TEXT NOT NULL,
-    block TEXT NOT NULL,
-    client_port INTEGER NOT NULL,
-    server TEXT NOT NULL,
-    server_port INTEGER NOT NULL,
-    closed REAL NOT NULL,
-    heard REAL NOT NULL,
-    outcome TEXT,
-    reason TEXT,
-    trace INTEGER,
-    settled REAL,
-    day TEXT,
-    archive INTEGER
-) STRICT;
-CREATE INDEX IF NOT EXISTS waiting ON connections (client, number)
-    WHERE outcome IS NULL;
-CREATE INDEX IF NOT EXISTS settled ON connections (settled)
-    WHERE outcome IS NOT NULL AND archive IS NULL;
-CREATE INDEX IF NOT EXISTS archived ON connections (archive)
-    WHERE archive IS NOT NULL;
-CREATE INDEX IF NOT EXISTS traced ON connections (trace) WHERE trace IS NOT NULL;
-CREATE TABLE IF NOT EXISTS traces (
-    number INTEGER PRIMARY KEY,
-    client TEXT NOT NULL,
-    block TEXT NOT NULL,
-    uuid TEXT,
-    began REAL NOT NULL,
-    ended REAL,
-    text BLOB
-) STRICT;
-CREATE INDEX IF NOT EXISTS known ON traces (client, began);
-CREATE INDEX IF NOT EXISTS running ON traces (block) WHERE ended IS NULL;
-CREATE TABLE IF NOT EXISTS missed (
-    since REAL NOT NULL, until REAL NOT NULL, reason TEXT NOT NULL, archive INTEGER
-) STRICT;
-CREATE TABLE IF NOT EXISTS hops (
-    day TEXT NOT NULL,
-    address TEXT NOT NULL,
-    seen REAL NOT NULL,
-    told TEXT,
-    archive INTEGER,
-    PRIMARY KEY (day, address)
-) STRICT;
-CREATE INDEX IF NOT EXISTS unknown ON hops (seen) WHERE told IS NULL;
-CREATE INDEX IF NOT EXISTS archived_hops ON hops (archive) WHERE archive IS NOT NULL;
-CREATE TABLE IF NOT EXISTS archives (
-    number INTEGER PRIMARY KEY, day TEXT NOT NULL, cut REAL NOT NULL
-) STRICT;
-CREATE TABLE IF NOT EXISTS heard (
-    one INTEGER PRIMARY KEY CHECK (one = 1), until REAL NOT NULL
-) STRICT;
-"""
-_OLDEST = """
-SELECT min(at) FROM (
-    SELECT settled AS at FROM connections WHERE outcome IS NOT NULL AND archive IS NULL
-    UNION ALL SELECT until FROM missed WHERE archive IS NULL
-    UNION ALL SELECT seen FROM hops WHERE told IS NOT NULL AND archive IS NULL
-)
-"""
-_DAYS = """
-SELECT DISTINCT day FROM (
-    SELECT day FROM connections WHERE outcome IS NOT NULL AND archive IS NULL
-    UNION ALL SELECT date(until, 'unixepoch') FROM missed WHERE archive IS NULL
-    UNION ALL SELECT day FROM hops WHERE told IS NOT NULL AND archive IS NULL
-)
-"""
-_TAKE_MISSED = """
-UPDATE missed SET archive = ? WHERE archive IS NULL AND date(until, 'unixepoch') = ?
-"""
-_TAKE = """
-UPDATE connections SET archive = ?
-WHERE outcome IS NOT NULL AND archive IS NULL AND day = ?
-"""
-_TAKE_HOPS = """
-UPDATE hops SET archive = ? WHERE told IS NOT NULL AND archive IS NULL AND day = ?
-"""
 _DUE = """
 WITH due AS (
     SELECT client, block, min(number) AS first
@@ -121,13 +38,6 @@ ORDER BY row_number() OVER (PARTITION BY block ORDER BY first) + (
 LIMIT ?
 """
 """The clients that may be traced now, by how many of their netblock go before."""
-_NETBLOCKS = {4: 24, 6: 64}
-"""The prefix lengths of netblocks, by the version of IP."""
-_WAIT_SECONDS = 10
-_HOP_SECONDS = 2 * 86_400
-"""How long hops are remembered, so that each is annotated once a day."""
-_LOG_PAGES = 250
-"""How long the log of changes gets, in pages of 4 KiB."""
 _LEVEL = 1
 """How hard texts are compressed: a tenth of their size is enough."""
 
@@ -142,39 +52,6 @@ class Terms:
     """The most connections that wait."""
     max_wait: float
     """How long a connection may wait."""
-
-
-@dataclass(frozen=True)
-class Kept:
-    """A connection that was traced, or got a copy, with the text of the trace."""
-
-    uuid: str
-    traced: str
-    """The UUID of the connection that the trace was made for."""
-    began: float
-    text: bytes
-
-
-@dataclass(frozen=True)
-class Archive:
-    """What is stored together. Once it is cut, it does not change."""
-
-    number: int
-    day: str
-    """When its traces began, as YYYY-MM-DD."""
-    cut: float
-    """When it was cut, in seconds since 1970."""
-
-
-@dataclass(frozen=True)
-class Hop:
-    """An address that a trace met."""
-
-    day: str
-    """When the trace began, as YYYY-MM-DD."""
-    address: str
-    seen: float
-    """When the first trace of that day began that met it."""
 
 
 @dataclass
@@ -199,7 +76,7 @@ class Counts:
 
 
 class Waiting:
-    """Connections that wait, traces that go on, and what is to be stored of both.
+    """Connections that wait, traces that go on, and those that others get copies of.
 
     Methods that change something raise ``sqlite3.OperationalError`` if the disk is
     full; nothing has changed then.
@@ -208,14 +85,7 @@ class Waiting:
     def __init__(self, file: Path, terms: Terms) -> None:
         self.terms = terms
         self.counts = Counts()
-        self._base = sqlite3.connect(
-            file, timeout=_WAIT_SECONDS, isolation_level=None, check_same_thread=False
-        )
-        self._base.execute("PRAGMA journal_mode = WAL")
-        # The process may be killed at any time; a power cut may take the last second.
-        self._base.execute("PRAGMA synchronous = NORMAL")
-        self._base.executescript(_SCHEMA)
-        self._base.execute(f"PRAGMA wal_autocheckpoint = {_LOG_PAGES}")
+        self._base = open_file(file)
         self._shares: Counter[str] = Counter()
         """How many connections of each netblock wait."""
         self._count()
@@ -245,7 +115,7 @@ class Waiting:
         are traced again, but not earlier than any other client would be.
         """
         update = "UPDATE traces SET began = ?, ended = ? WHERE ended IS NULL"
-        with self._transaction():
+        with Transaction(self._base):
             self._base.execute(update, (now, now))
 
     def add(
@@ -268,7 +138,7 @@ class Waiting:
         excluded, gaps = set(excluded), list(missed)
         more = Counter[str]()
         copied, dropped = 0, Counter[str]()
-        with self._transaction():
+        with Transaction(self._base):
             for closing in closings:
                 known, reason = None, None
                 if closing.uuid in excluded:
@@ -302,7 +172,7 @@ class Waiting:
         Netblocks take turns. Of one, the client that has waited longest comes first.
         """
         insert = "INSERT INTO traces (client, block, uuid, began) VALUES (?, ?, ?, ?)"
-        with self._transaction():
+        with Transaction(self._base):
             given_up = self._give_up(now)
             due = self._base.execute(_DUE, (now - self.terms.cache, room)).fetchall()
             begun = [
@@ -338,7 +208,7 @@ class Waiting:
         """
         values = {"number": number, "began": began, "now": now}
         block = self._find_block(number)
-        with self._transaction():
+        with Transaction(self._base):
             update = "UPDATE traces SET began = ?, ended = ?, text = ? WHERE number = ?"
             packed = zlib.compress(text, _LEVEL)
             self._base.execute(update, (began, now, packed, number))
@@ -364,7 +234,7 @@ class Waiting:
         """
         values = {"number": number, "reason": reason, "now": now}
         block = self._find_block(number)
-        with self._transaction():
+        with Transaction(self._base):
             done = self._base.execute(drop, values).rowcount
             self._base.execute("DELETE FROM traces WHERE number = ?", (number,))
         self.counts.running -= 1
@@ -379,106 +249,10 @@ class Waiting:
                 day = date(heard, 'unixepoch')
             WHERE outcome IS NULL
         """
-        with self._transaction():
+        with Transaction(self._base):
             done = self._base.execute(drop, (GIVEN_UP, now)).rowcount
         self._count()
         self.counts.reasons[GIVEN_UP] += done
-
-    def find_size(self) -> int:
-        """Return how many bytes of the file are in use."""
-        pragmas = ("page_size", "page_count", "freelist_count")
-        size, pages, free = (
-            self._base.execute(f"PRAGMA {each}").fetchone()[0] for each in pragmas
-        )
-        return int(size * (pages - free))
-
-    def list_unknown(self, most: int) -> list[Hop]:
-        """Return hops that nobody has told about yet, those seen first."""
-        query = """
-            SELECT day, address, seen FROM hops
-            WHERE told IS NULL ORDER BY seen LIMIT ?
-        """
-        return [Hop(*row) for row in self._base.execute(query, (most,))]
-
-    def tell(self, known: Iterable[tuple[Hop, str]]) -> None:
-        """Take what is known about hops, as JSON."""
-        update = "UPDATE hops SET told = ? WHERE day = ? AND address = ?"
-        with self._transaction():
-            rows = ((told, hop.day, hop.address) for hop, told in known)
-            self._base.executemany(update, rows)
-
-    def list_hops(self, archive: Archive) -> Iterator[tuple[Hop, str]]:
-        """Yield the hops of an archive, with what is known about each, as JSON."""
-        query = """
-            SELECT day, address, seen, told FROM hops
-            WHERE archive = ? ORDER BY seen, address
-        """
-        for day, address, seen, told in self._base.execute(query, (archive.number,)):
-            yield Hop(day, address, seen), told
-
-    def cut(self, before: float, now: float) -> list[Archive]:
-        """Cut archives of all that is settled, if something has been before a time.
-
-        Returns all archives that are not stored yet.
-        """
-        (first,) = self._base.execute(_OLDEST).fetchone()
-        if first is not None and first <= before:
-            insert = "INSERT INTO archives (day, cut) VALUES (?, ?)"
-            with self._transaction():
-                for (day,) in self._base.execute(_DAYS).fetchall():
-                    number = self._base.execute(insert, (day, now)).lastrowid
-                    self._base.execute(_TAKE, (number, day))
-                    self._base.execute(_TAKE_MISSED, (number, day))
-                    self._base.execute(_TAKE_HOPS, (number, day))
-        query = "SELECT number, day, cut FROM archives ORDER BY number"
-        return [Archive(*row) for row in self._base.execute(query)]
-
-    def list_kept(self, archive: Archive) -> Iterator[Kept]:
-        """Yield the connections of an archive that have a trace, in their order."""
-        query = """
-            SELECT c.uuid, t.uuid, t.began, t.text
-            FROM connections AS c JOIN traces AS t ON t.number = c.trace
-            WHERE c.archive = ? ORDER BY c.number
-        """
-        for uuid, traced, began, packed in self._base.execute(query, (archive.number,)):
-            yield Kept(uuid, traced, began, zlib.decompress(packed))
-
-    def list_settled(self, archive: Archive) -> Iterator[dict[str, object]]:
-        """Yield what became of each connection of an archive, and what was missed."""
-        settled = """
-            SELECT c.uuid, c.closed, c.client, c.client_port, c.server, c.server_port,
-                c.outcome, c.reason, t.uuid AS trace, t.began, t.ended
-            FROM connections AS c LEFT JOIN traces AS t ON t.number = c.trace
-            WHERE c.archive = ? ORDER BY c.number
-        """
-        missed = """
-            SELECT 'missed' AS outcome, since, until, reason FROM missed
-            WHERE archive = ? ORDER BY rowid
-        """
-        for query in (settled, missed):
-            rows = self._base.execute(query, (archive.number,))
-            names = [column[0] for column in rows.description]
-            for row in rows:
-                yield dict(zip(names, row, strict=True))
-
-    def forget(self, archive: Archive, now: float) -> None:
-        """Forget what was stored, but for traces that others may yet get copies of."""
-        old = """
-            DELETE FROM traces
-            WHERE ended IS NOT NULL AND began <= ? AND NOT EXISTS (
-                SELECT 1 FROM connections WHERE trace = traces.number
-            )
-        """
-        number = (archive.number,)
-        # A trace that began on a day may end on the next one.
-        past = "DELETE FROM hops WHERE archive IS NOT NULL AND seen <= ?"
-        with self._transaction():
-            self._base.execute("UPDATE hops SET archive = 0 WHERE archive = ?", number)
-            self._base.execute(past, (now - _HOP_SECONDS,))
-            self._base.execute("DELETE FROM connections WHERE archive = ?", number)
-            self._base.execute("DELETE FROM missed WHERE archive = ?", number)
-            self._base.execute("DELETE FROM archives WHERE number = ?", number)
-            self._base.execute(old, (now - self.terms.cache,))
 
     def _has_no_room(self, client: Address, more: Counter[str]) -> bool:
         """Return whether a connection can't wait; ``more`` have come before it."""
@@ -555,31 +329,3 @@ class Waiting:
         """
         values = (WAITED_TOO_LONG, now, now - self.terms.max_wait)
         return self._base.execute(drop, values).rowcount
-
-    def _transaction(self) -> _Transaction:
-        return _Transaction(self._base)
-
-
-@dataclass(frozen=True)
-class _Transaction:
-    """A change as a whole, or none."""
-
-    base: sqlite3.Connection
-
-    def __enter__(self) -> None:
-        self.base.execute("BEGIN IMMEDIATE")
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        try:
-            if kind is None:
-                self.base.execute("COMMIT")
-        finally:
-            # A commit fails where the disk is full.
-            if self.base.in_transaction:
-                self.base.execute("ROLLBACK")
-
-
-def name_netblock(address: Address) -> str:
-    """Return the first address of a client's netblock: its /24, or its /64."""
-    length = _NETBLOCKS[address.version]
-    return str(ip_network((address, length), strict=False).network_address)

@@ -47,21 +47,22 @@ def test_a_kill_behind_any_upload_damages_nothing(puts: int, tmp_path: Path) -> 
         store=store,
         root="archives",
     )
-    storing = shelf.open()
+    waiting, storing = shelf.open_waiting(), shelf.open_storing()
     client = ip_address("240.0.1.1")
     closing = Closing("a", client, 5000, ip_address("198.18.0.2"), 443, NOW)
-    storing.waiting.add([closing], [], [], heard_until=NOW, now=NOW)
-    ((number, _),) = storing.waiting.begin(1, NOW)
-    storing.waiting.end(number, NOW, b"{}\n" * 3, NOW)
+    waiting.add([closing], [], [], heard_until=NOW, now=NOW)
+    ((number, _),) = waiting.begin(1, NOW)
+    waiting.end(number, NOW, b"{}\n" * 3, NOW)
     store.put_file = put_and_die  # type: ignore[method-assign]
     with pytest.raises(KilledError):
         storing.flush(0, NOW)
-    storing.waiting.close()
+    waiting.close()
+    storing.close()
     store.put_file = put  # type: ignore[method-assign]
     (tmp_path / "left").rename(tmp_path / "queue" / "archive")
-    storing = shelf.open()
+    storing = shelf.open_storing()
     storing.flush(0, NOW)
-    storing.waiting.close()
+    storing.close()
     keys = list(store.list("archives"))
     assert [key.split("/")[1] for key in keys] == ["connections", "scamper1"]
     lines = gzip.decompress(store.get(keys[0])).splitlines()

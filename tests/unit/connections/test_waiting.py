@@ -5,27 +5,17 @@ from __future__ import annotations
 import random
 import sqlite3
 from dataclasses import replace
-from ipaddress import ip_address
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from anabranch.connections.closing import Closing, Missed
-from anabranch.connections.waiting import Terms, Waiting
+from anabranch.connections.waiting import Waiting
+from queues import NOW, TERMS, add, begin, closing, end, settle
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
-
-NOW = 1_795_953_600.0
-TERMS = Terms(cache=600, max_waiting=100, max_wait=1800)
-SERVER = ip_address("198.18.0.2")
-
-
-def closing(uuid: str, client: str) -> Closing:
-    """A connection that has ended."""
-    return Closing(uuid, ip_address(client), 5000, SERVER, 443, NOW)
 
 
 @pytest.fixture
@@ -42,34 +32,7 @@ def waiting(file: Path) -> Iterator[Waiting]:
     queue.close()
 
 
-def add(queue: Waiting, *closings: Closing, at: float = 0, **more: Any) -> None:
-    """Let connections end, some seconds after the beginning."""
-    usual: dict[str, Any] = {"missed": (), "excluded": (), "heard_until": NOW + at}
-    queue.add(closings, now=NOW + at, **usual | more)
-
-
-def begin(queue: Waiting, room: int = 10, at: float = 0) -> dict[str, int]:
-    """Begin traces; return their numbers by client."""
-    return {client: number for number, client in queue.begin(room, NOW + at)}
-
-
-def end(queue: Waiting, number: int, at: float = 0) -> None:
-    """End a trace that began and ended at a time."""
-    queue.end(number, NOW + at, b"text", NOW + at)
-
-
-def settle(queue: Waiting, at: float = 0) -> dict[str, tuple[Any, Any]]:
-    """The outcome and reason of each connection that has one, by UUID; in archives."""
-    found = {}
-    for archive in queue.cut(NOW + at, NOW + at):
-        for row in queue.list_settled(archive):
-            if "uuid" in row:
-                found[str(row["uuid"])] = row["outcome"], row["reason"]
-        queue.forget(archive, NOW + at)
-    return found
-
-
-def test_connections_of_a_client_share_a_trace(waiting: Waiting) -> None:
+def test_connections_of_a_client_share_a_trace(file: Path, waiting: Waiting) -> None:
     """Those that end before it, during it, and within ten minutes of its start."""
     add(waiting, closing("a", "240.0.1.1"), closing("b", "240.0.1.1"))
     (number,) = begin(waiting).values()
@@ -80,18 +43,20 @@ def test_connections_of_a_client_share_a_trace(waiting: Waiting) -> None:
     add(waiting, closing("e", "240.0.1.1"), at=610)
     assert list(begin(waiting, at=610)) == ["240.0.1.1"]
     traced, copied = ("traced", None), ("copied", None)
-    assert settle(waiting, 610) == {"a": traced, "b": copied, "c": copied, "d": copied}
+    assert settle(file, 610) == {"a": traced, "b": copied, "c": copied, "d": copied}
     assert waiting.counts.waiting == 1
 
 
-def test_a_client_that_could_not_be_probed_is_tried_again(waiting: Waiting) -> None:
+def test_a_client_that_could_not_be_probed_is_tried_again(
+    file: Path, waiting: Waiting
+) -> None:
     """An error is not a result that others get copies of."""
     add(waiting, closing("a", "240.0.1.1"))
     (number,) = begin(waiting).values()
     waiting.refuse(number, "no route", NOW)
     add(waiting, closing("b", "240.0.1.1"), at=1)
     assert list(begin(waiting, at=1)) == ["240.0.1.1"]
-    assert settle(waiting, 1) == {"a": ("dropped", "no route")}
+    assert settle(file, 1) == {"a": ("dropped", "no route")}
 
 
 def test_netblocks_take_turns(waiting: Waiting) -> None:
@@ -104,7 +69,7 @@ def test_netblocks_take_turns(waiting: Waiting) -> None:
     assert set(begin(waiting, room=2)) == {"3fff:0:0:4::1", many[1]}
 
 
-def test_no_more_wait_than_may(waiting: Waiting) -> None:
+def test_no_more_wait_than_may(file: Path, waiting: Waiting) -> None:
     """Copies need no room, and what is excluded takes none."""
     queue = waiting
     queue.terms = replace(TERMS, max_waiting=3)
@@ -120,7 +85,7 @@ def test_no_more_wait_than_may(waiting: Waiting) -> None:
     )
     dropped = {"a": ("dropped", "excluded"), "e": ("dropped", "queue full")}
     copied = {"known": ("traced", None), "known2": ("copied", None)}
-    assert settle(queue) == dropped | copied
+    assert settle(file) == dropped | copied
     assert queue.counts.waiting == 3
 
 
@@ -141,12 +106,12 @@ def test_a_flood_of_one_netblock_leaves_room_for_others(file: Path) -> None:
     queue.close()
 
 
-def test_a_connection_waits_no_longer_than_it_may(waiting: Waiting) -> None:
+def test_a_connection_waits_no_longer_than_it_may(file: Path, waiting: Waiting) -> None:
     """By the time at which it was heard of: clocks differ."""
     add(waiting, replace(closing("a", "240.0.1.1"), at=0.0))
     add(waiting, closing("b", "240.0.2.1"), at=1000)
     assert list(begin(waiting, at=1801)) == ["240.0.2.1"]
-    assert settle(waiting, 1801) == {"a": ("dropped", "waited too long")}
+    assert settle(file, 1801) == {"a": ("dropped", "waited too long")}
 
 
 def test_what_was_interrupted_is_traced_again_when_its_client_may_be(
@@ -166,46 +131,8 @@ def test_what_was_interrupted_is_traced_again_when_its_client_may_be(
     assert not begin(queue, at=609)
     (number,) = begin(queue, at=611).values()
     end(queue, number, at=612)
-    assert settle(queue, 612) == {"a": ("traced", None)}
+    assert settle(file, 612) == {"a": ("traced", None)}
     queue.close()
-
-
-def test_an_archive_is_cut_once_and_has_the_traces_of_one_day(
-    waiting: Waiting,
-) -> None:
-    """It stays the same until it is stored; what was missed stands in one."""
-    add(
-        waiting,
-        closing("a", "240.0.1.1"),
-        closing("b", "240.0.2.1"),
-        missed=[Missed(NOW - 5, NOW, "nobody listened")],
-    )
-    begun = begin(waiting)
-    end(waiting, begun["240.0.1.1"], at=0)
-    end(waiting, begun["240.0.2.1"], at=86_400)
-    assert waiting.cut(NOW - 1, NOW) == []
-    cut = waiting.cut(NOW, NOW + 86_400)
-    assert [each.day for each in cut] == ["2026-11-29", "2026-11-30"]
-    rows = [list(waiting.list_settled(each)) for each in cut]
-    outcomes = [[row["outcome"] for row in each] for each in rows]
-    assert outcomes == [["traced", "missed"], ["traced"]]
-    kept = [[each.uuid for each in waiting.list_kept(archive)] for archive in cut]
-    assert kept == [["a"], ["b"]]
-    add(waiting, closing("c", "240.0.1.1"), at=1)
-    assert waiting.cut(NOW, NOW + 86_401) == cut
-    for archive in cut:
-        waiting.forget(archive, NOW + 86_402)
-    (last,) = waiting.cut(NOW + 86_402, NOW + 86_402)
-    assert [each.traced for each in waiting.list_kept(last)] == ["a"]
-
-
-def test_what_was_missed_is_stored_though_nothing_else_is(waiting: Waiting) -> None:
-    """Somebody who looks for connections finds why there are none."""
-    add(waiting, missed=[Missed(NOW - 5, NOW, "nobody listened")])
-    (archive,) = waiting.cut(NOW, NOW)
-    assert [row["outcome"] for row in waiting.list_settled(archive)] == ["missed"]
-    waiting.forget(archive, NOW)
-    assert waiting.cut(NOW + 10, NOW + 10) == []
 
 
 def test_a_full_disk_changes_nothing(waiting: Waiting) -> None:
@@ -252,14 +179,14 @@ def test_whatever_comes_each_connection_has_one_outcome(file: Path) -> None:
             queue = Waiting(file, replace(TERMS, max_waiting=40))
             queue.resume(NOW + at)
             running.clear()
-        outcomes |= _take(queue, at, outcomes)
+        outcomes |= _take(file, at, outcomes)
     for number in running:
         end(queue, number, at)
     for _ in range(3):
         at += 2000
         for number in begin(queue, 1000, at).values():
             end(queue, number, at)
-        outcomes |= _take(queue, at, outcomes)
+        outcomes |= _take(file, at, outcomes)
     assert outcomes.keys() == told
     assert {outcome for outcome, _ in outcomes.values()} == {
         *("traced", "copied", "dropped")
@@ -270,35 +197,8 @@ def test_whatever_comes_each_connection_has_one_outcome(file: Path) -> None:
 
 
 def _take(
-    queue: Waiting, at: float, known: dict[str, tuple[Any, Any]]
+    file: Path, at: float, known: dict[str, tuple[Any, Any]]
 ) -> dict[str, tuple[Any, Any]]:
-    found = settle(queue, at)
+    found = settle(file, at)
     assert not found.keys() & known.keys()
     return found
-
-
-def test_a_hop_is_annotated_once_a_day(waiting: Waiting) -> None:
-    """However many traces meet it, and whenever somebody tells about it."""
-    add(waiting, closing("a", "240.0.1.1"), closing("b", "240.0.2.1"))
-    hops = ["255.0.0.1", "255.0.0.2"]
-    for at, number in enumerate(begin(waiting).values()):
-        waiting.end(number, NOW + at, b"", NOW + at, hops)
-    unknown = waiting.list_unknown(10)
-    assert [(hop.day, hop.address) for hop in unknown] == [
-        ("2026-11-29", "255.0.0.1"),
-        ("2026-11-29", "255.0.0.2"),
-    ]
-    waiting.tell([(unknown[0], '{"Geo": {}}')])
-    (archive,) = waiting.cut(NOW + 1, NOW + 1)
-    assert list(waiting.list_hops(archive)) == [(unknown[0], '{"Geo": {}}')]
-    waiting.forget(archive, NOW + 1)
-    waiting.tell([(hop, "{}") for hop in waiting.list_unknown(10)])
-    (archive,) = waiting.cut(NOW + 2, NOW + 2)
-    assert [hop.address for hop, _ in waiting.list_hops(archive)] == ["255.0.0.2"]
-    waiting.forget(archive, NOW + 2)
-    add(waiting, closing("c", "240.0.3.1"), closing("d", "240.0.4.1"), at=3)
-    first, second = begin(waiting, at=3).values()
-    waiting.end(first, NOW + 3, b"", NOW + 3, hops)
-    assert waiting.list_unknown(10) == []
-    waiting.end(second, NOW + 86_400, b"", NOW + 86_400, hops)
-    assert [hop.day for hop in waiting.list_unknown(10)] == ["2026-11-30"] * 2
