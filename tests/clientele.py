@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import io
 import json
 import os
+import queue
 import signal
 import socket
 import sqlite3
@@ -19,15 +21,23 @@ import sys
 import tarfile
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from anabranch.api import Measurement
+from anabranch.local.manifest import load_manifests
+from anabranch.local.policyfile import find_policy
+from anabranch.local.standing import make_posts
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+
+    from anabranch.store.directory import DirectoryStore
 
 PORT = 8080
 AGENT = "mlab1-lga03"
@@ -158,6 +168,34 @@ def _serving() -> Iterator[None]:
         loop.call_soon_threadsafe(server.close)
         loop.call_soon_threadsafe(loop.stop)
         thread.join()
+
+
+@dataclass
+class Threaded:
+    """A standing measurement's agent in this process, with any store."""
+
+    manifest: Path
+    store: DirectoryStore
+    traced: queue.Queue[None] = field(default_factory=queue.Queue)
+    """Gets something with each trace that ends."""
+
+    def __post_init__(self) -> None:
+        manifests = load_manifests([str(self.manifest)], io.BytesIO)
+        (document,) = manifests.of_kind(Measurement)
+        policy = find_policy(manifests)
+        assert policy
+        (post,) = make_posts(manifests, document.object, policy, self.store)
+        self.service = post.service
+        self.service.ended = lambda _: self.traced.put(None)
+        self._running = ThreadPoolExecutor(1).submit(self._run)
+
+    def end(self) -> list[str]:
+        """The objects that the store had when it ended, or the error that ended it."""
+        return self._running.result()
+
+    def _run(self) -> list[str]:
+        self.service.run(lambda _: None)
+        return list(self.store.list("agents"))
 
 
 @dataclass

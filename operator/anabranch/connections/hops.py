@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 Told = dict[str, Any]
 """What is known about an address: ``Geo`` and ``Network``."""
 _TIMEOUT_SECONDS = 2.0
-"""Nothing else goes on meanwhile; what was not told is asked for again."""
+"""An agent that ends waits for it; what was not told is asked for again."""
 _MOST_BYTES = 64 << 20
 _MISSING = {"Missing": True}
 
