@@ -83,8 +83,10 @@ class Clerk:
                 settled.tell(
                     (hop, json.dumps(told.get(hop.address, {}))) for hop in hops
                 )
+                self.counts.hops_told += sum(hop.address in told for hop in hops)
         except OSError as error:
             self.annotator_trouble = str(error)
+            self.counts.annotator_errors += 1
         else:
             self.annotator_trouble = ""
 
@@ -95,4 +97,5 @@ class Clerk:
             self.store_trouble = str(error)
         else:
             self.store_trouble = ""
+        self.counts.hops_stored = self.storing.hops
         self.counts.bytes = self.storing.settled.find_size()

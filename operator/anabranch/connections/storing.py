@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 _FILE = "connections.sqlite"
 
 
-@dataclass(frozen=True)
+@dataclass
 class Storing:
     """Stores what is settled, as archives: exactly once, whatever ends meanwhile."""
 
@@ -44,6 +44,8 @@ class Storing:
     """Where archives are written first."""
     hides_clients: bool
     """Whether netblocks stand in place of clients' addresses."""
+    hops: int = 0
+    """How many hops it has stored what is known about."""
 
     def flush(self, age: float, now: float) -> None:
         """Store all that is settled, if something has been since ``age`` seconds.
@@ -53,14 +55,16 @@ class Storing:
             sqlite3.OperationalError: When the disk is full; nothing is lost.
         """
         for archive in self.settled.cut(now - age, now):
-            self._put(archive)
+            hops = self._put(archive)
             self.settled.forget(archive, now)
+            self.hops += hops
 
     def close(self) -> None:
         """Close the queue's file."""
         self.settled.close()
 
-    def _put(self, archive: Archive) -> None:
+    def _put(self, archive: Archive) -> int:
+        """Store an archive; return how many hops it has."""
         settled, naming = self.settled, self.naming
         file = self.folder / "archive"
         # A kill may have left it, as a link to what the store has.
@@ -71,7 +75,8 @@ class Storing:
                 name = naming.name(TRACES, archive, "tgz")
                 self.store.put_file(f"{self.root}/{name}", file)
             file.unlink()
-            if write_hops(settled.list_hops(archive), archive, naming.agent, file):
+            told = settled.list_hops(archive)
+            if hops := write_hops(told, archive, naming.agent, file):
                 name = naming.name(HOPS, archive, "tgz")
                 self.store.put_file(f"{self.root}/{name}", file)
             file.unlink()
@@ -81,6 +86,7 @@ class Storing:
             self.store.put_file(f"{self.root}/{name}", file)
         finally:
             file.unlink(missing_ok=True)
+        return hops
 
     def _hide(self, settled: dict[str, object]) -> dict[str, object]:
         """Put a client's netblock in place of its address, if that is asked for."""

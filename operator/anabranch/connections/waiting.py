@@ -66,6 +66,13 @@ class Counts:
     """How many were dropped, by one of `REASONS`."""
     missed: int = 0
     unreadable: int = 0
+    hops_met: int = 0
+    """How many hops no trace of the same day had met before."""
+    hops_told: int = 0
+    """How many hops somebody told about."""
+    hops_stored: int = 0
+    annotator_errors: int = 0
+    """How often nobody told about hops that were asked about."""
     bytes: int = 0
     """The size of the queue, when it was looked at last."""
 
@@ -217,9 +224,11 @@ class Waiting:
                 INSERT OR IGNORE INTO hops (day, address, seen)
                 VALUES (date(?, 'unixepoch'), ?, ?)
             """
-            self._base.executemany(insert, ((began, hop, began) for hop in hops))
+            rows = ((began, hop, began) for hop in hops)
+            met = self._base.executemany(insert, rows).rowcount
         self.counts.running -= 1
         self._leave(block, done)
+        self.counts.hops_met += met
         self.counts.traced += min(done, 1)
         self.counts.copied += max(done - 1, 0)
 

@@ -196,6 +196,8 @@ def test_what_it_serves_is_told(tmp_path: Path) -> None:
             assert view.connections.last_event_time is None
             server.counts.traced, server.counts.copied = 2, 1
             server.counts.reasons["queue full"] = 4
+            server.counts.hops_met, server.counts.hops_told = 9, 8
+            server.counts.hops_stored, server.counts.annotator_errors = 6, 1
             server.sent = 7
             await it.until(lambda: it.run.view().totals.sent)
             view = it.run.view()
@@ -207,6 +209,15 @@ def test_what_it_serves_is_told(tmp_path: Path) -> None:
             assert it.read("anabranch_agent_connections_waiting") == 3
             assert it.read("traces_skipped_total", type="queue full") == 4
             assert it.read("anabranch_agent_probes_sent_total") == 7
+            for kind, operation, count in (
+                ("hopcache", "inserted", 9),
+                ("hopcache", "annotated", 8),
+                ("hopannotation", "written", 6),
+            ):
+                labels = {"type": kind, "operation": operation}
+                assert it.read("hop_cache_operations_total", **labels) == count
+            labels = {"type": "hopannotation", "error": "annotate"}
+            assert it.read("hop_annotation_errors_total", **labels) == 1
         assert it.read("anabranch_agent_connections_waiting") == 0
 
     asyncio.run(act())
