@@ -6,6 +6,8 @@ from contextlib import closing as closed
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 
+from anabranch_engine import PrefixSet
+
 from anabranch.connections.closing import Closing
 from anabranch.connections.settled import Settled
 from anabranch.connections.waiting import Terms, Waiting
@@ -14,7 +16,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 NOW = 1_795_953_600.0
-TERMS = Terms(cache=600, max_waiting=100, max_wait=1800)
+TERMS = Terms(
+    cache=600,
+    max_waiting=100,
+    max_wait=1800,
+    excluded=PrefixSet([]),
+    hides_clients=False,
+)
 SERVER = ip_address("198.18.0.2")
 
 
@@ -25,7 +33,7 @@ def closing(uuid: str, client: str) -> Closing:
 
 def add(queue: Waiting, *closings: Closing, at: float = 0, **more: Any) -> None:
     """Let connections end, some seconds after the beginning."""
-    usual: dict[str, Any] = {"missed": (), "excluded": (), "heard_until": NOW + at}
+    usual: dict[str, Any] = {"missed": (), "heard_until": NOW + at}
     queue.add(closings, now=NOW + at, **usual | more)
 
 

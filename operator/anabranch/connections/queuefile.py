@@ -45,7 +45,8 @@ CREATE TABLE IF NOT EXISTS traces (
     uuid TEXT,
     began REAL NOT NULL,
     ended REAL,
-    text BLOB
+    text BLOB,
+    is_hidden INTEGER NOT NULL
 ) STRICT;
 CREATE INDEX IF NOT EXISTS known ON traces (client, began);
 CREATE INDEX IF NOT EXISTS running ON traces (block) WHERE ended IS NULL;

@@ -8,7 +8,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
-from ipaddress import ip_address, ip_network
+from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
 from anabranch_engine import ClientTracing
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from anabranch_engine import ClientTrace, PrefixSet, Statistics
 
     from anabranch.api.connections import Standing
-    from anabranch.connections.closing import Closing
     from anabranch.connections.hops import Annotator
     from anabranch.connections.sources import Source
     from anabranch.connections.storing import Shelf
@@ -34,6 +33,8 @@ if TYPE_CHECKING:
 
 _TICK_SECONDS = 0.05
 """How long it waits for traces to end before it looks at events again."""
+_STOP_SECONDS = 10.0
+"""How long it waits for the engine to stop."""
 _LISTEN_SECONDS = 1.0
 """How often it notes that it has listened."""
 
@@ -100,7 +101,6 @@ class Service:
             self._waiting.counts,
             self.now,
         )
-        self._excluded = [ip_network(each) for each in connections.exclude]
         standing = self.standing
         self._tracing = ClientTracing(
             choose_parameters(standing.trace, standing.failure_probability),
@@ -114,7 +114,7 @@ class Service:
             time_limit_s=connections.deadline_seconds,
             confidence=round(100 * (1 - standing.failure_probability)),
             hostname=self.shelf.naming.agent,
-            hides_clients=connections.anonymize == "netblock",
+            hides_clients=self.shelf.hides_clients,
             network=probing.network,
             interface=probing.interface,
             sources=[ip_address(each) for each in probing.sources],
@@ -218,6 +218,7 @@ class Service:
             if time.monotonic() >= noted + every:
                 note(self.statistics)
                 noted = time.monotonic()
+        self._cut()
 
     def _listen(self, source: Source) -> None:
         """Take events; keep them if the disk is full, as many as may wait."""
@@ -234,7 +235,6 @@ class Service:
         is_due = time.monotonic() >= self._noted + _LISTEN_SECONDS
         if not held.closings and not held.missed and not is_due:
             return
-        excluded = [each.uuid for each in held.closings if self._excludes(each)]
         missed = [*held.missed]
         if self._lost:
             since, many = self._lost
@@ -244,7 +244,6 @@ class Service:
             self._waiting.add(
                 held.closings,
                 missed,
-                excluded,
                 heard_until=source.heard_until,
                 now=now,
             )
@@ -255,12 +254,6 @@ class Service:
             self._disk_trouble = ""
         self._held, self._lost = Heard(), None
         self._noted = time.monotonic()
-
-    def _excludes(self, closing: Closing) -> bool:
-        return any(
-            closing.client.version == each.version and closing.client in each
-            for each in self._excluded
-        )
 
     def _begin(self) -> None:
         counts = self.counts
@@ -276,6 +269,18 @@ class Service:
         with suppress(RuntimeError):
             for number, client in begun:
                 self._tracing.trace(number, ip_address(client))
+
+    def _cut(self) -> None:
+        """Cut the traces that go on; what they were for is next when it goes on."""
+        self._tracing.stop()
+        while ended := self._tracing.take(_STOP_SECONDS):
+            self._end(ended)
+        if self._ended:
+            return
+        try:
+            self._waiting.put_back()
+        except sqlite3.OperationalError as error:
+            self._disk_trouble = f"{self.shelf.folder}: {error}"
 
     def _end(self, traces: list[ClientTrace]) -> None:
         self._ended += traces

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
+from anabranch_engine import PrefixSet
+
 from anabranch.connections.archive import (
     CONNECTIONS,
     HOPS,
@@ -109,6 +111,11 @@ class Shelf:
     root: str
     """The folder of archives in the store."""
 
+    @property
+    def hides_clients(self) -> bool:
+        """Whether netblocks stand in place of clients' addresses."""
+        return self.connections.anonymize == "netblock"
+
     def open_waiting(self) -> Waiting:
         """Open the queue, or begin one."""
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -116,6 +123,8 @@ class Shelf:
             cache=self.connections.cache_seconds,
             max_waiting=self.connections.max_waiting,
             max_wait=self.connections.max_wait_seconds,
+            excluded=PrefixSet(self.connections.exclude),
+            hides_clients=self.hides_clients,
         )
         return Waiting(self.folder / _FILE, terms)
 
@@ -128,7 +137,7 @@ class Shelf:
             store=self.store,
             root=self.root,
             folder=self.folder,
-            hides_clients=connections.anonymize == "netblock",
+            hides_clients=self.hides_clients,
         )
 
     def give_up(self, now: float) -> None:

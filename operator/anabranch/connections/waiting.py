@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
+    from anabranch_engine import PrefixSet
+
     from anabranch.connections.closing import Address, Closing, Missed
 
 EXCLUDED, QUEUE_FULL, REFUSED = "excluded", "queue full", "refused"
@@ -38,6 +40,13 @@ ORDER BY row_number() OVER (PARTITION BY block ORDER BY first) + (
 LIMIT ?
 """
 """The clients that may be traced now, by how many of their netblock go before."""
+_DROP = """
+UPDATE connections
+SET outcome = 'dropped', reason = :reason, settled = :now,
+    day = date(heard, 'unixepoch')
+WHERE outcome IS NULL
+"""
+"""Drops all that wait; more conditions may follow."""
 _LEVEL = 1
 """How hard texts are compressed: a tenth of their size is enough."""
 
@@ -52,6 +61,10 @@ class Terms:
     """The most connections that wait."""
     max_wait: float
     """How long a connection may wait."""
+    excluded: PrefixSet
+    """The clients that are not to be traced."""
+    hides_clients: bool
+    """Whether the texts of traces have netblocks in place of clients."""
 
 
 @dataclass
@@ -116,51 +129,59 @@ class Waiting:
         self.counts.waiting = self._shares.total()
 
     def resume(self, now: float) -> None:
-        """End the traces that a process left unfinished.
+        """Go on with what another process left, by the terms of this one.
 
-        Their clients have had probes, for all that is known until just now. So they
-        are traced again, but not earlier than any other client would be.
+        Traces that it left unfinished have sent probes, for all that is known until
+        just now. So their clients are traced again, but not earlier than any other
+        client would be. Connections that the terms do not let wait are dropped, by the
+        order in which they came.
         """
         update = "UPDATE traces SET began = ?, ended = ? WHERE ended IS NULL"
         with Transaction(self._base):
             self._base.execute(update, (now, now))
+            dropped = self._list_unfit()
+            for number, reason in dropped:
+                self._drop("AND number = :number", reason, now, number=number)
+        self._count()
+        self.counts.reasons += Counter(reason for _, reason in dropped)
+
+    def put_back(self) -> None:
+        """Let wait those whose traces were cut, before all that came after them."""
+        with Transaction(self._base):
+            self._base.execute("DELETE FROM traces WHERE ended IS NULL")
+        self.counts.running = 0
 
     def add(
         self,
         closings: Iterable[Closing],
         missed: Iterable[Missed],
-        excluded: Iterable[str],
         *,
         heard_until: float | None,
         now: float,
     ) -> None:
         """Take connections that have ended; those whose UUID is known are passed over.
 
-        ``excluded`` are the UUIDs of those whose clients are not to be traced. Up to
-        ``heard_until``, nothing else was to be heard.
-
-        A netblock may have as many that wait as there is room left for others: a flood
-        of one takes half of the queue.
+        Up to ``heard_until``, nothing else was to be heard. A flood of one netblock
+        takes half of the queue.
         """
-        excluded, gaps = set(excluded), list(missed)
-        more = Counter[str]()
+        gaps = list(missed)
+        more, waiting = Counter[str](), self.counts.waiting
         copied, dropped = 0, Counter[str]()
         with Transaction(self._base):
             for closing in closings:
-                known, reason = None, None
-                if closing.uuid in excluded:
-                    reason = EXCLUDED
-                elif known := self._find_known(closing.client, now):
-                    pass
-                elif self._has_no_room(closing.client, more):
-                    reason = QUEUE_FULL
+                client, block = closing.client, name_netblock(closing.client)
+                known, reason = None, self._find_exclusion(str(client))
+                if not reason and not (known := self._find_known(client, now)):
+                    share = self._shares[block] + more[block]
+                    reason = self._find_lack(waiting, share)
                 if not self._insert(closing, known, reason, now):
                     continue
                 copied += known is not None
                 if reason:
                     dropped[reason] += 1
                 if not known and not reason:
-                    more[name_netblock(closing.client)] += 1
+                    more[block] += 1
+                    waiting += 1
             rows = [(each.since, each.until, each.reason) for each in gaps]
             insert = "INSERT INTO missed (since, until, reason) VALUES (?, ?, ?)"
             self._base.executemany(insert, rows)
@@ -168,7 +189,7 @@ class Waiting:
                 upsert = "INSERT OR REPLACE INTO heard VALUES (1, ?)"
                 self._base.execute(upsert, (heard_until,))
         self._shares += more
-        self.counts.waiting += more.total()
+        self.counts.waiting = waiting
         self.counts.copied += copied
         self.counts.reasons += dropped
         self.counts.missed += len(gaps)
@@ -178,12 +199,16 @@ class Waiting:
 
         Netblocks take turns. Of one, the client that has waited longest comes first.
         """
-        insert = "INSERT INTO traces (client, block, uuid, began) VALUES (?, ?, ?, ?)"
+        insert = """
+            INSERT INTO traces (client, block, uuid, began, is_hidden)
+            VALUES (?, ?, ?, ?, ?)
+        """
+        hides = self.terms.hides_clients
         with Transaction(self._base):
             given_up = self._give_up(now)
             due = self._base.execute(_DUE, (now - self.terms.cache, room)).fetchall()
             begun = [
-                (self._base.execute(insert, (*row, now)).lastrowid or 0, row[0])
+                (self._base.execute(insert, (*row, now, hides)).lastrowid or 0, row[0])
                 for row in due
             ]
         self.counts.running += len(begun)
@@ -234,17 +259,10 @@ class Waiting:
 
     def refuse(self, number: int, reason: str, now: float) -> None:
         """Take it that a client could not be probed at all; the next one may be."""
-        drop = """
-            UPDATE connections
-            SET outcome = 'dropped', reason = :reason, settled = :now,
-                day = date(heard, 'unixepoch')
-            WHERE outcome IS NULL
-                AND client = (SELECT client FROM traces WHERE number = :number)
-        """
-        values = {"number": number, "reason": reason, "now": now}
+        which = "AND client = (SELECT client FROM traces WHERE number = :number)"
         block = self._find_block(number)
         with Transaction(self._base):
-            done = self._base.execute(drop, values).rowcount
+            done = self._drop(which, reason, now, number=number)
             self._base.execute("DELETE FROM traces WHERE number = ?", (number,))
         self.counts.running -= 1
         self._leave(block, done)
@@ -252,22 +270,37 @@ class Waiting:
 
     def give_up(self, now: float) -> None:
         """Drop all that waits, since no trace goes on and none will begin."""
-        drop = """
-            UPDATE connections
-            SET outcome = 'dropped', reason = ?, settled = ?,
-                day = date(heard, 'unixepoch')
-            WHERE outcome IS NULL
-        """
         with Transaction(self._base):
-            done = self._base.execute(drop, (GIVEN_UP, now)).rowcount
+            done = self._drop("", GIVEN_UP, now)
         self._count()
         self.counts.reasons[GIVEN_UP] += done
 
-    def _has_no_room(self, client: Address, more: Counter[str]) -> bool:
-        """Return whether a connection can't wait; ``more`` have come before it."""
-        block = name_netblock(client)
-        left = self.terms.max_waiting - self.counts.waiting - more.total()
-        return left <= 0 or self._shares[block] + more[block] >= left
+    def _find_exclusion(self, client: str) -> str | None:
+        return EXCLUDED if client in self.terms.excluded else None
+
+    def _find_lack(self, waiting: int, share: int) -> str | None:
+        """Return why a connection can't wait beside others, ``share`` of its netblock.
+
+        A netblock may have as many that wait as there is room left for others.
+        """
+        left = self.terms.max_waiting - waiting
+        return QUEUE_FULL if left <= 0 or share >= left else None
+
+    def _list_unfit(self) -> list[tuple[int, str]]:
+        """Return which connections may not wait by the present terms, and why."""
+        query = """
+            SELECT number, client, block FROM connections
+            WHERE outcome IS NULL ORDER BY number
+        """
+        shares, waiting, unfit = Counter[str](), 0, list[tuple[int, str]]()
+        for number, client, block in self._base.execute(query):
+            reason = self._find_exclusion(client)
+            if reason := reason or self._find_lack(waiting, shares[block]):
+                unfit.append((number, reason))
+            else:
+                shares[block] += 1
+                waiting += 1
+        return unfit
 
     def _find_block(self, number: int) -> str:
         query = "SELECT block FROM traces WHERE number = ?"
@@ -285,10 +318,10 @@ class Waiting:
         """Return the trace that a connection gets a copy of, and when it began."""
         query = """
             SELECT number, began FROM traces
-            WHERE client = ? AND began > ? AND text IS NOT NULL
+            WHERE client = ? AND began > ? AND text IS NOT NULL AND is_hidden >= ?
             ORDER BY began DESC LIMIT 1
         """
-        values = (str(client), now - self.terms.cache)
+        values = (str(client), now - self.terms.cache, self.terms.hides_clients)
         found: tuple[int, float] | None = self._base.execute(query, values).fetchone()
         return found
 
@@ -327,14 +360,16 @@ class Waiting:
 
     def _give_up(self, now: float) -> int:
         """Drop connections that have waited too long, unless their trace goes on."""
-        drop = """
-            UPDATE connections
-            SET outcome = 'dropped', reason = ?, settled = ?,
-                day = date(heard, 'unixepoch')
-            WHERE outcome IS NULL AND heard < ? AND NOT EXISTS (
+        which = """
+            AND heard < :before AND NOT EXISTS (
                 SELECT 1 FROM traces AS t
                 WHERE t.client = connections.client AND t.ended IS NULL
             )
         """
-        values = (WAITED_TOO_LONG, now, now - self.terms.max_wait)
-        return self._base.execute(drop, values).rowcount
+        before = now - self.terms.max_wait
+        return self._drop(which, WAITED_TOO_LONG, now, before=before)
+
+    def _drop(self, which: str, reason: str, now: float, **values: float) -> int:
+        """Drop connections that wait, by a condition in SQL; return how many."""
+        given = {"reason": reason, "now": now, **values}
+        return self._base.execute(_DROP + which, given).rowcount

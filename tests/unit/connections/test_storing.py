@@ -50,7 +50,7 @@ def test_a_kill_behind_any_upload_damages_nothing(puts: int, tmp_path: Path) -> 
     waiting, storing = shelf.open_waiting(), shelf.open_storing()
     client = ip_address("240.0.1.1")
     closing = Closing("a", client, 5000, ip_address("198.18.0.2"), 443, NOW)
-    waiting.add([closing], [], [], heard_until=NOW, now=NOW)
+    waiting.add([closing], [], heard_until=NOW, now=NOW)
     ((number, _),) = waiting.begin(1, NOW)
     waiting.end(number, NOW, b"{}\n" * 3, NOW)
     store.put_file = put_and_die  # type: ignore[method-assign]

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import random
 import sqlite3
+from contextlib import closing as closed
 from dataclasses import replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from anabranch_engine import PrefixSet
 
 from anabranch.connections.waiting import Waiting
 from queues import NOW, TERMS, add, begin, closing, end, settle
@@ -69,20 +71,75 @@ def test_netblocks_take_turns(waiting: Waiting) -> None:
     assert set(begin(waiting, room=2)) == {"3fff:0:0:4::1", many[1]}
 
 
+def test_a_trace_that_was_cut_is_next(file: Path) -> None:
+    """At an end that the process knows of, unlike a kill."""
+    with closed(Waiting(file, TERMS)) as queue:
+        add(queue, closing("a", "240.0.1.1"))
+        assert begin(queue)
+        add(queue, closing("b", "240.0.2.1"), closing("c", "240.0.1.1"), at=1)
+        queue.put_back()
+        assert (queue.counts.running, queue.counts.waiting) == (0, 3)
+    with closed(Waiting(file, TERMS)) as queue:
+        queue.resume(NOW + 10)
+        begun = begin(queue, room=1, at=10)
+        assert list(begun) == ["240.0.1.1"]
+        end(queue, begun["240.0.1.1"], at=11)
+    assert settle(file, 11) == {"a": ("traced", None), "c": ("copied", None)}
+
+
+def test_other_terms_hold_for_what_waits_already(file: Path) -> None:
+    """Those who came last have no room; each netblock has its share, as before."""
+    names = {"a": "240.0.1.1", "b": "240.0.1.2", "c": "240.0.1.3", "d": "240.0.2.1"}
+    with closed(Waiting(file, TERMS)) as queue:
+        add(queue, *(closing(name, client) for name, client in names.items()))
+        add(queue, closing("e", "240.0.3.1"), closing("f", "240.0.4.1"))
+    with closed(Waiting(file, TERMS)) as queue:
+        queue.resume(NOW + 1)
+        assert (queue.counts.waiting, queue.counts.dropped) == (6, 0)
+    excluded = PrefixSet(["240.0.3.0/24"])
+    terms = replace(TERMS, max_waiting=4, excluded=excluded)
+    with closed(Waiting(file, terms)) as queue:
+        queue.resume(NOW + 2)
+        assert queue.counts.waiting == 4
+        assert queue.counts.reasons == {"excluded": 1, "queue full": 1}
+    assert settle(file, 2) == {
+        "c": ("dropped", "queue full"),
+        "e": ("dropped", "excluded"),
+    }
+    with closed(Waiting(file, replace(terms, max_wait=60))) as queue:
+        queue.resume(NOW + 61)
+        assert not begin(queue, at=61)
+    assert {reason for _, reason in settle(file, 61).values()} == {"waited too long"}
+
+
+def test_no_copy_shows_a_client_that_is_to_be_hidden(file: Path) -> None:
+    """Nor is it traced again before its time."""
+    with closed(Waiting(file, TERMS)) as queue:
+        add(queue, closing("a", "240.0.1.1"))
+        (number,) = begin(queue).values()
+        end(queue, number)
+    with closed(Waiting(file, replace(TERMS, hides_clients=True))) as queue:
+        add(queue, closing("b", "240.0.1.1"), at=1)
+        assert not begin(queue, at=599)
+        (number,) = begin(queue, at=600).values()
+        end(queue, number, at=600)
+    with closed(Waiting(file, TERMS)) as queue:
+        add(queue, closing("c", "240.0.1.1"), at=601)
+    traced = ("traced", None)
+    assert settle(file, 601) == {"a": traced, "b": traced, "c": ("copied", None)}
+
+
 def test_no_more_wait_than_may(file: Path, waiting: Waiting) -> None:
     """Copies need no room, and what is excluded takes none."""
     queue = waiting
-    queue.terms = replace(TERMS, max_waiting=3)
+    excluded = PrefixSet(["240.0.0.0/24"])
+    queue.terms = replace(TERMS, max_waiting=3, excluded=excluded)
     add(queue, closing("known", "240.0.9.1"))
     (number,) = begin(queue).values()
     end(queue, number)
     names = [*"abcde", "known2"]
     clients = [*(f"240.0.{k}.1" for k in range(5)), "240.0.9.1"]
-    add(
-        queue,
-        *map(closing, names, clients),
-        excluded=["a"],
-    )
+    add(queue, *map(closing, names, clients))
     dropped = {"a": ("dropped", "excluded"), "e": ("dropped", "queue full")}
     copied = {"known": ("traced", None), "known2": ("copied", None)}
     assert settle(file) == dropped | copied
@@ -175,7 +232,7 @@ def test_whatever_comes_each_connection_has_one_outcome(file: Path) -> None:
             else:
                 queue.end(number, NOW + starts[client][-1], b"", NOW + at)
         if chance.random() < 0.02:
-            queue.close()
+            _leave(queue, [starts[client] for client in running.values()], chance)
             queue = Waiting(file, replace(TERMS, max_waiting=40))
             queue.resume(NOW + at)
             running.clear()
@@ -193,6 +250,15 @@ def test_whatever_comes_each_connection_has_one_outcome(file: Path) -> None:
     }
     for times in starts.values():
         assert all(b - a >= 600 for a, b in pairwise(times))
+    queue.close()
+
+
+def _leave(queue: Waiting, starts: list[list[float]], chance: random.Random) -> None:
+    """End a process; if it knows of that, its last traces do not count."""
+    if chance.random() < 0.5:
+        queue.put_back()
+        for times in starts:
+            times.pop()
     queue.close()
 
 
