@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import shutil
 import sqlite3
 import time
 from dataclasses import dataclass, field
@@ -23,10 +22,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from anabranch_agent.demand import Demand
+    from anabranch_agent.queues import Queue
     from anabranch_agent.shift import Books, Server
 
 _log = logging.getLogger(__name__)
 _PENDING = Hold("Pending", "the queue of connections is opened")
+_TAKEN = Hold("Pending", "the queue is in use yet, by the Round before this one")
 _SERVING = "clients are traced as their connections end"
 
 
@@ -34,12 +35,13 @@ _SERVING = "clients are traced as their connections end"
 class StandingRun(Work):
     """A run that serves a standing Round as demanded.
 
-    What waits is in the folder, so that the process that follows a crash goes on with
-    it.
+    What waits is in its queue, so that the process that follows a crash, or the Round
+    that follows a changed spec, goes on with it.
     """
 
     doing = SERVING
 
+    queue: Queue
     make: Callable[[Probe], Server]
     """Makes a server over the queue, which takes a while."""
     give_up: Callable[[], None]
@@ -108,9 +110,10 @@ class StandingRun(Work):
             self._shift.follow(demand)
 
     async def _drop(self) -> None:
-        await self._settle(self.times.stop)
-        if self.folder.exists():
-            await in_thread(lambda: shutil.rmtree(self.folder))
+        self.queue.rounds -= 1
+        if not self.queue.rounds:
+            await self._settle(self.times.stop)
+            await self.queue.remove()
 
     async def _leave(self) -> None:
         """Store everything, even what waits.
@@ -122,8 +125,13 @@ class StandingRun(Work):
 
     async def _attempt(self, probe: Probe, backoff: Backoff) -> None:
         """Run one server, or report why there is none."""
+        if self.queue.lock.locked():
+            self._tell(_TAKEN)
+            await self._rest(self.times.check)
+            return
         try:
-            await self._serve(probe)
+            async with self.queue.lock:
+                await self._serve(probe)
         except sqlite3.Error as error:
             self._tell(Hold("QueueUnavailable", f"{self.folder}: {error}"))
         except (OSError, ValueError) as error:
@@ -174,14 +182,9 @@ class StandingRun(Work):
         """Record what waits as given up and store everything, if the store takes it."""
         backoff = Backoff(self.times.backoff, self.times.most_backoff)
         end = time.monotonic() + seconds
-        while True:
-            try:
-                await in_thread(self.give_up)
-            except (OSError, sqlite3.Error) as error:
-                wait = backoff.fail()
-                if time.monotonic() + wait > end:
-                    _log.warning("%s: not all is stored: %s", self.name, error)
-                    return
-                await asyncio.sleep(wait)
-            else:
+        while trouble := await self.queue.settle(self.give_up):
+            wait = backoff.fail()
+            if time.monotonic() + wait > end:
+                _log.warning("%s: not all is stored: %s", self.name, trouble)
                 return
+            await asyncio.sleep(wait)

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import contextlib
-from dataclasses import dataclass
+import json
+import os
+from dataclasses import asdict, dataclass
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
 from anabranch_engine import PrefixSet
 
+from anabranch.api.connections import Connections
 from anabranch.connections.archive import (
     CONNECTIONS,
     HOPS,
     TRACES,
+    Naming,
     write_connections,
     write_hops,
     write_traces,
@@ -24,13 +28,12 @@ from anabranch.connections.waiting import Terms, Waiting
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from anabranch.api.connections import Connections
-    from anabranch.connections.archive import Naming
     from anabranch.connections.closing import Address
     from anabranch.connections.settled import Archive
     from anabranch.store.store import Store
 
 _FILE = "connections.sqlite"
+_SAID = "shelf.json"
 
 
 @dataclass
@@ -116,9 +119,25 @@ class Shelf:
         """Whether netblocks stand in place of clients' addresses."""
         return self.connections.anonymize == "netblock"
 
+    @staticmethod
+    def read(folder: Path, store: Store) -> Shelf | None:
+        """Return what a queue in a folder was opened by last; None if none was."""
+        try:
+            said = json.loads((folder / _SAID).read_bytes())
+        except FileNotFoundError:
+            return None
+        return Shelf(
+            connections=Connections.read(said["connections"]),
+            folder=folder,
+            naming=Naming(**said["naming"]),
+            store=store,
+            root=said["root"],
+        )
+
     def open_waiting(self) -> Waiting:
         """Open the queue, or begin one."""
         self.folder.mkdir(parents=True, exist_ok=True)
+        self._write()
         terms = Terms(
             cache=self.connections.cache_seconds,
             max_waiting=self.connections.max_waiting,
@@ -139,6 +158,20 @@ class Shelf:
             folder=self.folder,
             hides_clients=self.hides_clients,
         )
+
+    def _write(self) -> None:
+        """Say what the queue is opened by, for whoever finds it."""
+        said = {
+            "connections": self.connections.model_dump(mode="json", by_alias=True),
+            "naming": asdict(self.naming),
+            "root": self.root,
+        }
+        draft = self.folder / f"{_SAID}.draft"
+        with draft.open("w") as file:
+            json.dump(said, file)
+            file.flush()
+            os.fsync(file.fileno())
+        draft.rename(self.folder / _SAID)
 
     def give_up(self, now: float) -> None:
         """Record what waits as dropped, and store everything that the queue has.

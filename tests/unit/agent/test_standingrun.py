@@ -23,6 +23,7 @@ from anabranch_agent.deadman import DeadMan
 from anabranch_agent.demand import Drop, Hold, Leave, Limits, Pause, Probe
 from anabranch_agent.governor import Governor
 from anabranch_agent.metrics import Tally
+from anabranch_agent.queues import Queue
 from anabranch_agent.shift import Books
 from anabranch_agent.standingrun import StandingRun
 
@@ -126,8 +127,12 @@ class Rig:
 
 
 @contextlib.asynccontextmanager
-async def rig(folder: Path, *servers: Fake) -> AsyncIterator[Rig]:
+async def rig(
+    folder: Path, *servers: Fake, queue: Queue | None = None
+) -> AsyncIterator[Rig]:
     """A run that goes on as long as a ``with`` lasts, or until it is dropped."""
+    queue = queue or Queue(folder)
+    queue.rounds += 1
     registry = CollectorRegistry()
     waiting = list(servers)
     found = Rig(cast("StandingRun", None), [], [], [], registry)
@@ -161,6 +166,7 @@ async def rig(folder: Path, *servers: Fake) -> AsyncIterator[Rig]:
     found.run = StandingRun(
         measured=Round.read({**head, "metadata": metadata, "spec": spec}),
         folder=folder,
+        queue=queue,
         make=make,
         give_up=give_up,
         governor=Governor(DeadMan(1.0), lambda: 0.0),
@@ -332,6 +338,31 @@ def test_a_round_that_goes_is_settled_before_its_folder_goes(tmp_path: Path) -> 
             it.run.follow(it.run.measured, Drop())
             await it.until(lambda: it.run.is_over)
             assert it.times_given_up == 3
+            assert not folder.exists()
+
+    asyncio.run(act())
+
+
+def test_a_round_goes_on_with_the_queue_of_the_one_before(tmp_path: Path) -> None:
+    """Once that has left it; nothing is given up, and nothing goes."""
+    folder = tmp_path / "q"
+    folder.mkdir()
+
+    async def act() -> None:
+        queue = Queue(folder)
+        async with rig(folder, queue=queue) as old:
+            await old.wait_reason("Serving")
+            async with rig(folder, queue=queue) as new:
+                await new.until(lambda: "before this one" in new.run.view().message)
+                assert not new.servers
+                old.run.follow(old.run.measured, Pause(Hold("Suspended", "edited")))
+                await new.wait_reason("Serving")
+                old.run.follow(old.run.measured, Drop())
+                await old.until(lambda: old.run.is_over)
+                assert old.times_given_up == 0
+                assert folder.exists()
+                assert new.run.view().is_ready
+            assert new.times_given_up == 1
             assert not folder.exists()
 
     asyncio.run(act())
