@@ -35,7 +35,7 @@ from anabranch.local.policyfile import find_policy
 from anabranch.local.standing import make_posts
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from anabranch.store.directory import DirectoryStore
 
@@ -109,10 +109,43 @@ def clientele() -> Iterator[Clients]:
     _run(f"ip netns add {network}")
     try:
         _connect_link(network)
-        with _serving():
+        with _routing(), _serving():
             yield Clients(network)
     finally:
         _run(f"ip netns del {network}")
+
+
+@contextmanager
+def run_clients(network: str) -> Iterator[Callable[[Sequence[str]], None]]:
+    """The same in a network namespace with a name, for a test that is elsewhere."""
+    script = """
+import json, sys
+from clientele import clientele
+with clientele() as clients:
+    print(flush=True)
+    for line in sys.stdin:
+        clients.connect(json.loads(line))
+        print(flush=True)
+"""
+    words = ["ip", "netns", "exec", network, sys.executable, "-c", script]
+    with subprocess.Popen(
+        words,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env=os.environ | {"PYTHONPATH": str(Path(__file__).parent)},
+    ) as process:
+        assert process.stdin
+        assert process.stdout
+        to, back = process.stdin, process.stdout
+        assert back.readline()
+
+        def connect(addresses: Sequence[str]) -> None:
+            to.write(json.dumps(addresses).encode() + b"\n")
+            to.flush()
+            assert back.readline()
+
+        yield connect
+        to.close()
 
 
 def _connect_link(network: str) -> None:
@@ -132,7 +165,6 @@ def _connect_link(network: str) -> None:
         there(f"-{version} route add local {space} dev lo")
         there(f"-{version} route add default via {gateway}")
         _run(f"ip -{version} route add {space} via {via} table {_TABLE}")
-        _run(f"ip -{version} rule add to {space} ipproto tcp lookup {_TABLE}")
     # A client binds to an address that is no link's, and is routed by another link than
     # the other way.
     bind = "echo 1 >/proc/sys/net/ipv6/ip_nonlocal_bind"
@@ -140,6 +172,22 @@ def _connect_link(network: str) -> None:
     subprocess.run(words, check=True)
     for name in ("all", "default", "here"):
         _PROC.joinpath(name, "rp_filter").write_text("0")
+
+
+@contextmanager
+def _routing() -> Iterator[None]:
+    """Segments to clients take the link to them; nothing of that stays."""
+    rules = [
+        f"-{version} rule {{}} to {space} ipproto tcp lookup {_TABLE}"
+        for version, space in _SPACES.items()
+    ]
+    for rule in rules:
+        _run(f"ip {rule.format('add')}")
+    try:
+        yield
+    finally:
+        for rule in rules:
+            _run(f"ip {rule.format('del')}")
 
 
 @contextmanager

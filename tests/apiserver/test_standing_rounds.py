@@ -7,22 +7,20 @@ import gzip
 import io
 import json
 import shutil
-import subprocess
-import sys
 import tarfile
 from collections import Counter
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agents import LINK, SECONDS
 from anabranch.store.keys import RunKeys
-from clientele import PORT
+from clientele import PORT, run_clients
 from devcluster.process import wait_until
 from eventsocket import play_tcp_info
 from wiretap import tap_wire
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator
+    from pathlib import Path
 
     from agents import Site
     from eventsocket import TcpInfo
@@ -372,45 +370,12 @@ def test_who_has_nothing_to_send_leaves_the_rate_to_others(site: Site) -> None:
         wait_counts(site, traced=20)
 
 
-@contextlib.contextmanager
-def run_clients(site: Site) -> Iterator[Callable[[Sequence[str]], None]]:
-    """A server at the vantage point, and a way to have clients connect to it."""
-    script = """
-import json, sys
-from clientele import clientele
-with clientele() as clients:
-    print(flush=True)
-    for line in sys.stdin:
-        clients.connect(json.loads(line))
-        print(flush=True)
-"""
-    words = ["ip", "netns", "exec", site.network, sys.executable, "-c", script]
-    with subprocess.Popen(
-        words,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        env=site.environment | {"PYTHONPATH": str(Path(__file__).parents[1])},
-    ) as process:
-        assert process.stdin
-        assert process.stdout
-        to, back = process.stdin, process.stdout
-        assert back.readline()
-
-        def connect(addresses: Sequence[str]) -> None:
-            to.write(json.dumps(addresses).encode() + b"\n")
-            to.flush()
-            assert back.readline()
-
-        yield connect
-        to.close()
-
-
 def test_the_rights_of_its_pod_let_it_hear_the_kernel(site: Site) -> None:
     """Of real connections, in the network namespace that it is in."""
     rights = "-all,+net_raw,+net_admin"
     pod = ["setpriv", "--no-new-privs", f"--bounding-set={rights}"]
     with (
-        run_clients(site) as connect,
+        run_clients(site.network) as connect,
         site.run_agent(rights=[*pod, f"--inh-caps={rights}"]),
     ):
         stand(site, source="kernel", ports=[PORT])
