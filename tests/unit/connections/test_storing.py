@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+from dataclasses import replace
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
@@ -68,3 +69,19 @@ def test_a_kill_behind_any_upload_damages_nothing(puts: int, tmp_path: Path) -> 
     lines = gzip.decompress(store.get(keys[0])).splitlines()
     assert [json.loads(line)["outcome"] for line in lines] == ["traced"]
     assert b"a.jsonl" in gzip.decompress(store.get(keys[1]))
+
+
+def test_who_finds_a_queue_learns_where_it_goes(tmp_path: Path) -> None:
+    """Of the last one that opened it."""
+    store = DirectoryStore(tmp_path / "store")
+    assert Shelf.read(tmp_path, store) is None
+    shelf = Shelf(
+        connections=Connections(source="kernel", ports=(443,), anonymize="netblock"),
+        folder=tmp_path,
+        naming=Naming("paris", "web", "1"),
+        store=store,
+        root="archives",
+    )
+    for each in (shelf, replace(shelf, root="others")):
+        each.open_waiting().close()
+        assert Shelf.read(tmp_path, store) == each
