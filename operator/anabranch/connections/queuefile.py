@@ -62,9 +62,10 @@ CREATE TABLE IF NOT EXISTS hops (
     PRIMARY KEY (day, address)
 ) STRICT;
 CREATE INDEX IF NOT EXISTS unknown ON hops (seen) WHERE told IS NULL;
-CREATE INDEX IF NOT EXISTS archived_hops ON hops (archive) WHERE archive IS NOT NULL;
+CREATE INDEX IF NOT EXISTS archived_hops ON hops (archive, seen)
+    WHERE archive IS NOT NULL;
 CREATE TABLE IF NOT EXISTS archives (
-    number INTEGER PRIMARY KEY, day TEXT NOT NULL, cut REAL NOT NULL
+    number INTEGER PRIMARY KEY, day TEXT NOT NULL, cut REAL
 ) STRICT;
 CREATE TABLE IF NOT EXISTS heard (
     one INTEGER PRIMARY KEY CHECK (one = 1), until REAL NOT NULL

@@ -5,6 +5,7 @@ It is in the queue's file.
 
 from __future__ import annotations
 
+import time
 import zlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -29,16 +30,65 @@ SELECT DISTINCT day FROM (
     UNION ALL SELECT day FROM hops WHERE told IS NOT NULL AND archive IS NULL
 )
 """
-_TAKE_MISSED = """
-UPDATE missed SET archive = ? WHERE archive IS NULL AND date(until, 'unixepoch') = ?
-"""
-_TAKE = """
-UPDATE connections SET archive = ?
-WHERE outcome IS NOT NULL AND archive IS NULL AND day = ?
-"""
-_TAKE_HOPS = """
-UPDATE hops SET archive = ? WHERE told IS NOT NULL AND archive IS NULL AND day = ?
-"""
+_TAKE = (
+    """
+    UPDATE connections SET archive = :number WHERE number IN (
+        SELECT number FROM connections
+        WHERE outcome IS NOT NULL AND archive IS NULL AND day = :day LIMIT :most
+    )
+    """,
+    """
+    UPDATE missed SET archive = :number WHERE rowid IN (
+        SELECT rowid FROM missed
+        WHERE archive IS NULL AND date(until, 'unixepoch') = :day LIMIT :most
+    )
+    """,
+    """
+    UPDATE hops SET archive = :number WHERE rowid IN (
+        SELECT rowid FROM hops
+        WHERE told IS NOT NULL AND archive IS NULL AND day = :day LIMIT :most
+    )
+    """,
+)
+"""Take what is settled on a day into an archive."""
+_FORGET = (
+    """
+    UPDATE hops SET archive = 0
+    WHERE rowid IN (SELECT rowid FROM hops WHERE archive = :number LIMIT :most)
+    """,
+    """
+    DELETE FROM connections WHERE number IN (
+        SELECT number FROM connections WHERE archive = :number LIMIT :most
+    )
+    """,
+    """
+    DELETE FROM missed
+    WHERE rowid IN (SELECT rowid FROM missed WHERE archive = :number LIMIT :most)
+    """,
+    "DELETE FROM archives WHERE number = :number",
+)
+"""Forget what was stored in an archive, and the archive last."""
+_EXPIRE = (
+    """
+    DELETE FROM hops WHERE rowid IN (
+        SELECT rowid FROM hops WHERE archive = 0 AND seen <= :seen LIMIT :most
+    )
+    """,
+    """
+    DELETE FROM traces WHERE number IN (
+        SELECT number FROM traces AS t
+        WHERE ended IS NOT NULL AND began <= :began AND NOT EXISTS (
+            SELECT 1 FROM connections WHERE trace = t.number
+        )
+        LIMIT :most
+    )
+    """,
+)
+"""Forget what was stored before a time; copies may be made of later traces."""
+_MOST_ROWS = 10_000
+"""How many rows are changed in a transaction: it takes a tenth of a second."""
+_PAUSE_SECONDS = 0.1
+"""How long SQLite waits at most before it tries again to begin a transaction."""
 _HOP_SECONDS = 2 * 86_400
 """How long hops are remembered, so that each is annotated once a day."""
 
@@ -131,13 +181,17 @@ class Settled:
         """
         (first,) = self._base.execute(_OLDEST).fetchone()
         if first is not None and first <= before:
-            insert = "INSERT INTO archives (day, cut) VALUES (?, ?)"
             with Transaction(self._base):
-                for (day,) in self._base.execute(_DAYS).fetchall():
-                    number = self._base.execute(insert, (day, now)).lastrowid
-                    self._base.execute(_TAKE, (number, day))
-                    self._base.execute(_TAKE_MISSED, (number, day))
-                    self._base.execute(_TAKE_HOPS, (number, day))
+                known = self._base.execute("SELECT day FROM archives WHERE cut IS NULL")
+                days = set(self._base.execute(_DAYS)) - set(known)
+                insert = "INSERT INTO archives (day) VALUES (?)"
+                self._base.executemany(insert, sorted(days))
+        # A kill may have left some that are not whole; nobody has seen these.
+        query = "SELECT number, day FROM archives WHERE cut IS NULL"
+        for number, day in self._base.execute(query).fetchall():
+            self._change(_TAKE, number=number, day=day)
+            update = "UPDATE archives SET cut = ? WHERE number = ?"
+            self._base.execute(update, (now, number))
         query = "SELECT number, day, cut FROM archives ORDER BY number"
         return [Archive(*row) for row in self._base.execute(query)]
 
@@ -171,19 +225,16 @@ class Settled:
 
     def forget(self, archive: Archive, now: float) -> None:
         """Forget what was stored, but for traces that others may yet get copies of."""
-        old = """
-            DELETE FROM traces
-            WHERE ended IS NOT NULL AND began <= ? AND NOT EXISTS (
-                SELECT 1 FROM connections WHERE trace = traces.number
-            )
-        """
-        number = (archive.number,)
+        self._change(_FORGET, number=archive.number)
         # A trace that began on a day may end on the next one.
-        past = "DELETE FROM hops WHERE archive IS NOT NULL AND seen <= ?"
-        with Transaction(self._base):
-            self._base.execute("UPDATE hops SET archive = 0 WHERE archive = ?", number)
-            self._base.execute(past, (now - _HOP_SECONDS,))
-            self._base.execute("DELETE FROM connections WHERE archive = ?", number)
-            self._base.execute("DELETE FROM missed WHERE archive = ?", number)
-            self._base.execute("DELETE FROM archives WHERE number = ?", number)
-            self._base.execute(old, (now - self._cache,))
+        self._change(_EXPIRE, seen=now - _HOP_SECONDS, began=now - self._cache)
+
+    def _change(self, statements: Iterable[str], **values: float | str) -> None:
+        """Change all rows that statements are about, ``most`` in a transaction.
+
+        Between two of them, the thread that traces can do what it has to.
+        """
+        given = {**values, "most": _MOST_ROWS}
+        for statement in statements:
+            while self._base.execute(statement, given).rowcount == _MOST_ROWS:
+                time.sleep(_PAUSE_SECONDS)

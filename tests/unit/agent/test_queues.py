@@ -69,7 +69,7 @@ def test_what_is_left_is_stored_as_soon_as_the_store_takes_it(tmp_path: Path) ->
 
 
 def test_what_a_round_comes_for_stays(tmp_path: Path) -> None:
-    """Whatever the store takes in the end."""
+    """What it has is that Round's from then on."""
     store, queues, queue = leave(tmp_path)
 
     def come() -> None:
@@ -77,7 +77,7 @@ def test_what_a_round_comes_for_stays(tmp_path: Path) -> None:
 
     store.meanwhile = [come]
     asyncio.run(queues.settle_left(queue))
-    assert queue.folder.exists()
+    assert not list(store.list("archives"))
     asyncio.run(queue.remove())
     assert queue.folder.exists()
 

@@ -97,3 +97,18 @@ def test_a_hop_is_annotated_once_a_day(waiting: Waiting, settled: Settled) -> No
     assert settled.list_unknown(10) == []
     waiting.end(second, NOW + 86_400, b"", NOW + 86_400, hops)
     assert [hop.day for hop in settled.list_unknown(10)] == ["2026-11-30"] * 2
+
+
+def test_what_a_store_that_was_away_lacks_is_kept(
+    waiting: Waiting, settled: Settled
+) -> None:
+    """For days; also once a later archive is stored."""
+    for at in (0, 5 * 86_400):
+        add(waiting, closing(f"{at}", "240.0.1.1"), at=at)
+        (number,) = begin(waiting, at=at).values()
+        waiting.end(number, NOW + at, b"", NOW + at, ["255.0.0.1"])
+    settled.tell([(hop, "{}") for hop in settled.list_unknown(10)])
+    first, second = settled.cut(NOW + 6 * 86_400, NOW + 6 * 86_400)
+    settled.forget(second, NOW + 6 * 86_400)
+    assert [hop.address for hop, _ in settled.list_hops(first)] == ["255.0.0.1"]
+    assert [each.uuid for each in settled.list_kept(first)] == ["0"]
