@@ -27,12 +27,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
 from anabranch.api import Measurement
 from anabranch.local.manifest import load_manifests
 from anabranch.local.policyfile import find_policy
 from anabranch.local.standing import make_posts
+from surveying import write_kinds
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -58,32 +57,15 @@ def write_manifest(
     """A standing measurement of one agent; ``of`` says more of its connections."""
     connections = {"source": "kernel", "ports": [PORT], "experiment": "ndt"} | of
     entry = {"name": AGENT, "connections": connections}
-    policy = {
-        "contact": "tests@example.org",
-        "allow": ["240.0.0.0/4", "198.18.0.0/15", "3fff::/20"],
-        "allowReserved": True,
-        "maxRatePerPrefix": 1000,
-    }
     usual = {"nodeName": "localhost", "maxProbingRate": 50_000, "allowReserved": True}
     measured = {"trace": {"algorithm": "mda"}, "agents": [entry]}
-    kinds: list[tuple[str, str, dict[str, Any]]] = [
-        ("ProbingPolicy", "default", policy),
-        ("Agent", AGENT, usual | (agent or {})),
-        ("Measurement", "clients", measured | (spec or {})),
-    ]
-    documents = [
-        {
-            "apiVersion": "anabranch.dev/v1alpha1",
-            "kind": kind,
-            "metadata": {"name": name},
-            "spec": its,
-        }
-        for kind, name, its in kinds
-    ]
-    folder.mkdir(exist_ok=True)
-    file = folder / "clients.yaml"
-    file.write_text(yaml.safe_dump_all(documents))
-    return file
+    return write_kinds(
+        folder / "clients.yaml",
+        [
+            ("Agent", AGENT, usual | (agent or {})),
+            ("Measurement", "clients", measured | (spec or {})),
+        ],
+    )
 
 
 class Clients:
