@@ -47,11 +47,24 @@ class Queue:
             try:
                 await in_thread(give_up)
             except (OSError, sqlite3.Error) as error:
-                return str(error)
+                return str(error) or repr(error)
         return ""
 
-    async def remove(self) -> None:
-        """Remove its folder, unless a Round has come that goes on with it."""
+    async def end(self, give_up: Callable[[], None], times: Times) -> None:
+        """Store everything, however long that takes, and remove its folder.
+
+        Nothing is done while there is a Round of it, also one that comes meanwhile.
+        """
+        backoff = Backoff(times.backoff, times.most_backoff)
+        while not self.rounds:
+            if trouble := await self.settle(give_up):
+                _log.warning("%s: not all is stored: %s", self.folder, trouble)
+                await asyncio.sleep(backoff.fail())
+            else:
+                await self._remove()
+                return
+
+    async def _remove(self) -> None:
         async with self.lock:
             if not self.rounds and self.folder.exists():
                 await in_thread(lambda: shutil.rmtree(self.folder))
@@ -85,14 +98,7 @@ class Queues:
             if shelf := Shelf.read(queue.folder, self.store):
                 shelf.give_up(self.now())
 
-        backoff = Backoff(self.times.backoff, self.times.most_backoff)
-        while not queue.rounds:
-            if trouble := await queue.settle(give_up):
-                _log.warning("%s: not all is stored: %s", queue.folder, trouble)
-                await asyncio.sleep(backoff.fail())
-            else:
-                await queue.remove()
-                return
+        await queue.end(give_up, self.times)
 
     def _open(self, name: str) -> Queue:
         return self._known.setdefault(name, Queue(self.scratch / name))

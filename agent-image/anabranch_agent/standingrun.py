@@ -111,17 +111,22 @@ class StandingRun(Work):
 
     async def _drop(self) -> None:
         self.queue.rounds -= 1
-        if not self.queue.rounds:
-            await self._settle(self.times.stop)
-            await self.queue.remove()
+        await self.queue.end(self.give_up, self.times)
 
     async def _leave(self) -> None:
-        """Store everything, even what waits.
+        """Store everything, even what waits, if the store takes it in time.
 
         Kubernetes asks a process to end when its pod goes, and the folder goes with
         it. After a crash the folder is there.
         """
-        await self._settle(self.times.stop / 2)
+        backoff = Backoff(self.times.backoff, self.times.most_backoff)
+        end = time.monotonic() + self.times.stop / 2
+        while trouble := await self.queue.settle(self.give_up):
+            wait = backoff.fail()
+            if time.monotonic() + wait > end:
+                _log.warning("%s: not all is stored: %s", self.name, trouble)
+                return
+            await asyncio.sleep(wait)
 
     async def _attempt(self, probe: Probe, backoff: Backoff) -> None:
         """Run one server, or report why there is none."""
@@ -177,14 +182,3 @@ class StandingRun(Work):
             running.exception()
         running.result()
         self._trouble = _PENDING
-
-    async def _settle(self, seconds: float) -> None:
-        """Record what waits as given up and store everything, if the store takes it."""
-        backoff = Backoff(self.times.backoff, self.times.most_backoff)
-        end = time.monotonic() + seconds
-        while trouble := await self.queue.settle(self.give_up):
-            wait = backoff.fail()
-            if time.monotonic() + wait > end:
-                _log.warning("%s: not all is stored: %s", self.name, trouble)
-                return
-            await asyncio.sleep(wait)

@@ -78,7 +78,17 @@ def test_what_a_round_comes_for_stays(tmp_path: Path) -> None:
     store.meanwhile = [come]
     asyncio.run(queues.settle_left(queue))
     assert not list(store.list("archives"))
-    asyncio.run(queue.remove())
+    assert queue.folder.exists()
+
+
+def test_what_a_round_comes_for_at_the_last_moment_stays(tmp_path: Path) -> None:
+    """Between the end of storing and the removal of its folder."""
+    _, _, queue = leave(tmp_path)
+
+    def come() -> None:
+        queue.rounds = 1
+
+    asyncio.run(queue.end(come, TIMES))
     assert queue.folder.exists()
 
 
