@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import io
 import json
 import os
+import queue
 import signal
 import socket
 import sqlite3
@@ -19,15 +21,22 @@ import sys
 import tarfile
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import yaml
+from anabranch.api import Measurement
+from anabranch.local.manifest import load_manifests
+from anabranch.local.policyfile import find_policy
+from anabranch.local.standing import make_posts
+from surveying import write_kinds
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
+
+    from anabranch.store.directory import DirectoryStore
 
 PORT = 8080
 AGENT = "mlab1-lga03"
@@ -48,32 +57,15 @@ def write_manifest(
     """A standing measurement of one agent; ``of`` says more of its connections."""
     connections = {"source": "kernel", "ports": [PORT], "experiment": "ndt"} | of
     entry = {"name": AGENT, "connections": connections}
-    policy = {
-        "contact": "tests@example.org",
-        "allow": ["240.0.0.0/4", "198.18.0.0/15", "3fff::/20"],
-        "allowReserved": True,
-        "maxRatePerPrefix": 1000,
-    }
     usual = {"nodeName": "localhost", "maxProbingRate": 50_000, "allowReserved": True}
     measured = {"trace": {"algorithm": "mda"}, "agents": [entry]}
-    kinds: list[tuple[str, str, dict[str, Any]]] = [
-        ("ProbingPolicy", "default", policy),
-        ("Agent", AGENT, usual | (agent or {})),
-        ("Measurement", "clients", measured | (spec or {})),
-    ]
-    documents = [
-        {
-            "apiVersion": "anabranch.dev/v1alpha1",
-            "kind": kind,
-            "metadata": {"name": name},
-            "spec": its,
-        }
-        for kind, name, its in kinds
-    ]
-    folder.mkdir(exist_ok=True)
-    file = folder / "clients.yaml"
-    file.write_text(yaml.safe_dump_all(documents))
-    return file
+    return write_kinds(
+        folder / "clients.yaml",
+        [
+            ("Agent", AGENT, usual | (agent or {})),
+            ("Measurement", "clients", measured | (spec or {})),
+        ],
+    )
 
 
 class Clients:
@@ -99,10 +91,43 @@ def clientele() -> Iterator[Clients]:
     _run(f"ip netns add {network}")
     try:
         _connect_link(network)
-        with _serving():
+        with _routing(), _serving():
             yield Clients(network)
     finally:
         _run(f"ip netns del {network}")
+
+
+@contextmanager
+def run_clients(network: str) -> Iterator[Callable[[Sequence[str]], None]]:
+    """The same in a network namespace with a name, for a test that is elsewhere."""
+    script = """
+import json, sys
+from clientele import clientele
+with clientele() as clients:
+    print(flush=True)
+    for line in sys.stdin:
+        clients.connect(json.loads(line))
+        print(flush=True)
+"""
+    words = ["ip", "netns", "exec", network, sys.executable, "-c", script]
+    with subprocess.Popen(
+        words,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env=os.environ | {"PYTHONPATH": str(Path(__file__).parent)},
+    ) as process:
+        assert process.stdin
+        assert process.stdout
+        to, back = process.stdin, process.stdout
+        assert back.readline()
+
+        def connect(addresses: Sequence[str]) -> None:
+            to.write(json.dumps(addresses).encode() + b"\n")
+            to.flush()
+            assert back.readline()
+
+        yield connect
+        to.close()
 
 
 def _connect_link(network: str) -> None:
@@ -122,7 +147,6 @@ def _connect_link(network: str) -> None:
         there(f"-{version} route add local {space} dev lo")
         there(f"-{version} route add default via {gateway}")
         _run(f"ip -{version} route add {space} via {via} table {_TABLE}")
-        _run(f"ip -{version} rule add to {space} ipproto tcp lookup {_TABLE}")
     # A client binds to an address that is no link's, and is routed by another link than
     # the other way.
     bind = "echo 1 >/proc/sys/net/ipv6/ip_nonlocal_bind"
@@ -130,6 +154,22 @@ def _connect_link(network: str) -> None:
     subprocess.run(words, check=True)
     for name in ("all", "default", "here"):
         _PROC.joinpath(name, "rp_filter").write_text("0")
+
+
+@contextmanager
+def _routing() -> Iterator[None]:
+    """Segments to clients take the link to them; nothing of that stays."""
+    rules = [
+        f"-{version} rule {{}} to {space} ipproto tcp lookup {_TABLE}"
+        for version, space in _SPACES.items()
+    ]
+    for rule in rules:
+        _run(f"ip {rule.format('add')}")
+    try:
+        yield
+    finally:
+        for rule in rules:
+            _run(f"ip {rule.format('del')}")
 
 
 @contextmanager
@@ -158,6 +198,34 @@ def _serving() -> Iterator[None]:
         loop.call_soon_threadsafe(server.close)
         loop.call_soon_threadsafe(loop.stop)
         thread.join()
+
+
+@dataclass
+class Threaded:
+    """A standing measurement's agent in this process, with any store."""
+
+    manifest: Path
+    store: DirectoryStore
+    traced: queue.Queue[None] = field(default_factory=queue.Queue)
+    """Gets something with each trace that ends."""
+
+    def __post_init__(self) -> None:
+        manifests = load_manifests([str(self.manifest)], io.BytesIO)
+        (document,) = manifests.of_kind(Measurement)
+        policy = find_policy(manifests)
+        assert policy
+        (post,) = make_posts(manifests, document.object, policy, self.store)
+        self.service = post.service
+        self.service.ended = lambda _: self.traced.put(None)
+        self._running = ThreadPoolExecutor(1).submit(self._run)
+
+    def end(self) -> list[str]:
+        """The objects that the store had when it ended, or the error that ended it."""
+        return self._running.result()
+
+    def _run(self) -> list[str]:
+        self.service.run(lambda _: None)
+        return list(self.store.list("agents"))
 
 
 @dataclass

@@ -42,6 +42,13 @@ class TcpInfo:
         assert self._came.wait(seconds), "nobody listens"
         self._came.clear()
 
+    def await_leave(self) -> None:
+        """Waits until whoever listens has gone."""
+        with self._lock:
+            listeners = list(self._listeners)
+        for listener in listeners:
+            assert listener.recv(1) == b""
+
     def end(self, *clients: str) -> None:
         """Tells of a connection of each client that has begun and ended."""
         for client in clients:

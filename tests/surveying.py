@@ -31,6 +31,31 @@ subprocess.run(command, check=True)
 """Starts a survey again and again, and kills each but the last after some seconds."""
 
 
+POLICY = {
+    "contact": "tests@example.org",
+    "allow": ["240.0.0.0/4", "198.18.0.0/15", "3fff::/20"],
+    "allowReserved": True,
+    "maxRatePerPrefix": 1000,
+}
+"""A policy that lets simulated worlds be probed, and nothing else."""
+
+
+def write_kinds(file: Path, kinds: list[tuple[str, str, dict[str, Any]]]) -> Path:
+    """A manifest of objects, each by its kind, name and spec, and of the policy."""
+    documents = [
+        {
+            "apiVersion": "anabranch.dev/v1alpha1",
+            "kind": kind,
+            "metadata": {"name": name},
+            "spec": spec,
+        }
+        for kind, name, spec in [("ProbingPolicy", "default", POLICY), *kinds]
+    ]
+    file.parent.mkdir(exist_ok=True)
+    file.write_text(yaml.safe_dump_all(documents))
+    return file
+
+
 def write_manifests(
     folder: Path,
     targets: list[str],
@@ -42,16 +67,6 @@ def write_manifests(
     """A survey of the lines of a target list from the first so many vantage points."""
     everyone = {"name": "all", "selector": {}, "targetList": "list"}
     kinds: list[tuple[str, str, dict[str, Any]]] = [
-        (
-            "ProbingPolicy",
-            "default",
-            {
-                "contact": "tests@example.org",
-                "allow": ["240.0.0.0/4", "198.18.0.0/15", "3fff::/20"],
-                "allowReserved": True,
-                "maxRatePerPrefix": 1000,
-            },
-        ),
         ("TargetList", "list", {"file": "list.csv"}),
         (
             "Measurement",
@@ -71,19 +86,8 @@ def write_manifests(
             "allowReserved": True,
         }
         kinds.append(("Agent", f"agent{number}", usual | (agent or {})))
-    documents = [
-        {
-            "apiVersion": "anabranch.dev/v1alpha1",
-            "kind": kind,
-            "metadata": {"name": name},
-            "spec": its,
-        }
-        for kind, name, its in kinds
-    ]
-    folder.mkdir(exist_ok=True)
+    file = write_kinds(folder / "survey.yaml", kinds)
     (folder / "list.csv").write_text("".join(f"{line}\n" for line in targets))
-    file = folder / "survey.yaml"
-    file.write_text(yaml.safe_dump_all(documents))
     return file
 
 

@@ -35,6 +35,7 @@ from anabranch_agent.policy import (
     choose_demand,
     is_over,
 )
+from anabranch_agent.queues import Queues
 from anabranch_agent.reporter import Reporter
 from anabranch_agent.roundrun import RoundRun
 from anabranch_agent.shift import Books
@@ -100,6 +101,7 @@ class AgentProcess:
         )
         failure = asyncio.get_running_loop().create_future()
         self._crew = Crew(self._start, failure)
+        self._queues = Queues(config.scratch, store, times, time.time)
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Work until told to stop; then store everything and leave.
@@ -169,10 +171,10 @@ class AgentProcess:
             if uid in self._crew.runs or not is_over(measured):
                 demand = choose_demand(measured, rules, lost, paused)
                 wanted[uid] = (measured, demand)
+        self._crew.follow(wanted)
         if not self._is_clean:
             self._clean(wanted)
             self._is_clean = True
-        self._crew.follow(wanted)
 
     def _share(self) -> None:
         """Give each Round that is probed its share of the rate."""
@@ -227,9 +229,11 @@ class AgentProcess:
         self, measured: Round, standing: Standing, demand: Demand
     ) -> StandingRun:
         spec, name = measured.spec, measured.spec.measurement.name
+        queue = self._queues.find(measured)
+        queue.rounds += 1
         shelf = Shelf(
             connections=standing.connections,
-            folder=self._config.scratch / measured.metadata.uid,
+            folder=queue.folder,
             naming=Naming(
                 agent=spec.agent,
                 experiment=standing.connections.experiment or name,
@@ -267,6 +271,7 @@ class AgentProcess:
         return StandingRun(
             measured=measured,
             folder=shelf.folder,
+            queue=queue,
             make=make,
             give_up=lambda: shelf.give_up(time.time()),
             governor=self._governor,
@@ -305,10 +310,17 @@ class AgentProcess:
         )
 
     def _clean(self, wanted: Mapping[str, object]) -> None:
-        """Remove what an earlier process left of Rounds that are gone."""
+        """Remove what an earlier process left of Rounds that are gone.
+
+        What waits in queues is stored first, which may take a while.
+        """
         self._config.scratch.mkdir(parents=True, exist_ok=True)
         for folder in self._config.scratch.iterdir():
-            if folder.is_dir() and folder.name not in wanted:
+            if not folder.is_dir() or folder.name in wanted:
+                continue
+            if queue := self._queues.find_in(folder):
+                self._crew.tend(self._queues.settle_left(queue))
+            else:
                 shutil.rmtree(folder)
 
     def _look(self) -> Gauges:

@@ -62,6 +62,19 @@ class ClientTally:
             buckets=_SECONDS,
             registry=registry,
         )
+        operations = count(
+            "hop_cache_operations",
+            "Hops that were met, told about and stored, once a day each.",
+            *("type", "operation"),
+        )
+        self._met = operations.labels("hopcache", "inserted")
+        self._told = operations.labels("hopcache", "annotated")
+        self._stored = operations.labels("hopannotation", "written")
+        self._untold = count(
+            "hop_annotation_errors",
+            "Times when nobody told about hops, which are asked about again.",
+            *("type", "error"),
+        ).labels("hopannotation", "annotate")
         for outcome in _OUTCOMES:
             self._connections.labels(outcome)
         for reason in REASONS:
@@ -93,6 +106,10 @@ class ClientTally:
             self._skipped.labels(reason).inc(grown)
         self._missed.inc(now.missed - before.missed)
         self._unreadable.inc(now.unreadable - before.unreadable)
+        self._met.inc(now.hops_met - before.hops_met)
+        self._told.inc(now.hops_told - before.hops_told)
+        self._stored.inc(now.hops_stored - before.hops_stored)
+        self._untold.inc(now.annotator_errors - before.annotator_errors)
 
     def leave(self, last: Counts) -> None:
         """Take away what waited and went on when a server ended."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from anabranch_agent.demand import Drop, Leave
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Coroutine, Mapping
 
     from anabranch.api import Round
     from anabranch_agent.demand import Demand
@@ -39,6 +39,10 @@ class Crew:
             else:
                 self._begin(measured, demand)
 
+    def tend(self, work: Coroutine[object, object, None]) -> None:
+        """Do something that belongs to no Round."""
+        self._watch(asyncio.ensure_future(work))
+
     async def leave(self, seconds: float) -> bool:
         """Stop and store everything; return whether that took at most ``seconds``."""
         for run in self.runs.values():
@@ -51,7 +55,9 @@ class Crew:
     def _begin(self, measured: Round, demand: Demand) -> None:
         run, reporter = self.start(measured, demand)
         self.runs[run.uid] = run
-        task = asyncio.ensure_future(_work(run, reporter))
+        self._watch(asyncio.ensure_future(_work(run, reporter)))
+
+    def _watch(self, task: asyncio.Task[None]) -> None:
         self._tasks.add(task)
         task.add_done_callback(self._end)
 

@@ -27,8 +27,13 @@ if TYPE_CHECKING:
 class Server(Protocol):
     """What traces clients, such as `anabranch.connections.service.Service`."""
 
-    disk_trouble: str
-    store_trouble: str
+    @property
+    def disk_trouble(self) -> str:
+        """What is wrong with its queue's folder; nothing if all is well."""
+
+    @property
+    def store_trouble(self) -> str:
+        """Why the store does not take archives; nothing if it does."""
 
     @property
     def event_trouble(self) -> str:

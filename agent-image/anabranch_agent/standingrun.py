@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import shutil
 import sqlite3
 import time
 from dataclasses import dataclass, field
@@ -23,10 +22,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from anabranch_agent.demand import Demand
+    from anabranch_agent.queues import Queue
     from anabranch_agent.shift import Books, Server
 
 _log = logging.getLogger(__name__)
 _PENDING = Hold("Pending", "the queue of connections is opened")
+_TAKEN = Hold("Pending", "the queue is in use yet, by the Round before this one")
 _SERVING = "clients are traced as their connections end"
 
 
@@ -34,12 +35,13 @@ _SERVING = "clients are traced as their connections end"
 class StandingRun(Work):
     """A run that serves a standing Round as demanded.
 
-    What waits is in the folder, so that the process that follows a crash goes on with
-    it.
+    What waits is in its queue, so that the process that follows a crash, or the Round
+    that follows a changed spec, goes on with it.
     """
 
     doing = SERVING
 
+    queue: Queue
     make: Callable[[Probe], Server]
     """Makes a server over the queue, which takes a while."""
     give_up: Callable[[], None]
@@ -108,22 +110,33 @@ class StandingRun(Work):
             self._shift.follow(demand)
 
     async def _drop(self) -> None:
-        await self._settle(self.times.stop)
-        if self.folder.exists():
-            await in_thread(lambda: shutil.rmtree(self.folder))
+        self.queue.rounds -= 1
+        await self.queue.end(self.give_up, self.times)
 
     async def _leave(self) -> None:
-        """Store everything, even what waits.
+        """Store everything, even what waits, if the store takes it in time.
 
         Kubernetes asks a process to end when its pod goes, and the folder goes with
         it. After a crash the folder is there.
         """
-        await self._settle(self.times.stop / 2)
+        backoff = Backoff(self.times.backoff, self.times.most_backoff)
+        end = time.monotonic() + self.times.stop / 2
+        while trouble := await self.queue.settle(self.give_up):
+            wait = backoff.fail()
+            if time.monotonic() + wait > end:
+                _log.warning("%s: not all is stored: %s", self.name, trouble)
+                return
+            await asyncio.sleep(wait)
 
     async def _attempt(self, probe: Probe, backoff: Backoff) -> None:
         """Run one server, or report why there is none."""
+        if self.queue.lock.locked():
+            self._tell(_TAKEN)
+            await self._rest(self.times.check)
+            return
         try:
-            await self._serve(probe)
+            async with self.queue.lock:
+                await self._serve(probe)
         except sqlite3.Error as error:
             self._tell(Hold("QueueUnavailable", f"{self.folder}: {error}"))
         except (OSError, ValueError) as error:
@@ -169,19 +182,3 @@ class StandingRun(Work):
             running.exception()
         running.result()
         self._trouble = _PENDING
-
-    async def _settle(self, seconds: float) -> None:
-        """Record what waits as given up and store everything, if the store takes it."""
-        backoff = Backoff(self.times.backoff, self.times.most_backoff)
-        end = time.monotonic() + seconds
-        while True:
-            try:
-                await in_thread(self.give_up)
-            except (OSError, sqlite3.Error) as error:
-                wait = backoff.fail()
-                if time.monotonic() + wait > end:
-                    _log.warning("%s: not all is stored: %s", self.name, error)
-                    return
-                await asyncio.sleep(wait)
-            else:
-                return

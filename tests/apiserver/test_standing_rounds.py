@@ -7,22 +7,20 @@ import gzip
 import io
 import json
 import shutil
-import subprocess
-import sys
 import tarfile
 from collections import Counter
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agents import LINK, SECONDS
 from anabranch.store.keys import RunKeys
-from clientele import PORT
+from clientele import PORT, run_clients
 from devcluster.process import wait_until
 from eventsocket import play_tcp_info
 from wiretap import tap_wire
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator
+    from pathlib import Path
 
     from agents import Site
     from eventsocket import TcpInfo
@@ -43,8 +41,8 @@ def hear(site: Site) -> Iterator[TcpInfo]:
         yield info
 
 
-def stand(site: Site, *, rate: int = 2000, **watch: Any) -> str:
-    """Makes a standing Round; its name."""
+def stand(site: Site, name: str = NAME, *, rate: int = 2000, **watch: Any) -> None:
+    """Makes a standing Round."""
     spec = {
         "measurement": {"name": NAME, "uid": site.namespace.name},
         "runId": "1",
@@ -58,23 +56,22 @@ def stand(site: Site, *, rate: int = 2000, **watch: Any) -> str:
         },
         "rate": rate,
     }
-    site.create("Round", NAME, spec, labels={"anabranch.dev/agent": site.agent})
-    return NAME
+    site.create("Round", name, spec, labels={"anabranch.dev/agent": site.agent})
 
 
-def wait_serving(site: Site) -> None:
+def wait_serving(site: Site, name: str = NAME) -> None:
     """Waits until the agent says that it serves."""
-    site.wait(NAME, "Ready", "True", "Serving")
+    site.wait(name, "Ready", "True", "Serving")
 
 
-def wait_counts(site: Site, **counts: int) -> None:
+def wait_counts(site: Site, name: str = NAME, **counts: int) -> None:
     """Waits until the status tells of so many connections."""
 
     def are_told() -> bool:
-        told = site.status(NAME).get("connections", {})
-        return {name: told.get(name) for name in counts} == counts
+        told = site.status(name).get("connections", {})
+        return {each: told.get(each) for each in counts} == counts
 
-    wait_until(f"{counts}: {site.status(NAME)}", are_told, SECONDS)
+    wait_until(f"{counts}: {site.status(name)}", are_told, SECONDS)
 
 
 def read_metric(site: Site, name: str) -> float:
@@ -232,9 +229,8 @@ def test_it_is_suspended_and_goes_on(site: Site) -> None:
         site.change("Round", NAME, suspend=False, rate=2000)
         info.await_listener(SECONDS)
         wait_serving(site)
-        # One more was begun, and has had probes.
-        wait_waiting(site, 1)
-    assert count_outcomes(site)["traced"] >= 5
+        wait_waiting(site, 0)
+    assert count_outcomes(site) == {"traced": 6, "missed": 1}
 
 
 def test_a_round_that_goes_leaves_a_record_of_each_connection(site: Site) -> None:
@@ -249,6 +245,49 @@ def test_a_round_that_goes_leaves_a_record_of_each_connection(site: Site) -> Non
     told, _ = read_archives(site)
     assert len(told) == 20
     assert count_outcomes(site)["traced"] >= 2
+    reasons = {each["reason"] for each in told if each["outcome"] == "dropped"}
+    assert reasons == {"given up"}
+
+
+def test_another_spec_goes_on_with_the_queue(site: Site) -> None:
+    """Who was traced is not traced again, and who waits does so by the new spec."""
+    with hear(site) as info, site.run_agent():
+        stand(site, rate=30, maxTraces=1)
+        info.await_listener(SECONDS)
+        wait_serving(site)
+        info.end(*CLIENTS[:6])
+        wait_traced(site, 1)
+        site.change("Round", NAME, suspend=True)
+        stand(site, "changed", exclude=["240.0.5.0/24"])
+        info.await_listener(SECONDS)
+        wait_serving(site, "changed")
+        site.delete("Round", NAME)
+        info.end(CLIENTS[0])
+        wait_counts(site, "changed", waiting=0, copied=1, dropped=1)
+    assert count_outcomes(site) == {"traced": 5, "copied": 1, "dropped": 1, "missed": 1}
+    told, _ = read_archives(site)
+    (dropped,) = (each for each in told if each["outcome"] == "dropped")
+    assert (dropped["client"], dropped["reason"]) == (CLIENTS[5], "excluded")
+
+
+def test_what_a_round_leaves_that_goes_unseen_is_recorded(site: Site) -> None:
+    """By the next process, of a Round that it never knew."""
+    with hear(site) as info:
+        stand(site, rate=30, maxTraces=1)
+        with site.run_agent("pod-1") as process:
+            info.await_listener(SECONDS)
+            info.end(*CLIENTS)
+            wait_traced(site, 1)
+            process.kill()
+            process.wait()
+        site.delete("Round", NAME)
+        site.to_store.cut()
+        with site.run_agent("pod-1"):
+            wait_until("a try", lambda: "not all is stored" in site.log, SECONDS)
+            site.to_store.restore()
+            wait_until("its folder to go", lambda: not list_scratch(site), SECONDS)
+    told, _ = read_archives(site)
+    assert len({each["uuid"] for each in told}) == len(told) == 20
     reasons = {each["reason"] for each in told if each["outcome"] == "dropped"}
     assert reasons == {"given up"}
 
@@ -331,45 +370,12 @@ def test_who_has_nothing_to_send_leaves_the_rate_to_others(site: Site) -> None:
         wait_counts(site, traced=20)
 
 
-@contextlib.contextmanager
-def run_clients(site: Site) -> Iterator[Callable[[Sequence[str]], None]]:
-    """A server at the vantage point, and a way to have clients connect to it."""
-    script = """
-import json, sys
-from clientele import clientele
-with clientele() as clients:
-    print(flush=True)
-    for line in sys.stdin:
-        clients.connect(json.loads(line))
-        print(flush=True)
-"""
-    words = ["ip", "netns", "exec", site.network, sys.executable, "-c", script]
-    with subprocess.Popen(
-        words,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        env=site.environment | {"PYTHONPATH": str(Path(__file__).parents[1])},
-    ) as process:
-        assert process.stdin
-        assert process.stdout
-        to, back = process.stdin, process.stdout
-        assert back.readline()
-
-        def connect(addresses: Sequence[str]) -> None:
-            to.write(json.dumps(addresses).encode() + b"\n")
-            to.flush()
-            assert back.readline()
-
-        yield connect
-        to.close()
-
-
 def test_the_rights_of_its_pod_let_it_hear_the_kernel(site: Site) -> None:
     """Of real connections, in the network namespace that it is in."""
     rights = "-all,+net_raw,+net_admin"
     pod = ["setpriv", "--no-new-privs", f"--bounding-set={rights}"]
     with (
-        run_clients(site) as connect,
+        run_clients(site.network) as connect,
         site.run_agent(rights=[*pod, f"--inh-caps={rights}"]),
     ):
         stand(site, source="kernel", ports=[PORT])

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from anabranch.connections.waiting import Archive, Hop, Kept
+    from anabranch.connections.settled import Archive, Hop, Kept
 
 TRACES = "scamper1"
 """M-Lab's name for traces of scamper."""

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from ipaddress import IPv4Address, IPv6Address, ip_address
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 Address = IPv4Address | IPv6Address
+_NETBLOCKS = {4: 24, 6: 64}
+"""The prefix lengths of netblocks, by the version of IP."""
 
 
 @dataclass(frozen=True)
@@ -75,3 +77,9 @@ def order_ends(
     if not is_local(theirs[0]):
         return ours, theirs
     return None if is_local(ours[0]) else (theirs, ours)
+
+
+def name_netblock(address: Address) -> str:
+    """Return the first address of a client's netblock: its /24, or its /64."""
+    length = _NETBLOCKS[address.version]
+    return str(ip_network((address, length), strict=False).network_address)

@@ -10,7 +10,8 @@ import http.client
 import json
 import socket
 import tempfile
-from dataclasses import dataclass
+import time
+from dataclasses import dataclass, field
 from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -19,7 +20,7 @@ from urllib.parse import urlencode
 from anabranch_engine import Annotations
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from anabranch_engine import Annotation
 
@@ -29,7 +30,9 @@ if TYPE_CHECKING:
 Told = dict[str, Any]
 """What is known about an address: ``Geo`` and ``Network``."""
 _TIMEOUT_SECONDS = 2.0
-"""Nothing else goes on meanwhile; what was not told is asked for again."""
+"""An agent that ends waits for it; what was not told is asked for again."""
+_LOOK_SECONDS = 600.0
+"""How often it looks whether objects were replaced."""
 _MOST_BYTES = 64 << 20
 _MISSING = {"Missing": True}
 
@@ -47,28 +50,49 @@ class Annotator(Protocol):
 
 @dataclass
 class FileAnnotator:
-    """What objects of the store say: those of a measurement's `annotateFrom`."""
+    """What objects of the store say: those of a measurement's `annotateFrom`.
+
+    They are read again after a user has replaced one.
+    """
 
     store: Store
     keys: Sequence[str]
     """The most trusted object first."""
     folder: Path
     """Where copies of them are for a while."""
+    clock: Callable[[], float] = time.monotonic
+    """The time in seconds since any moment."""
     _known: Annotations | None = None
+    _stamps: list[str] = field(default_factory=list)
+    _looked: float = 0.0
+    """When it looked whether they were replaced, by the clock."""
 
     def annotate(self, addresses: Sequence[str]) -> dict[str, Told]:
         """Return what is known about addresses, by address."""
-        known = self._known or self._load()
+        known = self._look()
         return {each: _tell(known.find(ip_address(each))) for each in addresses}
+
+    def _look(self) -> Annotations:
+        """Return what the objects say, as of some minutes ago."""
+        now = self.clock()
+        if self._known and now < self._looked + _LOOK_SECONDS:
+            return self._known
+        # An object that is replaced behind this is read again later.
+        stamps = [self.store.find_stamp(key) for key in self.keys]
+        if self._known is None or stamps != self._stamps:
+            # Two of them may not fit into memory.
+            self._known = None
+            self._known, self._stamps = self._load(), stamps
+        self._looked = now
+        return self._known
 
     def _load(self) -> Annotations:
         with tempfile.TemporaryDirectory(dir=self.folder) as scratch:
             files = [self.store.fetch(key, Path(scratch)) for key in self.keys]
             try:
-                self._known = Annotations(files)
+                return Annotations(files)
             except ValueError as error:
                 raise OSError(f"annotateFrom: {error}") from error
-        return self._known
 
 
 @dataclass(frozen=True)

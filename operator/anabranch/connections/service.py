@@ -2,39 +2,39 @@
 
 from __future__ import annotations
 
-import json
 import sqlite3
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
-from ipaddress import ip_address, ip_network
+from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
 from anabranch_engine import ClientTracing
 
+from anabranch.connections.clerk import Clerk
 from anabranch.connections.closing import Heard, Missed
 from anabranch.connections.sources import open_source
 from anabranch.rounds.tracing import choose_parameters
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from concurrent.futures import Future
     from pathlib import Path
 
     from anabranch_engine import ClientTrace, PrefixSet, Statistics
 
     from anabranch.api.connections import Standing
-    from anabranch.connections.closing import Closing
     from anabranch.connections.hops import Annotator
     from anabranch.connections.sources import Source
-    from anabranch.connections.storing import Shelf, Storing
+    from anabranch.connections.storing import Shelf
     from anabranch.connections.waiting import Counts, Waiting
 
 _TICK_SECONDS = 0.05
 """How long it waits for traces to end before it looks at events again."""
-_STORE_SECONDS = 5.0
-"""How often it looks whether an archive is due, or waits for the store."""
-_MOST_HOPS = 100
-"""How many addresses are asked about at once: they stand in an URL."""
+_STOP_SECONDS = 10.0
+"""How long it waits for the engine to stop."""
 _LISTEN_SECONDS = 1.0
 """How often it notes that it has listened."""
 
@@ -72,15 +72,11 @@ class Service:
     """The time in seconds since 1970."""
     ended: Callable[[ClientTrace], None] = lambda _: None
     """Called with each trace that has ended."""
-    disk_trouble: str = ""
-    """What is wrong with its queue's folder, if anything is."""
-    store_trouble: str = ""
-    """Why the store does not take archives, if it does not."""
-    annotator_trouble: str = ""
-    """Why nobody tells about addresses, if nobody does."""
     _tracing: ClientTracing = field(init=False)
     _waiting: Waiting = field(init=False)
-    _storing: Storing = field(init=False)
+    _clerk: Clerk = field(init=False)
+    _disk_trouble: str = ""
+    """What keeps events and traces out of the queue's file, if anything does."""
     _is_paused: bool = field(init=False)
     """Whether traces that begin would only come closer to their deadline."""
     _stopped: threading.Event = field(default_factory=threading.Event)
@@ -97,9 +93,14 @@ class Service:
     def __post_init__(self) -> None:
         connections, probing = self.standing.connections, self.probing
         self._is_paused = probing.rate == 0
-        self._storing = self.shelf.open()
-        self._waiting = self._storing.waiting
-        self._excluded = [ip_network(each) for each in connections.exclude]
+        self._waiting = self.shelf.open_waiting()
+        self._clerk = Clerk(
+            self.shelf.open_storing(),
+            connections.archive_seconds,
+            self.annotator,
+            self._waiting.counts,
+            self.now,
+        )
         standing = self.standing
         self._tracing = ClientTracing(
             choose_parameters(standing.trace, standing.failure_probability),
@@ -113,7 +114,7 @@ class Service:
             time_limit_s=connections.deadline_seconds,
             confidence=round(100 * (1 - standing.failure_probability)),
             hostname=self.shelf.naming.agent,
-            hides_clients=connections.anonymize == "netblock",
+            hides_clients=self.shelf.hides_clients,
             network=probing.network,
             interface=probing.interface,
             sources=[ip_address(each) for each in probing.sources],
@@ -124,6 +125,16 @@ class Service:
     def counts(self) -> Counts:
         """What it has done so far, and what waits."""
         return self._waiting.counts
+
+    @property
+    def disk_trouble(self) -> str:
+        """What is wrong with its queue's folder; nothing if all is well."""
+        return self._disk_trouble or self._clerk.disk_trouble
+
+    @property
+    def store_trouble(self) -> str:
+        """Why the store does not take archives; nothing if it does."""
+        return self._clerk.store_trouble
 
     @property
     def event_trouble(self) -> str:
@@ -137,7 +148,7 @@ class Service:
             self.disk_trouble
             or self.event_trouble
             or self.store_trouble
-            or self.annotator_trouble
+            or self._clerk.annotator_trouble
         )
 
     @property
@@ -173,37 +184,41 @@ class Service:
 
         Raises:
             OSError: If the system refuses raw sockets, or to tell of connections.
+            sqlite3.DatabaseError: If the queue is damaged.
         """
-        noted = stored = time.monotonic()
-        try:
-            self._waiting.resume(self.now())
-            source = self._source = open_source(
-                self.standing.connections,
-                hostname=self.shelf.naming.agent,
-                event_socket=self.event_socket,
-                heard_until=self._waiting.heard_until,
-            )
-            while not self._stopped.is_set():
-                self._listen(source)
-                self._begin()
-                self._end(self._tracing.take(_TICK_SECONDS))
-                if time.monotonic() >= stored + _STORE_SECONDS:
-                    self._annotate()
-                    self._store(self.standing.connections.archive_seconds)
-                    stored = time.monotonic()
-                if time.monotonic() >= noted + every:
-                    note(self.statistics)
-                    noted = time.monotonic()
-            # What has ended stays here no longer than it must.
-            self._annotate()
-            self._store(0)
-        finally:
-            if self._source:
-                self._source.close()
-            self._tracing.stop()
-            self._waiting.close()
+        with ThreadPoolExecutor(1) as threads, closing(self._waiting):
+            clerk = threads.submit(self._clerk.run)
+            try:
+                self._serve(clerk, note, every)
+            finally:
+                if self._source:
+                    self._source.close()
+                self._tracing.stop()
+                self._clerk.stop()
+                clerk.result()
         note(self.statistics)
         return self.statistics
+
+    def _serve(
+        self, clerk: Future[None], note: Callable[[Statistics], None], every: float
+    ) -> None:
+        """Listen and trace until it is stopped, or until the clerk fails."""
+        noted = time.monotonic()
+        self._waiting.resume(self.now())
+        source = self._source = open_source(
+            self.standing.connections,
+            hostname=self.shelf.naming.agent,
+            event_socket=self.event_socket,
+            heard_until=self._waiting.heard_until,
+        )
+        while not self._stopped.is_set() and not clerk.done():
+            self._listen(source)
+            self._begin()
+            self._end(self._tracing.take(_TICK_SECONDS))
+            if time.monotonic() >= noted + every:
+                note(self.statistics)
+                noted = time.monotonic()
+        self._cut()
 
     def _listen(self, source: Source) -> None:
         """Take events; keep them if the disk is full, as many as may wait."""
@@ -213,14 +228,13 @@ class Service:
         held.closings += heard.closings
         held.missed += heard.missed
         most = self.standing.connections.max_waiting
-        if self.disk_trouble and len(held.closings) > most:
+        if self._disk_trouble and len(held.closings) > most:
             since, many = self._lost or (now, 0)
             self._lost = since, many + len(held.closings) - most
             del held.closings[most:]
         is_due = time.monotonic() >= self._noted + _LISTEN_SECONDS
         if not held.closings and not held.missed and not is_due:
             return
-        excluded = [each.uuid for each in held.closings if self._excludes(each)]
         missed = [*held.missed]
         if self._lost:
             since, many = self._lost
@@ -230,36 +244,43 @@ class Service:
             self._waiting.add(
                 held.closings,
                 missed,
-                excluded,
                 heard_until=source.heard_until,
                 now=now,
             )
         except sqlite3.OperationalError as error:
-            self.disk_trouble = f"{self.shelf.folder}: {error}"
+            self._disk_trouble = f"{self.shelf.folder}: {error}"
             return
         if not self._ended:
-            self.disk_trouble = ""
+            self._disk_trouble = ""
         self._held, self._lost = Heard(), None
         self._noted = time.monotonic()
-
-    def _excludes(self, closing: Closing) -> bool:
-        return any(
-            closing.client.version == each.version and closing.client in each
-            for each in self._excluded
-        )
 
     def _begin(self) -> None:
         counts = self.counts
         room = self.standing.connections.max_traces - counts.running
-        if room <= 0 or not counts.waiting or self.disk_trouble or self._is_paused:
+        if room <= 0 or not counts.waiting or self._disk_trouble or self._is_paused:
             return
         try:
             begun = self._waiting.begin(room, self.now())
         except sqlite3.OperationalError as error:
-            self.disk_trouble = f"{self.shelf.folder}: {error}"
+            self._disk_trouble = f"{self.shelf.folder}: {error}"
             return
-        for number, client in begun:
-            self._tracing.trace(number, ip_address(client))
+        # If it has stopped meanwhile, the next look at what has ended tells why.
+        with suppress(RuntimeError):
+            for number, client in begun:
+                self._tracing.trace(number, ip_address(client))
+
+    def _cut(self) -> None:
+        """Cut the traces that go on; what they were for is next when it goes on."""
+        self._tracing.stop()
+        while ended := self._tracing.take(_STOP_SECONDS):
+            self._end(ended)
+        if self._ended:
+            return
+        try:
+            self._waiting.put_back()
+        except sqlite3.OperationalError as error:
+            self._disk_trouble = f"{self.shelf.folder}: {error}"
 
     def _end(self, traces: list[ClientTrace]) -> None:
         self._ended += traces
@@ -274,36 +295,7 @@ class Service:
                     reason = trace.refusal or trace.end
                     self._waiting.refuse(trace.number, reason, now)
             except sqlite3.OperationalError as error:
-                self.disk_trouble = f"{self.shelf.folder}: {error}"
+                self._disk_trouble = f"{self.shelf.folder}: {error}"
                 return
             self._ended.pop(0)
             self.ended(trace)
-
-    def _annotate(self) -> None:
-        """Ask about hops; those that nobody tells of now are asked for again."""
-        if self.annotator is None:
-            return
-        try:
-            while hops := self._waiting.list_unknown(_MOST_HOPS):
-                told = self.annotator.annotate([hop.address for hop in hops])
-                self._waiting.tell(
-                    (hop, json.dumps(told.get(hop.address, {}))) for hop in hops
-                )
-        except sqlite3.OperationalError as error:
-            self.disk_trouble = f"{self.shelf.folder}: {error}"
-        except OSError as error:
-            self.annotator_trouble = str(error)
-        else:
-            self.annotator_trouble = ""
-
-    def _store(self, age: float) -> None:
-        """Store what is settled since ``age`` seconds; what can't be stored waits."""
-        try:
-            self._storing.flush(age, self.now())
-            self.counts.bytes = self._waiting.find_size()
-        except sqlite3.OperationalError as error:
-            self.disk_trouble = f"{self.shelf.folder}: {error}"
-        except OSError as error:
-            self.store_trouble = str(error)
-        else:
-            self.store_trouble = ""

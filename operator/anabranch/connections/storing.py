@@ -3,47 +3,44 @@
 from __future__ import annotations
 
 import contextlib
-from dataclasses import dataclass
+import json
+import os
+from dataclasses import asdict, dataclass
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
+from anabranch_engine import PrefixSet
+
+from anabranch.api.connections import Connections
 from anabranch.connections.archive import (
     CONNECTIONS,
     HOPS,
     TRACES,
+    Naming,
     write_connections,
     write_hops,
     write_traces,
 )
-from anabranch.connections.waiting import Terms, Waiting, name_netblock
+from anabranch.connections.closing import name_netblock
+from anabranch.connections.settled import Settled
+from anabranch.connections.waiting import Terms, Waiting
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from anabranch.api.connections import Connections
-    from anabranch.connections.archive import Naming
     from anabranch.connections.closing import Address
-    from anabranch.connections.waiting import Archive
+    from anabranch.connections.settled import Archive
     from anabranch.store.store import Store
 
 _FILE = "connections.sqlite"
+_SAID = "shelf.json"
 
 
-def open_waiting(folder: Path, connections: Connections) -> Waiting:
-    """Open the queue in a folder, or begin one there."""
-    terms = Terms(
-        cache=connections.cache_seconds,
-        max_waiting=connections.max_waiting,
-        max_wait=connections.max_wait_seconds,
-    )
-    return Waiting(folder / _FILE, terms)
-
-
-@dataclass(frozen=True)
+@dataclass
 class Storing:
     """Stores what is settled, as archives: exactly once, whatever ends meanwhile."""
 
-    waiting: Waiting
+    settled: Settled
     naming: Naming
     store: Store
     root: str
@@ -52,6 +49,8 @@ class Storing:
     """Where archives are written first."""
     hides_clients: bool
     """Whether netblocks stand in place of clients' addresses."""
+    hops: int = 0
+    """How many hops it has stored what is known about."""
 
     def flush(self, age: float, now: float) -> None:
         """Store all that is settled, if something has been since ``age`` seconds.
@@ -60,31 +59,39 @@ class Storing:
             OSError: When the store does not take it now; it waits.
             sqlite3.OperationalError: When the disk is full; nothing is lost.
         """
-        for archive in self.waiting.cut(now - age, now):
-            self._put(archive)
-            self.waiting.forget(archive, now)
+        for archive in self.settled.cut(now - age, now):
+            hops = self._put(archive)
+            self.settled.forget(archive, now)
+            self.hops += hops
 
-    def _put(self, archive: Archive) -> None:
-        waiting, naming = self.waiting, self.naming
+    def close(self) -> None:
+        """Close the queue's file."""
+        self.settled.close()
+
+    def _put(self, archive: Archive) -> int:
+        """Store an archive; return how many hops it has."""
+        settled, naming = self.settled, self.naming
         file = self.folder / "archive"
         # A kill may have left it, as a link to what the store has.
         file.unlink(missing_ok=True)
         try:
-            kept = waiting.list_kept(archive)
+            kept = settled.list_kept(archive)
             if write_traces(kept, archive, naming.version, file):
                 name = naming.name(TRACES, archive, "tgz")
                 self.store.put_file(f"{self.root}/{name}", file)
             file.unlink()
-            if write_hops(waiting.list_hops(archive), archive, naming.agent, file):
+            told = settled.list_hops(archive)
+            if hops := write_hops(told, archive, naming.agent, file):
                 name = naming.name(HOPS, archive, "tgz")
                 self.store.put_file(f"{self.root}/{name}", file)
             file.unlink()
-            settled = map(self._hide, waiting.list_settled(archive))
-            write_connections(settled, archive, file)
+            outcomes = map(self._hide, settled.list_settled(archive))
+            write_connections(outcomes, archive, file)
             name = naming.name(CONNECTIONS, archive, "jsonl.gz")
             self.store.put_file(f"{self.root}/{name}", file)
         finally:
             file.unlink(missing_ok=True)
+        return hops
 
     def _hide(self, settled: dict[str, object]) -> dict[str, object]:
         """Put a client's netblock in place of its address, if that is asked for."""
@@ -107,17 +114,64 @@ class Shelf:
     root: str
     """The folder of archives in the store."""
 
-    def open(self) -> Storing:
+    @property
+    def hides_clients(self) -> bool:
+        """Whether netblocks stand in place of clients' addresses."""
+        return self.connections.anonymize == "netblock"
+
+    @staticmethod
+    def read(folder: Path, store: Store) -> Shelf | None:
+        """Return what a queue in a folder was opened by last; None if none was."""
+        try:
+            said = json.loads((folder / _SAID).read_bytes())
+        except FileNotFoundError:
+            return None
+        return Shelf(
+            connections=Connections.read(said["connections"]),
+            folder=folder,
+            naming=Naming(**said["naming"]),
+            store=store,
+            root=said["root"],
+        )
+
+    def open_waiting(self) -> Waiting:
         """Open the queue, or begin one."""
         self.folder.mkdir(parents=True, exist_ok=True)
+        self._write()
+        terms = Terms(
+            cache=self.connections.cache_seconds,
+            max_waiting=self.connections.max_waiting,
+            max_wait=self.connections.max_wait_seconds,
+            excluded=PrefixSet(self.connections.exclude),
+            hides_clients=self.hides_clients,
+        )
+        return Waiting(self.folder / _FILE, terms)
+
+    def open_storing(self) -> Storing:
+        """Open what is settled of the queue."""
+        connections = self.connections
         return Storing(
-            waiting=open_waiting(self.folder, self.connections),
+            settled=Settled(self.folder / _FILE, connections.cache_seconds),
             naming=self.naming,
             store=self.store,
             root=self.root,
             folder=self.folder,
-            hides_clients=self.connections.anonymize == "netblock",
+            hides_clients=self.hides_clients,
         )
+
+    def _write(self) -> None:
+        """Say what the queue is opened by, for whoever finds it."""
+        said = {
+            "connections": self.connections.model_dump(mode="json", by_alias=True),
+            "naming": asdict(self.naming),
+            "root": self.root,
+        }
+        draft = self.folder / f"{_SAID}.draft"
+        with draft.open("w") as file:
+            json.dump(said, file)
+            file.flush()
+            os.fsync(file.fileno())
+        draft.rename(self.folder / _SAID)
 
     def give_up(self, now: float) -> None:
         """Record what waits as dropped, and store everything that the queue has.
@@ -128,7 +182,7 @@ class Shelf:
         """
         if not (self.folder / _FILE).exists():
             return
-        storing = self.open()
-        with contextlib.closing(storing.waiting) as waiting:
+        with contextlib.closing(self.open_waiting()) as waiting:
             waiting.give_up(now)
+        with contextlib.closing(self.open_storing()) as storing:
             storing.flush(0, now)

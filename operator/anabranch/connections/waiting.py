@@ -1,21 +1,20 @@
-"""The queue of connections that wait for a trace, and what became of the others.
-
-It lives in a file, and survives the process at any instant. Whatever is decided is
-decided in a transaction.
-"""
+"""The queue of connections that wait for a trace: who gets which, and who is next."""
 
 from __future__ import annotations
 
-import sqlite3
 import zlib
 from collections import Counter
 from dataclasses import dataclass, field
-from ipaddress import ip_network
 from typing import TYPE_CHECKING
 
+from anabranch.connections.closing import name_netblock
+from anabranch.connections.queuefile import Transaction, open_file
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
     from pathlib import Path
+
+    from anabranch_engine import PrefixSet
 
     from anabranch.connections.closing import Address, Closing, Missed
 
@@ -23,86 +22,6 @@ EXCLUDED, QUEUE_FULL, REFUSED = "excluded", "queue full", "refused"
 WAITED_TOO_LONG, GIVEN_UP = "waited too long", "given up"
 REASONS = (EXCLUDED, QUEUE_FULL, WAITED_TOO_LONG, REFUSED, GIVEN_UP)
 """Why connections are dropped. Of those that are refused, records say more."""
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS connections (
-    number INTEGER PRIMARY KEY,
-    uuid TEXT NOT NULL UNIQUE,
-    client TEXT NOT NULL,
-    block TEXT NOT NULL,
-    client_port INTEGER NOT NULL,
-    server TEXT NOT NULL,
-    server_port INTEGER NOT NULL,
-    closed REAL NOT NULL,
-    heard REAL NOT NULL,
-    outcome TEXT,
-    reason TEXT,
-    trace INTEGER,
-    settled REAL,
-    day TEXT,
-    archive INTEGER
-) STRICT;
-CREATE INDEX IF NOT EXISTS waiting ON connections (client, number)
-    WHERE outcome IS NULL;
-CREATE INDEX IF NOT EXISTS settled ON connections (settled)
-    WHERE outcome IS NOT NULL AND archive IS NULL;
-CREATE INDEX IF NOT EXISTS archived ON connections (archive)
-    WHERE archive IS NOT NULL;
-CREATE INDEX IF NOT EXISTS traced ON connections (trace) WHERE trace IS NOT NULL;
-CREATE TABLE IF NOT EXISTS traces (
-    number INTEGER PRIMARY KEY,
-    client TEXT NOT NULL,
-    block TEXT NOT NULL,
-    uuid TEXT,
-    began REAL NOT NULL,
-    ended REAL,
-    text BLOB
-) STRICT;
-CREATE INDEX IF NOT EXISTS known ON traces (client, began);
-CREATE INDEX IF NOT EXISTS running ON traces (block) WHERE ended IS NULL;
-CREATE TABLE IF NOT EXISTS missed (
-    since REAL NOT NULL, until REAL NOT NULL, reason TEXT NOT NULL, archive INTEGER
-) STRICT;
-CREATE TABLE IF NOT EXISTS hops (
-    day TEXT NOT NULL,
-    address TEXT NOT NULL,
-    seen REAL NOT NULL,
-    told TEXT,
-    archive INTEGER,
-    PRIMARY KEY (day, address)
-) STRICT;
-CREATE INDEX IF NOT EXISTS unknown ON hops (seen) WHERE told IS NULL;
-CREATE INDEX IF NOT EXISTS archived_hops ON hops (archive) WHERE archive IS NOT NULL;
-CREATE TABLE IF NOT EXISTS archives (
-    number INTEGER PRIMARY KEY, day TEXT NOT NULL, cut REAL NOT NULL
-) STRICT;
-CREATE TABLE IF NOT EXISTS heard (
-    one INTEGER PRIMARY KEY CHECK (one = 1), until REAL NOT NULL
-) STRICT;
-"""
-_OLDEST = """
-SELECT min(at) FROM (
-    SELECT settled AS at FROM connections WHERE outcome IS NOT NULL AND archive IS NULL
-    UNION ALL SELECT until FROM missed WHERE archive IS NULL
-    UNION ALL SELECT seen FROM hops WHERE told IS NOT NULL AND archive IS NULL
-)
-"""
-_DAYS = """
-SELECT DISTINCT day FROM (
-    SELECT day FROM connections WHERE outcome IS NOT NULL AND archive IS NULL
-    UNION ALL SELECT date(until, 'unixepoch') FROM missed WHERE archive IS NULL
-    UNION ALL SELECT day FROM hops WHERE told IS NOT NULL AND archive IS NULL
-)
-"""
-_TAKE_MISSED = """
-UPDATE missed SET archive = ? WHERE archive IS NULL AND date(until, 'unixepoch') = ?
-"""
-_TAKE = """
-UPDATE connections SET archive = ?
-WHERE outcome IS NOT NULL AND archive IS NULL AND day = ?
-"""
-_TAKE_HOPS = """
-UPDATE hops SET archive = ? WHERE told IS NOT NULL AND archive IS NULL AND day = ?
-"""
 _DUE = """
 WITH due AS (
     SELECT client, block, min(number) AS first
@@ -121,13 +40,13 @@ ORDER BY row_number() OVER (PARTITION BY block ORDER BY first) + (
 LIMIT ?
 """
 """The clients that may be traced now, by how many of their netblock go before."""
-_NETBLOCKS = {4: 24, 6: 64}
-"""The prefix lengths of netblocks, by the version of IP."""
-_WAIT_SECONDS = 10
-_HOP_SECONDS = 2 * 86_400
-"""How long hops are remembered, so that each is annotated once a day."""
-_LOG_PAGES = 250
-"""How long the log of changes gets, in pages of 4 KiB."""
+_DROP = """
+UPDATE connections
+SET outcome = 'dropped', reason = :reason, settled = :now,
+    day = date(heard, 'unixepoch')
+WHERE outcome IS NULL
+"""
+"""Drops all that wait; more conditions may follow."""
 _LEVEL = 1
 """How hard texts are compressed: a tenth of their size is enough."""
 
@@ -142,39 +61,10 @@ class Terms:
     """The most connections that wait."""
     max_wait: float
     """How long a connection may wait."""
-
-
-@dataclass(frozen=True)
-class Kept:
-    """A connection that was traced, or got a copy, with the text of the trace."""
-
-    uuid: str
-    traced: str
-    """The UUID of the connection that the trace was made for."""
-    began: float
-    text: bytes
-
-
-@dataclass(frozen=True)
-class Archive:
-    """What is stored together. Once it is cut, it does not change."""
-
-    number: int
-    day: str
-    """When its traces began, as YYYY-MM-DD."""
-    cut: float
-    """When it was cut, in seconds since 1970."""
-
-
-@dataclass(frozen=True)
-class Hop:
-    """An address that a trace met."""
-
-    day: str
-    """When the trace began, as YYYY-MM-DD."""
-    address: str
-    seen: float
-    """When the first trace of that day began that met it."""
+    excluded: PrefixSet
+    """The clients that are not to be traced."""
+    hides_clients: bool
+    """Whether the texts of traces have netblocks in place of clients."""
 
 
 @dataclass
@@ -189,6 +79,13 @@ class Counts:
     """How many were dropped, by one of `REASONS`."""
     missed: int = 0
     unreadable: int = 0
+    hops_met: int = 0
+    """How many hops no trace of the same day had met before."""
+    hops_told: int = 0
+    """How many hops somebody told about."""
+    hops_stored: int = 0
+    annotator_errors: int = 0
+    """How often nobody told about hops that were asked about."""
     bytes: int = 0
     """The size of the queue, when it was looked at last."""
 
@@ -199,7 +96,7 @@ class Counts:
 
 
 class Waiting:
-    """Connections that wait, traces that go on, and what is to be stored of both.
+    """Connections that wait, traces that go on, and those that others get copies of.
 
     Methods that change something raise ``sqlite3.OperationalError`` if the disk is
     full; nothing has changed then.
@@ -208,14 +105,7 @@ class Waiting:
     def __init__(self, file: Path, terms: Terms) -> None:
         self.terms = terms
         self.counts = Counts()
-        self._base = sqlite3.connect(
-            file, timeout=_WAIT_SECONDS, isolation_level=None, check_same_thread=False
-        )
-        self._base.execute("PRAGMA journal_mode = WAL")
-        # The process may be killed at any time; a power cut may take the last second.
-        self._base.execute("PRAGMA synchronous = NORMAL")
-        self._base.executescript(_SCHEMA)
-        self._base.execute(f"PRAGMA wal_autocheckpoint = {_LOG_PAGES}")
+        self._base = open_file(file)
         self._shares: Counter[str] = Counter()
         """How many connections of each netblock wait."""
         self._count()
@@ -239,51 +129,59 @@ class Waiting:
         self.counts.waiting = self._shares.total()
 
     def resume(self, now: float) -> None:
-        """End the traces that a process left unfinished.
+        """Go on with what another process left, by the terms of this one.
 
-        Their clients have had probes, for all that is known until just now. So they
-        are traced again, but not earlier than any other client would be.
+        Traces that it left unfinished have sent probes, for all that is known until
+        just now. So their clients are traced again, but not earlier than any other
+        client would be. Connections that the terms do not let wait are dropped, by the
+        order in which they came.
         """
         update = "UPDATE traces SET began = ?, ended = ? WHERE ended IS NULL"
-        with self._transaction():
+        with Transaction(self._base):
             self._base.execute(update, (now, now))
+            dropped = self._list_unfit()
+            for number, reason in dropped:
+                self._drop("AND number = :number", reason, now, number=number)
+        self._count()
+        self.counts.reasons += Counter(reason for _, reason in dropped)
+
+    def put_back(self) -> None:
+        """Let wait those whose traces were cut, before all that came after them."""
+        with Transaction(self._base):
+            self._base.execute("DELETE FROM traces WHERE ended IS NULL")
+        self.counts.running = 0
 
     def add(
         self,
         closings: Iterable[Closing],
         missed: Iterable[Missed],
-        excluded: Iterable[str],
         *,
         heard_until: float | None,
         now: float,
     ) -> None:
         """Take connections that have ended; those whose UUID is known are passed over.
 
-        ``excluded`` are the UUIDs of those whose clients are not to be traced. Up to
-        ``heard_until``, nothing else was to be heard.
-
-        A netblock may have as many that wait as there is room left for others: a flood
-        of one takes half of the queue.
+        Up to ``heard_until``, nothing else was to be heard. A flood of one netblock
+        takes half of the queue.
         """
-        excluded, gaps = set(excluded), list(missed)
-        more = Counter[str]()
+        gaps = list(missed)
+        more, waiting = Counter[str](), self.counts.waiting
         copied, dropped = 0, Counter[str]()
-        with self._transaction():
+        with Transaction(self._base):
             for closing in closings:
-                known, reason = None, None
-                if closing.uuid in excluded:
-                    reason = EXCLUDED
-                elif known := self._find_known(closing.client, now):
-                    pass
-                elif self._has_no_room(closing.client, more):
-                    reason = QUEUE_FULL
+                client, block = closing.client, name_netblock(closing.client)
+                known, reason = None, self._find_exclusion(str(client))
+                if not reason and not (known := self._find_known(client, now)):
+                    share = self._shares[block] + more[block]
+                    reason = self._find_lack(waiting, share)
                 if not self._insert(closing, known, reason, now):
                     continue
                 copied += known is not None
                 if reason:
                     dropped[reason] += 1
                 if not known and not reason:
-                    more[name_netblock(closing.client)] += 1
+                    more[block] += 1
+                    waiting += 1
             rows = [(each.since, each.until, each.reason) for each in gaps]
             insert = "INSERT INTO missed (since, until, reason) VALUES (?, ?, ?)"
             self._base.executemany(insert, rows)
@@ -291,7 +189,7 @@ class Waiting:
                 upsert = "INSERT OR REPLACE INTO heard VALUES (1, ?)"
                 self._base.execute(upsert, (heard_until,))
         self._shares += more
-        self.counts.waiting += more.total()
+        self.counts.waiting = waiting
         self.counts.copied += copied
         self.counts.reasons += dropped
         self.counts.missed += len(gaps)
@@ -301,12 +199,16 @@ class Waiting:
 
         Netblocks take turns. Of one, the client that has waited longest comes first.
         """
-        insert = "INSERT INTO traces (client, block, uuid, began) VALUES (?, ?, ?, ?)"
-        with self._transaction():
+        insert = """
+            INSERT INTO traces (client, block, uuid, began, is_hidden)
+            VALUES (?, ?, ?, ?, ?)
+        """
+        hides = self.terms.hides_clients
+        with Transaction(self._base):
             given_up = self._give_up(now)
             due = self._base.execute(_DUE, (now - self.terms.cache, room)).fetchall()
             begun = [
-                (self._base.execute(insert, (*row, now)).lastrowid or 0, row[0])
+                (self._base.execute(insert, (*row, now, hides)).lastrowid or 0, row[0])
                 for row in due
             ]
         self.counts.running += len(begun)
@@ -338,7 +240,7 @@ class Waiting:
         """
         values = {"number": number, "began": began, "now": now}
         block = self._find_block(number)
-        with self._transaction():
+        with Transaction(self._base):
             update = "UPDATE traces SET began = ?, ended = ?, text = ? WHERE number = ?"
             packed = zlib.compress(text, _LEVEL)
             self._base.execute(update, (began, now, packed, number))
@@ -347,25 +249,20 @@ class Waiting:
                 INSERT OR IGNORE INTO hops (day, address, seen)
                 VALUES (date(?, 'unixepoch'), ?, ?)
             """
-            self._base.executemany(insert, ((began, hop, began) for hop in hops))
+            rows = ((began, hop, began) for hop in hops)
+            met = self._base.executemany(insert, rows).rowcount
         self.counts.running -= 1
         self._leave(block, done)
+        self.counts.hops_met += met
         self.counts.traced += min(done, 1)
         self.counts.copied += max(done - 1, 0)
 
     def refuse(self, number: int, reason: str, now: float) -> None:
         """Take it that a client could not be probed at all; the next one may be."""
-        drop = """
-            UPDATE connections
-            SET outcome = 'dropped', reason = :reason, settled = :now,
-                day = date(heard, 'unixepoch')
-            WHERE outcome IS NULL
-                AND client = (SELECT client FROM traces WHERE number = :number)
-        """
-        values = {"number": number, "reason": reason, "now": now}
+        which = "AND client = (SELECT client FROM traces WHERE number = :number)"
         block = self._find_block(number)
-        with self._transaction():
-            done = self._base.execute(drop, values).rowcount
+        with Transaction(self._base):
+            done = self._drop(which, reason, now, number=number)
             self._base.execute("DELETE FROM traces WHERE number = ?", (number,))
         self.counts.running -= 1
         self._leave(block, done)
@@ -373,118 +270,37 @@ class Waiting:
 
     def give_up(self, now: float) -> None:
         """Drop all that waits, since no trace goes on and none will begin."""
-        drop = """
-            UPDATE connections
-            SET outcome = 'dropped', reason = ?, settled = ?,
-                day = date(heard, 'unixepoch')
-            WHERE outcome IS NULL
-        """
-        with self._transaction():
-            done = self._base.execute(drop, (GIVEN_UP, now)).rowcount
+        with Transaction(self._base):
+            done = self._drop("", GIVEN_UP, now)
         self._count()
         self.counts.reasons[GIVEN_UP] += done
 
-    def find_size(self) -> int:
-        """Return how many bytes of the file are in use."""
-        pragmas = ("page_size", "page_count", "freelist_count")
-        size, pages, free = (
-            self._base.execute(f"PRAGMA {each}").fetchone()[0] for each in pragmas
-        )
-        return int(size * (pages - free))
+    def _find_exclusion(self, client: str) -> str | None:
+        return EXCLUDED if client in self.terms.excluded else None
 
-    def list_unknown(self, most: int) -> list[Hop]:
-        """Return hops that nobody has told about yet, those seen first."""
+    def _find_lack(self, waiting: int, share: int) -> str | None:
+        """Return why a connection can't wait beside others, ``share`` of its netblock.
+
+        A netblock may have as many that wait as there is room left for others.
+        """
+        left = self.terms.max_waiting - waiting
+        return QUEUE_FULL if left <= 0 or share >= left else None
+
+    def _list_unfit(self) -> list[tuple[int, str]]:
+        """Return which connections may not wait by the present terms, and why."""
         query = """
-            SELECT day, address, seen FROM hops
-            WHERE told IS NULL ORDER BY seen LIMIT ?
+            SELECT number, client, block FROM connections
+            WHERE outcome IS NULL ORDER BY number
         """
-        return [Hop(*row) for row in self._base.execute(query, (most,))]
-
-    def tell(self, known: Iterable[tuple[Hop, str]]) -> None:
-        """Take what is known about hops, as JSON."""
-        update = "UPDATE hops SET told = ? WHERE day = ? AND address = ?"
-        with self._transaction():
-            rows = ((told, hop.day, hop.address) for hop, told in known)
-            self._base.executemany(update, rows)
-
-    def list_hops(self, archive: Archive) -> Iterator[tuple[Hop, str]]:
-        """Yield the hops of an archive, with what is known about each, as JSON."""
-        query = """
-            SELECT day, address, seen, told FROM hops
-            WHERE archive = ? ORDER BY seen, address
-        """
-        for day, address, seen, told in self._base.execute(query, (archive.number,)):
-            yield Hop(day, address, seen), told
-
-    def cut(self, before: float, now: float) -> list[Archive]:
-        """Cut archives of all that is settled, if something has been before a time.
-
-        Returns all archives that are not stored yet.
-        """
-        (first,) = self._base.execute(_OLDEST).fetchone()
-        if first is not None and first <= before:
-            insert = "INSERT INTO archives (day, cut) VALUES (?, ?)"
-            with self._transaction():
-                for (day,) in self._base.execute(_DAYS).fetchall():
-                    number = self._base.execute(insert, (day, now)).lastrowid
-                    self._base.execute(_TAKE, (number, day))
-                    self._base.execute(_TAKE_MISSED, (number, day))
-                    self._base.execute(_TAKE_HOPS, (number, day))
-        query = "SELECT number, day, cut FROM archives ORDER BY number"
-        return [Archive(*row) for row in self._base.execute(query)]
-
-    def list_kept(self, archive: Archive) -> Iterator[Kept]:
-        """Yield the connections of an archive that have a trace, in their order."""
-        query = """
-            SELECT c.uuid, t.uuid, t.began, t.text
-            FROM connections AS c JOIN traces AS t ON t.number = c.trace
-            WHERE c.archive = ? ORDER BY c.number
-        """
-        for uuid, traced, began, packed in self._base.execute(query, (archive.number,)):
-            yield Kept(uuid, traced, began, zlib.decompress(packed))
-
-    def list_settled(self, archive: Archive) -> Iterator[dict[str, object]]:
-        """Yield what became of each connection of an archive, and what was missed."""
-        settled = """
-            SELECT c.uuid, c.closed, c.client, c.client_port, c.server, c.server_port,
-                c.outcome, c.reason, t.uuid AS trace, t.began, t.ended
-            FROM connections AS c LEFT JOIN traces AS t ON t.number = c.trace
-            WHERE c.archive = ? ORDER BY c.number
-        """
-        missed = """
-            SELECT 'missed' AS outcome, since, until, reason FROM missed
-            WHERE archive = ? ORDER BY rowid
-        """
-        for query in (settled, missed):
-            rows = self._base.execute(query, (archive.number,))
-            names = [column[0] for column in rows.description]
-            for row in rows:
-                yield dict(zip(names, row, strict=True))
-
-    def forget(self, archive: Archive, now: float) -> None:
-        """Forget what was stored, but for traces that others may yet get copies of."""
-        old = """
-            DELETE FROM traces
-            WHERE ended IS NOT NULL AND began <= ? AND NOT EXISTS (
-                SELECT 1 FROM connections WHERE trace = traces.number
-            )
-        """
-        number = (archive.number,)
-        # A trace that began on a day may end on the next one.
-        past = "DELETE FROM hops WHERE archive IS NOT NULL AND seen <= ?"
-        with self._transaction():
-            self._base.execute("UPDATE hops SET archive = 0 WHERE archive = ?", number)
-            self._base.execute(past, (now - _HOP_SECONDS,))
-            self._base.execute("DELETE FROM connections WHERE archive = ?", number)
-            self._base.execute("DELETE FROM missed WHERE archive = ?", number)
-            self._base.execute("DELETE FROM archives WHERE number = ?", number)
-            self._base.execute(old, (now - self.terms.cache,))
-
-    def _has_no_room(self, client: Address, more: Counter[str]) -> bool:
-        """Return whether a connection can't wait; ``more`` have come before it."""
-        block = name_netblock(client)
-        left = self.terms.max_waiting - self.counts.waiting - more.total()
-        return left <= 0 or self._shares[block] + more[block] >= left
+        shares, waiting, unfit = Counter[str](), 0, list[tuple[int, str]]()
+        for number, client, block in self._base.execute(query):
+            reason = self._find_exclusion(client)
+            if reason := reason or self._find_lack(waiting, shares[block]):
+                unfit.append((number, reason))
+            else:
+                shares[block] += 1
+                waiting += 1
+        return unfit
 
     def _find_block(self, number: int) -> str:
         query = "SELECT block FROM traces WHERE number = ?"
@@ -502,10 +318,10 @@ class Waiting:
         """Return the trace that a connection gets a copy of, and when it began."""
         query = """
             SELECT number, began FROM traces
-            WHERE client = ? AND began > ? AND text IS NOT NULL
+            WHERE client = ? AND began > ? AND text IS NOT NULL AND is_hidden >= ?
             ORDER BY began DESC LIMIT 1
         """
-        values = (str(client), now - self.terms.cache)
+        values = (str(client), now - self.terms.cache, self.terms.hides_clients)
         found: tuple[int, float] | None = self._base.execute(query, values).fetchone()
         return found
 
@@ -544,42 +360,16 @@ class Waiting:
 
     def _give_up(self, now: float) -> int:
         """Drop connections that have waited too long, unless their trace goes on."""
-        drop = """
-            UPDATE connections
-            SET outcome = 'dropped', reason = ?, settled = ?,
-                day = date(heard, 'unixepoch')
-            WHERE outcome IS NULL AND heard < ? AND NOT EXISTS (
+        which = """
+            AND heard < :before AND NOT EXISTS (
                 SELECT 1 FROM traces AS t
                 WHERE t.client = connections.client AND t.ended IS NULL
             )
         """
-        values = (WAITED_TOO_LONG, now, now - self.terms.max_wait)
-        return self._base.execute(drop, values).rowcount
+        before = now - self.terms.max_wait
+        return self._drop(which, WAITED_TOO_LONG, now, before=before)
 
-    def _transaction(self) -> _Transaction:
-        return _Transaction(self._base)
-
-
-@dataclass(frozen=True)
-class _Transaction:
-    """A change as a whole, or none."""
-
-    base: sqlite3.Connection
-
-    def __enter__(self) -> None:
-        self.base.execute("BEGIN IMMEDIATE")
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        try:
-            if kind is None:
-                self.base.execute("COMMIT")
-        finally:
-            # A commit fails where the disk is full.
-            if self.base.in_transaction:
-                self.base.execute("ROLLBACK")
-
-
-def name_netblock(address: Address) -> str:
-    """Return the first address of a client's netblock: its /24, or its /64."""
-    length = _NETBLOCKS[address.version]
-    return str(ip_network((address, length), strict=False).network_address)
+    def _drop(self, which: str, reason: str, now: float, **values: float) -> int:
+        """Drop connections that wait, by a condition in SQL; return how many."""
+        given = {"reason": reason, "now": now, **values}
+        return self._base.execute(_DROP + which, given).rowcount

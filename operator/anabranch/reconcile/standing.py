@@ -35,7 +35,7 @@ from anabranch.runs.record import choose_rate
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from anabranch.api import Measurement, Round
+    from anabranch.api import Agent, Measurement, Round
     from anabranch.api.measurement import MeasurementAgent
     from anabranch.reconcile.observation import Action, AgentView, Observation
 
@@ -66,6 +66,15 @@ class _Post:
     """Why it may not serve, if it may not."""
     found: Round | None
     """Its Round, if there is one of the present spec."""
+    outdated: tuple[Round, ...]
+    """Its Rounds of earlier specs, whose queue the one of the present spec takes."""
+
+    @property
+    def rounds(self) -> tuple[Round, ...]:
+        """Its Rounds that stay: those of earlier specs, until there is another one."""
+        if self.obstacle:
+            return ()
+        return (self.found,) if self.found else self.outdated
 
     @property
     def name(self) -> str:
@@ -158,11 +167,7 @@ class _Decider:
         """Remove Rounds of what is not wanted any more, and Jobs of earlier runs."""
         wanted: set[str] = set()
         if not self.seen.measurement.spec.dry_run:
-            wanted = {
-                post.found.metadata.name
-                for post in self.posts
-                if post.found and not post.obstacle
-            }
+            wanted = {each.metadata.name for post in self.posts for each in post.rounds}
         for name, each in self.seen.rounds.items():
             if name not in wanted:
                 yield DeleteRound(name, each.metadata.uid)
@@ -170,20 +175,21 @@ class _Decider:
             yield DeleteJob(job.name, job.uid)
 
     def _steer(self, obstacle: Obstacle | None) -> Iterator[Action]:
-        """Give each Round the rate of its agent, and suspend it with the rest."""
+        """Give each Round the rate of its agent, and suspend it with the rest.
+
+        One of an earlier spec only waits for another one that takes its queue.
+        """
         spec, policy = self.seen.measurement.spec, self.seen.policy
         if spec.dry_run:
             return
         suspend = spec.suspend or (obstacle is not None and obstacle.reason == _LIMIT)
         for post in self.posts:
-            found = post.found
-            if found is None or post.obstacle:
-                continue
-            rate = found.spec.rate
-            if policy:
-                rate = choose_rate(post.view.agent, post.entry, policy)
-            if (found.spec.rate, found.spec.suspend) != (rate, suspend):
-                yield ChangeRound(found.metadata.name, rate, suspend)
+            for each in post.rounds:
+                rate, pauses = each.spec.rate, suspend or each is not post.found
+                if policy:
+                    rate = choose_rate(post.view.agent, post.entry, policy)
+                if (each.spec.rate, each.spec.suspend) != (rate, pauses):
+                    yield ChangeRound(each.metadata.name, rate, pauses)
 
     def _post(self, obstacle: Obstacle | None) -> Iterator[Action]:
         """Make the Rounds that are missing; what is in the way of that ends none."""
@@ -249,7 +255,18 @@ def _find_posts(seen: Observation) -> Iterator[_Post]:
                 standing=standing,
                 obstacle=obstacles.get(name, ""),
                 found=seen.rounds.get(name_standing(measurement, agent, does)),
+                outdated=tuple(_find_outdated(seen, agent)),
             )
+
+
+def _find_outdated(seen: Observation, agent: Agent) -> Iterator[Round]:
+    """Yield standing Rounds of an agent that have the queue of the present run."""
+    run_id, node = seen.measurement.spec.run_id, agent.spec.node_name
+    of_it = run_id, agent.metadata.name, node
+    for each in seen.rounds.values():
+        spec = each.spec
+        if spec.standing and (spec.run_id, spec.agent, spec.node_name) == of_it:
+            yield each
 
 
 def _make_standing(

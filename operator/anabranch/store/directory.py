@@ -57,6 +57,11 @@ class DirectoryStore:
             file.seek(max(file.seek(0, os.SEEK_END) - count, 0))
             return file.read()
 
+    def find_stamp(self, key: str) -> str:
+        """Return which file it is, its size, and when it was changed."""
+        found = self.path(key).stat()
+        return f"{found.st_ino} {found.st_size} {found.st_mtime_ns}"
+
     def fetch(self, key: str, folder: Path) -> Path:  # noqa: ARG002 (it is here)
         """Return the path of the object's own file."""
         path = self.path(key)

@@ -127,6 +127,12 @@ class S3Store:
             )
             return answer["Body"].read()
 
+    def find_stamp(self, key: str) -> str:
+        """Return an object's ETag."""
+        with _as_os_errors(key):
+            answer = self._client.head_object(Bucket=self.bucket, Key=self._top + key)
+            return answer["ETag"]
+
     def fetch(self, key: str, folder: Path) -> Path:
         """Return the path of a copy of an object, which is made unless it is there."""
         file = folder / hashlib.sha256(key.encode()).hexdigest()

@@ -12,7 +12,8 @@ if TYPE_CHECKING:
 class Store(Protocol):
     """A store of objects by keys such as ``a/b/c``. Objects never change.
 
-    They stay until a whole folder of them is removed.
+    They stay until a whole folder of them is removed. Only users may replace what they
+    put there themselves.
 
     Methods raise ``OSError`` for errors of the disk or the network. Its text says where
     it is.
@@ -33,6 +34,13 @@ class Store(Protocol):
 
     def tail(self, key: str, count: int) -> bytes:
         """Return the last ``count`` bytes of an object, or all of a shorter one.
+
+        Raises:
+            FileNotFoundError: If there is no such object.
+        """
+
+    def find_stamp(self, key: str) -> str:
+        """Return a text that differs once a user has replaced an object of theirs.
 
         Raises:
             FileNotFoundError: If there is no such object.

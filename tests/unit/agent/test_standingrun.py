@@ -23,6 +23,7 @@ from anabranch_agent.deadman import DeadMan
 from anabranch_agent.demand import Drop, Hold, Leave, Limits, Pause, Probe
 from anabranch_agent.governor import Governor
 from anabranch_agent.metrics import Tally
+from anabranch_agent.queues import Queue
 from anabranch_agent.shift import Books
 from anabranch_agent.standingrun import StandingRun
 
@@ -126,8 +127,12 @@ class Rig:
 
 
 @contextlib.asynccontextmanager
-async def rig(folder: Path, *servers: Fake) -> AsyncIterator[Rig]:
+async def rig(
+    folder: Path, *servers: Fake, queue: Queue | None = None
+) -> AsyncIterator[Rig]:
     """A run that goes on as long as a ``with`` lasts, or until it is dropped."""
+    queue = queue or Queue(folder)
+    queue.rounds += 1
     registry = CollectorRegistry()
     waiting = list(servers)
     found = Rig(cast("StandingRun", None), [], [], [], registry)
@@ -161,6 +166,7 @@ async def rig(folder: Path, *servers: Fake) -> AsyncIterator[Rig]:
     found.run = StandingRun(
         measured=Round.read({**head, "metadata": metadata, "spec": spec}),
         folder=folder,
+        queue=queue,
         make=make,
         give_up=give_up,
         governor=Governor(DeadMan(1.0), lambda: 0.0),
@@ -196,6 +202,8 @@ def test_what_it_serves_is_told(tmp_path: Path) -> None:
             assert view.connections.last_event_time is None
             server.counts.traced, server.counts.copied = 2, 1
             server.counts.reasons["queue full"] = 4
+            server.counts.hops_met, server.counts.hops_told = 9, 8
+            server.counts.hops_stored, server.counts.annotator_errors = 6, 1
             server.sent = 7
             await it.until(lambda: it.run.view().totals.sent)
             view = it.run.view()
@@ -207,6 +215,15 @@ def test_what_it_serves_is_told(tmp_path: Path) -> None:
             assert it.read("anabranch_agent_connections_waiting") == 3
             assert it.read("traces_skipped_total", type="queue full") == 4
             assert it.read("anabranch_agent_probes_sent_total") == 7
+            for kind, operation, count in (
+                ("hopcache", "inserted", 9),
+                ("hopcache", "annotated", 8),
+                ("hopannotation", "written", 6),
+            ):
+                labels = {"type": kind, "operation": operation}
+                assert it.read("hop_cache_operations_total", **labels) == count
+            labels = {"type": "hopannotation", "error": "annotate"}
+            assert it.read("hop_annotation_errors_total", **labels) == 1
         assert it.read("anabranch_agent_connections_waiting") == 0
 
     asyncio.run(act())
@@ -310,17 +327,43 @@ def test_what_can_not_be_now_is_tried_again(
 
 
 def test_a_round_that_goes_is_settled_before_its_folder_goes(tmp_path: Path) -> None:
-    """As soon as the store takes it."""
+    """As soon as the store takes it, however long that takes."""
     folder = tmp_path / "q"
     folder.mkdir()
 
     async def act() -> None:
         async with rig(folder) as it:
             await it.wait_reason("Serving")
-            it.given_up.extend([OSError("away"), sqlite3.OperationalError("full")])
+            it.given_up.extend([OSError("away")] * 100)
+            it.given_up.append(sqlite3.OperationalError("full"))
             it.run.follow(it.run.measured, Drop())
             await it.until(lambda: it.run.is_over)
-            assert it.times_given_up == 3
+            assert it.times_given_up == 102
+            assert not folder.exists()
+
+    asyncio.run(act())
+
+
+def test_a_round_goes_on_with_the_queue_of_the_one_before(tmp_path: Path) -> None:
+    """Once that has left it; nothing is given up, and nothing goes."""
+    folder = tmp_path / "q"
+    folder.mkdir()
+
+    async def act() -> None:
+        queue = Queue(folder)
+        async with rig(folder, queue=queue) as old:
+            await old.wait_reason("Serving")
+            async with rig(folder, queue=queue) as new:
+                await new.until(lambda: "before this one" in new.run.view().message)
+                assert not new.servers
+                old.run.follow(old.run.measured, Pause(Hold("Suspended", "edited")))
+                await new.wait_reason("Serving")
+                old.run.follow(old.run.measured, Drop())
+                await old.until(lambda: old.run.is_over)
+                assert old.times_given_up == 0
+                assert folder.exists()
+                assert new.run.view().is_ready
+            assert new.times_given_up == 1
             assert not folder.exists()
 
     asyncio.run(act())

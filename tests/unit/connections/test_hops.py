@@ -99,3 +99,39 @@ def test_an_object_that_is_not_there_may_come(tmp_path: Path) -> None:
     store.put("pfx2as.txt", b"192.0.2.0\t24\t64496\n")
     told = annotator.annotate(["192.0.2.1"])
     assert told["192.0.2.1"]["Network"]["ASNumber"] == 64496
+
+
+def test_an_object_that_a_user_replaces_is_read_again(tmp_path: Path) -> None:
+    """Within minutes; only then is the store asked, and only what changed is read."""
+
+    class Counting(DirectoryStore):
+        looked, read = 0, 0
+
+        def find_stamp(self, key: str) -> str:
+            self.looked += 1
+            return super().find_stamp(key)
+
+        def fetch(self, key: str, folder: Path) -> Path:
+            self.read += 1
+            return super().fetch(key, folder)
+
+    store, now = Counting(tmp_path / "store"), 0.0
+    store.put("pfx2as.txt", b"192.0.2.0\t24\t64496\n")
+    annotator = FileAnnotator(store, ["pfx2as.txt"], tmp_path, lambda: now)
+
+    def find_as() -> int:
+        told = annotator.annotate(["192.0.2.1"])
+        number: int = told["192.0.2.1"]["Network"]["ASNumber"]
+        return number
+
+    assert find_as() == 64496
+    now = 599
+    (tmp_path / "other").write_bytes(b"192.0.2.0\t24\t64500\n")
+    (tmp_path / "other").rename(store.path("pfx2as.txt"))
+    assert find_as() == 64496
+    assert (store.looked, store.read) == (1, 1)
+    now = 600
+    assert find_as() == 64500
+    now = 1200
+    assert find_as() == 64500
+    assert (store.looked, store.read) == (3, 2)

@@ -4,28 +4,20 @@ from __future__ import annotations
 
 import random
 import sqlite3
+from contextlib import closing as closed
 from dataclasses import replace
-from ipaddress import ip_address
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from anabranch_engine import PrefixSet
 
-from anabranch.connections.closing import Closing, Missed
-from anabranch.connections.waiting import Terms, Waiting
+from anabranch.connections.waiting import Waiting
+from queues import NOW, TERMS, add, begin, closing, end, settle
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
-
-NOW = 1_795_953_600.0
-TERMS = Terms(cache=600, max_waiting=100, max_wait=1800)
-SERVER = ip_address("198.18.0.2")
-
-
-def closing(uuid: str, client: str) -> Closing:
-    """A connection that has ended."""
-    return Closing(uuid, ip_address(client), 5000, SERVER, 443, NOW)
 
 
 @pytest.fixture
@@ -42,34 +34,7 @@ def waiting(file: Path) -> Iterator[Waiting]:
     queue.close()
 
 
-def add(queue: Waiting, *closings: Closing, at: float = 0, **more: Any) -> None:
-    """Let connections end, some seconds after the beginning."""
-    usual: dict[str, Any] = {"missed": (), "excluded": (), "heard_until": NOW + at}
-    queue.add(closings, now=NOW + at, **usual | more)
-
-
-def begin(queue: Waiting, room: int = 10, at: float = 0) -> dict[str, int]:
-    """Begin traces; return their numbers by client."""
-    return {client: number for number, client in queue.begin(room, NOW + at)}
-
-
-def end(queue: Waiting, number: int, at: float = 0) -> None:
-    """End a trace that began and ended at a time."""
-    queue.end(number, NOW + at, b"text", NOW + at)
-
-
-def settle(queue: Waiting, at: float = 0) -> dict[str, tuple[Any, Any]]:
-    """The outcome and reason of each connection that has one, by UUID; in archives."""
-    found = {}
-    for archive in queue.cut(NOW + at, NOW + at):
-        for row in queue.list_settled(archive):
-            if "uuid" in row:
-                found[str(row["uuid"])] = row["outcome"], row["reason"]
-        queue.forget(archive, NOW + at)
-    return found
-
-
-def test_connections_of_a_client_share_a_trace(waiting: Waiting) -> None:
+def test_connections_of_a_client_share_a_trace(file: Path, waiting: Waiting) -> None:
     """Those that end before it, during it, and within ten minutes of its start."""
     add(waiting, closing("a", "240.0.1.1"), closing("b", "240.0.1.1"))
     (number,) = begin(waiting).values()
@@ -80,18 +45,20 @@ def test_connections_of_a_client_share_a_trace(waiting: Waiting) -> None:
     add(waiting, closing("e", "240.0.1.1"), at=610)
     assert list(begin(waiting, at=610)) == ["240.0.1.1"]
     traced, copied = ("traced", None), ("copied", None)
-    assert settle(waiting, 610) == {"a": traced, "b": copied, "c": copied, "d": copied}
+    assert settle(file, 610) == {"a": traced, "b": copied, "c": copied, "d": copied}
     assert waiting.counts.waiting == 1
 
 
-def test_a_client_that_could_not_be_probed_is_tried_again(waiting: Waiting) -> None:
+def test_a_client_that_could_not_be_probed_is_tried_again(
+    file: Path, waiting: Waiting
+) -> None:
     """An error is not a result that others get copies of."""
     add(waiting, closing("a", "240.0.1.1"))
     (number,) = begin(waiting).values()
     waiting.refuse(number, "no route", NOW)
     add(waiting, closing("b", "240.0.1.1"), at=1)
     assert list(begin(waiting, at=1)) == ["240.0.1.1"]
-    assert settle(waiting, 1) == {"a": ("dropped", "no route")}
+    assert settle(file, 1) == {"a": ("dropped", "no route")}
 
 
 def test_netblocks_take_turns(waiting: Waiting) -> None:
@@ -104,23 +71,78 @@ def test_netblocks_take_turns(waiting: Waiting) -> None:
     assert set(begin(waiting, room=2)) == {"3fff:0:0:4::1", many[1]}
 
 
-def test_no_more_wait_than_may(waiting: Waiting) -> None:
+def test_a_trace_that_was_cut_is_next(file: Path) -> None:
+    """At an end that the process knows of, unlike a kill."""
+    with closed(Waiting(file, TERMS)) as queue:
+        add(queue, closing("a", "240.0.1.1"))
+        assert begin(queue)
+        add(queue, closing("b", "240.0.2.1"), closing("c", "240.0.1.1"), at=1)
+        queue.put_back()
+        assert (queue.counts.running, queue.counts.waiting) == (0, 3)
+    with closed(Waiting(file, TERMS)) as queue:
+        queue.resume(NOW + 10)
+        begun = begin(queue, room=1, at=10)
+        assert list(begun) == ["240.0.1.1"]
+        end(queue, begun["240.0.1.1"], at=11)
+    assert settle(file, 11) == {"a": ("traced", None), "c": ("copied", None)}
+
+
+def test_other_terms_hold_for_what_waits_already(file: Path) -> None:
+    """Those who came last have no room; each netblock has its share, as before."""
+    names = {"a": "240.0.1.1", "b": "240.0.1.2", "c": "240.0.1.3", "d": "240.0.2.1"}
+    with closed(Waiting(file, TERMS)) as queue:
+        add(queue, *(closing(name, client) for name, client in names.items()))
+        add(queue, closing("e", "240.0.3.1"), closing("f", "240.0.4.1"))
+    with closed(Waiting(file, TERMS)) as queue:
+        queue.resume(NOW + 1)
+        assert (queue.counts.waiting, queue.counts.dropped) == (6, 0)
+    excluded = PrefixSet(["240.0.3.0/24"])
+    terms = replace(TERMS, max_waiting=4, excluded=excluded)
+    with closed(Waiting(file, terms)) as queue:
+        queue.resume(NOW + 2)
+        assert queue.counts.waiting == 4
+        assert queue.counts.reasons == {"excluded": 1, "queue full": 1}
+    assert settle(file, 2) == {
+        "c": ("dropped", "queue full"),
+        "e": ("dropped", "excluded"),
+    }
+    with closed(Waiting(file, replace(terms, max_wait=60))) as queue:
+        queue.resume(NOW + 61)
+        assert not begin(queue, at=61)
+    assert {reason for _, reason in settle(file, 61).values()} == {"waited too long"}
+
+
+def test_no_copy_shows_a_client_that_is_to_be_hidden(file: Path) -> None:
+    """Nor is it traced again before its time."""
+    with closed(Waiting(file, TERMS)) as queue:
+        add(queue, closing("a", "240.0.1.1"))
+        (number,) = begin(queue).values()
+        end(queue, number)
+    with closed(Waiting(file, replace(TERMS, hides_clients=True))) as queue:
+        add(queue, closing("b", "240.0.1.1"), at=1)
+        assert not begin(queue, at=599)
+        (number,) = begin(queue, at=600).values()
+        end(queue, number, at=600)
+    with closed(Waiting(file, TERMS)) as queue:
+        add(queue, closing("c", "240.0.1.1"), at=601)
+    traced = ("traced", None)
+    assert settle(file, 601) == {"a": traced, "b": traced, "c": ("copied", None)}
+
+
+def test_no_more_wait_than_may(file: Path, waiting: Waiting) -> None:
     """Copies need no room, and what is excluded takes none."""
     queue = waiting
-    queue.terms = replace(TERMS, max_waiting=3)
+    excluded = PrefixSet(["240.0.0.0/24"])
+    queue.terms = replace(TERMS, max_waiting=3, excluded=excluded)
     add(queue, closing("known", "240.0.9.1"))
     (number,) = begin(queue).values()
     end(queue, number)
     names = [*"abcde", "known2"]
     clients = [*(f"240.0.{k}.1" for k in range(5)), "240.0.9.1"]
-    add(
-        queue,
-        *map(closing, names, clients),
-        excluded=["a"],
-    )
+    add(queue, *map(closing, names, clients))
     dropped = {"a": ("dropped", "excluded"), "e": ("dropped", "queue full")}
     copied = {"known": ("traced", None), "known2": ("copied", None)}
-    assert settle(queue) == dropped | copied
+    assert settle(file) == dropped | copied
     assert queue.counts.waiting == 3
 
 
@@ -141,12 +163,12 @@ def test_a_flood_of_one_netblock_leaves_room_for_others(file: Path) -> None:
     queue.close()
 
 
-def test_a_connection_waits_no_longer_than_it_may(waiting: Waiting) -> None:
+def test_a_connection_waits_no_longer_than_it_may(file: Path, waiting: Waiting) -> None:
     """By the time at which it was heard of: clocks differ."""
     add(waiting, replace(closing("a", "240.0.1.1"), at=0.0))
     add(waiting, closing("b", "240.0.2.1"), at=1000)
     assert list(begin(waiting, at=1801)) == ["240.0.2.1"]
-    assert settle(waiting, 1801) == {"a": ("dropped", "waited too long")}
+    assert settle(file, 1801) == {"a": ("dropped", "waited too long")}
 
 
 def test_what_was_interrupted_is_traced_again_when_its_client_may_be(
@@ -166,46 +188,8 @@ def test_what_was_interrupted_is_traced_again_when_its_client_may_be(
     assert not begin(queue, at=609)
     (number,) = begin(queue, at=611).values()
     end(queue, number, at=612)
-    assert settle(queue, 612) == {"a": ("traced", None)}
+    assert settle(file, 612) == {"a": ("traced", None)}
     queue.close()
-
-
-def test_an_archive_is_cut_once_and_has_the_traces_of_one_day(
-    waiting: Waiting,
-) -> None:
-    """It stays the same until it is stored; what was missed stands in one."""
-    add(
-        waiting,
-        closing("a", "240.0.1.1"),
-        closing("b", "240.0.2.1"),
-        missed=[Missed(NOW - 5, NOW, "nobody listened")],
-    )
-    begun = begin(waiting)
-    end(waiting, begun["240.0.1.1"], at=0)
-    end(waiting, begun["240.0.2.1"], at=86_400)
-    assert waiting.cut(NOW - 1, NOW) == []
-    cut = waiting.cut(NOW, NOW + 86_400)
-    assert [each.day for each in cut] == ["2026-11-29", "2026-11-30"]
-    rows = [list(waiting.list_settled(each)) for each in cut]
-    outcomes = [[row["outcome"] for row in each] for each in rows]
-    assert outcomes == [["traced", "missed"], ["traced"]]
-    kept = [[each.uuid for each in waiting.list_kept(archive)] for archive in cut]
-    assert kept == [["a"], ["b"]]
-    add(waiting, closing("c", "240.0.1.1"), at=1)
-    assert waiting.cut(NOW, NOW + 86_401) == cut
-    for archive in cut:
-        waiting.forget(archive, NOW + 86_402)
-    (last,) = waiting.cut(NOW + 86_402, NOW + 86_402)
-    assert [each.traced for each in waiting.list_kept(last)] == ["a"]
-
-
-def test_what_was_missed_is_stored_though_nothing_else_is(waiting: Waiting) -> None:
-    """Somebody who looks for connections finds why there are none."""
-    add(waiting, missed=[Missed(NOW - 5, NOW, "nobody listened")])
-    (archive,) = waiting.cut(NOW, NOW)
-    assert [row["outcome"] for row in waiting.list_settled(archive)] == ["missed"]
-    waiting.forget(archive, NOW)
-    assert waiting.cut(NOW + 10, NOW + 10) == []
 
 
 def test_a_full_disk_changes_nothing(waiting: Waiting) -> None:
@@ -248,18 +232,18 @@ def test_whatever_comes_each_connection_has_one_outcome(file: Path) -> None:
             else:
                 queue.end(number, NOW + starts[client][-1], b"", NOW + at)
         if chance.random() < 0.02:
-            queue.close()
+            _leave(queue, [starts[client] for client in running.values()], chance)
             queue = Waiting(file, replace(TERMS, max_waiting=40))
             queue.resume(NOW + at)
             running.clear()
-        outcomes |= _take(queue, at, outcomes)
+        outcomes |= _take(file, at, outcomes)
     for number in running:
         end(queue, number, at)
     for _ in range(3):
         at += 2000
         for number in begin(queue, 1000, at).values():
             end(queue, number, at)
-        outcomes |= _take(queue, at, outcomes)
+        outcomes |= _take(file, at, outcomes)
     assert outcomes.keys() == told
     assert {outcome for outcome, _ in outcomes.values()} == {
         *("traced", "copied", "dropped")
@@ -269,36 +253,18 @@ def test_whatever_comes_each_connection_has_one_outcome(file: Path) -> None:
     queue.close()
 
 
+def _leave(queue: Waiting, starts: list[list[float]], chance: random.Random) -> None:
+    """End a process; if it knows of that, its last traces do not count."""
+    if chance.random() < 0.5:
+        queue.put_back()
+        for times in starts:
+            times.pop()
+    queue.close()
+
+
 def _take(
-    queue: Waiting, at: float, known: dict[str, tuple[Any, Any]]
+    file: Path, at: float, known: dict[str, tuple[Any, Any]]
 ) -> dict[str, tuple[Any, Any]]:
-    found = settle(queue, at)
+    found = settle(file, at)
     assert not found.keys() & known.keys()
     return found
-
-
-def test_a_hop_is_annotated_once_a_day(waiting: Waiting) -> None:
-    """However many traces meet it, and whenever somebody tells about it."""
-    add(waiting, closing("a", "240.0.1.1"), closing("b", "240.0.2.1"))
-    hops = ["255.0.0.1", "255.0.0.2"]
-    for at, number in enumerate(begin(waiting).values()):
-        waiting.end(number, NOW + at, b"", NOW + at, hops)
-    unknown = waiting.list_unknown(10)
-    assert [(hop.day, hop.address) for hop in unknown] == [
-        ("2026-11-29", "255.0.0.1"),
-        ("2026-11-29", "255.0.0.2"),
-    ]
-    waiting.tell([(unknown[0], '{"Geo": {}}')])
-    (archive,) = waiting.cut(NOW + 1, NOW + 1)
-    assert list(waiting.list_hops(archive)) == [(unknown[0], '{"Geo": {}}')]
-    waiting.forget(archive, NOW + 1)
-    waiting.tell([(hop, "{}") for hop in waiting.list_unknown(10)])
-    (archive,) = waiting.cut(NOW + 2, NOW + 2)
-    assert [hop.address for hop, _ in waiting.list_hops(archive)] == ["255.0.0.2"]
-    waiting.forget(archive, NOW + 2)
-    add(waiting, closing("c", "240.0.3.1"), closing("d", "240.0.4.1"), at=3)
-    first, second = begin(waiting, at=3).values()
-    waiting.end(first, NOW + 3, b"", NOW + 3, hops)
-    assert waiting.list_unknown(10) == []
-    waiting.end(second, NOW + 86_400, b"", NOW + 86_400, hops)
-    assert [hop.day for hop in waiting.list_unknown(10)] == ["2026-11-30"] * 2

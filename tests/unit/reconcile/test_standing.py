@@ -172,14 +172,21 @@ def test_an_agent_on_another_node_has_another_round() -> None:
 
 
 def test_a_changed_spec_makes_rounds_anew() -> None:
-    """At any time, since nothing has started; rates change in place."""
+    """At any time, since nothing has started; rates change in place.
+
+    Those of the earlier spec pause, and go once others can take their queues.
+    """
     seen = act(stand())
     other = EVERYONE | {"connections": WATCH | {"anonymize": "netblock"}}
     changed = replace(change(seen), measurement=stand(other).measurement)
     decision = decide_it(changed)
     kinds = sorted(type(action).__name__ for action in decision.actions)
-    assert kinds == 2 * ["CreateStandingRound"] + 2 * ["DeleteRound"]
-    after = act(changed)
+    assert kinds == 2 * ["ChangeRound"] + 2 * ["CreateStandingRound"]
+    between = act(changed)
+    paused = {name for name, each in between.rounds.items() if each.spec.suspend}
+    assert paused == seen.rounds.keys()
+    assert [type(action) for action in decide_it(between).actions] == 2 * [DeleteRound]
+    after = act(between)
     assert all(
         each.spec.standing and each.spec.standing.connections.anonymize == "netblock"
         for each in after.rounds.values()
@@ -192,6 +199,26 @@ def test_a_changed_spec_makes_rounds_anew() -> None:
         if isinstance(action, ChangeRound)
     } == {(50, False)}
     assert act(slow).rounds.keys() == seen.rounds.keys()
+
+
+def test_a_spec_that_changes_while_nobody_may_serve_keeps_queues() -> None:
+    """Suspended, or without a policy; a queue of another run, or node, goes."""
+    seen = act(stand())
+    other = EVERYONE | {"connections": WATCH | {"maxTraces": 1}}
+    paused = replace(seen, measurement=stand(other, suspend=True).measurement)
+    unruled = replace(seen, measurement=stand(other).measurement, policy=None)
+    for changed in (paused, unruled):
+        after = act(changed)
+        assert after.rounds.keys() == seen.rounds.keys()
+        assert all(each.spec.suspend for each in after.rounds.values())
+        assert not decide_it(after).actions
+        resumed = replace(after, measurement=stand(other).measurement)
+        resumed = act(act(replace(resumed, policy=seen.policy)))
+        assert len(resumed.rounds) == 2
+        assert resumed.rounds.keys().isdisjoint(seen.rounds)
+        assert not any(each.spec.suspend for each in resumed.rounds.values())
+    anew = stand(other, runId="2", suspend=True).measurement
+    assert not act(replace(seen, measurement=anew)).rounds
 
 
 def test_suspension_keeps_rounds() -> None:

@@ -74,6 +74,19 @@ def test_a_folder_can_be_removed(store: Store, root: str) -> None:
         assert list(store.list(root)) == [f"{root}/a/4", f"{root}/a/b2/3"]
 
 
+def test_a_stamp_differs_once_an_object_was_replaced(store: Store, root: str) -> None:
+    """And not before; what is not there has none."""
+    key = f"{root}/list"
+    store.put(key, b"first")
+    stamp = store.find_stamp(key)
+    assert store.find_stamp(key) == stamp
+    store.remove(root)
+    with pytest.raises(FileNotFoundError, match="list"):
+        store.find_stamp(key)
+    store.put(key, b"other")
+    assert store.find_stamp(key) != stamp
+
+
 def test_a_bucket_may_hold_a_store_below_a_prefix(
     s3: S3, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

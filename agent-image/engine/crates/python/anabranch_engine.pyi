@@ -6,6 +6,8 @@ from os import PathLike
 from pathlib import Path
 from typing import Final, Protocol, TypeAlias, final
 
+from typing_extensions import disjoint_base
+
 __all__ = [
     "MAX_TARGETS",
     "AliasCounts",
@@ -15,6 +17,7 @@ __all__ = [
     "Annotations",
     "ClientTrace",
     "ClientTracing",
+    "Controlled",
     "Diamond",
     "Part",
     "Plan",
@@ -605,8 +608,41 @@ class Part:
         :raises ValueError: when they are not of a reply part, or too few.
         """
 
+@disjoint_base
+class Controlled:
+    """Who sends probes, and may be told something while that goes on.
+
+    Any thread may do so, and signal handlers.
+    """
+
+    def stop(self) -> None:
+        """Stop sending for good, within 50 ms."""
+
+    @property
+    def is_silent(self) -> bool:
+        """True once nothing more is sent, and only the last replies are awaited."""
+
+    def set_rate(self, rate: int) -> None:
+        """Change the rate, in probes a second; 0 pauses."""
+
+    def set_max_rate_per_prefix(self, rate: float) -> None:
+        """Change the most probes a second to one prefix, or to one destination.
+
+        :raises ValueError: when it is not above 0.
+        """
+
+    def forbid(self, forbidden: PrefixSet) -> None:
+        """Replace the set of addresses that are not probed, from the next probe on.
+
+        Traces of destinations in it end.
+        """
+
+    @property
+    def statistics(self) -> Statistics:
+        """The counts so far."""
+
 @final
-class Prober:
+class Prober(Controlled):
     """A prober, which sends a plan's probes once, and keeps the replies in parts."""
 
     def __new__(
@@ -678,28 +714,9 @@ class Prober:
         :raises ValueError: when the plan or an option can't be used.
         """
 
-    def stop(self) -> None:
-        """Stop sending, within 50 ms. Threads and signal handlers may call this."""
-
     @property
     def is_ending(self) -> bool:
         """True once all has begun: from then on less and less is sent."""
-
-    @property
-    def is_silent(self) -> bool:
-        """True once nothing more is sent, and only the last replies are awaited."""
-
-    def set_rate(self, rate: int) -> None:
-        """Change the rate, in probes a second; 0 pauses."""
-
-    def set_max_rate_per_prefix(self, rate: float) -> None:
-        """Change the most probes a second to one prefix.
-
-        :raises ValueError: when it is not above 0.
-        """
-
-    def forbid(self, forbidden: PrefixSet) -> None:
-        """Replace the set of addresses that are not probed, from the next probe on."""
 
 @final
 class Diamond:
@@ -984,7 +1001,7 @@ class AliasPair:
     """The round after which it stood; 0 for what the trace itself has shown."""
 
 @final
-class Tracing:
+class Tracing(Controlled):
     """Traces destinations in a thread of its own, many at once.
 
     One thread iterates over it: it yields each `Probe` when the first reply to it
@@ -1051,19 +1068,6 @@ class Tracing:
         :raises OSError: when the system refuses something, such as raw sockets.
         """
 
-    def stop(self) -> None:
-        """Stop sending, for good."""
-
-    def set_rate(self, rate: int) -> None:
-        """Change the rate, in probes a second; 0 pauses."""
-
-    def forbid(self, forbidden: PrefixSet) -> None:
-        """Replace the set of addresses that are not probed; traces of them end."""
-
-    @property
-    def statistics(self) -> Statistics:
-        """The counts so far."""
-
 @final
 class ClientTrace:
     """A trace of a client that has ended."""
@@ -1089,7 +1093,7 @@ class ClientTrace:
     of the cycle's end. Empty if nothing was sent."""
 
 @final
-class ClientTracing:
+class ClientTracing(Controlled):
     """Traces clients as they are named, many at once, in a thread of its own.
 
     Traces that go on when it is stopped are dropped.
@@ -1148,26 +1152,6 @@ class ClientTracing:
 
         :raises OSError: when the system refuses something, such as raw sockets.
         """
-
-    def stop(self) -> None:
-        """Stop sending, for good."""
-
-    @property
-    def is_silent(self) -> bool:
-        """Whether it will send nothing any more."""
-
-    def set_rate(self, rate: int) -> None:
-        """Change the rate, in probes a second; 0 sends nothing."""
-
-    def set_max_rate_per_prefix(self, rate: float) -> None:
-        """Change the probes a second to one client."""
-
-    def forbid(self, forbidden: PrefixSet) -> None:
-        """Change the addresses that are not probed."""
-
-    @property
-    def statistics(self) -> Statistics:
-        """The counts up to now."""
 
 @final
 class TraceReader:

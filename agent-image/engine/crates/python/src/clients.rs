@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use anabranch_exchange::alone::Alone;
 use anabranch_exchange::netblock::find_netblock;
 use anabranch_formats::record::Settings;
-use anabranch_prober::control::{Control, Limits};
+use anabranch_prober::control::Control;
 use anabranch_prober::prober::ProberError;
 use anabranch_prober::traced::tabulate;
 use anabranch_prober::traceoptions::TraceOptions;
@@ -22,8 +22,9 @@ use anabranch_trace::tracer::End;
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 
+use crate::controlled::{Controlled, gap};
 use crate::prefixes::PrefixSet;
-use crate::prober::{LOOK, Statistics, gap, translate};
+use crate::prober::{LOOK, translate};
 use crate::rule::TraceParameters;
 use crate::tracing::{DESTINATION_PORT, FIRST_PORT, tell_address};
 
@@ -44,7 +45,7 @@ pub struct ClientTrace {
     text: Vec<u8>,
 }
 
-#[pyclass(frozen, module = "anabranch_engine")]
+#[pyclass(frozen, extends = Controlled, module = "anabranch_engine")]
 pub struct ClientTracing {
     control: Arc<Control>,
     options: TraceOptions,
@@ -112,7 +113,7 @@ impl ClientTracing {
         interface: Option<String>,
         sources: Vec<IpAddr>,
         contact: &str,
-    ) -> PyResult<Self> {
+    ) -> PyResult<PyClassInitializer<Self>> {
         let protocol = match protocol {
             "udp" => Protocol::Udp,
             "icmp" => Protocol::Icmp,
@@ -155,12 +156,8 @@ impl ClientTracing {
             window,
             lookups: 1,
         };
-        let limits = Limits {
-            forbidden: forbidden.0.clone(),
-            min_ttl,
-            max_ttl,
-        };
-        let control = Arc::new(Control::new(rate, least, limits));
+        let controlled = Controlled::new(rate, least, forbidden, (min_ttl, max_ttl));
+        let control = Arc::clone(&controlled.control);
         let (sender, named) = mpsc::channel();
         let (traced, ended) = mpsc::channel();
         let work = Clients {
@@ -170,7 +167,7 @@ impl ClientTracing {
         };
         let started = tracing::start(options.clone(), Arc::clone(&control), work);
         let thread = Some(started.map_err(translate)?);
-        Ok(Self {
+        let tracing = Self {
             control,
             options,
             alone,
@@ -178,7 +175,8 @@ impl ClientTracing {
             ttls: (min_ttl, max_ttl),
             named: Mutex::new(Some(sender)),
             running: Mutex::new(Running { ended, thread }),
-        })
+        };
+        Ok(PyClassInitializer::from(controlled).add_subclass(tracing))
     }
 
     fn trace(&self, number: u32, client: IpAddr) -> PyResult<()> {
@@ -214,29 +212,6 @@ impl ClientTracing {
     fn stop(&self) {
         self.control.stop();
         drop(lock(&self.named).take());
-    }
-
-    #[getter]
-    fn is_silent(&self) -> bool {
-        self.control.is_silent()
-    }
-
-    fn set_rate(&self, rate: u32) {
-        self.control.set_rate(rate);
-    }
-
-    fn set_max_rate_per_prefix(&self, rate: f64) -> PyResult<()> {
-        self.control.set_prefix_gap(gap("rate", rate)?);
-        Ok(())
-    }
-
-    fn forbid(&self, forbidden: &PrefixSet) {
-        self.control.forbid(forbidden.0.clone());
-    }
-
-    #[getter]
-    fn statistics(&self) -> Statistics {
-        self.control.counts().into()
     }
 }
 

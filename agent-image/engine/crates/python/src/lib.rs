@@ -2,6 +2,7 @@
 
 mod annotations;
 mod clients;
+mod controlled;
 mod diamonds;
 mod exchange;
 mod file;
@@ -11,6 +12,7 @@ mod prober;
 mod routers;
 mod rule;
 mod simulation;
+mod statistics;
 mod stream;
 mod targets;
 mod tracing;
@@ -25,6 +27,8 @@ mod anabranch_engine {
     #[pymodule_export]
     use crate::clients::{ClientTrace, ClientTracing};
     #[pymodule_export]
+    use crate::controlled::Controlled;
+    #[pymodule_export]
     use crate::diamonds::find_diamonds;
     #[pymodule_export]
     use crate::exchange::{TraceReader, TraceWriter};
@@ -33,13 +37,15 @@ mod anabranch_engine {
     #[pymodule_export]
     use crate::prefixes::PrefixSet;
     #[pymodule_export]
-    use crate::prober::{Part, Prober, Statistics};
+    use crate::prober::{Part, Prober};
     #[pymodule_export]
     use crate::routers::{AliasCounts, AliasTrial, find_routers};
     #[pymodule_export]
     use crate::rule::TraceParameters;
     #[pymodule_export]
     use crate::simulation::Simulation;
+    #[pymodule_export]
+    use crate::statistics::Statistics;
     #[pymodule_export]
     use crate::stream::Table;
     #[pymodule_export]

@@ -7,80 +7,20 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use anabranch_prober::control::{Control, Counts, Limits};
+use anabranch_prober::control::Control;
 use anabranch_prober::options::Options;
 use anabranch_prober::part::read_tail;
 use anabranch_prober::prober::{Prober as Core, ProberError};
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 
+use crate::controlled::{Controlled, gap};
 use crate::plan::{Plan, raise};
 use crate::prefixes::PrefixSet;
+use crate::statistics::Statistics;
 
 /// The time between two looks for signals and for the end.
 pub(crate) const LOOK: Duration = Duration::from_millis(20);
-
-/// The counts of a prober since it started.
-#[pyclass(frozen, eq, get_all, module = "anabranch_engine")]
-#[derive(PartialEq)]
-pub struct Statistics {
-    sent: u64,
-    unsent: u64,
-    forbidden: u64,
-    unroutable: u64,
-    replies: u64,
-    foreign: u64,
-    forged: u64,
-    unplanned: u64,
-    late: u64,
-    excess: u64,
-    dropped: u64,
-    stalled_us: u64,
-    traced: u64,
-}
-
-#[pymethods]
-impl Statistics {
-    fn __repr__(&self) -> String {
-        format!(
-            "Statistics(sent={}, unsent={}, forbidden={}, unroutable={}, replies={}, foreign={}, \
-             forged={}, unplanned={}, late={}, excess={}, dropped={}, stalled_us={}, traced={})",
-            self.sent,
-            self.unsent,
-            self.forbidden,
-            self.unroutable,
-            self.replies,
-            self.foreign,
-            self.forged,
-            self.unplanned,
-            self.late,
-            self.excess,
-            self.dropped,
-            self.stalled_us,
-            self.traced
-        )
-    }
-}
-
-impl From<Counts> for Statistics {
-    fn from(counts: Counts) -> Self {
-        Self {
-            sent: counts.sent,
-            unsent: counts.unsent,
-            forbidden: counts.forbidden,
-            unroutable: counts.unroutable,
-            replies: counts.replies,
-            foreign: counts.foreign,
-            forged: counts.forged,
-            unplanned: counts.unplanned,
-            late: counts.late,
-            excess: counts.excess,
-            dropped: counts.dropped,
-            stalled_us: counts.stalled_us,
-            traced: counts.traced,
-        }
-    }
-}
 
 /// The description of a reply part.
 #[pyclass(frozen, get_all, module = "anabranch_engine")]
@@ -116,7 +56,7 @@ impl Part {
     }
 }
 
-#[pyclass(frozen, module = "anabranch_engine")]
+#[pyclass(frozen, extends = Controlled, module = "anabranch_engine")]
 pub struct Prober {
     control: Arc<Control>,
     options: Mutex<Option<Options>>,
@@ -152,12 +92,7 @@ impl Prober {
         interface: Option<String>,
         sources: Vec<IpAddr>,
         contact: &str,
-    ) -> PyResult<Self> {
-        let limits = Limits {
-            forbidden: forbidden.0.clone(),
-            min_ttl,
-            max_ttl,
-        };
+    ) -> PyResult<PyClassInitializer<Self>> {
         let options = Options {
             network,
             plan: plan.path().clone(),
@@ -176,10 +111,12 @@ impl Prober {
             contact: contact.to_owned(),
         };
         let gap = gap("max_rate_per_prefix", max_rate_per_prefix)?;
-        Ok(Self {
-            control: Arc::new(Control::new(rate, gap, limits)),
+        let controlled = Controlled::new(rate, gap, forbidden, (min_ttl, max_ttl));
+        let prober = Self {
+            control: Arc::clone(&controlled.control),
             options: Mutex::new(Some(options)),
-        })
+        };
+        Ok(PyClassInitializer::from(controlled).add_subclass(prober))
     }
 
     #[pyo3(signature = (progress = None, every_seconds = 1.0))]
@@ -207,31 +144,9 @@ impl Prober {
         Ok(counts?.into())
     }
 
-    fn stop(&self) {
-        self.control.stop();
-    }
-
-    #[getter]
-    fn is_silent(&self) -> bool {
-        self.control.is_silent()
-    }
-
     #[getter]
     fn is_ending(&self) -> bool {
         self.control.is_ending()
-    }
-
-    fn set_rate(&self, rate: u32) {
-        self.control.set_rate(rate);
-    }
-
-    fn set_max_rate_per_prefix(&self, rate: f64) -> PyResult<()> {
-        self.control.set_prefix_gap(gap("rate", rate)?);
-        Ok(())
-    }
-
-    fn forbid(&self, forbidden: &PrefixSet) {
-        self.control.forbid(forbidden.0.clone());
     }
 }
 
@@ -262,14 +177,6 @@ fn seconds(name: &str, value: f64) -> PyResult<Duration> {
     Duration::try_from_secs_f64(value).map_err(|_| {
         PyValueError::new_err(format!("{name} must be a time in seconds, not {value}"))
     })
-}
-
-/// Returns the time from one probe to the next, for a rate in probes a second.
-pub(crate) fn gap(name: &str, rate: f64) -> PyResult<Duration> {
-    Duration::try_from_secs_f64(rate.recip())
-        .ok()
-        .filter(|_| rate > 0.0)
-        .ok_or_else(|| PyValueError::new_err(format!("{name} must be above 0, not {rate}")))
 }
 
 pub(crate) fn translate(error: ProberError) -> PyErr {

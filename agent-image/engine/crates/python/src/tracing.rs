@@ -10,7 +10,7 @@ use anabranch_aliases::evidence::Test;
 use anabranch_aliases::resolver::{Evidence, Resolver};
 use anabranch_aliases::routers::find_routers;
 use anabranch_prefixes::{Family, Prefix, number_of};
-use anabranch_prober::control::{Control, Limits};
+use anabranch_prober::control::Control;
 use anabranch_prober::prober::ProberError;
 use anabranch_prober::traceoptions::TraceOptions;
 use anabranch_prober::tracing;
@@ -23,8 +23,9 @@ use anabranch_wire::segment::Segment;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
+use crate::controlled::{Controlled, gap};
 use crate::prefixes::PrefixSet;
-use crate::prober::{LOOK, Statistics, gap, translate};
+use crate::prober::{LOOK, translate};
 
 /// The source port of flow 0.
 pub(crate) const FIRST_PORT: u16 = 24_000;
@@ -101,7 +102,7 @@ enum Event {
     Ended(Box<core::Trace>),
 }
 
-#[pyclass(frozen, module = "anabranch_engine")]
+#[pyclass(frozen, extends = Controlled, module = "anabranch_engine")]
 pub struct Tracing {
     control: Arc<Control>,
     running: Mutex<Option<Running>>,
@@ -189,7 +190,7 @@ impl Tracing {
         interface: Option<String>,
         sources: Vec<IpAddr>,
         contact: &str,
-    ) -> PyResult<Self> {
+    ) -> PyResult<PyClassInitializer<Self>> {
         if window == 0 {
             return Err(PyValueError::new_err("window must be 1 or more"));
         }
@@ -237,13 +238,9 @@ impl Tracing {
             let reason = format!("{twice} is a destination twice; name each once");
             return Err(PyValueError::new_err(reason));
         }
-        let limits = Limits {
-            forbidden: forbidden.0.clone(),
-            min_ttl: first_ttl,
-            max_ttl,
-        };
-        let least = gap("max_rate_per_destination", max_rate_per_destination)?;
-        let control = Arc::new(Control::new(rate, least, limits));
+        let gap = gap("max_rate_per_destination", max_rate_per_destination)?;
+        let controlled = Controlled::new(rate, gap, forbidden, (first_ttl, max_ttl));
+        let control = Arc::clone(&controlled.control);
         let (sender, events) = mpsc::channel();
         let work = Destinations {
             left: destinations.into_iter(),
@@ -254,10 +251,11 @@ impl Tracing {
             control: Arc::clone(&control),
         };
         let thread = tracing::start(options, Arc::clone(&control), work).map_err(translate)?;
-        Ok(Self {
+        let tracing = Self {
             control,
             running: Mutex::new(Some(Running { events, thread })),
-        })
+        };
+        Ok(PyClassInitializer::from(controlled).add_subclass(tracing))
     }
 
     fn __iter__(this: PyRef<'_, Self>) -> PyRef<'_, Self> {
@@ -294,23 +292,6 @@ impl Tracing {
                 return told;
             }
         }
-    }
-
-    fn stop(&self) {
-        self.control.stop();
-    }
-
-    fn set_rate(&self, rate: u32) {
-        self.control.set_rate(rate);
-    }
-
-    fn forbid(&self, forbidden: &PrefixSet) {
-        self.control.forbid(forbidden.0.clone());
-    }
-
-    #[getter]
-    fn statistics(&self) -> Statistics {
-        self.control.counts().into()
     }
 }
 
