@@ -49,7 +49,7 @@ pub const SWITCHES: [Switch; 31] = [
     switch("open-ports", "TCP ports of these and of routers that are open", (0.5, 0.5, 0.5, 1.0)),
     switch("per-destination", "segments whose routers balance by the addresses alone", (0.0, 0.05, 0.1, 1.0)),
     switch("per-packet", "segments whose routers balance packet by packet", (0.0, 0.0, 0.05, 1.0)),
-    switch("weighted", "segments whose routers prefer some next hops to others", (0.0, 0.0, 0.2, 1.0)),
+    switch("weighted", "segments whose routers prefer some next hops to others; of a survey, routers that spread flows as was seen", (0.0, 0.0, 0.2, 1.0)),
     switch("mpls", "segments whose routers show MPLS labels (RFC 4950)", (0.0, 0.1, 0.2, 1.0)),
     switch("amplification", "prefixes whose last router answers three times", (0.0, 0.0, 0.02, 1.0)),
     switch("loops", "prefixes to which packets loop", (0.0, 0.0, 0.02, 1.0)),
@@ -138,6 +138,12 @@ impl Behaviour {
     #[allow(clippy::cast_sign_loss)] // nothing is below 0
     pub fn gateway_change_us(&self) -> u64 {
         (self.get("gateway-change") * 1e6) as u64
+    }
+
+    /// Returns whether some routers prefer some next hops to others.
+    #[must_use]
+    pub fn weights_some(&self) -> bool {
+        self.get("weighted") > 0.0
     }
 
     /// Converts the traits to thresholds and integers, which are fast to apply to many packets.

@@ -1,21 +1,26 @@
 //! Computes the network's answer to a probe: a function of the probe, the time and the seed.
 
+use std::sync::Arc;
+
 use anabranch_prefixes::Family;
 
 use crate::behaviour::{Behaviour, Switches};
 use crate::graph::{Balancing, Keys, Vertex};
 use crate::internet::{Internet, Place};
 use crate::level::{Instance, Level};
+use crate::measured::{Measured, Route, START, Stand};
 use crate::packet::{Answer, Asks, Probe, Reply};
 use crate::router::{Memory, Sender, initial_ttl};
 use crate::topology::{Topologies, Topology};
 use anabranch_chance::{below, mix, scatter};
 
-/// The network: an Internet of each family, topologies, and the memory of its routers.
+/// The network: an Internet of each family, topologies, measured paths, and the memory of its
+/// routers.
 pub struct Network {
     v4: Internet,
     v6: Internet,
     topologies: Topologies,
+    measured: Arc<Measured>,
     seed: u64,
     switches: Switches,
     packets: u64,
@@ -37,11 +42,19 @@ impl Network {
             v4,
             v6,
             topologies,
+            measured: Arc::default(),
             seed: scatter(scatter(seed)),
             switches: behaviour.compile(),
             packets: 0,
             memory: Memory::new(),
         }
+    }
+
+    /// Adds measured paths. They go before those of an Internet to the same address, but behind
+    /// those of a topology.
+    #[must_use]
+    pub fn with_measured(self, measured: Arc<Measured>) -> Self {
+        Self { measured, ..self }
     }
 
     /// Returns the Internet of a family.
@@ -69,6 +82,12 @@ impl Network {
     #[must_use]
     pub const fn topologies(&self) -> &Topologies {
         &self.topologies
+    }
+
+    /// The network's measured paths.
+    #[must_use]
+    pub fn measured(&self) -> &Measured {
+        &self.measured
     }
 
     /// Returns the answer to a probe sent at `now_us` microseconds from the start, or None.
@@ -178,6 +197,9 @@ impl Network {
         if let Some((topology, place)) = self.topologies.find(probe.family, probe.destination) {
             return self.find_stop_in(topology, place, probe, packet);
         }
+        if let Some(route) = self.measured.find(probe) {
+            return self.find_stop_on(&route, probe, packet);
+        }
         let internet = self.internet(probe.family);
         let place = internet.find(probe.destination)?;
         let prefix = internet.prefix_behind(probe.vantage_point, place)?;
@@ -271,6 +293,85 @@ impl Network {
         })
     }
 
+    /// Does the same on a measured route.
+    fn find_stop_on(&self, route: &Route<'_>, probe: &Probe, packet: u64) -> Option<Stop> {
+        let mut reached = Reached::default();
+        let mut last = None;
+        for stand in self
+            .walk_on(route, probe, packet)
+            .take(usize::from(probe.ttl))
+        {
+            let router = self.router_on(route, stand);
+            reached.hops += 1;
+            reached.delay_us += LEAST_HOP_US + below(mix(router, 13), MORE_HOP_US);
+            last = Some((stand, router));
+        }
+        if reached.hops < u32::from(probe.ttl) {
+            let host_hops = (reached.hops + 1).max(u32::from(route.target.host_ttl));
+            // Silent routers are between the last one that was seen and the host.
+            reached.hops = host_hops - 1;
+            let host = self.fold(probe.destination);
+            let answers = route.target.hosts.of(host) && u32::from(probe.ttl) >= host_hops;
+            return answers.then(|| host_at(probe, host, reached));
+        }
+        let (stand, router) = last?;
+        let address = route.address(stand).filter(|_| !self.is_silent(router))?;
+        Some(Stop {
+            address,
+            first_address: address,
+            router,
+            hops: reached.hops,
+            delay_us: reached.delay_us,
+            is_destination: false,
+            label: self.switches.mpls.of_mix(router, 4).then(|| label(router)),
+            copies: 1,
+            prefix: None,
+        })
+    }
+
+    /// Returns the routers that a probe meets on a measured route, silent ones too.
+    pub(crate) fn walk_on<'a>(
+        &'a self,
+        route: &'a Route<'a>,
+        probe: &Probe,
+        packet: u64,
+    ) -> impl Iterator<Item = Stand> + 'a {
+        let keys = self.keys(probe, packet);
+        let mut at = START;
+        std::iter::from_fn(move || {
+            let router = self.router_on(route, at);
+            at = route.choose(at, self.switches.choice(router, &keys), router)?;
+            Some(at)
+        })
+    }
+
+    /// Returns the routers that a probe may meet next on a measured route: all, if packets spread.
+    pub(crate) fn next_on(&self, route: &Route<'_>, stand: Stand, probe: &Probe) -> Vec<Stand> {
+        let router = self.router_on(route, stand);
+        if self.sprays(router) {
+            return route.next(stand).collect();
+        }
+        let choice = self.switches.choice(router, &self.keys(probe, 0));
+        route.choose(stand, choice, router).into_iter().collect()
+    }
+
+    /// Returns the number that identifies a router on a measured route. If it has an address, the
+    /// number is the same on all routes.
+    #[inline]
+    pub(crate) fn router_on(&self, route: &Route<'_>, stand: Stand) -> u64 {
+        let address = route.address(stand);
+        address.map_or_else(
+            || route.silent_router(stand),
+            |address| self.router_at(address),
+        )
+    }
+
+    /// Returns the number that identifies the router with an address of its own.
+    #[inline]
+    pub(crate) fn router_at(&self, address: u128) -> u64 {
+        self.fold(address)
+    }
+
     /// Returns the vertices that a probe to the vertex `place` meets in a topology.
     pub(crate) fn walk_in<'a>(
         &self,
@@ -334,17 +435,8 @@ impl Network {
     /// Returns the stop at a host behind the last router, or None if no host has the address.
     fn stop_at_host(&self, probe: &Probe, reached: Reached) -> Option<Stop> {
         let host = self.fold(probe.destination);
-        self.switches.hosts.of(host).then_some(Stop {
-            address: probe.destination,
-            first_address: probe.destination,
-            router: host,
-            hops: reached.hops + 1,
-            delay_us: reached.delay_us + LAST_LINK_US,
-            is_destination: true,
-            label: None,
-            copies: 1,
-            prefix: None,
-        })
+        let answers = self.switches.hosts.of(host);
+        answers.then(|| host_at(probe, host, reached))
     }
 
     /// Returns whether a router never answers.
@@ -382,7 +474,7 @@ impl Network {
     /// Returns the number that identifies the router at a vertex, the same in all topologies.
     #[inline]
     pub(crate) fn router_in(&self, topology: &Topology, vertex: Vertex) -> u64 {
-        self.fold(topology.address(vertex))
+        self.router_at(topology.address(vertex))
     }
 
     /// Returns whether a router forwards packets whose TTL has reached 0.
@@ -450,6 +542,21 @@ fn delay(instance: &Instance<'_>) -> u32 {
     };
     // The lowest bits of the salt chose the segment's shape, so the delay uses others.
     least + below(instance.salt << 16, most - least)
+}
+
+/// Returns the stop at a probe's destination, behind the last router.
+fn host_at(probe: &Probe, host: u64, reached: Reached) -> Stop {
+    Stop {
+        address: probe.destination,
+        first_address: probe.destination,
+        router: host,
+        hops: reached.hops + 1,
+        delay_us: reached.delay_us + LAST_LINK_US,
+        is_destination: true,
+        label: None,
+        copies: 1,
+        prefix: None,
+    }
 }
 
 /// The hops and the delay of a probe so far.

@@ -5,6 +5,7 @@ mod clients;
 mod diamonds;
 mod exchange;
 mod file;
+mod measured;
 mod plan;
 mod prefixes;
 mod prober;
