@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anabranch_fakeroute::behaviour::{Behaviour, SWITCHES};
-use anabranch_fakeroute::internet::{MAX_PREFIXES, MAX_VANTAGE_POINTS};
+use anabranch_fakeroute::internet::{Internet, MAX_PREFIXES, MAX_VANTAGE_POINTS};
 use anabranch_fakeroute::measured::Measured;
 use anabranch_fakeroute::network::Network;
 use anabranch_fakeroute::packet::{Asks, Probe, Reply};
@@ -74,6 +74,15 @@ impl Simulation {
             Behaviour::plain()
         };
         let behaviour = read_behaviour(usual, switches)?;
+        let landscape = behaviour.landscape();
+        for (family, prefixes) in [(Family::V4, prefixes_v4), (Family::V6, prefixes_v6)] {
+            if !Internet::fits(family, prefixes, vantage_points, &landscape) {
+                return refuse(format!(
+                    "{prefixes} prefixes that share this little have more routers than there are \
+                     addresses; ask for fewer, or for more sharing"
+                ));
+            }
+        }
         let mut plan = Plan {
             prefixes_v4,
             prefixes_v6,

@@ -47,8 +47,10 @@ impl Plan {
     /// Builds the network.
     #[must_use]
     pub fn build(&self) -> Network {
-        let internet =
-            |family, prefixes| Internet::new(family, prefixes, self.vantage_points, self.seed);
+        let landscape = self.behaviour.landscape();
+        let internet = |family, prefixes| {
+            Internet::draw(family, prefixes, self.vantage_points, self.seed, &landscape)
+        };
         let v4 = internet(Family::V4, self.prefixes_v4);
         let v6 = internet(Family::V6, self.prefixes_v6);
         let topologies = self.topologies.clone();
