@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import json
+from io import BytesIO
 from ipaddress import IPv4Address, ip_address
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pytest
-from anabranch_engine import Simulation
+from anabranch_engine import Plan, Simulation, TargetList
 
 import anabranch
+from anabranch.api.tool import DiamondMiner
 from anabranch.cli import main
+from anabranch.local.rehearsal import rehearse
+from anabranch.local.score import ask_space, tell
+from anabranch.rounds.outcome import Rules
 from anabranch.warehouse import measured
 from anabranch.warehouse.measured import read_measured
 
@@ -162,6 +167,47 @@ def test_traces_of_an_archive_are_paths(tmp_path: Path) -> None:
         "240.9.0.6",
         True,
     )
+
+
+def test_warts_are_paths_as_well(tmp_path: Path) -> None:
+    """Those that a survey was written as."""
+    data = take(tmp_path, "\n".join(trace(f"192.0.2.{n}", 1, 2, n) for n in (3, 4)))
+    file = tmp_path / "traces.warts"
+    written = ["results", "imported", "--data", str(data), "--output", str(file)]
+    assert main([*written, "--format", "warts"]) == 0
+    again = tmp_path / "again"
+    imported = ["import", str(file), "--allow-reserved", "--data", str(again)]
+    assert main(imported) == 0
+    world = simulate(again)
+    for last, hops in ((3, 3), (4, 4)):
+        path = world.path(0, ip_address(f"192.0.2.{last}"), 17, 5)
+        assert [name for name, _ in path][:2] == ["240.9.0.1", "240.9.0.2"]
+        # A router that no link shows is silent, as the last one behind a gap.
+        assert len(path) == (hops if last == 3 else 2)
+
+
+def test_a_rehearsal_finds_what_was_measured(tmp_path: Path) -> None:
+    """The rule of a survey meets the links of the archive in process, and no others."""
+    text, links = probe(draw(**{"silent-routers": 0.15}))
+    world = simulate(take(tmp_path, text))
+    targets = Plan.write(
+        tmp_path / "targets.parquet",
+        TargetList.read(
+            BytesIO(b"240.0.0.0/20,udp,1,32,6\n3fff::/60,udp,1,32,6\n")
+        ).split(24, 64, forbidden=[]),
+        initial_source_port=24_000,
+        destination_port=PORT,
+        flow_mapper="RandomFlowMapper",
+        seed=42,
+        order_seed=1,
+        blocks=1,
+    )
+    rules = Rules(DiamondMiner(), 20, 1e-6, 1, 32, drop_private=False)
+    found, _ = rehearse(world, 0, targets, rules, tmp_path)
+    space = ask_space(targets, 4_096, tmp_path / "space.parquet")
+    crossed = world.links_of_plan(0, space)
+    assert found == {(tell(near), tell(far)) for near, far, seen in crossed if seen}
+    assert {(near, far) for near, far, seen in crossed if seen} <= links
 
 
 @pytest.mark.parametrize(

@@ -154,6 +154,8 @@ fn join(hop: &mut Hop, next: &Hop, is_start: bool) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::collection::btree_set;
+    use proptest::prelude::*;
 
     fn crossings(links: &[(u8, u128, u128)]) -> Vec<Crossing> {
         let links = links.iter();
@@ -262,5 +264,30 @@ mod tests {
     #[test]
     fn without_links_there_is_the_vantage_point_alone() {
         assert_eq!(told(&[]), [(vec![0], vec![])]);
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_was_found_every_router_is_reached_and_no_link_is_made_up(
+            links in btree_set((1u8..9, 1u128..6, 1u128..6), 0..30)
+        ) {
+            let found = weave(&crossings(&links.iter().copied().collect::<Vec<_>>()));
+            let mut woven = BTreeSet::new();
+            for (pair, ttl) in found.windows(2).zip(0u8..) {
+                let [hop, next] = pair else { unreachable!() };
+                let mut reached = BTreeSet::new();
+                for (near, leads) in hop.addresses.iter().zip(&hop.next) {
+                    for (far, flows) in leads {
+                        prop_assert!(*flows > 0);
+                        prop_assert!(reached.insert((near, *far)));
+                        let far = next.addresses[*far as usize];
+                        woven.extend(near.zip(far).map(|(near, far)| (ttl, near, far)));
+                    }
+                }
+                let reached: BTreeSet<u32> = reached.into_iter().map(|(_, far)| far).collect();
+                prop_assert_eq!(reached.len(), next.addresses.len());
+            }
+            prop_assert_eq!(woven, links);
+        }
     }
 }
