@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from anabranch.warehouse.pieces import cut
-from anabranch.warehouse.queries import IS_TIME_EXCEEDED
+from anabranch.warehouse.queries import IS_TIME_EXCEEDED, Replies
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,7 +37,7 @@ def read_measured(
         rows = agent.answered
         for piece in cut(agent.engine, rows, _PIECE_ROWS) if has_links else []:
             found = agent.engine.read(_select_links(agent, piece))
-            links += len(found)
+            links += len(found) and len(found) - found["far_addr"].null_count
             # Arrow tells no columns if there are no rows.
             if targets := agent.engine.read(_select_targets(agent, piece)):
                 yield number, targets, found
@@ -49,11 +49,38 @@ def read_measured(
 
 
 def _select_links(agent: AgentResults, piece: Piece) -> str:
-    """Return the SELECT of the links of a piece's targets, each link once for a TTL."""
+    """Return the SELECT of what is on the way to a piece's targets, by TTL.
+
+    These are links, each once for a TTL, and with a null as far end the routers that a
+    flow met between two silent ones: no link tells of them.
+    """
+    columns = "prefix_index, near_ttl, near_addr, far_addr"
+    links = (
+        "SELECT prefix_index, near_ttl, near_addr, toNullable(far_addr) AS far_addr, "
+        f"flows FROM {agent.judge(condition=piece.condition)} WHERE NOT is_suspect"
+    )
+    counting = Replies(agent.record.drop_private)
+    choose = counting.choose_first if agent.is_traced else counting.choose
+    # No hop is 0, as the one before the first of all seems to be, and none is null.
+    hop = "assumeNotNull((flow::UInt64 + 1) * 256 + ttl)"
+    replies = (
+        f"SELECT DISTINCT prefix_index, {hop} AS hop, addr "
+        f"FROM ({choose(agent.answered, piece)})"
+    )
+    neighbours = (
+        "SELECT *, lagInFrame(hop) OVER w AS before, leadInFrame(hop) OVER w AS behind "
+        f"FROM ({replies}) WINDOW w AS (PARTITION BY prefix_index ORDER BY hop "
+        "ROWS BETWEEN 1 PRECEDING AND 1 FOLLOWING)"
+    )
+    alone = (
+        "SELECT prefix_index, toUInt8(hop % 256) AS near_ttl, "
+        "toFixedString(addr, 16) AS near_addr, "
+        "CAST(NULL AS Nullable(FixedString(16))) AS far_addr, toUInt32(1) AS flows "
+        f"FROM ({neighbours}) WHERE before != hop - 1 AND behind != hop + 1"
+    )
     return (
-        "SELECT prefix_index, near_ttl, near_addr, far_addr, sum(flows) AS flows "
-        f"FROM {agent.judge(condition=piece.condition)} WHERE NOT is_suspect "
-        "GROUP BY ALL ORDER BY prefix_index, near_ttl, near_addr, far_addr"
+        f"SELECT {columns}, sum(flows) AS flows FROM ({links} UNION ALL {alone}) "
+        f"GROUP BY {columns} ORDER BY {columns}"
     )
 
 

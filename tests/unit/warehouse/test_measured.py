@@ -179,11 +179,17 @@ def test_warts_are_paths_as_well(tmp_path: Path) -> None:
     imported = ["import", str(file), "--allow-reserved", "--data", str(again)]
     assert main(imported) == 0
     world = simulate(again)
-    for last, hops in ((3, 3), (4, 4)):
+    for last, silent in ((3, []), (4, [SILENT])):
         path = world.path(0, ip_address(f"192.0.2.{last}"), 17, 5)
-        assert [name for name, _ in path][:2] == ["240.9.0.1", "240.9.0.2"]
-        # A router that no link shows is silent, as the last one behind a gap.
-        assert len(path) == (hops if last == 3 else 2)
+        heard = [f"240.9.0.{ttl}" for ttl in (1, 2, last)]
+        assert [name for name, _ in path] == [*heard[:2], *silent, heard[2]]
+
+
+def test_a_router_between_silent_ones_is_there(tmp_path: Path) -> None:
+    """Though no link shows it."""
+    found = trace("192.0.2.9", 1, 3, 4, 6, 8)
+    path = simulate(take(tmp_path, found)).path(0, ip_address("192.0.2.9"), 17, 5)
+    assert [int(name[-1]) for name, _ in path] == [1, 0, 3, 4, 0, 6, 0, 8]
 
 
 def test_a_rehearsal_finds_what_was_measured(tmp_path: Path) -> None:

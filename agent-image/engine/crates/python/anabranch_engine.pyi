@@ -300,7 +300,8 @@ class Simulation:
             which a host was heard, and hosts (float64), the share of addresses that
             answer. The second has the links on the way to these, each once, with the
             columns prefix_index, near_ttl (uint8), near_addr and far_addr (as prefix),
-            and flows (uint64), which count if the switch ``weighted`` is above 0.
+            and flows (uint64), which count if the switch ``weighted`` is above 0. A
+            far_addr that is null says that there was only a router.
         :raises OSError: when a topology file can't be read.
         :raises ValueError: when there are too many prefixes, copies or vantage points,
             a switch is unknown or its value out of bounds, a topology file is not

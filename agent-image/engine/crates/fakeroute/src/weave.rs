@@ -1,7 +1,7 @@
 //! Weaves the links that a survey found on the way to one target into a graph of hops.
 //!
-//! The vertices of a hop are the ends of links at its TTL. Where links are missing, routers are
-//! silent: a router that no link leads to is behind a silent one at the TTL before. That one follows
+//! The vertices of a hop are the ends of links at its TTL, and routers that were heard there between
+//! two that were not. Where links are missing, routers are silent: a router that no link leads to is behind a silent one at the TTL before. That one follows
 //! the routers that no link leads on from or, if there are none, all routers of their hop. So each
 //! router is reached, and no two routers that answer get a link that the survey did not find.
 
@@ -26,15 +26,15 @@ pub struct Target {
     pub hosts: Share,
 }
 
-/// A link that flows to a target crossed.
+/// A link that flows to a target crossed, or a router that they met between two silent ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Crossing {
     /// The TTL of the near end, from 1; the far end's is one more.
     pub near_ttl: u8,
     /// The address of the near end, as a number of the family.
     pub near: u128,
-    /// The address of the far end.
-    pub far: u128,
+    /// The address of the far end; None if there is only a router.
+    pub far: Option<u128>,
     /// The number of flows.
     pub flows: u64,
 }
@@ -83,11 +83,16 @@ pub fn weave(crossings: &[Crossing]) -> Vec<Hop> {
 
 /// Returns the hops with the routers that answered, and the links between them.
 fn place_routers(crossings: &[Crossing]) -> Vec<Hop> {
-    let last = crossings.iter().map(|each| usize::from(each.near_ttl) + 1);
-    let mut there = vec![BTreeSet::new(); last.max().unwrap_or(0) + 1];
+    let last = (crossings.iter())
+        .map(|each| usize::from(each.near_ttl) + usize::from(each.far.is_some()))
+        .max();
+    let mut there = vec![BTreeSet::new(); last.unwrap_or(0) + 1];
     for each in crossings {
-        there[usize::from(each.near_ttl)].insert(each.near);
-        there[usize::from(each.near_ttl) + 1].insert(each.far);
+        let ttl = usize::from(each.near_ttl);
+        there[ttl].insert(each.near);
+        if let Some(far) = each.far {
+            there[ttl + 1].insert(far);
+        }
     }
     let addresses: Vec<Vec<u128>> = (there.into_iter())
         .map(|addresses| addresses.into_iter().collect())
@@ -104,8 +109,10 @@ fn place_routers(crossings: &[Crossing]) -> Vec<Hop> {
         .collect();
     for each in crossings {
         let ttl = usize::from(each.near_ttl);
-        let far = place(ttl + 1, each.far) as u32;
-        hops[ttl].next[place(ttl, each.near)].push((far, each.flows.max(1)));
+        if let Some(far) = each.far {
+            let far = place(ttl + 1, far) as u32;
+            hops[ttl].next[place(ttl, each.near)].push((far, each.flows.max(1)));
+        }
     }
     // The vantage point is no router, but leads to some.
     hops[0] = Hop {
@@ -163,7 +170,8 @@ mod tests {
             .map(|(near_ttl, near, far)| Crossing {
                 near_ttl: *near_ttl,
                 near: *near,
-                far: *far,
+                // A far end of 0 is none.
+                far: Some(*far).filter(|far| *far > 0),
                 flows: 1,
             })
             .collect()
@@ -262,6 +270,24 @@ mod tests {
     }
 
     #[test]
+    fn a_router_between_two_silent_ones_is_there() {
+        let found = told(&[(1, 1, 2), (4, 9, 0), (6, 8, 0)]);
+        let names: Vec<_> = found.iter().map(|hop| hop.0.clone()).collect();
+        let all = [
+            vec![0],
+            vec![1],
+            vec![2],
+            vec![0],
+            vec![9],
+            vec![0],
+            vec![8],
+        ];
+        assert_eq!(names, all);
+        // One that links show too is there once.
+        assert_eq!(told(&[(1, 1, 2), (2, 2, 0)]), told(&[(1, 1, 2)]));
+    }
+
+    #[test]
     fn without_links_there_is_the_vantage_point_alone() {
         assert_eq!(told(&[]), [(vec![0], vec![])]);
     }
@@ -269,7 +295,7 @@ mod tests {
     proptest! {
         #[test]
         fn whatever_was_found_every_router_is_reached_and_no_link_is_made_up(
-            links in btree_set((1u8..9, 1u128..6, 1u128..6), 0..30)
+            links in btree_set((1u8..9, 1u128..6, 0u128..6), 0..30)
         ) {
             let found = weave(&crossings(&links.iter().copied().collect::<Vec<_>>()));
             let mut woven = BTreeSet::new();
@@ -287,6 +313,7 @@ mod tests {
                 let reached: BTreeSet<u32> = reached.into_iter().map(|(_, far)| far).collect();
                 prop_assert_eq!(reached.len(), next.addresses.len());
             }
+            let links: BTreeSet<_> = links.into_iter().filter(|link| link.2 > 0).collect();
             prop_assert_eq!(woven, links);
         }
     }

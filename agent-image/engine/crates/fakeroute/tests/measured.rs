@@ -71,7 +71,7 @@ fn survey(network: &Network, vantage_point: u32, prefix: Prefix) -> Vec<Crossing
         .map(|((near_ttl, near, far), flows)| Crossing {
             near_ttl,
             near,
-            far,
+            far: Some(far),
             flows,
         })
         .collect()
@@ -90,7 +90,8 @@ fn measure(network: &Network, has_flows: bool) -> (Measured, BTreeSet<(Family, u
             let prefix = prefix(network, family, number);
             for vantage_point in 0..2 {
                 let crossings = survey(network, vantage_point, prefix);
-                links.extend(crossings.iter().map(|each| (family, each.near, each.far)));
+                let far = |each: &Crossing| each.far.expect("a link");
+                links.extend(crossings.iter().map(|each| (family, each.near, far(each))));
                 builder.add(target(vantage_point, prefix, 0), &crossings);
             }
         }
@@ -156,7 +157,7 @@ fn fork() -> Vec<Crossing> {
         .map(|(near_ttl, near, far, flows)| Crossing {
             near_ttl,
             near,
-            far,
+            far: Some(far),
             flows,
         })
         .collect()

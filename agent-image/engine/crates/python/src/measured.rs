@@ -9,7 +9,7 @@ use anabranch_fakeroute::weave::{Crossing, Target};
 use anabranch_prefixes::{Family, Prefix, number_of};
 use arrow_array::ffi_stream::RecordBatchStreamReader;
 use arrow_array::{
-    FixedSizeBinaryArray, Float64Array, RecordBatch, UInt8Array, UInt32Array, UInt64Array,
+    Array, FixedSizeBinaryArray, Float64Array, RecordBatch, UInt8Array, UInt32Array, UInt64Array,
 };
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -93,7 +93,7 @@ struct Links {
     row: usize,
 }
 
-/// The columns of some links.
+/// The columns of some links, and of routers without a link.
 struct Columns {
     indexes: UInt32Array,
     ttls: UInt8Array,
@@ -108,7 +108,7 @@ impl Columns {
             indexes: read::<UInt32Array>(batch, "prefix_index", "uint32")?.clone(),
             ttls: read::<UInt8Array>(batch, "near_ttl", "uint8")?.clone(),
             near: read_addresses(batch, "near_addr")?.clone(),
-            far: read_addresses(batch, "far_addr")?.clone(),
+            far: read_far(batch)?.clone(),
             flows: read::<UInt64Array>(batch, "flows", "uint64")?.clone(),
         })
     }
@@ -133,7 +133,7 @@ impl Links {
             taken.push(Crossing {
                 near_ttl,
                 near: number_at(&columns.near, row).1,
-                far: number_at(&columns.far, row).1,
+                far: (!columns.far.is_null(row)).then(|| number_at(&columns.far, row).1),
                 flows: columns.flows.value(row),
             });
             self.row += 1;
@@ -169,6 +169,15 @@ impl Links {
         let row = self.row;
         Ok(self.batch.as_ref().map(|columns| (columns, row)))
     }
+}
+
+/// Returns the far ends of links, which routers without a link do not have.
+fn read_far(batch: &RecordBatch) -> Result<&FixedSizeBinaryArray, String> {
+    let column = batch.column_by_name("far_addr");
+    column
+        .and_then(|column| column.as_any().downcast_ref::<FixedSizeBinaryArray>())
+        .filter(|column| column.value_length() == 16)
+        .ok_or_else(|| "links must have a column far_addr of 16-byte fixed-size binary".to_owned())
 }
 
 /// Returns the family and number of an address of 16 bytes.
