@@ -13,6 +13,7 @@ pub mod packet;
 pub mod quote;
 mod router;
 pub mod segment;
+mod stop;
 pub mod topology;
 pub mod trial;
 pub mod truth;

@@ -1,5 +1,6 @@
 //! The simulator: ports on one side, the network on the other, and a wheel of delays between them.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::net::IpAddr;
 use std::os::fd::AsFd;
@@ -99,7 +100,13 @@ impl VantagePoint {
                 .map(|(family, number)| (network.internet(family).address(number), family.bits()));
             let measured = network.measured().prefixes(number);
             let measured = measured.map(|prefix| (prefix.address(), prefix.len()));
-            for prefix in fixed.into_iter().chain(topologies).chain(measured) {
+            // Several of them may lead to the same addresses.
+            let all: BTreeSet<_> = fixed
+                .into_iter()
+                .chain(topologies)
+                .chain(measured)
+                .collect();
+            for prefix in all {
                 let gateway = match prefix.0 {
                     IpAddr::V4(_) => v4.address(gateway_v4),
                     IpAddr::V6(_) => v6.address(LINK_LOCAL[0]),
