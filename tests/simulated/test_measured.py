@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import pyarrow.parquet as pq
@@ -34,8 +35,9 @@ def read_truth(folder: Path) -> set[tuple[str, str]]:
 
 
 def test_a_survey_of_what_was_found_finds_it_again(tmp_path: Path) -> None:
-    """From two vantage points, by three protocols, with silent routers and hosts."""
-    drawn = World(16, 8, vantage_points=2, switches={"silent-routers": 0.1})
+    """From two vantage points, by three protocols, with silent routers and loops."""
+    switches = {"silent-routers": 0.1, "loops": 0.2}
+    drawn = World(16, 8, vantage_points=2, switches=switches)
     manifests = write_manifests(tmp_path / "any", TARGETS, points=2, **SURE)
     survey(drawn, manifests, tmp_path / "first")
     found = read_links(tmp_path / "first", tmp_path / "first.csv")
@@ -74,3 +76,12 @@ def test_traceroute_sees_addresses_of_an_archive(tmp_path: Path) -> None:
     assert seen == ["192.0.2.1", "192.0.2.2", "*", "192.0.2.4", "192.0.2.5", "*"]
     routes = world.run("ip", "route", "show", "default")
     assert routes == ""
+
+
+def test_a_namespace_with_other_links_is_no_place_for_real_addresses(
+    tmp_path: Path,
+) -> None:
+    """They would be probed there when the simulation has ended."""
+    words = f"{sys.executable} -m anabranch simulate --survey {tmp_path} --attach vp1"
+    told = World().run("sh", "-c", f"{words} -- true 2>&1; test $? = 1")
+    assert "--attach goes with a drawn Internet, not with --survey" in told

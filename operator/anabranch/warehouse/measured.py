@@ -33,9 +33,7 @@ def read_measured(
     """
     for number, agent in enumerate(agents):
         links = 0
-        has_links = "links" in agent.kinds
-        rows = agent.answered
-        for piece in cut(agent.engine, rows, _PIECE_ROWS) if has_links else []:
+        for piece in _cut(agent):
             found = agent.engine.read(_select_links(agent, piece))
             links += len(found) and len(found) - found["far_addr"].null_count
             # Arrow tells no columns if there are no rows.
@@ -46,6 +44,13 @@ def read_measured(
                 f"agent {agent.keys.agent} found no links, so there are no paths; "
                 "choose another agent or run"
             )
+
+
+def _cut(agent: AgentResults) -> list[Piece]:
+    """Return the pieces of a run; an agent that failed before its start has none."""
+    if "links" not in agent.kinds:
+        return []
+    return cut(agent.engine, agent.answered, _PIECE_ROWS)
 
 
 def _select_links(agent: AgentResults, piece: Piece) -> str:

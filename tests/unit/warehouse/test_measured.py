@@ -20,6 +20,7 @@ from anabranch.local.score import ask_space, tell
 from anabranch.rounds.outcome import Rules
 from anabranch.warehouse import measured
 from anabranch.warehouse.measured import read_measured
+from surveying import write_manifests
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -216,6 +217,19 @@ def test_a_rehearsal_finds_what_was_measured(tmp_path: Path) -> None:
     assert {(near, far) for near, far, seen in crossed if seen} <= links
 
 
+def test_the_recall_to_expect_is_known_of_an_archive(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """From rehearsals of a manifest in it, as in drawn Internets."""
+    data = take(tmp_path, probe(draw())[0])
+    targets = ["240.0.0.0/20,udp,1,32,6"]
+    manifests = write_manifests(tmp_path / "m", targets, failureProbability=1e-6)
+    capsys.readouterr()
+    words = ["score", str(manifests), "--survey", str(data), "--rehearse=1"]
+    assert main(words) == 0
+    assert json.loads(capsys.readouterr().out)["mean"] == 1
+
+
 @pytest.mark.parametrize(
     ("options", "told"),
     [
@@ -248,6 +262,19 @@ def test_a_survey_that_is_no_internet_is_told_in_a_line(
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("anabranch: ")
     assert told in line
+
+
+def test_of_several_surveys_one_must_be_chosen(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The line names them."""
+    data = take(tmp_path, trace("240.0.0.9", 1))
+    more = ["import", str(tmp_path / "file"), "--allow-reserved", "--name", "more"]
+    assert main([*more, "--data", str(data)]) == 0
+    capsys.readouterr()
+    assert main(["simulate", "--survey", str(data), "true"]) == 1
+    told = capsys.readouterr().err
+    assert told.endswith("has runs of imported, more; choose one\n")
 
 
 def table(**columns: Any) -> pa.Table:
