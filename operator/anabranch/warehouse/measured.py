@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from anabranch.warehouse.agentresults import AgentResults
     from anabranch.warehouse.queries import Piece
 
-_PIECE_ROWS = 1 << 22
+_PIECE_ROWS = 1 << 21
 """The most replies that are looked at together: fewer than elsewhere, since the
 simulated Internet takes memory at the same time."""
 
