@@ -24,10 +24,12 @@ class World:
     seed: int = 1
     switches: dict[str, float] = field(default_factory=dict)
     topologies: tuple[Path, ...] = ()
+    survey: Path | None = None
+    """The folder of a survey whose paths it has, instead of drawn ones."""
 
     @property
     def simulation(self) -> Simulation:
-        """Where the truth comes from."""
+        """Where the truth comes from, if it is drawn."""
         return Simulation(
             prefixes_v4=self.prefixes,
             prefixes_v6=self.prefixes_v6,
@@ -40,12 +42,13 @@ class World:
     @property
     def command(self) -> list[str]:
         """What runs a command in it, but for the command."""
-        options = {
+        drawn: dict[str, object] = {
             "--prefixes": self.prefixes,
             "--prefixes-v6": self.prefixes_v6,
             "--vantage-points": self.vantage_points,
-            "--seed": self.seed,
         }
+        measured: dict[str, object] = {"--survey": self.survey}
+        options = (measured if self.survey else drawn) | {"--seed": self.seed}
         words = [word for name, value in options.items() for word in (name, str(value))]
         words += [f"--set={name}={value}" for name, value in self.switches.items()]
         words += [f"--topology={file}" for file in self.topologies]

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from anabranch.api import Measurement
 from anabranch.cli.command import open_stdin, write
 from anabranch.cli.run import DATA
-from anabranch.cli.simulate import add_simulation_arguments, open_simulation
+from anabranch.cli.simulation import add_simulation_arguments, open_simulation
 
 if TYPE_CHECKING:
     from anabranch.cli.command import Commands

@@ -58,6 +58,26 @@ def find_runs(
     return found[chosen[0]]
 
 
+def find_only_measurement(store: Store, namespace: str) -> str:
+    """Return the name of the only measurement of a namespace that has runs.
+
+    Raises:
+        LookupError: If there is none, or several.
+    """
+    known = _find_names(store) | {_name(roster) for roster in _read_rosters(store)}
+    within = f"{namespace}."
+    names = sorted(
+        name.removeprefix(within) for name in known if name.startswith(within)
+    )
+    match names:
+        case [name]:
+            return name
+        case []:
+            raise LookupError(f"there is no run in {store}")
+        case _:
+            raise LookupError(f"{store} has runs of {', '.join(names)}; choose one")
+
+
 def _find_local(store: Store, uid: str) -> Iterator[tuple[SurveyKeys, list[RunKeys]]]:
     """Yield the runs of a measurement that has its name as UID, as local ones do."""
     runs: dict[SurveyKeys, list[RunKeys]] = {}

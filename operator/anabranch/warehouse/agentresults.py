@@ -84,14 +84,14 @@ class AgentResults:
         return [key for key in keys if "/replies/" in key and key.endswith(".parquet")]
 
     @property
-    def _parts(self) -> str:
+    def answered(self) -> str:
         """The SQL for the parts' rows that are replies."""
         return choose_answered(self.rows) if self.is_traced else self.rows
 
-    def _links(self, block: str = "*", condition: str = "1") -> str:
+    def judge(self, block: str = "*", condition: str = "1") -> str:
         """Return the SQL for links of prefixes without amplification.
 
-        The condition is one of ``prefix_index``.
+        The condition is one of ``prefix_index``. Suspect links are marked.
         """
         links, prefixes = (
             f"(SELECT * FROM {fill(self.engine, rows, kind)} WHERE {condition})"
@@ -123,7 +123,7 @@ class AgentResults:
         return (
             f"SELECT {', '.join(_CARACAL)} FROM (SELECT * EXCEPT "
             f"({', '.join(_ADDRESSES)}, reply_mpls_labels), {', '.join(sorted(text))}, "
-            f"{labels} FROM {self._parts})"
+            f"{labels} FROM {self.answered})"
         )
 
     @property
@@ -134,7 +134,7 @@ class AgentResults:
         return (
             f"SELECT '{self.keys.agent}' AS agent, prefix, * EXCEPT (prefix, protocol) "
             f"FROM (SELECT * EXCEPT ({', '.join(addresses)}), {text} "
-            f"FROM {fill(self.engine, self._parts, 'replies')}) AS replies "
+            f"FROM {fill(self.engine, self.answered, 'replies')}) AS replies "
             f"INNER JOIN {self._targets} AS targets USING (prefix_index)"
         )
 
@@ -179,7 +179,7 @@ class AgentResults:
             f"SELECT '{self.keys.agent}' AS agent, {fields} AS fields, first_ttl, "
             "count() AS prefixes, sum(heard) AS replies FROM (SELECT rewritten, "
             "prefix_index, min(probe_ttl) AS first_ttl, count() AS heard "
-            f"FROM {fill(self.engine, self._parts, 'replies')} "
+            f"FROM {fill(self.engine, self.answered, 'replies')} "
             "WHERE rewritten != 0 GROUP BY rewritten, prefix_index) "
             "GROUP BY rewritten, first_ttl ORDER BY rewritten, first_ttl"
         )
@@ -187,7 +187,7 @@ class AgentResults:
     @property
     def interfaces(self) -> str:
         """Interfaces of routers: the senders of time exceeded."""
-        replies = Replies(self.record.drop_private).choose(self._parts)
+        replies = Replies(self.record.drop_private).choose(self.answered)
         return (
             f"SELECT '{self.keys.agent}' AS agent, {as_text('found.addr')} AS addr, "
             "min(ttl) AS min_ttl, max(ttl) AS max_ttl, count() AS replies, "
@@ -205,7 +205,7 @@ class AgentResults:
             "max(near_ttl) AS max_near_ttl, uniqExact(prefix_index) AS prefixes, "
             "sum(flows) AS flows, min(greatest(near_round, far_round)) AS first_round, "
             "min(near_round != far_round) AS is_inter_round, "
-            f"min(found.is_suspect) AS is_suspect FROM {self._links()} AS found "
+            f"min(found.is_suspect) AS is_suspect FROM {self.judge()} AS found "
             "GROUP BY found.near_addr, found.far_addr"
         )
 
@@ -237,7 +237,7 @@ class AgentResults:
             f"{as_text('links.near_addr')} AS near_addr, "
             f"{as_text('links.far_addr')} AS far_addr, "
             "greatest(near_round, far_round) AS round, flows "
-            f"FROM {self._links(condition=condition)} AS links "
+            f"FROM {self.judge(condition=condition)} AS links "
             f"INNER JOIN {targets} AS targets USING (prefix_index) "
             "WHERE NOT is_suspect"
         )
@@ -250,7 +250,7 @@ class AgentResults:
         """
         return (
             "(SELECT prefix, protocol, near_addr, far_addr, flows FROM (SELECT * FROM "
-            f"{self._links()} WHERE NOT is_suspect AND {condition}) AS links "
+            f"{self.judge()} WHERE NOT is_suspect AND {condition}) AS links "
             f"INNER JOIN {self._targets} AS targets USING (prefix_index))"
         )
 
@@ -269,7 +269,7 @@ class AgentResults:
 
     def link_routers(self, routers: str) -> str:
         """Return the SELECT of distinct links between routers."""
-        named = name_routers(f"(SELECT * FROM {self._links()})", routers)
+        named = name_routers(f"(SELECT * FROM {self.judge()})", routers)
         return (
             f"SELECT '{self.keys.agent}' AS agent, "
             f"{as_text('near_router')} AS near_router, "
@@ -288,11 +288,11 @@ class AgentResults:
         """
         keys = (key for key in self.store.list(self.keys.root) if "/links/" in key)
         for block in sorted({key.rpartition("/")[2][:5] for key in keys}):
-            for piece in cut(self.engine, self._links(f"{block}-*"), PIECE_ROWS):
+            for piece in cut(self.engine, self.judge(f"{block}-*"), PIECE_ROWS):
                 # Suspect links would give diamonds that do not exist.
                 query = (
                     "SELECT prefix_index, near_ttl, near_addr, far_addr "
-                    f"FROM {self._links(f'{block}-*', piece.condition)} "
+                    f"FROM {self.judge(f'{block}-*', piece.condition)} "
                     "WHERE NOT is_suspect"
                 )
                 if routers:

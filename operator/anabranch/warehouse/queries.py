@@ -47,6 +47,11 @@ class Piece:
 
 
 WHOLE = Piece(0, 1)
+IS_TIME_EXCEEDED = (
+    "(reply_protocol = 1 AND reply_icmp_type = 11 "
+    "OR reply_protocol = 58 AND reply_icmp_type = 3)"
+)
+"""SQL for whether a reply says that the probe's TTL expired on the way."""
 REPEATS = 3
 """The number of replies from interfaces that a flow met before, from which on the flow
 counts as a loop."""
@@ -95,8 +100,7 @@ class Replies:
     def condition(self) -> str:
         """The SQL condition for replies that count."""
         conditions = [
-            "(reply_protocol = 1 AND reply_icmp_type = 11 "
-            "OR reply_protocol = 58 AND reply_icmp_type = 3)",
+            IS_TIME_EXCEEDED,
             "destination_prefix_reply = 0",
             # Some formats do not tell what replies quote.
             "ifNull(quoted_ttl, 1) > 0",

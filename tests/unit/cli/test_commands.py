@@ -268,6 +268,10 @@ def test_a_simulation_refuses_what_is_no_number(
     [
         (["--vantage-points=0"], "there can be 1 to 16 vantage points"),
         (["--prefixes=1015809"], "at most 1015808 prefixes of a family fit"),
+        (
+            ["--prefixes=30000", "--set=sharing=0"],
+            "30000 prefixes that share this little have more routers than there are",
+        ),
         (["--topology=/nosuch"], "can't read /nosuch: No such file"),
         (["--set=loss=nan"], "loss must be from 0 to 1"),
         (["--set=lost=1"], "lost must be one of loss, silent-routers"),

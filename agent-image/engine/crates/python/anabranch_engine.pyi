@@ -283,21 +283,33 @@ class Simulation:
         switches: Mapping[str, float],
         topologies: Sequence[PathLike[str]] = ...,
         copies: int = 1,
+        measured: Iterable[tuple[int, _Arrow, _Arrow]] | None = None,
     ) -> Simulation:
         """Make a simulation.
 
         :param prefixes_v4: the number of IPv4 prefixes, all /24s.
         :param prefixes_v6: the number of IPv6 prefixes, all /64s.
         :param switches: values of switches by name. A switch that is not set has its
-            default value. With topology files, it has its value for a network that is
-            easy to measure instead: no disturbances, and every router answers.
+            default value. With topology files or measured paths, it has its value for a
+            network that is easy to measure instead: no disturbances, and every router
+            answers.
         :param topologies: files with graphs that are simulated beside the prefixes.
         :param copies: how often each graph is there. Copies share their routers, which
             choose next hops for each copy independently.
+        :param measured: what surveys found: the number of a vantage point, and two
+            Arrow tables, sorted by prefix_index. The first has targets, with the
+            columns prefix_index (uint32), prefix (16-byte fixed-size binary, IPv4 as
+            IPv4-mapped IPv6), prefix_len, protocol and host_ttl (uint8), the TTL at
+            which a host was heard, and hosts (float64), the share of addresses that
+            answer. The second has the links on the way to these, each once, with the
+            columns prefix_index, near_ttl (uint8), near_addr and far_addr (as prefix),
+            and flows (uint64), which count if the switch ``weighted`` is above 0. A
+            far_addr that is null says that there was only a router.
         :raises OSError: when a topology file can't be read.
         :raises ValueError: when there are too many prefixes, copies or vantage points,
-            a switch is unknown or its value out of bounds, or a topology file is not
-            valid; then with the line.
+            a switch is unknown or its value out of bounds, a topology file is not
+            valid (then with the line), or a measured target holds a vantage point's
+            address.
         """
 
     @property

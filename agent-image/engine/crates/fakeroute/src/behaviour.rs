@@ -1,6 +1,7 @@
 //! The behaviour of the simulated network; each trait is a switch.
 
 use crate::graph::{Balancing, Choice, Keys};
+use crate::level::Landscape;
 use crate::router::Counting;
 use anabranch_chance::{Share, below, mix};
 
@@ -42,14 +43,14 @@ const fn switch(
 
 /// All traits of the network.
 #[rustfmt::skip]
-pub const SWITCHES: [Switch; 31] = [
+pub const SWITCHES: [Switch; 33] = [
     switch("loss", "packets lost, of probes and of replies alike", (0.0, 0.0, 0.02, 1.0)),
     switch("silent-routers", "routers that never answer", (0.0, 0.02, 0.1, 1.0)),
     switch("hosts", "addresses of prefixes that answer", (1.0, 0.3, 0.3, 1.0)),
     switch("open-ports", "TCP ports of these and of routers that are open", (0.5, 0.5, 0.5, 1.0)),
     switch("per-destination", "segments whose routers balance by the addresses alone", (0.0, 0.05, 0.1, 1.0)),
     switch("per-packet", "segments whose routers balance packet by packet", (0.0, 0.0, 0.05, 1.0)),
-    switch("weighted", "segments whose routers prefer some next hops to others", (0.0, 0.0, 0.2, 1.0)),
+    switch("weighted", "segments whose routers prefer some next hops to others; of a survey, routers that spread flows as was seen", (0.0, 0.0, 0.2, 1.0)),
     switch("mpls", "segments whose routers show MPLS labels (RFC 4950)", (0.0, 0.1, 0.2, 1.0)),
     switch("amplification", "prefixes whose last router answers three times", (0.0, 0.0, 0.02, 1.0)),
     switch("loops", "prefixes to which packets loop", (0.0, 0.0, 0.02, 1.0)),
@@ -74,6 +75,8 @@ pub const SWITCHES: [Switch; 31] = [
     switch("icmp-rate", "ICMP errors of a router in a second, without limit if 0", (0.0, 0.0, 100.0, 1e6)),
     switch("route-change", "seconds after which routes through the core change, never if 0", (0.0, 0.0, 60.0, 1e6)),
     switch("delay", "what round-trip times are multiplied by, at once if 0", (1.0, 1.0, 1.0, 10.0)),
+    switch("sharing", "how much prefixes share: 8, 64 and 1,024 to the power of it have networks together; none if 0", (1.0, 1.0, 1.0, 2.0)),
+    switch("wide-diamonds", "diamonds of regions and providers that are 48, 56 or 96 routers wide", (0.0, 0.0, 0.0, 1.0)),
 ];
 
 impl Default for Behaviour {
@@ -133,11 +136,26 @@ impl Behaviour {
         self.0[place.expect("a name from the table")]
     }
 
+    /// The traits that decide how an Internet is drawn.
+    #[must_use]
+    pub fn landscape(&self) -> Landscape {
+        Landscape {
+            sharing: self.get("sharing"),
+            wide: self.get("wide-diamonds"),
+        }
+    }
+
     /// The time after which gateways have another Ethernet address, in microseconds; 0 for never.
     #[must_use]
     #[allow(clippy::cast_sign_loss)] // nothing is below 0
     pub fn gateway_change_us(&self) -> u64 {
         (self.get("gateway-change") * 1e6) as u64
+    }
+
+    /// Returns whether some routers prefer some next hops to others.
+    #[must_use]
+    pub fn weights_some(&self) -> bool {
+        self.get("weighted") > 0.0
     }
 
     /// Converts the traits to thresholds and integers, which are fast to apply to many packets.

@@ -12,7 +12,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use anabranch_prefixes::Family;
 
 use crate::graph::Vertex;
-use crate::level::{Instance, LEVELS, Level, Outline, count, plan};
+use crate::level::{Instance, LEVELS, Landscape, Level, Outline, plan};
 use crate::segment::Segment;
 use anabranch_chance::{Draws, mix, scatter};
 
@@ -43,6 +43,8 @@ pub struct Internet {
     family: Family,
     prefixes: u32,
     vantage_points: u32,
+    /// The bits of a prefix's number that each level's numbers lack.
+    shifts: [u32; 6],
     catalogues: [Vec<Segment>; 6],
     outlines: Box<[[Outline; CATALOGUE]; 6]>,
     /// The seeds that make the hashes of levels and families differ.
@@ -74,24 +76,33 @@ impl Internet {
     /// If there are more than [`MAX_PREFIXES`] or [`MAX_VANTAGE_POINTS`].
     #[must_use]
     pub fn new(family: Family, prefixes: u32, vantage_points: u32, seed: u64) -> Self {
+        let landscape = Landscape::default();
+        Self::draw(family, prefixes, vantage_points, seed, &landscape)
+    }
+
+    /// Makes an Internet of a landscape.
+    ///
+    /// # Panics
+    /// If there are more than [`MAX_PREFIXES`] or [`MAX_VANTAGE_POINTS`], or if it does not
+    /// [fit](Self::fits).
+    #[must_use]
+    pub fn draw(
+        family: Family,
+        prefixes: u32,
+        vantage_points: u32,
+        seed: u64,
+        landscape: &Landscape,
+    ) -> Self {
         assert!(prefixes <= MAX_PREFIXES && vantage_points <= MAX_VANTAGE_POINTS);
+        assert!(Self::fits(family, prefixes, vantage_points, landscape));
         let seed_of = |level: Level| {
             let number = 2 * level as u64 + u64::from(family == Family::V6);
             mix(scatter(seed), scatter(number))
         };
-        let mut offsets = [0; 7];
-        for level in LEVELS {
-            let instances = match level {
-                Level::Home => 0,
-                Level::Core => vantage_points * count(prefixes, Level::Region),
-                _ => count(prefixes, level),
-            };
-            let i = level as usize;
-            offsets[i + 1] = offsets[i] + instances * plan(level).block;
-        }
+        let offsets = lay_out(prefixes, vantage_points, landscape).map(|offset| offset as u32);
         let catalogues = LEVELS.map(|level| {
             let mut draws = Draws::new(seed_of(level));
-            let shape = plan(level).shape;
+            let shape = landscape.shape(level);
             let segments = (0..CATALOGUE).map(|_| Segment::draw(shape, &mut draws));
             segments.collect::<Vec<_>>()
         });
@@ -105,11 +116,22 @@ impl Internet {
             family,
             prefixes,
             vantage_points,
+            shifts: LEVELS.map(|level| landscape.shift(level)),
             catalogues,
             outlines,
             seeds: LEVELS.map(seed_of),
             offsets,
         }
+    }
+
+    /// Returns whether the family has addresses for all routers of an Internet.
+    #[must_use]
+    pub fn fits(family: Family, prefixes: u32, vantage_points: u32, its: &Landscape) -> bool {
+        let room = match family {
+            Family::V4 => u32::MAX - INTERFACES_V4,
+            Family::V6 => u32::MAX,
+        };
+        lay_out(prefixes, vantage_points, its)[6] <= u64::from(room)
     }
 
     /// The number of prefixes.
@@ -124,16 +146,21 @@ impl Internet {
         match level {
             // Without prefixes, home networks lead nowhere.
             Level::Home => self.vantage_points * self.prefixes.min(1),
-            Level::Core => self.vantage_points * count(self.prefixes, Level::Region),
-            _ => count(self.prefixes, level),
+            Level::Core => self.vantage_points * self.instances(Level::Region),
+            _ => self.prefixes.div_ceil(1 << self.shift(level)),
         }
+    }
+
+    #[inline]
+    const fn shift(&self, level: Level) -> u32 {
+        self.shifts[level as usize]
     }
 
     /// Returns the number of instances of the next level below an instance of a tree's level.
     #[must_use]
     pub fn fan_out(&self, level: Level) -> u32 {
         match LEVELS.get(level as usize + 1) {
-            Some(next) => 1 << (plan(level).shift - plan(*next).shift),
+            Some(next) => 1 << (self.shift(level) - self.shift(*next)),
             None => 0,
         }
     }
@@ -275,8 +302,8 @@ impl Internet {
             Place::Interface { level, number, .. } => match level {
                 Level::Home => (number == vantage_point).then_some(0),
                 Level::Core => (number % self.vantage_points == vantage_point)
-                    .then_some((number / self.vantage_points) << plan(level).shift),
-                _ => Some(number << plan(level).shift),
+                    .then_some((number / self.vantage_points) << self.shift(level)),
+                _ => Some(number << self.shift(level)),
             },
         }
     }
@@ -289,14 +316,14 @@ impl Internet {
         prefix: u32,
         epoch: u32,
     ) -> impl Iterator<Item = Instance<'_>> {
-        let region = prefix >> plan(Level::Region).shift;
+        let region = prefix >> self.shift(Level::Region);
         let numbers = [
             vantage_point,
             // All vantage points' ways into a region have adjacent numbers.
             region * self.vantage_points + vantage_point,
             region,
-            prefix >> plan(Level::Provider).shift,
-            prefix >> plan(Level::Access).shift,
+            prefix >> self.shift(Level::Provider),
+            prefix >> self.shift(Level::Access),
             prefix,
         ];
         LEVELS
@@ -313,4 +340,23 @@ impl Internet {
             Family::V6 => IpAddr::V6(Ipv6Addr::from(number)),
         }
     }
+}
+
+/// Returns where the blocks of each level begin, as offsets from the first of all, and the end.
+fn lay_out(prefixes: u32, vantage_points: u32, landscape: &Landscape) -> [u64; 7] {
+    let mut offsets = [0; 7];
+    for level in LEVELS {
+        let instances = match level {
+            Level::Home => 0,
+            _ => u64::from(prefixes.div_ceil(1 << landscape.shift(level))),
+        };
+        let ways = if level == Level::Core {
+            vantage_points
+        } else {
+            1
+        };
+        let i = level as usize;
+        offsets[i + 1] = offsets[i] + instances * u64::from(ways * plan(level).block);
+    }
+    offsets
 }

@@ -11,11 +11,11 @@ pub enum Level {
     Home,
     /// Between a vantage point and a region.
     Core,
-    /// The network of 1,024 prefixes.
+    /// The network of usually 1,024 prefixes.
     Region,
-    /// The network of 64 prefixes.
+    /// The network of usually 64 prefixes.
     Provider,
-    /// The network of 8 prefixes.
+    /// The network of usually 8 prefixes.
     Access,
     /// The router of one prefix.
     Edge,
@@ -31,9 +31,8 @@ pub const LEVELS: [Level; 6] = [
     Level::Edge,
 ];
 
-/// The plan of a level. An instance's number is a prefix's number without its last `shift` bits.
+/// The plan of a level.
 pub(crate) struct Plan {
-    pub shift: u32,
     /// The number of addresses of an instance: at least the number of its vertices.
     pub block: u32,
     pub shape: Shape,
@@ -45,31 +44,66 @@ const DIAMOND: f64 = 0.19;
 
 /// Returns the plan of a level.
 pub(crate) const fn plan(level: Level) -> Plan {
-    const fn of(shift: u32, block: u32, hops: (u32, u32), diamond: f64) -> Plan {
+    const fn of(block: u32, hops: (u32, u32), diamond: f64) -> Plan {
         let shape = Shape {
             hops,
             diamond,
+            wide: 0.0,
             max_vertices: block,
         };
-        Plan {
-            shift,
-            block,
-            shape,
-        }
+        Plan { block, shape }
     }
     match level {
-        Level::Home => of(32, 3, (2, 3), 0.0),
-        Level::Core => of(10, 32, (2, 5), DIAMOND),
-        Level::Region => of(10, 256, (1, 4), DIAMOND),
-        Level::Provider => of(6, 64, (1, 4), DIAMOND),
-        Level::Access => of(3, 32, (1, 3), DIAMOND),
-        Level::Edge => of(0, 2, (1, 2), 0.0),
+        Level::Home => of(3, (2, 3), 0.0),
+        Level::Core => of(32, (2, 5), DIAMOND),
+        Level::Region => of(256, (1, 4), DIAMOND),
+        Level::Provider => of(64, (1, 4), DIAMOND),
+        Level::Access => of(32, (1, 3), DIAMOND),
+        Level::Edge => of(2, (1, 2), 0.0),
     }
 }
 
-/// Returns the number of instances of a tree's level that `prefixes` prefixes need.
-pub(crate) const fn count(prefixes: u32, level: Level) -> u32 {
-    prefixes.div_ceil(1 << plan(level).shift)
+/// The traits of an Internet that decide how it is drawn.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Landscape {
+    /// How much prefixes share: an access network has 8 to the power of it, a provider 64 and a
+    /// region 1,024. At 0, each prefix has routers of its own from the core on.
+    pub sharing: f64,
+    /// The share of diamonds that are as wide as the widest, where a level has room for them.
+    pub wide: f64,
+}
+
+impl Default for Landscape {
+    fn default() -> Self {
+        Self {
+            sharing: 1.0,
+            wide: 0.0,
+        }
+    }
+}
+
+impl Landscape {
+    /// Returns the number of last bits of a prefix's number that the number of a level's instance
+    /// lacks.
+    #[allow(clippy::cast_sign_loss)] // sharing is not negative
+    pub(crate) fn shift(&self, level: Level) -> u32 {
+        let bits = match level {
+            Level::Home => return 32,
+            Level::Core | Level::Region => 10.0,
+            Level::Provider => 6.0,
+            Level::Access => 3.0,
+            Level::Edge => 0.0,
+        };
+        (bits * self.sharing).round() as u32
+    }
+
+    /// Returns the shape of a level's segments.
+    pub(crate) const fn shape(&self, level: Level) -> Shape {
+        Shape {
+            wide: self.wide,
+            ..plan(level).shape
+        }
+    }
 }
 
 /// The data of a segment that most packets need, small enough for the processor's caches.

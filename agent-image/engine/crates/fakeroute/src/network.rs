@@ -1,23 +1,29 @@
 //! Computes the network's answer to a probe: a function of the probe, the time and the seed.
 
+use std::sync::Arc;
+
 use anabranch_prefixes::Family;
 
 use crate::behaviour::{Behaviour, Switches};
 use crate::graph::{Balancing, Keys, Vertex};
-use crate::internet::{Internet, Place};
-use crate::level::{Instance, Level};
+use crate::internet::Internet;
+use crate::level::Instance;
+use crate::measured::Measured;
 use crate::packet::{Answer, Asks, Probe, Reply};
 use crate::router::{Memory, Sender, initial_ttl};
+use crate::stop::Stop;
 use crate::topology::{Topologies, Topology};
 use anabranch_chance::{below, mix, scatter};
 
-/// The network: an Internet of each family, topologies, and the memory of its routers.
+/// The network: an Internet of each family, topologies, measured paths, and the memory of its
+/// routers.
 pub struct Network {
     v4: Internet,
     v6: Internet,
     topologies: Topologies,
+    measured: Arc<Measured>,
     seed: u64,
-    switches: Switches,
+    pub(crate) switches: Switches,
     packets: u64,
     memory: Memory,
 }
@@ -37,11 +43,19 @@ impl Network {
             v4,
             v6,
             topologies,
+            measured: Arc::default(),
             seed: scatter(scatter(seed)),
             switches: behaviour.compile(),
             packets: 0,
             memory: Memory::new(),
         }
+    }
+
+    /// Adds measured paths. They go before those of an Internet to the same address, but behind
+    /// those of a topology.
+    #[must_use]
+    pub fn with_measured(self, measured: Arc<Measured>) -> Self {
+        Self { measured, ..self }
     }
 
     /// Returns the Internet of a family.
@@ -69,6 +83,12 @@ impl Network {
     #[must_use]
     pub const fn topologies(&self) -> &Topologies {
         &self.topologies
+    }
+
+    /// The network's measured paths.
+    #[must_use]
+    pub fn measured(&self) -> &Measured {
+        &self.measured
     }
 
     /// Returns the answer to a probe sent at `now_us` microseconds from the start, or None.
@@ -172,181 +192,6 @@ impl Network {
         }
     }
 
-    /// Returns where a probe ends by its TTL alone, or None if nobody answers there.
-    #[inline]
-    fn find_stop(&self, probe: &Probe, packet: u64, now_us: u64) -> Option<Stop> {
-        if let Some((topology, place)) = self.topologies.find(probe.family, probe.destination) {
-            return self.find_stop_in(topology, place, probe, packet);
-        }
-        let internet = self.internet(probe.family);
-        let place = internet.find(probe.destination)?;
-        let prefix = internet.prefix_behind(probe.vantage_point, place)?;
-        let epoch = self.epoch(now_us);
-        let told = self.tell_prefix(probe.family, prefix);
-        let is_host = matches!(place, Place::Host(_));
-        let near = |stop: Stop, level: Level| Stop {
-            prefix: (is_host && level >= Level::Access).then_some(told),
-            ..stop
-        };
-        // The TTL that is left for this segment and those behind it.
-        let mut ttl = u32::from(probe.ttl);
-        let mut reached = Reached::default();
-        let mut before: Option<(Instance<'_>, Reached)> = None;
-        for instance in internet.path(probe.vantage_point, prefix, epoch) {
-            let length = instance.length();
-            if let Place::Interface { level, vertex, .. } = place
-                && level == instance.level
-            {
-                let layer = instance.segment.layer_of(vertex)?;
-                if ttl > layer {
-                    let stop = self.stop_at(internet, &instance, vertex, layer, reached)?;
-                    // The interfaces of a router are neighbours.
-                    let before = (0..vertex).rev();
-                    let its = before.take_while(|each| instance.router(*each) == stop.router);
-                    let first = its.last().unwrap_or(vertex);
-                    return Some(Stop {
-                        is_destination: true,
-                        first_address: internet.interface(level, instance.number, first),
-                        ..stop
-                    });
-                }
-            }
-            if instance.level == Level::Edge && ttl > 1 && self.switches.loops.of(told) {
-                let (access, reached_access) = before?;
-                if ttl % 2 == 0 {
-                    let layer = access.length() - 1;
-                    let vertex = self.walk(&access, layer, probe, packet);
-                    let stop = self.stop_at(internet, &access, vertex, layer, reached_access);
-                    return stop.map(|stop| near(stop, access.level));
-                }
-                ttl = 1;
-            }
-            if ttl <= length {
-                let vertex = self.walk(&instance, ttl - 1, probe, packet);
-                let stop = self.stop_at(internet, &instance, vertex, ttl - 1, reached);
-                return stop.map(|stop| near(stop, instance.level));
-            }
-            before = Some((instance, reached));
-            ttl -= length;
-            reached.hops += length;
-            reached.delay_us += delay(&instance);
-        }
-        let stop = self.stop_at_host(probe, reached);
-        stop.map(|stop| near(stop, Level::Edge))
-    }
-
-    /// Does the same in a topology, for a probe to one of its vertices.
-    fn find_stop_in(
-        &self,
-        topology: &Topology,
-        place: Vertex,
-        probe: &Probe,
-        packet: u64,
-    ) -> Option<Stop> {
-        let mut reached = Reached::default();
-        let mut vertex = 0;
-        for next in self
-            .walk_in(topology, place, probe, packet)
-            .take(usize::from(probe.ttl))
-        {
-            vertex = next;
-            reached.hops += 1;
-            let router = self.router_in(topology, vertex);
-            reached.delay_us += LEAST_HOP_US + below(mix(router, 13), MORE_HOP_US);
-        }
-        let router = self.router_in(topology, vertex);
-        if vertex != topology.destination() && self.is_silent(router) {
-            return None;
-        }
-        Some(Stop {
-            address: topology.address(vertex),
-            first_address: topology.address(vertex),
-            router,
-            hops: reached.hops,
-            delay_us: reached.delay_us,
-            is_destination: vertex == place,
-            label: self.switches.mpls.of_mix(router, 4).then(|| label(router)),
-            copies: 1,
-            prefix: None,
-        })
-    }
-
-    /// Returns the vertices that a probe to the vertex `place` meets in a topology.
-    pub(crate) fn walk_in<'a>(
-        &self,
-        topology: &'a Topology,
-        place: Vertex,
-        probe: &Probe,
-        packet: u64,
-    ) -> impl Iterator<Item = Vertex> + use<'a> {
-        let salt = self.salt_of(topology);
-        let choice = self.switches.choice(salt, &self.keys(probe, packet));
-        let spreads = place == topology.destination();
-        let way = if spreads {
-            Vec::new()
-        } else {
-            topology.way_to(place)
-        };
-        let mut spread = 0;
-        let spreading = std::iter::from_fn(move || {
-            spread = topology
-                .graph()
-                .next_hop(spread, choice, salt)
-                .filter(|_| spreads)?;
-            Some(spread)
-        });
-        way.into_iter().chain(spreading)
-    }
-
-    /// Returns the stop at a router, or None if the router never answers.
-    #[inline]
-    fn stop_at(
-        &self,
-        internet: &Internet,
-        instance: &Instance<'_>,
-        vertex: Vertex,
-        layer: u32,
-        reached: Reached,
-    ) -> Option<Stop> {
-        let router = instance.router(vertex);
-        if self.is_silent(router) {
-            return None;
-        }
-        let shows_labels = layer > 0
-            && matches!(instance.level, Level::Region | Level::Provider)
-            && self.switches.mpls.of_mix(instance.salt, 4);
-        let amplifies =
-            instance.level == Level::Edge && self.switches.amplification.of_mix(instance.salt, 3);
-        let address = internet.interface(instance.level, instance.number, vertex);
-        Some(Stop {
-            address,
-            first_address: address,
-            router,
-            hops: reached.hops + layer + 1,
-            delay_us: reached.delay_us + delay(instance) * (layer + 1) / instance.length(),
-            is_destination: false,
-            label: shows_labels.then(|| label(router)),
-            copies: if amplifies { 3 } else { 1 },
-            prefix: None,
-        })
-    }
-
-    /// Returns the stop at a host behind the last router, or None if no host has the address.
-    fn stop_at_host(&self, probe: &Probe, reached: Reached) -> Option<Stop> {
-        let host = self.fold(probe.destination);
-        self.switches.hosts.of(host).then_some(Stop {
-            address: probe.destination,
-            first_address: probe.destination,
-            router: host,
-            hops: reached.hops + 1,
-            delay_us: reached.delay_us + LAST_LINK_US,
-            is_destination: true,
-            label: None,
-            copies: 1,
-            prefix: None,
-        })
-    }
-
     /// Returns whether a router never answers.
     #[inline]
     pub(crate) fn is_silent(&self, router: u64) -> bool {
@@ -382,7 +227,7 @@ impl Network {
     /// Returns the number that identifies the router at a vertex, the same in all topologies.
     #[inline]
     pub(crate) fn router_in(&self, topology: &Topology, vertex: Vertex) -> u64 {
-        self.fold(topology.address(vertex))
+        self.router_at(topology.address(vertex))
     }
 
     /// Returns whether a router forwards packets whose TTL has reached 0.
@@ -405,13 +250,13 @@ impl Network {
     }
 
     #[inline]
-    fn fold(&self, address: u128) -> u64 {
+    pub(crate) fn fold(&self, address: u128) -> u64 {
         mix(self.seed ^ address as u64, (address >> 64) as u64)
     }
 
     /// Returns the hashes of a probe that routers may choose by.
     #[inline]
-    fn keys(&self, probe: &Probe, packet: u64) -> Keys {
+    pub(crate) fn keys(&self, probe: &Probe, packet: u64) -> Keys {
         let ends = mix(self.fold(probe.destination), scatter(probe.source as u64));
         let destination = mix(ends, scatter(u64::from(probe.protocol)));
         let flow = u64::from(probe.octets) << 20 ^ u64::from(probe.flow_label);
@@ -424,54 +269,3 @@ impl Network {
 }
 
 const JITTER_US: u32 = 200;
-const LAST_LINK_US: u32 = 300;
-/// The least delay of a topology's link, in microseconds, and the range above it.
-const LEAST_HOP_US: u32 = 200;
-const MORE_HOP_US: u32 = 4_000;
-/// Labels below this one are reserved (RFC 3032).
-const FIRST_LABEL: u32 = 16;
-const LABELS: u32 = (1 << 20) - FIRST_LABEL;
-
-/// Returns the MPLS label that a router sees on packets.
-#[inline]
-fn label(router: u64) -> u32 {
-    FIRST_LABEL + below(mix(router, 5), LABELS)
-}
-
-/// Returns the delay of a segment in one direction, in microseconds.
-#[inline]
-fn delay(instance: &Instance<'_>) -> u32 {
-    let (least, most) = match instance.level {
-        Level::Home => (100, 500),
-        Level::Core => (1_000, 60_000),
-        Level::Region => (500, 8_000),
-        Level::Provider | Level::Access => (200, 4_000),
-        Level::Edge => (100, 2_000),
-    };
-    // The lowest bits of the salt chose the segment's shape, so the delay uses others.
-    least + below(instance.salt << 16, most - least)
-}
-
-/// The hops and the delay of a probe so far.
-#[derive(Clone, Copy, Default)]
-struct Reached {
-    hops: u32,
-    delay_us: u32,
-}
-
-/// The router or host at which a probe ends, and its answer.
-struct Stop {
-    address: u128,
-    /// The first address of the same router.
-    first_address: u128,
-    /// The number that identifies the router or host among all.
-    router: u64,
-    /// Its distance from the vantage point in hops: 1 for the first router.
-    hops: u32,
-    delay_us: u32,
-    is_destination: bool,
-    label: Option<u32>,
-    copies: u32,
-    /// The number that identifies the prefix of the host, or behind one of its last routers.
-    prefix: Option<u64>,
-}

@@ -20,6 +20,8 @@ pub struct Shape {
     pub hops: (u32, u32),
     /// The probability of a diamond.
     pub diamond: f64,
+    /// The share of diamonds that are as wide as the widest, if there is room for them.
+    pub wide: f64,
     /// The most interfaces.
     pub max_vertices: u32,
 }
@@ -73,6 +75,8 @@ const LONG_WIDTHS: [(u32, u32); 11] = [
     (56, 30),
     (96, 5),
 ];
+/// The widths of the widest diamonds.
+const WIDE: [u32; 3] = [48, 56, 96];
 /// The share of meshed diamonds among those with two adjacent wide layers (about half of all).
 const MESHED: f64 = 0.29;
 /// The share of diamonds with unequal numbers of next hops, among those longer than 2.
@@ -90,7 +94,12 @@ impl Segment {
         let mut style = Style::default();
         if draws.happens(Share::new(shape.diamond)) {
             let room = shape.max_vertices.saturating_sub(hops);
-            let inner = draw_widths(room, draws);
+            let is_wide = shape.wide > 0.0 && draws.happens(Share::new(shape.wide));
+            let inner = if is_wide && room >= WIDE[0] {
+                draw_wide(room, draws)
+            } else {
+                draw_widths(room, draws)
+            };
             style = Style::draw(inner.len(), draws);
             // In half of the cases, the convergence point is in the next segment.
             let place = (1 + draws.range(0, 1) * (hops - 1)).min(hops) as usize;
@@ -182,6 +191,19 @@ fn draw_widths(room: u32, draws: &mut Draws) -> Vec<u32> {
         &LONG_WIDTHS
     };
     let widest = draws.weighted(widths).min((room / layers).max(2));
+    open_and_close(widest, layers, draws)
+}
+
+/// Does the same for one of the widest diamonds that there is room for.
+fn draw_wide(room: u32, draws: &mut Draws) -> Vec<u32> {
+    let fitting = WIDE.partition_point(|width| *width <= room) as u32;
+    let widest = WIDE[draws.range(0, fitting - 1) as usize];
+    let layers = (draws.weighted(&LENGTHS) - 1).min(room / widest);
+    open_and_close(widest, layers, draws)
+}
+
+/// Draws the widths of some layers, one of which is the widest.
+fn open_and_close(widest: u32, layers: u32, draws: &mut Draws) -> Vec<u32> {
     let peak = draws.range(0, layers - 1);
     (0..layers)
         .map(|layer| {
@@ -244,6 +266,7 @@ mod tests {
     const SHAPE: Shape = Shape {
         hops: (1, 3),
         diamond: 1.0,
+        wide: 0.0,
         max_vertices: 256,
     };
 
@@ -295,6 +318,34 @@ mod tests {
                 // A layer of a diamond is never narrower than two, however little room there is.
                 let segment = Segment::draw(shape, &mut draws);
                 assert!(segment.graph().vertices() <= max_vertices.max(3 + 2 * 11));
+            }
+        }
+    }
+
+    #[test]
+    fn wide_diamonds_have_the_widths_that_there_is_room_for() {
+        let mut draws = Draws::new(7);
+        for (max_vertices, widths) in [
+            (32, [].as_slice()),
+            (64, [48, 56].as_slice()),
+            (256, [48, 56, 96].as_slice()),
+        ] {
+            let shape = Shape {
+                wide: 1.0,
+                max_vertices,
+                ..SHAPE
+            };
+            let mut found = std::collections::BTreeSet::new();
+            for _ in 0..500 {
+                let segment = Segment::draw(shape, &mut draws);
+                let widest = (0..segment.length()).map(|layer| width(&segment, layer));
+                found.insert(widest.max().unwrap());
+                assert!(segment.graph().vertices() <= max_vertices.max(3 + 2 * 11));
+            }
+            if widths.is_empty() {
+                assert!(found.iter().all(|width| *width < 48), "{found:?}");
+            } else {
+                assert!(found.iter().eq(widths), "{found:?}");
             }
         }
     }

@@ -83,6 +83,7 @@ impl Topology {
         let shape = Shape {
             hops: (1, 1),
             diamond: 1.0,
+            wide: 0.0,
             max_vertices: 256,
         };
         let segment = Segment::draw(shape, &mut Draws::new(seed));

@@ -1,10 +1,15 @@
 //! The ground truth: the interfaces, links and diamonds that a measurement can find.
 
+use std::collections::{BTreeSet, HashSet};
 use std::ops::Range;
+
+use anabranch_prefixes::Family;
+use anabranch_trace::diamond::delimit;
 
 use crate::graph::Vertex;
 use crate::internet::{Internet, Place};
 use crate::level::{Instance, LEVELS, Level};
+use crate::measured::{Measured, Route, START, Stand};
 use crate::network::Network;
 use crate::packet::Probe;
 use crate::topology::Topology;
@@ -185,6 +190,52 @@ impl Topology {
     }
 }
 
+impl Measured {
+    /// Returns the links between routers with addresses: the family, the near and the far address.
+    #[must_use]
+    pub fn links(&self) -> BTreeSet<(Family, u128, u128)> {
+        let mut links = BTreeSet::new();
+        // Links are those of two neighbouring hops, and most ways have these in common.
+        let mut told = HashSet::new();
+        for route in self.routes() {
+            for ttl in 1..route.last_ttl() {
+                if !told.insert((route.family(), route.hop(ttl), route.hop(ttl + 1))) {
+                    continue;
+                }
+                for stand in route.stands(ttl) {
+                    for far in route.next(stand) {
+                        if let (Some(near), Some(far)) = (route.address(stand), route.address(far))
+                        {
+                            links.insert((route.family(), near, far));
+                        }
+                    }
+                }
+            }
+        }
+        links
+    }
+}
+
+impl Route<'_> {
+    /// Returns the diamonds on the route, from first to last, whose two ends have an address.
+    #[must_use]
+    pub fn diamonds(&self) -> Vec<Diamond> {
+        let hops: Vec<Vec<Stand>> = (1..=self.last_ttl())
+            .map(|ttl| self.stands(ttl).collect())
+            .collect();
+        let widths: Vec<usize> = hops.iter().map(Vec::len).collect();
+        let diamonds = delimit(&widths).filter_map(|inside| {
+            Some(Diamond {
+                divergence: self.address(hops[inside.start][0])?,
+                convergence: self.address(hops[inside.end][0])?,
+                max_width: *widths[inside.clone()].iter().max()? as u32,
+                max_length: inside.len() as u32,
+            })
+        });
+        diamonds.collect()
+    }
+}
+
 impl Network {
     /// Returns the interfaces of an instance.
     pub fn interfaces<'a>(
@@ -240,6 +291,52 @@ impl Network {
         (vertex == topology.destination()).then_some((topology, vertex))
     }
 
+    /// Returns a router of a measured route. A silent one has no address: 0 stands for it.
+    fn interface_on(&self, route: &Route<'_>, stand: Stand) -> Interface {
+        let router = self.router_on(route, stand);
+        let address = route.address(stand);
+        Interface {
+            address: address.unwrap_or(0),
+            router,
+            answers: address.is_some() && self.shows(router),
+        }
+    }
+
+    /// Returns an interface of measured paths by its address.
+    #[must_use]
+    pub fn interface_at(&self, address: u128) -> Interface {
+        let router = self.router_at(address);
+        Interface {
+            address,
+            router,
+            answers: self.shows(router),
+        }
+    }
+
+    /// Passes each link that the packets of a flow can cross on a measured route to `take`.
+    fn links_on(
+        &self,
+        route: &Route<'_>,
+        probe: &Probe,
+        mut take: impl FnMut(Interface, Interface),
+    ) {
+        let mut here = BTreeSet::from([START]);
+        while !here.is_empty() {
+            let mut behind = BTreeSet::new();
+            for stand in here {
+                let next = self.next_on(route, stand, probe);
+                if stand != START {
+                    let near = self.interface_on(route, stand);
+                    for far in &next {
+                        take(near, self.interface_on(route, *far));
+                    }
+                }
+                behind.extend(next);
+            }
+            here = behind;
+        }
+    }
+
     /// Returns the segments on the way to a probe's destination, if that lies in a prefix.
     fn instances_to<'a>(&'a self, probe: &Probe) -> impl Iterator<Item = Instance<'a>> + use<'a> {
         let internet = self.internet(probe.family);
@@ -265,6 +362,10 @@ impl Network {
                 .filter(|vertex| *vertex != place)
                 .map(|vertex| self.interface_in(topology, vertex))
                 .collect();
+        }
+        if let Some(route) = self.measured().find(probe) {
+            let way = self.walk_on(&route, probe, 0);
+            return way.map(|stand| self.interface_on(&route, stand)).collect();
         }
         let mut path = Vec::new();
         for instance in self.instances_to(probe) {
@@ -295,6 +396,10 @@ impl Network {
                 let way: Vec<Vertex> = self.walk_in(topology, place, probe, 0).collect();
                 way.windows(2).for_each(|pair| link(pair[0], pair[1]));
             }
+            return;
+        }
+        if let Some(route) = self.measured().find(probe) {
+            self.links_on(&route, probe, take);
             return;
         }
         let mut last: Vec<Interface> = Vec::new();

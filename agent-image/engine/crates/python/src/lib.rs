@@ -6,6 +6,7 @@ mod controlled;
 mod diamonds;
 mod exchange;
 mod file;
+mod measured;
 mod plan;
 mod prefixes;
 mod prober;

@@ -8,12 +8,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anabranch_fakeroute::behaviour::{Behaviour, SWITCHES};
-use anabranch_fakeroute::internet::{MAX_PREFIXES, MAX_VANTAGE_POINTS};
+use anabranch_fakeroute::internet::{Internet, MAX_PREFIXES, MAX_VANTAGE_POINTS};
+use anabranch_fakeroute::measured::Measured;
 use anabranch_fakeroute::network::Network;
 use anabranch_fakeroute::packet::{Asks, Probe, Reply};
 use anabranch_fakeroute::topology::{MAX_TOPOLOGIES, Topologies, Topology};
 use anabranch_plan::{FlowMapper, Row};
-use anabranch_prefixes::Family;
+use anabranch_prefixes::{Family, Prefix};
 use anabranch_simulator::simulation::Plan;
 use anabranch_simulator::truth::write_truth;
 use anabranch_wire::ip::{ICMP, ICMP6, TCP, UDP};
@@ -21,6 +22,7 @@ use arrow_array::{ArrayRef, UInt8Array, UInt32Array, UInt64Array};
 use pyo3::exceptions::{PyOSError, PyValueError};
 use pyo3::prelude::*;
 
+use crate::measured::read_measured;
 use crate::plan::{Plan as FilePlan, raise};
 use crate::stream::Table;
 
@@ -38,8 +40,10 @@ pub struct Simulation {
 impl Simulation {
     #[new]
     #[allow(clippy::needless_pass_by_value)] // what Python's list becomes
-    #[pyo3(signature = (*, prefixes_v4, prefixes_v6, vantage_points, seed, switches, topologies=Vec::new(), copies=1))]
+    #[allow(clippy::too_many_arguments)] // Python names each
+    #[pyo3(signature = (*, prefixes_v4, prefixes_v6, vantage_points, seed, switches, topologies=Vec::new(), copies=1, measured=None))]
     fn new(
+        py: Python<'_>,
         prefixes_v4: u32,
         prefixes_v6: u32,
         vantage_points: u32,
@@ -47,6 +51,7 @@ impl Simulation {
         switches: BTreeMap<String, f64>,
         topologies: Vec<PathBuf>,
         copies: u32,
+        measured: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Self> {
         let refuse = |reason: String| Err(PyValueError::new_err(reason));
         if prefixes_v4.max(prefixes_v6) > MAX_PREFIXES {
@@ -62,23 +67,42 @@ impl Simulation {
                 "there must be 1 copy or more, and at most {MAX_TOPOLOGIES} of all topologies"
             ));
         }
-        // Whoever draws a network wants to see that network, so all disturbances are off.
-        let usual = if topologies.is_empty() {
+        // Whoever gives a network wants to see that network, so all disturbances are off.
+        let usual = if topologies.is_empty() && measured.is_none() {
             Behaviour::default()
         } else {
             Behaviour::plain()
         };
         let behaviour = read_behaviour(usual, switches)?;
+        let landscape = behaviour.landscape();
+        for (family, prefixes) in [(Family::V4, prefixes_v4), (Family::V6, prefixes_v6)] {
+            if !Internet::fits(family, prefixes, vantage_points, &landscape) {
+                return refuse(format!(
+                    "{prefixes} prefixes that share this little have more routers than there are \
+                     addresses; ask for fewer, or for more sharing"
+                ));
+            }
+        }
         let mut plan = Plan {
             prefixes_v4,
             prefixes_v6,
             topologies: Topologies::default(),
+            measured: Arc::default(),
             vantage_points,
             seed,
             behaviour,
         };
-        let drawn = read_topologies(&topologies)?;
         let bare = plan.build();
+        if let Some(found) = measured {
+            let has_flows = plan.behaviour.weights_some();
+            plan.measured = Arc::new(read_measured(py, found, vantage_points, has_flows)?);
+            if let Some(prefix) = find_home(&bare, &plan.measured, vantage_points) {
+                return refuse(format!(
+                    "{prefix} of a survey holds addresses of a vantage point; leave it out"
+                ));
+            }
+        }
+        let drawn = read_topologies(&topologies)?;
         let is_routable = |family, address| {
             let internet = bare.internet(family);
             !internet.address(address).is_loopback() && !internet.is_home(address)
@@ -377,6 +401,18 @@ impl Simulation {
             asks: Asks::Nothing,
         })
     }
+}
+
+/// Returns a target of measured paths that shares addresses with a vantage point's own network.
+fn find_home(network: &Network, measured: &Measured, vantage_points: u32) -> Option<Prefix> {
+    let is_home = |prefix: &Prefix| {
+        let internet = network.internet(prefix.family());
+        let mut homes = (0..vantage_points).map(|number| internet.home(number));
+        internet.is_home(prefix.first())
+            || homes.any(|home| (prefix.first()..=prefix.last()).contains(&home))
+    };
+    let mut prefixes = (0..vantage_points).flat_map(|number| measured.prefixes(number));
+    prefixes.find(is_home)
 }
 
 fn read_topologies(files: &[PathBuf]) -> PyResult<Vec<Topology>> {

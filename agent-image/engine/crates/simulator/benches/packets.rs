@@ -2,6 +2,7 @@
 //! Needs root, for namespaces of its own.
 
 use std::error::Error;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -30,6 +31,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         prefixes_v4: PREFIXES,
         prefixes_v6: 0,
         topologies: Topologies::default(),
+        measured: Arc::default(),
         vantage_points: 1,
         seed: 1,
         behaviour,

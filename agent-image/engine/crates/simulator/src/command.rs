@@ -1,11 +1,10 @@
 //! Runs a command that ends with the simulator, as does all that the command started.
 
-use std::ffi::{CString, OsString};
+use std::ffi::{CStr, CString, OsString};
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::os::unix::ffi::OsStringExt;
 use std::path::Path;
-use std::process::exit;
 
 use nix::libc;
 use nix::mount::{MsFlags, mount};
@@ -13,7 +12,7 @@ use nix::sched::{CloneFlags, setns};
 use nix::sys::prctl::set_pdeathsig;
 use nix::sys::signal::Signal;
 use nix::sys::wait::{WaitStatus, waitpid};
-use nix::unistd::{ForkResult, Pid, execvp, fork, getppid};
+use nix::unistd::{Pid, getppid};
 
 /// The folder where `ip netns` looks for namespaces by name.
 const NAMES: &str = "/run/netns";
@@ -52,23 +51,36 @@ pub fn start(command: &[OsString], namespaces: &[Named<'_>]) -> io::Result<Runni
         })
         .collect::<io::Result<_>>()?;
     std::fs::create_dir_all(NAMES)?;
+    let mut pointers: Vec<*const libc::c_char> = words.iter().map(|word| word.as_ptr()).collect();
+    pointers.push(std::ptr::null());
     let parent = Pid::this();
-    let flags = libc::CLONE_NEWPID | libc::CLONE_NEWNS | libc::SIGCHLD;
-    // SAFETY: without a stack of its own the child continues on a copy of this one, as after fork.
-    // Until it runs the command it only makes system calls.
-    let child = unsafe { libc::syscall(libc::SYS_clone, i64::from(flags), 0, 0, 0, 0) };
-    match child {
-        -1 => Err(io::Error::last_os_error()),
-        0 => {
-            let outcome =
-                prepare(parent, namespaces[0].namespace, &binds).and_then(|()| be_init(&words));
-            if let Err(error) = outcome {
-                eprintln!("anabranch: can't prepare {:?}: {error}", words[0]);
-            }
-            exit(NOT_RUN)
-        }
-        pid => Ok(Running(Pid::from_raw(pid as i32))),
+    if let Some(child) = split(libc::CLONE_NEWPID | libc::CLONE_NEWNS)? {
+        return Ok(Running(child));
     }
+    let outcome =
+        prepare(parent, namespaces[0].namespace, &binds).and_then(|()| be_init(&pointers));
+    if let Err(error) = outcome {
+        eprintln!("anabranch: can't prepare {:?}: {error}", words[0]);
+    }
+    leave(NOT_RUN)
+}
+
+/// Splits the process as fork does, but calls no handlers: a library may have locks in them that
+/// other threads hold. Returns None in the child, which may only make system calls.
+fn split(flags: libc::c_int) -> io::Result<Option<Pid>> {
+    let flags = i64::from(flags | libc::SIGCHLD);
+    // SAFETY: without a stack of its own the child continues on a copy of this one, as after fork.
+    match unsafe { libc::syscall(libc::SYS_clone, flags, 0, 0, 0, 0) } {
+        -1 => Err(io::Error::last_os_error()),
+        0 => Ok(None),
+        pid => Ok(Some(Pid::from_raw(pid as i32))),
+    }
+}
+
+/// Ends a child, without what the parent has to do at its end.
+fn leave(code: i32) -> ! {
+    // SAFETY: a plain system call.
+    unsafe { libc::_exit(code) }
 }
 
 impl Running {
@@ -89,15 +101,11 @@ impl Running {
 }
 
 /// Enters the vantage point's namespace, and makes the mounts that the command sees.
-fn prepare(
-    parent: Pid,
-    namespace: BorrowedFd<'_>,
-    binds: &[(CString, CString)],
-) -> nix::Result<()> {
+fn prepare(parent: Pid, namespace: BorrowedFd<'_>, binds: &[(CString, CString)]) -> io::Result<()> {
     set_pdeathsig(Signal::SIGKILL)?;
     // The parent has the number 0 in this PID namespace, and 1 once init has taken over.
     if getppid() != Pid::from_raw(0) && getppid() != parent {
-        exit(NOT_RUN);
+        leave(NOT_RUN);
     }
     setns(namespace, CloneFlags::CLONE_NEWNET)?;
     let none: Option<&str> = None;
@@ -123,28 +131,32 @@ fn prepare(
         Some("proc"),
         MsFlags::empty(),
         none,
-    )
+    )?;
+    Ok(())
 }
 
 /// Runs the command and waits for it. As the first process of a PID namespace must, it also reaps
 /// the processes that others leave behind.
-fn be_init(words: &[CString]) -> nix::Result<()> {
-    // SAFETY: this process has one thread.
-    match unsafe { fork()? } {
-        ForkResult::Child => {
-            let error = execvp(&words[0], words).unwrap_err();
-            eprintln!("anabranch: can't run {:?}: {error}", words[0]);
-            exit(NOT_RUN)
+///
+/// `words` are those of the command, with a null behind the last one.
+fn be_init(words: &[*const libc::c_char]) -> io::Result<()> {
+    let Some(child) = split(0)? else {
+        // SAFETY: the words outlive this call, as they are in memory that `start` holds.
+        let error = unsafe {
+            libc::execvp(words[0], words.as_ptr());
+            io::Error::last_os_error()
+        };
+        // SAFETY: as above.
+        let name = unsafe { CStr::from_ptr(words[0]) };
+        eprintln!("anabranch: can't run {name:?}: {error}");
+        leave(NOT_RUN)
+    };
+    loop {
+        match waitpid(None, None) {
+            Ok(WaitStatus::Exited(pid, code)) if pid == child => leave(code),
+            Ok(WaitStatus::Signaled(pid, signal, _)) if pid == child => leave(128 + signal as i32),
+            Ok(_) | Err(nix::Error::EINTR) => {}
+            Err(error) => return Err(error.into()),
         }
-        ForkResult::Parent { child } => loop {
-            match waitpid(None, None) {
-                Ok(WaitStatus::Exited(pid, code)) if pid == child => exit(code),
-                Ok(WaitStatus::Signaled(pid, signal, _)) if pid == child => {
-                    exit(128 + signal as i32)
-                }
-                Ok(_) | Err(nix::Error::EINTR) => {}
-                Err(error) => return Err(error),
-            }
-        },
     }
 }

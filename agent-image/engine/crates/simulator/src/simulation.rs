@@ -4,10 +4,12 @@ use std::ffi::OsString;
 use std::io;
 use std::os::fd::AsFd;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use anabranch_fakeroute::behaviour::Behaviour;
 use anabranch_fakeroute::internet::Internet;
+use anabranch_fakeroute::measured::Measured;
 use anabranch_fakeroute::network::Network;
 use anabranch_fakeroute::topology::Topologies;
 use anabranch_link::namespace::Namespace;
@@ -30,6 +32,8 @@ pub struct Plan {
     pub prefixes_v6: u32,
     /// The topologies in addition to the prefixes.
     pub topologies: Topologies,
+    /// The paths of a survey in addition to both.
+    pub measured: Arc<Measured>,
     /// The number of vantage points. If there are several, the last is behind 1:1 address
     /// translation.
     pub vantage_points: u32,
@@ -43,12 +47,15 @@ impl Plan {
     /// Builds the network.
     #[must_use]
     pub fn build(&self) -> Network {
-        let internet =
-            |family, prefixes| Internet::new(family, prefixes, self.vantage_points, self.seed);
+        let landscape = self.behaviour.landscape();
+        let internet = |family, prefixes| {
+            Internet::draw(family, prefixes, self.vantage_points, self.seed, &landscape)
+        };
         let v4 = internet(Family::V4, self.prefixes_v4);
         let v6 = internet(Family::V6, self.prefixes_v6);
         let topologies = self.topologies.clone();
-        Network::new(v4, v6, topologies, &self.behaviour, self.seed)
+        let network = Network::new(v4, v6, topologies, &self.behaviour, self.seed);
+        network.with_measured(Arc::clone(&self.measured))
     }
 
     /// Runs a command at the first vantage point until it ends. Returns its exit code and the
@@ -83,7 +90,7 @@ impl Plan {
                 namespace: vantage_point.namespace.as_fd(),
             })
             .collect();
-        // The command starts before any other thread does, and ends with this one.
+        // The command ends with this thread.
         let running = command::start(command, &namespaces)?;
         let stop = AtomicBool::new(false);
         std::thread::scope(|scope| {

@@ -1,5 +1,6 @@
 //! The simulator: ports on one side, the network on the other, and a wheel of delays between them.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::net::IpAddr;
 use std::os::fd::AsFd;
@@ -32,7 +33,8 @@ const TYPE_V6: [u8; 2] = [0x86, 0xdd];
 const PRIVATE_V4: u128 = 0x0a12_0000;
 /// The most frames read from a port before the next port's turn.
 const TURN: usize = 256;
-/// The prefixes that a vantage point has routes to, in addition to the addresses of topologies.
+/// The prefixes that a vantage point has routes to, in addition to the addresses of topologies and
+/// the targets of surveys.
 const ROUTES: [(&str, u8); 3] = [("240.0.0.0", 4), ("198.18.0.0", 15), ("3fff::", 20)];
 
 /// A vantage point: a namespace with one link. The link's other end is a port of the simulator.
@@ -96,7 +98,15 @@ impl VantagePoint {
                 .topologies()
                 .addresses()
                 .map(|(family, number)| (network.internet(family).address(number), family.bits()));
-            for prefix in fixed.into_iter().chain(topologies) {
+            let measured = network.measured().prefixes(number);
+            let measured = measured.map(|prefix| (prefix.address(), prefix.len()));
+            // Several of them may lead to the same addresses.
+            let all: BTreeSet<_> = fixed
+                .into_iter()
+                .chain(topologies)
+                .chain(measured)
+                .collect();
+            for prefix in all {
                 let gateway = match prefix.0 {
                     IpAddr::V4(_) => v4.address(gateway_v4),
                     IpAddr::V6(_) => v6.address(LINK_LOCAL[0]),

@@ -21,13 +21,15 @@ const BATCH: usize = 1 << 16;
 
 /// Writes `interfaces.parquet`, `links.parquet` and `diamonds.parquet` to a folder.
 ///
-/// The files cover both families, before and after a route change; addresses are text.
+/// The files cover both families, before and after a route change; addresses are text. Silent
+/// routers of measured paths have no address, and are left out.
 ///
 /// # Errors
 /// Those of writing.
 pub fn write_truth(network: &Network, folder: &Path) -> io::Result<()> {
     create_dir_all(folder)?;
     let topologies = network.topologies().all();
+    let measured = network.measured();
     let internets = [Family::V4, Family::V6].map(|family| network.internet(family));
     let pieces = || {
         internets.iter().flat_map(|internet| {
@@ -54,6 +56,11 @@ pub fn write_truth(network: &Network, folder: &Path) -> io::Result<()> {
             (address, interface.router, interface.answers)
         })
     }))?;
+    interfaces.extend(measured.addresses().map(|(family, address)| {
+        let interface = network.interface_at(address);
+        let address = text(network.internet(family), address);
+        (address, interface.router, interface.answers)
+    }))?;
     interfaces.finish()?;
 
     let mut links = Table::create(folder, "links")?;
@@ -73,6 +80,10 @@ pub fn write_truth(network: &Network, folder: &Path) -> io::Result<()> {
             .links()
             .map(move |(near, far)| (address(near), address(far)))
     }))?;
+    links.extend(measured.links().into_iter().map(|(family, near, far)| {
+        let internet = network.internet(family);
+        (text(internet, near), text(internet, far))
+    }))?;
     links.finish()?;
 
     let mut diamonds = Table::create(folder, "diamonds")?;
@@ -88,6 +99,11 @@ pub fn write_truth(network: &Network, folder: &Path) -> io::Result<()> {
     diamonds.extend(topologies.iter().flat_map(|topology| {
         let internet = network.internet(topology.family());
         let all = topology.diamonds().into_iter();
+        all.map(|diamond| row_of(internet, diamond))
+    }))?;
+    diamonds.extend(measured.routes().flat_map(|route| {
+        let internet = network.internet(route.family());
+        let all = route.diamonds().into_iter();
         all.map(|diamond| row_of(internet, diamond))
     }))?;
     diamonds.finish()
