@@ -55,7 +55,7 @@ class FlowParameters(Model):
     initial_source_port: Port = 24000
     """The source port of a prefix's first flows."""
     destination_port: Port = 33434
-    """The destination port of all flows."""
+    """The destination port of UDP flows."""
     flow_mapper: FlowMapperName = "RandomFlowMapper"
     """How flows map to the addresses of a prefix. For IPv6, ReverseByteFlowMapper acts
     as SequentialFlowMapper."""
@@ -71,7 +71,7 @@ class ParameterOverrides(Model):
     initial_source_port: Port | None = None
     """The source port of a prefix's first flows."""
     destination_port: Port | None = None
-    """The destination port of all flows."""
+    """The destination port of UDP flows."""
     flow_mapper: FlowMapperName | None = None
     """How flows map to the addresses of a prefix. Its parameters are in
     flowMapperKwargs."""
@@ -102,7 +102,7 @@ class Yarrp(FlowParameters):
 
 
 class Ping(FlowParameters):
-    """Echo requests to each address. Its target lists must not name UDP."""
+    """Echo requests to each address. Its target lists must name ICMP alone."""
 
 
 class Aliases(Model):

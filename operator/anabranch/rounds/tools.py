@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from anabranch.rounds.steps import Step
 
 
+_ICMP = frozenset({"icmp", "icmp6"})
+
+
 @dataclass(frozen=True)
 class SplitLengths:
     """The prefix lengths to which a tool splits its targets, in bits."""
@@ -168,9 +171,9 @@ class _Trace(_ReachesTtls):
     goes_on = False
 
     def refuse(self, protocols: Collection[str]) -> str | None:
-        if self.tool.preset == "ark" and "udp" in protocols:
+        if self.tool.preset == "ark" and not _ICMP.issuperset(protocols):
             return (
-                "trace with preset ark sends no UDP; list icmp and icmp6 alone, or "
+                "trace with preset ark sends only ICMP; list icmp and icmp6 alone, or "
                 "give algorithm and waitSeconds instead of the preset"
             )
         return None
@@ -203,8 +206,8 @@ class _Ping(_SendsPlans):
     goes_on = False
 
     def refuse(self, protocols: Collection[str]) -> str | None:
-        if "udp" in protocols:
-            return "ping sends no UDP; list icmp and icmp6 alone"
+        if not _ICMP.issuperset(protocols):
+            return "ping sends only ICMP; list icmp and icmp6 alone"
         return None
 
     def count_beyond(self, targets: Targets, agent: AgentSpec) -> tuple[int, int]:

@@ -67,8 +67,12 @@ def test_a_tool_that_does_not_go_on_has_one_step(kind: type[Tool]) -> None:
 
 def test_ping_alone_refuses_a_protocol() -> None:
     """With the remedy."""
-    refusals = {name: face_of(kind()).refuse(["udp"]) for name, kind in TOOLS.items()}
-    assert refusals.pop("ping") == "ping sends no UDP; list icmp and icmp6 alone"
+    refusals = {
+        name: face_of(kind()).refuse([protocol])
+        for name, kind in TOOLS.items()
+        for protocol in ("udp", "tcpSyn")
+    }
+    assert refusals.pop("ping") == "ping sends only ICMP; list icmp and icmp6 alone"
     assert set(refusals.values()) == {None}
     assert face_of(Ping()).refuse(["icmp", "icmp6"]) is None
 

@@ -170,7 +170,7 @@ class TargetList:
         samples_v6: int,
         min_peers: int,
         allow_reserved: bool,
-        is_icmp: bool,
+        protocol: str,
         min_ttl: int,
         max_ttl: int,
         n_initial_flows: int,
@@ -187,9 +187,9 @@ class TargetList:
             they can be.
         :param min_peers: how many peers must have a route to a prefix.
         :param allow_reserved: whether reserved space is not left out.
-        :param is_icmp: whether probes are ICMP echo requests, and not UDP.
-        :raises ValueError: when the file can't be used, or too much or nothing counts;
-            with the remedy.
+        :param protocol: a protocol of target lists; ``icmp`` is ICMPv6 for IPv6.
+        :raises ValueError: when there is no such protocol, the file can't be used, or
+            too much or nothing counts; with the remedy.
         """
 
     def __len__(self) -> int:

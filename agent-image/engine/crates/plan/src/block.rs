@@ -17,13 +17,13 @@
 
 use anabranch_chance::{Draws, below, mix, scatter};
 use anabranch_prefixes::{Family, Prefix, PrefixSet};
+use anabranch_wire::ip::{TCP, UDP};
+use anabranch_wire::segment;
 
 use crate::destination::draw_address;
 use crate::finder::Finder;
 use crate::mapper::{FlowMapper, Space, invert};
 use crate::row::{Header, Row, RowError, Unit, sort_and_check};
-
-const UDP: u8 = 17;
 
 /// A block, ready to be sent.
 pub struct Block {
@@ -262,10 +262,10 @@ impl Block {
     }
 
     const fn destination_port_of(&self, protocol: u8) -> u16 {
-        if protocol == UDP {
-            self.destination_port
-        } else {
-            0
+        match protocol {
+            UDP => self.destination_port,
+            TCP => segment::PORT,
+            _ => 0,
         }
     }
 
@@ -334,11 +334,13 @@ fn fingerprint(rows: &[Row], header: &Header, key: u64) -> u64 {
     let ports = u64::from(header.initial_source_port) << 16 | u64::from(header.destination_port);
     let tracing = header.tracing.as_ref().map(|given| format!("{given:?}"));
     let drawn = header.destination_seed.map(|seed| seed.to_string());
+    let segment = header.segment.map(|segment| format!("{segment:?}"));
     let manner = format!(
-        "{:?}{}{}",
+        "{:?}{}{}{}",
         header.mapping,
         tracing.unwrap_or_default(),
-        drawn.unwrap_or_default()
+        drawn.unwrap_or_default(),
+        segment.unwrap_or_default()
     );
     let seed = manner.bytes().fold(mix(key, scatter(ports)), |seed, byte| {
         mix(seed, scatter(byte.into()))

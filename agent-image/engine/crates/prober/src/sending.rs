@@ -41,6 +41,7 @@ struct Range {
 impl<'a> Sending<'a> {
     pub fn new(
         options: &'a Options,
+        filter: Filter,
         control: &'a Control,
         stamp: &'a Stamp,
         events: mpsc::Sender<Event>,
@@ -50,7 +51,7 @@ impl<'a> Sending<'a> {
             options,
             control,
             events,
-            outlet: Outlet::open(control, stamp, interface, &options.sources, Filter::Icmp)?,
+            outlet: Outlet::open(control, stamp, interface, &options.sources, filter)?,
         })
     }
 

@@ -8,6 +8,8 @@ use anabranch_plan::{
     Demand, Header, Mapping, Plan as File, PlanError, PlanWriter, Row, Unit, count_blocks,
 };
 use anabranch_prefixes::{Prefix, PrefixSet as Set};
+use anabranch_targets::Protocol;
+use anabranch_wire::segment::Segment;
 use pyo3::exceptions::{PyOSError, PyValueError};
 use pyo3::prelude::*;
 
@@ -134,12 +136,17 @@ impl Plan {
             }
         };
         let targets = targets.core();
+        let segment = targets
+            .runs()
+            .iter()
+            .find_map(|run| segment_of(run.protocol));
         let header = Header {
             blocks: blocks.map_or_else(|| count_blocks(targets.count()), NonZeroU32::get),
             initial_source_port,
             destination_port,
             order_seed,
             mapping,
+            segment,
             tracing: tracing.map(TraceParameters::core),
             destination_seed,
         };
@@ -195,6 +202,15 @@ const fn tell_unit(header: &Header) -> &'static str {
     match header.unit() {
         Unit::Probe => "probe",
         Unit::Destination => "destination",
+    }
+}
+
+/// Returns what probes by a protocol are, if they are TCP. A list has one kind of these at most.
+const fn segment_of(protocol: Protocol) -> Option<Segment> {
+    match protocol {
+        Protocol::TcpSyn => Some(Segment::Syn),
+        Protocol::TcpAck => Some(Segment::Ack),
+        Protocol::Icmp | Protocol::Icmp6 | Protocol::Udp => None,
     }
 }
 

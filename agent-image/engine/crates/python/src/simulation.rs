@@ -17,6 +17,7 @@ use anabranch_prefixes::Family;
 use anabranch_simulator::simulation::Plan;
 use anabranch_simulator::truth::write_truth;
 use anabranch_wire::ip::{ICMP, ICMP6, TCP, UDP};
+use anabranch_wire::segment;
 use arrow_array::{ArrayRef, UInt8Array, UInt32Array, UInt64Array};
 use pyo3::exceptions::{PyOSError, PyValueError};
 use pyo3::prelude::*;
@@ -332,6 +333,7 @@ impl Simulation {
                             protocol: row.protocol,
                             octets: match row.protocol {
                                 UDP => port << 16 | u32::from(header.destination_port),
+                                TCP => port << 16 | u32::from(segment::PORT),
                                 ICMP => 8 << 24 | port,
                                 _ => 128 << 24 | port,
                             },
