@@ -84,20 +84,33 @@ def find_replies(folder: Path) -> dict[Probe, Reply]:
 
 
 def predict_replies(
-    simulation: Simulation, plan: Plan, vantage_point: int = 0
+    simulation: Simulation, plan: Plan, vantage_point: int = 0, fill_ttl: int = 0
 ) -> dict[Probe, Reply]:
-    """What the truth says comes back to the probes of a plan."""
+    """What the truth says comes back to the probes of a plan.
+
+    Up to ``fill_ttl``, flows go on beyond the plan's last TTL while probes expire.
+    """
     replies: dict[Probe, Reply] = {}
     for block in range(plan.blocks):
         drawn = plan.draw(block, order="")
-        for _, destination, protocol, port, to, ttl, _ in drawn:
+        last = max((ttl for *_, ttl, _ in drawn), default=0)
+        for _, destination, protocol, port, to, planned, _ in drawn:
             octets = {
                 17: port << 16 | to,
                 6: port << 16 | to,
                 1: 8 << 24 | port,
                 58: 128 << 24 | port,
             }[protocol]
-            reply = simulation.reply(vantage_point, destination, protocol, octets, ttl)
-            if reply:
-                replies[protocol, destination, port, ttl] = reply
+            ttls = [
+                planned,
+                *(range(last + 1, fill_ttl + 1) if planned == last else ()),
+            ]
+            for ttl in ttls:
+                reply = simulation.reply(
+                    vantage_point, destination, protocol, octets, ttl
+                )
+                if reply:
+                    replies[protocol, destination, port, ttl] = reply
+                if not reply or reply[0] != "time exceeded":
+                    break
     return replies

@@ -241,6 +241,13 @@ CASES: list[Case] = [
         spec(**_TOOL, yarrp={"prefixLenV4": 28}),
         "spec.yarrp.prefixLenV4",
     ),
+    Case("Measurement", "yarrp that fills", spec(**_TOOL, yarrp={"fillTtl": 32})),
+    Case(
+        "Measurement",
+        "yarrp that fills to no TTL",
+        spec(**_TOOL, yarrp={"fillTtl": 0}),
+        "spec.yarrp.fillTtl",
+    ),
     Case(
         "Measurement",
         "Diamond-Miner over /33s",

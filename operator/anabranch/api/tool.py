@@ -95,6 +95,12 @@ class DiamondMiner(FlowParameters):
 class Yarrp(FlowParameters):
     """Single-path discovery in random order (Beverly, IMC 2016)."""
 
+    fill_ttl: Annotated[int | None, Field(ge=1, le=255)] = None
+    """The TTL up to which paths are followed beyond their target's last TTL.
+
+    As long as a probe expires there or beyond, and not in the target itself, the next
+    TTL is probed at once. By default, none is.
+    """
     prefix_len_v4: Literal[24, 32] = 24
     """The length of IPv4 targets."""
     prefix_len_v6: Literal[64, 128] = 64

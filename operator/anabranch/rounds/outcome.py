@@ -60,6 +60,8 @@ class Outcome:
     """Packets that the kernel dropped before they were read."""
     traced: int = 0
     """Destinations that were traced."""
+    further: int = 0
+    """Probes beyond the plan's last TTLs, which replies asked for."""
 
     @property
     def next_step(self) -> Step | None:

@@ -75,6 +75,13 @@ class Face(Protocol):
         tells runs apart.
         """
 
+    def fill_ttl(self, highest: int) -> int | None:
+        """Return the TTL up to which paths are followed beyond their target's last one.
+
+        None stands for sending only what plans say. ``highest`` is the highest TTL that
+        an agent may probe.
+        """
+
     def refuse(self, protocols: Collection[str]) -> str | None:
         """Return why it can't probe by these protocols, with the remedy."""
 
@@ -115,6 +122,9 @@ class _SendsPlans:
     def choose_seed(self, _: bytes) -> None:
         return None
 
+    def fill_ttl(self, _: int) -> int | None:
+        return None
+
 
 @dataclass(frozen=True)
 class _ReachesTtls:
@@ -152,8 +162,14 @@ class _DiamondMiner(_SweepsTtls):
         return next_rounds(step, max_rounds)
 
 
+@dataclass(frozen=True)
 class _Yarrp(_SweepsTtls):
+    tool: Yarrp
     goes_on = False
+
+    def fill_ttl(self, highest: int) -> int | None:
+        wanted = self.tool.fill_ttl
+        return wanted if wanted is None else min(wanted, highest)
 
     def ask_first(self, prefixes: pa.Table, bounds: tuple[int, int]) -> pa.Table:
         return self.ask_most(prefixes, bounds)
@@ -186,6 +202,9 @@ class _Trace(_ReachesTtls):
             return seed
         return int.from_bytes(hashlib.sha256(b"destinations of " + run).digest()[:8])
 
+    def fill_ttl(self, _: int) -> int | None:
+        return None
+
     def trace(self, failure_probability: float) -> TraceParameters:
         return choose_parameters(self.tool, failure_probability)
 
@@ -199,6 +218,7 @@ class _Trace(_ReachesTtls):
         return []
 
 
+@dataclass(frozen=True)
 class _Ping(_SendsPlans):
     """It sends only at a target's highest TTL, or at the agent's if that is lower."""
 

@@ -118,6 +118,13 @@ def test_a_preset_stands_for_what_is_not_given() -> None:
     ]
 
 
+def test_yarrp_alone_fills_and_not_beyond_what_an_agent_may_probe() -> None:
+    """Only if it is asked to."""
+    assert {face_of(kind()).fill_ttl(32) for kind in TOOLS.values()} == {None}
+    face = face_of(Yarrp(fill_ttl=20))
+    assert [face.fill_ttl(highest) for highest in (32, 16)] == [20, 16]
+
+
 def test_ark_traces_by_icmp_alone() -> None:
     """A list of UDP is refused, with the remedy."""
     face = face_of(Trace(preset="ark"))

@@ -475,11 +475,15 @@ class Plan:
         blocks: int | None = None,
         tracing: TraceParameters | None = None,
         destination_seed: int | None = None,
+        fill_ttl: int | None = None,
     ) -> Plan:
         """Write the plan of a first round: each target's TTLs and first flows.
 
         With ``tracing``, each target is traced, to the address of its first flow; with
         ``destination_seed``, to an address that this seed draws.
+        With ``fill_ttl``, a flow goes on beyond its target's last TTL up to this one,
+        as long as replies show that its path does.
+
 
         ``flow_mapper`` is the name of one of diamond-miner's: RandomFlowMapper with a
         seed, IntervalFlowMapper with a step from 1 to 255, ReverseByteFlowMapper or
@@ -576,6 +580,8 @@ class Statistics:
     """Destinations whose trace has ended."""
 
 @final
+    further: int
+    """Probes sent beyond the last TTL of the plan, as replies asked for them."""
 class Part:
     """The description of a reply part."""
 

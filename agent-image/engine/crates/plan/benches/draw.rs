@@ -18,6 +18,7 @@ fn main() {
         order_seed: 1,
         mapping: Mapping::Random { seed: 42 },
         segment: None,
+        fill_ttl: None,
         tracing: None,
         destination_seed: None,
     };

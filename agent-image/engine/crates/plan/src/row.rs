@@ -39,6 +39,10 @@ pub struct Header {
     /// What TCP probes are. Without it, there are none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub segment: Option<Segment>,
+    /// The TTL up to which flows go on beyond a row's last TTL, as long as replies show that their
+    /// path does. Without it, nothing is sent but what the rows say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fill_ttl: Option<u8>,
     /// How targets are traced. Without it, the plan says each probe.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tracing: Option<Parameters>,

@@ -14,6 +14,7 @@ const HEADER: Header = Header {
     order_seed: 0,
     mapping: Mapping::Random { seed: 42 },
     segment: Some(Segment::Ack),
+    fill_ttl: None,
     tracing: None,
     destination_seed: None,
 };
@@ -79,6 +80,40 @@ proptest! {
         }
         prop_assert_eq!(sent, wanted(&rows));
         prop_assert_eq!(block.probes(), wanted(&rows).len() as u64);
+    }
+
+    #[test]
+    fn further_probes_belong_to_the_slot_of_the_last_one_of_their_flow(
+        rows in rows(), key in any::<u64>(), fill_ttl in 1u8..60
+    ) {
+        let header = Header { fill_ttl: Some(fill_ttl), ..HEADER };
+        let block = Block::new(rows.clone(), &header, key).unwrap();
+        let planned = wanted(&rows);
+        for draw in block.walk(0) {
+            let head = block.head(&draw);
+            let found = block.find(&head, draw.ttl).unwrap();
+            prop_assert!(!found.is_further);
+            let flow = |ttl: u8| (found.prefix_index, ttl, found.flow);
+            let mut last = (found.slot, draw.ttl);
+            for ttl in draw.ttl + 1..=70 {
+                if planned.contains(&flow(ttl)) {
+                    break; // where the flow is probed anyway
+                }
+                let (slot, from) = last;
+                let Some(further) = block.find(&head, ttl) else {
+                    prop_assert!(ttl > fill_ttl);
+                    break;
+                };
+                prop_assert!(ttl <= fill_ttl && further.is_further);
+                prop_assert_eq!(further.slot, slot);
+                if from == draw.ttl {
+                    prop_assert_eq!(found.next_ttl, Some(ttl));
+                }
+                let goes_on = ttl < fill_ttl && !planned.contains(&flow(ttl + 1));
+                prop_assert_eq!(further.next_ttl, goes_on.then(|| ttl + 1));
+                last = (slot, ttl);
+            }
+        }
     }
 
     #[test]

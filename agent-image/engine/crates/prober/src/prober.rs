@@ -174,7 +174,8 @@ fn probe(
 ) -> Result<(), ProberError> {
     let (events, heard) = mpsc::channel();
     let (finished, parts) = mpsc::sync_channel(PARTS);
-    let receiving = Receiving::new(control, stamp, options, heard, finished);
+    let (asks, wanted) = mpsc::channel();
+    let receiving = Receiving::new(control, stamp, options, heard, asks, finished);
     thread::scope(|scope| {
         let receives = scope.spawn(|| receiving.run());
         let writes = scope.spawn(move || write(options, control, &parts));
@@ -182,7 +183,7 @@ fn probe(
             options,
             plan,
             control,
-            Sending::new(options, filter, control, stamp, events)?,
+            Sending::new(options, filter, control, stamp, events, wanted)?,
         );
         let heard_all = join(receives);
         join(writes)?;

@@ -105,7 +105,8 @@ impl Plan {
     #[staticmethod]
     #[pyo3(signature = (
         path, targets, *, initial_source_port, destination_port, flow_mapper, order_seed,
-        seed = None, step = None, blocks = None, tracing = None, destination_seed = None
+        seed = None, step = None, blocks = None, fill_ttl = None, tracing = None,
+        destination_seed = None
     ))]
     #[allow(clippy::too_many_arguments)] // each is a field of the plan's header
     fn write(
@@ -122,6 +123,7 @@ impl Plan {
         tracing: Option<&TraceParameters>,
         destination_seed: Option<u64>,
     ) -> PyResult<Self> {
+        fill_ttl: Option<u8>,
         let step = step.map(NonZeroU8::new);
         let mapping = match (flow_mapper, seed, step) {
             ("SequentialFlowMapper", None, None) => Mapping::Sequential {},
@@ -150,6 +152,7 @@ impl Plan {
             tracing: tracing.map(TraceParameters::core),
             destination_seed,
         };
+            fill_ttl,
         let (blocks, unit) = (header.blocks, tell_unit(&header));
         let written = py.detach(|| {
             let mut cursor = anabranch_targets::Cursor::default();
