@@ -80,3 +80,5 @@ class PlanSummary:
     """The number of probes; None if targets are traced."""
     destinations: int | None = None
     """The number of destinations that are traced; None if the plan says each probe."""
+    segment: str | None = None
+    """What TCP probes are, ``syn`` or ``ack``; None if there are none."""

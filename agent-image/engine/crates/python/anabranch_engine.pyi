@@ -424,6 +424,8 @@ class Plan:
     """What it counts: ``probe``, or ``destination`` if its targets are traced."""
     units: int
     """How many of them it asks for."""
+    segment: str | None
+    """What TCP probes are, ``syn`` or ``ack``; None if there are none."""
 
     def __new__(cls, path: PathLike[str]) -> Plan:
         """Open a plan.
@@ -473,17 +475,17 @@ class Plan:
         seed: int | None = None,
         step: int | None = None,
         blocks: int | None = None,
+        fill_ttl: int | None = None,
         tracing: TraceParameters | None = None,
         destination_seed: int | None = None,
-        fill_ttl: int | None = None,
     ) -> Plan:
         """Write the plan of a first round: each target's TTLs and first flows.
 
-        With ``tracing``, each target is traced, to the address of its first flow; with
-        ``destination_seed``, to an address that this seed draws.
         With ``fill_ttl``, a flow goes on beyond its target's last TTL up to this one,
         as long as replies show that its path does.
 
+        With ``tracing``, each target is traced, to the address of its first flow; with
+        ``destination_seed``, to an address that this seed draws.
 
         ``flow_mapper`` is the name of one of diamond-miner's: RandomFlowMapper with a
         seed, IntervalFlowMapper with a step from 1 to 255, ReverseByteFlowMapper or
@@ -578,10 +580,10 @@ class Statistics:
     """Microseconds by which the sender fell behind its schedule."""
     traced: int
     """Destinations whose trace has ended."""
-
-@final
     further: int
     """Probes sent beyond the last TTL of the plan, as replies asked for them."""
+
+@final
 class Part:
     """The description of a reply part."""
 

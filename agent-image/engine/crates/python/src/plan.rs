@@ -39,6 +39,8 @@ pub struct Plan {
     unit: &'static str,
     #[pyo3(get)]
     units: u64,
+    #[pyo3(get)]
+    segment: Option<&'static str>,
 }
 
 impl Plan {
@@ -57,6 +59,7 @@ impl Plan {
             blocks: plan.header().blocks,
             unit: tell_unit(plan.header()),
             units: plan.units(),
+            segment: tell_segment(plan.header()),
         })
     }
 
@@ -120,10 +123,10 @@ impl Plan {
         seed: Option<u64>,
         step: Option<u8>,
         blocks: Option<NonZeroU32>,
+        fill_ttl: Option<u8>,
         tracing: Option<&TraceParameters>,
         destination_seed: Option<u64>,
     ) -> PyResult<Self> {
-        fill_ttl: Option<u8>,
         let step = step.map(NonZeroU8::new);
         let mapping = match (flow_mapper, seed, step) {
             ("SequentialFlowMapper", None, None) => Mapping::Sequential {},
@@ -149,11 +152,11 @@ impl Plan {
             order_seed,
             mapping,
             segment,
+            fill_ttl,
             tracing: tracing.map(TraceParameters::core),
             destination_seed,
         };
-            fill_ttl,
-        let (blocks, unit) = (header.blocks, tell_unit(&header));
+        let (blocks, unit, segment) = (header.blocks, tell_unit(&header), tell_segment(&header));
         let written = py.detach(|| {
             let mut cursor = anabranch_targets::Cursor::default();
             let targets = std::iter::from_fn(|| targets.advance(&mut cursor));
@@ -171,6 +174,7 @@ impl Plan {
             blocks,
             unit,
             units,
+            segment,
         })
     }
 
@@ -195,6 +199,7 @@ impl Plan {
         Ok(Self {
             units: units.map_err(|error| raise(&path, error))?,
             unit: self.unit,
+            segment: self.segment,
             blocks: self.blocks,
             path,
         })
@@ -206,6 +211,14 @@ const fn tell_unit(header: &Header) -> &'static str {
         Unit::Probe => "probe",
         Unit::Destination => "destination",
     }
+}
+
+/// Returns the name that the file has for what TCP probes are.
+fn tell_segment(header: &Header) -> Option<&'static str> {
+    header.segment.map(|segment| match segment {
+        Segment::Syn => "syn",
+        Segment::Ack => "ack",
+    })
 }
 
 /// Returns what probes by a protocol are, if they are TCP. A list has one kind of these at most.
