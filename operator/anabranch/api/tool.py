@@ -110,6 +110,10 @@ class Yarrp(FlowParameters):
 class Ping(FlowParameters):
     """Echo requests to each address. Its target lists must name ICMP alone."""
 
+    repetitions: Annotated[int | None, Field(ge=1, le=1000)] = None
+    """How often each address is probed, each time with another identifier; by default
+    as often as its target has nInitialFlows."""
+
 
 class Aliases(Model):
     """Alias resolution: which addresses of a hop are interfaces of one router.

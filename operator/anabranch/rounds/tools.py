@@ -106,7 +106,7 @@ def face_of(tool: Tool) -> Face:
         case Yarrp():
             return _Yarrp(tool)
         case Ping():
-            return _Ping()
+            return _Ping(tool)
         case Trace():
             return _Trace(tool)
 
@@ -222,6 +222,7 @@ class _Trace(_ReachesTtls):
 class _Ping(_SendsPlans):
     """It sends only at a target's highest TTL, or at the agent's if that is lower."""
 
+    tool: Ping
     split = SplitLengths(32, 128)
     goes_on = False
 
@@ -235,7 +236,7 @@ class _Ping(_SendsPlans):
         return outside, sum(targets.beyond(1, agent.max_ttl))
 
     def ask_first(self, prefixes: pa.Table, bounds: tuple[int, int]) -> pa.Table:
-        return ask_last_ttl(prefixes, bounds[1])
+        return ask_last_ttl(prefixes, bounds[1], self.tool.repetitions)
 
     def ask_most(self, prefixes: pa.Table, bounds: tuple[int, int]) -> pa.Table:
         return self.ask_first(prefixes, bounds)
