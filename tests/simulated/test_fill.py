@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from onesurvey import open_run, write_table
+from anabranch.local.score import tell
+from onesurvey import judge, open_run, read_links
 from parts import find_replies, predict_replies, read_parts
 from proberruns import TUNNEL, capture, dissect, probe
 from probing import command, write_plan
@@ -128,7 +129,7 @@ def test_who_repeats_replies_does_not_multiply_probes(tmp_path: Path) -> None:
 
 
 def test_a_survey_of_yarrp_fills(tmp_path: Path) -> None:
-    """Up to the agent's highest TTL; links beyond the list's last TTL are found."""
+    """Up to the agent's highest TTL: it finds what its rule finds in process."""
     world = World(32, 0)
     manifests = write_manifests(
         tmp_path / "manifests",
@@ -137,7 +138,10 @@ def test_a_survey_of_yarrp_fills(tmp_path: Path) -> None:
         agent={"maxTtl": 12},
     )
     survey(world, manifests, tmp_path / "data")
-    write_table(tmp_path / "data", "links", "csv", tmp_path / "links.csv")
+    found = read_links(tmp_path / "data", tmp_path / "links.csv")
+    (assignment,) = (its := judge(world, manifests)).assignments
+    links, _ = its.rehearse_one(assignment, tmp_path)
+    assert {(tell(near), tell(far)) for near, far in found} == links
     replies = read_parts(tmp_path / "data" / open_run(tmp_path / "data").root)
     replies = [row for row in replies if "probe_ttl" in row]
     assert max(row["probe_ttl"] for row in replies) == 12

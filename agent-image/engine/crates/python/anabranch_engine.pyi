@@ -386,6 +386,7 @@ class Simulation:
     def time_exceeded(self, vantage_point: int, plan: Plan) -> Table:
         """Return the time exceeded messages to the probes of a plan, in no order.
 
+        If the plan says so, flows go on beyond their last TTL while probes expire.
         Those that come from the probed prefix itself are left out. The columns are
         prefix_index and flow (uint32), ttl (uint8) and address (uint64). An IPv4
         address is itself. An IPv6 address is its higher half times 0x9e3779b97f4a7c15,
@@ -564,8 +565,8 @@ class Statistics:
     replies: int
     """Valid replies."""
     foreign: int
-    """ICMP packets that answer no probe of this kind, or answer another prober of this
-    process."""
+    """ICMP packets, SYN-ACKs and resets that answer no probe of this kind, or answer
+    another prober of this process."""
     forged: int
     """Replies whose tag is wrong: forged, damaged, or to probes of an earlier start."""
     unplanned: int

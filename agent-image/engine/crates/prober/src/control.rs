@@ -61,7 +61,8 @@ pub enum Counter {
     Unroutable,
     /// Valid replies.
     Replies,
-    /// ICMP packets that answer no probe of this kind, or another prober of this process.
+    /// ICMP packets, SYN-ACKs and resets that answer no probe of this kind, or another prober of this
+    /// process.
     Foreign,
     /// Replies whose tag is wrong: forged, damaged, or to probes of an earlier start.
     Forged,

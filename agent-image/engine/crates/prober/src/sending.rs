@@ -149,8 +149,10 @@ impl<'a> Sending<'a> {
         while running.settled.load(Ordering::Acquire) < end && !self.control.is_stopped() {
             let now_ns = self.outlet.now_ns();
             self.outlet.renew(now_ns)?;
-            let (granted, _) = self.outlet.grant(now_ns);
-            if !self.send_further(running, granted, gaps)? {
+            let (granted, wake_ns) = self.outlet.grant(now_ns);
+            if granted == 0 {
+                self.outlet.rest(wake_ns);
+            } else if !self.send_further(running, granted, gaps)? {
                 self.outlet.idle();
                 self.outlet.rest(now_ns + LOOK_NS);
             }

@@ -237,15 +237,23 @@ impl Simulation {
     ) -> PyResult<Table> {
         let (mut prefixes, mut flows) = (Vec::new(), Vec::new());
         let (mut ttls, mut addresses) = (Vec::new(), Vec::new());
+        let file = anabranch_plan::Plan::open(plan.path());
+        let file = file.map_err(|error| raise(plan.path(), error))?;
+        let fill_ttl = file.header().fill_ttl.unwrap_or(0);
         self.each_flow(py, vantage_point, plan, |row, flow, probe| {
-            for ttl in row.min_ttl..=row.max_ttl {
+            for ttl in row.min_ttl..=row.max_ttl.max(fill_ttl) {
                 let reply = self.network.predict(&Probe { ttl, ..probe });
-                let Some((Reply::TimeExceeded, from)) = reply else {
-                    continue;
+                let inside = row.prefix.first()..=row.prefix.last();
+                let expired = match reply {
+                    Some((Reply::TimeExceeded, from)) if !inside.contains(&from) => Some(from),
+                    _ => None,
                 };
-                if (row.prefix.first()..=row.prefix.last()).contains(&from) {
-                    continue;
-                }
+                let Some(from) = expired else {
+                    if ttl < row.max_ttl {
+                        continue;
+                    }
+                    break; // only what expires asks for the next TTL
+                };
                 prefixes.push(row.prefix_index);
                 flows.push(flow);
                 ttls.push(ttl);
