@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow.parquet as pq
 
-from probing import DPORT
-
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -22,6 +20,8 @@ Probe = tuple[int, Address, int, int]
 Reply = tuple[str, str]
 """What it is, and the address that it comes from."""
 
+SYN_ACK, RESET, RESET_WITH_ACK = 18, 4, 20
+"""Flags of TCP, which stand in the place of an ICMP type."""
 KINDS = {
     (1, 0): "echo",
     (1, 3): "port unreachable",
@@ -29,6 +29,9 @@ KINDS = {
     (58, 1): "port unreachable",
     (58, 3): "time exceeded",
     (58, 129): "echo",
+    (6, SYN_ACK): "SYN-ACK",
+    (6, RESET): "reset",
+    (6, RESET_WITH_ACK): "reset",
 }
 
 COLUMNS = [
@@ -81,18 +84,33 @@ def find_replies(folder: Path) -> dict[Probe, Reply]:
 
 
 def predict_replies(
-    simulation: Simulation, plan: Plan, vantage_point: int = 0
+    simulation: Simulation, plan: Plan, vantage_point: int = 0, fill_ttl: int = 0
 ) -> dict[Probe, Reply]:
-    """What the truth says comes back to the probes of a plan."""
+    """What the truth says comes back to the probes of a plan.
+
+    Up to ``fill_ttl``, flows go on beyond the plan's last TTL while probes expire.
+    """
     replies: dict[Probe, Reply] = {}
     for block in range(plan.blocks):
-        for _, destination, protocol, port, _, ttl, _ in plan.draw(block, order=""):
+        drawn = plan.draw(block, order="")
+        last = max((ttl for *_, ttl, _ in drawn), default=0)
+        for _, destination, protocol, port, to, planned, _ in drawn:
             octets = {
-                17: port << 16 | DPORT,
+                17: port << 16 | to,
+                6: port << 16 | to,
                 1: 8 << 24 | port,
                 58: 128 << 24 | port,
             }[protocol]
-            reply = simulation.reply(vantage_point, destination, protocol, octets, ttl)
-            if reply:
-                replies[protocol, destination, port, ttl] = reply
+            ttls = [
+                planned,
+                *(range(last + 1, fill_ttl + 1) if planned == last else ()),
+            ]
+            for ttl in ttls:
+                reply = simulation.reply(
+                    vantage_point, destination, protocol, octets, ttl
+                )
+                if reply:
+                    replies[protocol, destination, port, ttl] = reply
+                if not reply or reply[0] != "time exceeded":
+                    break
     return replies

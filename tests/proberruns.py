@@ -17,9 +17,11 @@ if TYPE_CHECKING:
 TTLS, FLOWS = 20, 2
 
 
-def lines(prefixes: int, protocol: str = "udp", flows: int = FLOWS) -> list[str]:
-    """So many /24s, or /64s for icmp6."""
-    if protocol == "icmp6":
+def lines(
+    prefixes: int, protocol: str = "udp", flows: int = FLOWS, *, v6: bool = False
+) -> list[str]:
+    """So many /24s, or /64s for icmp6 and where it is said."""
+    if protocol == "icmp6" or v6:
         names = [f"3fff:0:0:{i:x}::/64" for i in range(prefixes)]
     else:
         names = [f"240.{i >> 8}.{i & 255}.0/24" for i in range(prefixes)]
@@ -51,7 +53,7 @@ def capture(world: World, words: list[str], file: Path) -> dict[str, float]:
 def dissect(file: Path, display_filter: str, *fields: str) -> list[list[str]]:
     """The fields of the packets of a capture, as tshark has them."""
     wanted = [word for field in fields for word in ("-e", field)]
-    checks = ("ip", "udp")
+    checks = ("ip", "udp", "tcp")
     options = [word for c in checks for word in ("-o", f"{c}.check_checksum:TRUE")]
     # Else it would guess what protocol a payload is, and find it malformed.
     options += ["-d", f"udp.port=={DPORT},echo"]

@@ -241,6 +241,20 @@ CASES: list[Case] = [
         spec(**_TOOL, yarrp={"prefixLenV4": 28}),
         "spec.yarrp.prefixLenV4",
     ),
+    Case("Measurement", "ping ten times", spec(ping={"repetitions": 10})),
+    Case(
+        "Measurement",
+        "ping not once",
+        spec(ping={"repetitions": 0}),
+        "spec.ping.repetitions",
+    ),
+    Case("Measurement", "yarrp that fills", spec(**_TOOL, yarrp={"fillTtl": 32})),
+    Case(
+        "Measurement",
+        "yarrp that fills to no TTL",
+        spec(**_TOOL, yarrp={"fillTtl": 0}),
+        "spec.yarrp.fillTtl",
+    ),
     Case(
         "Measurement",
         "Diamond-Miner over /33s",

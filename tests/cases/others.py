@@ -282,6 +282,22 @@ CASES: list[Case] = [
     ),
     Case(
         "TargetList",
+        "TCP to both families",
+        spec(
+            entries=[
+                {"target": "3fff::/64", "protocol": "tcpAck"},
+                {"target": "240.0.0.0/8", "protocol": "tcpAck"},
+            ]
+        ),
+    ),
+    Case(
+        "TargetList",
+        "a protocol that there is not",
+        spec(entries=[{"target": "240.0.0.0/8", "protocol": "tcp"}]),
+        "spec.entries[0].protocol",
+    ),
+    Case(
+        "TargetList",
         "TTLs the wrong way round",
         spec(entries=[{"target": "240.0.0.0/8", "minTtl": 33}]),
         "spec.entries[0]",

@@ -168,6 +168,22 @@ def test_yarrps_files_have_all_replies(
     assert any(":" in row[-1] for row in found)
 
 
+def test_yarrps_files_say_which_tcp_was_sent(tmp_path: Path) -> None:
+    """SYNs or ACKs; what answers them by TCP is not in them."""
+    targets = ["240.0.0.0/20,tcpAck,1,32,1", "3fff::/60,tcpAck,1,32,1"]
+    manifests = write_manifests(tmp_path / "m", targets, tool={"yarrp": {}})
+    data = tmp_path / "data"
+    World(16, 16, switches={"hosts": 1.0}).run(*command(manifests, data))
+    write(data, "1", "yarrp", tmp_path / "yarrp")
+    replies = anabranch.open(data, "survey").replies.to_pylist()
+    assert {row["reply_protocol"] for row in replies} == {1, 6, 58}
+    for kind, protocol in (("TCP6_ACK", 58), ("TCP_ACK", 1)):
+        header, rows = _read_yarrp(tmp_path / "yarrp" / f"agent1-{kind}.yrp")
+        assert header["Trace_Type"] == kind
+        assert header["Dst_Port"] == "80"
+        assert len(rows) == sum(row["reply_protocol"] == protocol for row in replies)
+
+
 def test_what_can_not_be_written_is_told(data: Path, tmp_path: Path) -> None:
     """In one line, and nothing is overwritten."""
     there = tmp_path / "there"

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from parts import RESET, RESET_WITH_ACK, SYN_ACK
 from tracerruns import SURE, links_of, trace
 from world import World, ports
 
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 DESTINATIONS = ["240.0.9.1", "3fff:0:0:9::1"]
-SYN_ACK, RESET, RESET_WITH_ACK = 18, 4, 20
 PORTS, CHECKSUM, IDENTIFICATION = 2, 4, 8
 
 

@@ -74,6 +74,24 @@ def test_each_target_is_traced_by_one_agent(tmp_path: Path) -> None:
     assert {part.sender for part in parts} == {"agent1", "agent2", "agent3"}
 
 
+def test_members_share_what_yarrp_probes_and_fills(tmp_path: Path) -> None:
+    """A target's further probes are its agent's, too."""
+    data, manifests = (
+        tmp_path / "data",
+        write(tmp_path / "m", {"yarrp": {"fillTtl": 20}}),
+    )
+    short = [f"240.0.{number}.0/24,udp,1,4,2" for number in range(TARGETS)]
+    (tmp_path / "m" / "list.csv").write_text("\n".join(short))
+    survey(World(vantage_points=3), manifests, data)
+    parts = read_parts(data)["001-00"]
+    check_parts(parts)
+    senders = find_senders(parts)
+    assert {len(names) for names in senders.values()} == {1}
+    assert set.union(*senders.values()) == {"agent1", "agent2", "agent3"}
+    assert sum(part.probes for part in parts) > TARGETS * 4 * 2
+    assert sum(part.counts.further for part in parts) > 0
+
+
 def test_a_prefix_stays_with_its_agent_over_all_rounds(tmp_path: Path) -> None:
     """With Diamond-Miner, whose flows must all start at one vantage point."""
     data = tmp_path / "data"

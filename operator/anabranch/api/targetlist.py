@@ -64,11 +64,11 @@ class TargetEntry(Model):
         TTLS_IN_ORDER,
         Rule(
             lambda entry: (
-                entry.protocol == "udp"
+                entry.protocol not in {"icmp", "icmp6"}
                 or ip_network(entry.target).version
                 == (4 if entry.protocol == "icmp" else 6)
             ),
-            "self.protocol == 'udp' || "
+            "!self.protocol.startsWith('icmp') || "
             "self.target.contains(':') == (self.protocol == 'icmp6')",
             "protocol icmp goes with IPv4 targets and icmp6 with IPv6 ones",
         ),
@@ -77,8 +77,9 @@ class TargetEntry(Model):
     target: Prefix
     """A prefix or an address. A bare IPv4 address stands for its /24, or for itself if
     the tool splits targets to addresses. A bare IPv6 address stands for itself."""
-    protocol: Literal["icmp", "icmp6", "udp"] = "udp"
-    """The protocol of the probes."""
+    protocol: Literal["icmp", "icmp6", "udp", "tcpSyn", "tcpAck"] = "udp"
+    """The protocol of the probes. A list has tcpSyn or tcpAck, not both; these go to
+    port 80."""
     min_ttl: Ttl = 2
     """The first TTL to probe."""
     max_ttl: Ttl = 32
@@ -168,8 +169,8 @@ class Routes(Model):
     allow_reserved: bool = False
     """Whether routes to reserved space count; for networks that nobody else reaches,
     such as simulated ones."""
-    protocol: Literal["icmp", "udp"] = "udp"
-    """The protocol of the probes; icmp is ICMPv6 for IPv6."""
+    protocol: Literal["icmp", "udp", "tcpSyn", "tcpAck"] = "udp"
+    """The protocol of the probes; icmp is ICMPv6 for IPv6. TCP goes to port 80."""
     min_ttl: Ttl = 2
     """The first TTL to probe."""
     max_ttl: Ttl = 32

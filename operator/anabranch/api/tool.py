@@ -55,7 +55,7 @@ class FlowParameters(Model):
     initial_source_port: Port = 24000
     """The source port of a prefix's first flows."""
     destination_port: Port = 33434
-    """The destination port of all flows."""
+    """The destination port of UDP flows."""
     flow_mapper: FlowMapperName = "RandomFlowMapper"
     """How flows map to the addresses of a prefix. For IPv6, ReverseByteFlowMapper acts
     as SequentialFlowMapper."""
@@ -71,7 +71,7 @@ class ParameterOverrides(Model):
     initial_source_port: Port | None = None
     """The source port of a prefix's first flows."""
     destination_port: Port | None = None
-    """The destination port of all flows."""
+    """The destination port of UDP flows."""
     flow_mapper: FlowMapperName | None = None
     """How flows map to the addresses of a prefix. Its parameters are in
     flowMapperKwargs."""
@@ -105,6 +105,12 @@ class DiamondMiner(FlowParameters):
 class Yarrp(FlowParameters):
     """Single-path discovery in random order (Beverly, IMC 2016)."""
 
+    fill_ttl: Annotated[int | None, Field(ge=1, le=255)] = None
+    """The TTL up to which paths are followed beyond their target's last TTL.
+
+    As long as a probe expires there or beyond, and not in the target itself, the next
+    TTL is probed at once. By default, none is.
+    """
     prefix_len_v4: Literal[24, 32] = 24
     """The length of IPv4 targets."""
     prefix_len_v6: Literal[64, 128] = 64
@@ -112,7 +118,11 @@ class Yarrp(FlowParameters):
 
 
 class Ping(FlowParameters):
-    """Echo requests to each address. Its target lists must not name UDP."""
+    """Echo requests to each address. Its target lists must name ICMP alone."""
+
+    repetitions: Annotated[int | None, Field(ge=1, le=1000)] = None
+    """How often each address is probed, each time with another identifier; by default
+    as often as its target has nInitialFlows."""
 
 
 class Aliases(Model):

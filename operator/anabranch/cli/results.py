@@ -27,12 +27,13 @@ def add_parser(commands: Commands) -> None:
         "--table",
         choices=(
             *("interfaces", "links", "diamonds", "diamond_distributions"),
-            *("diamond_sizes", "paths", "replies", "rewrites", "traces", "probes"),
-            *("aliases", "routers", "router_links", "as_links"),
+            *("diamond_sizes", "paths", "replies", "rewrites", "pings", "traces"),
+            *("probes", "aliases", "routers", "router_links", "as_links"),
         ),
         default="links",
-        help="the table to write, by default links; traces and probes are of the tool "
-        "trace, aliases and routers of its alias resolution, as_links takes --annotate",
+        help="the table to write, by default links; pings are of the tool ping, traces "
+        "and probes of the tool trace, aliases and routers of its alias resolution, "
+        "as_links takes --annotate",
     )
     add_annotate_argument(parser)
     parser.add_argument(

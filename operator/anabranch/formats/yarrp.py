@@ -6,6 +6,8 @@ from datetime import UTC, datetime
 from importlib import metadata
 from typing import TYPE_CHECKING
 
+from anabranch.rounds.steps import FIRST
+from anabranch.runs.chain import read_summary
 from anabranch.warehouse.results import NothingYetError
 
 if TYPE_CHECKING:
@@ -15,8 +17,16 @@ if TYPE_CHECKING:
     from anabranch.warehouse.agentresults import AgentResults
     from anabranch.warehouse.results import Results
 
-_TYPES = {(1, 4): "ICMP", (17, 4): "UDP", (58, 6): "ICMP6", (17, 6): "UDP6"}
-"""Yarrp's names of probes, by protocol and IP version."""
+_TYPES = {
+    (1, 4): "ICMP",
+    (17, 4): "UDP",
+    (58, 6): "ICMP6",
+    (17, 6): "UDP6",
+    (6, 4): "TCP_{}",
+    (6, 6): "TCP6_{}",
+}
+"""Yarrp's names of probes, by protocol and IP version. Those of TCP also say SYN or
+ACK."""
 _IPV4 = "position(probe_dst_addr, ':') = 0"
 _HEADER = f"if({_IPV4}, 0, 40)"
 """Yarrp's sizes of IPv6 packets are those behind the header."""
@@ -45,7 +55,7 @@ until then, which is not known."""
 def write_yarrp(results: Results, folder: Path) -> None:
     """Write files to a new folder: ``AGENT-TYPE.yrp``, such as ``paris-UDP6.yrp``.
 
-    Probes over TCP are left out: Yarrp's names say SYN or ACK, and replies do not.
+    Answers to TCP are left out, since Yarrp reads ICMP alone.
 
     Raises:
         NothingYetError: If there are no replies yet.
@@ -62,10 +72,7 @@ def write_yarrp(results: Results, folder: Path) -> None:
 
 
 def _read_replies(agent: AgentResults) -> str:
-    return (
-        f"(SELECT * FROM ({agent.replies}) WHERE reply_protocol IN (1, 58) "
-        "AND probe_protocol IN (1, 17, 58))"
-    )
+    return f"(SELECT * FROM ({agent.replies}) WHERE reply_protocol IN (1, 58))"
 
 
 def _find_kinds(agent: AgentResults) -> list[dict[str, Any]]:
@@ -84,7 +91,9 @@ def _find_kinds(agent: AgentResults) -> list[dict[str, Any]]:
 def _write_kind(agent: AgentResults, kind: dict[str, Any], folder: Path) -> None:
     record = agent.record
     protocol, version = kind["protocol"], kind["version"]
-    name = _TYPES[protocol, version]
+    plan = read_summary(agent.store, agent.keys.step(FIRST))
+    segment = (plan and plan.segment) or ""
+    name = _TYPES[protocol, version].format(segment.upper())
     header = {
         "Dst_Port": kind["port"],
         "Max_TTL": record.agent.spec.max_ttl,

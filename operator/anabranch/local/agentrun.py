@@ -210,7 +210,8 @@ class _Meter:
         progress, earlier = self.progress, self.earlier
         sent = sum(each.sent for each in self._told.values())
         replies = sum(each.replies for each in self._told.values())
-        done, done_before = sent, earlier.probes
+        further = sum(each.further for each in self._told.values())
+        done, done_before = sent - further, earlier.probes - earlier.further
         if progress.unit is Unit.DESTINATION:
             done = sum(each.traced for each in self._told.values())
             done_before = earlier.traced

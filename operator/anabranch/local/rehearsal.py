@@ -49,8 +49,9 @@ def rehearse(
 ) -> tuple[Links, int]:
     """Return the links that a run finds, and the number of probes that it needs.
 
-    A link is a pair of address hashes as ``time_exceeded`` gives them. ``targets``
-    is the plan of all targets, in one block.
+    Probes that replies ask for at once are not counted. A link is a pair of address
+    hashes as ``time_exceeded`` gives them. ``targets`` is the plan of all targets, in
+    one block.
     """
     prefixes = pq.read_table(targets.path).sort_by("prefix_index")
     face = face_of(rules.tool)

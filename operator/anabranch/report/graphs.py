@@ -25,7 +25,7 @@ AGENTS = 8
 """The most agents whose paths to the target can be drawn."""
 LINKS = 1_000
 """The most links of a graph."""
-PROTOCOLS = {1: "ICMP", 17: "UDP", 58: "ICMPv6"}
+PROTOCOLS = {1: "ICMP", 6: "TCP", 17: "UDP", 58: "ICMPv6"}
 
 
 @dataclass(frozen=True)

@@ -60,6 +60,8 @@ class Outcome:
     """Packets that the kernel dropped before they were read."""
     traced: int = 0
     """Destinations that were traced."""
+    further: int = 0
+    """Probes beyond the plan's last TTLs, which replies asked for."""
 
     @property
     def next_step(self) -> Step | None:
@@ -78,3 +80,5 @@ class PlanSummary:
     """The number of probes; None if targets are traced."""
     destinations: int | None = None
     """The number of destinations that are traced; None if the plan says each probe."""
+    segment: str | None = None
+    """What TCP probes are, ``syn`` or ``ack``; None if there are none."""

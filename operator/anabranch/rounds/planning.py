@@ -53,12 +53,18 @@ def ask_ttls(prefixes: pa.Table, min_ttl: int, max_ttl: int) -> pa.Table:
     )
 
 
-def ask_last_ttl(prefixes: pa.Table, max_ttl: int) -> pa.Table:
-    """Demand the first flows at the targets' highest TTL up to ``max_ttl``: ping."""
+def ask_last_ttl(
+    prefixes: pa.Table, max_ttl: int, flows: int | None = None
+) -> pa.Table:
+    """Demand flows at the targets' highest TTL up to ``max_ttl``: ping.
+
+    ``flows`` is how many; by default the first ones of each target.
+    """
     high = np.minimum(_numbers(prefixes, "max_ttl"), max_ttl)
-    flows = _numbers(prefixes, "flow_count")
+    first = _numbers(prefixes, "flow_count")
+    counts = first if flows is None else np.full_like(first, flows)
     index = _numbers(prefixes, "prefix_index")
-    return _demands(index, high, high, np.zeros_like(high), flows)
+    return _demands(index, high, high, np.zeros_like(high), counts)
 
 
 def ask_one_flow(prefixes: pa.Table, min_ttl: int, max_ttl: int) -> pa.Table:

@@ -53,7 +53,7 @@ def read_content(spec: TargetListSpec, file: BinaryIO) -> TargetList:
         samples_v6=routes.samples_v6,
         min_peers=routes.min_peers,
         allow_reserved=routes.allow_reserved,
-        is_icmp=routes.protocol == "icmp",
+        protocol=routes.protocol,
         min_ttl=routes.min_ttl,
         max_ttl=routes.max_ttl,
         n_initial_flows=routes.n_initial_flows,

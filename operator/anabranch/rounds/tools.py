@@ -30,6 +30,9 @@ if TYPE_CHECKING:
     from anabranch.api.tool import Tool
 
 
+_ICMP = frozenset({"icmp", "icmp6"})
+
+
 @dataclass(frozen=True)
 class SplitLengths:
     """The prefix lengths to which a tool splits its targets, in bits."""
@@ -78,6 +81,13 @@ class Face(Protocol):
         tells runs apart.
         """
 
+    def fill_ttl(self, highest: int) -> int | None:
+        """Return the TTL up to which paths are followed beyond their target's last one.
+
+        None stands for sending only what plans say. ``highest`` is the highest TTL that
+        an agent may probe.
+        """
+
     def refuse(self, protocols: Collection[str]) -> str | None:
         """Return why it can't probe by these protocols, with the remedy."""
 
@@ -113,7 +123,7 @@ def face_of(tool: Tool) -> Face:
         case Yarrp():
             return _Yarrp(tool)
         case Ping():
-            return _Ping()
+            return _Ping(tool)
         case Trace():
             return _Trace(tool)
 
@@ -127,6 +137,9 @@ class _SendsPlans:
         return None
 
     def choose_seed(self, _: bytes) -> None:
+        return None
+
+    def fill_ttl(self, _: int) -> int | None:
         return None
 
 
@@ -198,9 +211,15 @@ class _Shared(_SweepsTtls):
         return expect_links(probes, found, sent) >= LEAST_PROMISE * links[-1]
 
 
+@dataclass(frozen=True)
 class _Yarrp(_SweepsTtls):
+    tool: Yarrp
     scope = None
     goes_on = False
+
+    def fill_ttl(self, highest: int) -> int | None:
+        wanted = self.tool.fill_ttl
+        return wanted if wanted is None else min(wanted, highest)
 
     def ask_first(self, prefixes: pa.Table, bounds: tuple[int, int]) -> pa.Table:
         return self.ask_most(prefixes, bounds)
@@ -219,9 +238,9 @@ class _Trace(_ReachesTtls):
     goes_on = False
 
     def refuse(self, protocols: Collection[str]) -> str | None:
-        if self.tool.preset == "ark" and "udp" in protocols:
+        if self.tool.preset == "ark" and not _ICMP.issuperset(protocols):
             return (
-                "trace with preset ark sends no UDP; list icmp and icmp6 alone, or "
+                "trace with preset ark sends only ICMP; list icmp and icmp6 alone, or "
                 "give algorithm and waitSeconds instead of the preset"
             )
         return None
@@ -233,6 +252,9 @@ class _Trace(_ReachesTtls):
         if seed is not None:
             return seed
         return int.from_bytes(hashlib.sha256(b"destinations of " + run).digest()[:8])
+
+    def fill_ttl(self, _: int) -> int | None:
+        return None
 
     def trace(self, failure_probability: float) -> TraceParameters:
         return choose_parameters(self.tool, failure_probability)
@@ -247,16 +269,18 @@ class _Trace(_ReachesTtls):
         return []
 
 
+@dataclass(frozen=True)
 class _Ping(_SendsPlans, _GoesToTheEnd):
     """It sends only at a target's highest TTL, or at the agent's if that is lower."""
 
+    tool: Ping
     split = SplitLengths(32, 128)
     scope = None
     goes_on = False
 
     def refuse(self, protocols: Collection[str]) -> str | None:
-        if "udp" in protocols:
-            return "ping sends no UDP; list icmp and icmp6 alone"
+        if not _ICMP.issuperset(protocols):
+            return "ping sends only ICMP; list icmp and icmp6 alone"
         return None
 
     def count_beyond(self, targets: Targets, agent: AgentSpec) -> tuple[int, int]:
@@ -264,7 +288,7 @@ class _Ping(_SendsPlans, _GoesToTheEnd):
         return outside, sum(targets.beyond(1, agent.max_ttl))
 
     def ask_first(self, prefixes: pa.Table, bounds: tuple[int, int]) -> pa.Table:
-        return ask_last_ttl(prefixes, bounds[1])
+        return ask_last_ttl(prefixes, bounds[1], self.tool.repetitions)
 
     def ask_most(self, prefixes: pa.Table, bounds: tuple[int, int]) -> pa.Table:
         return self.ask_first(prefixes, bounds)

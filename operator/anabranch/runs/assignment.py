@@ -43,6 +43,8 @@ class Assignment:
         seed, step = (kwargs.seed, kwargs.step) if kwargs else (None, None)
         keys = self.record.keys
         run = f"{keys.measurement}/{keys.run_id}".encode()
+        rules = self.record.run_rules
+        face = face_of(rules.tool)
         return Plan.write(
             file,
             self.targets,
@@ -53,8 +55,9 @@ class Assignment:
             seed=_choose(given.flow_mapper, "RandomFlowMapper", seed, 42),
             step=_choose(given.flow_mapper, "IntervalFlowMapper", step, 32),
             blocks=blocks,
+            fill_ttl=face.fill_ttl(rules.max_ttl),
             tracing=self.record.tracing,
-            destination_seed=face_of(self.record.run_rules.tool).choose_seed(run),
+            destination_seed=face.choose_seed(run),
         )
 
     @property

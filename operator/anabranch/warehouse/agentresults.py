@@ -11,6 +11,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from anabranch_engine import find_diamonds
 
+from anabranch.rounds.steps import FIRST
+from anabranch.runs.chain import read_outcomes
 from anabranch.runs.record import RunRecord
 from anabranch.warehouse.parts import fill
 from anabranch.warehouse.pieces import PIECE_ROWS, cut
@@ -66,6 +68,11 @@ class AgentResults:
     def is_traced(self) -> bool:
         """Whether the parts hold traces."""
         return self.record.tracing is not None
+
+    @property
+    def is_ping(self) -> bool:
+        """Whether the probes are echo requests to each address."""
+        return self.record.measurement.spec.ping is not None
 
     @property
     def resolves_aliases(self) -> bool:
@@ -151,6 +158,42 @@ class AgentResults:
             f"(SELECT * EXCEPT ('{CONCLUSION}') FROM {self.rows} WHERE attempt > 0)"
             ") AS probes "
             f"INNER JOIN {self._targets} AS targets USING (prefix_index)"
+        )
+
+    @property
+    def pings(self) -> str:
+        """What came of echo requests, a row for each address."""
+        outcomes = read_outcomes(self.store, self.keys)
+        # Of a run that goes on or was cut short, nobody knows which probes were sent.
+        is_whole = bool(outcomes) and not outcomes[FIRST].is_cut
+        probes = "flow_count" if is_whole else "CAST(NULL AS Nullable(UInt32))"
+        # A request that was answered twice counts once.
+        echoes = (
+            "SELECT prefix_index, flow, min(rtt_us) AS rtt FROM "
+            f"{self._parts} WHERE (reply_protocol, reply_icmp_type) IN "
+            "((1, 0), (58, 129)) GROUP BY prefix_index, flow"
+        )
+        heard = (
+            "SELECT prefix_index, count() AS replies, arraySort(groupArray(rtt)) AS "
+            f"rtts FROM ({echoes}) GROUP BY prefix_index"
+        )
+        times = {
+            "min": "rtts[1]",
+            "median": "(rtts[intDiv(replies + 1, 2)] + "
+            "rtts[intDiv(replies, 2) + 1]) / 2",
+            "max": "rtts[replies]",
+        }
+        known = ", ".join(
+            f"if(replies > 0, toNullable(toUInt32({time})), NULL) AS {name}_rtt_us"
+            for name, time in times.items()
+        )
+        plan = self.store.read_sql(self.keys.step(FIRST).plan)
+        return (
+            f"SELECT '{self.keys.agent}' AS agent, {as_text('asked.prefix')} AS addr, "
+            f"protocol, {probes} AS probes, replies, "
+            f"(probes - replies) / probes AS loss, {known} "
+            f"FROM (SELECT prefix_index, prefix, protocol, flow_count FROM {plan}) "
+            f"AS asked LEFT JOIN ({heard}) AS heard USING (prefix_index)"
         )
 
     @property

@@ -24,6 +24,7 @@ ADDRESSES = {
         "divergence_addr": "divergence_",
         "convergence_addr": "convergence_",
     },
+    "pings": {"addr": ""},
     "traces": {"destination": ""},
     "replies": {"reply_src_addr": "reply_"},
     "probes": {"reply_src_addr": "reply_"},

@@ -129,6 +129,7 @@ class RoundJob:
             plan.blocks,
             probes=plan.units if plan.unit == "probe" else None,
             destinations=plan.units if plan.unit == "destination" else None,
+            segment=plan.segment,
         )
         text = json.dumps(asdict(summary), indent=1)
         self.store.put(keys.summary, text.encode())

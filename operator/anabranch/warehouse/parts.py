@@ -71,6 +71,8 @@ class PartCounts:
     """Packets that the kernel dropped before they were read."""
     traced: int
     """Destinations that were traced."""
+    further: int
+    """Probes beyond the plan's last TTLs, which replies asked for."""
 
 
 def find_blocks(store: Store, keys: StepKeys) -> list[int]:
@@ -140,6 +142,7 @@ def count_parts(store: Store, keys: StepKeys) -> PartCounts:
         unsent=over["unsent"],
         dropped=over["dropped"],
         traced=traced,
+        further=over["further"],
     )
 
 

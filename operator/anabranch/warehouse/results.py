@@ -59,7 +59,11 @@ class Results:
         is_traced = any(
             agent.is_traced for agent in self.agents if "replies" in agent.kinds
         )
-        names = ["interfaces", "links", "diamonds", *(["traces"] if is_traced else [])]
+        is_ping = any(
+            agent.is_ping for agent in self.agents if "replies" in agent.kinds
+        )
+        names = ["interfaces", "links", "diamonds"]
+        names += [*(["pings"] if is_ping else []), *(["traces"] if is_traced else [])]
         routers = ["aliases", "routers", "router_links"] if self._resolving else []
         return [*names, *routers, *([AS_LINKS] if self.annotator else [])]
 
@@ -166,8 +170,7 @@ class Results:
         for agent in self.agents:
             if needed not in agent.kinds:
                 continue
-            if table in {"traces", "probes"} and not agent.is_traced:
-                raise LookupError(f"there are no {table}: the tool is not trace")
+            _check_tool(agent, table)
             if table == "diamonds":
                 agent.put_diamonds(self.scratch, routers)
             if table == "router_links" and routers:
@@ -185,6 +188,14 @@ _OF_ALIASES = {"aliases", "routers", "router_links"}
 """The tables that take alias resolution."""
 _OF_ROUTERS = {"routers", "router_links", "diamonds"}
 """The tables that say something of routers, if these are known."""
+
+
+def _check_tool(agent: AgentResults, table: str) -> None:
+    """Raise LookupError if a table is of another tool than the agent's."""
+    if table in {"traces", "probes"} and not agent.is_traced:
+        raise LookupError(f"there are no {table}: the tool is not trace")
+    if table == "pings" and not agent.is_ping:
+        raise LookupError("there are no pings: the tool is not ping")
 
 
 def _select_routers(rows: str | None) -> str:

@@ -291,7 +291,7 @@ class Schema:
                 f"{_is_private('reply_src_addr')} AS private_reply_src_addr, "
                 "probe_dst_addr = reply_src_addr AS destination_host_reply, "
                 "destination_prefix_reply, "
-                "probe_protocol IN (1, 17, 58) AS valid_probe_protocol, "
+                "probe_protocol IN (1, 6, 17, 58) AS valid_probe_protocol, "
                 "(reply_protocol, reply_icmp_type) IN ((1, 11), (58, 3)) "
                 f"AS time_exceeded_reply FROM {self._qualify('replies')} {where}"
             ),

@@ -34,10 +34,20 @@ if TYPE_CHECKING:
 
 TABLES = (
     *("interfaces", "links", "diamonds", *DISTRIBUTIONS, "paths", "replies"),
-    *("rewrites", "traces", "probes", "aliases", "routers", "router_links", AS_LINKS),
+    *(
+        "rewrites",
+        "pings",
+        "traces",
+        "probes",
+        "aliases",
+        "routers",
+        "router_links",
+        AS_LINKS,
+    ),
 )
-"""The names of all tables; traces and probes are of the tool trace, aliases and routers
-of its alias resolution, and links between ASes take annotations."""
+"""The names of all tables; pings are of the tool ping, traces and probes of the tool
+trace, aliases and routers of its alias resolution, and links between ASes take
+annotations."""
 
 
 @dataclass(frozen=True)
@@ -111,6 +121,11 @@ class Survey:
     def rewrites(self) -> pa.Table:
         """Fields of probes that middleboxes rewrite."""
         return self.read("rewrites")
+
+    @property
+    def pings(self) -> pa.Table:
+        """Replies, loss and round-trip times, a row for each address of an agent."""
+        return self.read("pings")
 
     @property
     def traces(self) -> pa.Table:

@@ -49,7 +49,7 @@ def read_list(content: bytes, **choices: Any) -> TargetList:
         "samples_v6": 1,
         "min_peers": 1,
         "allow_reserved": False,
-        "is_icmp": False,
+        "protocol": "udp",
         "min_ttl": 2,
         "max_ttl": 32,
         "n_initial_flows": 6,
@@ -83,7 +83,9 @@ def test_prefixes_count_by_peers_lengths_and_family() -> None:
     assert read(RIB, min_peers=2, lengths_v6=None) == ["1.0.0.0/8,udp,2,32,6"]
     assert read(RIB, min_peers=3) == ["1.2.3.0/24,udp,2,32,6"]
     assert read(RIB, lengths_v4=(9, 22), lengths_v6=None) == ["2.0.0.0/22,udp,2,32,6"]
-    icmp = read(RIB, lengths_v4=(24, 24), is_icmp=True, allow_reserved=True, min_ttl=1)
+    icmp = read(
+        RIB, lengths_v4=(24, 24), protocol="icmp", allow_reserved=True, min_ttl=1
+    )
     assert icmp == [
         "1.2.3.0/24,icmp,1,32,6",
         "192.168.0.0/24,icmp,1,32,6",
@@ -144,7 +146,7 @@ def test_a_file_that_fails_says_why() -> None:
             samples_v6=1,
             min_peers=1,
             allow_reserved=False,
-            is_icmp=True,
+            protocol="icmp",
             min_ttl=1,
             max_ttl=32,
             n_initial_flows=1,

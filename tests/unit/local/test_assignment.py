@@ -85,14 +85,19 @@ def test_an_agent_takes_its_own_parameters_instead_of_the_tools(tmp_path: Path) 
 
 @pytest.mark.parametrize(
     ("tool", "probes"),
-    [("diamondMiner", 16 * 28 * 6), ("yarrp", 16 * 28 * 6), ("ping", 4096 * 6)],
+    [
+        ({"diamondMiner": {}}, 16 * 28 * 6),
+        ({"yarrp": {}}, 16 * 28 * 6),
+        ({"ping": {}}, 4096 * 6),
+        ({"ping": {"repetitions": 10}}, 4096 * 10),
+    ],
 )
 def test_what_a_run_begins_with_is_counted(
-    tool: str, probes: int, tmp_path: Path
+    tool: dict[str, Any], probes: int, tmp_path: Path
 ) -> None:
     """Within the agent's TTLs; ping's at one TTL to each address."""
-    targets = [f"240.0.0.0/20,{'icmp' if tool == 'ping' else 'udp'},1,32,6"]
-    file = write_manifests(tmp_path, targets, tool={tool: {}}, agent={"minTtl": 5})
+    targets = [f"240.0.0.0/20,{'icmp' if 'ping' in tool else 'udp'},1,32,6"]
+    file = write_manifests(tmp_path, targets, tool=tool, agent={"minTtl": 5})
     assert load(file)[0].count_units(tmp_path / "targets.parquet") == probes
 
 

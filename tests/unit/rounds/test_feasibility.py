@@ -87,7 +87,7 @@ def test_ping_sends_no_udp() -> None:
     """Its list says so before anything is sent."""
     ping = SURVEY.replace("diamondMiner", "ping")
     (told,) = complaints(ping, b"240.0.0.0/24,udp,2,32,6")
-    assert "ping sends no UDP" in told
+    assert "ping sends only ICMP" in told
 
 
 def test_a_team_needs_a_ttl_in_common() -> None:

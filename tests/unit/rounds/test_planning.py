@@ -68,6 +68,8 @@ def test_yarrp_asks_for_all_ttls_and_ping_for_the_last() -> None:
     targets = prefixes((0, 1, 32, 6), (1, 20, 25, 1))
     assert read(ask_ttls(targets, 3, 18)) == [(0, 3, 18, 0, 6)]
     assert read(ask_last_ttl(targets, 30)) == [(0, 30, 30, 0, 6), (1, 25, 25, 0, 1)]
+    often = ask_last_ttl(targets, 30, flows=9)
+    assert read(often) == [(0, 30, 30, 0, 9), (1, 25, 25, 0, 9)]
 
 
 def plan_slowly(counts: Rows, epsilon: float) -> dict[tuple[int, int], tuple[int, int]]:

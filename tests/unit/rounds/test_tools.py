@@ -68,8 +68,12 @@ def test_a_tool_that_does_not_go_on_has_one_step(kind: type[Tool]) -> None:
 
 def test_ping_alone_refuses_a_protocol() -> None:
     """With the remedy."""
-    refusals = {name: face_of(kind()).refuse(["udp"]) for name, kind in TOOLS.items()}
-    assert refusals.pop("ping") == "ping sends no UDP; list icmp and icmp6 alone"
+    refusals = {
+        name: face_of(kind()).refuse([protocol])
+        for name, kind in TOOLS.items()
+        for protocol in ("udp", "tcpSyn")
+    }
+    assert refusals.pop("ping") == "ping sends only ICMP; list icmp and icmp6 alone"
     assert set(refusals.values()) == {None}
     assert face_of(Ping()).refuse(["icmp", "icmp6"]) is None
 
@@ -113,6 +117,13 @@ def test_a_preset_stands_for_what_is_not_given() -> None:
         ("singlePath", 5, 3, 5),
         ("mda", 2, 1, 5),
     ]
+
+
+def test_yarrp_alone_fills_and_not_beyond_what_an_agent_may_probe() -> None:
+    """Only if it is asked to."""
+    assert {face_of(kind()).fill_ttl(32) for kind in TOOLS.values()} == {None}
+    face = face_of(Yarrp(fill_ttl=20))
+    assert [face.fill_ttl(highest) for highest in (32, 16)] == [20, 16]
 
 
 def test_ark_traces_by_icmp_alone() -> None:

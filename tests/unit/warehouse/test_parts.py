@@ -34,15 +34,22 @@ def test_parts_of_several_probers_add_up(tmp_path: Path) -> None:
     """What each has counted once; prefixes without a route once for each block."""
     store = DirectoryStore(tmp_path)
     put(store, 0, 0, make_head(10, unroutable=3, sent=12, forbidden=1, dropped=4))
-    put(store, 0, 16, make_head(10, unroutable=3, sent=20, forbidden=2, dropped=5))
+    later = make_head(10, unroutable=3, sent=20, forbidden=2, dropped=5, further=2)
+    put(store, 0, 16, later)
     # Another prober went on behind these.
     put(store, 0, 32, make_head(10, unroutable=4, sent=10, unsent=6, dropped=1))
     put(store, 1, 0, make_head(10, 1, unroutable=2, sent=20, unsent=7, dropped=1))
     assert count_parts(store, KEYS) == PartCounts(
-        probes=40, replies=8, unroutable=6, forbidden=2, unsent=7, dropped=6, traced=0
+        *(40, 8),
+        unroutable=6,
+        forbidden=2,
+        unsent=7,
+        dropped=6,
+        traced=0,
+        further=2,
     )
 
 
 def test_a_step_without_parts_has_nothing(tmp_path: Path) -> None:
     """As before its first one."""
-    assert count_parts(DirectoryStore(tmp_path), KEYS) == PartCounts(*[0] * 7)
+    assert count_parts(DirectoryStore(tmp_path), KEYS) == PartCounts(*[0] * 8)

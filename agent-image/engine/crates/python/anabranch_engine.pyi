@@ -173,7 +173,7 @@ class TargetList:
         samples_v6: int,
         min_peers: int,
         allow_reserved: bool,
-        is_icmp: bool,
+        protocol: str,
         min_ttl: int,
         max_ttl: int,
         n_initial_flows: int,
@@ -190,9 +190,9 @@ class TargetList:
             they can be.
         :param min_peers: how many peers must have a route to a prefix.
         :param allow_reserved: whether reserved space is not left out.
-        :param is_icmp: whether probes are ICMP echo requests, and not UDP.
-        :raises ValueError: when the file can't be used, or too much or nothing counts;
-            with the remedy.
+        :param protocol: a protocol of target lists; ``icmp`` is ICMPv6 for IPv6.
+        :raises ValueError: when there is no such protocol, the file can't be used, or
+            too much or nothing counts; with the remedy.
         """
 
     def __len__(self) -> int:
@@ -401,6 +401,7 @@ class Simulation:
     def time_exceeded(self, vantage_point: int, plan: Plan) -> Table:
         """Return the time exceeded messages to the probes of a plan, in no order.
 
+        If the plan says so, flows go on beyond their last TTL while probes expire.
         Those that come from the probed prefix itself are left out. The columns are
         prefix_index and flow (uint32), ttl (uint8) and address (uint64). An IPv4
         address is itself. An IPv6 address is its higher half times 0x9e3779b97f4a7c15,
@@ -439,6 +440,8 @@ class Plan:
     """What it counts: ``probe``, or ``destination`` if its targets are traced."""
     units: int
     """How many of them it asks for."""
+    segment: str | None
+    """What TCP probes are, ``syn`` or ``ack``; None if there are none."""
 
     def __new__(cls, path: PathLike[str]) -> Plan:
         """Open a plan.
@@ -488,10 +491,14 @@ class Plan:
         seed: int | None = None,
         step: int | None = None,
         blocks: int | None = None,
+        fill_ttl: int | None = None,
         tracing: TraceParameters | None = None,
         destination_seed: int | None = None,
     ) -> Plan:
         """Write the plan of a first round: each target's TTLs and first flows.
+
+        With ``fill_ttl``, a flow goes on beyond its target's last TTL up to this one,
+        as long as replies show that its path does.
 
         With ``tracing``, each target is traced, to the address of its first flow; with
         ``destination_seed``, to an address that this seed draws.
@@ -573,8 +580,8 @@ class Statistics:
     replies: int
     """Valid replies."""
     foreign: int
-    """ICMP packets that answer no probe of this kind, or answer another prober of this
-    process."""
+    """ICMP packets, SYN-ACKs and resets that answer no probe of this kind, or answer
+    another prober of this process."""
     forged: int
     """Replies whose tag is wrong: forged, damaged, or to probes of an earlier start."""
     unplanned: int
@@ -589,6 +596,8 @@ class Statistics:
     """Microseconds by which the sender fell behind its schedule."""
     traced: int
     """Destinations whose trace has ended."""
+    further: int
+    """Probes sent beyond the last TTL of the plan, as replies asked for them."""
 
 @final
 class Part:

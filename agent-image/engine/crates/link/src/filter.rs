@@ -14,9 +14,14 @@ pub enum Filter {
     Everything,
     /// ICMP over IPv4 and `ICMPv6`, without extension headers.
     Icmp,
-    /// The same, and of the TCP segments from this port those that answer unasked ones: SYN-ACKs
-    /// and resets. So a connection of another program costs a frame or two.
-    IcmpAndAnswers(u16),
+    /// The same, and TCP segments that answer unasked ones: SYN-ACKs and resets. So a connection of
+    /// another program costs a frame or two, if it has such ports at all.
+    IcmpAndAnswers {
+        /// The port that answers come from.
+        from: u16,
+        /// The lowest and the highest port that they go to.
+        to: (u16, u16),
+    },
 }
 
 const LOAD_BYTE: u16 = (libc::BPF_LD | libc::BPF_B | libc::BPF_ABS) as u16;
@@ -32,7 +37,7 @@ impl Filter {
         let mut steps = match self {
             Self::Everything => return Ok(()),
             Self::Icmp => take_icmp().to_vec(),
-            Self::IcmpAndAnswers(port) => take_answers(port).to_vec(),
+            Self::IcmpAndAnswers { from, to } => take_answers(from, to).to_vec(),
         };
         let program = libc::sock_fprog {
             len: steps.len() as u16,
@@ -57,12 +62,14 @@ const fn take_icmp() -> [libc::sock_filter; 10] {
     ]
 }
 
-fn take_answers(port: u16) -> [libc::sock_filter; 21] {
+fn take_answers(from: u16, to: (u16, u16)) -> [libc::sock_filter; 24] {
     const LOAD_BYTE_BEHIND: u16 = (libc::BPF_LD | libc::BPF_B | libc::BPF_IND) as u16;
     const LOAD_WORD_BEHIND: u16 = (libc::BPF_LD | libc::BPF_H | libc::BPF_IND) as u16;
     const KEEP_HEADER_LENGTH: u16 = (libc::BPF_LDX | libc::BPF_B | libc::BPF_MSH) as u16;
     const KEEP: u16 = (libc::BPF_LDX | libc::BPF_W | libc::BPF_IMM) as u16;
     const IF_ANY: u16 = (libc::BPF_JMP | libc::BPF_JSET | libc::BPF_K) as u16;
+    const IF_LEAST: u16 = (libc::BPF_JMP | libc::BPF_JGE | libc::BPF_K) as u16;
+    const IF_ABOVE: u16 = (libc::BPF_JMP | libc::BPF_JGT | libc::BPF_K) as u16;
     const JUMP: u16 = (libc::BPF_JMP | libc::BPF_JA) as u16;
     const RESET: u32 = 4;
     const SYN_ACK: u32 = 2 | 16;
@@ -71,18 +78,21 @@ fn take_answers(port: u16) -> [libc::sock_filter; 21] {
         step(AND, 0, 0, 0xf0),
         step(IF_EQUAL, 0, 5, 0x40),
         step(LOAD_BYTE, 0, 0, NETWORK + 9),
-        step(IF_EQUAL, 14, 0, 1),
-        step(IF_EQUAL, 0, 14, 6),
+        step(IF_EQUAL, 17, 0, 1),
+        step(IF_EQUAL, 0, 17, 6),
         step(KEEP_HEADER_LENGTH, 0, 0, NETWORK),
         step(JUMP, 0, 0, 5),
-        step(IF_EQUAL, 0, 11, 0x60),
+        step(IF_EQUAL, 0, 14, 0x60),
         step(LOAD_BYTE, 0, 0, NETWORK + 6),
-        step(IF_EQUAL, 8, 0, 58),
-        step(IF_EQUAL, 0, 8, 6),
+        step(IF_EQUAL, 11, 0, 58),
+        step(IF_EQUAL, 0, 11, 6),
         step(KEEP, 0, 0, 40),
         // From here on it is TCP, behind a header of the length that was kept.
         step(LOAD_WORD_BEHIND, 0, 0, NETWORK),
-        step(IF_EQUAL, 0, 5, u32::from(port)),
+        step(IF_EQUAL, 0, 8, u32::from(from)),
+        step(LOAD_WORD_BEHIND, 0, 0, NETWORK + 2),
+        step(IF_LEAST, 0, 6, u32::from(to.0)),
+        step(IF_ABOVE, 5, 0, u32::from(to.1)),
         step(LOAD_BYTE_BEHIND, 0, 0, NETWORK + 13),
         step(IF_ANY, 2, 0, RESET),
         step(AND, 0, 0, SYN_ACK),

@@ -17,6 +17,8 @@ fn main() {
         destination_port: 33_434,
         order_seed: 1,
         mapping: Mapping::Random { seed: 42 },
+        segment: None,
+        fill_ttl: None,
         tracing: None,
         destination_seed: None,
     };

@@ -12,18 +12,21 @@
 //! that have no probes left stay empty. A probe determines its slot, and a slot its probe. So a
 //! slot is all that a prober needs to go on.
 //!
+//! If flows go on beyond the last TTL of a row, as replies show that their paths do, then each of
+//! these further probes belongs to the slot of the flow's probe at that last TTL.
+//!
 //! A plan whose targets are traced has a slot for each destination and protocol in the place of
 //! probes, in the same order.
 
 use anabranch_chance::{Draws, below, mix, scatter};
 use anabranch_prefixes::{Family, Prefix, PrefixSet};
+use anabranch_wire::ip::{TCP, UDP};
+use anabranch_wire::segment;
 
 use crate::destination::draw_address;
 use crate::finder::Finder;
 use crate::mapper::{FlowMapper, Space, invert};
 use crate::row::{Header, Row, RowError, Unit, sort_and_check};
-
-const UDP: u8 = 17;
 
 /// A block, ready to be sent.
 pub struct Block {
@@ -36,6 +39,7 @@ pub struct Block {
     initial_source_port: u16,
     destination_port: u16,
     destination_seed: Option<u64>,
+    fill_ttl: Option<u8>,
     probes: u64,
     fingerprint: u64,
 }
@@ -124,6 +128,17 @@ pub struct Found {
     pub prefix_index: u32,
     /// Its flow.
     pub flow: u32,
+    /// Whether the probe goes on beyond the last TTL of its row.
+    pub is_further: bool,
+    /// The TTL at which the flow goes on if a reply shows that its path does.
+    pub next_ttl: Option<u8>,
+}
+
+/// The number of a target's probe, and what its row says of it.
+struct Numbered {
+    number: u32,
+    prefix_index: u32,
+    last_ttl: u8,
 }
 
 impl Block {
@@ -167,6 +182,7 @@ impl Block {
             initial_source_port: header.initial_source_port,
             destination_port: header.destination_port,
             destination_seed: header.destination_seed,
+            fill_ttl: header.fill_ttl,
             probes,
             fingerprint: fingerprint(&rows, header, key),
         })
@@ -262,11 +278,17 @@ impl Block {
     }
 
     const fn destination_port_of(&self, protocol: u8) -> u16 {
-        if protocol == UDP {
-            self.destination_port
-        } else {
-            0
+        match protocol {
+            UDP => self.destination_port,
+            TCP => segment::PORT,
+            _ => 0,
         }
+    }
+
+    /// Returns whether flows may go on beyond the last TTL of their row.
+    #[must_use]
+    pub const fn goes_further(&self) -> bool {
+        self.fill_ttl.is_some()
     }
 
     /// Returns the place of the probe that has these header fields and this TTL, if it is in the
@@ -290,13 +312,20 @@ impl Block {
         let port = headed.source_port.checked_sub(self.initial_source_port)?;
         let address = u64::try_from(headed.destination - target.prefix.first()).ok()?;
         let flow = self.mapper.flow(target.space, (address, port.into()))?;
-        let (number, prefix_index) = self.number(target, headed.protocol, ttl, flow)?;
-        let pass = target.pass_of(number);
+        let found = self.number(target, headed.protocol, ttl, flow)?;
+        let pass = target.pass_of(found.number);
+        let next_ttl = ttl.checked_add(1).filter(|next| {
+            let next_of = || self.number(target, headed.protocol, *next, flow);
+            // A row may have the next TTL anyway.
+            found.last_ttl <= ttl && next_of().is_some_and(|after| after.last_ttl < *next)
+        });
         Some(Found {
             slot: u64::from(pass) * self.prefixes() + u64::from(place),
             prefix: target.prefix,
-            prefix_index,
+            prefix_index: found.prefix_index,
             flow,
+            is_further: found.last_ttl < ttl,
+            next_ttl,
         })
     }
 
@@ -314,19 +343,29 @@ impl Block {
         unreachable!("a target's probes are those of its shares")
     }
 
-    /// Returns the number of a target's probe, and the number of its prefix in the list of targets.
-    fn number(&self, target: &Target, protocol: u8, ttl: u8, flow: u32) -> Option<(u32, u32)> {
-        let mut before = 0;
+    /// Returns the number of a target's probe. That of a probe beyond the last TTL of its flow is the
+    /// number of the probe there.
+    fn number(&self, target: &Target, protocol: u8, ttl: u8, flow: u32) -> Option<Numbered> {
+        let (mut before, mut highest) = (0, None);
         for share in self.shares_of(target) {
             let flow = flow.wrapping_sub(share.first_flow);
-            let ttls = share.min_ttl..=share.max_ttl;
-            if share.protocol == protocol && ttls.contains(&ttl) && flow < share.flow_count {
-                let inside = u32::from(ttl - share.min_ttl) * share.flow_count + flow;
-                return Some((before + inside, share.prefix_index));
+            if share.protocol == protocol && flow < share.flow_count && share.min_ttl <= ttl {
+                let last = ttl.min(share.max_ttl);
+                let inside = u32::from(last - share.min_ttl) * share.flow_count + flow;
+                let numbered = Numbered {
+                    number: before + inside,
+                    prefix_index: share.prefix_index,
+                    last_ttl: share.max_ttl,
+                };
+                if ttl <= share.max_ttl {
+                    return Some(numbered);
+                }
+                // Rows of a flow have different TTLs, and come in their order.
+                highest = Some(numbered);
             }
             before += share.slots;
         }
-        None
+        highest.filter(|_| self.fill_ttl.is_some_and(|last| ttl <= last))
     }
 }
 
@@ -334,11 +373,15 @@ fn fingerprint(rows: &[Row], header: &Header, key: u64) -> u64 {
     let ports = u64::from(header.initial_source_port) << 16 | u64::from(header.destination_port);
     let tracing = header.tracing.as_ref().map(|given| format!("{given:?}"));
     let drawn = header.destination_seed.map(|seed| seed.to_string());
+    let segment = header.segment.map(|segment| format!("{segment:?}"));
+    let fill = header.fill_ttl.map(|ttl| format!("to {ttl}"));
     let manner = format!(
-        "{:?}{}{}",
+        "{:?}{}{}{}{}",
         header.mapping,
         tracing.unwrap_or_default(),
-        drawn.unwrap_or_default()
+        drawn.unwrap_or_default(),
+        segment.unwrap_or_default(),
+        fill.unwrap_or_default()
     );
     let seed = manner.bytes().fold(mix(key, scatter(ports)), |seed, byte| {
         mix(seed, scatter(byte.into()))

@@ -165,11 +165,12 @@ impl Plan {
         Ok(Block::new(self.rows(block)?, &self.header, key)?)
     }
 
-    /// Checks that a block can be probed.
+    /// Checks that a block can be probed, and returns the highest source port of its probes; 0
+    /// without any.
     ///
     /// # Errors
     /// When it can't be read, or a row can't be probed.
-    pub fn check(&self, block: u32) -> Result<(), PlanError> {
+    pub fn check(&self, block: u32) -> Result<u16, PlanError> {
         let mut rows = self.rows(block)?;
         Ok(sort_and_check(
             &mut rows,

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use anabranch_chance::{below, mix, scatter};
 use anabranch_prefixes::{Family, Prefix};
 use anabranch_trace::parameters::Parameters;
+use anabranch_wire::ip::{ICMP, ICMP6, TCP, UDP};
+use anabranch_wire::segment::Segment;
 use serde::{Deserialize, Serialize};
 
 use crate::mapper::{FlowMapper, Mapping};
@@ -28,12 +30,19 @@ pub struct Header {
     pub blocks: u32,
     /// The source port of a prefix's first flows; for ICMP, the checksum and the identifier.
     pub initial_source_port: u16,
-    /// The destination port of all UDP flows; ICMP has none.
+    /// The destination port of all UDP flows; ICMP has none, and TCP has one of its own.
     pub destination_port: u16,
     /// The seed of the order of probes, which also depends on the block and on who sends them.
     pub order_seed: u64,
     /// How flows are mapped to addresses and ports.
     pub mapping: Mapping,
+    /// What TCP probes are. Without it, there are none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub segment: Option<Segment>,
+    /// The TTL up to which flows go on beyond a row's last TTL, as long as replies show that their
+    /// path does. Without it, nothing is sent but what the rows say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fill_ttl: Option<u8>,
     /// How targets are traced. Without it, the plan says each probe.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tracing: Option<Parameters>,
@@ -90,7 +99,7 @@ pub struct Row {
     pub prefix_index: u32,
     /// The prefix.
     pub prefix: Prefix,
-    /// The protocol's number in the IP header: 1, 17 or 58.
+    /// The protocol's number in the IP header: 1, 6, 17 or 58.
     pub protocol: u8,
     /// The lowest TTL, from 1.
     pub min_ttl: u8,
@@ -132,16 +141,24 @@ impl Row {
         }
     }
 
-    fn check(&self, header: &Header, mapper: &mut FlowMapper) -> Result<(), String> {
+    /// Returns the highest source port of its probes, if they can be sent.
+    fn check(&self, header: &Header, mapper: &mut FlowMapper) -> Result<u16, String> {
         let fits = match self.prefix.family() {
-            Family::V4 => matches!(self.protocol, 1 | 17),
-            Family::V6 => matches!(self.protocol, 17 | 58),
+            Family::V4 => matches!(self.protocol, ICMP | TCP | UDP),
+            Family::V6 => matches!(self.protocol, ICMP6 | TCP | UDP),
         };
         if !fits {
             return Err(format!(
-                "the protocol {} must be 17 (UDP), or 1 (ICMP) for IPv4 and 58 (ICMPv6) for IPv6",
+                "the protocol {} must be 17 (UDP), 6 (TCP), or 1 (ICMP) for IPv4 and 58 (ICMPv6) \
+                 for IPv6",
                 self.protocol
             ));
+        }
+        if self.protocol == TCP && header.segment.is_none() {
+            return Err(
+                "the plan does not say whether TCP probes are SYNs or ACKs; give it the segment"
+                    .to_owned(),
+            );
         }
         if self.min_ttl == 0 || self.min_ttl > self.max_ttl {
             return Err(format!(
@@ -171,23 +188,24 @@ impl Row {
             );
         }
         let port = u32::from(header.initial_source_port).checked_add(mapper.offsets(space, last).1);
-        if port.is_none_or(|port| port > u16::MAX.into()) {
+        let Some(port) = port.and_then(|port| u16::try_from(port).ok()) else {
             return Err(format!(
                 "flow {last} would need a source port above 65535; begin at a lower port, or probe \
                  fewer flows"
             ));
-        }
+        };
         if self.probes() > MAX_PROBES {
             return Err(format!(
                 "{} probes are more than {MAX_PROBES}",
                 self.probes()
             ));
         }
-        Ok(())
+        Ok(port)
     }
 }
 
-/// Sorts the rows of a block by prefix, and checks them.
+/// Sorts the rows of a block by prefix, checks them, and returns the highest source port of their
+/// probes; 0 without any.
 ///
 /// # Errors
 /// For the first row that can't be probed, or that shares a probe with another row.
@@ -195,15 +213,17 @@ pub fn sort_and_check(
     rows: &mut [Row],
     header: &Header,
     mapper: &mut FlowMapper,
-) -> Result<(), RowError> {
+) -> Result<u16, RowError> {
     rows.sort_unstable_by_key(|row| (row.prefix, row.protocol, row.min_ttl, row.first_flow));
+    let mut highest = 0;
     let refuse = |row: &Row, reason| {
         let prefix = row.prefix;
         Err(RowError { prefix, reason })
     };
     for row in &*rows {
-        if let Err(reason) = row.check(header, mapper) {
-            return refuse(row, reason);
+        match row.check(header, mapper) {
+            Ok(port) => highest = port.max(highest),
+            Err(reason) => return refuse(row, reason),
         }
     }
     let mut reached: BTreeMap<(Family, u8), u128> = BTreeMap::new();
@@ -233,5 +253,5 @@ pub fn sort_and_check(
             }
         }
     }
-    Ok(())
+    Ok(highest)
 }

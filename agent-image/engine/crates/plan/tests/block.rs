@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use anabranch_plan::{Block, Header, Mapping, Row};
 use anabranch_prefixes::{Family, Prefix};
+use anabranch_wire::segment::Segment;
 use proptest::prelude::*;
 
 const HEADER: Header = Header {
@@ -12,11 +13,13 @@ const HEADER: Header = Header {
     destination_port: 33_434,
     order_seed: 0,
     mapping: Mapping::Random { seed: 42 },
+    segment: Some(Segment::Ack),
+    fill_ttl: None,
     tracing: None,
     destination_seed: None,
 };
 
-/// Makes some prefixes from /24 to /28, and some IPv6 /64s, with a few rows each.
+/// Makes some prefixes from /24 to /28, and some IPv6 /64s, with a few rows each, by UDP or TCP.
 fn rows() -> impl Strategy<Value = Vec<Row>> {
     let row = (1u8..6, 0u8..4, 0u32..300, 1u32..9);
     let target = (any::<bool>(), proptest::collection::vec(row, 1..4));
@@ -37,7 +40,7 @@ fn rows() -> impl Strategy<Value = Vec<Row>> {
                 .map(move |(j, (ttl, more, first, count))| Row {
                     prefix_index: i as u32,
                     prefix,
-                    protocol: 17,
+                    protocol: if i % 2 == 0 { 17 } else { 6 },
                     min_ttl: ttl + 10 * j as u8,
                     max_ttl: ttl + 10 * j as u8 + more,
                     first_flow: first,
@@ -80,6 +83,40 @@ proptest! {
     }
 
     #[test]
+    fn further_probes_belong_to_the_slot_of_the_last_one_of_their_flow(
+        rows in rows(), key in any::<u64>(), fill_ttl in 1u8..60
+    ) {
+        let header = Header { fill_ttl: Some(fill_ttl), ..HEADER };
+        let block = Block::new(rows.clone(), &header, key).unwrap();
+        let planned = wanted(&rows);
+        for draw in block.walk(0) {
+            let head = block.head(&draw);
+            let found = block.find(&head, draw.ttl).unwrap();
+            prop_assert!(!found.is_further);
+            let flow = |ttl: u8| (found.prefix_index, ttl, found.flow);
+            let mut last = (found.slot, draw.ttl);
+            for ttl in draw.ttl + 1..=70 {
+                if planned.contains(&flow(ttl)) {
+                    break; // where the flow is probed anyway
+                }
+                let (slot, from) = last;
+                let Some(further) = block.find(&head, ttl) else {
+                    prop_assert!(ttl > fill_ttl);
+                    break;
+                };
+                prop_assert!(ttl <= fill_ttl && further.is_further);
+                prop_assert_eq!(further.slot, slot);
+                if from == draw.ttl {
+                    prop_assert_eq!(found.next_ttl, Some(ttl));
+                }
+                let goes_on = ttl < fill_ttl && !planned.contains(&flow(ttl + 1));
+                prop_assert_eq!(further.next_ttl, goes_on.then(|| ttl + 1));
+                last = (slot, ttl);
+            }
+        }
+    }
+
+    #[test]
     fn a_pass_visits_each_prefix_once_and_always_in_the_same_order(
         rows in rows(), key in any::<u64>()
     ) {
@@ -111,6 +148,34 @@ proptest! {
         head.protocol = 1;
         prop_assert_eq!(block.find(&head, ttl), None);
     }
+}
+
+#[test]
+fn tcp_goes_to_a_port_of_its_own() {
+    let rows = [17, 6, 1].map(|protocol| Row {
+        protocol,
+        ..row("240.0.0.0/24")
+    });
+    let block = Block::new(rows.to_vec(), &HEADER, 1).unwrap();
+    let ports: BTreeSet<_> = block
+        .walk(0)
+        .map(|draw| block.head(&draw))
+        .map(|head| (head.protocol, head.destination_port))
+        .collect();
+    assert_eq!(ports, BTreeSet::from([(1, 0), (6, 80), (17, 33_434)]));
+}
+
+#[test]
+fn syns_and_acks_are_two_plans() {
+    let rows = vec![Row {
+        protocol: 6,
+        ..row("240.0.0.0/24")
+    }];
+    let with = |segment| Block::new(rows.clone(), &Header { segment, ..HEADER }, 1);
+    let [syn, ack] = [Segment::Syn, Segment::Ack].map(|segment| with(Some(segment)).unwrap());
+    assert_ne!(syn.fingerprint(), ack.fingerprint());
+    let refused = with(None).err().unwrap();
+    assert!(refused.to_string().contains("SYNs or ACKs"), "{refused}");
 }
 
 #[test]

@@ -16,6 +16,8 @@ fn each_block_has_its_rows_and_all_have_all() {
         mapping: Mapping::Interval {
             step: NonZeroU8::new(32).unwrap(),
         },
+        segment: None,
+        fill_ttl: None,
         tracing: None,
         destination_seed: None,
     };

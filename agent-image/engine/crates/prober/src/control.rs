@@ -46,7 +46,7 @@ pub struct Control {
     counters: [AtomicU64; COUNTERS],
 }
 
-const COUNTERS: usize = Counter::Traced as usize + 1;
+const COUNTERS: usize = Counter::Further as usize + 1;
 
 /// The events that a prober counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,7 +61,8 @@ pub enum Counter {
     Unroutable,
     /// Valid replies.
     Replies,
-    /// ICMP packets that answer no probe of this kind, or another prober of this process.
+    /// ICMP packets, SYN-ACKs and resets that answer no probe of this kind, or another prober of this
+    /// process.
     Foreign,
     /// Replies whose tag is wrong: forged, damaged, or to probes of an earlier start.
     Forged,
@@ -77,6 +78,8 @@ pub enum Counter {
     Stalled,
     /// Destinations whose trace has ended.
     Traced,
+    /// Probes sent beyond the last TTL of the plan, as replies asked for them.
+    Further,
 }
 
 /// The counts so far: [`Counter`] describes each.
@@ -97,6 +100,8 @@ pub struct Counts {
     pub stalled_us: u64,
     #[serde(default)] // parts of version 0.2 do not say
     pub traced: u64,
+    #[serde(default)] // the same
+    pub further: u64,
 }
 
 impl Control {
@@ -217,6 +222,7 @@ impl Control {
             dropped: of(Counter::Dropped),
             stalled_us: of(Counter::Stalled),
             traced: of(Counter::Traced),
+            further: of(Counter::Further),
         }
     }
 }

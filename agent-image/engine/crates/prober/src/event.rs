@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use anabranch_plan::Block;
+use anabranch_plan::block::Headed;
 
 use crate::outlet::Opening;
 
@@ -18,8 +19,25 @@ pub(crate) enum Event {
     Range(u32, u64, u64),
     /// All probes of a block before this slot are sent. The fields are the block and the slot.
     Mark(u32, u64),
+    /// A probe beyond the last TTL of its slot is about to be sent. The fields are the block, the slot
+    /// and the TTL.
+    Further(u32, u64, u8),
+    /// It was not sent after all: the limits forbid it, or the kernel refused it.
+    Unsent(u32, u64, u8),
     /// Nothing more is sent.
     End,
+}
+
+/// What the receiver asks the sender for: a probe of the current block beyond the last TTL of its
+/// flow, since a reply shows that the path goes on.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Wanted {
+    /// The slot of the flow's probe at its last TTL.
+    pub slot: u64,
+    /// The header fields of the flow.
+    pub headed: Headed,
+    /// The TTL.
+    pub ttl: u8,
 }
 
 /// A block that is being sent.
@@ -32,6 +50,8 @@ pub(crate) struct Running {
     pub block: Block,
     /// All probes before this slot are sent, or about to be.
     pub position: AtomicU64,
+    /// The replies to all slots before this one are in parts.
+    pub settled: AtomicU64,
     /// The number of the way to each prefix, by its place; None for a prefix without a route.
     pub exits: Vec<Option<u16>>,
     /// The number of prefixes without a route.

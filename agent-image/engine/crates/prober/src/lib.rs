@@ -6,6 +6,7 @@ mod columns;
 pub mod control;
 mod departure;
 mod event;
+mod further;
 mod going;
 mod inlet;
 pub mod options;

@@ -3,7 +3,7 @@
 //! All times count from the same arbitrary start: those in `_ns` are nanoseconds, those in `_ps`
 //! picoseconds.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 
 /// The window in which a rate is never exceeded by more than one probe.
 const WINDOW_NS: u64 = 100_000_000;
@@ -124,22 +124,29 @@ impl Pace {
     }
 }
 
-/// A least time between two probes to the same prefix. Their slots are one pass apart.
+/// A least time between two probes to the same prefix. Their slots are one pass apart; and there may
+/// be further probes between them, which have no slots of their own.
 #[derive(Clone, Debug)]
 pub struct Gaps {
     pass: u64,
     /// The first and last slot of each batch, and when it was out. Batches are kept as long as they
     /// may still be too close.
     recent: VecDeque<(u64, u64, u64)>,
+    /// When the latest further probe to a place was out, as long as it may be too close.
+    further: HashMap<u64, u64>,
+    /// These, by when they were out.
+    further_order: VecDeque<(u64, u64)>,
 }
 
 impl Gaps {
     /// Makes the gaps for a block of so many prefixes: a pass has one slot for each.
     #[must_use]
-    pub const fn new(prefixes: u64) -> Self {
+    pub fn new(prefixes: u64) -> Self {
         Self {
             pass: prefixes,
             recent: VecDeque::new(),
+            further: HashMap::new(),
+            further_order: VecDeque::new(),
         }
     }
 
@@ -147,8 +154,9 @@ impl Gaps {
     ///
     /// `first` is the first slot of the batch that it would join, if the batch has any.
     pub fn free_ns(&mut self, slot: u64, first: Option<u64>, least_ns: u64, now_ns: u64) -> u64 {
+        let free_ns = self.further_ns(slot, least_ns);
         let Some(before) = slot.checked_sub(self.pass) else {
-            return 0;
+            return free_ns;
         };
         if first.is_some_and(|first| first <= before) {
             return now_ns.saturating_add(least_ns);
@@ -159,9 +167,51 @@ impl Gaps {
             self.recent.pop_front();
         }
         match self.recent.front() {
-            Some((first, _, out_ns)) if *first <= before => out_ns.saturating_add(least_ns),
-            _ => 0,
+            Some((first, _, out_ns)) if *first <= before => {
+                free_ns.max(out_ns.saturating_add(least_ns))
+            }
+            _ => free_ns,
         }
+    }
+
+    /// Returns when a further probe may be sent to the prefix of a slot: at least `least_ns` after
+    /// the last probe to it. All slots before `position` were sent.
+    #[must_use]
+    pub fn further_free_ns(&self, slot: u64, position: u64, least_ns: u64) -> u64 {
+        let free_ns = self.further_ns(slot, least_ns);
+        // Since the slot was sent, the position is behind it.
+        let latest = position - 1 - (position - 1 - slot) % self.pass;
+        let batch = self.recent.partition_point(|(_, last, _)| *last < latest);
+        match self.recent.get(batch) {
+            Some((first, _, out_ns)) if *first <= latest => {
+                free_ns.max(out_ns.saturating_add(least_ns))
+            }
+            _ => free_ns,
+        }
+    }
+
+    /// Records that a further probe was sent to the prefix of a slot, and is out by now.
+    pub fn sent_further(&mut self, slot: u64, least_ns: u64, now_ns: u64) {
+        while let Some((place, out_ns)) = self.further_order.front().copied()
+            && out_ns.saturating_add(least_ns) <= now_ns
+        {
+            self.further_order.pop_front();
+            if self.further.get(&place) == Some(&out_ns) {
+                self.further.remove(&place);
+            }
+        }
+        let place = slot % self.pass;
+        self.further.insert(place, now_ns);
+        self.further_order.push_back((place, now_ns));
+    }
+
+    /// Returns when the prefix of a slot may be probed, as far as further probes are concerned.
+    fn further_ns(&self, slot: u64, least_ns: u64) -> u64 {
+        if self.further.is_empty() {
+            return 0; // without a division, since this is asked for each probe
+        }
+        let out_ns = self.further.get(&(slot % self.pass));
+        out_ns.map_or(0, |out_ns| out_ns.saturating_add(least_ns))
     }
 
     /// Records that the slots from `first` to `last` were sent, and are out by now.
@@ -272,6 +322,23 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn a_further_probe_keeps_its_distance_on_both_sides() {
+        let (gap, mut gaps) = (100, Gaps::new(10));
+        gaps.sent(0, 12, 1_000); // slots 2 and 12 are of one prefix
+        assert_eq!(gaps.further_free_ns(3, 13, gap), 1_100);
+        gaps.sent(13, 14, 1_060);
+        assert_eq!(gaps.further_free_ns(3, 15, gap), 1_160);
+        assert_eq!(gaps.further_free_ns(5, 15, gap), 1_100);
+        gaps.sent_further(5, gap, 1_100);
+        assert_eq!(gaps.further_free_ns(5, 15, gap), 1_200);
+        assert_eq!(gaps.free_ns(15, None, gap, 1_150), 1_200);
+        assert_eq!(gaps.free_ns(16, None, gap, 1_150), 0);
+        // What is long ago is forgotten.
+        gaps.sent_further(6, gap, 1_300);
+        assert_eq!((gaps.further.len(), gaps.further_order.len()), (1, 1));
     }
 
     #[test]

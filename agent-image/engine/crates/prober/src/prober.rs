@@ -7,10 +7,12 @@ use std::sync::mpsc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use anabranch_link::filter::Filter;
 use anabranch_link::namespace;
 use anabranch_plan::{Block, Plan, PlanError};
 use anabranch_trace::parameters::Parameters;
 use anabranch_wire::probe::{MAX_CONTACT, Stamp};
+use anabranch_wire::segment;
 
 use crate::agenda::Agenda;
 use crate::control::{Control, Counts};
@@ -61,14 +63,20 @@ impl Prober {
     /// If the plan or an option can't be used; nothing is sent then.
     pub fn start(options: Options, control: Arc<Control>) -> Result<Self, ProberError> {
         let plan = open(&options)?;
-        check(&options, &plan)?;
+        let highest_port = check(&options, &plan)?;
         let lock = lock(&options.parts, &options.blocks)?;
-        let stamp = stamps::draw(&options.contact)?;
+        let stamp = stamps::draw(&options.contact)?.with_segment(plan.header().segment);
         let reins = Arc::clone(&control);
         let thread = thread::spawn(move || {
             let outcome =
                 enter(options.network.as_deref()).and_then(|()| match &plan.header().tracing {
-                    None => probe(&options, &plan, &reins, &stamp),
+                    None => probe(
+                        &options,
+                        &plan,
+                        choose_filter(&plan, highest_port),
+                        &reins,
+                        &stamp,
+                    ),
                     Some(tracing) => trace(&options, &plan, tracing, &reins, &stamp),
                 });
             reins.stop();
@@ -105,7 +113,8 @@ fn open(options: &Options) -> Result<Plan, ProberError> {
     Plan::open(&options.plan).map_err(|error| refuse_plan(options, error))
 }
 
-fn check(options: &Options, plan: &Plan) -> Result<(), ProberError> {
+/// Checks the options and the plan, and returns the highest source port of its probes.
+fn check(options: &Options, plan: &Plan) -> Result<u16, ProberError> {
     let refuse = |reason| Err(ProberError::Option(reason));
     let mut chosen = options.blocks.clone();
     chosen.sort_unstable();
@@ -115,9 +124,11 @@ fn check(options: &Options, plan: &Plan) -> Result<(), ProberError> {
     if options.contact.len() > MAX_CONTACT {
         return refuse(format!("the contact must have at most {MAX_CONTACT} bytes"));
     }
+    let mut highest_port = 0;
     for block in options.blocks_of(plan) {
         let checked = plan.check(block);
-        checked.map_err(|error| refuse_plan(options, error))?;
+        let port = checked.map_err(|error| refuse_plan(options, error))?;
+        highest_port = port.max(highest_port);
     }
     if options.wait > MAX_WAIT {
         return refuse(format!(
@@ -125,7 +136,7 @@ fn check(options: &Options, plan: &Plan) -> Result<(), ProberError> {
             MAX_WAIT.as_secs()
         ));
     }
-    Ok(())
+    Ok(highest_port)
 }
 
 /// The longest wait for replies: shorter than the time in which a probe's timestamp wraps around.
@@ -142,15 +153,29 @@ pub(crate) fn enter(network: Option<&Path>) -> Result<(), ProberError> {
     Ok(())
 }
 
+/// Returns the filter that lets in all replies to a plan's probes, and as little else as it can.
+fn choose_filter(plan: &Plan, highest_port: u16) -> Filter {
+    let header = plan.header();
+    match header.segment {
+        None => Filter::Icmp,
+        Some(_) => Filter::IcmpAndAnswers {
+            from: segment::PORT,
+            to: (header.initial_source_port, highest_port),
+        },
+    }
+}
+
 fn probe(
     options: &Options,
     plan: &Plan,
+    filter: Filter,
     control: &Control,
     stamp: &Stamp,
 ) -> Result<(), ProberError> {
     let (events, heard) = mpsc::channel();
     let (finished, parts) = mpsc::sync_channel(PARTS);
-    let receiving = Receiving::new(control, stamp, options, heard, finished);
+    let (asks, wanted) = mpsc::channel();
+    let receiving = Receiving::new(control, stamp, options, heard, asks, finished);
     thread::scope(|scope| {
         let receives = scope.spawn(|| receiving.run());
         let writes = scope.spawn(move || write(options, control, &parts));
@@ -158,7 +183,7 @@ fn probe(
             options,
             plan,
             control,
-            Sending::new(options, control, stamp, events)?,
+            Sending::new(options, filter, control, stamp, events, wanted)?,
         );
         let heard_all = join(receives);
         join(writes)?;
@@ -196,7 +221,7 @@ fn trace(
         parameters: parameters.clone(),
         first_port: header.initial_source_port,
         destination_port: header.destination_port,
-        segment: None,
+        segment: header.segment,
         time_limit: None,
         window: MOST_TRACES,
         lookups: LOOKUPS,

@@ -1,6 +1,7 @@
 //! The receiver: validates replies, finds the probes that they answer, and sorts them into parts.
 
-use std::collections::VecDeque;
+use std::collections::hash_map::Entry;
+use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -13,7 +14,7 @@ use anabranch_wire::probe::{Stamp, elapsed_us};
 use anabranch_wire::reply::Reply;
 
 use crate::control::{Control, Counter, Counts};
-use crate::event::{Event, Running};
+use crate::event::{Event, Running, Wanted};
 use crate::inlet::{Inlet, TURN};
 use crate::options::Options;
 use crate::outlet::Opening;
@@ -35,6 +36,7 @@ pub(crate) struct Receiving<'a> {
 struct Ledger<'a> {
     control: &'a Control,
     events: mpsc::Receiver<Event>,
+    wanted: mpsc::Sender<Wanted>,
     wait: Duration,
     /// The most replies of a part.
     most: usize,
@@ -62,6 +64,20 @@ struct Range {
     /// None while the range is being sent.
     closed: Option<Closed>,
     rows: Vec<Row>,
+    further: Further,
+}
+
+/// The further probes of a range's slots: those that replies asked for. Each is sent once, so a router
+/// that answers twice does not double them.
+#[derive(Default)]
+struct Further {
+    /// When each was sent, by its slot and TTL; None for one that is not.
+    sent: HashMap<(u64, u8), Option<Instant>>,
+    /// How many are to be sent yet.
+    awaited: usize,
+    /// How many were sent, and when the last one was.
+    count: u64,
+    last: Option<Instant>,
 }
 
 /// The end of a range.
@@ -81,6 +97,7 @@ impl<'a> Receiving<'a> {
         stamp: &'a Stamp,
         options: &Options,
         events: mpsc::Receiver<Event>,
+        wanted: mpsc::Sender<Wanted>,
         parts: mpsc::SyncSender<Part>,
     ) -> Self {
         Self {
@@ -88,6 +105,7 @@ impl<'a> Receiving<'a> {
             ledger: Ledger {
                 control,
                 events,
+                wanted,
                 wait: options.wait,
                 most: REPLIES_A_PROBE * options.part_probes as usize,
                 openings: Vec::new(),
@@ -162,6 +180,16 @@ impl Ledger<'_> {
                     }
                 }
                 Ok(Event::Range(number, end, probes)) => self.begin_range(number, end, probes),
+                Ok(Event::Further(number, slot, ttl)) => {
+                    if let Some(further) = self.further(number, slot) {
+                        further.note_sent(slot, ttl, Instant::now());
+                    }
+                }
+                Ok(Event::Unsent(number, slot, ttl)) => {
+                    if let Some(further) = self.further(number, slot) {
+                        further.note_unsent(slot, ttl);
+                    }
+                }
                 Ok(Event::End) | Err(mpsc::TryRecvError::Disconnected) => {
                     self.ended = true;
                     return;
@@ -174,6 +202,11 @@ impl Ledger<'_> {
     fn heard(&mut self, number: u32) -> Option<&mut Heard> {
         let mut blocks = self.blocks.iter_mut();
         blocks.find(|heard| heard.running.number == number)
+    }
+
+    fn further(&mut self, number: u32, slot: u64) -> Option<&mut Further> {
+        let range = self.heard(number)?.holder(slot)?;
+        Some(&mut range.further)
     }
 
     fn begin_range(&mut self, number: u32, end: u64, probes: u64) {
@@ -195,11 +228,22 @@ impl Ledger<'_> {
         };
         let heard = &mut self.blocks[block];
         let way = heard.running.exit(found.slot).unwrap_or_default();
-        let Some(range) = heard.range(found.slot) else {
+        let Some(range) = heard.range(&found, reply.probe.ttl, self.wait) else {
             self.control.count(Counter::Late, 1);
             return;
         };
-        if range.rows.len() == self.most {
+        let is_from_prefix =
+            found.prefix.first() <= reply.from && reply.from <= found.prefix.last();
+        if let Some(ttl) = found.next_ttl
+            && reply.is_time_exceeded()
+            && !is_from_prefix
+            && range.further.ask(found.slot, ttl)
+        {
+            let (slot, headed) = (found.slot, head_of(reply));
+            // A sender that is gone sends nothing: the range is not written then.
+            let _ = self.wanted.send(Wanted { slot, headed, ttl });
+        }
+        if range.rows.len() >= self.most + REPLIES_A_PROBE * range.further.count as usize {
             self.control.count(Counter::Excess, 1);
             return;
         }
@@ -207,7 +251,7 @@ impl Ledger<'_> {
             reply: *reply,
             at_us,
             rtt_us: elapsed_us(reply.probe.sent, at_us),
-            is_from_prefix: found.prefix.first() <= reply.from && reply.from <= found.prefix.last(),
+            is_from_prefix,
             prefix_index: found.prefix_index,
             flow: found.flow,
             way,
@@ -217,21 +261,13 @@ impl Ledger<'_> {
 
     /// Returns the probe that a reply answers, with the index of its block, if it was sent.
     fn find(&self, reply: &Reply) -> Option<(usize, Found)> {
-        let probe = &reply.probe;
-        let headed = Headed {
-            family: probe.family,
-            destination: probe.destination,
-            protocol: probe.protocol,
-            source_port: probe.source_port,
-            destination_port: probe.destination_port,
-        };
-        self.blocks
-            .iter()
-            .enumerate()
-            .find_map(|(i, Heard { running, .. })| {
-                let found = running.block.find(&headed, probe.ttl)?;
-                (found.slot < running.position.load(Ordering::Acquire)).then_some((i, found))
-            })
+        let (headed, ttl) = (head_of(reply), reply.probe.ttl);
+        self.blocks.iter().enumerate().find_map(|(i, heard)| {
+            let found = heard.running.block.find(&headed, ttl)?;
+            let is_sent = found.slot < heard.running.position.load(Ordering::Acquire)
+                && (!found.is_further || heard.may_have_sent(found.slot, ttl));
+            is_sent.then_some((i, found))
+        })
     }
 
     /// Takes the ranges whose wait has ended, as parts that lack the counts and the ways.
@@ -245,16 +281,26 @@ impl Ledger<'_> {
                 heard.expired = *slot;
                 heard.marks.pop_front();
             }
-            while let Some(closed) = heard.ranges.first().and_then(|range| range.closed)
-                && closed.at + self.wait <= now
+            while let Some(range) = heard.ranges.first()
+                && let Some(closed) = range.closed
             {
+                if range.further.awaited > 0 && self.ended {
+                    // The next prober probes it again, and what comes behind it.
+                    heard.ranges.clear();
+                    break;
+                }
+                let last = range.further.last.map_or(closed.at, |at| at.max(closed.at));
+                if range.further.awaited > 0 || now < last + self.wait {
+                    break;
+                }
                 let range = heard.ranges.remove(0);
+                heard.running.settled.store(closed.end, Ordering::Release);
                 let head = Head {
                     plan: heard.running.plan,
                     block: heard.running.number,
                     start: range.start,
                     end: closed.end,
-                    probes: closed.probes,
+                    probes: closed.probes + range.further.count,
                     replies: None,
                     traced: 0,
                     unroutable: heard.running.unroutable,
@@ -280,24 +326,92 @@ impl Ledger<'_> {
 }
 
 impl Heard {
-    /// Returns the range for the replies to a slot, or None if they are too late.
-    fn range(&mut self, slot: u64) -> Option<&mut Range> {
-        let mut ranges = self.ranges.iter_mut();
-        ranges.find(|range| self.expired <= slot && range.holds(slot))
+    /// Returns the range that a slot is in, if it is not in a part.
+    fn holder(&mut self, slot: u64) -> Option<&mut Range> {
+        self.ranges.iter_mut().find(|range| range.holds(slot))
+    }
+
+    /// Returns whether a further probe was sent. Of ranges that are in parts, nobody knows any more.
+    fn may_have_sent(&self, slot: u64, ttl: u8) -> bool {
+        let mut ranges = self.ranges.iter();
+        let range = ranges.find(|range| range.holds(slot));
+        range.is_none_or(|range| {
+            range
+                .further
+                .sent
+                .get(&(slot, ttl))
+                .is_some_and(Option::is_some)
+        })
+    }
+
+    /// Returns the range for the replies to a probe, or None if they are too late.
+    fn range(&mut self, found: &Found, ttl: u8, wait: Duration) -> Option<&mut Range> {
+        let (slot, expired) = (found.slot, self.expired);
+        let range = self.holder(slot)?;
+        let is_awaited = if found.is_further {
+            range.further.awaits(slot, ttl, wait)
+        } else {
+            expired <= slot
+        };
+        is_awaited.then_some(range)
     }
 }
 
 impl Range {
-    const fn new(start: u64) -> Self {
+    fn new(start: u64) -> Self {
         Self {
             start,
             closed: None,
             rows: Vec::new(),
+            further: Further::default(),
         }
     }
 
     fn holds(&self, slot: u64) -> bool {
         self.start <= slot && self.closed.is_none_or(|closed| slot < closed.end)
+    }
+}
+
+impl Further {
+    /// Asks for a probe; returns whether nobody asked for it before.
+    fn ask(&mut self, slot: u64, ttl: u8) -> bool {
+        let Entry::Vacant(place) = self.sent.entry((slot, ttl)) else {
+            return false;
+        };
+        place.insert(None);
+        self.awaited += 1;
+        true
+    }
+
+    fn note_sent(&mut self, slot: u64, ttl: u8, at: Instant) {
+        self.sent.insert((slot, ttl), Some(at));
+        self.awaited -= 1;
+        self.count += 1;
+        self.last = Some(at);
+    }
+
+    /// Notes that a probe was not sent after all.
+    fn note_unsent(&mut self, slot: u64, ttl: u8) {
+        self.sent.insert((slot, ttl), None);
+        self.count -= 1;
+    }
+
+    /// Returns whether the reply to a probe is still awaited.
+    fn awaits(&self, slot: u64, ttl: u8, wait: Duration) -> bool {
+        let sent = self.sent.get(&(slot, ttl)).copied().flatten();
+        sent.is_some_and(|at| Instant::now() < at + wait)
+    }
+}
+
+/// Returns the header fields of the probe that a reply answers.
+const fn head_of(reply: &Reply) -> Headed {
+    let probe = &reply.probe;
+    Headed {
+        family: probe.family,
+        destination: probe.destination,
+        protocol: probe.protocol,
+        source_port: probe.source_port,
+        destination_port: probe.destination_port,
     }
 }
 

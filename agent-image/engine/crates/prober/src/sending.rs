@@ -7,12 +7,14 @@ use std::sync::mpsc;
 use std::time::Instant;
 
 use anabranch_link::filter::Filter;
+use anabranch_plan::block::Headed;
 use anabranch_plan::{Block, Draw};
 use anabranch_wire::probe::{Probe, Stamp, carried_time};
 
 use crate::clock::unix_us;
 use crate::control::{Control, Counter};
-use crate::event::{Event, Running};
+use crate::event::{Event, Running, Wanted};
+use crate::further::Further;
 use crate::options::Options;
 use crate::outlet::Outlet;
 use crate::pace::Gaps;
@@ -21,6 +23,8 @@ use crate::pace::Gaps;
 /// The limit is lower while a batch waits to be sent.
 const PASSED_OVER: u64 = 1 << 16;
 const PASSED_OVER_WAITING: u64 = 64;
+/// How long the sender waits for what replies ask for before it looks again.
+const LOOK_NS: u64 = 1_000_000;
 /// How often the sender tells the receiver its position.
 const MARK_NS: u64 = 50_000_000;
 
@@ -28,6 +32,7 @@ pub(crate) struct Sending<'a> {
     options: &'a Options,
     control: &'a Control,
     events: mpsc::Sender<Event>,
+    further: Further,
     outlet: Outlet<'a>,
 }
 
@@ -41,16 +46,19 @@ struct Range {
 impl<'a> Sending<'a> {
     pub fn new(
         options: &'a Options,
+        filter: Filter,
         control: &'a Control,
         stamp: &'a Stamp,
         events: mpsc::Sender<Event>,
+        wanted: mpsc::Receiver<Wanted>,
     ) -> io::Result<Self> {
         let interface = options.interface.as_deref();
         Ok(Self {
             options,
             control,
             events,
-            outlet: Outlet::open(control, stamp, interface, &options.sources, Filter::Icmp)?,
+            further: Further::new(wanted),
+            outlet: Outlet::open(control, stamp, interface, &options.sources, filter)?,
         })
     }
 
@@ -63,6 +71,7 @@ impl<'a> Sending<'a> {
             number,
             block,
             position: AtomicU64::new(from),
+            settled: AtomicU64::new(from),
             exits,
             unroutable,
         });
@@ -78,6 +87,9 @@ impl<'a> Sending<'a> {
             let now_ns = self.outlet.now_ns();
             self.outlet.renew(now_ns)?;
             let (granted, mut wake_ns) = self.outlet.grant(now_ns);
+            if self.send_further(&running, granted, &mut gaps)? {
+                continue;
+            }
             let gap_ns = self.control.prefix_gap_ns();
             let (mut taken, mut passed, mut first) = (0, 0, None);
             let passable = |first: Option<u64>| match first {
@@ -126,25 +138,97 @@ impl<'a> Sending<'a> {
         if range.start < slot {
             self.tell(Event::Range(number, slot, range.sent));
         }
+        if running.block.goes_further() {
+            self.await_replies(&running, slot, &mut gaps)?;
+        }
         Ok(())
+    }
+
+    /// Sends what replies ask for, until those to all slots before `end` are in parts.
+    fn await_replies(&mut self, running: &Running, end: u64, gaps: &mut Gaps) -> io::Result<()> {
+        while running.settled.load(Ordering::Acquire) < end && !self.control.is_stopped() {
+            let now_ns = self.outlet.now_ns();
+            self.outlet.renew(now_ns)?;
+            let (granted, wake_ns) = self.outlet.grant(now_ns);
+            if granted == 0 {
+                self.outlet.rest(wake_ns);
+            } else if !self.send_further(running, granted, gaps)? {
+                self.outlet.idle();
+                self.outlet.rest(now_ns + LOOK_NS);
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends a batch of at most `granted` probes that replies asked for; returns whether it sent any.
+    fn send_further(
+        &mut self,
+        running: &Running,
+        granted: usize,
+        gaps: &mut Gaps,
+    ) -> io::Result<bool> {
+        let (now_ns, gap_ns) = (self.outlet.now_ns(), self.control.prefix_gap_ns());
+        let position = running.position.load(Ordering::Acquire);
+        let mut batch: Vec<Wanted> = Vec::new();
+        while batch.len() < granted
+            && let Some(wanted) = self.further.pop(now_ns)
+        {
+            let free_ns = gaps.further_free_ns(wanted.slot, position, gap_ns);
+            if free_ns > now_ns {
+                self.further.delay(wanted, free_ns);
+                continue;
+            }
+            let Wanted { slot, headed, ttl } = wanted;
+            // The receiver knows of it before it is out, so that no reply comes earlier.
+            self.tell(Event::Further(running.number, slot, ttl));
+            let reason = match running.exit(slot) {
+                Some(way) => self.put(way, headed, ttl)?,
+                None => Some(Counter::Unroutable),
+            };
+            if let Some(reason) = reason {
+                self.control.count(reason, 1);
+                self.tell(Event::Unsent(running.number, slot, ttl));
+            } else {
+                gaps.sent_further(slot, gap_ns, now_ns);
+                batch.push(wanted);
+            }
+        }
+        if batch.is_empty() {
+            return Ok(false);
+        }
+        let refused = self.outlet.flush()?;
+        let sent = (batch.len() - refused.len()) as u64;
+        self.control.count(Counter::Further, sent);
+        for place in refused {
+            let Wanted { slot, ttl, .. } = batch[place];
+            self.tell(Event::Unsent(running.number, slot, ttl));
+        }
+        for wanted in batch {
+            gaps.sent_further(wanted.slot, gap_ns, self.outlet.now_ns());
+        }
+        Ok(true)
     }
 
     /// Adds a probe to the next batch, or returns the counter of why it must not be sent.
     fn take(&mut self, running: &Running, draw: &Draw) -> io::Result<Option<Counter>> {
-        let headed = running.block.head(draw);
-        if !(self.outlet).allows(headed.family, headed.destination, draw.ttl) {
+        match running.exits[draw.place as usize] {
+            Some(way) => self.put(way, running.block.head(draw), draw.ttl),
+            None => Ok(Some(Counter::Unroutable)),
+        }
+    }
+
+    /// Adds a probe of a flow to the next batch, or returns the counter of why it must not be sent.
+    fn put(&mut self, way: u16, headed: Headed, ttl: u8) -> io::Result<Option<Counter>> {
+        if !(self.outlet).allows(headed.family, headed.destination, ttl) {
             return Ok(Some(Counter::Forbidden));
         }
-        let Some(way) = running.exits[draw.place as usize] else {
-            return Ok(Some(Counter::Unroutable));
-        };
         let probe = Probe {
             family: headed.family,
             destination: headed.destination,
             protocol: headed.protocol,
             source_port: headed.source_port,
             destination_port: headed.destination_port,
-            ttl: draw.ttl,
+            ttl,
             sent: carried_time(unix_us()),
         };
         self.outlet.put(way, &probe)?;

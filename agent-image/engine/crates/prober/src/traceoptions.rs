@@ -10,12 +10,9 @@ use anabranch_trace::parameters::Parameters;
 use anabranch_trace::sightings::Ask;
 use anabranch_wire::ip::UDP;
 use anabranch_wire::probe::{Probe, carried_time, icmp_of};
-use anabranch_wire::segment::Segment;
+use anabranch_wire::segment::{self, Segment};
 
 use crate::work::{Protocol, Target};
-
-/// The destination port of TCP probes: that of the web, which firewalls let through most.
-const TCP_PORT: u16 = 80;
 
 /// The options of a body of tracers.
 #[derive(Clone, Debug)]
@@ -51,7 +48,11 @@ impl TraceOptions {
     pub(crate) const fn filter(&self) -> Filter {
         match self.segment {
             None => Filter::Icmp,
-            Some(_) => Filter::IcmpAndAnswers(TCP_PORT),
+            // A flow may have any port.
+            Some(_) => Filter::IcmpAndAnswers {
+                from: segment::PORT,
+                to: (0, u16::MAX),
+            },
         }
     }
 
@@ -66,7 +67,7 @@ impl TraceOptions {
             destination_port: match target.protocol {
                 Protocol::Udp => self.destination_port,
                 Protocol::Icmp => 0,
-                Protocol::Tcp => TCP_PORT,
+                Protocol::Tcp => segment::PORT,
             },
             ttl: ask.ttl,
             sent: carried_time(sent_us),

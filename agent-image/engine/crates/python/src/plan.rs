@@ -8,6 +8,8 @@ use anabranch_plan::{
     Demand, Header, Mapping, Plan as File, PlanError, PlanWriter, Row, Unit, count_blocks,
 };
 use anabranch_prefixes::{Prefix, PrefixSet as Set};
+use anabranch_targets::Protocol;
+use anabranch_wire::segment::Segment;
 use pyo3::exceptions::{PyOSError, PyValueError};
 use pyo3::prelude::*;
 
@@ -37,6 +39,8 @@ pub struct Plan {
     unit: &'static str,
     #[pyo3(get)]
     units: u64,
+    #[pyo3(get)]
+    segment: Option<&'static str>,
 }
 
 impl Plan {
@@ -55,6 +59,7 @@ impl Plan {
             blocks: plan.header().blocks,
             unit: tell_unit(plan.header()),
             units: plan.units(),
+            segment: tell_segment(plan.header()),
         })
     }
 
@@ -103,7 +108,8 @@ impl Plan {
     #[staticmethod]
     #[pyo3(signature = (
         path, targets, *, initial_source_port, destination_port, flow_mapper, order_seed,
-        seed = None, step = None, blocks = None, tracing = None, destination_seed = None
+        seed = None, step = None, blocks = None, fill_ttl = None, tracing = None,
+        destination_seed = None
     ))]
     #[allow(clippy::too_many_arguments)] // each is a field of the plan's header
     fn write(
@@ -117,6 +123,7 @@ impl Plan {
         seed: Option<u64>,
         step: Option<u8>,
         blocks: Option<NonZeroU32>,
+        fill_ttl: Option<u8>,
         tracing: Option<&TraceParameters>,
         destination_seed: Option<u64>,
     ) -> PyResult<Self> {
@@ -134,16 +141,22 @@ impl Plan {
             }
         };
         let targets = targets.core();
+        let segment = targets
+            .runs()
+            .iter()
+            .find_map(|run| segment_of(run.protocol));
         let header = Header {
             blocks: blocks.map_or_else(|| count_blocks(targets.count()), NonZeroU32::get),
             initial_source_port,
             destination_port,
             order_seed,
             mapping,
+            segment,
+            fill_ttl,
             tracing: tracing.map(TraceParameters::core),
             destination_seed,
         };
-        let (blocks, unit) = (header.blocks, tell_unit(&header));
+        let (blocks, unit, segment) = (header.blocks, tell_unit(&header), tell_segment(&header));
         let written = py.detach(|| {
             let mut cursor = anabranch_targets::Cursor::default();
             let targets = std::iter::from_fn(|| targets.advance(&mut cursor));
@@ -161,6 +174,7 @@ impl Plan {
             blocks,
             unit,
             units,
+            segment,
         })
     }
 
@@ -185,6 +199,7 @@ impl Plan {
         Ok(Self {
             units: units.map_err(|error| raise(&path, error))?,
             unit: self.unit,
+            segment: self.segment,
             blocks: self.blocks,
             path,
         })
@@ -195,6 +210,23 @@ const fn tell_unit(header: &Header) -> &'static str {
     match header.unit() {
         Unit::Probe => "probe",
         Unit::Destination => "destination",
+    }
+}
+
+/// Returns the name that the file has for what TCP probes are.
+fn tell_segment(header: &Header) -> Option<&'static str> {
+    header.segment.map(|segment| match segment {
+        Segment::Syn => "syn",
+        Segment::Ack => "ack",
+    })
+}
+
+/// Returns what probes by a protocol are, if they are TCP. A list has one kind of these at most.
+const fn segment_of(protocol: Protocol) -> Option<Segment> {
+    match protocol {
+        Protocol::TcpSyn => Some(Segment::Syn),
+        Protocol::TcpAck => Some(Segment::Ack),
+        Protocol::Icmp | Protocol::Icmp6 | Protocol::Udp => None,
     }
 }
 

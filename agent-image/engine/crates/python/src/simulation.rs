@@ -18,6 +18,7 @@ use anabranch_prefixes::{Family, Prefix};
 use anabranch_simulator::simulation::Plan;
 use anabranch_simulator::truth::write_truth;
 use anabranch_wire::ip::{ICMP, ICMP6, TCP, UDP};
+use anabranch_wire::segment;
 use arrow_array::{ArrayRef, UInt8Array, UInt32Array, UInt64Array};
 use pyo3::exceptions::{PyOSError, PyValueError};
 use pyo3::prelude::*;
@@ -260,15 +261,23 @@ impl Simulation {
     ) -> PyResult<Table> {
         let (mut prefixes, mut flows) = (Vec::new(), Vec::new());
         let (mut ttls, mut addresses) = (Vec::new(), Vec::new());
+        let file = anabranch_plan::Plan::open(plan.path());
+        let file = file.map_err(|error| raise(plan.path(), error))?;
+        let fill_ttl = file.header().fill_ttl.unwrap_or(0);
         self.each_flow(py, vantage_point, plan, |row, flow, probe| {
-            for ttl in row.min_ttl..=row.max_ttl {
+            for ttl in row.min_ttl..=row.max_ttl.max(fill_ttl) {
                 let reply = self.network.predict(&Probe { ttl, ..probe });
-                let Some((Reply::TimeExceeded, from)) = reply else {
-                    continue;
+                let inside = row.prefix.first()..=row.prefix.last();
+                let expired = match reply {
+                    Some((Reply::TimeExceeded, from)) if !inside.contains(&from) => Some(from),
+                    _ => None,
                 };
-                if (row.prefix.first()..=row.prefix.last()).contains(&from) {
-                    continue;
-                }
+                let Some(from) = expired else {
+                    if ttl < row.max_ttl {
+                        continue;
+                    }
+                    break; // only what expires asks for the next TTL
+                };
                 prefixes.push(row.prefix_index);
                 flows.push(flow);
                 ttls.push(ttl);
@@ -356,6 +365,7 @@ impl Simulation {
                             protocol: row.protocol,
                             octets: match row.protocol {
                                 UDP => port << 16 | u32::from(header.destination_port),
+                                TCP => port << 16 | u32::from(segment::PORT),
                                 ICMP => 8 << 24 | port,
                                 _ => 128 << 24 | port,
                             },

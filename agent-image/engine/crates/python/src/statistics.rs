@@ -20,6 +20,7 @@ pub struct Statistics {
     dropped: u64,
     stalled_us: u64,
     traced: u64,
+    further: u64,
 }
 
 #[pymethods]
@@ -27,7 +28,8 @@ impl Statistics {
     fn __repr__(&self) -> String {
         format!(
             "Statistics(sent={}, unsent={}, forbidden={}, unroutable={}, replies={}, foreign={}, \
-             forged={}, unplanned={}, late={}, excess={}, dropped={}, stalled_us={}, traced={})",
+             forged={}, unplanned={}, late={}, excess={}, dropped={}, stalled_us={}, traced={}, \
+             further={})",
             self.sent,
             self.unsent,
             self.forbidden,
@@ -40,7 +42,8 @@ impl Statistics {
             self.excess,
             self.dropped,
             self.stalled_us,
-            self.traced
+            self.traced,
+            self.further
         )
     }
 }
@@ -61,6 +64,7 @@ impl From<Counts> for Statistics {
             dropped: counts.dropped,
             stalled_us: counts.stalled_us,
             traced: counts.traced,
+            further: counts.further,
         }
     }
 }

@@ -67,7 +67,7 @@ impl TargetList {
 
     #[staticmethod]
     #[pyo3(signature = (
-        file, *, lengths_v4, lengths_v6, samples_v6, min_peers, allow_reserved, is_icmp, min_ttl,
+        file, *, lengths_v4, lengths_v6, samples_v6, min_peers, allow_reserved, protocol, min_ttl,
         max_ttl, n_initial_flows
     ))]
     #[allow(clippy::too_many_arguments)] // each is a choice of its own
@@ -79,12 +79,15 @@ impl TargetList {
         samples_v6: u32,
         min_peers: u16,
         allow_reserved: bool,
-        is_icmp: bool,
+        protocol: &str,
         min_ttl: u8,
         max_ttl: u8,
         n_initial_flows: u16,
     ) -> PyResult<Self> {
         let lengths = |(shortest, longest)| shortest..=longest;
+        let protocol = core::Protocol::named(protocol).ok_or_else(|| {
+            PyValueError::new_err(format!("{protocol:?} is no protocol of target lists"))
+        })?;
         let choice = core::Choice {
             lengths_v4: lengths_v4.map(lengths),
             lengths_v6: lengths_v6.map(lengths),
@@ -95,7 +98,7 @@ impl TargetList {
             } else {
                 anabranch_prefixes::reserved()
             },
-            is_icmp,
+            protocol,
             intent: core::Intent {
                 min_ttl,
                 max_ttl,

@@ -13,9 +13,37 @@ pub enum Protocol {
     Icmp6,
     /// UDP over either family.
     Udp,
+    /// TCP SYNs over either family.
+    TcpSyn,
+    /// TCP ACKs over either family.
+    TcpAck,
 }
 
 impl Protocol {
+    /// All of them.
+    pub const ALL: [Self; 5] = [
+        Self::Icmp,
+        Self::Icmp6,
+        Self::Udp,
+        Self::TcpSyn,
+        Self::TcpAck,
+    ];
+
+    /// Returns the protocol that has this name in a list.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL
+            .into_iter()
+            .find(|protocol| protocol.name() == name)
+    }
+
+    /// Returns whether probes by two protocols look the same to whoever answers them. The answers to
+    /// a SYN and to an ACK of one flow can't be told apart.
+    #[must_use]
+    pub fn is_mistaken_for(self, other: Self) -> bool {
+        self != other && self.number() == other.number()
+    }
+
     /// The number of the protocol in an IP header.
     #[must_use]
     pub const fn number(self) -> u8 {
@@ -23,6 +51,7 @@ impl Protocol {
             Self::Icmp => 1,
             Self::Icmp6 => 58,
             Self::Udp => 17,
+            Self::TcpSyn | Self::TcpAck => 6,
         }
     }
 
@@ -33,6 +62,8 @@ impl Protocol {
             Self::Icmp => "icmp",
             Self::Icmp6 => "icmp6",
             Self::Udp => "udp",
+            Self::TcpSyn => "tcpSyn",
+            Self::TcpAck => "tcpAck",
         }
     }
 }
@@ -86,10 +117,10 @@ pub enum EntryError {
     #[error("target: {0}")]
     Target(#[from] PrefixError),
     /// The second field is not a protocol.
-    #[error("protocol {0:?} is unknown; write icmp, icmp6 or udp")]
+    #[error("protocol {0:?} is unknown; write icmp, icmp6, udp, tcpSyn or tcpAck")]
     Protocol(String),
     /// The protocol is the ICMP of the other family.
-    #[error("protocol {found} does not fit {target}; write {remedy} or udp")]
+    #[error("protocol {found} does not fit {target}; write {remedy}, udp, tcpSyn or tcpAck")]
     Family {
         /// The target.
         target: Prefix,
@@ -166,10 +197,7 @@ impl fmt::Display for Entry {
 }
 
 fn parse_protocol(text: &str, target: Prefix) -> Result<Protocol, EntryError> {
-    let protocol = [Protocol::Icmp, Protocol::Icmp6, Protocol::Udp]
-        .into_iter()
-        .find(|protocol| protocol.name() == text)
-        .ok_or_else(|| EntryError::Protocol(text.to_owned()))?;
+    let protocol = Protocol::named(text).ok_or_else(|| EntryError::Protocol(text.to_owned()))?;
     let (wrong, right) = match target.family() {
         Family::V4 => (Protocol::Icmp6, Protocol::Icmp),
         Family::V6 => (Protocol::Icmp, Protocol::Icmp6),
@@ -204,6 +232,8 @@ mod tests {
         for line in [
             "0.0.0.0/0,udp,2,32,1",
             "8.8.8.8,icmp,2,32,6",
+            "8.8.8.0/24,tcpSyn,2,32,6",
+            "2001:db8::/48,tcpAck,2,32,6",
             "8.8.8.8/32,icmp,2,32,6",
             "2001:4860:4860::8888/128,icmp6,2,32,6",
         ] {
@@ -225,9 +255,9 @@ mod tests {
         assert!(says("8.8.8.0/24,udp,2,32").contains("found 4 field(s)"));
         assert!(says("8.8.8.0/24,udp,2,32,6,7").contains("found 6 field(s)"));
         assert!(says("host,udp,2,32,6").contains("target: \"host\" is not an IP address"));
-        assert!(says("8.8.8.0/24,tcp,2,32,6").contains("write icmp, icmp6 or udp"));
-        assert!(says("8.8.8.0/24,icmp6,2,32,6").contains("write icmp or udp"));
-        assert!(says("2001:db8::/48,icmp,2,32,6").contains("write icmp6 or udp"));
+        assert!(says("8.8.8.0/24,tcp,2,32,6").contains("write icmp, icmp6, udp, tcpSyn or"));
+        assert!(says("8.8.8.0/24,icmp6,2,32,6").contains("write icmp, udp, tcpSyn or tcpAck"));
+        assert!(says("2001:db8::/48,icmp,2,32,6").contains("write icmp6, udp, tcpSyn or tcpAck"));
         assert!(says("8.8.8.0/24,udp,0,32,6").contains("min_ttl \"0\" must be a whole number"));
         assert!(says("8.8.8.0/24,udp,2,256,6").contains("max_ttl \"256\""));
         assert!(says("8.8.8.0/24,udp,2,32,").contains("n_initial_flows \"\""));

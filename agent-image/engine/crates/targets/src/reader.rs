@@ -1,11 +1,12 @@
 //! Reads a target list from bytes.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::io::{self, BufRead, BufReader, Read};
 
 use zstd::stream::read::Decoder;
 
-use crate::{Entry, MAX_TARGETS, TargetList};
+use crate::{Entry, MAX_TARGETS, Protocol, TargetList};
 
 /// The number of problems of a list that are reported one by one. The others are only counted.
 pub const REPORTED_PROBLEMS: usize = 100;
@@ -22,6 +23,9 @@ const ZSTD_MAGIC: u32 = 0xfd2f_b528;
 const ZSTD_SKIPPABLE: std::ops::RangeInclusive<u32> = 0x184d_2a50..=0x184d_2a5f;
 const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
 const BYTE_ORDER_MARK: char = '\u{feff}';
+/// Why a list can't ask for both kinds of TCP.
+const MIXED: &str = "tcpSyn and tcpAck are in one list, and their answers can't be told apart; write \
+                     two lists";
 
 /// What is wrong with a line, and what to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -128,6 +132,8 @@ struct Lines {
     /// True once there was a line that is neither blank nor a comment.
     begun: bool,
     entries: Vec<Entry>,
+    /// The protocols that occurred.
+    protocols: BTreeSet<Protocol>,
     /// The number of entries at which repetitions are dropped next.
     compact_at: usize,
     refused: Refused,
@@ -139,6 +145,7 @@ impl Default for Lines {
             read: 0,
             begun: false,
             entries: Vec::new(),
+            protocols: BTreeSet::new(),
             compact_at: FIRST_COMPACTION,
             refused: Refused::default(),
         }
@@ -209,11 +216,19 @@ impl Lines {
             return;
         }
         match Entry::parse(text) {
+            Ok(entry) if self.is_mixed_up(entry.protocol) => self.refused.add(self.read, MIXED),
             // Nothing of a refused list is used, so its entries are not kept.
             Ok(entry) if self.refused.total == 0 => self.entries.push(entry),
             Ok(_) => {}
             Err(error) => self.refused.add(self.read, shorten(error.to_string())),
         }
+    }
+
+    /// Returns whether probes by a protocol can't be told from those of an earlier line.
+    fn is_mixed_up(&mut self, protocol: Protocol) -> bool {
+        self.protocols.insert(protocol);
+        let mut protocols = self.protocols.iter();
+        protocols.any(|other| other.is_mistaken_for(protocol))
     }
 
     /// Drops repetitions, and refuses the list if too many entries are left.
@@ -276,6 +291,17 @@ mod tests {
         let dressed = format!("\u{feff}{HEADER}\r\n# note\n\n  10.0.0.0/24, udp ,2,32,6\r\n");
         let (list, lines) = read(dressed.as_bytes()).unwrap();
         assert_eq!((list, lines), (read(LINE.as_bytes()).unwrap().0, 4));
+    }
+
+    #[test]
+    fn syns_and_acks_are_two_lists() {
+        let with = |protocol| format!("{LINE}10.0.0.0/24,{protocol},2,32,6\n");
+        assert!(read(with("tcpSyn").as_bytes()).is_ok());
+        let both = with("tcpAck") + &with("tcpSyn");
+        let refused = problems(both.as_bytes());
+        assert_eq!(refused.total, 1);
+        assert_eq!(refused.problems[0].line, 4);
+        assert!(refused.problems[0].reason.contains("two lists"));
     }
 
     #[test]

@@ -25,8 +25,8 @@ pub struct Choice {
     pub min_peers: u16,
     /// Addresses that no target may have.
     pub reserved: PrefixSet,
-    /// Whether the probes are ICMP echo requests of the prefix's family, and not UDP.
-    pub is_icmp: bool,
+    /// What they are probed by; [`Protocol::Icmp`] stands for the ICMP of each one's family.
+    pub protocol: Protocol,
     /// How each target is probed.
     pub intent: Intent,
 }
@@ -125,10 +125,9 @@ impl Routes {
             ));
         }
         let entries = v4.into_iter().chain(v6).map(|prefix| Entry {
-            protocol: match (choice.is_icmp, prefix.family()) {
-                (false, _) => Protocol::Udp,
-                (true, Family::V4) => Protocol::Icmp,
-                (true, Family::V6) => Protocol::Icmp6,
+            protocol: match (choice.protocol, prefix.family()) {
+                (Protocol::Icmp, Family::V6) => Protocol::Icmp6,
+                (protocol, _) => protocol,
             },
             prefix,
             bare: false,
@@ -267,7 +266,7 @@ mod tests {
             samples_v6: 1,
             min_peers: 1,
             reserved: reserved(),
-            is_icmp: true,
+            protocol: Protocol::Icmp,
             intent: Intent {
                 min_ttl: 1,
                 max_ttl: 32,

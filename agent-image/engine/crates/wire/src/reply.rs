@@ -72,6 +72,18 @@ impl Labels {
     }
 }
 
+impl Reply {
+    /// Returns whether the probe's TTL reached 0 on the way.
+    #[must_use]
+    pub fn is_time_exceeded(&self) -> bool {
+        let kind = match self.probe.family {
+            Family::V4 => 11,
+            Family::V6 => 3,
+        };
+        self.protocol == icmp_of(self.probe.family) && self.kind == kind
+    }
+}
+
 impl Stamp {
     /// Reads a reply from a packet. Returns None unless the packet is an echo reply, a TCP segment
     /// that could answer a probe of ours, or an error about a packet that could be one. This does

@@ -9,6 +9,8 @@
 //! The window has the tag's lowest 16 bits, as the IPv4 identification does. The timestamps option
 //! repeats the ports; a SYN without any options is rare, and suspect to firewalls.
 
+use serde::{Deserialize, Serialize};
+
 use crate::checksum::Sum;
 use crate::ip::{Packet, TCP};
 use crate::probe::{Probe, Seen, Stamp};
@@ -16,6 +18,8 @@ use crate::quote::{Claim, Quoted, Rewritten, word};
 
 /// The length of a header without options, in bytes (RFC 9293, section 3.1).
 pub const HEADER: usize = 20;
+/// The destination port of probes: that of the web, which firewalls let through most.
+pub const PORT: u16 = 80;
 /// The flag of the segments that end a connection.
 pub const FIN: u8 = 1;
 /// The flag of the segments that open a connection.
@@ -40,7 +44,8 @@ const CHECKSUM: usize = 16;
 const COPY: usize = HEADER + OPTION.len();
 
 /// What the TCP probes of a prober are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Segment {
     /// SYNs. Open ports answer with a SYN-ACK, others with a reset.
     Syn,
@@ -297,6 +302,26 @@ mod tests {
             });
             // By chance, it is one in 256.
             prop_assert!(passed.count() < 8);
+        }
+
+        #[test]
+        fn a_quote_with_another_bit_is_refused(
+            probe in tcp_probes(), kind in kinds(), place in 0usize..14, bit in 0u32..8
+        ) {
+            let probe = Probe { family: Family::V4, destination: probe.destination & 0xffff_ffff, ..probe };
+            let stamp = stamp(kind);
+            let mut quote = Vec::new();
+            stamp.write(&mut quote, OWN, &probe);
+            quote.truncate(28);
+            let is_ours = |quote: &[u8]| {
+                let claim = stamp.find_quote(Family::V4, quote, OWN);
+                claim.is_some_and(|(told, seen, _)| stamp.vouches_for(&told, seen))
+            };
+            prop_assert!(is_ours(&quote));
+            // The identification, the destination, the ports and the sequence number.
+            let places = [4, 5].into_iter().chain(16..28).collect::<Vec<_>>();
+            quote[places[place]] ^= 1 << bit;
+            prop_assert!(!is_ours(&quote));
         }
 
         #[test]
