@@ -170,7 +170,7 @@ class AgentResults:
         # A request that was answered twice counts once.
         echoes = (
             "SELECT prefix_index, flow, min(rtt_us) AS rtt FROM "
-            f"{self._parts} WHERE (reply_protocol, reply_icmp_type) IN "
+            f"{self.rows} WHERE (reply_protocol, reply_icmp_type) IN "
             "((1, 0), (58, 129)) GROUP BY prefix_index, flow"
         )
         heard = (
