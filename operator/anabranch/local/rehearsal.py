@@ -60,13 +60,12 @@ def rehearse(
     every: list[pa.Table] = []
     step: Step | None = FIRST
     demands = face.ask_first(prefixes, (rules.min_ttl, rules.max_ttl))
-    probes = sent = 0
+    sent: list[int] = []
     while step:
         plan = targets.ask(scratch / f"{step}.parquet", [demands])
         if not face.is_worth(plan.units, sent, known):
             break
-        sent = plan.units
-        probes += sent
+        sent.append(plan.units)
         replies = pa.table(simulation.time_exceeded(vantage_point, plan))
         plan.path.unlink()
         columns = {name: read_numbers(replies, name) for name in replies.column_names}
@@ -76,7 +75,7 @@ def rehearse(
         if face.scope is Scope.SURVEY:
             known.append(len(_distinguish(heard)))
         step, demands = _plan_next(step, heard, every, prefixes, rules)
-    return _distinguish(heard), probes
+    return _distinguish(heard), sum(sent)
 
 
 def _distinguish(heard: list[Columns]) -> Links:

@@ -51,8 +51,8 @@ LEAST_PROMISE = 0.00002
 def expect_links(probes: int, found: int, sent: int) -> float:
     """Return the number of new links that some probes promise.
 
-    The ``sent`` probes of the round before found ``found`` of them. One more is counted
-    there, as in Laplace's rule of succession, so that no luck is not no hope.
+    The ``sent`` probes before found ``found`` of them. One more is counted there, as in
+    Laplace's rule of succession, so that no luck is not no hope.
     """
     return probes * (found + 1) / max(sent, 1)
 

@@ -103,11 +103,12 @@ class Face(Protocol):
     def next_steps(self, step: Step, max_rounds: int) -> list[Step]:
         """Return the steps that may follow. The next one is the first with probes."""
 
-    def is_worth(self, probes: int, sent: int, links: Sequence[int], /) -> bool:
+    def is_worth(
+        self, probes: int, sent: Sequence[int], links: Sequence[int], /
+    ) -> bool:
         """Return whether a next step promises enough for its probes.
 
-        ``sent`` is the number of probes of the step before, and ``links`` is the number
-        of links that were known after each step.
+        ``sent`` has the probes of each step, ``links`` what was known after each.
         """
 
 
@@ -146,7 +147,9 @@ class _SendsPlans:
 class _GoesToTheEnd:
     """A tool whose runs end when there is nothing more to probe."""
 
-    def is_worth(self, _probes: int, _sent: int, _links: Sequence[int], /) -> bool:
+    def is_worth(
+        self, _probes: int, _sent: Sequence[int], _links: Sequence[int], /
+    ) -> bool:
         return True
 
 
@@ -204,11 +207,15 @@ class _Shared(_SweepsTtls):
     def next_steps(self, step: Step, max_rounds: int) -> list[Step]:
         return [Step(step.round + 1)] if step.round < max_rounds else []
 
-    def is_worth(self, probes: int, sent: int, links: Sequence[int], /) -> bool:
-        if len(links) <= SWEEP:
+    def is_worth(
+        self, probes: int, sent: Sequence[int], links: Sequence[int], /
+    ) -> bool:
+        rounds = min(len(links) - SWEEP, 2)
+        if rounds < 1:
             return True
-        found = max(links[-1] - links[-2], 0)
-        return expect_links(probes, found, sent) >= LEAST_PROMISE * links[-1]
+        found = max(links[-1] - links[-1 - rounds], 0)
+        promise = expect_links(probes, found, sum(sent[-rounds:]))
+        return promise >= LEAST_PROMISE * links[-1]
 
 
 @dataclass(frozen=True)

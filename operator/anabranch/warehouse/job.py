@@ -206,7 +206,9 @@ class RoundJob:
         If the run ends, return None and the probes that a further round would send.
         """
         rules, face = self.rules, face_of(self.rules.tool)
-        links = [each.links for each in outcomes]
+        sent, links = zip(
+            *((each.probes, each.links) for each in outcomes), strict=True
+        )
         candidates = face.next_steps(steps[-1], rules.max_rounds + 1)
         if candidates and candidates[0].round == 1:
             # Paths continue only in the next window; in later windows some may start.
@@ -223,7 +225,7 @@ class RoundJob:
             plan = self._targets.ask(draft, self._demands.ask(candidate, steps))
             if not plan.units:
                 continue
-            if not face.is_worth(plan.units, outcomes[-1].probes, links):
+            if not face.is_worth(plan.units, sent, links):
                 return None, 0
             if candidate.round > rules.max_rounds:
                 return None, plan.units

@@ -152,7 +152,9 @@ def test_each_run_draws_destinations_by_a_seed_of_its_own() -> None:
 def test_a_shared_rule_ends_when_a_round_promises_too_little() -> None:
     """By what the last one found; the sweep goes on in any case."""
     face = face_of(DiamondMiner(rule="shared"))
-    assert not face.is_worth(1_000, 50_000, [10_000, 90_000, 100_000, 100_000])
-    assert face.is_worth(1_000, 50_000, [10_000, 90_000, 99_900, 100_000])
-    assert face.is_worth(1_000, 50_000, [100_000, 100_000])
-    assert face_of(DiamondMiner()).is_worth(1, 50_000, [100_000] * 4)
+    sent = [100_000, 100_000, 50_000, 50_000]
+    assert not face.is_worth(1_000, sent, [10_000, 100_000, 100_000, 100_000])
+    assert face.is_worth(1_000, sent, [10_000, 99_700, 100_000, 100_000])
+    assert face.is_worth(1_000, sent[:3], [10_000, 90_000, 100_000])
+    assert face.is_worth(1_000, sent[:2], [100_000, 100_000])
+    assert face_of(DiamondMiner()).is_worth(1, sent, [100_000] * 4)
