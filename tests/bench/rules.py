@@ -33,12 +33,14 @@ if TYPE_CHECKING:
     from anabranch.api.tool import Tool
 
 FLOWS, MAX_TTL = 256, 32
-TOOLS: Mapping[str, Tool] = {
-    "lite": DiamondMiner(),
-    "full": DiamondMiner(rule="full"),
-    "shared": DiamondMiner(rule="shared"),
-    "yarrp": Yarrp(),
+SURVEYS: Mapping[str, tuple[Tool, float]] = {
+    "lite": (DiamondMiner(), 0.05),
+    "full": (DiamondMiner(rule="full"), 0.05),
+    "shared": (DiamondMiner(rule="shared"), 0.05),
+    "shared at 0.2": (DiamondMiner(rule="shared"), 0.2),
+    "yarrp": (Yarrp(), 0.05),
 }
+"""What is compared: tools, and their failure probability."""
 
 
 @dataclass(frozen=True)
@@ -63,11 +65,11 @@ class Ground:
     known: set[tuple[int, int]]
     real: set[tuple[int, int]]
 
-    def survey(self, tool: Tool) -> Finding:
+    def survey(self, tool: Tool, failure_probability: float) -> Finding:
         """Survey it by a tool."""
         flows = 1 if isinstance(tool, Yarrp) else 6
         targets = write_targets(self.folder, self.prefixes, flows, is_v6=self.is_v6)
-        rules = Rules(tool, 10, 0.05, 1, MAX_TTL, drop_private=False)
+        rules = Rules(tool, 10, failure_probability, 1, MAX_TTL, drop_private=False)
         began = time.monotonic()
         links, probes = rehearse(self.world, 0, targets, rules, self.folder)
         return Finding(
@@ -134,7 +136,7 @@ def main() -> None:
     parser.add_argument("--prefixes", type=int, default=10_000)
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--v6", action="store_true")
-    parser.add_argument("--rule", action="append", choices=TOOLS)
+    parser.add_argument("--rule", action="append", choices=SURVEYS)
     parser.add_argument("--set", action="append", default=[], dest="switches")
     chosen = parser.parse_args()
     switches = {
@@ -151,7 +153,7 @@ def main() -> None:
             )
             lite = None
             for rule in rules:
-                found = ground.survey(TOOLS[rule])
+                found = ground.survey(*SURVEYS[rule])
                 lite = lite or found
                 row = (
                     found.probes / chosen.prefixes,
