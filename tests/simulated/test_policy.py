@@ -7,7 +7,7 @@ from ipaddress import ip_address, ip_network
 from typing import TYPE_CHECKING
 
 from proberruns import dissect
-from surveying import command, write_manifests
+from surveying import ONCE_IT_PROBES, command, write_manifests
 from world import World
 
 if TYPE_CHECKING:
@@ -18,8 +18,7 @@ SCRIPT = """
 tcpdump --immediate-mode -U -i eth0 -w {folder}/sent.pcap -Q out 2>/dev/null &
 {run} 2>{folder}/told &
 running=$!
-until [ -e {folder}/data/agents/*/*/1/targets.parquet ]; do sleep 0.1; done
-sleep 3
+{until_it_probes}
 sed -i 's/^  contact:/  exclusions: [240.0.0.0\\/19]\\n  contact:/' {manifests}
 sleep 10; date +%s.%N >{folder}/excluded
 echo 'kind: [' >>{manifests}
@@ -40,7 +39,9 @@ def test_a_changed_policy_reaches_the_wire(tmp_path: Path) -> None:
     targets = ["240.0.0.0/18,udp,1,32,6"]
     manifests = write_manifests(tmp_path / "m", targets, agent=agent)
     run = shlex.join(command(manifests, tmp_path / "data"))
-    script = SCRIPT.format(folder=tmp_path, run=run, manifests=manifests)
+    script = SCRIPT.format(
+        folder=tmp_path, run=run, manifests=manifests, until_it_probes=ONCE_IT_PROBES
+    )
     world.run("bash", "-c", script)
     sent = [
         (float(time), ip_address(to) in EXCLUDED)
