@@ -51,7 +51,7 @@ def write_kinds(file: Path, kinds: list[tuple[str, str, dict[str, Any]]]) -> Pat
         }
         for kind, name, spec in [("ProbingPolicy", "default", POLICY), *kinds]
     ]
-    file.parent.mkdir(exist_ok=True)
+    file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(yaml.safe_dump_all(documents))
     return file
 
