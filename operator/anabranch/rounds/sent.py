@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     Matrix = NDArray[np.int32]
 
 FIRST_TTLS = 32
-"""The highest TTL of a first probe."""
+"""The number of TTLs that a pilot is probed at first."""
 AHEAD_TTLS = 5
 """How many TTLs behind the last one that was sent a step may ask for."""
 
@@ -51,7 +51,8 @@ class Sent:
             rows.column(name).to_numpy().astype(np.int64)
             for name in ("prefix_index", "ttl", "flows")
         )
-        last = int(ttl.max(initial=FIRST_TTLS)) + AHEAD_TTLS
+        begins = int(low.max(initial=1))
+        last = int(ttl.max(initial=begins + FIRST_TTLS - 1)) + AHEAD_TTLS
         matrix = np.zeros((len(prefix), last + 2), dtype=np.int32)
         matrix[np.searchsorted(prefix, of), ttl] = flows
         return Sent(prefix, low, high, matrix)

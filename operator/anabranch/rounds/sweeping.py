@@ -14,6 +14,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pyarrow as pa
 
 from anabranch.rounds.planning import ask_one_flow
 from anabranch.rounds.sent import AHEAD_TTLS, FIRST_TTLS
@@ -22,7 +23,6 @@ from anabranch.rounds.steps import WINDOW_STARS
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    import pyarrow as pa
     from numpy.typing import NDArray
 
     from anabranch.rounds.crossings import Crossings
@@ -43,7 +43,11 @@ def ask_pilots(prefixes: pa.Table, bounds: tuple[int, int]) -> pa.Table:
     """Demand one flow of each pilot at its TTLs; ``prefixes`` as in ``planning``."""
     index = prefixes.column("prefix_index").to_numpy()
     pilots = prefixes.filter(index % PILOTS_ONE_IN == 0)
-    return ask_one_flow(pilots, bounds[0], min(bounds[1], FIRST_TTLS))
+    low = np.maximum(pilots.column("min_ttl").to_numpy().astype(np.int64), bounds[0])
+    high = np.minimum(pilots.column("max_ttl").to_numpy(), low + FIRST_TTLS - 1)
+    place = pilots.column_names.index("max_ttl")
+    near = pilots.set_column(place, "max_ttl", pa.array(high))
+    return ask_one_flow(near, *bounds)
 
 
 def find_first_ttl(parts: Sequence[Crossings]) -> int:
@@ -86,13 +90,14 @@ def sweep(sent: Sent, pilots: tuple[Numbers, Numbers], first_ttl: int) -> Matrix
     of = sent.prefix - sent.prefix % PILOTS_ONE_IN
     index, last = pilots
     place = np.minimum(np.searchsorted(index, of), max(len(index) - 1, 0))
-    guess = np.full(len(of), first_ttl)
+    begins = np.maximum(first_ttl, sent.low)
+    guess = begins
     if len(index):
         guess = np.where(index[place] == of, np.maximum(last[place], guess), guess)
     is_pilot = sent.prefix == of
     return _want_once(
         sent,
-        np.where(is_pilot, 1, first_ttl),
+        np.where(is_pilot, 1, begins),
         np.where(is_pilot, 0, guess + WINDOW_STARS),
     )
 

@@ -34,17 +34,21 @@ def make_path(prefix: int, first: int, last: int) -> list[Row]:
 
 
 def test_pilots_are_one_in_sixteen_at_all_ttls() -> None:
-    """One flow of each, as far as its TTLs and the agent's allow."""
+    """One flow of each at its first TTLs, as far as the agent's allow."""
     targets = pa.table(
         {
-            "prefix_index": [0, 1, 15, 16],
-            "min_ttl": [1, 1, 1, 4],
-            "max_ttl": [255] * 4,
-            "flow_count": [6] * 4,
+            "prefix_index": [0, 1, 15, 16, 32],
+            "min_ttl": [1, 1, 1, 4, 40],
+            "max_ttl": [255, 255, 255, 9, 255],
+            "flow_count": [6] * 5,
         }
     )
     asked = [tuple(row.values()) for row in ask_pilots(targets, (2, 255)).to_pylist()]
-    assert asked == [(0, 2, FIRST_TTLS, 0, 1), (16, 4, FIRST_TTLS, 0, 1)]
+    assert asked == [
+        (0, 2, FIRST_TTLS + 1, 0, 1),
+        (16, 4, 9, 0, 1),
+        (32, 40, FIRST_TTLS + 39, 0, 1),
+    ]
 
 
 def test_a_sweep_begins_where_flows_still_meet_new_links() -> None:
@@ -95,3 +99,10 @@ def test_a_path_goes_back_to_an_interface_to_which_a_link_is_known() -> None:
     asked = find_ttls(sweep_on(sent, crossings, known))
     assert asked == [[*range(5 - BACK_TTLS, 5)], [], [], []]
     assert find_ttls(sweep_on(sent, crossings, NO_ENDS))[1] == asked[0]
+
+
+def test_who_begins_behind_a_silent_pilot_is_probed_from_its_own_first_ttl() -> None:
+    """However far away that is."""
+    sent = make_sent([(0, 40, 71, 1)], prefixes=2, bounds=(40, 255))
+    ends = find_last_ttls(make_crossings([], sent))
+    assert find_ttls(sweep(sent, ends, 1)) == [[], [*range(40, 40 + WINDOW_STARS + 1)]]
