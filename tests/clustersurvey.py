@@ -87,6 +87,14 @@ class Survey:
         """Waits until both agents probe, and have not done so for long."""
         wait_until("two agents to probe", self._are_probing, 120)
 
+    def wait_replies(self, count: int) -> None:
+        """Waits until the status tells of at least so many replies."""
+        wait_until(f"{count} replies", lambda: self._count_replies() >= count, 180)
+
+    def _count_replies(self) -> int:
+        status = self.kubectl.get("measurement/survey").get("status", {})
+        return int(status.get("totals", {}).get("replies", 0))
+
     def _are_probing(self) -> bool:
         rounds = self.kubectl.get("rounds")["items"]
         reasons = [

@@ -17,9 +17,9 @@ def test_a_survey_that_takes_too_long_delivers_what_it_found(
 ) -> None:
     """Agents stop, their last parts are looked at, and it fails with its results."""
     survey = Survey(cluster, installed, kubectl)
-    # Long enough for replies to be stored, also where pods are slow to start.
-    survey.start(tool="yarrp", rate=10, activeDeadlineSeconds=45)
-    survey.wait_probing()
+    survey.start(tool="yarrp", target="240.0.0.0/18", rate=10)
+    survey.wait_replies(100)
+    survey.change(activeDeadlineSeconds=1)
     kubectl.wait("measurement/survey", "condition=Failed", 120)
     survey.wait_reason("DeadlineExceeded")
     status = kubectl.get("measurement/survey")["status"]
