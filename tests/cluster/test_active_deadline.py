@@ -17,8 +17,9 @@ def test_a_survey_that_takes_too_long_delivers_what_it_found(
 ) -> None:
     """Agents stop, their last parts are looked at, and it fails with its results."""
     survey = Survey(cluster, installed, kubectl)
-    survey.start(tool="yarrp", target="240.0.0.0/18", rate=10)
-    survey.wait_replies(100)
+    survey.start(tool="yarrp", target="240.0.0.0/21", rate=20)
+    # Of 1,536 slots, so that flows have replies at neighbouring TTLs.
+    survey.wait_replies(300)
     survey.change(activeDeadlineSeconds=1)
     kubectl.wait("measurement/survey", "condition=Failed", 120)
     survey.wait_reason("DeadlineExceeded")
