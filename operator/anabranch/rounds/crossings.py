@@ -21,12 +21,15 @@ import pyarrow as pa
 from anabranch.rounds.mixing import mix
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from anabranch.rounds.sent import Sent
 
     Numbers = NDArray[np.int64]
     Hashes = NDArray[np.uint64]
+    Columns = dict[str, Numbers]
 
 ALL = 1 << 20
 """All flows. Shares of them are whole numbers, whose sums do not depend on order."""
@@ -34,11 +37,10 @@ LATE = 256
 """The flow from which on flows to a /24 differ by their ports alone."""
 _EXPECTED_LATE = 6
 """The late flows that a vertex must lack before it counts as out of their reach."""
-_VERTEX = ["prefix_index", "ttl", "near"]
+_TTL_BITS = 8
 _PLACE = (("prefix_index", pa.uint32()), ("ttl", pa.uint8()), ("near", pa.uint64()))
 _HEARD = (("heard", pa.uint32()), ("late", pa.uint32()))
 _CROSSED = (("far", pa.uint64()), ("link", pa.uint64()), ("flows", pa.uint32()))
-_ROWS = pa.schema([*_PLACE, *_CROSSED, *_HEARD])
 NO_INTERFACES = pa.Table.from_batches([], schema=pa.schema([*_PLACE, *_HEARD]))
 """An empty table of interfaces."""
 NO_LINKS = pa.Table.from_batches([], schema=pa.schema([*_PLACE, *_CROSSED]))
@@ -47,7 +49,7 @@ NO_LINKS = pa.Table.from_batches([], schema=pa.schema([*_PLACE, *_CROSSED]))
 
 @dataclass(frozen=True)
 class Crossings:
-    """What flows crossed, row by row, sorted by prefix, TTL, and near and far end."""
+    """What flows crossed, row by row, sorted by prefix, TTL and vertex."""
 
     prefix: Numbers
     ttl: Numbers
@@ -68,61 +70,102 @@ class Crossings:
     @staticmethod
     def of(interfaces: pa.Table, links: pa.Table, sent: Sent) -> Crossings:
         """Return what these tables and the flows that were sent say."""
-        table = _add_silence(interfaces.cast(NO_INTERFACES.schema), links)
-        prefix, ttl, flows, heard, late = (
-            table.column(name).to_numpy().astype(np.int64)
-            for name in ("prefix_index", "ttl", "flows", "heard", "late")
-        )
+        met = _read(interfaces, ("near", "heard", "late"))
+        rows = _add_silence(met, _read(links, ("near", "far", "link", "flows")))
         near, far, link = (
-            table.column(name).to_numpy() for name in ("near", "far", "link")
+            rows[name].view(np.uint64) for name in ("near", "far", "link")
         )
-        begins = (prefix[1:] != prefix[:-1]) | (ttl[1:] != ttl[:-1])
-        begins |= (near[1:] != near[:-1]) | ((near[1:] == 0) & (far[1:] != far[:-1]))
-        starts = np.flatnonzero(np.r_[True, begins][: len(prefix)])
+        place, flows = rows["place"], rows["flows"]
+        prefix, ttl = place >> _TTL_BITS, place & (1 << _TTL_BITS) - 1
+        begins = (place[1:] != place[:-1]) | (near[1:] != near[:-1])
+        begins |= (near[1:] == 0) & (far[1:] != far[:-1])
+        starts = np.flatnonzero(np.r_[True, begins][: len(place)])
         asked = sent.both(prefix, ttl)
         is_silent = (near == 0) | (far == 0)
         flows = np.where(is_silent, np.minimum(flows, asked), flows)
         crossed = np.add.reduceat(flows, starts) if len(starts) else flows
-        asked = asked[starts]
-        reach = _find_reach(crossed, asked, heard[starts], late[starts])
+        asked, of = asked[starts], rows["interface"][starts]
+        reach = _find_reach(crossed, asked, met["heard"][of], met["late"][of])
         return Crossings(prefix, ttl, near, far, link, flows, starts, asked > 0, reach)
 
 
-def _add_silence(interfaces: pa.Table, links: pa.Table) -> pa.Table:
-    """Return rows for links, and for interfaces with silence before or behind them."""
-    links = links.cast(NO_LINKS.schema)
-    ttl = pa.array(links["ttl"].to_numpy() + np.uint8(1))
-    led_to = links.select(["prefix_index", "ttl", "far"]).set_column(1, "ttl", ttl)
-    led_to = led_to.rename_columns(_VERTEX)
-    last, first = (
-        interfaces.join(known, _VERTEX, join_type="left anti")
-        for known in (links.select(_VERTEX), led_to)
+def _read(table: pa.Table, names: Sequence[str]) -> Columns:
+    """Return columns as signed numbers, and the *place*: both prefix_index and TTL."""
+    columns = {name: table.column(name).to_numpy() for name in ("prefix_index", "ttl")}
+    prefix, ttl = (column.astype(np.int64) for column in columns.values())
+    found = {name: table.column(name).to_numpy() for name in names}
+    signed = {
+        name: column.view(np.int64)
+        if column.dtype == np.uint64
+        else column.astype(np.int64)
+        for name, column in found.items()
+    }
+    return {"place": prefix << _TTL_BITS | ttl} | signed
+
+
+def _add_silence(met: Columns, links: Columns) -> Columns:
+    """Return rows for links, and for interfaces with silence before or behind them.
+
+    They have the columns of links, and ``interface``: which of those that were met is
+    the vertex.
+    """
+    keys = _identify(met["place"], met["near"])
+    near, far = (
+        _find(keys, _identify(links["place"] + hop, links[end]))
+        for hop, end in enumerate(("near", "far"))
     )
-    first = first.filter(first["ttl"].to_numpy() > 1)
-    rows = [
-        interfaces.join(links, _VERTEX, join_type="inner"),
-        _say_silent(last, is_near=False),
-        _say_silent(first, is_near=True),
-    ]
-    table = pa.concat_tables([each.select(_ROWS.names).cast(_ROWS) for each in rows])
-    return table.sort_by([(name, "ascending") for name in (*_VERTEX, "far")])
+    is_met = near >= 0
+    known = {name: column[is_met] for name, column in links.items()}
+    known["interface"] = near[is_met]
+    leads, is_led_to = (np.zeros(len(keys), dtype=bool) for _ in "12")
+    leads[known["interface"]] = True
+    is_led_to[far[far >= 0]] = True
+    is_first = (met["place"] & (1 << _TTL_BITS) - 1) <= 1
+    last = np.flatnonzero(~leads)
+    first = np.flatnonzero(~(is_led_to | is_first))
+    rows = [known, _say_silent(met, last, hop=0), _say_silent(met, first, hop=1)]
+    table = {name: np.concatenate([each[name] for each in rows]) for name in known}
+    order = _sort(table["place"], table["near"], table["far"])
+    return {name: column[order] for name, column in table.items()}
 
 
-def _say_silent(interfaces: pa.Table, *, is_near: bool) -> pa.Table:
-    end = interfaces["near"].to_numpy()
+def _sort(place: Numbers, near: Numbers, far: Numbers) -> Numbers:
+    """Return the order of rows by place and vertex, where silence comes first."""
+    order = np.argsort(np.where(near == 0, far, near))
+    first = 2 * place[order] + (near[order] != 0)
+    return order[np.argsort(first, kind="stable")]
+
+
+def _identify(place: Numbers, near: Numbers) -> Hashes:
+    """Return a hash of each vertex."""
+    return mix(place.view(np.uint64)) ^ near.view(np.uint64)
+
+
+def _find(keys: Hashes, wanted: Hashes) -> Numbers:
+    """Return where each wanted key is among these, or -1."""
+    found = np.full(len(wanted), -1)
+    if len(keys):
+        # A search for keys in their order is many times faster.
+        order, of = np.argsort(keys), np.argsort(wanted)
+        places = np.searchsorted(keys[order], wanted[of])
+        at = order[np.minimum(places, len(keys) - 1)]
+        found[of] = np.where(keys[at] == wanted[of], at, -1)
+    return found
+
+
+def _say_silent(met: Columns, which: Numbers, hop: int) -> Columns:
+    """Return rows that say that interfaces led to silence, or from the hop before."""
+    end = met["near"][which]
     nothing = np.zeros_like(end)
-    return pa.table(
-        {
-            "prefix_index": interfaces["prefix_index"],
-            "ttl": interfaces["ttl"].to_numpy() - np.uint8(is_near),
-            "near": nothing if is_near else end,
-            "far": end if is_near else nothing,
-            "link": mix(mix(end)) if is_near else mix(end),
-            "flows": interfaces["heard"],
-            "heard": interfaces["heard"],
-            "late": interfaces["late"],
-        }
-    )
+    hashed = mix(end.view(np.uint64))
+    return {
+        "place": met["place"][which] - hop,
+        "near": nothing if hop else end,
+        "far": end if hop else nothing,
+        "link": (mix(hashed) if hop else hashed).view(np.int64),
+        "flows": met["heard"][which],
+        "interface": which,
+    }
 
 
 def _find_reach(

@@ -176,7 +176,7 @@ def want_at_vertices(
     prefix, ttl = (
         column[crossings.starts] for column in (crossings.prefix, crossings.ttl)
     )
-    place = np.searchsorted(sent.prefix, prefix)
+    place = sent.find(prefix)
     asked = sent.both(prefix, ttl)
     more = np.floor(wanted + _draw(prefix, salt)).astype(np.int64)
     more = np.minimum(more, np.maximum(_GROWTH * asked, _LEAST_GROWTH))

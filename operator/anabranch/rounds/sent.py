@@ -54,12 +54,23 @@ class Sent:
         begins = int(low.max(initial=1))
         last = int(ttl.max(initial=begins + FIRST_TTLS - 1)) + AHEAD_TTLS
         matrix = np.zeros((len(prefix), last + 2), dtype=np.int32)
-        matrix[np.searchsorted(prefix, of), ttl] = flows
-        return Sent(prefix, low, high, matrix)
+        sent = Sent(prefix, low, high, matrix)
+        matrix[sent.find(of), ttl] = flows
+        return sent
+
+    def find(self, prefix: Numbers) -> Numbers:
+        """Return the places of prefixes in these arrays."""
+        if not len(self.prefix):
+            return prefix
+        first = self.prefix[0]
+        places = np.zeros(self.prefix[-1] - first + 1, dtype=np.int64)
+        places[self.prefix - first] = np.arange(len(self.prefix))
+        found: Numbers = places[prefix - first]
+        return found
 
     def both(self, prefix: Numbers, ttl: Numbers) -> Numbers:
         """Return how many flows were sent at a TTL and at the next one, for each."""
-        at = np.searchsorted(self.prefix, prefix)
+        at = self.find(prefix)
         both = np.minimum(self.flows[at, ttl], self.flows[at, ttl + 1])
         return both.astype(np.int64)
 

@@ -109,7 +109,7 @@ def sweep_on(sent: Sent, crossings: Crossings, ends: NDArray[np.uint64]) -> Matr
     first interface of a path, the path goes on backward.
     """
     index, heard = find_last_ttls(crossings)
-    at, last = np.searchsorted(sent.prefix, index), sent.last
+    at, last = sent.find(index), sent.last
     top = np.zeros(len(sent.prefix), dtype=np.int64)
     goes_on = heard > last[at] - WINDOW_STARS
     top[at[goes_on]] = last[at[goes_on]] + AHEAD_TTLS

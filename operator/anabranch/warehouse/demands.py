@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import tempfile
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from anabranch.rounds.crossings import NO_INTERFACES, NO_LINKS, Crossings
 from anabranch.rounds.planning import NOTHING, ask_flows, ask_window
@@ -15,6 +16,7 @@ from anabranch.rounds.refining import ask_parts
 from anabranch.rounds.sent import Sent
 from anabranch.rounds.steps import FIRST, WINDOW_STARS, Step
 from anabranch.rounds.tools import face_of
+from anabranch.warehouse.arrays import read_arrays, write_arrays
 from anabranch.warehouse.pieces import cut
 from anabranch.warehouse.queries import (
     WHOLE,
@@ -29,11 +31,11 @@ from anabranch.warehouse.queries import (
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from anabranch_engine import Plan
 
     from anabranch.rounds.evidence import Scope
+    from anabranch.rounds.refining import Part
     from anabranch.warehouse.runrows import RunRows
 
 
@@ -110,65 +112,47 @@ class Demands:
         self, step: Step, before: list[Step], scope: Scope
     ) -> Iterator[pa.Table]:
         """Yield the demands for each block by what flows have crossed."""
-        parts = [
-            _Part(block, self._spool(block, piece, before, scope), self._bounds)
-            for block in range(self.targets.blocks)
-            for piece in self._cut(block, before)
-        ]
         share = self.rows.rules.failure_probability
-        reads = [part.read for part in parts]
-        asked = iter(ask_parts(reads, step, scope, share))
-        for block in range(self.targets.blocks):
-            of_block = [next(asked) for part in parts if part.block == block]
-            yield pa.concat_tables(of_block)
-        for part in parts:
-            part.remove()
+        blocks = range(self.targets.blocks)
+        with tempfile.TemporaryDirectory(dir=self.scratch) as folder:
+            parts = {
+                block: [
+                    self._keep(block, piece, before, scope, Path(folder))
+                    for piece in self._cut(block, before)
+                ]
+                for block in blocks
+            }
+            every = [part for block in blocks for part in parts[block]]
+            asked = ask_parts(every, step, scope, share)
+            for block in blocks:
+                yield pa.concat_tables([next(asked) for _ in parts[block]])
 
     def _cut(self, block: int, before: list[Step]) -> list[Piece]:
         links = self.rows.read_links(before, block)
         return cut(self.rows.engine, links, self.piece_rows) if links else [WHOLE]
 
-    def _spool(
-        self, block: int, piece: Piece, before: list[Step], scope: Scope
-    ) -> dict[str, Path]:
-        """Write what is known of a piece to files."""
-        queries = {
-            "prefixes": read_prefixes(self._targets, block, piece),
-            "sent": find_sent(self.rows.read_plans(before), block, piece),
-        }
-        links = self.rows.read_links(before, block)
-        prefixes = self.rows.read_prefixes(before, block)
-        replies = self.rows.read_replies(block, piece, before)
-        if links and prefixes and replies:
-            queries["interfaces"] = count_interfaces(replies, prefixes, scope)
-            queries["links"] = count_crossings(links, piece, scope)
-        files = {}
-        for name, query in queries.items():
-            files[name] = self.scratch / f"{name}-{block:05}-{piece.number:03}.parquet"
-            files[name].unlink(missing_ok=True)
-            self.rows.engine.write(query, files[name])
-        return files
-
-
-@dataclass(frozen=True)
-class _Part:
-    """A piece of a block, in files."""
-
-    block: int
-    files: dict[str, Path]
-    bounds: tuple[int, int]
-
-    def read(self) -> tuple[Crossings, Sent]:
-        prefixes, rows = (
-            pq.read_table(self.files[each]) for each in ("prefixes", "sent")
+    def _keep(
+        self, block: int, piece: Piece, before: list[Step], scope: Scope, folder: Path
+    ) -> Part:
+        """Keep what is known of a piece in files, and return what reads it."""
+        read, rows = self.rows.engine.read, self.rows
+        prefixes = read(read_prefixes(self._targets, block, piece))
+        plans = find_sent(rows.read_plans(before), block, piece)
+        sent = Sent.of(read(plans), prefixes, self._bounds)
+        links = rows.read_links(before, block)
+        known = rows.read_prefixes(before, block)
+        replies = rows.read_replies(block, piece, before)
+        interfaces, crossed = NO_INTERFACES, NO_LINKS
+        if links and known and replies:
+            interfaces = read(count_interfaces(replies, known, scope))
+            crossed = read(count_crossings(links, piece, scope))
+        places = [
+            folder / f"{name}-{block:05}-{piece.number:03}"
+            for name in ("crossings", "sent")
+        ]
+        write_arrays(Crossings.of(interfaces, crossed, sent), places[0])
+        write_arrays(sent, places[1])
+        return lambda: (
+            read_arrays(Crossings, places[0]),
+            read_arrays(Sent, places[1]),
         )
-        sent = Sent.of(rows, prefixes, self.bounds)
-        interfaces, links = NO_INTERFACES, NO_LINKS
-        if "links" in self.files:
-            interfaces = pq.read_table(self.files["interfaces"])
-            links = pq.read_table(self.files["links"])
-        return Crossings.of(interfaces, links, sent), sent
-
-    def remove(self) -> None:
-        for file in self.files.values():
-            file.unlink()
