@@ -11,9 +11,12 @@ from __future__ import annotations
 
 import argparse
 import io
+import random
+import sys
 import tempfile
 import time
 from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 from statistics import mean
 from typing import TYPE_CHECKING
@@ -27,10 +30,15 @@ from anabranch.local.score import tell
 from anabranch.rounds.outcome import Rules
 from anabranch.rounds.planning import ask_flow_space
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from peerrules import Answer, fill_as_yarrp, probe_as_flashroute
+
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from anabranch.api.tool import Tool
+    from peerrules import Ask, Hops
 
 FLOWS, MAX_TTL = 256, 32
 SURVEYS: Mapping[str, tuple[Tool, float]] = {
@@ -41,6 +49,13 @@ SURVEYS: Mapping[str, tuple[Tool, float]] = {
     "yarrp": (Yarrp(), 0.05),
 }
 """What is compared: tools, and their failure probability."""
+PEERS: Mapping[str, Callable[[int, Ask], Hops]] = {
+    "yarrp, fill mode": fill_as_yarrp,
+    "FlashRoute": probe_as_flashroute,
+}
+"""Rules of other tools."""
+PORTS = 24_000 << 16 | 33_434
+UDP, ICMP6 = 17, 58
 
 
 @dataclass(frozen=True)
@@ -72,6 +87,46 @@ class Ground:
         rules = Rules(tool, 10, failure_probability, 1, MAX_TTL, drop_private=False)
         began = time.monotonic()
         links, probes = rehearse(self.world, 0, targets, rules, self.folder)
+        return self._judge(links, probes, began)
+
+    def trace(self, rule: Callable[[int, Ask], Hops]) -> Finding:
+        """Survey it by the rule of another tool."""
+        asked = 0
+        draw = random.Random(1)  # noqa: S311 (a seed)
+        hosts = [self._choose_host(prefix, draw) for prefix in range(self.prefixes)]
+        protocol = ICMP6 if self.is_v6 else UDP
+
+        def ask(prefix: int, ttl: int) -> Answer | None:
+            nonlocal asked
+            asked += 1
+            to = hosts[prefix]
+            reply = self.world.reply(0, to, protocol, PORTS, ttl)
+            if reply is None:
+                return None
+            kind, address = reply
+            if kind == "time exceeded":
+                return Answer(address, None)
+            return Answer(address, len(self.world.path(0, to, protocol, PORTS)) + 1)
+
+        began = time.monotonic()
+        hops = rule(self.prefixes, ask)
+        links = {
+            (tell(near), tell(far))
+            for path in hops.values()
+            for ttl, near in path.items()
+            if (far := path.get(ttl + 1)) and far != near
+        }
+        return self._judge(links, asked, began)
+
+    def _choose_host(
+        self, prefix: int, draw: random.Random
+    ) -> IPv4Address | IPv6Address:
+        if self.is_v6:
+            first = int(IPv6Address("3fff::")) + (prefix << 64)
+            return IPv6Address(first + draw.getrandbits(64))
+        return IPv4Address((240 << 24) + (prefix << 8) + draw.getrandbits(8))
+
+    def _judge(self, links: set[tuple[int, int]], probes: int, began: float) -> Finding:
         return Finding(
             probes,
             len(links),
@@ -136,7 +191,7 @@ def main() -> None:
     parser.add_argument("--prefixes", type=int, default=10_000)
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--v6", action="store_true")
-    parser.add_argument("--rule", action="append", choices=SURVEYS)
+    parser.add_argument("--rule", action="append", choices=[*SURVEYS, *PEERS])
     parser.add_argument("--set", action="append", default=[], dest="switches")
     chosen = parser.parse_args()
     switches = {
@@ -153,7 +208,11 @@ def main() -> None:
             )
             lite = None
             for rule in rules:
-                found = ground.survey(*SURVEYS[rule])
+                found = (
+                    ground.trace(PEERS[rule])
+                    if rule in PEERS
+                    else ground.survey(*SURVEYS[rule])
+                )
                 lite = lite or found
                 row = (
                     found.probes / chosen.prefixes,
