@@ -9,6 +9,7 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
@@ -35,7 +36,7 @@ from anabranch.reconcile.targetlist import TargetLists
 from anabranch.reconcile.toolbox import Toolbox
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable, Iterator, Mapping
 
     from prometheus_client import CollectorRegistry
 
@@ -195,21 +196,20 @@ class Operator:
 
     async def _work(self) -> None:
         """Work on all objects, and on what happens to them, once all are known."""
-        await self._wait_for(_OBJECTS, self._fill_inventory)
+        await self._fill_inventory()
+        self._hindrances.pop(_OBJECTS)
         self._reconcilers = self._equip()
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self.queue.run(_WORKERS))
             tasks.create_task(self._resync())
 
     async def _fill_inventory(self) -> None:
-        """Wait until the watches have told of all objects that the cluster has.
-
-        Raises:
-            RefusedError: When the API server refuses to list them.
-            UnreachableError: When the API server can't be reached.
-        """
+        """Wait until the watches have told of all objects that the cluster has."""
         while True:
-            there = await self._find_there()
+            there: set[str] = set()
+            for place, selector in self._list_places():
+                note = partial(self._note_there, there, place, selector)
+                await self._wait_for(f"the list of {place.kind}s", note)
             # They are listed again, since those that go meanwhile are never told of.
             for _ in range(_LOOKS_AT_ONE_LIST):
                 if self.watches.open(there):
@@ -233,22 +233,26 @@ class Operator:
 
     async def _find_missed(self) -> set[str]:
         """Return the UIDs of objects in the inventory that the cluster lacks."""
-        known = self.watches.list_known()
+        known, there = self.watches.list_known(), set[str]()
         try:
-            return known - await self._find_there()
+            for place, selector in self._list_places():
+                await self._note_there(there, place, selector)
         except (RefusedError, UnreachableError) as error:
             _log.warning("objects can't be compared: %s", error)
             return set()
+        return known - there
 
-    async def _find_there(self) -> set[str]:
-        """Return the UIDs of all objects that the cluster has, of the kinds watched."""
-        objects, there = Objects(self.cluster), set()
+    def _list_places(self) -> Iterator[tuple[Place, str]]:
+        """Yield where objects are that are watched, with their label selectors."""
         for kind, selector in self.watches.kinds:
-            for namespace in self.settings.served_namespaces or ("",):
-                place = Place(kind, "" if kind == "Node" else namespace)
-                found = await objects.list(place, selector)
-                there |= {each["metadata"]["uid"] for each in found}
-        return there
+            served = self.settings.served_namespaces or ("",)
+            for namespace in served if kind != "Node" else ("",):
+                yield Place(kind, namespace), selector
+
+    async def _note_there(self, there: set[str], place: Place, selector: str) -> None:
+        """Add the UIDs of the objects in a place."""
+        found = await Objects(self.cluster).list(place, selector)
+        there |= {each["metadata"]["uid"] for each in found}
 
     async def _reconcile(self, key: Key) -> float | None:
         kind, namespace, name = key
