@@ -81,11 +81,12 @@ statistics: setup
 	@sh .ci/prerequisites tests
 	$(RUN)pytest -m statistics --log-cli-level=INFO
 
-# Each takes a minute or two; the first one is among the tests.
+# Each takes a minute or two, or more; the first one is among the tests.
 survival: images
 	$(BINARY) $(PROGRAMS) pause >/dev/null
 	$(RUN)pytest -m "" tests/cluster/test_survival.py tests/cluster/test_drain.py \
-	    tests/cluster/test_farewell.py tests/cluster/test_privileges.py tests/cluster/test_release.py
+	    tests/cluster/test_farewell.py tests/cluster/test_privileges.py tests/cluster/test_release.py \
+	    tests/cluster/test_soak.py tests/apiserver/test_troubles.py
 
 # A cluster of its own at work, with a fault every few seconds.
 soak: images

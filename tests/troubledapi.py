@@ -90,12 +90,12 @@ class TroubledApi:
         is_spared = any(part in request.path for part in SPARED)
         if self.calm.is_set() or is_spared or self.draw.random() > self.share:
             return ""
+        kinds: tuple[str, ...] = WRITE_TROUBLES
         if request.query.get("watch") == "true":
-            trouble = self.draw.choice(WATCH_TROUBLES)
+            kinds = WATCH_TROUBLES
         elif request.method == "GET":
-            trouble = self.draw.choice(READ_TROUBLES)
-        else:
-            trouble = self.draw.choice(WRITE_TROUBLES)
+            kinds = READ_TROUBLES
+        trouble = min(kinds, key=self.met.__getitem__)  # the rarest one so far
         self.met[trouble] += 1
         return trouble
 

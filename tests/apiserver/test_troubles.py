@@ -5,24 +5,25 @@ from __future__ import annotations
 import random
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 from theatre import operating, set_stage
 from troubledapi import READ_TROUBLES, WATCH_TROUBLES, WRITE_TROUBLES, TroubledApi
 
 if TYPE_CHECKING:
-    import pytest
-
     from devcluster.apiserver import ApiServer
     from stage import Stage
     from theatre import Theatre
 
-SHARE = 0.2
+SHARE = 0.1
 
 
+@pytest.mark.survival
 def test_a_survey_outlives_what_the_api_server_answers(
     theatre: Theatre, apiserver: ApiServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Errors, writes that count though it says otherwise, and watches that break."""
-    monkeypatch.setattr("anabranch.control.watch._SILENT_SECONDS", 3.0)
+    monkeypatch.setattr("anabranch.control.watch._SILENT_SECONDS", 5.0)
     seen: list[dict[str, Any]] = []
 
     async def look(stage: Stage) -> None:

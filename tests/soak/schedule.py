@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-NEXT_SECONDS = 12.0
+NEXT_SECONDS = 15.0
 """The mean time from one fault to the next one."""
 
 

@@ -79,6 +79,7 @@ class Soak:
 
     def run(self, strikes: Iterable[Strike], seconds: float) -> None:
         """Works for so many seconds while faults strike, and until all has ended."""
+        before = set(self.records.list_children())
         self._apply(*write_lists())
         expected = self._learn()
         self._begin = time.monotonic()
@@ -98,7 +99,7 @@ class Soak:
             self._is_over.set()
             watching.result()
         self._judge_wires({name: wire.sent for name, wire in wires.items()})
-        self._judge_rest()
+        self._judge_rest(before)
 
     @contextlib.contextmanager
     def _tap(self) -> Iterator[dict[str, Wiretap]]:
@@ -245,15 +246,15 @@ class Soak:
                     self.book.note(judge_process(process, AT_WORK))
             time.sleep(1)
 
-    def _judge_rest(self) -> None:
-        """Nothing is left once all is removed."""
+    def _judge_rest(self, before: set[str]) -> None:
+        """Nothing is left once all is removed, but what was there before."""
         for kind in ("surveys", "measurements", "targetlists"):
             words = ("delete", kind, "--all")
             self.kubectl.run(*words)
         left: list[str] = []
 
         def is_clean() -> bool:
-            left[:] = self.records.list_children()
+            left[:] = set(self.records.list_children()) - before
             return not left
 
         with contextlib.suppress(TimeoutError):

@@ -28,8 +28,8 @@ class Work:
     tool: dict[str, Any]
     target_list: str = "list"
     division: str = ""
-    same: tuple[str, ...] = ("probes", "replies", "nodes", "links")
-    """The totals that are the same whenever it is done."""
+    same: tuple[str, ...] = ("agents", "probes", "replies", "nodes", "links")
+    """What is the same whenever it is done: the counts of agents, and totals."""
     more: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -55,9 +55,9 @@ WORKS = (
         "trace",
         {"trace": {"waitSeconds": 5}},
         target_list="few",
-        same=("nodes", "links"),
+        same=("agents", "nodes", "links"),
     ),
-    # What a team finds depends on who probes what.
+    # What a team finds depends on who probes what; a member may be lost in the end.
     Work(
         "team",
         {"yarrp": {}},

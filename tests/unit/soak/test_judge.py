@@ -31,7 +31,7 @@ TO = IPv4Address("240.0.16.1")
 def test_a_measurement_that_found_all_is_well() -> None:
     """Any difference from an undisturbed one is told."""
     calm = Found(COMPLETE, LINKS)
-    same = ("probes", "replies", "links")
+    same = ("agents", "probes", "replies", "links")
     assert not list(judge_end("it", calm, calm, same))
     fewer = COMPLETE | {"totals": {"probes": 10, "replies": 8}}
     failed = COMPLETE | {"conditions": [{"type": "Failed", "status": "True"}]}
