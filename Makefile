@@ -13,16 +13,19 @@ HELM_DOCS := $$($(BINARY) helm-docs) --chart-search-root charts --sort-values-or
 # Of Go, for tests.
 PROGRAMS := apiserver helm kube mlabparse prometheus promtool verdicts versitygw
 # What is measured: by scripts, and of the engine's crates by cargo.
-BENCHES := targetlist routes prober tracing teams connections aliases rounds rules million clickhouse survey cluster scale annotation exchange report
+BENCHES := targetlist routes prober tracing teams connections aliases rounds rules million clickhouse survey cluster scale restart annotation exchange report
 ENGINE_BENCHES := answer packets draw warts
 # Which cluster of this machine, and how many nodes it has.
 NUMBER := 0
 NODES := 2
+# How long a soak lasts, and from which seed its faults are drawn: another one by default.
+SECONDS := 3600
+SEED :=
 
 # Programs start in half the time where their bytecode is kept.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: setup lint test test-local test-engine test-cluster survival statistics demo demo-k8s crds chart wheels \
+.PHONY: setup lint test test-local test-engine test-cluster survival soak statistics demo demo-k8s crds chart wheels \
     images cluster-up cluster-down bench bench-setup $(BENCHES:%=bench-%) $(ENGINE_BENCHES:%=bench-%)
 
 setup: $(filter build/%,$(UV))
@@ -78,11 +81,17 @@ statistics: setup
 	@sh .ci/prerequisites tests
 	$(RUN)pytest -m statistics --log-cli-level=INFO
 
-# Each takes a minute or two; the first one is among the tests.
+# Each takes a minute or two, or more; the first one is among the tests.
 survival: images
 	$(BINARY) $(PROGRAMS) pause >/dev/null
 	$(RUN)pytest -m "" tests/cluster/test_survival.py tests/cluster/test_drain.py \
-	    tests/cluster/test_farewell.py tests/cluster/test_privileges.py tests/cluster/test_release.py
+	    tests/cluster/test_farewell.py tests/cluster/test_privileges.py tests/cluster/test_release.py \
+	    tests/cluster/test_soak.py tests/apiserver/test_troubles.py
+
+# A cluster of its own at work, with a fault every few seconds.
+soak: images
+	$(BINARY) $(PROGRAMS) pause >/dev/null
+	PYTHONPATH=tests $(RUN)python -m soak --seconds $(SECONDS) $(if $(SEED),--seed $(SEED))
 
 demo: setup
 	@rm -rf build/demo

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
 import urllib.error
 import urllib.request
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
@@ -25,6 +28,8 @@ from devcluster.process import find_free_ports
 from theatre import operating, set_stage
 
 if TYPE_CHECKING:
+    from asyncio.subprocess import Process
+    from collections.abc import AsyncIterator
     from pathlib import Path
 
     from stage import Stage
@@ -59,6 +64,25 @@ def fetch(port: int, path: str) -> tuple[int, str]:
             return error.code, error.read().decode()
 
 
+@contextlib.asynccontextmanager
+async def run_process(stage: Stage, folder: Path) -> AsyncIterator[Process]:
+    """An operator as a process, which is killed in the end if it still runs."""
+    file = folder / "settings.yaml"
+    settings = stage.settings.model_dump(mode="json", by_alias=True, exclude_none=True)
+    file.write_text(yaml.safe_dump(settings))
+    (port,) = find_free_ports(1)
+    words = ["operator", "--settings", str(file), "--port", str(port)]
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "anabranch", *words, env=os.environ
+    )
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+
+
 def test_one_leads_and_the_next_one_takes_over(theatre: Theatre) -> None:
     """Once nothing was heard of the first one for as long as its Lease says."""
 
@@ -79,6 +103,47 @@ def test_one_leads_and_the_next_one_takes_over(theatre: Theatre) -> None:
             assert found["status"]["runId"] == "2"
 
     theatre.play(act)
+
+
+def test_a_survey_does_not_notice_a_failover(theatre: Theatre, tmp_path: Path) -> None:
+    """Whether its leader was killed or robbed; another one stands by."""
+    seen: list[dict[str, Any]] = []
+
+    async def look(stage: Stage) -> None:
+        found = await stage.wait_condition("survey", "Complete")
+        status = {name: found["status"][name] for name in ("totals", "agents", "round")}
+        jobs, rounds = stage.jobs_done, await stage.name_rounds()
+        assert len(jobs) == len(set(jobs))
+        assert not stage.repeated
+        seen.append(status | {"jobs": len(jobs), "rounds": len(rounds)})
+
+    async def undisturbed(stage: Stage) -> None:
+        async with operating(stage):
+            await set_stage(stage)
+            await look(stage)
+
+    async def fail_over(stage: Stage, *, robs: bool) -> None:
+        stage.is_probing = False
+        async with run_process(stage, tmp_path) as first:
+            await wait_holder(stage, f"{socket.gethostname()}_{first.pid}")
+            async with operating(stage, "second"):
+                await set_stage(stage)
+                await stage.wait_rounds(2)
+                if robs:
+                    place = Place("Lease", stage.settings.namespace, NAME)
+                    stolen = {"spec": {"holderIdentity": "thief"}}
+                    await stage.objects.patch(place, stolen)
+                else:
+                    first.kill()
+                assert await first.wait() == (1 if robs else -signal.SIGKILL)
+                stage.is_probing = True
+                await wait_holder(stage, "second", LEASE_SECONDS + 10)
+                await look(stage)
+
+    theatre.play(undisturbed)
+    for robs in (False, True):
+        theatre.renew().play(partial(fail_over, robs=robs))
+    assert seen == [seen[0]] * 3
 
 
 def test_who_lost_the_lease_does_nothing_more(theatre: Theatre) -> None:
@@ -110,17 +175,7 @@ def test_the_process_leaves_the_lease_to_the_next_one(
     """At SIGTERM, and with exit code 0."""
 
     async def act(stage: Stage) -> None:
-        file = tmp_path / "settings.yaml"
-        settings = stage.settings.model_dump(
-            mode="json", by_alias=True, exclude_none=True
-        )
-        file.write_text(yaml.safe_dump(settings))
-        (port,) = find_free_ports(1)
-        words = ["operator", "--settings", str(file), "--port", str(port)]
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "anabranch", *words, env=os.environ
-        )
-        try:
+        async with run_process(stage, tmp_path) as process:
 
             async def leads() -> bool:
                 return await find_holder(stage) != ""
@@ -130,10 +185,6 @@ def test_the_process_leaves_the_lease_to_the_next_one(
             async with asyncio.timeout(180):
                 assert await process.wait() == 0
             assert await find_holder(stage) == ""
-        finally:
-            if process.returncode is None:
-                process.kill()
-                await process.wait()
 
     theatre.play(act)
 

@@ -11,34 +11,27 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import re
-import subprocess
 import sys
 import tempfile
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
-
-import yaml
+from typing import TYPE_CHECKING, Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from agents import write_kubeconfig
-from anabranch.api import KINDS
-from anabranch.api.schema import build_crd
-from anabranch.cluster.client import MERGE, Cluster, RefusedError
+from anabranch.cluster.client import MERGE, Cluster
 from anabranch.cluster.objects import Objects, Place
 from anabranch.manifests.labels import AGENT, MEASUREMENT, SELECTOR
 from anabranch.rounds.steps import FIRST
 from anabranch.store.keys import RunKeys
-from anabranch.store.s3 import S3Store
-from devcluster.apiserver import run_apiserver
-from devcluster.s3 import KEY, REGION, SECRET, run_s3
+from bareoperator import NAMESPACE, BareOperator, open_bare, read_peak
+
+if TYPE_CHECKING:
+    from anabranch.store.s3 import S3Store
 
 MEASUREMENTS, AGENTS_EACH, AGENTS = 100, 10, 1000
-NAMESPACE = "default"
 STEADY_SECONDS = 60.0
 PLAN = {"digest": f"sha256:{'0' * 64}", "blocks": 1, "probes": 1000}
 READY = {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}
@@ -132,82 +125,18 @@ class Players:
 
 async def main(folder: Path) -> None:
     """Prints the figures."""
-    with run_apiserver(folder / "api") as apiserver, run_s3(folder / "s3") as s3:
-        kubeconfig = folder / "kubeconfig"
-        kubeconfig.write_text(yaml.safe_dump(write_kubeconfig(apiserver)))
-        os.environ |= {
-            "KUBECONFIG": str(kubeconfig),
-            "AWS_ACCESS_KEY_ID": KEY,
-            "AWS_SECRET_ACCESS_KEY": SECRET,
-            "AWS_DEFAULT_REGION": REGION,
-        }
-        settings = {
-            "namespace": NAMESPACE,
-            "store": {"bucket": s3.bucket, "endpoint": s3.url},
-            "jobs": {"image": "operator"},
-            "agents": {"image": "agent"},
-        }
-        file = folder / "settings.yaml"
-        file.write_text(yaml.safe_dump(settings))
-        cluster = await Cluster.connect()
-        players = Players(cluster, S3Store(s3.bucket, endpoint_url=s3.url))
-        await install(cluster)
-        command = [sys.executable, "-m", "anabranch", "operator", "--port", "0"]
-        log = (folder / "operator.log").open("wb")
-        operator = subprocess.Popen(  # noqa: ASYNC220 (it only forks)
-            [*command, "--settings", str(file)], stdout=log, stderr=log
-        )
-        try:
-            await measure(players, operator)
-        finally:
-            operator.terminate()
-            operator.wait()
-            await cluster.close()
+    async with open_bare(folder) as bare:
+        await bare.install()
+        for number in range(AGENTS):
+            labels = {"group": str(number // AGENTS_EACH % MEASUREMENTS)}
+            await bare.create(
+                "Agent", f"agent{number}", {"nodeName": f"n{number}"}, labels
+            )
+        with bare.run() as operator:
+            await measure(bare, Players(bare.cluster, bare.store), operator.pid)
 
 
-async def install(cluster: Cluster) -> None:
-    """Makes the kinds, the agents and the policy."""
-    crds = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
-    for kind in KINDS:
-        await cluster.request("POST", crds, body=build_crd(kind))
-    for kind in KINDS:
-        await wait_for(cluster, Place(kind.__name__, NAMESPACE).path)
-    policy = {"contact": "https://example.org/survey"}
-    await create(cluster, "ProbingPolicy", "default", policy)
-    await create(cluster, "TargetList", "list", {"entries": [{"target": "8.8.8.8"}]})
-    for number in range(AGENTS):
-        labels = {"group": str(number // AGENTS_EACH % MEASUREMENTS)}
-        spec = {"nodeName": f"n{number}"}
-        await create(cluster, "Agent", f"agent{number}", spec, labels)
-
-
-async def wait_for(cluster: Cluster, path: str) -> None:
-    """Waits until objects are served at a path."""
-    async with asyncio.timeout(60):
-        while True:
-            try:
-                await cluster.request("GET", path)
-            except RefusedError:
-                await asyncio.sleep(0.5)
-            else:
-                return
-
-
-async def create(
-    cluster: Cluster,
-    kind: str,
-    name: str,
-    spec: dict[str, Any],
-    labels: dict[str, str] | None = None,
-) -> None:
-    """Makes an object."""
-    metadata = {"name": name, "namespace": NAMESPACE, "labels": labels or {}}
-    head = {"apiVersion": "anabranch.dev/v1alpha1", "kind": kind}
-    body = head | {"metadata": metadata, "spec": spec}
-    await cluster.request("POST", Place(kind, NAMESPACE).path, body=body)
-
-
-async def measure(players: Players, operator: subprocess.Popen[bytes]) -> None:
+async def measure(bare: BareOperator, players: Players, pid: int) -> None:
     """Runs all measurements, completes their Rounds, and prints how it went."""
     tasks = [
         asyncio.create_task(players.watch(kind, act))
@@ -222,7 +151,7 @@ async def measure(players: Players, operator: subprocess.Popen[bytes]) -> None:
         group = {"matchLabels": {"group": str(number)}}
         entry = {"name": "all", "selector": group, "targetList": "list"}
         spec = {"diamondMiner": {}, "agents": [entry], "minAgents": AGENTS_EACH}
-        await create(players.cluster, "Measurement", f"survey{number}", spec)
+        await bare.create("Measurement", f"survey{number}", spec)
     while len(players.rounds) < MEASUREMENTS * AGENTS_EACH:
         for task in tasks:
             if task.done():
@@ -244,17 +173,10 @@ async def measure(players: Players, operator: subprocess.Popen[bytes]) -> None:
     )
     p50, p99 = taken[len(taken) // 2], taken[len(taken) * 99 // 100]
     print(f"events {len(taken)}, handled in {p50:.3f} s (p50), {p99:.3f} s (p99)")
-    print(f"peak RSS {read_peak(operator.pid):.0f} MiB")
+    print(f"peak RSS {read_peak(pid):.0f} MiB")
     print(f"{more:g} lists in {STEADY_SECONDS:g} s")
     for task in tasks:
         task.cancel()
-
-
-def read_peak(pid: int) -> float:
-    """The most memory that a process had, in MiB."""
-    status = Path(f"/proc/{pid}/status").read_text()
-    (peak,) = re.findall(r"VmHWM:\s+(\d+) kB", status)
-    return int(peak) / 1024
 
 
 async def count_lists(cluster: Cluster) -> float:
@@ -270,6 +192,4 @@ async def count_lists(cluster: Cluster) -> float:
 
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as name:
-        for part in ("api", "s3"):
-            Path(name, part).mkdir()
         asyncio.run(main(Path(name)))

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-import yaml
 
+from agentpair import install
 from devcluster.cluster import Cluster
 from devcluster.demo import Demo
 from devcluster.evidence import keep_evidence
@@ -106,27 +106,6 @@ def replaceable(installed: Demo) -> Iterator[Demo]:
     yield installed
     installed.clear()
     install(installed)
-
-
-def install(demo: Demo) -> None:
-    """Installs the operator and the agents that tests have."""
-    demo.install()
-    agents = [
-        {
-            "apiVersion": "anabranch.dev/v1alpha1",
-            "kind": "Agent",
-            "metadata": {"name": name, "labels": {"team": "tests"}},
-            "spec": {
-                "nodeName": node,
-                "maxProbingRate": 50_000,
-                "waitSeconds": 2,
-                "allowReserved": True,
-            },
-        }
-        for name, node in (("paris", "n1"), ("tokyo", "n2"))
-    ]
-    demo.system.apply(yaml.safe_dump_all(agents))
-    demo.wait_agents()
 
 
 @pytest.fixture

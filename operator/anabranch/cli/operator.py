@@ -60,9 +60,16 @@ def run(chosen: argparse.Namespace) -> int:
     try:
         asyncio.run(operate(settings, chosen.port))
     except* (LostError, MissedError) as errors:
-        print(f"anabranch: {errors.exceptions[0]}", file=sys.stderr)
+        print(f"anabranch: {_find_first(errors)}", file=sys.stderr)
         code = 1
     return code
+
+
+def _find_first(error: BaseException) -> BaseException:
+    """Return the first error of groups within groups."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
 
 
 async def operate(settings: Settings, port: int) -> None:

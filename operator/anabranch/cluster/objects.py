@@ -31,6 +31,7 @@ _PLACES = {
     "Event": ("events.k8s.io/v1", "events"),
     "Job": ("batch/v1", "jobs"),
     "Lease": ("coordination.k8s.io/v1", "leases"),
+    "Node": ("v1", "nodes"),
     "Pod": ("v1", "pods"),
 } | {kind.__name__: (API_VERSION, kind.plural) for kind in KINDS}
 _META = (

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from anabranch.reconcile.inventory import Inventory
 
 LOOKED_AT = (
-    *("Measurement", "Agent", "TargetList", "ProbingPolicy"),
+    *("Measurement", "Survey", "Agent", "TargetList", "ProbingPolicy"),
     *("Node", "Orphans"),
 )
 """The kinds of keys in the queue."""

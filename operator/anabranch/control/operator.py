@@ -9,6 +9,7 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
@@ -35,7 +36,7 @@ from anabranch.reconcile.targetlist import TargetLists
 from anabranch.reconcile.toolbox import Toolbox
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable, Iterator, Mapping
 
     from prometheus_client import CollectorRegistry
 
@@ -51,10 +52,16 @@ _log = logging.getLogger(__name__)
 _WORKERS = 8
 _RESYNC_SECONDS = 600.0
 _RETRY_SECONDS = 3.0
+_FILL_SECONDS = 0.1
+_LOOKS_AT_ONE_LIST = 100
 _SETTLE_SECONDS = 10.0
 """How late a watch may report a change."""
 _SICK_SECONDS = 300.0
 """How long something may be due before a restart is worth a try."""
+_KINDS = "the CustomResourceDefinitions"
+_OBJECTS = "the objects"
+_STORE = "the object store"
+_ABSENT = "not there yet"
 
 
 class MissedError(Exception):
@@ -77,7 +84,8 @@ class Operator:
     registry: CollectorRegistry = field(default_factory=make_registry)
     """The metrics for Prometheus."""
     _reconcilers: Mapping[str, Reconcile] = field(default_factory=dict)
-    _hindrance: str = "it starts"
+    _hindrances: dict[str, str] = field(default_factory=lambda: {_KINDS: _ABSENT})
+    """Why it can't do its work yet, by what it waits for."""
     _is_leading: bool = False
 
     def __post_init__(self) -> None:
@@ -111,7 +119,7 @@ class Operator:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop.set)
-        health = Health(self._find_sickness, lambda: self._hindrance, self.registry)
+        health = Health(self._find_sickness, self._find_hindrance, self.registry)
         runner = await health.serve(self.port)
         try:
             async with asyncio.TaskGroup() as tasks:
@@ -122,19 +130,19 @@ class Operator:
             await runner.cleanup()
 
     async def _live(self, stop: asyncio.Event) -> None:
-        await self._wait_for("the CustomResourceDefinitions", self._find_kinds)
+        await self._wait_for(_KINDS, self._find_kinds)
         election = Election(
             self.cluster, self.settings.namespace, self.identity, time.monotonic
         )
         await election.win()
         self._is_leading = True
+        self._hindrances |= {_OBJECTS: _ABSENT, _STORE: _ABSENT}
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(election.hold())
                 tasks.create_task(self._watch(stop))
-                tasks.create_task(self.queue.run(_WORKERS))
-                tasks.create_task(self._resync())
-                tasks.create_task(self._wait_for("the object store", self._make_bucket))
+                tasks.create_task(self._work())
+                tasks.create_task(self._wait_for(_STORE, self._make_bucket))
         finally:
             self._is_leading = False
             if stop.is_set():
@@ -149,12 +157,12 @@ class Operator:
             try:
                 await attempt()
             except (OSError, RefusedError, UnreachableError) as error:
-                if self._hindrance != (reason := f"{what}: {error}"):
-                    _log.warning("waiting for %s", reason)
-                self._hindrance = reason
+                if self._hindrances.get(what) != str(error):
+                    _log.warning("waiting for %s: %s", what, error)
+                self._hindrances[what] = str(error)
                 await asyncio.sleep(_RETRY_SECONDS)
             else:
-                self._hindrance = ""
+                self._hindrances.pop(what, None)
                 return
 
     async def _find_kinds(self) -> None:
@@ -173,7 +181,7 @@ class Operator:
         await asyncio.to_thread(self.store.create_bucket)
 
     async def _watch(self, stop: asyncio.Event) -> None:
-        """Run kopf, which opens the inventory before its first event."""
+        """Run kopf, whose events fill the inventory."""
         where = self.settings.served_namespaces
         await kopf.operator(
             registry=self.watches.registry,
@@ -185,6 +193,28 @@ class Operator:
             identity=self.identity,  # type: ignore[arg-type]
         )
         stop.set()  # Kopf takes the signals for itself, and only they end it.
+
+    async def _work(self) -> None:
+        """Work on all objects, and on what happens to them, once all are known."""
+        await self._fill_inventory()
+        self._hindrances.pop(_OBJECTS)
+        self._reconcilers = self._equip()
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self.queue.run(_WORKERS))
+            tasks.create_task(self._resync())
+
+    async def _fill_inventory(self) -> None:
+        """Wait until the watches have told of all objects that the cluster has."""
+        while True:
+            there: set[str] = set()
+            for place, selector in self._list_places():
+                note = partial(self._note_there, there, place, selector)
+                await self._wait_for(f"the list of {place.kind}s", note)
+            # They are listed again, since those that go meanwhile are never told of.
+            for _ in range(_LOOKS_AT_ONE_LIST):
+                if self.watches.open(there):
+                    return
+                await asyncio.sleep(_FILL_SECONDS)
 
     async def _resync(self) -> None:
         """Queue all objects from time to time, since watches may miss changes.
@@ -199,36 +229,32 @@ class Operator:
                 await asyncio.sleep(_SETTLE_SECONDS)
                 if missed & await self._find_missed():
                     raise MissedError(f"watches missed {len(missed)} deletions")
-            found = self.watches.open_inventory()
-            for kind, index in (
-                ("Measurement", found.measurements),
-                ("Survey", found.surveys),
-                ("Agent", found.agents),
-                ("TargetList", found.lists),
-                ("ProbingPolicy", found.policies),
-                ("Node", found.nodes),
-                ("Orphans", found.jobs),
-            ):
-                for namespace, name in list(index):
-                    self.queue.add((kind, namespace, name))
+            self.watches.add_all()
 
     async def _find_missed(self) -> set[str]:
         """Return the UIDs of objects in the inventory that the cluster lacks."""
-        known = self.watches.list_known()
-        objects, there = Objects(self.cluster), set()
+        known, there = self.watches.list_known(), set[str]()
         try:
-            for kind, selector in self.watches.kinds:
-                for namespace in self.settings.served_namespaces or ("",):
-                    found = await objects.list(Place(kind, namespace), selector)
-                    there |= {each["metadata"]["uid"] for each in found}
+            for place, selector in self._list_places():
+                await self._note_there(there, place, selector)
         except (RefusedError, UnreachableError) as error:
             _log.warning("objects can't be compared: %s", error)
             return set()
         return known - there
 
+    def _list_places(self) -> Iterator[tuple[Place, str]]:
+        """Yield where objects are that are watched, with their label selectors."""
+        for kind, selector in self.watches.kinds:
+            served = self.settings.served_namespaces or ("",)
+            for namespace in served if kind != "Node" else ("",):
+                yield Place(kind, namespace), selector
+
+    async def _note_there(self, there: set[str], place: Place, selector: str) -> None:
+        """Add the UIDs of the objects in a place."""
+        found = await Objects(self.cluster).list(place, selector)
+        there |= {each["metadata"]["uid"] for each in found}
+
     async def _reconcile(self, key: Key) -> float | None:
-        if not self._reconcilers:
-            self._reconcilers = self._equip()
         kind, namespace, name = key
         reconcile = self._reconcilers.get(kind)
         return await reconcile(namespace, name) if reconcile else None
@@ -241,7 +267,7 @@ class Operator:
             settings=self.settings,
             objects=Objects(self.cluster),
             store=self.store,
-            inventory=self.watches.open_inventory(),
+            inventory=self.watches.inventory,
             recorder=Recorder(self.cluster, self.identity, tell_time),
             now=tell_time,
         )
@@ -256,8 +282,11 @@ class Operator:
         }
 
     def _find_inventory(self) -> Inventory | None:
-        """Return the objects; None until the first key is due, when all are known."""
-        return self.watches.open_inventory() if self._reconcilers else None
+        """Return the objects; None until all are known."""
+        return self.watches.inventory if self._reconcilers else None
+
+    def _find_hindrance(self) -> str:
+        return "; ".join(f"{what}: {why}" for what, why in self._hindrances.items())
 
     def _find_sickness(self) -> str:
         lag = self.queue.lag

@@ -7,6 +7,7 @@ event handler and forgets it.
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import kopf
@@ -22,22 +23,27 @@ from anabranch.api import (
 )
 from anabranch.api.resource import GROUP, VERSION
 from anabranch.cluster.objects import read_object
+from anabranch.control.index import Index
 from anabranch.manifests.cycles import find_cycle
 from anabranch.manifests.labels import AGENT, SELECTOR, SURVEY_NAME, TEMPLATE
 from anabranch.reconcile.inventory import Inventory, find_owner
 from anabranch.reconcile.views import view_job, view_node, view_pod
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
     from anabranch.api import Resource
 
 Key = tuple[str, str, str]
 """The kind, namespace and name of an object to look at."""
+Entries = dict[tuple[str, str], Any]
+"""What is kept of an object, by the keys of an index."""
+View = Callable[[Mapping[str, Any]], Entries]
+Notice = Callable[[Mapping[str, Any], str], None]
+"""Adds the keys that an object concerns; the text is what happened to it."""
 
 _log = logging.getLogger(__name__)
 _SILENT_SECONDS = 70.0
 _PAGE = 500
+_DELETED = "DELETED"
 
 
 def make_settings() -> kopf.OperatorSettings:
@@ -59,56 +65,79 @@ def make_settings() -> kopf.OperatorSettings:
 
 
 class Watches:
-    """The handlers of one operator."""
+    """The handlers of one operator, and the objects that they have heard of."""
 
     def __init__(
         self, system: str, add: Callable[[Key], None], *, watch_nodes: bool
     ) -> None:
-        """Make the handlers; ``add`` is called with each key to look at."""
+        """Make the handlers; ``add`` is called with each key to look at.
+
+        Until ``open``, no key is added, since much is not known yet.
+        """
         self.registry = kopf.OperatorRegistry()
+        self.kinds = [(kind.__name__, "") for kind in KINDS]
+        """The kinds that are watched, with their label selectors."""
+        self.kinds += [("Job", SELECTOR), ("Pod", SELECTOR)]
         self._system = system
         self._add = add
-        self._names: list[str] = []
-        self._indices: dict[str, Any] = {}
+        self._unopened: set[str] | None = set()
+        """The UIDs of all objects that were heard of before it was opened."""
+        self._known: dict[str, Index[Any]] = {}
+        """The indices of what the inventory has, by its fields."""
         kopf.on.login(registry=self.registry)(log_in)
-        kopf.on.startup(registry=self.registry)(self._take_indices)
         for kind in KINDS:
             self._watch_kind(kind)
-        self._watch("batch", "jobs", self._index_job, self._on_job)
-        self._watch("", "pods", self._index_pod, self._on_pod)
+        self._watch("batch", "jobs", self._view_job, self._on_job)
+        self._watch("", "pods", self._view_pod, self._on_pod)
         if watch_nodes:
-            self._watch("", "nodes", self._index_node, self._on_node)
-
-    def open_inventory(self) -> Inventory:
-        """Return the objects.
-
-        Raises:
-            KeyError: When kopf has not started yet.
-        """
-        found = self._indices
-        return Inventory(
-            system=self._system,
-            measurements=found["measurements"],
-            surveys=found["surveys"],
-            cycles=found["cycles"],
-            agents=found["agents"],
-            lists=found["targetlists"],
-            policies=found["probingpolicies"],
-            rounds=found["rounds"],
-            jobs=found["jobs"],
-            pods=found["pods"],
-            nodes=found.get("nodes", {}),
+            self.kinds.append(("Node", ""))
+            self._watch("", "nodes", self._view_node, self._on_node)
+        self.inventory = Inventory(
+            system=system,
+            measurements=self._known["measurements"],
+            surveys=self._known["surveys"],
+            cycles=self._known["cycles"],
+            agents=self._known["agents"],
+            lists=self._known["targetlists"],
+            policies=self._known["probingpolicies"],
+            rounds=self._known["rounds"],
+            jobs=self._known["jobs"],
+            pods=self._known["pods"],
+            nodes=self._known.get("nodes", {}),
         )
+        """All objects."""
 
-    @property
-    def kinds(self) -> list[tuple[str, str]]:
-        """The kinds that are watched in namespaces, with their label selectors."""
-        own = [(kind.__name__, "") for kind in KINDS]
-        return [*own, ("Job", SELECTOR), ("Pod", SELECTOR)]
+    def open(self, there: set[str]) -> bool:
+        """Begin to add keys if all of these UIDs were heard of; return whether it did.
+
+        Then add those of all objects.
+        """
+        if self._unopened is None:
+            return True
+        if not there <= self._unopened:
+            return False
+        self._unopened = None
+        self.add_all()
+        return True
+
+    def add_all(self) -> None:
+        """Add the keys of all objects."""
+        found = self.inventory
+        for kind, index in (
+            ("Measurement", found.measurements),
+            ("Survey", found.surveys),
+            ("Agent", found.agents),
+            ("TargetList", found.lists),
+            ("ProbingPolicy", found.policies),
+            ("Node", found.nodes),
+            ("Orphans", found.jobs),
+        ):
+            for namespace, name in list(index):
+                self._add((kind, namespace, name))
 
     def list_known(self) -> set[str]:
         """Return the UIDs of all known objects except nodes."""
-        found = self.open_inventory()
+        found = self.inventory
         kinds = (found.measurements, found.surveys, found.agents, found.lists)
         known = {
             each.metadata.uid
@@ -123,27 +152,21 @@ class Watches:
             for each in objects
         }
 
-    async def _take_indices(self, **known: Any) -> None:
-        self._indices = {name: known[name] for name in self._names}
-
     def _watch_kind(self, kind: type[Resource]) -> None:
-        plural = kind.plural
         if kind is Round:
-            self._index(GROUP, VERSION, plural, "rounds", self._index_round)
-            self._on(GROUP, VERSION, plural, self._on_round)
+            self._watch(GROUP, kind.plural, self._view_round, self._on_round)
             return
 
-        async def index(body: Mapping[str, Any], **_: Any) -> dict[Any, Any]:
-            return _index_object(kind, body)
+        def view(body: Mapping[str, Any]) -> Entries:
+            found = _read(kind, body)
+            return {found.key: found} if found else {}
 
-        async def notice(
-            body: Mapping[str, Any], event: Mapping[str, Any], **_: Any
-        ) -> None:
+        def notice(body: Mapping[str, Any], event: str) -> None:
             metadata = body["metadata"]
             namespace, name = metadata["namespace"], metadata["name"]
             labels = metadata.get("labels", {})
             self._add((kind.__name__, namespace, name))
-            if event["type"] == "DELETED":
+            if event == _DELETED:
                 self._add(("Orphans", "", metadata["uid"]))
             if kind is Agent:
                 self._notice_agent(name, labels)
@@ -154,23 +177,32 @@ class Watches:
             elif kind is ProbingPolicy:
                 self._notice_measurements(lambda _: True)
 
-        self._index(GROUP, VERSION, plural, plural, index)
-        if kind is Measurement:
-            self._index(GROUP, VERSION, plural, "cycles", self._index_cycle)
-        self._on(GROUP, VERSION, plural, notice)
+        self._watch(GROUP, kind.plural, view, notice)
 
-    def _watch(self, group: str, plural: str, index: Any, notice: Any) -> None:
-        self._index(group, "v1", plural, plural, index)
-        self._on(group, "v1", plural, notice)
+    def _watch(self, group: str, plural: str, view: View, notice: Notice) -> None:
+        """Keep what is seen of the objects of a kind, and notice their changes."""
+        own = self._known[plural] = Index()
+        indices = {plural: (own, view)}
+        if plural == Measurement.plural:
+            self._known["cycles"] = Index()
+            indices["cycles"] = (self._known["cycles"], self._view_cycle)
 
-    def _index(
-        self, group: str, version: str, plural: str, name: str, function: Any
-    ) -> None:
-        self._names.append(name)
-        kopf.index(group, version, plural, id=name, registry=self.registry)(function)
+        async def take(
+            body: Mapping[str, Any], event: Mapping[str, Any], **_: Any
+        ) -> None:
+            uid, kind = body["metadata"]["uid"], event["type"]
+            for index, look in indices.values():
+                if kind == _DELETED:
+                    index.discard(uid)
+                else:
+                    index.replace(uid, look(body))
+            if self._unopened is None:
+                notice(body, kind)
+            else:
+                self._unopened.add(uid)
 
-    def _on(self, group: str, version: str, plural: str, function: Any) -> None:
-        kopf.on.event(group, version, plural, registry=self.registry)(function)
+        version = VERSION if group == GROUP else "v1"
+        kopf.on.event(group, version, plural, registry=self.registry)(take)
 
     def _notice_agent(self, name: str, labels: dict[str, str]) -> None:
         """Queue an agent and the measurements that choose it."""
@@ -179,64 +211,64 @@ class Watches:
             lambda each: any(it.chooses(name, labels) for it in each.spec.agents)
         )
         # Those that it serves may not choose it any more.
-        for found in self.open_inventory().find_standing(name):
+        for found in self.inventory.find_standing(name):
             measurement = found.spec.measurement.name
             self._add(("Measurement", found.metadata.namespace, measurement))
 
     def _notice_measurements(self, matters: Callable[[Measurement], bool]) -> None:
         """Queue the measurements that a change concerns."""
-        for each in self.open_inventory().find_unfinished():
+        for each in self.inventory.find_unfinished():
             if matters(each):
                 self._add(("Measurement", *each.key))
 
-    async def _index_cycle(self, body: Mapping[str, Any], **_: Any) -> dict[Any, Any]:
+    def _view_cycle(self, body: Mapping[str, Any]) -> Entries:
         cycle = find_cycle(body["metadata"].get("labels", {}))
         found = _read(Measurement, body) if cycle else None
         return {("", cycle[0]): found} if cycle and found else {}
 
-    async def _index_round(self, body: Mapping[str, Any], **_: Any) -> dict[Any, Any]:
+    def _view_round(self, body: Mapping[str, Any]) -> Entries:
         found = _read(Round, body)
         if found is None:
             return {}
         spec = found.spec
         return {("uid", spec.measurement.uid): found, ("agent", spec.agent): found}
 
-    async def _on_round(self, body: Mapping[str, Any], **_: Any) -> None:
+    def _on_round(self, body: Mapping[str, Any], _: str) -> None:
         spec, namespace = body["spec"], body["metadata"]["namespace"]
         self._add(("Measurement", namespace, spec["measurement"]["name"]))
         self._add(("Agent", self._system, spec["agent"]))
 
-    async def _index_job(self, body: Mapping[str, Any], **_: Any) -> dict[Any, Any]:
+    def _view_job(self, body: Mapping[str, Any]) -> Entries:
         if body["metadata"]["namespace"] != self._system:
             return {}  # Whoever made it, it is not ours.
         job = view_job(body)
         return {("", find_owner(job.labels)): job}
 
-    async def _on_job(self, body: Mapping[str, Any], **_: Any) -> None:
+    def _on_job(self, body: Mapping[str, Any], _: str) -> None:
         owner = find_owner(body["metadata"].get("labels", {}))
-        found = self.open_inventory().find_by_uid(owner)
+        found = self.inventory.find_by_uid(owner)
         self._add((found.kind, *found.key) if found else ("Orphans", "", owner))
 
-    async def _index_pod(self, body: Mapping[str, Any], **_: Any) -> dict[Any, Any]:
+    def _view_pod(self, body: Mapping[str, Any]) -> Entries:
         metadata = body["metadata"]
         if TEMPLATE not in metadata.get("labels", {}):
             return {}  # a Job's
         key = (metadata["namespace"], metadata["name"])
         return {key: view_pod(body, TEMPLATE)}
 
-    async def _on_pod(self, body: Mapping[str, Any], **_: Any) -> None:
+    def _on_pod(self, body: Mapping[str, Any], _: str) -> None:
         labels = body["metadata"].get("labels", {})
         if TEMPLATE in labels:
             name = labels[AGENT]
-            agent = self.open_inventory().find_agent(name)
+            agent = self.inventory.find_agent(name)
             self._notice_agent(name, agent.metadata.labels if agent else {})
 
-    async def _index_node(self, body: Mapping[str, Any], **_: Any) -> dict[Any, Any]:
+    def _view_node(self, body: Mapping[str, Any]) -> Entries:
         node = view_node(body)
         return {("", node.name): node}
 
-    async def _on_node(self, name: str, **_: Any) -> None:
-        self._add(("Node", "", name))
+    def _on_node(self, body: Mapping[str, Any], _: str) -> None:
+        self._add(("Node", "", body["metadata"]["name"]))
 
 
 def log_in(**known: Any) -> kopf.ConnectionInfo | None:
@@ -244,11 +276,6 @@ def log_in(**known: Any) -> kopf.ConnectionInfo | None:
     return kopf.login_with_service_account(**known) or kopf.login_with_kubeconfig(
         **known
     )
-
-
-def _index_object(kind: type[Resource], body: Mapping[str, Any]) -> dict[Any, Any]:
-    found = _read(kind, body)
-    return {found.key: found} if found else {}
 
 
 def _read(kind: type[Any], body: Mapping[str, Any]) -> Any:

@@ -190,6 +190,14 @@ class Measurements:
         roster = memory.roster if memory else None
         members = {each.name for each in roster.members} if roster else set()
         entries = measurement.spec.agents
+        if all(entry.selector is None for entry in entries):
+            # There may be a thousand agents, and a thousand measurements.
+            names = {entry.name for entry in entries} | members
+            return {
+                name: self._view_agent(agent)
+                for name in sorted(names)
+                if (agent := self.tools.inventory.find_agent(name))
+            }
         return {
             name: self._view_agent(agent)
             for name, agent in self.tools.inventory.find_agents().items()
