@@ -12,7 +12,6 @@ from anabranch.cluster.objects import Place
 from anabranch.store.access import Reach, write_bucket_policy
 from anabranch.store.gateway import Gateway
 from anabranch.store.s3 import S3Store, StoreError
-from devcluster.namespace import Namespace
 from stage import Stage, read_condition
 from theatre import operating, set_stage
 

@@ -43,7 +43,7 @@ def run_s3(folder: Path) -> Iterator[S3]:
     users = folder / "users"
     users.mkdir()
     command = [str(build(VERSITYGW)), "--port", f"127.0.0.1:{port}"]
-    command += ["--iam-dir", str(users), "posix"]
+    command += ["--iam-dir", str(users), "--iam-cache-disable", "posix"]
     command += ["--sidecar", str(sidecar), str(data)]
     keys = {"ROOT_ACCESS_KEY": KEY, "ROOT_SECRET_KEY": SECRET}
     log = folder / "s3.log"

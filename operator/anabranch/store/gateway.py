@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 from xml.sax.saxutils import escape
@@ -27,6 +27,9 @@ class Gateway:
     """A gateway whose root user we are; see versitygw's ``--iam-dir``."""
 
     store: S3Store
+    _session: URLLib3Session = field(
+        default_factory=lambda: URLLib3Session(timeout=_TIMEOUT_SECONDS)
+    )
 
     @property
     def root_secret(self) -> str:
@@ -47,9 +50,8 @@ class Gateway:
         made = f"<Account><Access>{escape(name)}</Access>{told}</Account>"
         if self._patch("create-user", made) == _THERE:
             query = urlencode({"access": name})
-            self._patch(
-                f"update-user?{query}", f"<MutableProps>{told}</MutableProps>", there=0
-            )
+            changed = f"<MutableProps>{told}</MutableProps>"
+            self._patch(f"update-user?{query}", changed, there=0)
 
     def put_policy(self, text: str) -> None:
         """Put the policy of the bucket in place of the one before.
@@ -65,16 +67,13 @@ class Gateway:
         request = AWSRequest("PATCH", url, data=body.encode())
         credentials = self.store.find_credentials()
         S3SigV4Auth(credentials, "s3", self.store.region).add_auth(request)
-        session = URLLib3Session(timeout=_TIMEOUT_SECONDS)
         what = path.partition("?")[0]
         try:
-            answer = session.send(request.prepare())
+            answer = self._session.send(request.prepare())
         except BotoCoreError as error:
             raise StoreError(
                 f"{what}: the gateway can't be reached: {error}"
             ) from error
-        finally:
-            session.close()
         if answer.status_code >= _ERRORS and answer.status_code != there:
             told = answer.content[:500].decode(errors="replace")
             raise StoreError(

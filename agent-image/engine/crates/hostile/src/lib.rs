@@ -130,7 +130,10 @@ fn plan(bytes: &[u8]) {
             let _ = block.walk(0).take(1000).count();
         }
         if let Ok(rows) = plan.rows(number) {
-            assert!(rows.len() <= MOST_ROWS, "so many rows are not in so few bytes");
+            assert!(
+                rows.len() <= MOST_ROWS,
+                "so many rows are not in so few bytes"
+            );
         }
     }
 }
