@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -51,6 +52,28 @@ def enter(stage: Stage, secret: dict[str, Any]) -> S3Store:
         return store
 
 
+async def check_silence(stage: Stage, encoded: list[str]) -> None:
+    """Whether no object but Secrets tells a secret, and the store neither."""
+    secrets = [base64.b64decode(each).decode() for each in encoded]
+    secrets.append(stage.store.find_credentials().secret_key or "")
+    told = ""
+    for namespace in (stage.namespace, stage.settings.namespace):
+        for kind in (
+            "Agent",
+            "Measurement",
+            "Round",
+            "TargetList",
+            "Event",
+            "Pod",
+            "Job",
+        ):
+            told += json.dumps(await stage.find_all(kind, namespace))
+    for folder in ("agents", "surveys", "lists"):
+        for key in stage.store.list(folder):
+            told += stage.store.get(key).decode(errors="replace")
+    assert not any(secret in told for secret in secrets)
+
+
 def test_the_operator_gives_each_agent_a_user_of_the_gateway(theatre: Theatre) -> None:
     """Whose Secret goes with the Agent, and who reaches its runs and its team's."""
 
@@ -92,6 +115,9 @@ def test_the_operator_gives_each_agent_a_user_of_the_gateway(theatre: Theatre) -
         with pytest.raises(StoreError, match="AccessDenied"):
             enter(stage, secrets[0]).get(plan.replace("/europe/", "/tokyo/"))
         assert stage.store.get(links) == before
+        await check_silence(
+            stage, [s["data"]["AWS_SECRET_ACCESS_KEY"] for s in secrets]
+        )
 
     replace(theatre, store={"isGateway": True}).play(act)
 

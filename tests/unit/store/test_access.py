@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+import uuid
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import boto3
@@ -20,6 +22,7 @@ from anabranch.store.access import (
 )
 from anabranch.store.gateway import Gateway
 from anabranch.store.s3 import S3Store, StoreError
+from devcluster.s3 import SECRET
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -165,6 +168,24 @@ def test_an_old_secret_opens_nothing(s3: S3, paris: Visitor) -> None:
     for user in ("agent-paris", "agent-nobody"):
         with refused():
             enter(s3, user, "first").store.get(key)
+
+
+def test_no_error_tells_a_secret(s3: S3, root: S3Store) -> None:
+    """Whoever is refused, and whatever is not reached; nor does a text of a store."""
+    secret = uuid.uuid4().hex
+    wrong = enter(s3, "agent-paris", secret).store
+    away = enter(replace(s3, url="http://127.0.0.1:1"), "agent-paris", secret).store
+    told = [repr(store) + repr(Gateway(store)) for store in (root, wrong)]
+    for attempt in (
+        partial(wrong.get, "key"),
+        partial(wrong.put, "key", b""),
+        partial(Gateway(wrong).put_user, "agent-tokyo", secret),
+        partial(Gateway(away).put_user, "agent-tokyo", secret),
+    ):
+        with pytest.raises(StoreError) as error:
+            attempt()
+        told += [str(error.value), repr(error.value.__cause__)]
+    assert not any(secret in each or SECRET in each for each in told)
 
 
 def test_keys_differ_by_agent_and_by_the_stores_own() -> None:

@@ -22,6 +22,7 @@ use parquet::file::properties::WriterProperties;
 use parquet::file::statistics::Statistics;
 
 use crate::block::Block;
+use crate::footer;
 use crate::mapper::FlowMapper;
 use crate::row::{Header, Row, RowError, sort_and_check};
 
@@ -118,6 +119,7 @@ impl Plan {
     /// When the file can't be read, or is no plan.
     pub fn open(path: &Path) -> Result<Self, PlanError> {
         let file = File::open(path)?;
+        footer::check(&file)?;
         let metadata = ArrowReaderMetadata::load(&file, ArrowReaderOptions::default())?;
         let pairs = metadata.metadata().file_metadata().key_value_metadata();
         let value_of = |key: &'static str| {
