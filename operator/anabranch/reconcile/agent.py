@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from anabranch.api.agent import AgentStatus
 from anabranch.cluster.client import FORBIDDEN, INVALID, RefusedError
 from anabranch.cluster.objects import ForeignError, Place
-from anabranch.manifests.agents import build_pod, find_template
+from anabranch.manifests.agents import build_pod, find_template, name_secret
 from anabranch.reconcile.conditions import Conditions
 from anabranch.reconcile.inventory import is_active
 
@@ -49,13 +49,15 @@ def decide_agent(  # noqa: PLR0913 (what is seen of an agent)
     now: datetime,
     *,
     standing: int = 0,
+    credentials: str = "",
     confined: bool = True,
 ) -> AgentDecision:
     """Decide what happens to the pod of an agent with ``active`` active Rounds.
 
     ``template`` is the hash of the template of the wanted pod. ``standing`` of the
-    Rounds have no end, so the pod does not wait for them. ``confined`` tells whether
-    its credentials for the store are its own.
+    Rounds have no end, so the pod does not wait for them. ``credentials`` is the
+    Secret with those for the store, and ``confined`` tells whether they are its own. A
+    pod with others does not wait: the store may not know them any more.
     """
     conditions = Conditions(agent, agent.status.conditions, now)
     creates, deletes, again = pod is None, None, None
@@ -69,7 +71,9 @@ def decide_agent(  # noqa: PLR0913 (what is seen of an agent)
         deletes, again = (None, left) if left > 0 else (pod, None)
         message = f"its pod has ended: {pod.message or pod.phase}"
         conditions.set("Ready", "PodEnded", message, holds=False)
-    elif pod.template != template and (active <= standing or not pod.is_ready):
+    elif pod.template != template and (
+        active <= standing or not pod.is_ready or pod.credentials != credentials
+    ):
         deletes = pod
         conditions.set("Ready", "Replacing", "its pod is replaced", holds=False)
     elif pod.is_ready:
@@ -146,6 +150,7 @@ class Agents:
             active,
             tools.now(),
             standing=standing,
+            credentials=name_secret(tools.settings.store, agent),
             confined=tools.settings.store.confines_agents,
         )
         if decision.creates and not await self._make_pod(agent, manifest):
