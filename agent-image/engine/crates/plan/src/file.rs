@@ -121,6 +121,7 @@ impl Plan {
         let file = File::open(path)?;
         footer::check(&file)?;
         let metadata = ArrowReaderMetadata::load(&file, ArrowReaderOptions::default())?;
+        footer::check_columns(metadata.metadata(), file.metadata()?.len())?;
         let pairs = metadata.metadata().file_metadata().key_value_metadata();
         let value_of = |key: &'static str| {
             pairs

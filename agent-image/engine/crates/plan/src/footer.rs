@@ -5,6 +5,7 @@
 //! it busy for seconds. Here each element takes a byte, so a walk takes no longer than its bytes.
 
 use parquet::errors::ParquetError;
+use parquet::file::metadata::ParquetMetaData;
 use parquet::file::reader::ChunkReader;
 
 /// The length of a footer and the magic bytes, at the end of a file.
@@ -31,6 +32,37 @@ pub fn check(file: &impl ChunkReader) -> Result<(), ParquetError> {
         .ok_or_else(|| ParquetError::General("its footer is damaged".to_owned()))
 }
 
+/// Checks that the columns of a file lie in it: the reader of rows takes that for granted, and
+/// panics.
+///
+/// # Errors
+/// If one does not.
+pub fn check_columns(metadata: &ParquetMetaData, length: u64) -> Result<(), ParquetError> {
+    let lies_in = |start: i64, size: i64| {
+        let end = u64::try_from(start)
+            .ok()
+            .zip(u64::try_from(size).ok())
+            .and_then(|(start, size)| start.checked_add(size));
+        end.is_some_and(|end| end <= length)
+    };
+    let all_do = metadata.row_groups().iter().all(|group| {
+        group.num_rows() >= 0
+            && group.columns().iter().all(|column| {
+                let start = column.data_page_offset();
+                let first = column.dictionary_page_offset().unwrap_or(start);
+                column.num_values() >= 0
+                    && lies_in(start, 0)
+                    && lies_in(first, column.compressed_size())
+            })
+    });
+    if all_do {
+        return Ok(());
+    }
+    Err(ParquetError::General(
+        "its footer says that a column lies outside of the file".to_owned(),
+    ))
+}
+
 /// The bytes that are left to look at.
 struct Walk<'a>(&'a [u8]);
 
@@ -40,14 +72,15 @@ impl Walk<'_> {
         let depth = depth.checked_sub(1)?;
         loop {
             let head = self.take(1)?[0];
-            if head & 15 == 0 {
+            let (kind, step) = (head & 15, head >> 4);
+            if kind == 0 {
                 return Some(());
             }
-            if head >> 4 == 0 {
+            if step == 0 {
                 self.number()?; // the field's own, which does not follow the last one
             }
-            if head & 15 > 2 {
-                self.pass(head & 15, depth)?; // a Boolean is its head
+            if kind > 2 {
+                self.pass(kind, depth)?; // a Boolean is its head
             }
         }
     }

@@ -12,8 +12,8 @@ use anabranch_wire::segment::{ACK, RST, Segment};
 const OWN: u128 = 0xc612_0001;
 const OWN_V6: u128 = 0x3fff << 112 | 1;
 /// How many forgeries the tests make of each kind; the long one makes more.
-const FEW: u64 = 30_000;
-const MANY: u64 = 10_000_000;
+const FEW: u32 = 30_000;
+const MANY: u32 = 10_000_000;
 
 /// How a reply is made that is no answer.
 #[derive(Clone, Copy, Debug)]
@@ -165,9 +165,9 @@ fn forge(kind: Kind, dice: &mut Dice, ours: &Stamp, others: &Stamp) -> (Probe, V
 }
 
 /// Returns how many of so many forgeries pass.
-fn count(kind: Kind, forgeries: u64) -> u64 {
+fn count(kind: Kind, forgeries: u32) -> u32 {
     let (ours, others) = (stamp(1), stamp(7));
-    let mut dice = Dice(kind as u64 * MANY * 100);
+    let mut dice = Dice(kind as u64 * u64::from(MANY) * 100);
     let mut passed = 0;
     for _ in 0..forgeries {
         let (probe, bytes) = forge(kind, &mut dice, &ours, &others);
@@ -176,21 +176,22 @@ fn count(kind: Kind, forgeries: u64) -> u64 {
             continue;
         };
         let is_true = matches!(kind, Kind::Mutated) && reply.probe == probe;
-        passed += u64::from(!is_true && ours.vouches_for(&reply.probe, reply.seen));
+        passed += u32::from(!is_true && ours.vouches_for(&reply.probe, reply.seen));
     }
     passed
 }
 
 /// Returns the number that a binomial variable exceeds once in a billion times, by Chernoff's bound.
-fn most(trials: u64, probability: f64) -> u64 {
-    let mean = trials as f64 * probability;
-    let exceeds = |count: f64| (count - mean - count * (count / mean).ln()).exp() < 1e-9;
-    (0..)
-        .find(|count| *count as f64 > mean && exceeds(*count as f64))
-        .expect("there is one")
+fn most(trials: u32, probability: f64) -> u32 {
+    let mean = f64::from(trials) * probability;
+    let is_enough =
+        |count: f64| count > mean && (count - mean - count * (count / mean).ln()).exp() < 1e-9;
+    (0..trials)
+        .find(|count| is_enough(f64::from(*count)))
+        .unwrap_or(trials)
 }
 
-fn check(forgeries: u64) {
+fn check(forgeries: u32) {
     for kind in [
         Kind::Short,
         Kind::Whole,
