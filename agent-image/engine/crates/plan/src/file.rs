@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::fs::File;
 use std::io;
+use std::panic::{self, AssertUnwindSafe};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -238,10 +239,16 @@ impl Plan {
                 _ => true,
             })
             .collect();
+        // Pages that are damaged make the reader panic in more than one place.
+        panic::catch_unwind(AssertUnwindSafe(|| self.read_groups(wanted, block)))
+            .unwrap_or_else(|_| Err(PlanError::Column("its pages are damaged".to_owned())))
+    }
+
+    fn read_groups(&self, groups: Vec<usize>, block: u32) -> Result<Vec<Row>, PlanError> {
         let file = self.file.try_clone()?;
         let reader =
             ParquetRecordBatchReaderBuilder::new_with_metadata(file, self.metadata.clone())
-                .with_row_groups(wanted)
+                .with_row_groups(groups)
                 .build()?;
         let mut rows = Vec::new();
         for batch in reader {
