@@ -15,17 +15,25 @@ PROGRAMS := apiserver helm kube mlabparse prometheus promtool verdicts versitygw
 # What is measured: by scripts, and of the engine's crates by cargo.
 BENCHES := targetlist routes prober tracing teams connections aliases rounds rules million clickhouse survey cluster scale restart annotation exchange report
 ENGINE_BENCHES := answer packets draw warts
+# What is fuzzed, and how long each.
+PARSERS := $(notdir $(wildcard $(ENGINE)/crates/hostile/corpus/*))
+fuzz: SECONDS := 60
+# What libFuzzer needs to see where bytes lead; stable Rust knows it. It is for what is built
+# for a target that is named, so not for build scripts.
+HOST = $(shell rustc --print host-tuple)
+COVERAGE := $(addprefix -C,passes=sancov-module $(addprefix llvm-args=-sanitizer-coverage-,level=4 \
+    inline-8bit-counters pc-table trace-compares))
 # Which cluster of this machine, and how many nodes it has.
 NUMBER := 0
 NODES := 2
 # How long a soak lasts, and from which seed its faults are drawn: another one by default.
-SECONDS := 3600
+soak: SECONDS := 3600
 SEED :=
 
 # Programs start in half the time where their bytecode is kept.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: setup lint test test-local test-engine test-cluster survival soak statistics demo demo-k8s crds chart wheels \
+.PHONY: setup lint test test-local test-engine test-cluster survival soak statistics fuzz demo demo-k8s crds chart wheels \
     images cluster-up cluster-down bench bench-setup $(BENCHES:%=bench-%) $(ENGINE_BENCHES:%=bench-%)
 
 setup: $(filter build/%,$(UV))
@@ -80,6 +88,23 @@ test-cluster: images
 statistics: setup
 	@sh .ci/prerequisites tests
 	$(RUN)pytest -m statistics --log-cli-level=INFO
+	cd $(ENGINE) && $(CARGO) test --locked --profile quick -p anabranch-wire --test forgery -- \
+	    --ignored --nocapture
+
+# Looks for bytes that break a parser, and takes a C++ compiler. What it finds is in
+# build/fuzz/PARSER; make it short, and add it to the corpus, which make test tries.
+fuzz: setup
+	@sh .ci/prerequisites tests
+	cd $(ENGINE) && RUSTFLAGS="$(COVERAGE)" $(CARGO) build --locked --target-dir target/fuzz \
+	    --target $(HOST) --profile fuzz -p anabranch-hostile --features fuzz --bin fuzz
+	@for parser in $(PARSERS); do \
+	    mkdir -p build/fuzz/$$parser/corpus && \
+	    PARSER=$$parser $(ENGINE)/target/fuzz/$(HOST)/fuzz/fuzz build/fuzz/$$parser/corpus \
+	        $(ENGINE)/crates/hostile/corpus/$$parser -max_total_time=$(SECONDS) -timeout=20 \
+	        -rss_limit_mb=1024 -max_len=65536 -artifact_prefix=build/fuzz/$$parser/ \
+	        >build/fuzz/$$parser/log 2>&1 && echo "$$parser: nothing" || \
+	        { tail -20 build/fuzz/$$parser/log; exit 1; }; \
+	done
 
 # Each takes a minute or two, or more; the first one is among the tests.
 survival: images

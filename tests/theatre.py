@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import os
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from anabranch_engine import Simulation
@@ -19,7 +19,7 @@ from devcluster.namespace import Namespace
 from stage import Stage
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
+    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
     from pathlib import Path
 
     from devcluster.s3 import S3
@@ -49,12 +49,13 @@ class Theatre:
     user: Namespace
     s3: S3
     folder: Path
+    store: Mapping[str, Any] = field(default_factory=dict)
+    """More settings of the store."""
 
     def renew(self) -> Theatre:
         """Another one, in namespaces of its own."""
-        return Theatre(
-            make_namespace(self.system), make_namespace(self.user), self.s3, self.folder
-        )
+        system, user = make_namespace(self.system), make_namespace(self.user)
+        return replace(self, system=system, user=user)
 
     def play(self, act: Callable[[Stage], Awaitable[None]]) -> None:
         """Has a test's act be played."""
@@ -67,7 +68,7 @@ class Theatre:
             {
                 "namespace": self.system.name,
                 "watchNamespaces": [self.system.name, self.user.name],
-                "store": {"bucket": bucket, "endpoint": self.s3.url},
+                "store": {"bucket": bucket, "endpoint": self.s3.url, **self.store},
                 "jobs": {"image": "operator"},
                 "agents": {"image": "agent:1"},
             }

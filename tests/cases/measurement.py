@@ -44,6 +44,13 @@ CASES: list[Case] = [
     ),
     Case(
         "Measurement",
+        "what is known about addresses, of another survey",
+        spec(annotateFrom=[{"object": {"key": "surveys/uid/1/links.parquet"}}]),
+        "spec.annotateFrom[0].object.key",
+        "must not be below agents/, cycles/, shared/ or surveys/",
+    ),
+    Case(
+        "Measurement",
         "nothing to annotate from",
         spec(annotateFrom=[{}]),
         "spec.annotateFrom[0].object",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from cases.case import REMOVED, Case, Manifest, Step, spec
+from cases.case import DIGEST, REMOVED, Case, Manifest, Step, spec
 
 _CONNECTIONS = {
     "connections": {"source": "kernel", "ports": [443]},
@@ -125,6 +125,24 @@ CASES: list[Case] = [
         "an absolute key",
         spec(entries=REMOVED, object={"key": "/lists/a.csv"}),
         "spec.object.key",
+    ),
+    *(
+        Case(
+            "TargetList",
+            f"an object of a survey as a list: {key}",
+            spec(entries=REMOVED, object={"key": key}),
+            "spec.object.key",
+            "must not be below agents/, cycles/, shared/ or surveys/",
+        )
+        for key in (
+            *("agents/paris/uid/1/001-00/plan.parquet", "surveys/uid/1/links.parquet"),
+            *("cycles/uid/000001.json", f"shared/{DIGEST}", "lists/uid/7.json"),
+        )
+    ),
+    Case(
+        "TargetList",
+        "keys that only look like those of surveys",
+        spec(entries=REMOVED, object={"key": "lists/agents/a/b.json"}),
     ),
     Case(
         "TargetList",

@@ -107,6 +107,33 @@ def test_settings_say_where_the_store_is() -> None:
     assert aws.endpoint == ""
 
 
+OWN_SECRETS: Mapping[str, Any] = {"store": {"agentSecret": "s3-{agent}"}}
+
+
+def test_agents_of_the_embedded_store_have_users_of_their_own() -> None:
+    """It keeps users, and the operator may make Secrets, unless they are there."""
+    for values, is_gateway in (
+        ({}, True),
+        (OWN_SECRETS, False),
+        (OWN_STORE, False),
+        (AWS, False),
+    ):
+        rendered = render(CONTACT, values)
+        store = Settings.read(rendered.settings).store
+        assert store.is_gateway is is_gateway
+        assert store.confines_agents is (is_gateway or values is OWN_SECRETS)
+        may = [rule["resources"] for rule in find_bound_rules(values)]
+        assert (["secrets"] in may) is is_gateway
+    deployments = {
+        each["metadata"]["name"]: each for each in render(CONTACT).list("Deployment")
+    }
+    pod = deployments["anabranch-store"]["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    arguments = container["args"]
+    users = arguments[arguments.index("--iam-dir") + 1]
+    assert users in [each["mountPath"] for each in container["volumeMounts"]]
+
+
 def test_settings_say_where_clickhouse_is() -> None:
     """None by default; else with the name of the Secret, and nothing that is in it."""
     values = {
@@ -136,7 +163,8 @@ def test_nobody_has_rights_that_are_not_needed(values: Mapping[str, Any]) -> Non
     for role in render(CONTACT, values).list("Role", "ClusterRole"):
         for rule in role["rules"]:
             words = {*rule["apiGroups"], *rule["resources"], *rule["verbs"]}
-            assert not words & {"*", "secrets", "escalate", "bind", "impersonate"}
+            assert not words & {"*", "escalate", "bind", "impersonate"}
+            assert "secrets" not in words or rule["verbs"] == ["create"]
             assert not any(word.startswith("pods/") for word in words)
 
 

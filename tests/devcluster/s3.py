@@ -40,7 +40,10 @@ def run_s3(folder: Path) -> Iterator[S3]:
     # Its metadata lie beside the data: not all file systems have extended attributes.
     sidecar = folder / "metadata"
     sidecar.mkdir()
-    command = [str(build(VERSITYGW)), "--port", f"127.0.0.1:{port}", "posix"]
+    users = folder / "users"
+    users.mkdir()
+    command = [str(build(VERSITYGW)), "--port", f"127.0.0.1:{port}"]
+    command += ["--iam-dir", str(users), "--iam-cache-disable", "posix"]
     command += ["--sidecar", str(sidecar), str(data)]
     keys = {"ROOT_ACCESS_KEY": KEY, "ROOT_SECRET_KEY": SECRET}
     log = folder / "s3.log"

@@ -64,6 +64,7 @@ if TYPE_CHECKING:
 
     from anabranch.api.resource import Status
     from anabranch.cluster.client import Cluster
+    from anabranch.reconcile.access import Access
     from anabranch.reconcile.observation import Observation
 
 _POD = PodView(
@@ -356,6 +357,14 @@ class _Elsewhere:
         return {"metadata": {}}
 
 
+class _Closed:
+    """A gateway that takes no users."""
+
+    async def admit(self, _: Agent) -> None:
+        """Refuses whoever it is."""
+        raise OSError("create-user: the gateway says 403")
+
+
 def _reconcile(folder: Path) -> Iterator[State]:
     """What is said by who has looked around."""
     seen = see()
@@ -392,6 +401,10 @@ def _reconcile(folder: Path) -> Iterator[State]:
         tools = _equip(server, inventory, folder)
         asyncio.run(reconciler(tools).reconcile(*about.key))
         yield State(about.kind, server.said)
+    server = _Elsewhere()
+    tools = replace(_equip(server, here, folder), access=cast("Access", _Closed()))
+    asyncio.run(Agents(tools).reconcile(*views[0].key))
+    yield State("Agent", server.said)
     server = _Elsewhere()
     pods = {(SYSTEM, name_pod(each.metadata.name)): (_POD,) for each in views}
     ready_here = replace(here, pods=pods)

@@ -48,7 +48,8 @@ HEALTH = {
     "Agent": {
         "Healthy": "PodReady Draining",
         "Progressing": (
-            "PodNotReady PodEnded PodMissing PodEnding Replacing Uninstalled"
+            "PodNotReady PodEnded PodMissing PodEnding Replacing Uninstalled "
+            "StoreRefuses"
         ),
         "Degraded": "PodForbidden NodeTaken NameTaken WrongNamespace",
     },

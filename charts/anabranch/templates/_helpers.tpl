@@ -78,6 +78,13 @@ anabranch-store
 {{- end }}
 {{- end }}
 
+{{/* Whether the operator makes the users of the store, and so Secrets. */}}
+{{- define "anabranch.storeIsGateway" -}}
+{{- if and .Values.store.embedded.enabled (not .Values.store.agentSecret) -}}
+true
+{{- end }}
+{{- end }}
+
 {{/* The security context of a pod that needs nothing, and of its container. */}}
 {{- define "anabranch.podSecurity" -}}
 runAsNonRoot: true

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from anabranch.api.model import Model
-from anabranch.api.text import ObjectKey
+from anabranch.api.text import UserKey
 
 
 class AnnotationObject(Model):
     """An object in the object store that says what is known about addresses."""
 
-    key: ObjectKey
+    key: UserKey
     """The object's key. The object is an MMDB, CAIDA's prefix2as, an MRT RIB dump, or
     PeeringDB's JSON, plain or compressed with gzip or bzip2."""
 

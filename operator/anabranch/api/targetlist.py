@@ -20,9 +20,9 @@ from anabranch.api.text import (
     Count,
     Digest,
     DnsSubdomain,
-    ObjectKey,
     Prefix,
     Ttl,
+    UserKey,
 )
 
 PLACES = ("configMap", "object", "file")
@@ -113,7 +113,7 @@ class RoutesKey(ConfigMapKey):
 class ObjectRef(Model):
     """An object in the object store."""
 
-    key: ObjectKey
+    key: UserKey
     """The object's key."""
 
 

@@ -186,6 +186,28 @@ ObjectKey = Annotated[
 ]
 """A key in the object store, without a leading slash."""
 
+_OWN_KEY = r"^(agents|cycles|shared|surveys)/|^lists/[^/]+/[^/]+[.]json$"
+_NOT_OWN = (
+    "must not be below agents/, cycles/, shared/ or surveys/, or a report below "
+    "lists/: these are of surveys; put the object under another key"
+)
+
+
+def _refuse_own(key: str) -> str:
+    if re.search(_OWN_KEY, key):
+        raise PydanticCustomError("key", "{reason}", {"reason": _NOT_OWN})
+    return key
+
+
+_KEY_RULE: JsonDict = {"rule": f"!self.matches(r'{_OWN_KEY}')", "message": _NOT_OWN}
+UserKey = Annotated[
+    ObjectKey,
+    AfterValidator(_refuse_own),
+    Field(json_schema_extra={"x-kubernetes-validations": [_KEY_RULE]}),
+]
+"""The key of an object that a user put into the store: what it has of other surveys is
+nobody's to read by a manifest."""
+
 _FILE = "^(/[A-Za-z0-9_-][A-Za-z0-9._-]*){2,}$"
 SocketPath = Annotated[str, Field(max_length=107, pattern=_FILE)]
 """The path of a unix socket, in a folder that is not the root."""

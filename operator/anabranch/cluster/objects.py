@@ -33,6 +33,7 @@ _PLACES = {
     "Lease": ("coordination.k8s.io/v1", "leases"),
     "Node": ("v1", "nodes"),
     "Pod": ("v1", "pods"),
+    "Secret": ("v1", "secrets"),
 } | {kind.__name__: (API_VERSION, kind.plural) for kind in KINDS}
 _META = (
     *("name", "namespace", "labels", "annotations", "uid", "generation"),
@@ -131,6 +132,17 @@ class Objects:
                 f"{place} is in the way and not ours; remove it or rename it"
             )
         return found
+
+    async def create_unread(self, manifest: Mapping[str, Any]) -> None:
+        """Create an object that we may not read; leave one of its name as it is."""
+        place = Place.of(manifest)
+        folder = Place(place.kind, place.namespace)
+        query = {"fieldManager": MANAGER, "fieldValidation": "Strict"}
+        try:
+            await self.cluster.request("POST", folder.path, query=query, body=manifest)
+        except RefusedError as error:
+            if error.status != CONFLICT:
+                raise
 
     async def apply_status(
         self, place: Place, status: Mapping[str, Any], **known: str

@@ -41,7 +41,7 @@ AGENT_REASONS = {
     "ready": ("PodReady", "Draining"),
     "unready": (
         *("PodNotReady", "PodEnded", "PodMissing", "PodEnding", "Replacing"),
-        *("PodForbidden", "NodeTaken", "NameTaken", "Uninstalled"),
+        *("PodForbidden", "NodeTaken", "NameTaken", "Uninstalled", "StoreRefuses"),
     ),
 }
 """The reasons of an Agent's condition Ready, by whether it holds."""

@@ -25,6 +25,7 @@ from anabranch.control.health import Health
 from anabranch.control.metrics import Looks, OperatorCollector, make_registry
 from anabranch.control.queue import WorkQueue
 from anabranch.control.watch import Watches, make_settings
+from anabranch.reconcile.access import Access
 from anabranch.reconcile.agent import Agents
 from anabranch.reconcile.enrolment import Enrolment
 from anabranch.reconcile.events import Recorder
@@ -34,6 +35,7 @@ from anabranch.reconcile.policy import Policies
 from anabranch.reconcile.survey import Surveys
 from anabranch.reconcile.targetlist import TargetLists
 from anabranch.reconcile.toolbox import Toolbox
+from anabranch.store.gateway import Gateway
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Mapping
@@ -263,11 +265,18 @@ class Operator:
         def tell_time() -> datetime:
             return datetime.now(UTC).replace(microsecond=0)
 
+        settings, objects = self.settings, Objects(self.cluster)
+        inventory, access = self.watches.inventory, None
+        if settings.store.is_gateway:
+            gateway = Gateway(self.store)
+            access = Access.open(settings, objects, inventory, gateway)
+            settings = access.settings
         tools = Toolbox(
-            settings=self.settings,
-            objects=Objects(self.cluster),
+            settings=settings,
+            objects=objects,
             store=self.store,
-            inventory=self.watches.inventory,
+            inventory=inventory,
+            access=access,
             recorder=Recorder(self.cluster, self.identity, tell_time),
             now=tell_time,
         )

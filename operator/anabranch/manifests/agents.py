@@ -9,13 +9,19 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from anabranch.api.resource import API_VERSION
-from anabranch.manifests.labels import ENROLLED, TEMPLATE, Component, label
+from anabranch.manifests.labels import (
+    ENROLLED,
+    TEMPLATE,
+    Component,
+    label,
+    name_child,
+)
 from anabranch.manifests.store import describe_store
 from anabranch.manifests.trust import describe_trust
 
 if TYPE_CHECKING:
     from anabranch.api import Agent
-    from anabranch.manifests.settings import AgentSettings, Settings
+    from anabranch.manifests.settings import AgentSettings, Settings, StoreSettings
 
 SCRATCH = "/var/lib/anabranch"
 SOCKETS = "/run/anabranch"
@@ -27,6 +33,45 @@ _HASH_DIGITS = 16
 def name_pod(agent: str) -> str:
     """Return the name of an agent's pod."""
     return f"anabranch-agent-{agent}"
+
+
+def name_user(agent: Agent) -> str:
+    """Return the name of an agent's user of the gateway."""
+    return f"agent-{agent.metadata.name}"
+
+
+def name_secret(store: StoreSettings, agent: Agent) -> str:
+    """Return the name of the Secret with an agent's credentials for the store.
+
+    The gateway's differs once the root's key does, so that pods are made anew.
+    """
+    name = agent.metadata.name
+    if store.is_gateway:
+        parts = (agent.metadata.uid, store.generation)
+        return name_child(name_pod(name), *parts, suffix="store")
+    return store.agent_secret.replace("{agent}", name) or store.secret
+
+
+def build_secret(
+    settings: Settings, agent: Agent, variables: dict[str, str]
+) -> dict[str, Any]:
+    """Build the Secret of an agent's user of the gateway, with boto3's variables.
+
+    Kubernetes removes it with the Agent.
+    """
+    name = agent.metadata.name
+    return {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {
+            "name": name_secret(settings.store, agent),
+            "namespace": settings.namespace,
+            "labels": label(Component.AGENT, agent=name),
+            "ownerReferences": [_own(agent)],
+        },
+        "type": "Opaque",
+        "stringData": variables,
+    }
 
 
 def build_pod(settings: Settings, agent: Agent) -> dict[str, Any]:
@@ -41,16 +86,7 @@ def build_pod(settings: Settings, agent: Agent) -> dict[str, Any]:
         "name": name_pod(name),
         "namespace": settings.namespace,
         "labels": agents.pod_labels | own,
-        "ownerReferences": [
-            {
-                "apiVersion": API_VERSION,
-                "kind": "Agent",
-                "name": name,
-                "uid": agent.metadata.uid,
-                "controller": True,
-                "blockOwnerDeletion": True,
-            }
-        ],
+        "ownerReferences": [_own(agent)],
     }
     if agents.pod_annotations:
         metadata["annotations"] = agents.pod_annotations
@@ -80,6 +116,17 @@ def build_enrolled_agent(settings: Settings, node: str) -> dict[str, Any]:
     }
 
 
+def _own(agent: Agent) -> dict[str, Any]:
+    return {
+        "apiVersion": API_VERSION,
+        "kind": "Agent",
+        "name": agent.metadata.name,
+        "uid": agent.metadata.uid,
+        "controller": True,
+        "blockOwnerDeletion": True,
+    }
+
+
 def _build_spec(settings: Settings, agent: Agent) -> dict[str, Any]:
     agents = settings.agents
     own = {
@@ -96,7 +143,8 @@ def _build_spec(settings: Settings, agent: Agent) -> dict[str, Any]:
     )
     for each in sockets:
         own |= each.env
-    environment = describe_store(settings.store, own)
+    secret = name_secret(settings.store, agent)
+    environment = describe_store(settings.store, own, secret=secret)
     trust = describe_trust(settings.ca_bundle)
     environment["env"] += trust.env
     environment["env"] += [

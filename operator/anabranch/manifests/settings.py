@@ -43,6 +43,19 @@ class StoreSettings(Model):
     """The URL of S3; AWS by default."""
     secret: str = ""
     """The Secret whose keys are boto3's variables, such as AWS_ACCESS_KEY_ID."""
+    agent_secret: Annotated[str, Field(pattern=r"^$|\{agent\}")] = ""
+    """The same of an agent alone, with its name for ``{agent}``; the one above by
+    default."""
+    is_gateway: bool = False
+    """Whether the store is versitygw with the secret's user as its root. Then the
+    operator makes a user and a Secret for each agent."""
+    generation: str = ""
+    """Which key of the root agents' keys come from; the operator fills it in."""
+
+    @property
+    def confines_agents(self) -> bool:
+        """Whether agents have credentials of their own."""
+        return self.is_gateway or bool(self.agent_secret)
 
 
 class ClickHouseSettings(Model):

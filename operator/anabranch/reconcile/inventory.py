@@ -95,14 +95,17 @@ class Inventory:
         """Return the pod of an agent, if there is one."""
         return _first(self.pods, (self.system, name_pod(agent)))
 
+    def find_agent_rounds(self, agent: str) -> Collection[Round]:
+        """Return the Rounds of an agent."""
+        return self.rounds.get(("agent", agent), ())
+
     def find_active(self, agent: str) -> int:
         """Return how many Rounds an agent probes or should probe."""
-        return sum(map(is_active, self.rounds.get(("agent", agent), ())))
+        return sum(map(is_active, self.find_agent_rounds(agent)))
 
     def find_standing(self, agent: str) -> list[Round]:
         """Return the Rounds of an agent that have no end."""
-        rounds = self.rounds.get(("agent", agent), ())
-        return [each for each in rounds if each.spec.standing]
+        return [each for each in self.find_agent_rounds(agent) if each.spec.standing]
 
     def find_unfinished(self) -> list[Measurement]:
         """Return the unfinished measurements, to which other objects may matter."""

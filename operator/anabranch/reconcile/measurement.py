@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from anabranch.api.round import RoundSpec
 from anabranch.cluster.objects import ForeignError, Place
 from anabranch.manifests.jobs import build_job
 from anabranch.manifests.labels import AGENT, Component, label
@@ -323,10 +324,10 @@ class Measurements:
                 manifest = build_round(
                     measurement, agent, step, summary, rate, share=share
                 )
-                await objects.create(manifest)
+                await self._create_round(agent, manifest)
             case CreateStandingRound(agent, standing, rate):
                 manifest = build_standing_round(measurement, agent, standing, rate)
-                await objects.create(manifest)
+                await self._create_round(agent, manifest)
             case PutHandOut(team, step, number, hand_out):
                 run = RunKeys(metadata.uid, measurement.spec.run_id, team)
                 put_it = partial(
@@ -344,6 +345,12 @@ class Measurements:
             case ExpireJob(name, seconds):
                 changes = {"spec": {"ttlSecondsAfterFinished": seconds}}
                 await objects.patch(Place("Job", settings.namespace, name), changes)
+
+    async def _create_round(self, agent: Agent, manifest: dict[str, Any]) -> None:
+        """Create a Round whose agent reaches what it takes."""
+        if access := self.tools.access:
+            await access.widen(agent, RoundSpec.read(manifest["spec"]))
+        await self.tools.objects.create(manifest)
 
     async def _tell_foreign(
         self, measurement: Measurement, error: ForeignError

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from anabranch.api.resource import Status
     from anabranch.cluster.objects import Objects
     from anabranch.manifests.settings import Settings
+    from anabranch.reconcile.access import Access
     from anabranch.reconcile.inventory import Inventory
     from anabranch.reconcile.views import JobView
     from anabranch.store.store import Store
@@ -39,6 +40,8 @@ class Toolbox:
     inventory: Inventory
     recorder: Recorder
     now: Callable[[], datetime]
+    access: Access | None = None
+    """What lets agents reach a store that is a gateway; None if it is another one."""
     look_seconds: float = 30.0
     """The seconds after which to look again for changes that no watch reports."""
     _templates: dict[str, str] = field(default_factory=dict)

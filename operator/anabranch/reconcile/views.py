@@ -43,6 +43,8 @@ class PodView:
     image: str
     message: str
     """Why it does not run, as Kubernetes says."""
+    credentials: str = ""
+    """The Secret with those for the store, if there is one."""
 
     @property
     def version(self) -> str:
@@ -86,6 +88,12 @@ def view_pod(body: Mapping[str, Any], template: str) -> PodView:
     metadata, status = body["metadata"], body.get("status", {})
     conditions = {each["type"]: each for each in status.get("conditions", [])}
     ready = conditions.get("Ready", {})
+    container = body["spec"]["containers"][0]
+    secrets = [
+        each["secretRef"]["name"]
+        for each in container.get("envFrom", [])
+        if "secretRef" in each
+    ]
     return PodView(
         name=metadata["name"],
         uid=metadata["uid"],
@@ -95,8 +103,9 @@ def view_pod(body: Mapping[str, Any], template: str) -> PodView:
         is_placed="nodeName" in body["spec"],
         is_ready=ready.get("status") == "True",
         is_going="deletionTimestamp" in metadata,
-        image=body["spec"]["containers"][0]["image"],
+        image=container["image"],
         message=_find_trouble(status, conditions),
+        credentials=next(iter(secrets), ""),
     )
 
 

@@ -8,6 +8,11 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from anabranch.rounds.steps import Step
 
+AGENT_READS = ("plan.parquet", "replies/*")
+"""What an agent reads of a run, by patterns below the run's folder."""
+AGENT_WRITES = ("replies/*", "archives/*")
+"""What it lists and puts there."""
+
 
 @dataclass(frozen=True)
 class StepKeys:

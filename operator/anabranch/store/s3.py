@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import BinaryIO
 
+    from botocore.credentials import ReadOnlyCredentials
     from types_boto3_s3.type_defs import ListObjectsV2OutputTypeDef
 
 _MISSING = {"NoSuchKey", "404"}
@@ -71,6 +72,41 @@ class S3Store:
                 if error.response["Error"]["Code"] not in _MISSING:
                     raise
                 self._client.create_bucket(Bucket=self.bucket)
+
+    @property
+    def endpoint(self) -> str:
+        """The URL of S3."""
+        url: str = self._client.meta.endpoint_url
+        return url.rstrip("/")
+
+    @property
+    def region(self) -> str:
+        """The region that requests are signed for."""
+        region: str = self._client.meta.region_name
+        return region
+
+    def find_credentials(self) -> ReadOnlyCredentials:
+        """Return the credentials that boto3 found.
+
+        Raises:
+            StoreError: If it found none.
+        """
+        found = self._session.get_credentials()
+        if found is None:
+            raise StoreError(
+                f"{self}: there are no credentials; set AWS_ACCESS_KEY_ID and "
+                "AWS_SECRET_ACCESS_KEY"
+            )
+        return found.get_frozen_credentials()
+
+    def put_policy(self, text: str) -> None:
+        """Put the bucket's policy, JSON, in place of the one before.
+
+        Raises:
+            OSError: If S3 refuses it.
+        """
+        with _as_os_errors(f"the policy of {self.bucket}"):
+            self._client.put_bucket_policy(Bucket=self.bucket, Policy=text)
 
     def put(self, key: str, content: bytes) -> bool:
         """Put an object atomically; return False if the key has one already."""

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
+from pydantic import ValidationError
 
 from anabranch.api import Agent
 from anabranch.manifests.agents import build_pod, find_template
@@ -113,3 +114,34 @@ def test_an_agent_with_other_labels_or_annotations_is_to_be_replaced(
     )
     assert len({none, first, second}) == 3
     assert find_template(build(**{field: {}})) == none
+
+
+def find_secrets(store: dict[str, Any], agent: Agent = AGENT) -> list[str]:
+    """The Secrets that an agent's container takes variables from."""
+    settings = describe() | {"store": {"bucket": "surveys", **store}}
+    (container,) = build_pod(Settings.read(settings), agent)["spec"]["containers"]
+    return [each["secretRef"]["name"] for each in container["envFrom"]]
+
+
+def test_an_agent_takes_its_own_secret_where_there_is_one() -> None:
+    """Of a name that somebody chose, of the gateway, or else that of all."""
+    assert find_secrets({}) == []
+    assert find_secrets({"secret": "s3"}) == ["s3"]
+    assert find_secrets({"secret": "s3", "agentSecret": "s3-{agent}"}) == ["s3-paris"]
+    gateway = {"secret": "s3", "isGateway": True, "generation": "ab12"}
+    (name,) = find_secrets(gateway)
+    metadata = AGENT.metadata.model_copy(update={"uid": "2"})
+    again = AGENT.model_copy(update={"metadata": metadata})
+    others = [
+        *find_secrets(gateway | {"generation": "cd34"}),
+        *find_secrets(gateway, again),
+    ]
+    assert all(each.startswith("anabranch-agent-paris-") for each in [name, *others])
+    assert len({name, *others}) == 3
+
+
+def test_a_name_of_secrets_must_tell_agents_apart() -> None:
+    """One of all agents would be no agent's own."""
+    settings = describe() | {"store": {"bucket": "surveys", "agentSecret": "s3"}}
+    with pytest.raises(ValidationError, match="agentSecret"):
+        Settings.read(settings)

@@ -53,3 +53,21 @@ def test_a_pod_does_not_wait_for_rounds_that_have_no_end() -> None:
     assert standing.deletes == old
     assert standing.status.active_rounds == 1
     assert decide_agent(AGENT, old, "new", 2, NOW, standing=1).deletes is None
+
+
+def test_a_pod_with_other_credentials_does_not_wait() -> None:
+    """The store may not know them any more, so its rounds would never end."""
+    old = replace(POD, is_ready=True, template="old", credentials="store")
+    assert decide_agent(AGENT, old, "new", 2, NOW, credentials="store").deletes is None
+    assert decide_agent(AGENT, old, "new", 2, NOW, credentials="own").deletes == old
+
+
+def test_an_agent_says_whether_its_credentials_are_its_own() -> None:
+    """By a condition that can be waited for, whatever its pod does."""
+    for confined, told in (
+        (True, ("True", "OwnCredentials")),
+        (False, ("False", "SharedCredentials")),
+    ):
+        status = decide_agent(AGENT, None, "new", 0, NOW, confined=confined).status
+        (condition,) = (c for c in status.conditions if c.type == "StoreConfined")
+        assert (condition.status, condition.reason) == told

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::fs::File;
 use std::io;
+use std::panic::{self, AssertUnwindSafe};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -22,6 +23,7 @@ use parquet::file::properties::WriterProperties;
 use parquet::file::statistics::Statistics;
 
 use crate::block::Block;
+use crate::footer;
 use crate::mapper::FlowMapper;
 use crate::row::{Header, Row, RowError, sort_and_check};
 
@@ -118,7 +120,9 @@ impl Plan {
     /// When the file can't be read, or is no plan.
     pub fn open(path: &Path) -> Result<Self, PlanError> {
         let file = File::open(path)?;
+        footer::check(&file)?;
         let metadata = ArrowReaderMetadata::load(&file, ArrowReaderOptions::default())?;
+        footer::check_columns(metadata.metadata(), file.metadata()?.len())?;
         let pairs = metadata.metadata().file_metadata().key_value_metadata();
         let value_of = |key: &'static str| {
             pairs
@@ -235,10 +239,16 @@ impl Plan {
                 _ => true,
             })
             .collect();
+        // Pages that are damaged make the reader panic in more than one place.
+        panic::catch_unwind(AssertUnwindSafe(|| self.read_groups(wanted, block)))
+            .unwrap_or_else(|_| Err(PlanError::Column("its pages are damaged".to_owned())))
+    }
+
+    fn read_groups(&self, groups: Vec<usize>, block: u32) -> Result<Vec<Row>, PlanError> {
         let file = self.file.try_clone()?;
         let reader =
             ParquetRecordBatchReaderBuilder::new_with_metadata(file, self.metadata.clone())
-                .with_row_groups(wanted)
+                .with_row_groups(groups)
                 .build()?;
         let mut rows = Vec::new();
         for batch in reader {

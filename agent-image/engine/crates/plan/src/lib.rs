@@ -4,6 +4,7 @@ pub mod block;
 mod destination;
 mod file;
 mod finder;
+pub mod footer;
 mod mapper;
 mod permutation;
 mod row;

@@ -8,6 +8,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use anabranch_link::way::Way;
+use anabranch_plan::footer;
 use anabranch_wire::reply::Reply;
 use arrow_array::RecordBatch;
 use arrow_schema::ArrowError;
@@ -202,6 +203,7 @@ fn read_head(file: &File, path: &Path) -> io::Result<(Head, u64)> {
 }
 
 fn read_end(reader: &impl ChunkReader) -> Result<(Head, u64), String> {
+    footer::check(reader).map_err(|error| error.to_string())?;
     let metadata: ParquetMetaData = ParquetMetaDataReader::new()
         .parse_and_finish(reader)
         .map_err(|error| error.to_string())?;
