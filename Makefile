@@ -22,7 +22,7 @@ NODES := 2
 # Programs start in half the time where their bytecode is kept.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: setup lint test test-local test-engine test-cluster survival statistics demo demo-k8s crds chart wheels \
+.PHONY: setup lint test test-local test-engine test-cluster survival statistics demo demo-k8s crds man chart wheels \
     images cluster-up cluster-down bench bench-setup $(BENCHES:%=bench-%) $(ENGINE_BENCHES:%=bench-%)
 
 setup: $(filter build/%,$(UV))
@@ -146,6 +146,10 @@ cluster-up: images
 
 cluster-down: setup
 	cd tests && ../$(RUN)python -m devcluster --number $(NUMBER) stop
+
+# Manual pages and completions, which follow from the commands' parsers.
+man: setup
+	PYTHONPATH=tests $(RUN)python -m manual share
 
 crds: setup
 	$(RUN)anabranch crds --output crds
