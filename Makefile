@@ -22,7 +22,7 @@ NODES := 2
 # Programs start in half the time where their bytecode is kept.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: setup lint test test-local test-engine test-cluster survival statistics demo demo-k8s crds man chart wheels \
+.PHONY: setup lint test test-local test-engine test-cluster survival statistics demo demo-k8s crds man site chart wheels \
     images cluster-up cluster-down bench bench-setup $(BENCHES:%=bench-%) $(ENGINE_BENCHES:%=bench-%)
 
 setup: $(filter build/%,$(UV))
@@ -150,6 +150,15 @@ cluster-down: setup
 # Manual pages and completions, which follow from the commands' parsers.
 man: setup
 	PYTHONPATH=tests $(RUN)python -m manual share
+
+# The documentation as pages, without a dead link; build/site/index.html is the first one.
+# The demo's figures are on it.
+site: setup
+	@test -e build/demo/report.html || $(MAKE) demo
+	@rm -rf build/site-source
+	$(UV) sync --quiet --locked --all-extras --group site
+	PYTHONPATH=tests $(RUN)python -m pages build/demo build/site-source
+	$(RUN)mkdocs build --quiet
 
 crds: setup
 	$(RUN)anabranch crds --output crds
