@@ -22,7 +22,7 @@ NODES := 2
 # Programs start in half the time where their bytecode is kept.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: setup lint test test-local test-engine test-cluster survival statistics demo demo-k8s crds man site chart wheels \
+.PHONY: setup lint test test-local test-engine test-cluster survival statistics demo demo-k8s crds man release site chart wheels \
     images cluster-up cluster-down bench bench-setup $(BENCHES:%=bench-%) $(ENGINE_BENCHES:%=bench-%)
 
 setup: $(filter build/%,$(UV))
@@ -150,6 +150,13 @@ cluster-down: setup
 # Manual pages and completions, which follow from the commands' parsers.
 man: setup
 	PYTHONPATH=tests $(RUN)python -m manual share
+
+# Writes a version where it stands, and keeps what later tests compare with.
+release: setup
+	$(BINARY) helm >/dev/null
+	PYTHONPATH=tests $(RUN)python -m release $(VERSION)
+	$(UV) lock --quiet
+	$(MAKE) chart man
 
 # The documentation as pages, without a dead link; build/site/index.html is the first one.
 # The demo's figures are on it.
