@@ -17,12 +17,14 @@ BENCHES := targetlist routes prober tracing teams connections aliases rounds rul
 ENGINE_BENCHES := answer packets draw warts
 # Which cluster of this machine, and how many nodes it has.
 NUMBER := 0
+# For which machines wheels are made.
+ARCHITECTURES := x86_64 aarch64
 NODES := 2
 
 # Programs start in half the time where their bytecode is kept.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: setup lint test test-local test-engine test-cluster survival statistics demo demo-k8s crds man release site chart wheels \
+.PHONY: setup lint test test-local test-engine test-cluster survival statistics demo demo-k8s crds man release site chart wheels wheels-release \
     images cluster-up cluster-down bench bench-setup $(BENCHES:%=bench-%) $(ENGINE_BENCHES:%=bench-%)
 
 setup: $(filter build/%,$(UV))
@@ -137,6 +139,18 @@ wheels: setup
 	$(EXPORT) $(EXTRAS_operator) $(SBOM) --output-file build/image/operator.cdx.json
 	$(EXPORT) $(EXTRAS_agent) $(SBOM) --output-file build/image/agent.cdx.json
 
+# Wheels that pip installs without Rust, for Linux on x86-64 and arm64, by Python 3.11 or later. Zig
+# links them for glibc 2.28; rustup target add aarch64-unknown-linux-gnu brings the other target.
+wheels-release: setup
+	@rm -rf dist
+	$(UV) sync --quiet --locked --all-extras --group wheels
+	$(UV) build --quiet --wheel --out-dir dist .
+	cd $(ENGINE)/crates/python && for architecture in $(ARCHITECTURES); do \
+	    PATH=$(CURDIR)/.venv/bin:$$PATH maturin build --quiet --profile release --locked --zig \
+	        --target $$architecture-unknown-linux-gnu --compatibility manylinux_2_28 \
+	        --out $(CURDIR)/dist || exit 1; \
+	done
+
 images: wheels
 	@sh .ci/prerequisites cluster
 	cd tests && ../$(RUN)python -m devcluster --number $(NUMBER) images
@@ -165,7 +179,7 @@ site: setup
 	@rm -rf build/site-source
 	$(UV) sync --quiet --locked --all-extras --group site
 	PYTHONPATH=tests $(RUN)python -m pages build/demo build/site-source
-	$(RUN)mkdocs build --quiet
+	$(RUN)zensical build --clean --strict --config-file mkdocs.yml
 
 crds: setup
 	$(RUN)anabranch crds --output crds
