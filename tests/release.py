@@ -27,8 +27,8 @@ PLACES = (
     ("charts/anabranch/Chart.yaml", r"(?m)^appVersion: ({})"),
     ("operator/Dockerfile", r'image\.version="({})"'),
     ("agent-image/Dockerfile", r'image\.version="({})"'),
-    ("docs/images.md", r"--tag operator:({})"),
-    ("docs/images.md", r"--tag agent:({})"),
+    ("docs/images.md", r" operator:({})"),
+    ("docs/images.md", r" agent:({})"),
     ("CITATION.cff", r"(?m)^version: ({})"),
 )
 """Where the version stands: the file, and what is around it."""
