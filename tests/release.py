@@ -11,9 +11,10 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
-from devcluster.binaries import HELM, build
+import yaml
+
 from devcluster.process import run_tool
-from helm import CHART, CONTACT, NAMESPACE, RELEASE
+from helm import CONTACT, render_text
 
 ROOT = Path(__file__).parents[1]
 RELEASES = ROOT / "tests" / "chart" / "releases"
@@ -83,10 +84,7 @@ def keep(folder: Path) -> None:
     folder.mkdir()
     crds = [sys.executable, "-m", "anabranch", "crds"]
     (folder / "crds.yaml").write_text(run_tool(*crds))
-    contact = f"policy.contact={CONTACT['policy']['contact']}"
-    where = ["--namespace", NAMESPACE, "--set", contact]
-    rendered = run_tool(str(build(HELM)), "template", RELEASE, str(CHART), *where)
-    (folder / "rendered.yaml").write_text(rendered)
+    (folder / "rendered.yaml").write_text(render_text(yaml.safe_dump(dict(CONTACT))))
 
 
 if __name__ == "__main__":
