@@ -26,6 +26,8 @@ COVERAGE := $(addprefix -C,passes=sancov-module $(addprefix llvm-args=-sanitizer
 # Which cluster of this machine, and how many nodes it has.
 NUMBER := 0
 NODES := 2
+# For which machines wheels are made.
+ARCHITECTURES := x86_64 aarch64
 # How long a soak lasts, and from which seed its faults are drawn: another one by default.
 soak: SECONDS := 3600
 SEED :=
@@ -33,7 +35,8 @@ SEED :=
 # Programs start in half the time where their bytecode is kept.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: setup lint test test-local test-engine test-cluster survival soak statistics fuzz demo demo-k8s crds chart wheels \
+.PHONY: setup lint test test-local test-engine test-cluster survival soak statistics fuzz demo demo-k8s crds man release \
+    site chart wheels wheels-release \
     images cluster-up cluster-down bench bench-setup $(BENCHES:%=bench-%) $(ENGINE_BENCHES:%=bench-%)
 
 setup: $(filter build/%,$(UV))
@@ -171,6 +174,18 @@ wheels: setup
 	$(EXPORT) $(EXTRAS_operator) $(SBOM) --output-file build/image/operator.cdx.json
 	$(EXPORT) $(EXTRAS_agent) $(SBOM) --output-file build/image/agent.cdx.json
 
+# Wheels that pip installs without Rust, for Linux on x86-64 and arm64, by Python 3.11 or later. Zig
+# links them for glibc 2.28; rustup target add aarch64-unknown-linux-gnu brings the other target.
+wheels-release: setup
+	@rm -rf dist
+	$(UV) sync --quiet --locked --all-extras --group wheels
+	$(UV) build --quiet --wheel --out-dir dist .
+	cd $(ENGINE)/crates/python && for architecture in $(ARCHITECTURES); do \
+	    PATH=$(CURDIR)/.venv/bin:$$PATH maturin build --quiet --profile release --locked --zig \
+	        --target $$architecture-unknown-linux-gnu --compatibility manylinux_2_28 \
+	        --out $(CURDIR)/dist || exit 1; \
+	done
+
 images: wheels
 	@sh .ci/prerequisites cluster
 	cd tests && ../$(RUN)python -m devcluster --number $(NUMBER) images
@@ -180,6 +195,26 @@ cluster-up: images
 
 cluster-down: setup
 	cd tests && ../$(RUN)python -m devcluster --number $(NUMBER) stop
+
+# Manual pages and completions, which follow from the commands' parsers.
+man: setup
+	PYTHONPATH=tests $(RUN)python -m manual share
+
+# Writes a version where it stands, and keeps what later tests compare with.
+release: setup
+	$(BINARY) helm >/dev/null
+	PYTHONPATH=tests $(RUN)python -m release $(VERSION)
+	$(UV) lock --quiet
+	$(MAKE) chart man
+
+# The documentation as pages, without a dead link; build/site/index.html is the first one.
+# The demo's figures are on it.
+site: setup
+	@test -e build/demo/report.html || $(MAKE) demo
+	@rm -rf build/site-source
+	$(UV) sync --quiet --locked --all-extras --group site
+	PYTHONPATH=tests $(RUN)python -m pages build/demo build/site-source
+	$(RUN)zensical build --clean --strict --config-file mkdocs.yml
 
 crds: setup
 	$(RUN)anabranch crds --output crds

@@ -82,13 +82,14 @@ def render(*values: Mapping[str, Any]) -> Rendered:
     Raises:
         RuntimeError: With Helm's words, when it does not take them.
     """
-    text = _run_helm(yaml.safe_dump(merge(*values)))
+    text = render_text(yaml.safe_dump(merge(*values)))
     objects = yaml.load_all(text, yaml.CSafeLoader)
     return Rendered(tuple(each for each in objects if each))
 
 
 @cache
-def _run_helm(values: str) -> str:
+def render_text(values: str) -> str:
+    """What Helm makes of the chart with values, which are YAML."""
     return run_tool(
         build(HELM),
         *("template", RELEASE, str(CHART), f"--namespace={NAMESPACE}", "--values=-"),

@@ -164,12 +164,12 @@ class AgentProcess:
 
     def _follow(self) -> None:
         """Pass on what is wanted of each Round."""
-        rules = self._knowledge.find_rules()
+        rules, policy = self._knowledge.find_rules(), self._knowledge.policy_generation
         lost, paused = self._find_lost(), self._find_pause()
         wanted: dict[str, tuple[Round, Demand]] = {}
         for uid, measured in self._knowledge.list_rounds().items():
             if uid in self._crew.runs or not is_over(measured):
-                demand = choose_demand(measured, rules, lost, paused)
+                demand = choose_demand(measured, rules, lost, paused, policy)
                 wanted[uid] = (measured, demand)
         self._crew.follow(wanted)
         if not self._is_clean:

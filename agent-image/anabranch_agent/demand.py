@@ -41,6 +41,8 @@ class Probe:
     forbidden: PrefixSet
     paused: Hold | None = None
     """Why the rate is 0 for now, if it is."""
+    policy: int | None = None
+    """The generation of the ProbingPolicy that this demand follows from."""
 
     def is_same_prober(self, demand: Demand) -> bool:
         """Return whether the prober of this demand can go on under another demand."""
@@ -52,6 +54,8 @@ class Pause:
     """The demand to send nothing, and to store what was heard."""
 
     hold: Hold
+    policy: int | None = None
+    """The generation of the ProbingPolicy that this demand follows from."""
 
 
 @dataclass(frozen=True)

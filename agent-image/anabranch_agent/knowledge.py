@@ -87,6 +87,14 @@ class Knowledge:
         """
         return self._policies.age()
 
+    @property
+    def policy_generation(self) -> int | None:
+        """The generation of the policy, or None without a valid one."""
+        policy = next(iter(self._policies.objects.values()), None)
+        if not isinstance(policy, ProbingPolicy):
+            return None
+        return policy.metadata.generation
+
     def find_rules(self) -> Rules | Hold:
         """Return what may be sent, or why nothing may be sent."""
         policy = next(iter(self._policies.objects.values()), None)

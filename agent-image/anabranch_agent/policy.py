@@ -91,22 +91,24 @@ def choose_demand(
     rules: Rules | Hold,
     lost: Hold | None,
     paused: Hold | None,
+    policy: int | None = None,
 ) -> Demand:
     """Choose what is wanted of a Round that exists.
 
-    ``lost`` is why the agent may not work at all, and ``paused`` why its rate is 0.
+    ``lost`` is why the agent may not work at all, ``paused`` why its rate is 0, and
+    ``policy`` the generation of the ProbingPolicy, if one is known.
     """
     namespace = measured.metadata.namespace
     if measured.spec.suspend:
-        return Pause(Hold("Suspended", "the Round says suspend"))
+        return Pause(Hold("Suspended", "the Round says suspend"), policy)
     if lost:
-        return Pause(lost)
+        return Pause(lost, policy)
     if isinstance(rules, Hold):
-        return Pause(rules)
+        return Pause(rules, policy)
     if rules.namespaces is not None and namespace not in rules.namespaces:
         message = f"the Agent does not serve measurements of namespace {namespace}"
-        return Pause(Hold("NamespaceNotAllowed", message))
-    return Probe(rules.limits, rules.forbidden, paused)
+        return Pause(Hold("NamespaceNotAllowed", message), policy)
+    return Probe(rules.limits, rules.forbidden, paused, policy)
 
 
 def is_over(measured: Round) -> bool:

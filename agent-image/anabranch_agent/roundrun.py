@@ -109,6 +109,7 @@ class RoundRun(Work):
             message=hold.message if hold else _ENDING if self.is_ending else _PROBING,
             is_complete=self._is_complete,
             is_failed=self._is_failed,
+            policy=self.policy,
         )
 
     def find_hold(self) -> Hold | None:

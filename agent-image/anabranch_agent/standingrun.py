@@ -92,6 +92,7 @@ class StandingRun(Work):
             reason=hold.reason if hold else SERVING,
             message=hold.message if hold else _SERVING,
             connections=add_counts(self._served, shift.counts if shift else None),
+            policy=self.policy,
         )
 
     def find_hold(self) -> Hold | None:

@@ -33,6 +33,8 @@ class View:
     is_failed: bool = False
     connections: ConnectionCounts | None = None
     """What came of connections, if the Round is standing."""
+    policy: int | None = None
+    """The generation of the ProbingPolicy that is obeyed."""
 
 
 Conditions = tuple[tuple[str, str, str, str], ...]
@@ -95,6 +97,8 @@ def build_status(
         status["connections"] = view.connections.model_dump(
             mode="json", by_alias=True, exclude_none=True
         )
+    if view.policy is not None:
+        status["policyGeneration"] = view.policy
     if view.start_time:
         status["startTime"] = view.start_time
     if view.completion_time:
@@ -107,7 +111,7 @@ def _summarise(view: View) -> tuple[object, ...]:
     states = [
         (kind, status, reason) for kind, status, reason, _ in list_conditions(view)
     ]
-    return (states, view.generation)
+    return (states, view.generation, view.policy)
 
 
 def is_due(view: View, written: View | None, now: float, due: float) -> bool:

@@ -66,6 +66,12 @@ class Work(ABC):
         return "/".join(self.measured.key)
 
     @property
+    def policy(self) -> int | None:
+        """The generation of the ProbingPolicy that it obeys, if one is known."""
+        demand = self.demand
+        return demand.policy if isinstance(demand, Pause | Probe) else None
+
+    @property
     @abstractmethod
     def is_ending(self) -> bool:
         """Whether it only goes on with what it has begun."""

@@ -42,12 +42,13 @@ class Namespace:
         path: str,
         body: dict[str, Any] | None = None,
         accept: str = "",
+        content: str = "application/json",
     ) -> Answer:
         """One request, whatever comes of it."""
         config = self.connection.configuration
         headers = {
             "Authorization": config.api_key["authorization"],
-            "Content-Type": "application/json",
+            "Content-Type": content,
             "Accept": accept or "application/json",
         }
         url = f"{config.host}{path}"

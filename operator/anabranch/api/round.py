@@ -160,6 +160,8 @@ class RoundStatus(Status):
     """When the agent sent the first probe."""
     completion_time: Timestamp | None = None
     """When the agent stored the last reply part."""
+    policy_generation: Count | None = None
+    """The generation of the ProbingPolicy that the agent obeys in this round."""
     block: Count | None = None
     """The block that the agent is probing now."""
     parts: Count | None = None

@@ -28,21 +28,33 @@ EXTRAS = {
 """The extra of the package that installs each module."""
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Run one command and return its exit code, which is 1 if the input is refused."""
+def build_parser(words: list[str] | None = None) -> argparse.ArgumentParser:
+    """Build the parser of the command that ``words`` begin with, or else of all."""
     parser = argparse.ArgumentParser(
         prog="anabranch", description="Maps the Internet's multipath topology."
     )
     version = f"anabranch {metadata.version('anabranch')}"
     parser.add_argument("--version", action="version", version=version)
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    words = sys.argv[1:] if arguments is None else arguments
-    named = [word for word in words[:1] if word in COMMANDS]
+    named = [word for word in (words or [])[:1] if word in COMMANDS]
     # To import one command is much quicker than to import all.
     for command in named or COMMANDS:
         name = "importing" if command == "import" else command
         import_module(f"anabranch.cli.{name}").add_parser(commands)
-    chosen = parser.parse_args(words)
+    return parser
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command and return its exit code, which is 1 if the input is refused."""
+    words = sys.argv[1:] if arguments is None else arguments
+    return run_chosen(build_parser(words).parse_args(words), "anabranch")
+
+
+def run_chosen(chosen: argparse.Namespace, program: str) -> int:
+    """Run the command that was chosen, and return its exit code.
+
+    ``program`` is the name under which its errors are told.
+    """
     try:
         code: int = chosen.run(chosen)
         # Report a failed write here, not when the interpreter ends.
@@ -55,17 +67,17 @@ def main(arguments: list[str] | None = None) -> int:
         extra = EXTRAS.get((error.name or "").partition(".")[0])
         if extra is None:
             raise
-        print(f"anabranch: this needs anabranch[{extra}]; install it", file=sys.stderr)
+        print(f"{program}: this needs anabranch[{extra}]; install it", file=sys.stderr)
         return 1
     except RuntimeError as error:
         if not error.args or type(error).__module__.partition(".")[0] != "anabranch":
             raise
         # Errors of runs and queries say what to do.
-        print(f"anabranch: {error}", file=sys.stderr)
+        print(f"{program}: {error}", file=sys.stderr)
         return 1
     except OSError as error:
         what = f"{error.filename}: " if error.filename else ""
-        print(f"anabranch: {what}{error.strerror or error}", file=sys.stderr)
+        print(f"{program}: {what}{error.strerror or error}", file=sys.stderr)
         return 1
     except Exception as error:
         # Most commands that fail have not read a manifest, and need no kinds.

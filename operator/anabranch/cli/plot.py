@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from anabranch.cli.command import write
-from anabranch.cli.results import add_run_arguments
+from anabranch.cli.results import add_run_arguments, open_chosen
 
 if TYPE_CHECKING:
     import argparse
@@ -29,6 +29,12 @@ def add_parser(commands: Commands) -> None:
         "target.",
     )
     add_run_arguments(parser)
+    add_arguments(parser)
+    parser.set_defaults(run=run)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments that say what to draw."""
     which = parser.add_mutually_exclusive_group()
     which.add_argument(
         "--diamonds",
@@ -48,23 +54,16 @@ def add_parser(commands: Commands) -> None:
         help="the file to write; its suffix selects SVG, PNG or PDF; by default "
         "NAME.svg",
     )
-    parser.set_defaults(run=run)
 
 
 def run(chosen: argparse.Namespace) -> int:
     """Draw the figure to a file."""
     # Extras, which other commands do without.
     from anabranch.local.style import save  # noqa: PLC0415
-    from anabranch.warehouse.survey import open_survey  # noqa: PLC0415
 
     file = chosen.output or Path(f"{chosen.measurement}.svg")
     try:
-        survey = open_survey(
-            chosen.data,
-            chosen.measurement,
-            namespace=chosen.namespace,
-            run_id=chosen.run_id,
-        )
+        survey = open_chosen(chosen)
         with survey.open_results() as results:
             figure = _draw(results, survey.agents, chosen)
         save(figure, file)

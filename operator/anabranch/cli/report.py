@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from anabranch.cli.command import write
-from anabranch.cli.results import add_run_arguments
+from anabranch.cli.results import add_run_arguments, open_chosen
 
 if TYPE_CHECKING:
     import argparse
@@ -24,6 +24,12 @@ def add_parser(commands: Commands) -> None:
         "was asked, how it went, what was found, and graphs to look at.",
     )
     add_run_arguments(parser)
+    add_arguments(parser)
+    parser.set_defaults(run=run)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments that say what to write."""
     parser.add_argument(
         "--target",
         metavar="PREFIX",
@@ -36,7 +42,6 @@ def add_parser(commands: Commands) -> None:
         metavar="FILE",
         help="the file to write; by default NAME.html",
     )
-    parser.set_defaults(run=run)
 
 
 def run(chosen: argparse.Namespace) -> int:
@@ -44,16 +49,10 @@ def run(chosen: argparse.Namespace) -> int:
     # Extras, which other commands do without.
     from anabranch.report.facts import gather  # noqa: PLC0415
     from anabranch.report.page import write_page  # noqa: PLC0415
-    from anabranch.warehouse.survey import open_survey  # noqa: PLC0415
 
     file = chosen.output or Path(f"{chosen.measurement}.html")
     try:
-        survey = open_survey(
-            chosen.data,
-            chosen.measurement,
-            namespace=chosen.namespace,
-            run_id=chosen.run_id,
-        )
+        survey = open_chosen(chosen)
         # A wrong folder must be known before all the work.
         file.parent.resolve(strict=True)
         with survey.open_results() as results:

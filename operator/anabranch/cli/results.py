@@ -14,6 +14,8 @@ from anabranch.cli.run import DATA
 if TYPE_CHECKING:
     import argparse
 
+    from anabranch_engine import Annotations
+
     from anabranch.cli.command import Commands
     from anabranch.warehouse.survey import Survey
 
@@ -23,6 +25,12 @@ def add_parser(commands: Commands) -> None:
     summary = "write a table of a run's results to standard output or a file"
     parser = commands.add_parser("results", help=summary, description=summary)
     add_run_arguments(parser)
+    add_arguments(parser)
+    parser.set_defaults(run=run)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments that say what to write."""
     parser.add_argument(
         "--table",
         choices=(
@@ -68,7 +76,6 @@ def add_parser(commands: Commands) -> None:
         metavar="FILE",
         help="a new file to write to, or a new folder",
     )
-    parser.set_defaults(run=run)
 
 
 TABULAR = ("csv", "jsonl", "parquet")
@@ -95,23 +102,33 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
         help="the folder with replies and results, or s3://BUCKET/PREFIX; by default "
         f"{DATA}",
     )
+    parser.set_defaults(uid=None)
+
+
+def open_chosen(chosen: argparse.Namespace, known: Annotations | None = None) -> Survey:
+    """Open the run that arguments identify; ``known`` annotates its addresses.
+
+    Raises:
+        LookupError: If there is no such run, or several.
+    """
+    from anabranch.warehouse.survey import open_survey  # noqa: PLC0415 (extras)
+
+    return open_survey(
+        chosen.data,
+        chosen.uid or chosen.measurement,
+        namespace=chosen.namespace,
+        run_id=chosen.run_id,
+        known=known,
+    )
 
 
 def run(chosen: argparse.Namespace) -> int:
     """Write a table."""
-    from anabranch.warehouse.survey import open_survey  # noqa: PLC0415 (extras)
-
     if reason := _find_conflict(chosen):
         print(f"anabranch: {reason}", file=sys.stderr)
         return 1
     try:
-        survey = open_survey(
-            chosen.data,
-            chosen.measurement,
-            namespace=chosen.namespace,
-            run_id=chosen.run_id,
-            known=read_annotations(chosen),
-        )
+        survey = open_chosen(chosen, read_annotations(chosen))
         with tempfile.TemporaryDirectory() as folder:
             file = Path(folder, "table")
             if chosen.format in FOLDERS:

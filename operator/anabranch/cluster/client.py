@@ -65,6 +65,30 @@ class Cluster:
             )
         return Cluster(ApiClient(configuration), seconds)
 
+    @staticmethod
+    async def connect_user(
+        kubeconfig: str | None, context: str | None, seconds: float = 30
+    ) -> tuple[Cluster, str]:
+        """Connect as ``kubectl`` does; also return the namespace of the context.
+
+        Without ``kubeconfig``, the files count that kubectl looks for.
+
+        Raises:
+            kubernetes.aio.config.ConfigException: When there is no such file or
+                context.
+        """
+        configuration = Configuration()
+        await kubernetes_config.load_kube_config(  # type: ignore[no-untyped-call]
+            kubeconfig,
+            context=context,
+            client_configuration=configuration,
+            persist_config=False,
+        )
+        contexts, active = kubernetes_config.list_kube_config_contexts(kubeconfig)  # type: ignore[no-untyped-call]
+        chosen = next((one for one in contexts if one["name"] == context), active)
+        namespace = chosen["context"].get("namespace") or "default"
+        return Cluster(ApiClient(configuration), seconds), namespace
+
     async def close(self) -> None:
         """Close the connection."""
         await self.client.close()  # type: ignore[no-untyped-call]
@@ -84,12 +108,35 @@ class Cluster:
             RefusedError: When the API server refuses the request.
             UnreachableError: When there is no answer in time.
         """
+        answer = await self._send(method, path, query, body, content)
+        read: dict[str, Any] = json.loads(answer)
+        return read
+
+    async def read_text(self, path: str, query: Mapping[str, str]) -> str:
+        """Return a text that the API server has, such as a log.
+
+        Raises:
+            RefusedError: When the API server refuses the request.
+            UnreachableError: When there is no answer in time.
+        """
+        answer = await self._send("GET", path, query)
+        return answer.decode(errors="replace")
+
+    async def _send(
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, str] | None = None,
+        body: Mapping[str, Any] | None = None,
+        content: str = JSON,
+    ) -> bytes:
         with _told():
             limits = ClientTimeout(total=self.seconds)
             request = await self._prepare(method, path, query or {}, body, content)
             response = await self.client.call_api(*request, _request_timeout=limits)
-            answer = await response.read()  # type: ignore[no-untyped-call]
-        return _read_answer(response.status, answer)
+            answer: bytes = await response.read()  # type: ignore[no-untyped-call]
+        _check_answer(response.status, answer)
+        return answer
 
     async def watch(
         self,
@@ -112,7 +159,7 @@ class Cluster:
             stream = response.response
             try:
                 if response.status >= _ERRORS:
-                    _read_answer(response.status, await response.read())  # type: ignore[no-untyped-call]
+                    _check_answer(response.status, await response.read())  # type: ignore[no-untyped-call]
                 opened()
                 while line := await stream.content.readline():
                     yield json.loads(line)
@@ -148,12 +195,10 @@ def _told() -> Iterator[None]:
         raise UnreachableError(f"the API server can't be reached: {reason}") from error
 
 
-def _read_answer(status: int, answer: bytes) -> dict[str, Any]:
+def _check_answer(status: int, answer: bytes) -> None:
     if status >= _ERRORS:
         try:
             message = json.loads(answer)["message"]
         except (ValueError, KeyError, TypeError):
             message = answer[:200].decode(errors="replace")
         raise RefusedError(status, message)
-    read: dict[str, Any] = json.loads(answer)
-    return read

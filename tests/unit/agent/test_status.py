@@ -39,6 +39,9 @@ def test_a_status_is_one_that_the_kind_knows() -> None:
     assert (status.replies_invalid, status.send_errors) == (3, 2)
     assert status.receive_drops == 1
     assert status.completion_time is None
+    assert status.policy_generation is None
+    obeying = build_status(replace(VIEW, policy=7), [], NOW)
+    assert RoundStatus.read(obeying).policy_generation == 7
     assert "startTime" not in build_status(replace(VIEW, start_time=None), [], NOW)
 
 

@@ -62,7 +62,8 @@ pub fn turn_off_offloads(name: &str) -> io::Result<()> {
         // SAFETY: the structure is plain data, for which zeros are valid.
         let mut request: libc::ifreq = unsafe { mem::zeroed() };
         for (to, from) in request.ifr_name.iter_mut().zip(name.bytes()) {
-            *to = from.cast_signed();
+            // Signed on x86-64, and not on arm64.
+            *to = libc::c_char::from_ne_bytes([from]);
         }
         request.ifr_ifru.ifru_data = (&raw mut value).cast();
         // SAFETY: the request names a link and points to the value that ethtool reads.
