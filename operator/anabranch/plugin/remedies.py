@@ -49,6 +49,8 @@ REMEDIES = {
     "AgentInvalid": "have an admin correct the Agent",
     "LeaseLost": "wait: the agent sends again when it holds its Lease; if that takes "
     "minutes, see kubectl anabranch logs NAME",
+    "StoreRefuses": "see why the object store takes no user of the agent; the operator "
+    "tries again by itself",
     "StoreUnavailable": "see whether the object store answers: kubectl anabranch logs "
     "NAME",
     "ProbingError": "see kubectl anabranch logs NAME",
