@@ -49,7 +49,7 @@ NO_LINKS = pa.Table.from_batches([], schema=pa.schema([*_PLACE, *_CROSSED]))
 
 @dataclass(frozen=True)
 class Crossings:
-    """What flows crossed, row by row, sorted by prefix, TTL and vertex."""
+    """What flows crossed, row by row, sorted by prefix, TTL, and near and far end."""
 
     prefix: Numbers
     ttl: Numbers
@@ -125,15 +125,9 @@ def _add_silence(met: Columns, links: Columns) -> Columns:
     first = np.flatnonzero(~(is_led_to | is_first))
     rows = [known, _say_silent(met, last, hop=0), _say_silent(met, first, hop=1)]
     table = {name: np.concatenate([each[name] for each in rows]) for name in known}
-    order = _sort(table["place"], table["near"], table["far"])
+    ends = (table[name].view(np.uint64) for name in ("far", "near"))
+    order = np.lexsort((*ends, table["place"]))
     return {name: column[order] for name, column in table.items()}
-
-
-def _sort(place: Numbers, near: Numbers, far: Numbers) -> Numbers:
-    """Return the order of rows by place and vertex, where silence comes first."""
-    order = np.argsort(np.where(near == 0, far, near))
-    first = 2 * place[order] + (near[order] != 0)
-    return order[np.argsort(first, kind="stable")]
 
 
 def _identify(place: Numbers, near: Numbers) -> Hashes:
