@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from anabranch.api import Resource
 
 _MAX_MESSAGE = 32_768
-_OPTIONAL = {"Reconciling", "Stalled", "Failed", "Suspended"}
+_OPTIONAL = {"Reconciling", "Stalled", "Failed", "FailureTarget", "Suspended"}
 """Present only while they are true, as kstatus wants the first two."""
 
 
@@ -28,6 +28,10 @@ class Conditions:
     before: tuple[Condition, ...]
     now: datetime
     _found: dict[str, Condition] = field(default_factory=dict)
+
+    def age(self, kind: str) -> float:
+        """Return for how many seconds a condition that was set is as it is."""
+        return (self.now - self._found[kind].last_transition_time).total_seconds()
 
     def set(self, kind: str, reason: str, message: str, *, holds: bool = True) -> None:
         """Set whether a condition holds, and why."""

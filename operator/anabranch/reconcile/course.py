@@ -84,7 +84,8 @@ class Navigator:
 
     seen: Observation
     member: Member
-    deadline_age: float | None
+    cut_age: float | None
+    """For how many seconds agents are told to stop, if they are."""
 
     def find(self) -> Course:
         """Find how the run goes on."""
@@ -100,8 +101,8 @@ class Navigator:
             return self._go(State.DONE)
         if message := self._find_job_failure() or self._find_failure(step):
             return self._go(State.FAILED, message=message)
-        if self.deadline_age is not None:
-            return self._cut(step, self.deadline_age)
+        if self.cut_age is not None:
+            return self._cut(step, self.cut_age)
         return self._probe(step)
 
     def _probe(self, step: Step) -> Course:

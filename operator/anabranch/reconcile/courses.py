@@ -13,18 +13,19 @@ if TYPE_CHECKING:
     from anabranch.reconcile.observation import Observation
 
 
-def find_courses(seen: Observation, *, deadline_age: float | None) -> list[Course]:
+def find_courses(seen: Observation, *, cut_age: float | None) -> list[Course]:
     """Find how each run goes on: that of each agent, and that of each team.
 
-    ``deadline_age`` is how many seconds ago the run exceeded its time limit, or None.
+    ``cut_age`` is for how many seconds agents are told to stop because the run takes
+    too long, or None if they are not.
     """
     roster = seen.roster
     if roster is None:
         return []
     return [
-        TeamNavigator(seen, run, deadline_age, team).find()
+        TeamNavigator(seen, run, cut_age, team).find()
         if (team := roster.find_team(run.name))
-        else Navigator(seen, run, deadline_age).find()
+        else Navigator(seen, run, cut_age).find()
         for run in roster.runs
     ]
 

@@ -213,9 +213,14 @@ class _Decider:
         if seen.roster.started != self.before.start_time:
             message = f"there was a run with runId {spec.run_id!r}; choose another"
             return self._fail("RunIdUsed", message)
-        left = self._find_time_left()
-        is_overdue = left is not None and left <= 0
-        courses = find_courses(seen, deadline_age=-(left or 0) if is_overdue else None)
+        left, cut_age = self._find_time_left(), None
+        if left is not None and left <= 0:
+            # The limit may have been lowered now, or nobody looked when it passed:
+            # agents have their time to stop from now on. batch/v1 Jobs say it so, too.
+            message = "it took longer than it may; agents store what they have"
+            self.conditions.set("FailureTarget", "DeadlineExceeded", message)
+            cut_age = self.conditions.age("FailureTarget")
+        courses = find_courses(seen, cut_age=cut_age)
         told = self._count(courses)
         is_gathered = name_step(seen.measurement, "", RESULTS) in seen.jobs
         if is_gathered or all(course.is_over for course in courses):

@@ -10,6 +10,7 @@ import pytest
 
 from anabranch.api import Agent
 from anabranch.manifests.rounds import name_step
+from anabranch.reconcile.course import CUT_SECONDS
 from anabranch.reconcile.decision import decide
 from anabranch.reconcile.observation import (
     ChangeRound,
@@ -41,6 +42,7 @@ from observations import (
 
 if TYPE_CHECKING:
     from anabranch.api.resource import Condition
+    from anabranch.reconcile.observation import Observation
 
 
 def read_ready(decision: Decision) -> tuple[str, str]:
@@ -187,19 +189,32 @@ def test_a_run_says_why_addresses_are_not_annotated() -> None:
     assert message.endswith(f"; addresses are not annotated: {why}")
 
 
-def test_what_takes_too_long_is_cut_and_looked_at() -> None:
-    """Agents are told to stop; then what they stored is concluded, and no more."""
-    seen = start(count=1, activeDeadlineSeconds=60)
+def overrun(by: timedelta) -> Observation:
+    """A run of an agent that probes, looked at so long after its start."""
+    seen = start(count=1, activeDeadlineSeconds=1)
     found = make_round(seen, "agent1", FIRST)
-    seen = replace(
+    return replace(
         seen,
         runs={"agent1": RunView({}, SUMMARY)},
         rounds={found.metadata.name: found},
-        now=NOW + timedelta(seconds=61),
+        now=NOW + by,
     )
-    change = ChangeRound(found.metadata.name, 1000, suspend=True)
-    assert decide(seen, BUCKET).actions == (change,)
-    late = replace(seen, now=NOW + timedelta(seconds=200))
+
+
+@pytest.mark.parametrize("by", [timedelta(seconds=2), timedelta(hours=10)])
+def test_what_takes_too_long_is_cut_and_looked_at(by: timedelta) -> None:
+    """Agents are told to stop; then what they stored is concluded, and no more.
+
+    They have the same time for it if the limit is lowered when it is long past.
+    """
+    seen = overrun(by)
+    told = decide(seen, BUCKET)
+    (name,) = seen.rounds
+    assert told.actions == (ChangeRound(name, 1000, suspend=True),)
+    cut = go_on(seen, told)
+    soon = replace(cut, now=seen.now + timedelta(seconds=CUT_SECONDS - 1))
+    assert decide(soon, BUCKET).actions == told.actions
+    late = replace(cut, now=seen.now + timedelta(seconds=CUT_SECONDS + 1))
     (job,) = decide(late, BUCKET).actions
     assert isinstance(job, CreateJob)
     assert job.arguments[-1] == "--last"
@@ -208,6 +223,23 @@ def test_what_takes_too_long_is_cut_and_looked_at() -> None:
     decision = decide(over, BUCKET)
     assert read_ready(decision) == ("False", "DeadlineExceeded")
     assert find_kstatus(decision, 1) == "Failed"
+
+
+def test_a_run_that_gets_more_time_goes_on() -> None:
+    """As if it had never been cut."""
+    seen = overrun(timedelta(seconds=2))
+    cut = go_on(seen, decide(seen, BUCKET))
+    spec = cut.measurement.spec.model_copy(update={"active_deadline_seconds": 60})
+    measurement = cut.measurement.model_copy(update={"spec": spec})
+    (found,) = cut.rounds.values()
+    suspended = found.model_copy(
+        update={"spec": found.spec.model_copy(update={"suspend": True})}
+    )
+    rounds = {found.metadata.name: suspended}
+    decision = decide(replace(cut, measurement=measurement, rounds=rounds), BUCKET)
+    assert decision.actions == (ChangeRound(found.metadata.name, 1000, suspend=False),)
+    kinds = {each.type for each in decision.status.conditions}
+    assert "FailureTarget" not in kinds
 
 
 @pytest.mark.parametrize(
