@@ -171,9 +171,11 @@ class JobRun:
         """Has an agent's run begin."""
         assert self.do("begin", "--agent", agent) == 0
 
-    def conclude(self, agent: str, step: Step) -> int:
-        """Has a step be concluded; the job's exit code."""
-        return self.do("conclude", "--agent", agent, "--step", str(step))
+    def conclude(self, agent: str, step: Step, index: int = 0, of: int = 1) -> int:
+        """Has a step be concluded by one of some workers; the job's exit code."""
+        where = ("--agent", agent, "--step", str(step), "--workers", str(of))
+        with patch.dict(os.environ, {"JOB_COMPLETION_INDEX": str(index)}):
+            return self.do("conclude", *where)
 
     def read_outcomes(self, agent: str) -> dict[Step, Outcome]:
         """What the steps of an agent came to."""

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import copy
 import importlib.util
 from typing import TYPE_CHECKING, Any
 
@@ -8,7 +9,7 @@ from kubernetes import client
 
 from anabranch.api import Agent
 from anabranch.manifests.agents import build_pod
-from anabranch.manifests.jobs import build_job
+from anabranch.manifests.jobs import build_job, share_work
 from anabranch.manifests.labels import Component, label
 from anabranch.manifests.settings import Settings
 from helm import CHART, CONTACT, NAMESPACE, find_folder, render
@@ -64,7 +65,9 @@ def test_the_api_server_takes_what_the_operator_makes(system: Namespace) -> None
     head = {"apiVersion": "anabranch.dev/v1alpha1", "kind": "Agent"}
     agent = Agent.read(head | {"metadata": about, "spec": {"nodeName": "n1"}})
     job = build_job(settings, "job", label(Component.STEP_JOB), ["begin"])
-    for manifest in (job, build_pod(settings, agent)):
+    shared = copy.deepcopy(job)
+    share_work(shared, 3)
+    for manifest in (job, shared, build_pod(settings, agent)):
         answer = system.call("POST", find_folder(manifest) + DRY, manifest)
         assert answer.status == 201, answer.body
 

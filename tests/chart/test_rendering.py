@@ -22,6 +22,7 @@ DELETED = "helm.sh/hook-delete-policy"
 ALL_ON: Mapping[str, Any] = {
     "agents": {"enrol": {"enabled": True, "labels": {"team": "demo"}}},
     "serviceAccounts": {"imagePullSecrets": [{"name": "registry"}]},
+    "operator": {"replicas": 2},
 }
 NARROW: Mapping[str, Any] = {"watchNamespaces": ["research", "teaching"]}
 OWN_STORE: Mapping[str, Any] = {

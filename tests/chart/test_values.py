@@ -77,7 +77,7 @@ def test_labels_that_pods_are_found_by_are_not_to_be_chosen(of: str, name: str) 
         ({"agents": {"podLabels": {"team": "a b"}}}, "agents/podLabels/team"),
         ({"jobs": {"podLabels": {"a b": "c"}}}, "'a b'"),
         ({"jobs": {"podAnnotations": {"a": True}}}, "jobs/podAnnotations/a"),
-        ({"operator": {"replicas": 2}}, "replicas"),
+        ({"operator": {"replicas": 0}}, "operator/replicas"),
         ({"operator": {"image": {"pullPolicy": "Often"}}}, "pullPolicy"),
         ({"agents": {"resources": {"limits": {"cpu": 1}}}}, "limits/cpu"),
         ({"agents": {"healthPort": 70000}}, "agents/healthPort"),

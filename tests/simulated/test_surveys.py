@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pyarrow.parquet as pq
@@ -11,6 +13,7 @@ from anabranch_engine import Plan
 
 from anabranch.local.score import tell
 from anabranch.rounds.steps import FIRST, Step
+from anabranch.rounds.workers import Worker
 from anabranch.store.directory import DirectoryStore
 from anabranch.store.s3 import S3Store
 from anabranch.warehouse.embedded import open_embedded
@@ -29,8 +32,10 @@ from surveying import survey, write_manifests
 from world import World
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
+    from anabranch.rounds.outcome import Outcome, Rules
     from anabranch.store.keys import RunKeys
     from anabranch.store.store import Store
     from devcluster.s3 import S3
@@ -164,32 +169,81 @@ def test_round_jobs_do_the_same_in_pieces_and_over_s3(
 ) -> None:
     """The same links and plans, where memory is short and where parts are far away."""
     there, piece_rows, rule = elsewhere
-    world = World(96, 48, switches={"loss": 0.05, "amplification": 0.05})
-    data, tool = tmp_path / "data", {"diamondMiner": {"rule": rule}}
-    survey(world, write_manifests(tmp_path / "manifests", TARGETS, tool=tool), data)
-    keys, here = open_run(data), DirectoryStore(data)
-    for key in here.list(keys.root):
-        if "/replies/" in key or key == keys.targets:
-            there.put(key, here.get(key))
-    (assignment,) = judge(world, tmp_path / "manifests" / "survey.yaml").assignments
-    rules = assignment.record.run_rules
-    scratch = tmp_path / "scratch"
-    scratch.mkdir()
-    engine = open_embedded()
-    job = RoundJob(there, engine, keys, rules, scratch, piece_rows)
-    job.begin()
-    step: Step | None = FIRST
-    while step:
-        plan = pq.read_table(there.fetch(keys.step(step).plan, scratch))
-        expected = pq.read_table(here.path(keys.step(step).plan))
-        assert plan.to_pylist() == expected.to_pylist(), step
-        step = job.conclude(step).next_step
-    links = f"{keys.root}/*/links/*.parquet"
-    rows = [
-        engine.read(f"SELECT * FROM {store.read_sql(links)} ORDER BY ALL")
-        for store in (here, there)
-    ]
-    assert rows[0] == rows[1]
+    again = Again.make(there, rule, tmp_path)
+    again.compare(again.open("alone", piece_rows).conclude)
+    assert not [key for key in there.list(again.keys.root) if "/counts/" in key]
+
+
+def test_workers_that_share_round_jobs_do_the_same(s3: S3, tmp_path: Path) -> None:
+    """Also where one has done all of the others' work, and where one does nothing."""
+    there = S3Store(s3.bucket, endpoint_url=s3.url)
+    again = Again.make(there, "shared", tmp_path)
+    jobs = [again.open(f"worker{index}", 16_000) for index in range(4)]
+
+    def conclude(step: Step) -> Outcome:
+        if step == FIRST:
+            jobs[3].help(step, Worker(3, 4))
+            assert list(there.list(f"{again.keys.step(step).root}/links"))
+        with ThreadPoolExecutor(2) as threads:
+            others = [
+                threads.submit(jobs[index].help, step, Worker(index, 4))
+                for index in (1, 2)
+            ]
+            outcome = jobs[0].conclude(step)
+        for other in others:
+            other.result()
+        return outcome
+
+    again.compare(conclude)
+
+
+@dataclass(frozen=True)
+class Again:
+    """A survey whose steps are concluded once more, in another store."""
+
+    here: DirectoryStore
+    there: Store
+    keys: RunKeys
+    rules: Rules
+    scratch: Path
+
+    @classmethod
+    def make(cls, there: Store, rule: str, folder: Path) -> Again:
+        """Surveys with a rule, and brings the parts to the other store."""
+        world = World(96, 48, switches={"loss": 0.05, "amplification": 0.05})
+        data, tool = folder / "data", {"diamondMiner": {"rule": rule}}
+        manifests = write_manifests(folder / "manifests", TARGETS, tool=tool)
+        survey(world, manifests, data)
+        keys, here = open_run(data), DirectoryStore(data)
+        for key in here.list(keys.root):
+            if "/replies/" in key or key == keys.targets:
+                there.put(key, here.get(key))
+        (assignment,) = judge(world, folder / "manifests" / "survey.yaml").assignments
+        return cls(here, there, keys, assignment.record.run_rules, folder)
+
+    def open(self, name: str, piece_rows: int) -> RoundJob:
+        """A job in a process of its own, with that many rows in a piece."""
+        scratch = self.scratch / name
+        scratch.mkdir()
+        engine = open_embedded()
+        return RoundJob(self.there, engine, self.keys, self.rules, scratch, piece_rows)
+
+    def compare(self, conclude: Callable[[Step], Outcome]) -> None:
+        """Concludes step after step, and compares plans and links."""
+        self.open("begin", PIECE_ROWS).begin()
+        step: Step | None = FIRST
+        while step:
+            key = self.keys.step(step).plan
+            plan = pq.read_table(self.there.fetch(key, self.scratch))
+            expected = pq.read_table(self.here.path(key))
+            assert plan.to_pylist() == expected.to_pylist(), step
+            step = conclude(step).next_step
+        links, engine = f"{self.keys.root}/*/links/*.parquet", open_embedded()
+        rows = [
+            engine.read(f"SELECT * FROM {store.read_sql(links)} ORDER BY ALL")
+            for store in (self.here, self.there)
+        ]
+        assert rows[0] == rows[1]
 
 
 @pytest.mark.parametrize(

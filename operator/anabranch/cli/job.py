@@ -53,6 +53,9 @@ def add_parser(commands: Commands) -> None:
             job.add_argument(
                 "--last", action="store_true", help="do not plan a next step"
             )
+            job.add_argument(
+                "--workers", type=int, default=1, help="how many pods share the work"
+            )
 
 
 def run(chosen: argparse.Namespace) -> int:

@@ -136,13 +136,14 @@ class Operator:
         election = Election(
             self.cluster, self.settings.namespace, self.identity, time.monotonic
         )
-        await election.win()
-        self._is_leading = True
-        self._hindrances |= {_OBJECTS: _ABSENT, _STORE: _ABSENT}
         try:
             async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(election.hold())
+                # Who stands by watches, too, and so knows all objects once it leads.
                 tasks.create_task(self._watch(stop))
+                await election.win()
+                self._is_leading = True
+                self._hindrances |= {_OBJECTS: _ABSENT, _STORE: _ABSENT}
+                tasks.create_task(election.hold())
                 tasks.create_task(self._work())
                 tasks.create_task(self._wait_for(_STORE, self._make_bucket))
         finally:

@@ -81,7 +81,7 @@ class Watches:
         self._system = system
         self._add = add
         self._unopened: set[str] | None = set()
-        """The UIDs of all objects that were heard of before it was opened."""
+        """The UIDs of all objects that are known before it is opened."""
         self._known: dict[str, Index[Any]] = {}
         """The indices of what the inventory has, by its fields."""
         kopf.on.login(registry=self.registry)(log_in)
@@ -108,7 +108,7 @@ class Watches:
         """All objects."""
 
     def open(self, there: set[str]) -> bool:
-        """Begin to add keys if all of these UIDs were heard of; return whether it did.
+        """Begin to add keys if all of these UIDs are known; return whether it did.
 
         Then add those of all objects.
         """
@@ -198,6 +198,8 @@ class Watches:
                     index.replace(uid, look(body))
             if self._unopened is None:
                 notice(body, kind)
+            elif kind == _DELETED:
+                self._unopened.discard(uid)
             else:
                 self._unopened.add(uid)
 

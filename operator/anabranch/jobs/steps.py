@@ -11,7 +11,7 @@ from anabranch_engine import TargetList
 
 from anabranch.rounds.tools import Unit
 from anabranch.runs.assignment import Assignment, assign
-from anabranch.runs.chain import read_outcomes
+from anabranch.runs.chain import is_concluded
 from anabranch.runs.handouts import put_unfinished, tell_blocks
 from anabranch.runs.record import RunRecord
 from anabranch.runs.report import ProbeCount, RefusedError
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from anabranch_engine import Plan
 
     from anabranch.rounds.steps import Step
+    from anabranch.rounds.workers import Worker
     from anabranch.store.keys import RunKeys, StepKeys
     from anabranch.store.store import Store
     from anabranch.warehouse.environment import Warehouse
@@ -75,10 +76,11 @@ class AgentJob:
         assignment.put_targets(self.store, self.scratch)
         self._open_round(assignment.record).begin()
 
-    def conclude(self, step: Step, *, is_last: bool) -> None:
+    def conclude(self, step: Step, worker: Worker, *, is_last: bool) -> None:
         """Find the links of a probed step, and plan the next step.
 
-        Leave a step that was concluded before as it is. Leave one that is not probed to
+        All workers share the work, and the first one concludes the step. Leave a step
+        that was concluded before as it is. Leave one that is not probed to
         its end, too, if others of a team can go on with it: note what is left.
 
         Raises:
@@ -89,13 +91,16 @@ class AgentJob:
         left: list[int] = []
         with naming_damage(self.store, [self.keys]):
             record = RunRecord.model_validate_json(self.store.get(self.keys.run))
-            if step in read_outcomes(self.store, self.keys):
-                return
             job, keys = self._open_round(record), self.keys.step(step)
+            if is_concluded(self.store, keys):
+                job.tidy(step)
+                return
             if not is_last:
                 left = self._find_unfinished(job.read_plan(step), keys)
-            if not left:
+            if not left and worker.concludes:
                 job.conclude(step, is_last=is_last)
+            elif not left:
+                job.help(step, worker, is_last=is_last)
             elif record.members:
                 put_unfinished(self.store, keys, left)
         if left and not record.members:

@@ -12,6 +12,7 @@ from anabranch.jobs.results import gather
 from anabranch.jobs.steps import AgentJob, count
 from anabranch.jobs.targets import check_list
 from anabranch.rounds.steps import Step
+from anabranch.rounds.workers import Worker
 from anabranch.store.keys import RunKeys, SurveyKeys
 from anabranch.warehouse.environment import open_warehouse
 
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from anabranch.store.store import Store
+
+_INDEX = "JOB_COMPLETION_INDEX"
+"""The variable with which Kubernetes numbers the pods of an Indexed Job."""
 
 
 def work_on_list(chosen: Namespace, store: Store, _: Path) -> None:
@@ -47,7 +51,8 @@ def work_on_conclude(chosen: Namespace, store: Store, scratch: Path) -> None:
     """Find the links of a step, and plan the next step."""
     step = Step.parse(chosen.step)
     with _open(chosen, store, scratch) as job:
-        job.conclude(step, is_last=chosen.last)
+        worker = Worker(int(os.environ.get(_INDEX, "0")), chosen.workers)
+        job.conclude(step, worker, is_last=chosen.last)
 
 
 def work_on_results(chosen: Namespace, store: Store, scratch: Path) -> None:

@@ -124,3 +124,14 @@ def build_job(
             "template": {"metadata": metadata, "spec": pod},
         },
     }
+
+
+def share_work(job: dict[str, Any], workers: int) -> None:
+    """Have so many pods share the work of a Job, each with an index of its own."""
+    (container,) = job["spec"]["template"]["spec"]["containers"]
+    container["args"] += ["--workers", str(workers)]
+    job["spec"] |= {
+        "completionMode": "Indexed",
+        "completions": workers,
+        "parallelism": workers,
+    }

@@ -101,6 +101,8 @@ class JobSettings(Model):
     """The annotations of the pods."""
     active_deadline_seconds: Annotated[int, Field(ge=60)] = 86_400
     """How many seconds a Job may take."""
+    parallelism: Annotated[int, Field(ge=1, le=100)] = 4
+    """How many pods may share the work on a step of many replies."""
 
 
 class EnrolSettings(Model):

@@ -197,7 +197,16 @@ class Navigator:
             self._name(suffix),
             (word, *where, *which, "--agent", self.member.name, *more),
             agent=self.member.name,
+            replies=self._replies if word == "conclude" else 0,
         )
+
+    @property
+    def _replies(self) -> int:
+        """How many replies the run has, as far as agents say."""
+        run = self.run
+        current = self.rounds(run.step) if run.step else []
+        concluded = sum(outcome.replies for outcome in run.outcomes.values())
+        return concluded + sum(each.status.replies_received or 0 for each in current)
 
     def _conclude(self, step: Step, *more: str) -> Iterator[Action]:
         yield from self._start_job(str(step), "--step", str(step), *more)
@@ -257,15 +266,13 @@ class Navigator:
         run = self.run
         current = self.rounds(run.step) if run.step else []
         probes = sum(outcome.probes for outcome in run.outcomes.values())
-        replies = sum(outcome.replies for outcome in run.outcomes.values())
         return Course(
             member=self.member,
             state=state,
             message=message,
             step=run.step or max(run.outcomes, default=FIRST),
             probes=probes + sum(each.status.probes_sent or 0 for each in current),
-            replies=replies
-            + sum(each.status.replies_received or 0 for each in current),
+            replies=self._replies,
             run=run,
             agents=self._find_troubles(state, message),
             actions=actions,

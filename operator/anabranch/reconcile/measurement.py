@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from anabranch.api.round import RoundSpec
 from anabranch.cluster.objects import ForeignError, Place
-from anabranch.manifests.jobs import build_job
+from anabranch.manifests.jobs import build_job, share_work
 from anabranch.manifests.labels import AGENT, Component, label
 from anabranch.manifests.rounds import build_round, build_standing_round
 from anabranch.reconcile.conditions import Conditions
@@ -30,6 +30,7 @@ from anabranch.reconcile.observation import (
 )
 from anabranch.rounds.division import find_keepers
 from anabranch.rounds.shortfall import TargetCounts
+from anabranch.rounds.workers import count_workers
 from anabranch.runs.chain import read_outcomes, read_summary
 from anabranch.runs.handouts import (
     put_hand_out,
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
 
     from anabranch.api import Agent, Measurement
     from anabranch.api.measurementstatus import MeasurementStatus
+    from anabranch.manifests.settings import Settings
     from anabranch.reconcile.observation import Action
     from anabranch.reconcile.toolbox import Toolbox
 
@@ -311,15 +313,8 @@ class Measurements:
                 keys = SurveyKeys(metadata.uid, measurement.spec.run_id, part)
                 put = self.tools.store.put
                 await asyncio.to_thread(put, keys.roster, roster.write())
-            case CreateJob(name, arguments, agent):
-                component = {
-                    "count": Component.COUNT_JOB,
-                    RESULTS: Component.RESULTS_JOB,
-                }.get(arguments[0], Component.STEP_JOB)
-                more = {"measurement_uid": metadata.uid}
-                labels = label(component, **more, **({"agent": agent} if agent else {}))
-                job = build_job(settings, name, labels, list(arguments))
-                await objects.create(job)
+            case CreateJob():
+                await objects.create(_build_job(settings, metadata.uid, action))
             case CreateRound(agent, step, summary, rate, share):
                 manifest = build_round(
                     measurement, agent, step, summary, rate, share=share
@@ -367,3 +362,18 @@ class Measurements:
             "observed_generation": measurement.metadata.generation,
         }
         await self.tools.say(measurement, measurement.status.model_copy(update=update))
+
+
+def _build_job(settings: Settings, uid: str, action: CreateJob) -> dict[str, Any]:
+    """Build a Job that works on a run of the Measurement with this UID."""
+    component = {
+        "count": Component.COUNT_JOB,
+        RESULTS: Component.RESULTS_JOB,
+    }.get(action.arguments[0], Component.STEP_JOB)
+    more = {"agent": action.agent} if action.agent else {}
+    labels = label(component, measurement_uid=uid, **more)
+    job = build_job(settings, action.name, labels, list(action.arguments))
+    workers = count_workers(action.replies, settings.jobs.parallelism)
+    if workers > 1:
+        share_work(job, workers)
+    return job

@@ -122,6 +122,8 @@ class CreateJob:
     arguments: tuple[str, ...]
     agent: str = ""
     """The agent whose run the Job works on."""
+    replies: int = 0
+    """How many replies it looks at, where pods can share the work."""
 
 
 @dataclass(frozen=True)

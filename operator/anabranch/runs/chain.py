@@ -30,6 +30,15 @@ def read_outcomes(
     return outcomes
 
 
+def is_concluded(store: Store, keys: StepKeys) -> bool:
+    """Return whether a step has an outcome."""
+    try:
+        store.tail(keys.outcome, 1)
+    except FileNotFoundError:
+        return False
+    return True
+
+
 def has_ended(store: Store, keys: RunKeys) -> bool:
     """Return whether a run's last step is concluded, or its results are gathered."""
     outcomes = read_outcomes(store, keys)

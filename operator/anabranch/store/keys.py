@@ -61,6 +61,15 @@ class StepKeys:
         return f"{self.root}/links/{block:05}-{piece:03}.parquet"
 
     @property
+    def counts(self) -> str:
+        """The folder of what workers counted for the next step, until it is planned."""
+        return f"{self.root}/counts"
+
+    def count(self, block: int, piece: int, name: str) -> str:
+        """Return the key of one of these counts, of a block's piece."""
+        return f"{self.counts}/{block:05}-{piece:03}-{name}"
+
+    @property
     def outcome(self) -> str:
         """The outcome of the step, which names the next step."""
         return f"{self.root}/outcome.json"

@@ -1,4 +1,4 @@
-"""Keep arrays in files, which are mapped into memory when they are read."""
+"""Keep arrays in a file, which is mapped into memory when it is read."""
 
 from __future__ import annotations
 
@@ -17,17 +17,24 @@ Arrays = TypeVar("Arrays", bound="Crossings | Sent")
 """A dataclass whose fields are arrays."""
 
 
-def write_arrays(arrays: Crossings | Sent, folder: Path) -> None:
-    """Write each array to a file of a folder, which is made."""
-    folder.mkdir()
-    for field in fields(arrays):
-        np.save(folder / f"{field.name}.npy", getattr(arrays, field.name))
+def write_arrays(arrays: Crossings | Sent, path: Path) -> None:
+    """Write the arrays to a new file, one after the other in NumPy's format."""
+    with path.open("xb") as file:
+        for field in fields(arrays):
+            np.save(file, getattr(arrays, field.name))
 
 
-def read_arrays(kind: type[Arrays], folder: Path) -> Arrays:
-    """Return what ``write_arrays`` wrote. Nothing is read before it is used."""
-    found = {
-        field.name: np.load(folder / f"{field.name}.npy", mmap_mode="r")
-        for field in fields(kind)
-    }
+def read_arrays(kind: type[Arrays], path: Path) -> Arrays:
+    """Return what ``write_arrays`` wrote. No array is read before it is used."""
+    found = {}
+    with path.open("rb") as file:
+        for field in fields(kind):
+            np.lib.format.read_magic(file)
+            shape, by_column, dtype = np.lib.format.read_array_header_1_0(file)
+            start = file.tell()
+            array = np.memmap(
+                file, dtype, "r", start, shape, order="F" if by_column else "C"
+            )
+            file.seek(start + array.nbytes)
+            found[field.name] = array
     return kind(**found)

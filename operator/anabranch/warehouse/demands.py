@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,8 @@ from anabranch.rounds.refining import ask_parts
 from anabranch.rounds.sent import Sent
 from anabranch.rounds.steps import FIRST, WINDOW_STARS, Step
 from anabranch.rounds.tools import face_of
+from anabranch.rounds.workers import ALONE
+from anabranch.runs.chain import is_concluded
 from anabranch.warehouse.arrays import read_arrays, write_arrays
 from anabranch.warehouse.pieces import cut
 from anabranch.warehouse.queries import (
@@ -36,6 +39,8 @@ if TYPE_CHECKING:
 
     from anabranch.rounds.evidence import Scope
     from anabranch.rounds.refining import Part
+    from anabranch.rounds.workers import Worker
+    from anabranch.store.keys import StepKeys
     from anabranch.warehouse.runrows import RunRows
 
 
@@ -46,7 +51,7 @@ class Demands:
     rows: RunRows
     targets: Plan
     scratch: Path
-    """A folder for counts that do not fit into memory."""
+    """A folder for files on their way to the store."""
     piece_rows: int
     """The number of rows that one query processes."""
 
@@ -54,6 +59,7 @@ class Demands:
         """Yield the demands of a step for each block, given the steps before it."""
         face = face_of(self.rows.rules.tool)
         if step.round > 1 and face.scope:
+            self.count(before, ALONE)
             yield from self._ask_by_evidence(step, before, face.scope)
             return
         for block in range(self.targets.blocks):
@@ -66,6 +72,18 @@ class Demands:
             else:
                 continuing = self._find_continuing(step, block, before)
                 yield ask_window(prefixes, continuing, step, self._bounds)
+
+    def count(self, before: list[Step], worker: Worker) -> None:
+        """Store what the step after these depends on, if it takes many counts.
+
+        The counts do not fit into memory, so they are files, each of a block's piece.
+        """
+        scope = face_of(self.rows.rules.tool).scope
+        if scope is None:
+            return
+        with tempfile.TemporaryDirectory(dir=self.scratch) as folder:
+            for place in worker.take(self._list_places(before), self._is_counted):
+                self._count(place, before, scope, Path(folder))
 
     def find_latest_begin(self) -> int:
         """Return the highest TTL at which the probes to a target start."""
@@ -113,29 +131,37 @@ class Demands:
     ) -> Iterator[pa.Table]:
         """Yield the demands for each block by what flows have crossed."""
         share = self.rows.rules.failure_probability
-        blocks = range(self.targets.blocks)
+        places = self._list_places(before)
         with tempfile.TemporaryDirectory(dir=self.scratch) as folder:
-            parts = {
-                block: [
-                    self._keep(block, piece, before, scope, Path(folder))
-                    for piece in self._cut(block, before)
-                ]
-                for block in blocks
-            }
-            every = [part for block in blocks for part in parts[block]]
-            asked = ask_parts(every, step, scope, share)
-            for block in blocks:
-                yield pa.concat_tables([next(asked) for _ in parts[block]])
+            parts = [self._fetch(place, Path(folder)) for place in places]
+            asked = ask_parts(parts, step, scope, share)
+            for _, pieces in groupby(places, key=lambda place: place.block):
+                yield pa.concat_tables([next(asked) for _ in pieces])
+
+    def _list_places(self, before: list[Step]) -> list[_Place]:
+        """Return all pieces of all blocks, and where their counts are."""
+        keys = self.rows.keys.step(before[-1])
+        return [
+            _Place(block, piece, keys)
+            for block in range(self.targets.blocks)
+            for piece in self._cut(block, before)
+        ]
 
     def _cut(self, block: int, before: list[Step]) -> list[Piece]:
         links = self.rows.read_links(before, block)
         return cut(self.rows.engine, links, self.piece_rows) if links else [WHOLE]
 
-    def _keep(
-        self, block: int, piece: Piece, before: list[Step], scope: Scope, folder: Path
-    ) -> Part:
-        """Keep what is known of a piece in files, and return what reads it."""
+    def _is_counted(self, place: _Place) -> bool:
+        store, keys = self.rows.store, place.keys
+        there = set(store.list(keys.counts))
+        return {place.crossings, place.sent} <= there or is_concluded(store, keys)
+
+    def _count(
+        self, place: _Place, before: list[Step], scope: Scope, folder: Path
+    ) -> None:
+        """Store what is known of a piece."""
         read, rows = self.rows.engine.read, self.rows
+        block, piece = place.block, place.piece
         prefixes = read(read_prefixes(self._targets, block, piece))
         plans = find_sent(rows.read_plans(before), block, piece)
         sent = Sent.of(read(plans), prefixes, self._bounds)
@@ -146,13 +172,32 @@ class Demands:
         if links and known and replies:
             interfaces = read(count_interfaces(replies, known, scope))
             crossed = read(count_crossings(links, piece, scope))
-        places = [
-            folder / f"{name}-{block:05}-{piece.number:03}"
-            for name in ("crossings", "sent")
-        ]
-        write_arrays(Crossings.of(interfaces, crossed, sent), places[0])
-        write_arrays(sent, places[1])
-        return lambda: (
-            read_arrays(Crossings, places[0]),
-            read_arrays(Sent, places[1]),
-        )
+        crossings = Crossings.of(interfaces, crossed, sent)
+        for key, arrays in ((place.crossings, crossings), (place.sent, sent)):
+            draft = folder / "arrays"
+            write_arrays(arrays, draft)
+            rows.store.put_file(key, draft)
+            draft.unlink()
+
+    def _fetch(self, place: _Place, folder: Path) -> Part:
+        """Return what reads what is known of a piece."""
+        fetch = self.rows.store.fetch
+        crossings, sent = fetch(place.crossings, folder), fetch(place.sent, folder)
+        return lambda: (read_arrays(Crossings, crossings), read_arrays(Sent, sent))
+
+
+@dataclass(frozen=True)
+class _Place:
+    """A piece of a block, and where its counts are."""
+
+    block: int
+    piece: Piece
+    keys: StepKeys
+
+    @property
+    def crossings(self) -> str:
+        return self.keys.count(self.block, self.piece.number, "crossings")
+
+    @property
+    def sent(self) -> str:
+        return self.keys.count(self.block, self.piece.number, "sent")

@@ -16,7 +16,8 @@ from anabranch_engine import Plan
 from anabranch.rounds.outcome import Outcome, PlanSummary
 from anabranch.rounds.steps import FIRST, WINDOW_STARS, Step
 from anabranch.rounds.tools import face_of
-from anabranch.runs.chain import read_outcomes
+from anabranch.rounds.workers import ALONE
+from anabranch.runs.chain import is_concluded, read_outcomes
 from anabranch.warehouse.changes import (
     PREFIXES_LOOKED_AT,
     find_changes,
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from anabranch.rounds.outcome import Rules
+    from anabranch.rounds.workers import Worker
     from anabranch.store.keys import RunKeys
     from anabranch.store.store import Store
     from anabranch.warehouse.engine import Engine
@@ -90,10 +92,7 @@ class RoundJob:
         """
         earlier = read_outcomes(self.store, self.keys)
         done = [*earlier, step]
-        for block in find_blocks(self.store, self.keys.step(step)):
-            rows = self._rows.list_rows(block, done)
-            for piece in cut(self.engine, rows, self.piece_rows):
-                self._reduce(block, piece, done)
+        self._reduce_all(done, ALONE)
         outcome = Outcome(
             step=str(step),
             **asdict(count_parts(self.store, self.keys.step(step))),
@@ -115,7 +114,19 @@ class RoundJob:
             self.tables.load_step(self.store, self.keys, done)
         text = json.dumps(asdict(outcome), indent=1)
         self.store.put(self.keys.step(step).outcome, text.encode())
+        self.tidy(step)
         return outcome
+
+    def help(self, step: Step, worker: Worker, *, is_last: bool = False) -> None:
+        """Do a part of what takes ``conclude`` long, while another worker concludes."""
+        done = [*read_outcomes(self.store, self.keys), step]
+        self._reduce_all(done, worker)
+        if not is_last:
+            self._demands.count(done, worker)
+
+    def tidy(self, step: Step) -> None:
+        """Remove what served to conclude a step."""
+        self.store.remove(self.keys.step(step).counts)
 
     def _put_plan(self, step: Step, draft: Plan) -> None:
         """Put a step's plan and its summary into the store, and remove the file."""
@@ -134,6 +145,26 @@ class RoundJob:
         text = json.dumps(asdict(summary), indent=1)
         self.store.put(keys.summary, text.encode())
         draft.path.unlink()
+
+    def _reduce_all(self, steps: list[Step], worker: Worker) -> None:
+        """Find the links and prefixes of all pieces that no other worker has done."""
+        keys = self.keys.step(steps[-1])
+        pieces = [
+            (block, piece)
+            for block in find_blocks(self.store, keys)
+            for piece in cut(
+                self.engine, self._rows.list_rows(block, steps), self.piece_rows
+            )
+        ]
+
+        def is_done(place: tuple[int, Piece]) -> bool:
+            block, piece = place
+            return keys.links(block, piece.number) in set(
+                self.store.list(f"{keys.root}/links")
+            ) or is_concluded(self.store, keys)
+
+        for block, piece in worker.take(pieces, is_done):
+            self._reduce(block, piece, steps)
 
     def _reduce(self, block: int, piece: Piece, steps: list[Step]) -> None:
         """Find the links and prefixes of a block's piece in the last of some steps."""

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from anabranch.manifests.jobs import build_job
+from anabranch.manifests.jobs import build_job, share_work
 from anabranch.manifests.labels import COMPONENT, Component, label
 from anabranch.manifests.settings import Settings
 
@@ -114,6 +114,16 @@ def test_the_pods_of_jobs_are_labelled_and_annotated_as_the_settings_say() -> No
     assert job["metadata"]["labels"] == own
     pod = job["spec"]["template"]["metadata"]
     assert pod == {"labels": own | {"team": "network"}, "annotations": notes}
+
+
+def test_pods_that_share_the_work_know_their_place() -> None:
+    """Kubernetes numbers them, and the Job is complete with all of them."""
+    job = build_job(read_settings(), "job", {}, ["conclude"])
+    share_work(job, 3)
+    spec = job["spec"]
+    assert (spec["completionMode"], spec["completions"]) == ("Indexed", 3)
+    (container,) = spec["template"]["spec"]["containers"]
+    assert container["args"] == ["job", "conclude", "--workers", "3"]
 
 
 def test_who_makes_jobs_loads_no_engine() -> None:
