@@ -13,7 +13,7 @@ HELM_DOCS := $$($(BINARY) helm-docs) --chart-search-root charts --sort-values-or
 # Of Go, for tests.
 PROGRAMS := apiserver helm kube mlabparse prometheus promtool verdicts versitygw
 # What is measured: by scripts, and of the engine's crates by cargo.
-BENCHES := targetlist routes prober tracing teams connections aliases rounds rules million clickhouse survey cluster scale restart annotation exchange report
+BENCHES := targetlist routes prober tracing teams connections aliases rounds workers rules million clickhouse survey cluster scale restart annotation exchange report
 ENGINE_BENCHES := answer packets draw warts
 # What is fuzzed, and how long each.
 PARSERS := $(notdir $(wildcard $(ENGINE)/crates/hostile/corpus/*))
@@ -114,7 +114,8 @@ survival: images
 	$(BINARY) $(PROGRAMS) pause >/dev/null
 	$(RUN)pytest -m "" tests/cluster/test_survival.py tests/cluster/test_drain.py \
 	    tests/cluster/test_farewell.py tests/cluster/test_privileges.py tests/cluster/test_release.py \
-	    tests/cluster/test_soak.py tests/apiserver/test_troubles.py
+	    tests/cluster/test_operations.py tests/cluster/test_soak.py \
+	    tests/apiserver/test_troubles.py
 
 # A cluster of its own at work, with a fault every few seconds.
 soak: images

@@ -194,6 +194,15 @@ class Stage:
         """The names of all Rounds."""
         return {each["metadata"]["name"] for each in await self.find_all("Round")}
 
+    async def finish(self) -> dict[str, Any]:
+        """What a survey came to, once it is complete; nothing was done twice."""
+        found = await self.wait_condition("survey", "Complete", seconds=60)
+        assert len(self.jobs_done) == len(set(self.jobs_done))
+        assert not self.repeated
+        status = {name: found["status"][name] for name in ("totals", "agents", "round")}
+        rounds = await self.name_rounds()
+        return status | {"jobs": len(self.jobs_done), "rounds": len(rounds)}
+
     async def find_jobs(self, uid: str) -> list[dict[str, Any]]:
         """The Jobs of a measurement."""
         place = Place("Job", self.settings.namespace)

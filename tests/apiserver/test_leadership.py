@@ -109,18 +109,10 @@ def test_a_survey_does_not_notice_a_failover(theatre: Theatre, tmp_path: Path) -
     """Whether its leader was killed or robbed; another one stands by."""
     seen: list[dict[str, Any]] = []
 
-    async def look(stage: Stage) -> None:
-        found = await stage.wait_condition("survey", "Complete")
-        status = {name: found["status"][name] for name in ("totals", "agents", "round")}
-        jobs, rounds = stage.jobs_done, await stage.name_rounds()
-        assert len(jobs) == len(set(jobs))
-        assert not stage.repeated
-        seen.append(status | {"jobs": len(jobs), "rounds": len(rounds)})
-
     async def undisturbed(stage: Stage) -> None:
         async with operating(stage):
             await set_stage(stage)
-            await look(stage)
+            seen.append(await stage.finish())
 
     async def fail_over(stage: Stage, *, robs: bool) -> None:
         stage.is_probing = False
@@ -138,7 +130,7 @@ def test_a_survey_does_not_notice_a_failover(theatre: Theatre, tmp_path: Path) -
                 assert await first.wait() == (1 if robs else -signal.SIGKILL)
                 stage.is_probing = True
                 await wait_holder(stage, "second", LEASE_SECONDS + 10)
-                await look(stage)
+                seen.append(await stage.finish())
 
     theatre.play(undisturbed)
     for robs in (False, True):

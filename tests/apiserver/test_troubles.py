@@ -26,18 +26,10 @@ def test_a_survey_outlives_what_the_api_server_answers(
     monkeypatch.setattr("anabranch.control.watch._SILENT_SECONDS", 5.0)
     seen: list[dict[str, Any]] = []
 
-    async def look(stage: Stage) -> None:
-        found = await stage.wait_condition("survey", "Complete", seconds=60)
-        status = {name: found["status"][name] for name in ("totals", "agents", "round")}
-        jobs, rounds = stage.jobs_done, await stage.name_rounds()
-        assert len(jobs) == len(set(jobs))
-        assert not stage.repeated
-        seen.append(status | {"jobs": len(jobs), "rounds": len(rounds)})
-
     async def undisturbed(stage: Stage) -> None:
         async with operating(stage):
             await set_stage(stage)
-            await look(stage)
+            seen.append(await stage.finish())
 
     async def troubled(stage: Stage) -> None:
         api = TroubledApi(apiserver, random.Random(1), SHARE)  # noqa: S311 (no secret)
@@ -47,7 +39,7 @@ def test_a_survey_outlives_what_the_api_server_answers(
             monkeypatch.setenv("KUBECONFIG", str(file))
             async with operating(stage):
                 await set_stage(stage)
-                await look(stage)
+                seen.append(await stage.finish())
                 api.calm.set()
         met = {*READ_TROUBLES, *WRITE_TROUBLES, *WATCH_TROUBLES}
         assert api.met.keys() == met
