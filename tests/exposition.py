@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from anabranch.api import ProbingPolicy
+from anabranch.api.policy import POLICY_NAME
 from anabranch.control.census import Progress
 from anabranch.control.metrics import Looks, OperatorCollector
 from anabranch.control.metrics import make_registry as make_operator_registry
 from anabranch.control.queue import WorkQueue
 from anabranch.reconcile.inventory import Inventory
+from anabranch.reconcile.quotas import Quotas
+from anabranch.store.directory import DirectoryStore
 from anabranch_agent.clienttally import ClientTally
 from anabranch_agent.metrics import AgentCollector, Gauges, Tally
 from anabranch_agent.metrics import make_registry as make_agent_registry
+from observations import NOW, read_kind, see
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -43,7 +50,7 @@ _OF_SCRAPES = {"namespace", "pod"}
 
 
 def watch_operator(
-    inventory: Inventory = EMPTY, version: str = "1"
+    inventory: Inventory = EMPTY, version: str = "1", quotas: Quotas | None = None
 ) -> CollectorRegistry:
     """A registry as an operator has it that knows these objects."""
 
@@ -53,10 +60,35 @@ def watch_operator(
     registry = make_operator_registry()
     queue = WorkQueue(reconcile, lambda: 0.0, Looks(registry).note)
     progress = Progress(lambda: 0.0)
+    found = quotas or Quotas(DirectoryStore(Path()), inventory, lambda each: each)
     registry.register(
-        OperatorCollector(version, queue, lambda: inventory, lambda: True, progress)
+        OperatorCollector(
+            version,
+            queue,
+            lambda: inventory,
+            lambda: True,
+            progress,
+            lambda: found,
+            lambda: NOW,
+        )
     )
     return registry
+
+
+def watch_limited_operator() -> CollectorRegistry:
+    """A registry as an operator has it whose namespaces have quotas."""
+    quota = {"maxProbesPerDay": 1000, "maxConcurrentRuns": 2}
+    spec = {"contact": "me@here", "limits": quota}
+    policy = read_kind(ProbingPolicy, POLICY_NAME, spec)
+    seen = replace(see(), policy=policy.spec)
+    limited = replace(
+        EMPTY,
+        policies={(EMPTY.system, POLICY_NAME): [policy]},
+        measurements={seen.measurement.key: [seen.measurement]},
+    )
+    quotas = Quotas(DirectoryStore(Path()), limited, lambda each: each)
+    asyncio.run(quotas.open(seen))
+    return watch_operator(quotas=quotas)
 
 
 def watch_agent(gauges: Gauges = IDLE, version: str = "1") -> CollectorRegistry:

@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import io
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
@@ -81,6 +81,20 @@ class Stage:
             yield
             for player in players:
                 player.cancel()
+
+    @contextlib.asynccontextmanager
+    async def visit(self, namespace: str) -> AsyncIterator[Stage]:
+        """The same where another user is, for whom agents probe as well.
+
+        An operator that begins after that serves this user, too.
+        """
+        served = (*self.settings.watch_namespaces, namespace)
+        update = {"watch_namespaces": served}
+        self.settings = self.settings.model_copy(update=update)
+        async with asyncio.TaskGroup() as tasks:
+            player = tasks.create_task(self._probe(namespace))
+            yield replace(self, namespace=namespace)
+            player.cancel()
 
     async def create(
         self,
@@ -175,10 +189,10 @@ class Stage:
 
         return await self.wait(kind, name, holds, seconds)
 
-    async def wait_reason(self, reason: str) -> dict[str, Any]:
-        """Waits until the survey's Ready has a reason; the survey then."""
+    async def wait_reason(self, reason: str, name: str = "survey") -> dict[str, Any]:
+        """Waits until the Ready of a Measurement has a reason; the Measurement then."""
         return await self.wait(
-            "Measurement", "survey", lambda it: read_condition(it, "Ready")[1] == reason
+            "Measurement", name, lambda it: read_condition(it, "Ready")[1] == reason
         )
 
     async def wait_rounds(self, count: int) -> list[dict[str, Any]]:
@@ -275,10 +289,10 @@ class Stage:
                     await self._say(pod, {"phase": "Running", "conditions": ready})
             await asyncio.sleep(POLL_SECONDS)
 
-    async def _probe(self) -> None:
+    async def _probe(self, namespace: str = "") -> None:
         """Probes Rounds, as agents would."""
         while True:
-            for found in await self.find_all("Round"):
+            for found in await self.find_all("Round", namespace):
                 said = found.get("status", {}).get("conditions", [])
                 ends = {each["reason"] for each in said}
                 if found["spec"].get("standing"):

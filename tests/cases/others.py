@@ -363,6 +363,47 @@ CASES: list[Case] = [
         spec(limits={"maxTargets": (1 << 25) + 1}),
         "spec.limits.maxTargets",
     ),
+    Case(
+        "ProbingPolicy",
+        "quotas of namespaces",
+        spec(
+            limits={
+                "maxProbesPerDay": 1,
+                "maxConcurrentRuns": 1,
+                "namespaces": [{"name": "a", "maxProbesPerDay": 1 << 53}],
+            }
+        ),
+    ),
+    Case(
+        "ProbingPolicy",
+        "a day without probes",
+        spec(limits={"maxProbesPerDay": 0}),
+        "spec.limits.maxProbesPerDay",
+    ),
+    Case(
+        "ProbingPolicy",
+        "a namespace without runs",
+        spec(limits={"namespaces": [{"name": "a", "maxConcurrentRuns": 0}]}),
+        "spec.limits.namespaces[0].maxConcurrentRuns",
+    ),
+    Case(
+        "ProbingPolicy",
+        "a quota of no namespace",
+        spec(limits={"namespaces": [{"maxConcurrentRuns": 1}]}),
+        "spec.limits.namespaces[0].name",
+    ),
+    Case(
+        "ProbingPolicy",
+        "a name that no namespace has",
+        spec(limits={"namespaces": [{"name": "team.a"}]}),
+        "spec.limits.namespaces[0].name",
+    ),
+    Case(
+        "ProbingPolicy",
+        "two quotas of a namespace",
+        spec(limits={"namespaces": [{"name": "a"}, {"name": "a"}]}),
+        "spec.limits.namespaces",
+    ),
     # Round
     Case(
         "Round",

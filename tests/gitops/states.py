@@ -25,6 +25,7 @@ from anabranch.reconcile.measurement import Measurements
 from anabranch.reconcile.observation import (
     CreateStandingRound,
     PutRoster,
+    RunCount,
     RunView,
 )
 from anabranch.reconcile.policy import Policies
@@ -177,6 +178,7 @@ def _wait() -> Iterator[Observation]:
     yield replace(seen, lists={"list": unready})
     yield see(startAt="2026-12-01T00:00:00Z")
     yield see(suspend=True)
+    yield replace(seen, run_count=RunCount("research", 1, 1, 0))
     waiting = see(minAgents=5, startDeadlineSeconds=60)
     waiting = go_on(waiting, decide(waiting, BUCKET))
     yield replace(waiting, now=NOW + timedelta(seconds=61))

@@ -32,7 +32,7 @@ HEALTH = {
         "Progressing": (
             "NoPolicy ProbingStopped AgentMissing AgentNotAllowed WaitingForAgents "
             "TargetListMissing TargetListNotReady AgentsUnavailable Counting "
-            "EventSocketMissing Starting"
+            "EventSocketMissing Starting QuotaExceeded"
         ),
         "Degraded": (
             "PolicyLimit AgentTwice TeamNameTaken TeamImpossible AgentsFailed "

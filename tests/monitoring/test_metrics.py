@@ -13,7 +13,7 @@ from prometheus_client.exposition import generate_latest
 
 from devcluster.binaries import PROMETHEUS, PROMTOOL, build
 from devcluster.process import run_tool
-from exposition import watch_agent, watch_operator
+from exposition import watch_agent, watch_limited_operator, watch_operator
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -50,7 +50,8 @@ def read_example() -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize(
-    ("title", "watch"), [("The operator", watch_operator), ("Agents", watch_agent)]
+    ("title", "watch"),
+    [("The operator", watch_limited_operator), ("Agents", watch_agent)],
 )
 def test_the_page_has_a_line_for_each_metric(
     title: str, watch: Callable[[], CollectorRegistry]

@@ -10,7 +10,14 @@ from pydantic_core import PydanticCustomError
 from anabranch.api.lists import Distinct
 from anabranch.api.model import Model, Rule
 from anabranch.api.resource import AGE, Column, Resource, Status, condition_column
-from anabranch.api.text import Contact, Prefix, Rate, Seconds
+from anabranch.api.text import (
+    MAX_COUNT,
+    Contact,
+    DnsLabel,
+    Prefix,
+    Rate,
+    Seconds,
+)
 
 POLICY_NAME = "default"
 
@@ -24,8 +31,26 @@ PrefixList = Annotated[
 AllowList = Annotated[tuple[Prefix, ...], Field(max_length=10_000)]
 
 
-class TenantLimits(Model):
-    """Limits for every measurement, whoever created it."""
+class Quota(Model):
+    """What all runs of a namespace together may do."""
+
+    max_probes_per_day: Annotated[int, Field(ge=1, le=MAX_COUNT)] | None = None
+    """The most probes that all runs of a namespace together send in a day, which begins
+    at 00:00 UTC; by default there is no limit."""
+    max_concurrent_runs: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
+    """The most runs that a namespace has under way at once; by default there is no
+    limit."""
+
+
+class NamespaceQuota(Quota):
+    """The quota of one namespace."""
+
+    name: DnsLabel
+    """The name of the namespace."""
+
+
+class TenantLimits(Quota):
+    """Limits for every measurement, whoever created it, and for every namespace."""
 
     max_targets: Annotated[int, Field(ge=1, le=1 << 25)] = 1 << 25
     """The most targets of one agent, after its list has been split."""
@@ -33,6 +58,19 @@ class TenantLimits(Model):
     """The most rounds of one run."""
     max_duration_seconds: Seconds | None = None
     """The longest duration of one run; by default there is no limit."""
+    namespaces: Annotated[
+        tuple[NamespaceQuota, ...], Field(max_length=1000), Distinct(by="name")
+    ] = ()
+    """Namespaces with quotas of their own. What one does not give is as for all."""
+
+    def find_quota(self, namespace: str) -> Quota:
+        """Return the quota of a namespace."""
+        own = next((each for each in self.namespaces if each.name == namespace), None)
+        days, runs = self.max_probes_per_day, self.max_concurrent_runs
+        return Quota(
+            max_probes_per_day=(own and own.max_probes_per_day) or days,
+            max_concurrent_runs=(own and own.max_concurrent_runs) or runs,
+        )
 
 
 class ProbingPolicySpec(Model):
@@ -56,7 +94,7 @@ class ProbingPolicySpec(Model):
     stop: bool = False
     """Stops all probing within seconds, while true."""
     limits: TenantLimits = TenantLimits()
-    """Limits for every measurement."""
+    """Limits for every measurement, and quotas of namespaces."""
 
     @field_validator("allow")
     @classmethod

@@ -13,16 +13,18 @@ from anabranch.reconcile.inventory import is_over
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
+    from datetime import date
 
     from prometheus_client.core import Metric
 
     from anabranch.api import Agent, Measurement, Resource, Round, Survey
     from anabranch.api.round import RoundStatus
     from anabranch.reconcile.inventory import Inventory
+    from anabranch.reconcile.quotas import Quotas
     from anabranch.reconcile.views import JobView
 
 HINDRANCES = (
-    *("NoPolicy", "ProbingStopped", "PolicyLimit"),
+    *("NoPolicy", "ProbingStopped", "PolicyLimit", "QuotaExceeded"),
     *(
         "AgentMissing",
         "AgentTwice",
@@ -53,6 +55,12 @@ _ENDS = ("Failed", "Complete", "Suspended", "Stalled", "Ready")
 """The first of these conditions that holds names a Measurement's state."""
 _OF_SURVEYS = ("running", "scheduled", "suspended", "stalled", "waiting")
 _OF_ROUNDS = ("probing", "waiting", "suspended", "complete", "failed")
+_OF_QUOTAS = {
+    "probes": "Probes that a namespace may send today (UTC), if that is limited.",
+    "probes_used": "Probes that a namespace was charged today, once it was looked at.",
+    "runs": "Runs that a namespace may have under way at once, if that is limited.",
+    "runs_used": "Runs that a namespace with such a limit has under way.",
+}
 _OF_JOBS = ("active", "complete", "failed")
 _JOBS = (
     Component.LIST_JOB,
@@ -120,6 +128,24 @@ def count_objects(inventory: Inventory, progress: Progress) -> Iterator[Metric]:
         "1 if the ProbingPolicy stops all probing.",
         value=policy is not None and policy.spec.stop,
     )
+
+
+def count_quotas(quotas: Quotas, today: date) -> Iterator[Metric]:
+    """Yield what namespaces may do and have done, of those that have a quota."""
+    told: dict[str, dict[str, int | None]] = {name: {} for name in _OF_QUOTAS}
+    for namespace, quota in quotas.find_quotas().items():
+        if quota.max_probes_per_day is not None:
+            told["probes"][namespace] = quota.max_probes_per_day
+            told["probes_used"][namespace] = quotas.find_used(namespace, today)
+        if quota.max_concurrent_runs is not None:
+            told["runs"][namespace] = quota.max_concurrent_runs
+            told["runs_used"][namespace] = quotas.count_runs(namespace)
+    for name, says in _OF_QUOTAS.items():
+        family = GaugeMetricFamily(f"anabranch_quota_{name}", says, labels=["tenant"])
+        for namespace, value in told[name].items():
+            if value is not None:
+                family.add_metric([namespace], value)
+        yield family
 
 
 def _count_measurements(measurements: Sequence[Measurement]) -> Iterator[Metric]:

@@ -16,16 +16,18 @@ from prometheus_client import (
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from anabranch.control.census import Progress, count_objects
+from anabranch.control.census import Progress, count_objects, count_quotas
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from datetime import datetime
 
     from prometheus_client.core import Metric
 
     from anabranch.control.queue import WorkQueue
     from anabranch.control.watch import Key
     from anabranch.reconcile.inventory import Inventory
+    from anabranch.reconcile.quotas import Quotas
 
 LOOKED_AT = (
     *("Measurement", "Survey", "Agent", "TargetList", "ProbingPolicy"),
@@ -74,6 +76,9 @@ class OperatorCollector(Collector):
     """Returns the objects, or None before all of them are known."""
     is_leading: Callable[[], bool]
     progress: Progress
+    open_quotas: Callable[[], Quotas | None]
+    """Returns the quotas of namespaces, or None before all objects are known."""
+    now: Callable[[], datetime]
 
     def collect(self) -> Iterator[Metric]:
         """Yield all metrics."""
@@ -93,6 +98,9 @@ class OperatorCollector(Collector):
         inventory = self.open_inventory()
         if inventory is not None:
             yield from count_objects(inventory, self.progress)
+        quotas = self.open_quotas()
+        if quotas is not None:
+            yield from count_quotas(quotas, self.now().date())
 
     def _describe_queue(self) -> Iterator[Metric]:
         queue = self.queue

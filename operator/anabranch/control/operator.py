@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from anabranch.control.watch import Key
     from anabranch.manifests.settings import Settings
     from anabranch.reconcile.inventory import Inventory
+    from anabranch.reconcile.quotas import Quotas
     from anabranch.store.s3 import S3Store
 
     Reconcile = Callable[[str, str], Awaitable[float | None]]
@@ -88,6 +89,8 @@ class Operator:
     _reconcilers: Mapping[str, Reconcile] = field(default_factory=dict)
     _hindrances: dict[str, str] = field(default_factory=lambda: {_KINDS: _ABSENT})
     """Why it can't do its work yet, by what it waits for."""
+    _quotas: Quotas | None = None
+    """What namespaces have done of what they may, once all objects are known."""
     _is_leading: bool = False
 
     def __post_init__(self) -> None:
@@ -100,6 +103,8 @@ class Operator:
                 self._find_inventory,
                 lambda: self._is_leading,
                 Progress(clock),
+                lambda: self._quotas,
+                _tell_time,
             )
         )
         self.watches = Watches(
@@ -263,9 +268,6 @@ class Operator:
         return await reconcile(namespace, name) if reconcile else None
 
     def _equip(self) -> Mapping[str, Reconcile]:
-        def tell_time() -> datetime:
-            return datetime.now(UTC).replace(microsecond=0)
-
         settings, objects = self.settings, Objects(self.cluster)
         inventory, access = self.watches.inventory, None
         if settings.store.is_gateway:
@@ -278,11 +280,13 @@ class Operator:
             store=self.store,
             inventory=inventory,
             access=access,
-            recorder=Recorder(self.cluster, self.identity, tell_time),
-            now=tell_time,
+            recorder=Recorder(self.cluster, self.identity, _tell_time),
+            now=_tell_time,
         )
+        measurements = Measurements(tools)
+        self._quotas = measurements.quotas
         return {
-            "Measurement": Measurements(tools).reconcile,
+            "Measurement": measurements.reconcile,
             "Survey": Surveys(tools).reconcile,
             "Agent": Agents(tools).reconcile,
             "TargetList": TargetLists(tools).reconcile,
@@ -303,3 +307,7 @@ class Operator:
         if lag > _SICK_SECONDS:
             return f"an object has been due for {lag:.0f} s without a full look"
         return ""
+
+
+def _tell_time() -> datetime:
+    return datetime.now(UTC).replace(microsecond=0)

@@ -27,6 +27,7 @@ from anabranch.control.index import Index
 from anabranch.manifests.cycles import find_cycle
 from anabranch.manifests.labels import AGENT, SELECTOR, SURVEY_NAME, TEMPLATE
 from anabranch.reconcile.inventory import Inventory, find_owner
+from anabranch.reconcile.start import waits_for_quota
 from anabranch.reconcile.views import view_job, view_node, view_pod
 
 if TYPE_CHECKING:
@@ -170,8 +171,9 @@ class Watches:
                 self._add(("Orphans", "", metadata["uid"]))
             if kind is Agent:
                 self._notice_agent(name, labels)
-            elif kind is Measurement and find_cycle(labels):
-                self._add(("Survey", namespace, labels.get(SURVEY_NAME, "")))
+            elif kind is Measurement:
+                is_over = "completionTime" in body.get("status", {})
+                self._notice_run(namespace, labels, frees=is_over or event == _DELETED)
             elif kind is TargetList:
                 self._notice_measurements(lambda each: each.key[0] == namespace)
             elif kind is ProbingPolicy:
@@ -216,6 +218,17 @@ class Watches:
         for found in self.inventory.find_standing(name):
             measurement = found.spec.measurement.name
             self._add(("Measurement", found.metadata.namespace, measurement))
+
+    def _notice_run(
+        self, namespace: str, labels: dict[str, str], *, frees: bool
+    ) -> None:
+        """Queue the survey of a measurement, and what waits for the end of its run."""
+        if find_cycle(labels):
+            self._add(("Survey", namespace, labels.get(SURVEY_NAME, "")))
+        if frees:
+            self._notice_measurements(
+                lambda each: each.key[0] == namespace and waits_for_quota(each)
+            )
 
     def _notice_measurements(self, matters: Callable[[Measurement], bool]) -> None:
         """Queue the measurements that a change concerns."""

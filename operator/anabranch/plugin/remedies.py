@@ -10,6 +10,8 @@ REMEDIES = {
     "NoPolicy": "have an admin add the ProbingPolicy default in the system namespace",
     "ProbingStopped": "have an admin set stop: false in the ProbingPolicy",
     "PolicyLimit": "ask for less than the ProbingPolicy's limits",
+    "QuotaExceeded": "wait, it goes on by itself; or have an admin raise the "
+    "namespace's quota in the ProbingPolicy's limits",
     "TeamNameTaken": "give the team another name",
     "TeamImpossible": "divide the entry of spec.agents",
     "AgentMissing": _CORRECT,

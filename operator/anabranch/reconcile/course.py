@@ -66,6 +66,8 @@ class Course:
     """The agents that probe, each with what is wrong with it; nothing if all is well.
     """
     actions: tuple[Action, ...] = ()
+    wanted: tuple[int, ...] = ()
+    """The probes that Rounds lack which the namespace's quota does not allow now."""
 
     @property
     def is_over(self) -> bool:

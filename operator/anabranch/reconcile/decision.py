@@ -28,7 +28,12 @@ from anabranch.reconcile.observation import (
     PutRoster,
 )
 from anabranch.reconcile.standing import decide_standing
-from anabranch.reconcile.start import find_members, find_obstacle, make_roster
+from anabranch.reconcile.start import (
+    EXCEEDED,
+    find_members,
+    find_obstacle,
+    make_roster,
+)
 from anabranch.rounds.shortfall import describe_nothing
 from anabranch.runs.roster import group_runs
 from anabranch.store.keys import SurveyKeys
@@ -228,6 +233,7 @@ class _Decider:
             over = [course for course in courses if course.is_over]
             return self._finish(courses, [a for it in over for a in it.actions], told)
         actions = [action for course in courses for action in course.actions]
+        wanted = tuple(probes for course in courses for probes in course.wanted)
         again = _LOOK_SECONDS if left is None else min(max(left, 0.5), _LOOK_SECONDS)
         running = [course for course in courses if not course.is_over]
         if spec.suspend:
@@ -238,17 +244,21 @@ class _Decider:
         elif seen.policy.stop:
             reason, message = "ProbingStopped", "the ProbingPolicy stops all probing"
         elif not any(course.is_healthy for course in running):
-            reason = "AgentsUnavailable"
-            message = f"{running[0].member.name}: {running[0].message}"
+            short = [course for course in running if course.wanted]
+            reason = EXCEEDED if short else "AgentsUnavailable"
+            first = (short or running)[0]
+            message = f"{first.member.name}: {first.message}"
         else:
             counts = count_agents(courses)
             done = counts.total - counts.running
             message = f"round {told['round']}: {done} of {counts.total} agents are "
             message += "through"
             self.conditions.set("Ready", "Running", message)
-            return self._decide(*actions, again=again, told=told)
+            decision = self._decide(*actions, again=again, told=told)
+            return replace(decision, wanted=wanted)
         self.conditions.set("Ready", reason, message, holds=False)
-        return self._decide(*actions, again=again, told=told)
+        decision = self._decide(*actions, again=again, told=told)
+        return replace(decision, wanted=wanted)
 
     def _find_time_left(self) -> float | None:
         """Return how many seconds the run may still take; None without a limit."""

@@ -24,10 +24,12 @@ from anabranch.reconcile.observation import (
     DeleteRound,
     ExpireJob,
     Observation,
+    PutCharge,
     PutHandOut,
     PutRoster,
     RunView,
 )
+from anabranch.reconcile.quotas import OverdrawnError, Quotas
 from anabranch.rounds.division import find_keepers
 from anabranch.rounds.shortfall import TargetCounts
 from anabranch.rounds.workers import count_workers
@@ -73,11 +75,17 @@ class Measurements:
     """The reconciler of Measurements."""
 
     tools: Toolbox
+    quotas: Quotas = field(init=False)
+    """What namespaces have done of what they may."""
     _memories: dict[tuple[str, str], _Memory] = field(default_factory=dict)
     _said_at: dict[tuple[str, str], datetime] = field(default_factory=dict)
     _unable_since: dict[str, datetime] = field(default_factory=dict)
     _blocked: set[tuple[str, str]] = field(default_factory=set)
     """The measurements for which a foreign object has the name of a child."""
+
+    def __post_init__(self) -> None:
+        tools = self.tools
+        self.quotas = Quotas(tools.store, tools.inventory, tools.recall)
 
     async def reconcile(self, namespace: str, name: str) -> float | None:
         """Advance a measurement; return the seconds after which to look again.
@@ -94,10 +102,15 @@ class Measurements:
             self._memories.pop((namespace, name), None)
             self._said_at.pop((namespace, name), None)
             self._blocked.discard((namespace, name))
+            self.quotas.forget((namespace, name))
             return None
         measurement = self.tools.recall(measurement)
         seen = await self._observe(measurement)
+        await self.quotas.open(seen)
+        # Nothing may happen between what is seen of a quota and what is decided by it.
+        seen = self.quotas.weigh(seen)
         decision = decide(seen, self.tools.settings.store.bucket)
+        self.quotas.note(seen, decision)
         wait = self._find_wait(measurement, decision.status, seen.now)
         # While a foreign object has a child's name, try first whether that is still so.
         # Otherwise the status would change back and forth with each look.
@@ -112,6 +125,8 @@ class Measurements:
             self._blocked.add(measurement.key)
             await self._tell_foreign(self.tools.recall(measurement), error)
             return self.tools.look_seconds
+        except OverdrawnError:
+            return 0.0
         if was_blocked:
             self._blocked.discard(measurement.key)
             return 0.0
@@ -309,10 +324,8 @@ class Measurements:
         objects, settings = self.tools.objects, self.tools.settings
         metadata = measurement.metadata
         match action:
-            case PutRoster(roster, part):
-                keys = SurveyKeys(metadata.uid, measurement.spec.run_id, part)
-                put = self.tools.store.put
-                await asyncio.to_thread(put, keys.roster, roster.write())
+            case PutRoster() | PutHandOut() | PutCharge():
+                await self._put(measurement, action)
             case CreateJob():
                 await objects.create(_build_job(settings, metadata.uid, action))
             case CreateRound(agent, step, summary, rate, share):
@@ -323,12 +336,6 @@ class Measurements:
             case CreateStandingRound(agent, standing, rate):
                 manifest = build_standing_round(measurement, agent, standing, rate)
                 await self._create_round(agent, manifest)
-            case PutHandOut(team, step, number, hand_out):
-                run = RunKeys(metadata.uid, measurement.spec.run_id, team)
-                put_it = partial(
-                    put_hand_out, self.tools.store, run.step(step), number, hand_out
-                )
-                await asyncio.to_thread(put_it)
             case ChangeRound(name, rate, suspend):
                 changes = {"spec": {"rate": rate, "suspend": suspend}}
                 place = Place("Round", metadata.namespace, name)
@@ -340,6 +347,23 @@ class Measurements:
             case ExpireJob(name, seconds):
                 changes = {"spec": {"ttlSecondsAfterFinished": seconds}}
                 await objects.patch(Place("Job", settings.namespace, name), changes)
+
+    async def _put(
+        self, measurement: Measurement, action: PutRoster | PutHandOut | PutCharge
+    ) -> None:
+        """Put what an action puts into the store."""
+        store, uid = self.tools.store, measurement.metadata.uid
+        run_id = measurement.spec.run_id
+        match action:
+            case PutRoster(roster, part):
+                keys = SurveyKeys(uid, run_id, part)
+                await asyncio.to_thread(store.put, keys.roster, roster.write())
+            case PutHandOut(team, step, number, hand_out):
+                run = RunKeys(uid, run_id, team)
+                put_it = partial(put_hand_out, store, run.step(step), number, hand_out)
+                await asyncio.to_thread(put_it)
+            case PutCharge():
+                await self.quotas.charge(measurement.metadata.namespace, action)
 
     async def _create_round(self, agent: Agent, manifest: dict[str, Any]) -> None:
         """Create a Round whose agent reaches what it takes."""

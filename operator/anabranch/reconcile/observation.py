@@ -9,7 +9,7 @@ from anabranch.rounds.steps import FIRST, Step
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from datetime import datetime
+    from datetime import date, datetime
 
     from anabranch.api import Agent, Measurement, Round, TargetList
     from anabranch.api.connections import Standing
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from anabranch.rounds.division import HandOut
     from anabranch.rounds.outcome import Outcome, PlanSummary
     from anabranch.rounds.shortfall import TargetCounts
+    from anabranch.runs.account import Charge
     from anabranch.runs.report import Findings, ProbeCount
     from anabranch.runs.roster import Roster
 
@@ -74,6 +75,58 @@ class RunView:
 
 
 @dataclass(frozen=True)
+class Budget:
+    """What the namespace of a measurement may send on a day, and what is left of it."""
+
+    namespace: str
+    day: date
+    limit: int
+    """The probes that it may send on the day."""
+    used: int
+    """The probes that it was charged."""
+    paid: Mapping[str, int]
+    """Up to which of its probes each Round was charged on the day, by name."""
+    kept: int = 0
+    """The probes that are kept for measurements that have waited longer."""
+
+    @property
+    def left(self) -> int:
+        """The probes that the measurement may still send."""
+        return self.limit - self.used - self.kept
+
+    def tell(self, lacking: int = 1) -> str:
+        """Return why so many probes may not be sent, and when they may."""
+        kept = f", and keeps {self.kept:,} for runs that have waited longer"
+        return (
+            f"namespace {self.namespace!r} has used {self.used:,} of {self.limit:,} "
+            f"probes of {self.day} (UTC){kept if self.kept else ''}; this takes "
+            f"{lacking:,} more, and goes on at 00:00 UTC, or when an admin raises "
+            "maxProbesPerDay of the ProbingPolicy"
+        )
+
+
+@dataclass(frozen=True)
+class RunCount:
+    """The runs of the namespace of a measurement, besides its own."""
+
+    namespace: str
+    limit: int
+    """The most runs that may be under way at once."""
+    under_way: int
+    ahead: int
+    """The runs that wait for their quota, and have waited longer."""
+
+    def tell(self) -> str:
+        """Return why another run may not start, and when it may."""
+        ahead = f", and {self.ahead} that have waited longer come first"
+        return (
+            f"namespace {self.namespace!r} has {self.under_way} of {self.limit} runs "
+            f"under way{ahead if self.ahead else ''}; it starts when one has ended, or "
+            "when an admin raises maxConcurrentRuns of the ProbingPolicy"
+        )
+
+
+@dataclass(frozen=True)
 class Observation:
     """Everything that a decision about a measurement depends on."""
 
@@ -98,6 +151,10 @@ class Observation:
     """What each agent would send, by agent; only for a dry run."""
     findings: Findings | None = None
     """What all agents found, once the results are gathered."""
+    budget: Budget | None = None
+    """What its namespace may send today, if that is limited."""
+    run_count: RunCount | None = None
+    """The runs of its namespace, if their number is limited."""
 
     @property
     def part(self) -> str:
@@ -124,6 +181,16 @@ class CreateJob:
     """The agent whose run the Job works on."""
     replies: int = 0
     """How many replies it looks at, where pods can share the work."""
+
+
+@dataclass(frozen=True)
+class PutCharge:
+    """An action that charges the namespace; it ends all if too little is left."""
+
+    day: date
+    charge: Charge
+    limit: int | None
+    """The probes that the namespace may send on the day; None if these are sent."""
 
 
 @dataclass(frozen=True)
@@ -194,6 +261,7 @@ class ExpireJob:
 Action = (
     PutRoster
     | CreateJob
+    | PutCharge
     | CreateRound
     | CreateStandingRound
     | PutHandOut
@@ -212,3 +280,5 @@ class Decision:
     actions: tuple[Action, ...] = ()
     requeue_seconds: float | None = None
     """When to look again, even if nothing happens."""
+    wanted: tuple[int, ...] = ()
+    """The probes that its Rounds lack, and that the day may not have."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from anabranch.api.connections import Standing
@@ -23,11 +23,14 @@ from anabranch.reconcile.observation import (
     DeleteJob,
     DeleteRound,
 )
+from anabranch.reconcile.rationing import Purse, Ration, ration
 from anabranch.reconcile.start import (
+    EXCEEDED,
     NO_POLICY,
     STOPPED,
     Obstacle,
     find_agent_obstacles,
+    find_quotas,
     find_waits,
 )
 from anabranch.runs.record import choose_rate
@@ -68,6 +71,8 @@ class _Post:
     """Its Round, if there is one of the present spec."""
     outdated: tuple[Round, ...]
     """Its Rounds of earlier specs, whose queue the one of the present spec takes."""
+    short: str = ""
+    """Why the namespace's quota does not let it serve now, if it does not."""
 
     @property
     def rounds(self) -> tuple[Round, ...]:
@@ -98,6 +103,8 @@ class _Post:
         """Why it does not serve; nothing if it does."""
         if self.lack:
             return self.lack
+        if self.short:
+            return self.short
         if self.found is None:
             return _NO_ROUND
         if failure := tell_failure(self.found):
@@ -125,6 +132,9 @@ class _Decider:
     def decide(self) -> Decision:
         spec = self.seen.measurement.spec
         obstacle = _find_obstacle(self.seen, self.posts)
+        rationed = self._ration(
+            (*self._tidy(), *self._steer(obstacle), *self._post(obstacle))
+        )
         message = "it goes on until it is suspended or removed"
         self.conditions.set("Complete", "InProgress", message, holds=False)
         if spec.suspend:
@@ -146,12 +156,28 @@ class _Decider:
         elif began := sum(post.is_beginning for post in self.posts):
             message = f"{began} of {len(self.posts)} agents begin to serve"
             self.conditions.set("Ready", "Starting", message, holds=False)
+        elif short := next((post for post in self.posts if post.short), None):
+            message = f"{short.name}: {short.short}"
+            self.conditions.set("Ready", EXCEEDED, message, holds=False)
         else:
             first = self.posts[0]
             message = f"{first.name}: {first.trouble}"
             self.conditions.set("Ready", "AgentsUnavailable", message, holds=False)
-        actions = (*self._tidy(), *self._steer(obstacle), *self._post(obstacle))
-        return Decision(self._describe(), actions, self._find_wait())
+        told = self._describe()
+        return Decision(told, rationed.actions, self._find_wait(), rationed.wanted)
+
+    def _ration(self, actions: tuple[Action, ...]) -> Ration:
+        """Find what the namespace's quota allows, and note whom it leaves out."""
+        seen = self.seen
+        if seen.budget is None:
+            return Ration(actions)
+        purse = Purse(seen.measurement, seen.budget, len(self.posts))
+        rationed = ration(purse, seen.rounds.values(), actions)
+        self.posts = tuple(
+            replace(post, short=rationed.short.get(post.name, ""))
+            for post in self.posts
+        )
+        return rationed
 
     def _rehearse(self) -> str:
         able = [post.name for post in self.posts if not post.lack]
@@ -313,3 +339,4 @@ def _find_obstacles(seen: Observation, posts: Sequence[_Post]) -> Iterator[Obsta
     # Once it serves, there may be fewer agents.
     if not any(each.spec.standing for each in seen.rounds.values()):
         yield from find_waits(seen, able)
+        yield from find_quotas(seen)

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from datetime import datetime
 
+    from anabranch.api import Measurement
     from anabranch.api.measurementstatus import PinnedList
     from anabranch.reconcile.observation import Observation
 
@@ -28,6 +29,8 @@ class Obstacle:
     """The agent that it concerns, if it is just one."""
 
 
+EXCEEDED = "QuotaExceeded"
+"""The reason of what waits since its namespace has done what it may."""
 NO_POLICY = Obstacle(
     "NoPolicy",
     "there is no valid ProbingPolicy 'default' in the system namespace, and without "
@@ -96,6 +99,24 @@ def _find_obstacles(seen: Observation) -> Iterator[Obstacle]:
     if policy.stop:
         yield STOPPED
     yield from find_waits(seen, [each.name for each in find_members(seen)])
+    yield from find_quotas(seen)
+
+
+def waits_for_quota(measurement: Measurement) -> bool:
+    """Return whether a measurement waits since its namespace has done what it may."""
+    ready = measurement.find_condition("Ready")
+    return ready is not None and ready.reason == EXCEEDED
+
+
+def find_quotas(seen: Observation) -> Iterator[Obstacle]:
+    """Yield which quotas of its namespace let a run not start now."""
+    if seen.measurement.spec.dry_run:
+        return
+    runs, budget = seen.run_count, seen.budget
+    if runs and runs.under_way + runs.ahead >= runs.limit:
+        yield Obstacle(EXCEEDED, runs.tell())
+    if budget and budget.left <= 0:
+        yield Obstacle(EXCEEDED, budget.tell())
 
 
 def find_waits(seen: Observation, names: Sequence[str]) -> Iterator[Obstacle]:

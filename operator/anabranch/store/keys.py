@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from datetime import date
+
     from anabranch.rounds.steps import Step
 
 AGENT_READS = ("plan.parquet", "replies/*")
@@ -207,6 +209,16 @@ class CycleKeys:
 def cycles_of(survey: str) -> str:
     """Return the folder of the cycles of the Survey with this UID."""
     return f"{_CYCLES}/{survey}"
+
+
+def accounts_of(namespace: str) -> str:
+    """Return the folder of the accounts of a namespace, one for each day."""
+    return f"accounts/{namespace}"
+
+
+def account(namespace: str, day: date) -> str:
+    """Return the folder of what a namespace was charged on a day."""
+    return f"{accounts_of(namespace)}/{day}"
 
 
 def shared_list(digest: str) -> str:
