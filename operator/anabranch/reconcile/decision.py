@@ -115,6 +115,7 @@ class _Decider:
         *actions: Action,
         again: float | None = None,
         told: Mapping[str, object] | None = None,
+        wanted: tuple[int, ...] = (),
     ) -> Decision:
         """Make a decision from the conditions and ``told``, other status fields."""
         if not any(each.type == "Complete" for each in self.conditions.all):
@@ -129,7 +130,7 @@ class _Decider:
                 **(told or {}),
             }
         )
-        return Decision(status, actions, again)
+        return Decision(status, actions, again, wanted)
 
     def _wait(self, obstacle: Obstacle) -> Decision:
         """Report an obstacle to the start, or fail the run after the start deadline."""
@@ -254,11 +255,9 @@ class _Decider:
             message = f"round {told['round']}: {done} of {counts.total} agents are "
             message += "through"
             self.conditions.set("Ready", "Running", message)
-            decision = self._decide(*actions, again=again, told=told)
-            return replace(decision, wanted=wanted)
+            return self._decide(*actions, again=again, told=told, wanted=wanted)
         self.conditions.set("Ready", reason, message, holds=False)
-        decision = self._decide(*actions, again=again, told=told)
-        return replace(decision, wanted=wanted)
+        return self._decide(*actions, again=again, told=told, wanted=wanted)
 
     def _find_time_left(self) -> float | None:
         """Return how many seconds the run may still take; None without a limit."""

@@ -185,7 +185,7 @@ class CreateJob:
 
 @dataclass(frozen=True)
 class PutCharge:
-    """An action that charges the namespace; it ends all if too little is left."""
+    """An action that charges the namespace; those after it depend on it."""
 
     day: date
     charge: Charge

@@ -2,7 +2,8 @@
 
 A Round that asks for so many probes is charged for all of them before it begins. One of
 which nobody knows how many it takes, or that asks for more than a whole day has, is
-charged for a small part of the quota at a time, and pauses when nothing is left.
+charged for a small part of the quota at a time, before the last one is half used. It
+pauses when there is no other part.
 """
 
 from __future__ import annotations
@@ -82,20 +83,21 @@ class Purse:
             paid = sent
         if paid == planned:
             return 0
-        if planned is not None and paid < planned <= limit:
-            wanted = least = planned - paid
-        else:
+        wanted, fits = limit, False
+        if planned is not None and paid < planned:
+            wanted, fits = planned - paid, planned <= limit
+        if not fits:
             # All agents together begin with half of it at most.
-            wanted, least = max(limit // max(_PARTS, 2 * self.agents), 1), 1
-            if planned is None and paid - sent > 2 * wanted:
+            part = max(limit // max(_PARTS, 2 * self.agents), 1)
+            if planned is None and paid - sent > 2 * part:
                 paid = sent  # The agent has started again, and counts from 0.
-            if 2 * (paid - sent) > wanted:
+            if 2 * (paid - sent) > part:
                 return 0
-        given = min(wanted, self.left)
-        if given >= least:
-            self._charge(Charge(name, paid, paid + given), limit)
-            return 0
-        return 0 if sent < paid else wanted
+            wanted = min(wanted, part)
+        if wanted > self.left:
+            return wanted
+        self._charge(Charge(name, paid, paid + wanted), limit)
+        return 0
 
     def _charge(self, charge: Charge, limit: int | None) -> None:
         self.left -= charge.probes

@@ -219,13 +219,34 @@ def test_what_nobody_can_pay_at_once_is_charged_in_parts(summary: PlanSummary) -
     late, ahead = (a for a in decision.actions if isinstance(a, PutCharge))
     assert (late.charge, late.limit) == (Charge(name(seen), 10, 25), None)
     assert (ahead.charge, ahead.limit) == (Charge(name(seen), 25, 35), 1000)
-    # The rest of the day is less than a part.
-    decision = decide(allow(probe(seen, 12), 1000, 997, agent1=15), BUCKET)
-    assert list_charges(decision) == [Charge(name(seen), 15, 18)]
-    decision = decide(allow(probe(seen, 17), 1000, 1000, agent1=18), BUCKET)
+
+
+@pytest.mark.parametrize("summary", [TRACES, replace(SUMMARY, probes=5000)])
+def test_what_gets_no_other_part_pauses_before_it_has_sent_the_last(
+    summary: PlanSummary,
+) -> None:
+    """The rest is for what it sends until it is told; a higher quota lets it go on."""
+    seen = plan(1, summary)
+    decision = decide(allow(probe(seen, 4), 1000, 991, agent1=10), BUCKET)
     assert decision.actions == ()
-    decision = decide(allow(probe(seen, 18), 1000, 1000, agent1=18), BUCKET)
-    assert list_changes(decision) == [ChangeRound(name(seen), 1000, suspend=True)]
+    seen = probe(seen, 5)
+    decision = decide(allow(seen, 1000, 991, agent1=10), BUCKET)
+    assert decision.actions == (ChangeRound(name(seen), 1000, suspend=True),)
+    assert decision.wanted == (10,)
+    seen = probe(seen, 9, suspend=True)
+    charge, change = decide(allow(seen, 1010, 991, agent1=10), BUCKET).actions
+    assert isinstance(charge, PutCharge)
+    assert charge.charge == Charge(name(seen), 10, 20)
+    assert change == ChangeRound(name(seen), 1000, suspend=False)
+
+
+def test_the_last_part_of_a_plan_is_what_it_has_left() -> None:
+    """Then it is paid to its end."""
+    seen = probe(plan(1, replace(SUMMARY, probes=5000)), 4994)
+    decision = decide(allow(seen, 1000, 20, agent1=4995), BUCKET)
+    assert list_charges(decision) == [Charge(name(seen), 4995, 5000)]
+    decision = decide(allow(seen, 1000, 1000, agent1=5000), BUCKET)
+    assert decision.actions == ()
 
 
 def test_what_was_sent_unseen_is_charged_at_the_end() -> None:
