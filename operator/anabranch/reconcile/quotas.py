@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from anabranch.reconcile.observation import (
@@ -71,13 +72,11 @@ class Quotas:
             ValueError: When there is an object that does not belong there.
         """
         namespace, day = seen.measurement.key[0], seen.now.date()
-        found = self._accounts.get(namespace)
-        if _find_limit(seen) is None or (found and found.day == day):
+        if _find_limit(seen) is None or self._is_open(namespace, day):
             return
         read = await asyncio.to_thread(self._read, namespace, day)
-        found = self._accounts.get(namespace)
         # Another look may have read it, too, and have charged it by now.
-        if found is None or found.day != day:
+        if not self._is_open(namespace, day):
             self._accounts[namespace] = read
 
     def weigh(self, seen: Observation) -> Observation:
@@ -142,6 +141,14 @@ class Quotas:
     def count_runs(self, namespace: str) -> int:
         """Return how many runs of a namespace are under way."""
         return sum(map(self._is_under_way, self._find_all(namespace)))
+
+    def _is_open(self, namespace: str, day: date) -> bool:
+        """Return whether the account of a day is known, or that of the next day.
+
+        What was seen just before midnight is charged to the day after.
+        """
+        found = self._accounts.get(namespace)
+        return found is not None and found.day in {day, day + timedelta(1)}
 
     def _read(self, namespace: str, day: date) -> Account:
         remove_old(self.store, namespace, day)

@@ -90,6 +90,10 @@ def remove_old(store: Store, namespace: str, today: date) -> None:
         ValueError: When there is a folder that does not belong there.
     """
     for name in store.folders(accounts_of(namespace)):
-        day = date.fromisoformat(name)
+        try:
+            day = date.fromisoformat(name)
+        except ValueError:
+            message = f"{accounts_of(namespace)}/{name} is no account of a day; "
+            raise ValueError(f"{message}remove it") from None
         if day < today - _KEPT:
             store.remove(account(namespace, day))

@@ -120,6 +120,19 @@ def test_the_next_day_begins_with_nothing(tmp_path: Path) -> None:
         office.charge(1)
 
 
+def test_what_was_seen_before_midnight_is_charged_to_the_new_day(
+    tmp_path: Path,
+) -> None:
+    """Once others have begun that; and a clock that was far ahead changes nothing."""
+    office = Office(tmp_path, {"maxProbesPerDay": 100})
+    office.add("m")
+    for ahead in (1, 300):
+        office.look("m", days=ahead)
+        budget = office.look("m").budget
+        assert budget
+        assert budget.day == NOW.date() + timedelta(ahead % 300)
+
+
 def test_two_that_see_the_same_rest_do_not_both_get_it(tmp_path: Path) -> None:
     """Even while the charge of the first is on its way to the store."""
     office = Office(tmp_path, {"maxProbesPerDay": 100})

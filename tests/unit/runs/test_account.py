@@ -76,3 +76,6 @@ def test_what_is_no_charge_is_named(store: DirectoryStore) -> None:
     store.put("accounts/a/2026-11-24/x/note.txt", b"")
     with pytest.raises(ValueError, match=r"x/note\.txt is no charge.*; remove it"):
         Account.read(store, "a", TODAY)
+    store.put("accounts/a/old/x", b"")
+    with pytest.raises(ValueError, match=r"accounts/a/old is no account.*; remove it"):
+        remove_old(store, "a", TODAY)
