@@ -232,6 +232,10 @@ class Stage:
         metadata = [each["metadata"] for each in found]
         return {each["uid"]: each["resourceVersion"] for each in metadata}
 
+    async def report_sent(self, found: dict[str, Any], probes: int) -> None:
+        """Has the agent of a Round say how much it has sent."""
+        await self._say_of_round(found, "Ready", "True", "Probing", probesSent=probes)
+
     async def _do_jobs(self) -> None:
         """Does each Job once, as its only pod would."""
         while True:

@@ -90,6 +90,31 @@ def test_a_namespace_at_its_quota_waits_and_others_go_on(theatre: Theatre) -> No
     theatre.play(act)
 
 
+def test_a_survey_larger_than_a_day_pauses(theatre: Theatre) -> None:
+    """And goes on where it was when there is more."""
+
+    async def act(stage: Stage) -> None:
+        stage.is_probing = False
+        async with operating(stage):
+            await set_stage(stage, suspend=True)
+            await limit(stage, maxProbesPerDay=PROBES // 2)
+            await add(stage, "large")
+            (found,) = await stage.wait_rounds(1)
+            name = found["metadata"]["name"]
+            assert count_charged(stage) == 1
+            await stage.report_sent(found, PROBES // 2)
+            await stage.wait("Round", name, lambda it: it["spec"]["suspend"])
+            await stage.wait_reason(FULL, "large")
+            assert count_charged(stage) == PROBES // 2
+            await limit(stage, maxProbesPerDay=PROBES)
+            await stage.wait("Round", name, lambda it: not it["spec"]["suspend"])
+            stage.is_probing = True
+            await stage.wait_condition("large", "Complete")
+            assert count_charged(stage) == PROBES
+
+    theatre.play(act)
+
+
 def test_runs_begin_one_after_the_other(theatre: Theatre) -> None:
     """In the order in which they began to wait, and as soon as one has ended."""
 
