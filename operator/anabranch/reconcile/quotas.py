@@ -191,7 +191,7 @@ class Quotas:
     def _is_under_way(self, measurement: Measurement) -> bool:
         """Return whether a run has begun and not ended; suspended ones count."""
         status, spec = measurement.status, measurement.spec
-        if spec.dry_run or measurement.is_finished:
+        if measurement.is_finished:
             return False
         if measurement.key in self._beginning:
             return True
