@@ -119,7 +119,10 @@ def ration(purse: Purse, rounds: Iterable[Round], actions: Iterable[Action]) -> 
     rationing.keep_up(there, changes)
     rest = (each for each in actions if not isinstance(each, ChangeRound))
     allowed = [each for each in rest if rationing.allows(each)]
-    done = (*purse.puts, *allowed, *changes.values())
+    pauses = [each for each in changes.values() if each.suspend]
+    others = [each for each in changes.values() if not each.suspend]
+    # Nothing is in the way of what pauses, not even a store that takes no charge now.
+    done = (*pauses, *purse.puts, *allowed, *others)
     purse.puts = []
     return Ration(done, rationing.short, tuple(rationing.wanted))
 

@@ -183,6 +183,14 @@ def test_a_round_that_pauses_goes_on_the_next_day() -> None:
     assert change == ChangeRound(name(seen), 1000, suspend=False)
 
 
+def test_what_is_to_pause_does_so_before_anything_is_charged() -> None:
+    """A store that takes no charge now must not keep it from that."""
+    late = probe(plan(1, TRACES), sent=30)
+    pause, put = decide(allow(late, 1000, used=1000, agent1=20), BUCKET).actions
+    assert pause == ChangeRound(name(late), 1000, suspend=True)
+    assert isinstance(put, PutCharge)
+
+
 def test_a_suspended_run_is_charged_nothing() -> None:
     """It sends nothing."""
     seen = probe(plan(1), sent=200, suspend=True)
