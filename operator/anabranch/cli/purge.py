@@ -106,7 +106,7 @@ def _remove(store: Store, removals: Iterable[Removal]) -> int:
     """Remove runs; return 1 if one of them is in use, and stays."""
     from anabranch.jobs.removal import remove_run  # noqa: PLC0415 (extras)
     from anabranch.local.assignment import RunError  # noqa: PLC0415
-    from anabranch.runs.stock import has_grown  # noqa: PLC0415
+    from anabranch.runs.stock import goes_on  # noqa: PLC0415
     from anabranch.warehouse.environment import open_tables  # noqa: PLC0415
 
     code = 0
@@ -116,7 +116,7 @@ def _remove(store: Store, removals: Iterable[Removal]) -> int:
             name = f"{found.keys.measurement} {found.keys.run_id}"
             try:
                 with _lock(store, found.keys.measurement):
-                    if not found.is_going and has_grown(store, found):
+                    if goes_on(store, found):
                         write(f"{name}: stays, since it goes on\n")
                         continue
                     remove_run(store, tables, found)

@@ -38,6 +38,8 @@ def find_removals(store: Store) -> Iterator[SurveyKeys]:
         match key.split("/"):
             case [_, measurement, run_id, _]:
                 yield SurveyKeys(measurement, run_id)
+            case _:
+                pass
 
 
 def is_going(store: Store, keys: SurveyKeys) -> bool:

@@ -18,7 +18,11 @@ if TYPE_CHECKING:
 _AGE = re.compile(r"([1-9][0-9]{0,4})([dw])")
 _DAYS = {"d": 1, "w": 7}
 _SIZE = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,3})?)(k|Ki|M|Mi|G|Gi|T|Ti|P|Pi)?")
-_PREFIXES = "kMGTP"
+_FACTORS: dict[str, int] = {
+    "": 1,
+    **{unit: 1000**power for power, unit in enumerate("kMGTP", 1)},
+    **{f"{unit}i": 1024**power for power, unit in enumerate("KMGTP", 1)},
+}
 
 
 @dataclass(frozen=True)
@@ -62,18 +66,13 @@ def read_size(text: str) -> int:
         ValueError: If it is none, or zero.
     """
     found = _SIZE.fullmatch(text)
-    size = int(Fraction(found[1]) * _find_factor(found[2] or "")) if found else 0
+    size = int(Fraction(found[1]) * _FACTORS[found[2] or ""]) if found else 0
     if not size:
         raise ValueError(
             f"{text!r} is no size; write bytes, or a number with k, M, G, T, P, Ki, "
             "Mi, Gi, Ti or Pi, such as 500Gi"
         )
     return size
-
-
-def _find_factor(unit: str) -> int:
-    power = _PREFIXES.index(unit[0].replace("K", "k")) + 1 if unit else 0
-    return (1024 if unit.endswith("i") else 1000) ** power
 
 
 def choose(

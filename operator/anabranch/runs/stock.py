@@ -73,6 +73,8 @@ def take_stock(store: Store) -> list[StoredRun]:
             case [_, agent, uid, run_id, _, *_]:
                 draft = drafts.setdefault(SurveyKeys(uid, run_id), _Draft())
                 draft.add(RunKeys(uid, run_id, agent).root, found)
+            case _:
+                pass  # It is somebody else's.
     for found in store.scan(SURVEYS):
         match found.key.split("/"):
             case [_, uid, name, _, *_]:
@@ -83,6 +85,8 @@ def take_stock(store: Store) -> list[StoredRun]:
                 draft.has_roster |= not plus and found.key == keys.roster
                 if not plus and found.key == keys.summary:
                     draft.summary = found.modified
+            case _:
+                pass
     # After all others: a run that has ended was noted long before as a cycle's.
     going, cycles = set(find_removals(store)), dict(_find_cycles(store))
     for keys in going:
@@ -103,10 +107,15 @@ def take_stock(store: Store) -> list[StoredRun]:
     ]
 
 
-def has_grown(store: Store, run: StoredRun) -> bool:
-    """Return whether an object of a run was put since stock was taken."""
+def goes_on(store: Store, run: StoredRun) -> bool:
+    """Return whether a run that has not ended has put an object since stock was taken.
+
+    A run that has ended puts no more.
+    """
+    if run.ended or run.is_going or run.newest is None:
+        return False
     return any(
-        run.newest is None or found.modified > run.newest
+        found.modified > run.newest
         for folder in run.folders
         for found in store.scan(folder)
     )
@@ -139,5 +148,7 @@ def _find_cycles(store: Store) -> Iterator[tuple[str, str]]:
                 uids.append(name.removesuffix(".json"))
             case [_, survey, number, "removed.json"]:
                 made.pop((survey, number), None)
+            case _:
+                pass
     for (survey, _), uids in made.items():
         yield from ((uid, survey) for uid in uids)

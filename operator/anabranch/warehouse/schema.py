@@ -20,7 +20,7 @@ from anabranch.store.keys import RunKeys
 from anabranch.warehouse.queries import PRIVATE, mark_suspects
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Container, Iterable, Iterator, Mapping
 
     from anabranch.store.keys import SurveyKeys
 
@@ -197,14 +197,13 @@ class Schema:
         return f"SELECT name FROM system.tables WHERE database = {text(self.database)}"
 
     def drop(
-        self, keys: SurveyKeys, agents: Iterable[str], there: Iterable[str]
+        self, keys: SurveyKeys, agents: Iterable[str], there: Container[str]
     ) -> Iterator[str]:
         """Yield the statements that remove a run, where its tables and views are."""
         run = f"({text(keys.measurement)}, {text(keys.run_id)})"
-        names = set(there)
         for table in TABLES:
             name = f"{'local' if self.cluster else 'raw'}_{table.name}"
-            if name in names:
+            if name in there:
                 # Servers refuse to drop what is large unless they are told to.
                 yield (
                     f"ALTER TABLE {self._qualify(name)}{self._everywhere} "
@@ -214,7 +213,7 @@ class Schema:
             run_of = RunKeys(keys.measurement, keys.run_id, agent)
             for kind in self._diamond_miner(run_of):
                 name = f"{kind}__{name_run(run_of)}"
-                if name in names:
+                if name in there:
                     yield f"DROP VIEW IF EXISTS {self._qualify(name)}{self._everywhere}"
 
     @property

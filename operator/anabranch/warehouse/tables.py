@@ -79,7 +79,8 @@ class Tables:
 
     def drop(self, keys: SurveyKeys, agents: Iterable[str]) -> None:
         """Remove the rows and views of a run, as far as there are any."""
-        names = self.engine.read(self.schema.ask_names()).column("name").to_pylist()
+        rows = self.engine.read(self.schema.ask_names()).to_pylist()
+        names = {row["name"] for row in rows}
         for statement in self.schema.drop(keys, agents, names):
             self.engine.execute(statement)
 

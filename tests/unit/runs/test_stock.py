@@ -12,7 +12,7 @@ import pytest
 
 from anabranch.rounds.steps import FIRST, Step
 from anabranch.runs.removal import note_removal
-from anabranch.runs.stock import has_grown, take_stock
+from anabranch.runs.stock import goes_on, take_stock
 from anabranch.store.directory import DirectoryStore
 from anabranch.store.keys import CycleKeys, RunKeys, SurveyKeys
 from anabranch.store.s3 import S3Store
@@ -137,14 +137,15 @@ def test_a_removal_that_has_begun_is_known(store: Store) -> None:
     assert found == {RUN: (True, 1), LOCAL: (True, 0)}
 
 
-def test_a_run_that_goes_on_has_grown(tmp_path: Path) -> None:
-    """And one that stands still has not."""
+def test_a_run_goes_on_if_it_puts_an_object(tmp_path: Path) -> None:
+    """One that stands still does not, nor one that has ended or is removed."""
     store = DirectoryStore(tmp_path)
     store.put(RUN.roster, b"")
     os.utime(store.path(RUN.roster), (THEN.timestamp(), THEN.timestamp()))
     (run,) = take_stock(store)
     assert run.newest == THEN
-    assert not has_grown(store, run)
+    assert not goes_on(store, run)
     store.put(f"{RUN.root}/later", b"")
-    assert has_grown(store, run)
-    assert has_grown(store, replace(run, newest=None))
+    assert goes_on(store, run)
+    assert not goes_on(store, replace(run, ended=THEN))
+    assert not goes_on(store, replace(run, is_going=True))
