@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from anabranch.cli.command import write
 from anabranch.cli.run import DATA
-from anabranch.runs.retention import Retention, read_age, read_size
+from anabranch.runs.retention import Retention, choose, read_age, read_size
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -79,16 +79,20 @@ def _parse(read: Callable[[str], T]) -> Callable[[str], T]:
 
 def run(chosen: argparse.Namespace) -> int:
     """Say which runs go, and remove them if that is asked for."""
-    # An extra, which other commands do without.
-    from anabranch.runs.retention import choose  # noqa: PLC0415
-    from anabranch.runs.stock import take_stock  # noqa: PLC0415
-    from anabranch.store.location import open_location  # noqa: PLC0415
+    from anabranch.store.location import open_location  # noqa: PLC0415 (an extra)
 
     try:
         store = open_location(chosen.data, os.environ)
-    except LookupError as error:
+        return _purge(store, chosen)
+    except (LookupError, ValueError) as error:
         print(f"anabranch: {error.args[0]}", file=sys.stderr)
         return 1
+
+
+def _purge(store: Store, chosen: argparse.Namespace) -> int:
+    # An extra, which other commands do without.
+    from anabranch.runs.stock import take_stock  # noqa: PLC0415
+
     runs = take_stock(store)
     kept = Retention(chosen.older_than, chosen.keep_size)
     removals = list(choose(runs, kept, datetime.now(UTC)))

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 _AGE = re.compile(r"([1-9][0-9]{0,4})([dw])")
 _DAYS = {"d": 1, "w": 7}
-_SIZE = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,3})?)(k|Ki|M|Mi|G|Gi|T|Ti|P|Pi)?")
+_SIZE = re.compile(r"([1-9][0-9]{0,11}(?:\.[0-9]{1,3})?)(k|Ki|M|Mi|G|Gi|T|Ti|P|Pi)?")
 _FACTORS: dict[str, int] = {
     "": 1,
     **{unit: 1000**power for power, unit in enumerate("kMGTP", 1)},
@@ -63,16 +63,14 @@ def read_size(text: str) -> int:
     """Read a number of bytes as Kubernetes writes it.
 
     Raises:
-        ValueError: If it is none, or zero.
+        ValueError: If it is none, or below one.
     """
-    found = _SIZE.fullmatch(text)
-    size = int(Fraction(found[1]) * _FACTORS[found[2] or ""]) if found else 0
-    if not size:
+    if not (found := _SIZE.fullmatch(text)):
         raise ValueError(
             f"{text!r} is no size; write bytes, or a number with k, M, G, T, P, Ki, "
             "Mi, Gi, Ti or Pi, such as 500Gi"
         )
-    return size
+    return int(Fraction(found[1]) * _FACTORS[found[2] or ""])
 
 
 def choose(

@@ -165,7 +165,7 @@ def test_what_is_no_age_is_told(text: str) -> None:
         ("1.5Gi", 3 << 29),
         ("1Ti", 1 << 40),
         ("2T", 2 * 10**12),
-        ("0.001P", 10**12),
+        ("1.001P", 1001 * 10**12),
     ],
 )
 def test_sizes_are_as_kubernetes_writes_them(text: str, size: int) -> None:
@@ -174,9 +174,10 @@ def test_sizes_are_as_kubernetes_writes_them(text: str, size: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "0", "0Gi", "0.1", "1TB", "1K", "1e3", "-1Gi", "1 Gi", "1.Gi", "100%"]
+    "text",
+    ["", "0", "0Gi", "0.5Ti", "1TB", "1K", "1e3", "-1Gi", "1 Gi", "1.Gi", "100%"],
 )
 def test_what_is_no_size_is_told(text: str) -> None:
-    """With the remedy; nor is what would remove all."""
+    """With the remedy; nothing at all is none either."""
     with pytest.raises(ValueError, match=r"is no size; write .* such as 500Gi"):
         read_size(text)
