@@ -49,8 +49,8 @@ def add_parser(commands: Commands) -> None:
         "--older-than",
         type=_parse(read_age),
         metavar="AGE",
-        help="remove what ended before so many days or weeks, such as 90d or 52w; a "
-        "run that has not ended is as old as its newest object",
+        help="remove runs that ended longer ago than so many days or weeks, such as "
+        "90d or 52w; one that has not ended is as old as its newest object",
     )
     parser.add_argument(
         "--keep-size",
