@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
     from anabranch.runs.stock import StoredRun
 
+READING = timedelta(days=1)
+"""How long a run stays after its end, whatever it takes."""
 _AGE = re.compile(r"([1-9][0-9]{0,4})([dw])")
 _DAYS = {"d": 1, "w": 7}
 _SIZE = re.compile(r"([1-9][0-9]{0,11}(?:\.[0-9]{1,3})?)(k|Ki|M|Mi|G|Gi|T|Ti|P|Pi)?")
@@ -79,7 +81,8 @@ def choose(
     """Yield the runs that go, those whose removal has begun first, then the oldest.
 
     A cycle of a cluster's Survey stays: the Survey's own retention is for it. A run
-    that has not ended stays too, unless its newest object is as old as a run may be.
+    that has not ended stays too, unless its newest object is as old as a run may be;
+    and one that has just ended, since somebody waits for it.
     """
     found = list(runs)
     left = sum(run.size for run in found)
@@ -92,12 +95,19 @@ def choose(
         if kept.older_than is not None and now - since > kept.older_than:
             days = (now - since).days
             reason = f"ended {days} days ago" if run.ended else f"still for {days} days"
-        elif run.ended and kept.keep_size is not None and left > kept.keep_size:
+        elif (
+            kept.keep_size is not None and left > kept.keep_size and _is_read(run, now)
+        ):
             reason = "the oldest of too many bytes"
         else:
             continue
         left -= run.size
         yield Removal(run, reason)
+
+
+def _is_read(run: StoredRun, now: datetime) -> bool:
+    """Return whether a run has ended so long ago that who waited for it has read it."""
+    return run.ended is not None and now - run.ended > READING
 
 
 def _date(runs: Iterable[StoredRun]) -> Iterator[tuple[datetime, StoredRun]]:

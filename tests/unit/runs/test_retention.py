@@ -8,7 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from anabranch.runs.retention import Retention, choose, read_age, read_size
+from anabranch.runs.retention import (
+    READING,
+    Retention,
+    choose,
+    read_age,
+    read_size,
+)
 from anabranch.runs.stock import StoredRun
 from anabranch.store.keys import SurveyKeys
 
@@ -42,13 +48,20 @@ def split(
     return going, [run for run in runs if run not in going]
 
 
+def find_free(runs: list[StoredRun]) -> list[datetime]:
+    """When those ended that may go by size."""
+    free = [run.ended for run in runs if run.ended and run.survey is None]
+    return [ended for ended in free if NOW - ended > READING]
+
+
 @given(RUNS, KEPT)
 def test_what_has_to_stay_stays(runs: list[StoredRun], kept: Retention) -> None:
-    """Cycles of Surveys, and what has not ended and still puts objects."""
+    """Cycles of Surveys, what has just ended, and what still puts objects."""
     for run in split(runs, kept)[0]:
         if run.is_going:
             continue
         assert run.survey is None
+        assert run.ended is None or NOW - run.ended > READING
         if run.ended is None:
             assert kept.older_than is not None
             assert run.newest is not None
@@ -72,7 +85,7 @@ def test_what_stays_fits_unless_it_has_to_stay(
     """As long as there is a run that may go, no more is left than asked for."""
     _, left = split(runs, kept)
     if kept.keep_size is not None and sum(run.size for run in left) > kept.keep_size:
-        assert not [run for run in left if run.ended and run.survey is None]
+        assert not find_free(left)
 
 
 @given(RUNS, st.integers(1, 600))
@@ -90,7 +103,7 @@ def test_by_size_the_oldest_go_first(runs: list[StoredRun], size: int) -> None:
     going, left = split(runs, Retention(keep_size=size))
     ends = [run.ended for run in going if run.ended and not run.is_going]
     assert ends == sorted(ends)
-    free = [run.ended for run in left if run.ended and run.survey is None]
+    free = find_free(left)
     assert not ends or not free or ends[-1] <= min(free)
 
 
