@@ -38,12 +38,13 @@ TOLD = {
     "operator": _TOLD,
     "store": {"embedded": _TOLD},
 }
+PURGING = {"retention": {"olderThan": "90d", "keepSize": "500Gi"}} | CLOSED
 DRY = "?dryRun=All&fieldValidation=Strict"
 SMALL = {"rbac": {"aggregate": False, "confineAgents": False}}
 
 
 @pytest.mark.parametrize(
-    "values", [{}, ENROL, NARROW, CLOSED, DIGEST, TOLD, SMALL], ids=str
+    "values", [{}, ENROL, NARROW, CLOSED, DIGEST, TOLD, SMALL, PURGING], ids=str
 )
 def test_the_api_server_takes_all_of_it(
     system: Namespace, values: Mapping[str, Any]

@@ -4,6 +4,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from anabranch.cli import build_parser
+from anabranch.manifests.jobs import build_job
 from anabranch.manifests.settings import Settings
 from anabranch.manifests.trust import describe_trust
 from devcluster.project import name_gateway_image
@@ -16,12 +18,24 @@ OURS = frozenset(
     f"anabranch-{part}" for part in ("operator", "policy", "farewell", "aftercare")
 )
 """What has pods of the operator's image."""
+PURGING: Mapping[str, Any] = {"retention": {"olderThan": "90d", "keepSize": "1.5Ti"}}
+CLICKHOUSE: Mapping[str, Any] = {
+    "clickhouse": {
+        "url": "http://clickhouse:8123",
+        "existingSecret": "clickhouse",
+        "cluster": "main",
+    }
+}
+AWS: Mapping[str, Any] = {"store": {"embedded": {"enabled": False}}}
 
 
 def find_templates(*values: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
     """The templates of all pods, with what makes them."""
     for each in render(CONTACT, *values).list("Deployment", "Job"):
         yield each["metadata"]["name"], each["spec"]["template"]
+    for each in render(CONTACT, *values).list("CronJob"):
+        job = each["spec"]["jobTemplate"]["spec"]
+        yield each["metadata"]["name"], job["template"]
 
 
 def find_pods(*values: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -42,7 +56,8 @@ def test_a_changed_setting_starts_the_operator_again() -> None:
 @pytest.mark.parametrize("user", [0, 65532])
 def test_pods_may_do_nothing(user: int) -> None:
     """All are nonroot, but a store whose volume belongs to root; none can write."""
-    for name, pod in find_pods({"store": {"embedded": {"runAsUser": user}}}):
+    values = {"store": {"embedded": {"runAsUser": user}}}
+    for name, pod in find_pods(PURGING, values):
         security = pod["securityContext"]
         assert security["runAsNonRoot"] is (user != 0 or name != "anabranch-store")
         assert security["seccompProfile"] == {"type": "RuntimeDefault"}
@@ -77,8 +92,9 @@ def test_pods_run_where_the_values_say() -> None:
     }
     urgent = place | {"priorityClassName": "system-cluster-critical"}
     values = {"operator": urgent, "store": {"embedded": urgent}, "jobs": place}
-    for _, pod in find_pods(values):
-        assert {name: pod[name] for name in urgent} == urgent
+    for name, pod in find_pods(PURGING, values):
+        chosen = place if name == "anabranch-retention" else urgent
+        assert {name: pod[name] for name in chosen} == chosen
     jobs = Settings.read(render(CONTACT, values).settings).jobs
     assert jobs.node_selector == place["nodeSelector"]
     assert list(jobs.tolerations) == place["tolerations"]
@@ -150,3 +166,56 @@ def test_the_operator_trusts_whom_its_jobs_and_agents_trust() -> None:
     assert pod["volumes"][-1:] == [*trust.volumes]
     (container,) = dict(find_pods())["anabranch-operator"]["containers"]
     assert "env" not in container
+
+
+def test_nothing_leaves_the_store_by_default() -> None:
+    """A schedule alone removes nothing either."""
+    for values in ({}, {"retention": {"schedule": "@daily"}}):
+        assert render(CONTACT, values).list("CronJob") == []
+
+
+@pytest.mark.parametrize(
+    "values",
+    [{}, AWS, CLICKHOUSE, {"caBundle": {"configMap": "company", "key": "own.pem"}}],
+    ids=str,
+)
+def test_old_runs_leave_the_store_by_a_job_as_the_operator_makes_them(
+    values: Mapping[str, Any],
+) -> None:
+    """It reaches the same store and tables, trusts the same, and may do no more."""
+    told = {"podLabels": {"team": "a"}, "podAnnotations": {"example.org/team": "a"}}
+    rendered = render(CONTACT, PURGING, {"jobs": told}, values)
+    cron = rendered.find("CronJob", "anabranch-retention")["spec"]
+    assert cron["concurrencyPolicy"] == "Forbid"
+    assert cron["schedule"] == "17 3 * * *"
+    ours = cron["jobTemplate"]["spec"]
+    theirs = build_job(Settings.read(rendered.settings), "job", {}, ["begin"])["spec"]
+    assert ours["activeDeadlineSeconds"] == theirs["activeDeadlineSeconds"]
+    ours, theirs = ours["template"], theirs["template"]
+    assert ours["metadata"]["annotations"] == theirs["metadata"]["annotations"]
+    assert theirs["metadata"]["labels"].items() <= ours["metadata"]["labels"].items()
+    ours, theirs = ours["spec"], theirs["spec"]
+    (own,), (other,) = ours.pop("containers"), theirs.pop("containers")
+    # It writes no files.
+    assert other["volumeMounts"].pop(0)["name"] == theirs["volumes"].pop(0)["name"]
+    del theirs["securityContext"]["fsGroup"]
+    assert ours.pop("volumes", []) == theirs.pop("volumes")
+    assert own.pop("volumeMounts", []) == other.pop("volumeMounts")
+    assert own.pop("envFrom", []) == other.pop("envFrom")
+    assert own.pop("args") == [
+        *("purge", "--data=s3://$(ANABRANCH_STORE_BUCKET)"),
+        *("--older-than=90d", "--keep-size=1.5Ti", "--yes"),
+    ]
+    del other["args"]
+    assert own == other
+    assert ours == theirs
+
+
+def test_what_the_chart_tells_the_command_is_what_it_takes() -> None:
+    """Each limit alone, too."""
+    for values in ({"olderThan": "52w"}, {"keepSize": "500Gi"}):
+        pod = dict(find_pods({"retention": values}))["anabranch-retention"]
+        chosen = build_parser(["purge"]).parse_args(pod["containers"][0]["args"])
+        assert chosen.yes
+        assert (chosen.older_than is None) is ("olderThan" not in values)
+        assert (chosen.keep_size is None) is ("keepSize" not in values)

@@ -288,6 +288,21 @@ def test_network_policies_select_the_pods_that_there_are() -> None:
         assert each["podSelector"]["matchLabels"].items() <= labels.items()
 
 
+def test_network_policies_let_retention_ask_the_store() -> None:
+    """By the labels of its own Job, and no more than other Jobs."""
+    nodes = [{"ipBlock": {"cidr": "10.0.0.0/16"}}]
+    closed = {"networkPolicy": {"enabled": True, "storeClients": nodes}}
+    rendered = render(CONTACT, closed, {"retention": {"olderThan": "90d"}})
+    own = rendered.find("NetworkPolicy", "anabranch-retention")["spec"]
+    jobs = rendered.find("NetworkPolicy", "anabranch-jobs")["spec"]
+    assert own["egress"] == jobs["egress"]
+    cron = rendered.find("CronJob", "anabranch-retention")["spec"]
+    labels = cron["jobTemplate"]["spec"]["template"]["metadata"]["labels"]
+    assert own["podSelector"]["matchLabels"].items() <= labels.items()
+    (rule,) = rendered.find("NetworkPolicy", "anabranch-store")["spec"]["ingress"]
+    assert {"podSelector": own["podSelector"]} in rule["from"]
+
+
 def test_what_ends_with_the_release_is_what_the_operator_makes() -> None:
     """The script of the hook goes by the operator's own labels."""
     script = (CHART / "files" / "end_pods.py").read_text()

@@ -78,6 +78,15 @@ anabranch-store
 {{- end }}
 {{- end }}
 
+{{/* The URL of the store's S3; none if it is AWS. */}}
+{{- define "anabranch.storeEndpoint" -}}
+{{- if .Values.store.embedded.enabled -}}
+http://anabranch-store.{{ .Release.Namespace }}.svc:7070
+{{- else -}}
+{{ .Values.store.endpoint }}
+{{- end }}
+{{- end }}
+
 {{/* Whether the operator makes the users of the store, and so Secrets. */}}
 {{- define "anabranch.storeIsGateway" -}}
 {{- if and .Values.store.embedded.enabled (not .Values.store.agentSecret) -}}

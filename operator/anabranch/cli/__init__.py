@@ -9,7 +9,7 @@ from importlib import import_module, metadata
 COMMANDS = (
     *("trace", "init", "validate", "run", "results", "plot", "report", "diff"),
     *("import", "targets", "simulate", "fakeroute", "score", "crds"),
-    *("operator", "fetch", "job", "load", "access"),
+    *("operator", "fetch", "job", "load", "access", "purge"),
 )
 """Each is a module here, but that no module can be called import."""
 EXTRAS = {

@@ -54,5 +54,10 @@ def run(chosen: argparse.Namespace) -> int:
         print(f"anabranch: {told}", file=sys.stderr)
         return 1
     store = S3Store(settings.bucket, endpoint_url=settings.endpoint or None)
-    store.copy(chosen.uri.removeprefix(begin), sys.stdout.buffer)
+    key = chosen.uri.removeprefix(begin)
+    try:
+        store.copy(key, sys.stdout.buffer)
+    except FileNotFoundError as error:
+        told = "there is no such object; if it was there, its run was removed since"
+        raise FileNotFoundError(error.errno, told, key) from error
     return 0

@@ -14,7 +14,7 @@ from anabranch.jobs.targets import check_list
 from anabranch.rounds.steps import Step
 from anabranch.rounds.workers import Worker
 from anabranch.store.keys import RunKeys, SurveyKeys
-from anabranch.warehouse.environment import open_warehouse
+from anabranch.warehouse.environment import open_tables, open_warehouse
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -64,7 +64,8 @@ def work_on_results(chosen: Namespace, store: Store, scratch: Path) -> None:
 
 def work_on_removal(chosen: Namespace, store: Store, _: Path) -> None:
     """Remove the objects of old cycles."""
-    remove_cycles(store, chosen.survey, chosen.cycles)
+    with open_tables(os.environ) as tables:
+        remove_cycles(store, tables, chosen.survey, chosen.cycles)
 
 
 WORK: Mapping[str, Callable[[Namespace, Store, Path], None]] = {

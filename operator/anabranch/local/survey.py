@@ -10,7 +10,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from anabranch.local.agentrun import AgentRun, Progress, State
+from anabranch.local.assignment import RunError
 from anabranch.local.datalock import lock_data
+from anabranch.runs.removal import is_going
+from anabranch.store.keys import SurveyKeys
 from anabranch.warehouse.embedded import open_embedded
 
 if TYPE_CHECKING:
@@ -59,12 +62,14 @@ def run_survey(
     within a second or two, as in a cluster.
 
     Raises:
-        RunError: When another process runs the measurement on the same data.
+        RunError: When another process runs the measurement on the same data, or when a
+            part of it is removed.
     """
     start = time.monotonic()
     with ExitStack() as stack:
         measurement = assignments[0].record.uid
         stack.enter_context(lock_data(store.root, measurement))
+        _check_stays(assignments[0], store)
         scratch = stack.enter_context(_make_scratch(store.root, measurement))
         engine = open_embedded()
         runs = []
@@ -94,6 +99,16 @@ def run_survey(
     end = time.monotonic()
     is_overdue = end > deadline and any(each.state == State.STOPPED for each in agents)
     return Report(agents, end - start, is_overdue)
+
+
+def _check_stays(assignment: Assignment, store: DirectoryStore) -> None:
+    """Raise RunError if the removal of the run was interrupted."""
+    keys = assignment.record.keys
+    if is_going(store, SurveyKeys(keys.measurement, keys.run_id)):
+        raise RunError(
+            "the removal of this run was interrupted; end it by "
+            f"anabranch purge --data {store.root} --yes, or set a new runId"
+        )
 
 
 def _find_limit(assignment: Assignment) -> float:

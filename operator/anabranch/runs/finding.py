@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from anabranch.runs.removal import find_removals
 from anabranch.runs.roster import Roster
 from anabranch.store.keys import RunKeys, SurveyKeys
 
@@ -35,6 +36,8 @@ def find_runs(
                 RunKeys(keys.measurement, keys.run_id, member.name)
                 for member in roster.runs
             ]
+    for keys in find_removals(store):
+        found.pop(keys, None)
     ids = sorted({keys.run_id for keys in found})
     if not found:
         known = {_name(roster) for roster in rosters} or _find_names(store)

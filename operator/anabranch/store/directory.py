@@ -7,8 +7,11 @@ import os
 import shutil
 import tempfile
 from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from anabranch.store.store import StoredObject
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -70,12 +73,16 @@ class DirectoryStore:
 
     def list(self, prefix: str) -> Iterator[str]:
         """Yield the keys below a folder, in order."""
-        found: list[str] = []
-        for folder, _, files in os.walk(self.path(prefix), onerror=_refuse):
-            here = Path(folder).relative_to(self.root)
-            whole = (name for name in files if not name.startswith(_UNFINISHED))
-            found += (str(here / name) for name in whole)
-        return iter(sorted(found))
+        yield from map(self._tell_key, _walk(self.path(prefix)))
+
+    def scan(self, prefix: str) -> Iterator[StoredObject]:
+        """Yield what is known of the objects below a folder, in the order of keys."""
+        for file in _walk(self.path(prefix)):
+            # Others may remove files meanwhile.
+            with suppress(FileNotFoundError):
+                about = file.stat()
+                modified = datetime.fromtimestamp(about.st_mtime, UTC)
+                yield StoredObject(self._tell_key(file), about.st_size, modified)
 
     def folders(self, prefix: str) -> Iterator[str]:
         """Yield the names of the folders in a folder, in order."""
@@ -88,14 +95,21 @@ class DirectoryStore:
         yield from found
 
     def remove(self, prefix: str) -> None:
-        """Remove all objects below a folder, if there are any."""
+        """Remove all objects below a folder, and the one it is in if that is empty."""
+        folder = self.path(prefix)
         with suppress(FileNotFoundError):
-            shutil.rmtree(self.path(prefix))
+            shutil.rmtree(folder)
+        if folder.parent != self.root:
+            with suppress(OSError):
+                folder.parent.rmdir()
 
     def read_sql(self, pattern: str) -> str:
         """Return a call of ClickHouse's ``file`` table function."""
         quoted = str(self.root).replace("\\", "\\\\").replace("'", "\\'")
         return f"file('{quoted}/{pattern}', 'Parquet')"
+
+    def _tell_key(self, file: os.DirEntry[str]) -> str:
+        return file.path.removeprefix(f"{self.root}/")
 
     def _folder(self, key: str) -> Path:
         folder = self.path(key).parent
@@ -131,7 +145,23 @@ class DirectoryStore:
         return True
 
 
-def _refuse(error: OSError) -> None:
-    """Raise the error of a folder that can't be listed, unless it is missing."""
-    if not isinstance(error, FileNotFoundError):
-        raise error
+def _walk(folder: Path) -> Iterator[os.DirEntry[str]]:
+    """Yield the files below a folder, in the order of their paths.
+
+    Only the names of the folders on the way to a file are in memory.
+    """
+    try:
+        with os.scandir(folder) as found:
+            entries = sorted(found, key=_sort_key)
+    except FileNotFoundError:
+        return
+    for entry in entries:
+        if entry.is_dir(follow_symlinks=False):
+            yield from _walk(Path(entry.path))
+        elif entry.is_file() and not entry.name.startswith(_UNFINISHED):
+            yield entry
+
+
+def _sort_key(entry: os.DirEntry[str]) -> str:
+    """Return a name that sorts as the paths below a folder do."""
+    return f"{entry.name}/" if entry.is_dir(follow_symlinks=False) else entry.name

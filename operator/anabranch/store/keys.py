@@ -10,6 +10,15 @@ if TYPE_CHECKING:
 
     from anabranch.rounds.steps import Step
 
+AGENTS = "agents"
+"""The folder of all that agents' runs have."""
+SURVEYS = "surveys"
+"""The folder of all that measurements have besides."""
+REMOVALS = "removals"
+"""The folder of notes on runs that are to go."""
+CYCLES = "cycles"
+"""The folder of all cycles of Surveys."""
+
 AGENT_READS = ("plan.parquet", "replies/*")
 """What an agent reads of a run, by patterns below the run's folder."""
 AGENT_WRITES = ("replies/*", "archives/*")
@@ -91,7 +100,7 @@ class RunKeys:
     @property
     def root(self) -> str:
         """The folder of all the run's objects."""
-        return f"agents/{self.agent}/{self.measurement}/{self.run_id}"
+        return f"{AGENTS}/{self.agent}/{self.measurement}/{self.run_id}"
 
     @property
     def run(self) -> str:
@@ -141,7 +150,7 @@ class SurveyKeys:
     @property
     def root(self) -> str:
         """The folder of all the run's objects."""
-        return f"surveys/{self.measurement}/{self.run_id}{self.part}"
+        return f"{SURVEYS}/{self.measurement}/{self.run_id}{self.part}"
 
     @property
     def roster(self) -> str:
@@ -170,8 +179,10 @@ class SurveyKeys:
         """The numbers of interfaces and links that all agents found."""
         return f"{self.root}/summary.json"
 
-
-_CYCLES = "cycles"
+    @property
+    def removal(self) -> str:
+        """The folder of the note that the run is to go, with all of its objects."""
+        return f"{REMOVALS}/{self.measurement}/{self.run_id}"
 
 
 @dataclass(frozen=True)
@@ -208,7 +219,7 @@ class CycleKeys:
 
 def cycles_of(survey: str) -> str:
     """Return the folder of the cycles of the Survey with this UID."""
-    return f"{_CYCLES}/{survey}"
+    return f"{CYCLES}/{survey}"
 
 
 def accounts_of(namespace: str) -> str:

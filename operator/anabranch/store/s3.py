@@ -12,6 +12,8 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
+from anabranch.store.store import StoredObject
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
@@ -180,9 +182,14 @@ class S3Store:
 
     def list(self, prefix: str) -> Iterator[str]:
         """Yield the keys below a folder, in order."""
+        yield from (each.key for each in self.scan(prefix))
+
+    def scan(self, prefix: str) -> Iterator[StoredObject]:
+        """Yield what is known of the objects below a folder, in the order of keys."""
         for page in self._list(prefix, ""):
-            found = (each["Key"] for each in page.get("Contents", []))
-            yield from (key.removeprefix(self._top) for key in found)
+            for each in page.get("Contents", []):
+                key = each["Key"].removeprefix(self._top)
+                yield StoredObject(key, each["Size"], each["LastModified"])
 
     def folders(self, prefix: str) -> Iterator[str]:
         """Yield the names of the folders in a folder, in order."""

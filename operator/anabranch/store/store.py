@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from datetime import datetime
     from pathlib import Path
+
+
+@dataclass(frozen=True)
+class StoredObject:
+    """What a store says of an object."""
+
+    key: str
+    size: int
+    """Its bytes."""
+    modified: datetime
+    """When it was put."""
 
 
 class Store(Protocol):
@@ -56,11 +69,17 @@ class Store(Protocol):
     def list(self, prefix: str) -> Iterator[str]:
         """Yield the keys below a folder, in order."""
 
+    def scan(self, prefix: str) -> Iterator[StoredObject]:
+        """Yield what is known of the objects below a folder, in the order of keys."""
+
     def folders(self, prefix: str) -> Iterator[str]:
         """Yield the names of the folders in a folder, in order."""
 
     def remove(self, prefix: str) -> None:
-        """Remove all objects below a folder, if there are any."""
+        """Remove all objects below a folder, if there are any.
+
+        The folder that it is in goes too, if nothing else is in it.
+        """
 
     def read_sql(self, pattern: str) -> str:
         """Return the SQL expression by which ClickHouse reads Parquet objects.

@@ -34,6 +34,10 @@ if TYPE_CHECKING:
     from anabranch.warehouse.engine import Engine
 
 
+_KINDS = frozenset({"replies", "prefixes", "links"})
+"""The kinds of objects that steps have several of."""
+
+
 @dataclass(frozen=True)
 class AgentResults:
     """The results of one agent in a run; tables are given as the text of a SELECT."""
@@ -48,10 +52,15 @@ class AgentResults:
     @property
     def kinds(self) -> set[str]:
         """The kinds of objects that the run has: replies, links, prefixes."""
-        depth = self.keys.root.count("/") + 2
-        whole = (k for k in self.store.list(self.keys.root) if k.endswith(".parquet"))
-        keys = (key.split("/") for key in whole)
-        return {parts[depth] for parts in keys if len(parts) > depth + 1}
+        root, found = f"{self.keys.root}/", set[str]()
+        for key in self.store.list(self.keys.root):
+            below = key.removeprefix(root).split("/")[1:-1]
+            if below and key.endswith(".parquet"):
+                found.add(below[0])
+            # Its first step has all of them, as soon as it is concluded.
+            if found >= _KINDS:
+                break
+        return found
 
     @property
     def _targets(self) -> str:
@@ -329,8 +338,13 @@ class AgentResults:
 
         ``routers`` is the SQL for the survey's routers, if aliases were looked for.
         """
-        keys = (key for key in self.store.list(self.keys.root) if "/links/" in key)
-        for block in sorted({key.rpartition("/")[2][:5] for key in keys}):
+        root = self.keys.root
+        blocks = {
+            key.rpartition("/")[2][:5]
+            for step in self.store.folders(root)
+            for key in self.store.list(f"{root}/{step}/links")
+        }
+        for block in sorted(blocks):
             for piece in cut(self.engine, self.judge(f"{block}-*"), PIECE_ROWS):
                 # Suspect links would give diamonds that do not exist.
                 query = (

@@ -42,12 +42,26 @@ def open_warehouse(environment: Mapping[str, str]) -> Iterator[Warehouse]:
     Raises:
         ValueError: If a variable is invalid, with the remedy.
     """
-    # Import only the engine that is used, to save time and memory.
-    url = environment.get(URL)
-    if not url:
+    with open_tables(environment) as tables:
+        if tables:
+            yield Warehouse(tables.engine, tables)
+            return
+        # Import only the engine that is used, to save time and memory.
         from anabranch.warehouse.embedded import open_embedded  # noqa: PLC0415
 
         yield Warehouse(open_embedded())
+
+
+@contextmanager
+def open_tables(environment: Mapping[str, str]) -> Iterator[Tables | None]:
+    """Open the tables of the server that the environment names, if it names one.
+
+    Raises:
+        ValueError: If a variable is invalid, with the remedy.
+    """
+    url = environment.get(URL)
+    if not url:
+        yield None
         return
     from anabranch.warehouse.schema import Schema  # noqa: PLC0415
     from anabranch.warehouse.server import ServerEngine  # noqa: PLC0415
@@ -66,4 +80,4 @@ def open_warehouse(environment: Mapping[str, str]) -> Iterator[Warehouse]:
     user, password = environment.get(USER, ""), environment.get(PASSWORD, "")
     schema = Schema(database or "anabranch", cluster or "")
     with closing(ServerEngine(url, user, password)) as engine:
-        yield Warehouse(engine, Tables(engine, schema))
+        yield Tables(engine, schema)

@@ -5,13 +5,18 @@ from __future__ import annotations
 import io
 import json
 from collections import Counter, defaultdict
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from functools import partial
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import pyarrow.parquet as pq
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from anabranch.rounds.steps import Step
     from anabranch.store.keys import RunKeys, StepKeys
     from anabranch.store.store import Store
@@ -51,6 +56,10 @@ Version 0.2 does not write most of them; ``attempt`` is of traces alone.
 """
 _TAIL_BYTES = 1 << 16
 """How much is read to find a Parquet footer; a part's takes about 10 KiB."""
+_READERS = 8
+"""How many footers are read at once, since a bucket may take long to answer."""
+_HEADS = 1000
+"""How many of them are in memory."""
 
 
 @dataclass(frozen=True)
@@ -77,8 +86,12 @@ class PartCounts:
 
 def find_blocks(store: Store, keys: StepKeys) -> list[int]:
     """Return the blocks with reply parts of a step."""
-    whole = (key for key in store.list(keys.replies) if key.endswith(".parquet"))
-    return sorted({int(key.removeprefix(f"{keys.replies}/")[:5]) for key in whole})
+    # A block may have thousands of parts, so look at the first of each.
+    return [
+        int(name)
+        for name in store.folders(keys.replies)
+        if any(_is_part(key) for key in store.list(keys.parts(int(name))))
+    ]
 
 
 def read_steps(
@@ -89,13 +102,14 @@ def read_steps(
     there = [
         str(step)
         for step in steps
-        for key in store.list(f"{keys.step(step).root}/{folder}")
-        if fnmatchcase(key.rpartition("/")[2], name)
+        if any(
+            fnmatchcase(key.rpartition("/")[2], name)
+            for key in store.list(f"{keys.step(step).root}/{folder}")
+        )
     ]
     if not there:
         return None
-    steps_there = ",".join(dict.fromkeys(there))
-    return store.read_sql(f"{keys.root}/{{{steps_there}}}/{pattern}")
+    return store.read_sql(f"{keys.root}/{{{','.join(there)}}}/{pattern}")
 
 
 def fill(engine: Engine, rows: str, kind: str) -> str:
@@ -117,10 +131,7 @@ def count_parts(store: Store, keys: StepKeys) -> PartCounts:
     unroutable: defaultdict[int, int] = defaultdict(int)
     over = Counter[str]()
     last: defaultdict[int, Counter[str]] = defaultdict(Counter)
-    for key in store.list(keys.replies):
-        if not key.endswith(".parquet"):
-            continue  # the kernel's locks and what a kill left unfinished
-        head = read_head(store, key)
+    for head in _read_heads(store, filter(_is_part, store.list(keys.replies))):
         probes += head["probes"]
         replies += head["replies"]
         if is_traced := head.get("traced", 0):
@@ -150,7 +161,7 @@ def find_ends(store: Store, keys: StepKeys) -> dict[int, int]:
     """Return the slot at which the parts of each block end, up to the first gap."""
     ends: dict[int, int] = {}
     for key in store.list(keys.replies):
-        if not key.endswith(".parquet"):
+        if not _is_part(key):
             continue
         name = key.removeprefix(f"{keys.replies}/").removesuffix(".parquet")
         block, start = map(int, name.split("/"))
@@ -186,6 +197,18 @@ def read_head(store: Store, key: str) -> dict[str, Any]:
         KeyError: If it is not a reply part.
     """
     return find_head(read_footer(store, key))
+
+
+def _read_heads(store: Store, keys: Iterator[str]) -> Iterator[dict[str, Any]]:
+    """Yield the metadata of reply parts, in order; several are read at once."""
+    with ThreadPoolExecutor(_READERS) as readers:
+        while some := list(islice(keys, _HEADS)):
+            yield from readers.map(partial(read_head, store), some)
+
+
+def _is_part(key: str) -> bool:
+    """Return whether it is a part, not the kernel's lock or what a kill left."""
+    return key.endswith(".parquet")
 
 
 def find_head(footer: pq.FileMetaData) -> dict[str, Any]:

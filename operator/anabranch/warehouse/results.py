@@ -140,9 +140,11 @@ class Results:
 
     def _find_plain(self, table: str) -> str:
         keys = SurveyKeys(self.runs[0].measurement, self.runs[0].run_id)
-        if keys.table(table) in self.store.list(keys.root):
-            return f"SELECT * FROM {self.store.read_sql(keys.table(table))}"
-        return self.select(table)
+        try:
+            self.store.tail(keys.table(table), 1)
+        except FileNotFoundError:
+            return self.select(table)
+        return f"SELECT * FROM {self.store.read_sql(keys.table(table))}"
 
     def _annotate(self, table: str, annotator: Annotator) -> tuple[str, Engine]:
         """Return the SELECT of a table with what is known, and what runs it."""

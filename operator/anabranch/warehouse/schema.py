@@ -16,12 +16,13 @@ from hashlib import sha256
 from ipaddress import IPv4Address
 from typing import TYPE_CHECKING
 
+from anabranch.store.keys import RunKeys
 from anabranch.warehouse.queries import PRIVATE, mark_suspects
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Container, Iterable, Iterator, Mapping
 
-    from anabranch.store.keys import RunKeys
+    from anabranch.store.keys import SurveyKeys
 
 _NAME, _NUMBER, _SMALL, _ADDRESS = "LowCardinality(String)", "UInt32", "UInt8", "IPv6"
 _RUN = {"measurement": _NAME, "run_id": _NAME, "agent": _NAME}
@@ -190,6 +191,30 @@ class Schema:
             "SELECT name, comment AS mark FROM system.tables "
             f"WHERE database = {text(self.database)} AND name IN ({names})"
         )
+
+    def ask_names(self) -> str:
+        """Return the query for the ``name`` of each table and view that is there."""
+        return f"SELECT name FROM system.tables WHERE database = {text(self.database)}"
+
+    def drop(
+        self, keys: SurveyKeys, agents: Iterable[str], there: Container[str]
+    ) -> Iterator[str]:
+        """Yield the statements that remove a run, where its tables and views are."""
+        run = f"({text(keys.measurement)}, {text(keys.run_id)})"
+        for table in TABLES:
+            name = f"{'local' if self.cluster else 'raw'}_{table.name}"
+            if name in there:
+                # Servers refuse to drop what is large unless they are told to.
+                yield (
+                    f"ALTER TABLE {self._qualify(name)}{self._everywhere} "
+                    f"DROP PARTITION {run} SETTINGS max_partition_size_to_drop = 0"
+                )
+        for agent in agents:
+            run_of = RunKeys(keys.measurement, keys.run_id, agent)
+            for kind in self._diamond_miner(run_of):
+                name = f"{kind}__{name_run(run_of)}"
+                if name in there:
+                    yield f"DROP VIEW IF EXISTS {self._qualify(name)}{self._everywhere}"
 
     @property
     def _everywhere(self) -> str:

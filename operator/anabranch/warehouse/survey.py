@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from anabranch.runs.finding import find_runs
+from anabranch.runs.removal import staying
 from anabranch.store.directory import DirectoryStore
 from anabranch.store.location import open_location
 from anabranch.warehouse.annotation import AS_LINKS, Annotator
@@ -250,10 +251,11 @@ def open_results(
     Raises:
         DamagedError: If an object of the run is missing or can't be used. The body of
             the ``with`` statement may raise it too.
+        RemovedError: If the run was removed meanwhile.
     """
     keys = list(runs)
-    check_whole(store, keys)
-    with tempfile.TemporaryDirectory() as name:
+    with staying(store, keys), tempfile.TemporaryDirectory() as name:
+        check_whole(store, keys)
         scratch = Path(name)
         # Keep diamonds in the scratch folder: they change while the run goes on.
         found = DirectoryStore(scratch)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from anabranch.rounds.steps import Step
-    from anabranch.store.keys import RunKeys
+    from anabranch.store.keys import RunKeys, SurveyKeys
     from anabranch.store.store import Store
     from anabranch.warehouse.schema import Schema, Script, Table
     from anabranch.warehouse.server import ServerEngine
@@ -76,6 +76,13 @@ class Tables:
     def load_diamonds(self, store: Store, keys: RunKeys) -> None:
         """Load the diamonds of an agent's run from the store."""
         _Load(self, store, keys).diamonds()
+
+    def drop(self, keys: SurveyKeys, agents: Iterable[str]) -> None:
+        """Remove the rows and views of a run, as far as there are any."""
+        rows = self.engine.read(self.schema.ask_names()).to_pylist()
+        names = {row["name"] for row in rows}
+        for statement in self.schema.drop(keys, agents, names):
+            self.engine.execute(statement)
 
     def _run(self, script: Script) -> None:
         for statement in script.statements:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -72,6 +73,26 @@ def test_a_folder_can_be_removed(store: Store, root: str) -> None:
     for _ in range(2):
         store.remove(f"{root}/a/b")
         assert list(store.list(root)) == [f"{root}/a/4", f"{root}/a/b2/3"]
+    store.remove(f"{root}/a/b2")
+    assert list(store.folders(f"{root}/a")) == []
+    store.put(f"{root}/c/d/5", b"")
+    store.remove(f"{root}/c/d")
+    assert list(store.folders(root)) == ["a"]
+
+
+def test_objects_are_told_in_the_order_of_their_keys(store: Store, root: str) -> None:
+    """With their sizes and times; what is not there has none."""
+    begun = datetime.now(UTC)
+    names = ["a+b/1", "a-b", "a/2", "a/b/3", "a/b.4", "a0", "b"]
+    for name in names:
+        store.put(f"{root}/{name}", name.encode())
+    found = list(store.scan(root))
+    assert [each.key for each in found] == sorted(f"{root}/{name}" for name in names)
+    assert [each.key for each in found] == list(store.list(root))
+    for each in found:
+        assert each.size == len(each.key) - len(root) - 1
+        assert abs(each.modified - begun) < timedelta(days=1)
+    assert list(store.scan(f"{root}/nothing")) == []
 
 
 def test_a_stamp_differs_once_an_object_was_replaced(store: Store, root: str) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from anabranch.store.keys import RunKeys
+from anabranch.store.keys import RunKeys, SurveyKeys
 from anabranch.warehouse.embedded import open_embedded
 from anabranch.warehouse.schema import TABLES, Schema, name_run
 from anabranch.warehouse.tables import Tables
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from clickhouseserver import Server
 
 KEYS = RunKeys("0c9f-1", "2026-w1", "paris.1")
+SURVEY = SurveyKeys(KEYS.measurement, KEYS.run_id)
 
 
 @pytest.mark.parametrize("cluster", ["", "main"])
@@ -25,7 +26,14 @@ def test_clickhouse_understands_each_statement(cluster: str) -> None:
     schema = Schema("surveys", cluster)
     engine = open_embedded()
     scripts = (schema.make(), schema.make_views(KEYS))
-    for statement in (each for script in scripts for each in script.statements):
+    statements = [each for script in scripts for each in script.statements]
+    kinds = "local" if cluster else "raw"
+    names = [f"{kinds}_{table.name}" for table in TABLES]
+    names.append(f"links__{name_run(KEYS)}")
+    dropped = list(schema.drop(SURVEY, [KEYS.agent], names))
+    assert len(dropped) == len(names)
+    statements += dropped
+    for statement in statements:
         assert engine.read(f"EXPLAIN AST {statement}").num_rows
         assert ("ON CLUSTER `main`" in statement) is bool(cluster)
 
@@ -105,3 +113,25 @@ def test_a_server_that_lacks_tables_gets_them_by_a_load(engine: ServerEngine) ->
     assert engine.read("SELECT count() AS links FROM joined.links").to_pylist() == [
         {"links": 0}
     ]
+
+
+def test_a_run_leaves_the_tables(engine: ServerEngine) -> None:
+    """With its views; other runs stay, and what is not there is passed over."""
+    tables = Tables(engine, Schema("purged"))
+    tables.drop(SURVEY, [KEYS.agent])
+    other = replace(KEYS, run_id="other")
+    for keys in (KEYS, other):
+        tables.prepare(keys)
+        for table in TABLES:
+            engine.execute(
+                f"INSERT INTO {tables.schema.name(table)} (measurement, run_id, agent) "
+                f"VALUES ('{keys.measurement}', '{keys.run_id}', '{keys.agent}')"
+            )
+    for _ in range(2):
+        tables.drop(SURVEY, [KEYS.agent, "another"])
+    for table in TABLES:
+        rows = engine.read(f"SELECT run_id FROM purged.raw_{table.name}").to_pylist()
+        assert [row["run_id"] for row in rows] == ["other"]
+    names = [row["name"] for row in engine.read(tables.schema.ask_names()).to_pylist()]
+    assert f"results__{name_run(other)}" in names
+    assert not [name for name in names if name.endswith(name_run(KEYS))]

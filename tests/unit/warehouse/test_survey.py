@@ -10,7 +10,10 @@ from unittest.mock import patch
 import pytest
 
 import anabranch
+from anabranch.jobs.removal import remove_run
 from anabranch.rounds.steps import FIRST
+from anabranch.runs.removal import RemovedError, note_removal
+from anabranch.runs.stock import take_stock
 from anabranch.store.environment import ENDPOINT
 from anabranch.store.s3 import S3Store
 from anabranch.warehouse.agentresults import AgentResults
@@ -75,6 +78,30 @@ def test_of_runs_with_one_name_one_is_chosen(store: S3Store, tmp_path: Path) -> 
         LookupError, match=r"no run of other.survey in .*default.survey"
     ):
         anabranch.open(place, "survey", namespace="other")
+
+
+def test_a_run_that_goes_is_no_run(store: S3Store, tmp_path: Path) -> None:
+    """Whoever opens it finds none; whoever reads it is told, and has no half of it."""
+    run = JobRun(store, tmp_path, "uid-1")
+    run.start()
+    for agent in AGENTS:
+        run.begin(agent)
+        run.go_on(agent, FIRST)
+    place = f"s3://{store.bucket}"
+    survey = anabranch.open(place, "survey")
+    file = tmp_path / "links.csv"
+
+    def write() -> None:
+        with survey.open_results() as results:
+            remove_run(store, None, take_stock(store)[0])
+            results.write("links", "csv", file)
+
+    with pytest.raises(RemovedError, match="run 1 of uid-1 was removed while it was"):
+        write()
+    note_removal(store, run.keys)
+    run.start()
+    with pytest.raises(LookupError, match=r"there is no run of default\.survey"):
+        anabranch.open(place, "survey")
 
 
 def test_the_import_alone_loads_nothing() -> None:
