@@ -75,9 +75,7 @@ def run(chosen: argparse.Namespace) -> int:
     with tempfile.TemporaryDirectory() as scratch:
         importer = Importer(
             DirectoryStore(chosen.data),
-            # With several threads, chdb 26.5 may wait for ever for the rows of a file
-            # that has many row groups, as drafts of an import do.
-            open_embedded(max_threads=1),
+            open_embedded(),
             Path(scratch),
             name=chosen.name,
             namespace=chosen.namespace,

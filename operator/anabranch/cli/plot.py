@@ -59,10 +59,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(chosen: argparse.Namespace) -> int:
     """Draw the figure to a file."""
     # Extras, which other commands do without.
-    from anabranch.local.style import save  # noqa: PLC0415
+    from anabranch.local.style import check_suffix, save  # noqa: PLC0415
 
     file = chosen.output or Path(f"{chosen.measurement}.svg")
     try:
+        check_suffix(file)
         survey = open_chosen(chosen)
         with survey.open_results() as results:
             figure = _draw(results, survey.agents, chosen)

@@ -26,7 +26,8 @@ class EmbeddedEngine:
     def __init__(self, *, max_memory_bytes: int, max_threads: int) -> None:
         limits = {"max_memory_usage": max_memory_bytes, "max_threads": max_threads}
         settings = ", ".join(
-            f"{name} = '{value}'" for name, value in (SETTINGS | limits).items()
+            f"{name} = '{value}'"
+            for name, value in (SETTINGS | _SETTINGS | limits).items()
         )
         self._lock = threading.Lock()
         self._connection = chdb.connect(":memory:")
@@ -107,6 +108,10 @@ def _find_memory() -> int:
     return min(limits)
 
 
+_SETTINGS = {
+    # With several threads, chdb 26.5 may wait for ever for one that encodes Arrow.
+    "output_format_arrow_parallel_encoding": 0,
+}
 _BATCH_ROWS = 1 << 16
 _BLOCK_ROWS = 1 << 13
 """The rows that are read of a Parquet file at once for a stream. With ClickHouse's own
