@@ -13,7 +13,12 @@ import chdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from anabranch.warehouse.engine import SETTINGS, QueryError, tell
+from anabranch.warehouse.engine import (
+    ENCODES_ARROW_IN_PARALLEL,
+    SETTINGS,
+    QueryError,
+    tell,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,9 +30,9 @@ class EmbeddedEngine:
 
     def __init__(self, *, max_memory_bytes: int, max_threads: int) -> None:
         limits = {"max_memory_usage": max_memory_bytes, "max_threads": max_threads}
+        limits[ENCODES_ARROW_IN_PARALLEL] = 0
         settings = ", ".join(
-            f"{name} = '{value}'"
-            for name, value in (SETTINGS | _SETTINGS | limits).items()
+            f"{name} = '{value}'" for name, value in (SETTINGS | limits).items()
         )
         self._lock = threading.Lock()
         self._connection = chdb.connect(":memory:")
@@ -108,10 +113,6 @@ def _find_memory() -> int:
     return min(limits)
 
 
-_SETTINGS = {
-    # With several threads, chdb 26.5 may wait for ever for one that encodes Arrow.
-    "output_format_arrow_parallel_encoding": 0,
-}
 _BATCH_ROWS = 1 << 16
 _BLOCK_ROWS = 1 << 13
 """The rows that are read of a Parquet file at once for a stream. With ClickHouse's own

@@ -61,6 +61,9 @@ SETTINGS = {
     "format_csv_null_representation": "",
 }
 """The settings of all queries on all engines."""
+ENCODES_ARROW_IN_PARALLEL = "output_format_arrow_parallel_encoding"
+"""A setting that must be off: the threads of version 26.5 may wait for each other for
+ever. Earlier versions do not know it."""
 _WORD = re.compile(r"'((?:[^'\\]|\\.)+)'")
 _SECRETS = re.compile(r"s3\('[^']*', '[^']*', ((?:'(?:[^'\\]|\\.)*', )+)'Parquet'\)")
 """Finds the secret key and the token in the SQL of ``Store.read_sql``."""

@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from functools import cached_property
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import httpx
 import pyarrow as pa
 from pych_client import ClickHouseClient
 
-from anabranch.warehouse.engine import SETTINGS, QueryError, ServerAwayError, tell
+from anabranch.warehouse.engine import (
+    ENCODES_ARROW_IN_PARALLEL,
+    SETTINGS,
+    QueryError,
+    ServerAwayError,
+    tell,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
 _SETTINGS = SETTINGS | {
@@ -27,6 +35,7 @@ _AWAY = frozenset({"159", "202", "209", "210", "236", "242", "279", "319", "999"
 The codes are those of ClickHouse's ``ErrorCodes.cpp``.
 """
 _CODE = "X-ClickHouse-Exception-Code"
+_NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
 class ServerEngine:
@@ -52,8 +61,8 @@ class ServerEngine:
 
     def read(self, query: str) -> pa.Table:
         """Return the rows of a SELECT."""
-        rows = b"".join(self.stream(query, "ArrowStream"))
-        return pa.ipc.open_stream(rows).read_all()
+        with self._ask(query, "ArrowStream", self._of_arrow) as answer:
+            return pa.ipc.open_stream(answer.read()).read_all()
 
     def write(self, query: str, file: Path) -> None:
         """Write the rows of a SELECT to a new Parquet file."""
@@ -70,10 +79,23 @@ class ServerEngine:
         with self._ask(statement, "Null") as answer:
             answer.read()
 
+    @cached_property
+    def _of_arrow(self) -> dict[str, str]:
+        """The settings of queries for Arrow, as far as the server knows them."""
+        name = ENCODES_ARROW_IN_PARALLEL
+        query = f"SELECT name FROM system.settings WHERE name = '{name}'"
+        known = b"".join(self.stream(query, "TSV"))
+        return {name: "0"} if known else {}
+
     @contextmanager
-    def _ask(self, query: str, output_format: str) -> Iterator[httpx.Response]:
-        """The answer to a query, which goes in the body: URLs are written to logs."""
-        settings = {"default_format": output_format}
+    def _ask(
+        self, query: str, output_format: str, more: Mapping[str, str] = _NOTHING
+    ) -> Iterator[httpx.Response]:
+        """The answer to a query, which goes in the body: URLs are written to logs.
+
+        ``more`` are settings for this query alone.
+        """
+        settings = {"default_format": output_format, **more}
         try:
             with self._client.stream(
                 "", data=query.encode(), settings=settings

@@ -60,11 +60,3 @@ def test_addresses_are_text_as_people_write_it(address: str) -> None:
     packed = f"unhex('{IPv6Address(mapped).packed.hex()}')"
     query = f"SELECT {as_text(packed)} AS text"
     assert open_embedded().read(query).to_pylist() == [{"text": address}]
-
-
-def test_one_thread_encodes_arrow() -> None:
-    """Several of chdb 26.5 wait for one another, once in some hundred queries."""
-    name = "output_format_arrow_parallel_encoding"
-    engine = open_embedded(max_threads=4)
-    found = engine.read(f"SELECT getSetting('{name}') AS value").to_pylist()
-    assert found == [{"value": False}]

@@ -11,7 +11,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from anabranch.warehouse.embedded import EmbeddedEngine, open_embedded
-from anabranch.warehouse.engine import QueryError, ServerAwayError, tell
+from anabranch.warehouse.engine import (
+    ENCODES_ARROW_IN_PARALLEL,
+    QueryError,
+    ServerAwayError,
+    tell,
+)
 from anabranch.warehouse.environment import (
     CLUSTER,
     DATABASE,
@@ -61,6 +66,13 @@ def test_both_engines_give_the_same_rows(engine: ServerEngine, tmp_path: Path) -
     assert tables[0] == tables[1]
     assert files[0] == files[1]
     assert texts[0] == texts[1] != b""
+
+
+def test_one_thread_encodes_arrow(engine: ServerEngine) -> None:
+    """Several threads wait for one another for ever, once in some hundred queries."""
+    query = f"SELECT getSetting('{ENCODES_ARROW_IN_PARALLEL}') AS is_on"
+    for each in (open_embedded(max_threads=4), engine):
+        assert each.read(query).to_pylist() == [{"is_on": False}]
 
 
 def test_a_query_goes_where_nobody_logs_it(
