@@ -35,9 +35,10 @@ def add_parser(commands: Commands) -> None:
         help=summary,
         description="Says which runs would be removed from a store, and why; with "
         "--yes, removes them. Cycles of a cluster's Surveys stay, as the Surveys' own "
-        "retention says; so does a run that has not ended, as long as it puts objects. "
-        "A removal that was interrupted goes on. The environment names "
-        "the S3 and the ClickHouse server, as for a Job.",
+        "retention says; so does a run that has not ended, as long as it puts objects, "
+        "and by size one that ended less than a day ago. A removal that was "
+        "interrupted goes on. The environment names the S3 and the ClickHouse server, "
+        "as for a Job.",
     )
     parser.add_argument(
         "--data",
@@ -179,8 +180,9 @@ def _sum_up(runs: list[StoredRun], removals: list[Removal], kept: Retention) -> 
     size = sum(found.size for found in staying)
     if kept.keep_size is not None and size > kept.keep_size:
         lines.append(
-            f"what stays is more than {_tell_size(kept.keep_size)}: set retention in "
-            "Surveys, or --older-than for what has not ended"
+            f"what stays is more than {_tell_size(kept.keep_size)}: a run stays for a "
+            "day after its end; for cycles, set retention in their Surveys; for what "
+            "has not ended, give --older-than"
         )
     return "".join(f"{line}\n" for line in lines)
 

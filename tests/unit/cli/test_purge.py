@@ -93,7 +93,7 @@ def test_what_takes_too_much_is_removed(
     assert find_left(store) == ["left", "new", "on"]
     assert purge(store, "--keep-size", "1Ki", "--yes") == 0
     assert find_left(store) == ["left", "on"]
-    assert "what stays is more than 1.0 KiB: set" in capsys.readouterr().out
+    assert "what stays is more than 1.0 KiB: a run stays" in capsys.readouterr().out
 
 
 def test_cycles_of_surveys_stay(
