@@ -9,11 +9,15 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import HealthCheck, settings
 
+from anabranch.store.directory import DirectoryStore
 from anabranch.store.s3 import S3Store
 from devcluster.s3 import KEY, REGION, S3, SECRET, run_s3
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
+
+    from anabranch.store.store import Store
 
 # A machine may be slow: that is no failure of what is tested.
 settings.register_profile(
@@ -57,3 +61,12 @@ def s3(s3_server: S3, s3_credentials: None) -> S3:  # noqa: ARG001 (for boto3)
     bucket = f"test-{uuid.uuid4()}"
     S3Store(bucket, endpoint_url=s3_server.url).create_bucket()
     return replace(s3_server, bucket=bucket)
+
+
+@pytest.fixture(params=["directory", "s3"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
+    """An empty store, of each kind; many modules have another one."""
+    if request.param == "directory":
+        return DirectoryStore(tmp_path / "store")
+    server: S3 = request.getfixturevalue("s3")
+    return S3Store(server.bucket, endpoint_url=server.url)

@@ -16,14 +16,12 @@ from anabranch.runs.retention import Retention, choose
 from anabranch.runs.stock import StoredRun, take_stock
 from anabranch.store.directory import DirectoryStore
 from anabranch.store.keys import RunKeys, SurveyKeys
-from anabranch.store.s3 import S3Store
 from jobruns import AGENTS, JobRun
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from anabranch.store.store import Store
-    from devcluster.s3 import S3
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 
@@ -107,15 +105,6 @@ class CrashingStore:
                 self.store.path(key).unlink()
         self._write()
         self.store.remove(prefix)
-
-
-@pytest.fixture(params=["directory", "s3"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
-    """An empty store."""
-    if request.param == "directory":
-        return DirectoryStore(tmp_path / "store")
-    server: S3 = request.getfixturevalue("s3")
-    return S3Store(server.bucket, endpoint_url=server.url)
 
 
 def put_local(store: Store, name: str) -> list[str]:

@@ -8,34 +8,21 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-import pytest
-
 from anabranch.rounds.steps import FIRST, Step
 from anabranch.runs.removal import note_removal
 from anabranch.runs.stock import goes_on, take_stock
 from anabranch.store.directory import DirectoryStore
 from anabranch.store.keys import CycleKeys, RunKeys, SurveyKeys
-from anabranch.store.s3 import S3Store
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from anabranch.store.store import Store
-    from devcluster.s3 import S3
 
 RUN = SurveyKeys("uid", "1")
 """A run of a cluster."""
 LOCAL = SurveyKeys("default.demo", "1")
 THEN = datetime(2026, 1, 1, tzinfo=UTC)
-
-
-@pytest.fixture(params=["directory", "s3"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
-    """An empty store."""
-    if request.param == "directory":
-        return DirectoryStore(tmp_path / "store")
-    server: S3 = request.getfixturevalue("s3")
-    return S3Store(server.bucket, endpoint_url=server.url)
 
 
 def conclude(store: Store, keys: RunKeys, step: Step, following: Step | None) -> None:
