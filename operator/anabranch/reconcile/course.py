@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 
 CUT_SECONDS = 90
 """How many seconds an agent has to store its last parts, once it is told to stop."""
+_STORE_SECONDS = 25
+"""How many of them it has at least. It says at once that it is suspended, and sends no
+more, but still waits for replies, and stores them."""
 _KEPT_ROUNDS = 3
 """How many finished Rounds of an agent are kept."""
 JOB_SECONDS = 600
@@ -243,7 +246,7 @@ class Navigator:
         message = "it took longer than it may"
         if found is None:
             return self._go(State.CUT, message=message)
-        if is_complete(found) or is_stopped(found) or age > CUT_SECONDS:
+        if has_stored(found, age):
             job = self._conclude(step, "--last")
             return self._go(State.PLANNING, *job, message=message)
         if found.spec.suspend:
@@ -311,6 +314,12 @@ def is_complete(found: Round) -> bool:
     return any(
         c.type == "Complete" and c.status == "True" for c in found.status.conditions
     )
+
+
+def has_stored(found: Round, age: float) -> bool:
+    """Return whether an agent told to stop so long ago has stored what it will."""
+    is_silent = is_stopped(found) and age > _STORE_SECONDS
+    return is_complete(found) or is_silent or age > CUT_SECONDS
 
 
 def is_stopped(found: Round) -> bool:

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 from anabranch.api.round import ENDING
 from anabranch.manifests.rounds import Share, name_round
 from anabranch.reconcile.course import (
-    CUT_SECONDS,
     Navigator,
     State,
     find_trouble,
+    has_stored,
     is_complete,
     is_stopped,
     tell_failure,
@@ -125,8 +125,8 @@ class TeamNavigator(Navigator):
         rounds = self.rounds(step)
         if not rounds:
             return self._go(State.CUT, message=message)
-        going = [r for r in rounds if not is_complete(r) and not is_stopped(r)]
-        if not going or age > CUT_SECONDS:
+        going = [each for each in rounds if not has_stored(each, age)]
+        if not going:
             job = self._conclude(step, "--last")
             return self._go(State.PLANNING, *job, message=message)
         changes = (
