@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from anabranch.api import Agent
+from anabranch.api import Agent, Round
 from anabranch.manifests.rounds import name_step
 from anabranch.reconcile.course import CUT_SECONDS
 from anabranch.reconcile.decision import decide
@@ -223,6 +223,24 @@ def test_what_takes_too_long_is_cut_and_looked_at(by: timedelta) -> None:
     decision = decide(over, BUCKET)
     assert read_ready(decision) == ("False", "DeadlineExceeded")
     assert find_kstatus(decision, 1) == "Failed"
+
+
+def test_an_agent_that_pauses_may_store_its_last_part() -> None:
+    """It says that it is suspended as soon as it sends no more."""
+    seen = overrun(timedelta(seconds=2))
+    cut = go_on(seen, decide(seen, BUCKET))
+    (found,) = cut.rounds.values()
+    told = {"type": "Ready", "status": "False", "reason": "Suspended"}
+    more = {"message": "", "lastTransitionTime": "2026-11-01T00:00:00Z"}
+    body = found.model_dump(mode="json", by_alias=True, exclude_none=True)
+    body["spec"]["suspend"] = True
+    body["status"] = {"conditions": [told | more]}
+    cut = replace(cut, rounds={found.metadata.name: Round.read(body)})
+    soon = replace(cut, now=seen.now + timedelta(seconds=10))
+    assert decide(soon, BUCKET).actions == ()
+    late = replace(cut, now=seen.now + timedelta(seconds=40))
+    (job,) = decide(late, BUCKET).actions
+    assert isinstance(job, CreateJob)
 
 
 def test_a_run_that_gets_more_time_goes_on() -> None:
