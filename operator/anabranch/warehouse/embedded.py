@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import itertools
 import os
 import threading
 from pathlib import Path
@@ -35,6 +36,7 @@ class EmbeddedEngine:
             f"{name} = '{value}'" for name, value in (SETTINGS | limits).items()
         )
         self._lock = threading.Lock()
+        self._numbers = itertools.count()
         self._connection = chdb.connect(":memory:")
         # Streams would not follow a query's own settings of their format.
         self._connection.query(f"SET {settings}")
@@ -66,6 +68,16 @@ class EmbeddedEngine:
                     yield chunk.bytes()
             except RuntimeError as error:
                 raise QueryError(tell(str(error), query)) from error
+
+    @contextlib.contextmanager
+    def keep(self, query: str) -> Iterator[str]:
+        """Hold the rows of a SELECT in memory, and return a SELECT for them."""
+        name = f"kept{next(self._numbers)}"
+        self._run(f"CREATE TEMPORARY TABLE {name} AS {query}", "Null")
+        try:
+            yield f"SELECT * FROM {name}"
+        finally:
+            self._run(f"DROP TEMPORARY TABLE {name}", "Null")
 
     def read_batches(self, query: str) -> pa.RecordBatchReader:
         """Return the rows of a SELECT, batch by batch.

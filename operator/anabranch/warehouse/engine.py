@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
     import pyarrow as pa
@@ -39,6 +40,12 @@ class Engine(Protocol):
 
     def stream(self, query: str, output_format: str) -> Iterator[bytes]:
         """Yield the rows of a SELECT in a ClickHouse format without a header."""
+
+    def keep(self, query: str) -> AbstractContextManager[str]:
+        """Return a SELECT for the same rows, for callers that read them several times.
+
+        An engine may hold the rows in memory until the context ends.
+        """
 
 
 def tell(said: str, query: str) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -174,6 +175,23 @@ class RoundJob:
         if replies is None:
             raise FileNotFoundError(keys.parts(block))
         before = self._rows.read_replies(block, piece, earlier)
+        with ExitStack() as kept:
+            # Six queries read these, and each would decode all parts of the block.
+            replies = kept.enter_context(self.engine.keep(replies))
+            before = before and kept.enter_context(self.engine.keep(before))
+            self._find(block, piece, steps, replies, before)
+
+    def _find(
+        self,
+        block: int,
+        piece: Piece,
+        steps: list[Step],
+        replies: str,
+        before: str | None,
+    ) -> None:
+        """Find the prefixes and links of a piece in its replies, and those before."""
+        step = steps[-1]
+        keys = self.keys.step(step)
         every = f"{replies} UNION ALL {before}" if before else replies
         known = find_prefixes(replies, before, self._find_changes(every))
         self._put(keys.prefixes(block, piece.number), known)

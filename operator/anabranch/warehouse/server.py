@@ -74,6 +74,11 @@ class ServerEngine:
         with self._ask(query, output_format) as answer:
             yield from answer.iter_bytes()
 
+    @contextmanager
+    def keep(self, query: str) -> Iterator[str]:
+        """Return the SELECT itself: a server of a cluster can't hold it for all."""
+        yield query
+
     def execute(self, statement: str) -> None:
         """Does what gives no rows."""
         with self._ask(statement, "Null") as answer:

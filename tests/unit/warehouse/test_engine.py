@@ -50,6 +50,26 @@ def test_a_query_that_fails_is_told_in_a_line() -> None:
         list(engine.stream("SELECT nothing FROM numbers(3)", "CSV"))
 
 
+def test_kept_rows_outlive_their_source_and_end_with_their_context(
+    tmp_path: Path,
+) -> None:
+    """Those of one engine do not disturb those of another."""
+    one, other = open_embedded(), open_embedded()
+    source = tmp_path / "rows.parquet"
+    one.write("SELECT number FROM numbers(3)", source)
+    with (
+        one.keep(f"SELECT number FROM file('{source}')") as three,
+        other.keep("SELECT number FROM numbers(5)") as five,
+    ):
+        source.unlink()
+        for _ in range(2):
+            assert len(one.read(three)) == 3
+            assert len(other.read(five)) == 5
+    for engine, kept in ((one, three), (other, five)):
+        with pytest.raises(QueryError):
+            engine.read(kept)
+
+
 @pytest.mark.parametrize(
     "address",
     ["192.0.2.1", "2001:db8::ffff:1", "2001:db8:0:1::ffff:5", "::1", "64:ff9b::1"],
