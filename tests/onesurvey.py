@@ -62,8 +62,7 @@ def judge(world: World, manifests: Path, flows: int = 256) -> Judge:
 def rehearse(world: World, manifests: Path, folder: Path) -> set[tuple[int, int]]:
     """The links that the first agent finds in process."""
     its = judge(world, manifests)
-    links, _ = its.rehearse_one(its.assignments[0], folder)
-    return links
+    return its.rehearse_one(its.assignments[0], folder).links
 
 
 def run_command(

@@ -15,8 +15,9 @@ import random
 import sys
 import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import IPv4Address, IPv6Address
+from math import nan
 from pathlib import Path
 from statistics import mean
 from typing import TYPE_CHECKING
@@ -67,6 +68,11 @@ class Finding:
     recall: float
     precision: float
     seconds: float
+    missing: int
+    """The links that are there and were not found."""
+    steps: int | None = None
+    expected: float | None = None
+    """The links that the rule itself expects to have missed."""
 
 
 @dataclass(frozen=True)
@@ -86,8 +92,9 @@ class Ground:
         targets = write_targets(self.folder, self.prefixes, flows, is_v6=self.is_v6)
         rules = Rules(tool, 10, failure_probability, 1, MAX_TTL, drop_private=False)
         began = time.monotonic()
-        links, probes = rehearse(self.world, 0, targets, rules, self.folder)
-        return self._judge(links, probes, began)
+        found = rehearse(self.world, 0, targets, rules, self.folder)
+        judged = self._judge(found.links, found.probes, began)
+        return replace(judged, steps=found.steps, expected=found.missing_links)
 
     def trace(self, rule: Callable[[int, Ask], Hops]) -> Finding:
         """Survey it by the rule of another tool."""
@@ -133,6 +140,7 @@ class Ground:
             len(links & self.known) / len(self.known),
             len(links & self.real) / len(links),
             time.monotonic() - began,
+            len(self.known - links),
         )
 
 
@@ -220,6 +228,9 @@ def main() -> None:
                     found.links / lite.links,
                     found.recall,
                     found.precision,
+                    found.missing,
+                    nan if found.expected is None else found.expected,
+                    nan if found.steps is None else found.steps,
                     found.seconds,
                 )
                 rows[rule].append(row)
@@ -233,7 +244,8 @@ def tell_row(row: tuple[float, ...]) -> str:
     """Write what a rule came to."""
     return (
         "{:.1f} probes a prefix, {:.3f} of lite's; {:.4f} of its links; "
-        "recall {:.5f}, precision {:.5f}; {:.0f} s"
+        "recall {:.5f}, precision {:.5f}; {:.1f} links missed, {:.1f} expected; "
+        "{:.1f} steps; {:.0f} s"
     ).format(*row)
 
 

@@ -140,7 +140,7 @@ def test_a_survey_of_yarrp_fills(tmp_path: Path) -> None:
     survey(world, manifests, tmp_path / "data")
     found = read_links(tmp_path / "data", tmp_path / "links.csv")
     (assignment,) = (its := judge(world, manifests)).assignments
-    links, _ = its.rehearse_one(assignment, tmp_path)
+    links = its.rehearse_one(assignment, tmp_path).links
     assert {(tell(near), tell(far)) for near, far in found} == links
     replies = read_parts(tmp_path / "data" / open_run(tmp_path / "data").root)
     replies = [row for row in replies if "probe_ttl" in row]

@@ -14,6 +14,7 @@ from anabranch_engine import Plan
 from anabranch.local.score import tell
 from anabranch.rounds.steps import FIRST, Step
 from anabranch.rounds.workers import Worker
+from anabranch.runs.chain import read_outcomes
 from anabranch.store.directory import DirectoryStore
 from anabranch.store.s3 import S3Store
 from anabranch.warehouse.embedded import open_embedded
@@ -128,7 +129,10 @@ def check_plans(theirs: DiamondMiner, store: DirectoryStore, keys: RunKeys) -> N
 def test_a_survey_finds_exactly_what_its_rule_finds_in_process(
     rule: str, tmp_path: Path
 ) -> None:
-    """From two vantage points, of which one is behind translation; and no more."""
+    """From two vantage points, of which one is behind translation; and no more.
+
+    It expects to have missed as many links as it does in process.
+    """
     world = World(96, 48, vantage_points=2)
     manifests = write_manifests(
         tmp_path / "manifests",
@@ -144,9 +148,13 @@ def test_a_survey_finds_exactly_what_its_rule_finds_in_process(
     }
     its = judge(world, manifests)
     expected = set()
+    store = DirectoryStore(tmp_path / "data")
     for assignment in its.assignments:
-        links, _ = its.rehearse_one(assignment, tmp_path)
-        expected |= links
+        rehearsal = its.rehearse_one(assignment, tmp_path)
+        expected |= rehearsal.links
+        *_, last = read_outcomes(store, assignment.record.keys).values()
+        assert (last.missing_links is None) == (rule != "shared")
+        assert last.missing_links == pytest.approx(rehearsal.missing_links)
     assert found == expected
     score = its.judge(found)
     assert score.precision == 1

@@ -95,7 +95,7 @@ def test_a_survey_finds_exactly_what_its_rule_finds_in_process(tmp_path: Path) -
     }
     its = judge(world, manifests)
     (assignment,) = its.assignments
-    links, _ = its.rehearse_one(assignment, tmp_path)
+    links = its.rehearse_one(assignment, tmp_path).links
     assert found == links
     assert its.judge(found).precision == 1
 

@@ -26,6 +26,9 @@ class MeasurementTotals(Model):
     """Distinct interfaces discovered; set when the run has ended."""
     links: Count | None = None
     """Distinct links discovered; set when the run has ended."""
+    missing_links: Count | None = None
+    """Links that load balancers are expected to have beyond those discovered, as each
+    agent saw them; set when a run by rule shared has ended."""
 
 
 class LeftOut(Model):

@@ -392,6 +392,9 @@ def sum_up(assignments: list[Assignment], report: Report, data: Path) -> None:
         )
         for shortfall in agent.coverage.describe():
             write(f"{agent.name}: {shortfall}\n")
+        if agent.missing_links is not None:
+            more = f"at least some {agent.missing_links:,.0f} more links are expected"
+            write(f"{agent.name}: {more}, which no flow has crossed\n")
         for name, reason in agent.lost.items():
             write(f"{agent.name}: others did what {name} left: {reason}\n")
     if any(isinstance(agent.error, DamagedError) for agent in report.failed):

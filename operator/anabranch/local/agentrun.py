@@ -65,6 +65,8 @@ class Progress:
     """The number of replies of all steps."""
     links: int = 0
     """The number of links found in the finished steps, each counted once."""
+    missing_links: float | None = None
+    """The links that it is expected to have missed, as in ``Outcome``."""
     rate: float = 0
     """The recent rate, in probes a second."""
     pace: float = 0
@@ -151,6 +153,7 @@ class AgentRun:
         ``outcomes`` are in the order of the steps.
         """
         self.progress.links = outcomes[-1].links
+        self.progress.missing_links = outcomes[-1].missing_links
         self.progress.coverage = find_coverage(counts, outcomes)
         return outcomes[-1].next_step
 

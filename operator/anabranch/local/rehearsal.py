@@ -7,6 +7,7 @@ how much a survey finds.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -24,7 +25,7 @@ from anabranch.local.tally import (
 from anabranch.rounds.crossings import Crossings
 from anabranch.rounds.evidence import Scope
 from anabranch.rounds.planning import ask_flows, ask_window
-from anabranch.rounds.refining import ask_parts
+from anabranch.rounds.refining import ask_parts, estimate_missing
 from anabranch.rounds.sent import Sent
 from anabranch.rounds.steps import FIRST, WINDOW_STARS, Step
 from anabranch.rounds.tools import face_of
@@ -36,8 +37,22 @@ if TYPE_CHECKING:
 
     from anabranch.local.tally import Columns
     from anabranch.rounds.outcome import Rules
+    from anabranch.rounds.refining import Part
 
     Links = set[tuple[int, int]]
+
+
+@dataclass(frozen=True)
+class Rehearsal:
+    """What a run would do and find."""
+
+    links: Links
+    """Pairs of address hashes, as ``time_exceeded`` gives them."""
+    probes: int
+    """The probes sent, without those that replies ask for at once."""
+    steps: int
+    missing_links: float | None
+    """As in ``Outcome``."""
 
 
 def rehearse(
@@ -46,12 +61,10 @@ def rehearse(
     targets: Plan,
     rules: Rules,
     scratch: Path,
-) -> tuple[Links, int]:
-    """Return the links that a run finds, and the number of probes that it needs.
+) -> Rehearsal:
+    """Return what a run does and finds.
 
-    Probes that replies ask for at once are not counted. A link is a pair of address
-    hashes as ``time_exceeded`` gives them. ``targets`` is the plan of all targets, in
-    one block.
+    ``targets`` is the plan of all targets, in one block.
     """
     prefixes = pq.read_table(targets.path).sort_by("prefix_index")
     face = face_of(rules.tool)
@@ -75,7 +88,11 @@ def rehearse(
         if face.scope is Scope.SURVEY:
             known.append(len(_distinguish(heard)))
         step, demands = _plan_next(step, heard, every, prefixes, rules)
-    return _distinguish(heard), sum(sent)
+    missing = None
+    if face.scope is Scope.SURVEY:
+        part = _weigh(heard, every, prefixes, rules, face.scope)
+        missing = estimate_missing([part], Step(len(sent)))
+    return Rehearsal(_distinguish(heard), sum(sent), len(sent), missing)
 
 
 def _distinguish(heard: list[Columns]) -> Links:
@@ -100,16 +117,26 @@ def _plan_next(
             continuing = pa.table({"prefix_index": index})
             demands = ask_window(prefixes, continuing, candidate, bounds)
         elif face.scope:
-            sent = Sent.of(count_sent(every), prefixes, bounds)
-            interfaces = count_interfaces(heard, face.scope)
-            crossed = count_crossings(heard, face.scope)
-            crossings = Crossings.of(interfaces, crossed, sent)
+            part = _weigh(heard, every, prefixes, rules, face.scope)
             share = rules.failure_probability
-            parts = [lambda: (crossings, sent)]  # noqa: B023 (used at once)
-            (demands,) = ask_parts(parts, candidate, face.scope, share)
+            (demands,) = ask_parts([part], candidate, face.scope, share)
         else:
             counts = count_links(heard, prefixes, candidate.round - 1)
             demands = ask_flows(counts, rules.failure_probability)
         if demands.num_rows:
             return candidate, demands
     return None, prefixes
+
+
+def _weigh(
+    heard: list[Columns],
+    every: list[pa.Table],
+    prefixes: pa.Table,
+    rules: Rules,
+    scope: Scope,
+) -> Part:
+    """Return what flows have shown so far."""
+    sent = Sent.of(count_sent(every), prefixes, (rules.min_ttl, rules.max_ttl))
+    interfaces, crossed = count_interfaces(heard, scope), count_crossings(heard, scope)
+    crossings = Crossings.of(interfaces, crossed, sent)
+    return lambda: (crossings, sent)

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 
 from anabranch.api.tool import FlowMapperKwargs
 from anabranch.local.assignment import LOCALHOST, RunError
-from anabranch.local.rehearsal import rehearse
+from anabranch.local.rehearsal import Rehearsal, rehearse
 from anabranch.rounds.closed import find_forbidden
 from anabranch.rounds.planning import ask_flow_space
 from anabranch.rounds.tools import Unit
@@ -111,9 +111,9 @@ class Judge:
             with tempfile.TemporaryDirectory() as name:
                 folder = Path(name)
                 for assignment in seeded:
-                    links, count = self.rehearse_one(assignment, folder)
-                    found |= links
-                    sent += count
+                    rehearsal = self.rehearse_one(assignment, folder)
+                    found |= rehearsal.links
+                    sent += rehearsal.probes
                     known |= self._cross(assignment, folder)
             recalls.append(len(found & known) / len(known) if known else 1.0)
             probes.append(sent)
@@ -126,8 +126,8 @@ class Judge:
             probes=float(np.mean(probes)),
         )
 
-    def rehearse_one(self, assignment: Assignment, folder: Path) -> tuple[Links, int]:
-        """Return the links that an agent finds in process, and the probes it needs."""
+    def rehearse_one(self, assignment: Assignment, folder: Path) -> Rehearsal:
+        """Return what an agent does and finds in process."""
         if assignment.unit is Unit.DESTINATION:
             raise RunError("traces can't be rehearsed: use anabranch fakeroute")
         targets = assignment.write_targets(folder / "targets.parquet", blocks=1)

@@ -34,6 +34,7 @@ from anabranch.reconcile.start import (
     find_obstacle,
     make_roster,
 )
+from anabranch.rounds.outcome import add_missing
 from anabranch.rounds.shortfall import describe_nothing
 from anabranch.runs.roster import group_runs
 from anabranch.store.keys import SurveyKeys
@@ -316,7 +317,12 @@ class _Decider:
         found = seen.findings
         totals = told["totals"]
         if isinstance(totals, MeasurementTotals):
-            counted = {"nodes": found.interfaces, "links": found.links}
+            ends = [course.run.last for course in courses]
+            counted = {
+                "nodes": found.interfaces,
+                "links": found.links,
+                "missing_links": add_missing(end for end in ends if end),
+            }
             told["totals"] = totals.model_copy(update=counted)
         places = {table: self._keys.table(table) for table in found.tables}
         places |= {name: f"{self._keys.output(name)}/" for name in found.outputs}

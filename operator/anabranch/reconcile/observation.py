@@ -67,11 +67,16 @@ class RunView:
         return self.targets is not None and not self.targets.probed
 
     @property
+    def last(self) -> Outcome | None:
+        """The outcome of its last step so far."""
+        return self.outcomes[max(self.outcomes)] if self.outcomes else None
+
+    @property
     def step(self) -> Step | None:
         """The step that comes next, or is under way; none once the run has ended."""
-        if not self.outcomes:
+        if self.last is None:
             return FIRST
-        return self.outcomes[max(self.outcomes)].next_step
+        return self.last.next_step
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
 from anabranch.report.graphs import DIAMONDS, choose_graphs
+from anabranch.rounds.outcome import add_missing
 from anabranch.rounds.shortfall import TargetCounts, find_coverage
 from anabranch.rounds.steps import Step
 from anabranch.runs.chain import read_outcomes
@@ -134,6 +135,11 @@ class Facts:
         """How much of what was asked for all agents together cover."""
         first, *others = (agent.coverage for agent in self.agents if agent.record)
         return sum(others, first)
+
+    @property
+    def missing_links(self) -> int | None:
+        """The links that the agents are expected to have missed; None if unknown."""
+        return add_missing(agent.last for agent in self.agents if agent.last)
 
     @property
     def is_over(self) -> bool:

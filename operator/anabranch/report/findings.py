@@ -42,6 +42,8 @@ METRICS = {
 def draw_links(facts: Facts) -> Markup:
     """Return the section about interfaces and links."""
     parts = [element("h2", "Interfaces and links")]
+    if facts.missing_links is not None:
+        parts.append(element("p", _tell_missing(facts.missing_links)))
     if facts.ends:
         parts.append(_draw_ends(facts.ends))
     if facts.hubs:
@@ -49,6 +51,14 @@ def draw_links(facts: Facts) -> Markup:
     else:
         parts.append(element("p", "No links were found."))
     return element("section", *parts, id="links")
+
+
+def _tell_missing(links: int) -> str:
+    return (
+        f"By what flows have shown, load balancers have at least some {links:,} more "
+        "links, which no flow has crossed. This estimate assumes that flows choose "
+        "evenly."
+    )
 
 
 def _draw_ends(ends: Sequence[Row]) -> Markup:

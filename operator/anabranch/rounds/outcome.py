@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from anabranch.rounds.steps import Step
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from anabranch.api.tool import Tool
 
 
@@ -62,11 +64,23 @@ class Outcome:
     """Destinations that were traced."""
     further: int = 0
     """Probes beyond the plan's last TTLs, which replies asked for."""
+    missing_links: float | None = None
+    """Links that load balancers are expected to have beyond those found, once the run
+    has ended; None if it was cut, or if its rule shares no evidence."""
 
     @property
     def next_step(self) -> Step | None:
         """The next step, or None if the run has ended."""
         return Step.parse(self.next) if self.next else None
+
+
+def add_missing(outcomes: Iterable[Outcome]) -> int | None:
+    """Return the links that runs with these last outcomes are expected to have missed.
+
+    None if no run knows.
+    """
+    known = [each.missing_links for each in outcomes if each.missing_links is not None]
+    return round(sum(known)) if known else None
 
 
 @dataclass(frozen=True)

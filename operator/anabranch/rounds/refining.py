@@ -29,6 +29,7 @@ from anabranch.rounds.sweeping import (
     sweep,
     sweep_on,
 )
+from anabranch.rounds.unseen import estimate_unseen
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -54,6 +55,18 @@ def ask_parts(
         yield from _ask_round(parts, step, failure_probability, sweeps=True)
 
 
+def estimate_missing(parts: Sequence[Part], step: Step) -> float | None:
+    """Return the links that balancers are expected to have beyond those found.
+
+    ``step`` is the last one that was probed. None if it is a step of the sweep, which
+    does not look for balancers.
+    """
+    if step.round <= SWEEP:
+        return None
+    balancers = Balancers.of(_gather(parts))
+    return estimate_unseen(balancers.widths, balancers.flows)
+
+
 def _ask_sweep(parts: Sequence[Part]) -> Iterator[pa.Table]:
     every = [part()[0] for part in parts]  # of pilots alone
     first = find_first_ttl(every)
@@ -69,7 +82,7 @@ def _ask_sweep(parts: Sequence[Part]) -> Iterator[pa.Table]:
 def _ask_round(
     parts: Sequence[Part], step: Step, failure_probability: float, *, sweeps: bool
 ) -> Iterator[pa.Table]:
-    evidence = Evidence.join([Evidence.of(part()[0]) for part in parts])
+    evidence = _gather(parts)
     balancers = Balancers.of(evidence)
     sharing = reduce(Sharing.add, (Sharing.of(part()[0], balancers) for part in parts))
     wanted = want_flows(balancers, sharing, failure_probability)
@@ -83,3 +96,7 @@ def _ask_round(
         if sweeps:
             flows = np.maximum(flows, sweep_on(sent, crossings, evidence.ends))
         yield sent.ask(flows)
+
+
+def _gather(parts: Sequence[Part]) -> Evidence:
+    return Evidence.join([Evidence.of(part()[0]) for part in parts])

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from anabranch.rounds.crossings import NO_INTERFACES, NO_LINKS, Crossings
+from anabranch.rounds.evidence import Scope
 from anabranch.rounds.planning import NOTHING, ask_flows, ask_window
-from anabranch.rounds.refining import ask_parts
+from anabranch.rounds.refining import ask_parts, estimate_missing
 from anabranch.rounds.sent import Sent
 from anabranch.rounds.steps import FIRST, WINDOW_STARS, Step
 from anabranch.rounds.tools import face_of
@@ -37,7 +38,6 @@ if TYPE_CHECKING:
 
     from anabranch_engine import Plan
 
-    from anabranch.rounds.evidence import Scope
     from anabranch.rounds.refining import Part
     from anabranch.rounds.workers import Worker
     from anabranch.store.keys import StepKeys
@@ -84,6 +84,17 @@ class Demands:
         with tempfile.TemporaryDirectory(dir=self.scratch) as folder:
             for place in worker.take(self._list_places(before), self._is_counted):
                 self._count(place, before, scope, Path(folder))
+
+    def estimate_missing(self, done: list[Step]) -> float | None:
+        """Return the links that these steps are expected to have missed.
+
+        None if the rule does not share evidence, or the steps did not look for it.
+        """
+        if face_of(self.rows.rules.tool).scope is not Scope.SURVEY:
+            return None
+        self.count(done, ALONE)
+        with tempfile.TemporaryDirectory(dir=self.scratch) as folder:
+            return estimate_missing(self._fetch_all(done, Path(folder)), done[-1])
 
     def find_latest_begin(self) -> int:
         """Return the highest TTL at which the probes to a target start."""
@@ -133,7 +144,7 @@ class Demands:
         share = self.rows.rules.failure_probability
         places = self._list_places(before)
         with tempfile.TemporaryDirectory(dir=self.scratch) as folder:
-            parts = [self._fetch(place, Path(folder)) for place in places]
+            parts = self._fetch_all(before, Path(folder))
             asked = ask_parts(parts, step, scope, share)
             for _, pieces in groupby(places, key=lambda place: place.block):
                 yield pa.concat_tables([next(asked) for _ in pieces])
@@ -178,6 +189,9 @@ class Demands:
             write_arrays(arrays, draft)
             rows.store.put_file(key, draft)
             draft.unlink()
+
+    def _fetch_all(self, before: list[Step], folder: Path) -> list[Part]:
+        return [self._fetch(place, folder) for place in self._list_places(before)]
 
     def _fetch(self, place: _Place, folder: Path) -> Part:
         """Return what reads what is known of a piece."""

@@ -108,6 +108,9 @@ class RoundJob:
                 outcome,
                 next=str(following) if following else None,
                 probes_left=probes_left,
+                missing_links=None
+                if following
+                else self._demands.estimate_missing(done),
             )
         if self.tables:
             # Load rows first: whoever sees the outcome must find them.

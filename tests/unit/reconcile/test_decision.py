@@ -154,8 +154,11 @@ def test_rounds_that_are_over_go_but_for_the_last_few() -> None:
 def test_a_run_ends_with_its_results() -> None:
     """They are gathered once all agents are through, and told with their places."""
     seen = start()
-    run = RunView({FIRST: make_outcome(FIRST, None)})
-    seen = replace(seen, runs={"agent1": run, "agent2": run})
+    run, other = (
+        RunView({FIRST: make_outcome(FIRST, None, missing_links=missing)})
+        for missing in (2.8, None)
+    )
+    seen = replace(seen, runs={"agent1": run, "agent2": other})
     (job,) = decide(seen, BUCKET).actions
     assert isinstance(job, CreateJob)
     assert job.arguments[0] == "results"
@@ -166,6 +169,7 @@ def test_a_run_ends_with_its_results() -> None:
     assert decision.status.completion_time == NOW
     assert decision.status.totals
     assert (decision.status.totals.links, decision.status.totals.probes) == (9, 1200)
+    assert decision.status.totals.missing_links == 3
     links, warts = decision.status.results
     assert links.uri == "s3://bucket/surveys/uid-survey/1/links.parquet"
     assert warts.uri == "s3://bucket/surveys/uid-survey/1/warts/"

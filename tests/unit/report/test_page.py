@@ -290,6 +290,20 @@ def test_an_agent_that_did_not_start_and_one_under_way_are_told() -> None:
     assert "not over yet" in text
 
 
+def test_the_links_that_agents_expect_to_have_missed_are_told_together() -> None:
+    """By runs whose rule does not estimate them, nothing is said."""
+    last = make_outcome("001-00", None, probes=10, replies=5)
+    one, other = (
+        replace(
+            make_agent(name, make_record(name)),
+            outcomes={Step(1): replace(last, missing_links=missing)},
+        )
+        for name, missing in (("paris", 1_200.4), ("tokyo", None))
+    )
+    assert "1,200 more links" in Page(write_page(make_facts(agents=[one, other]))).text
+    assert "more links" not in Page(write_page(make_facts(agents=[other]))).text
+
+
 def test_a_survey_of_files_had_no_policy() -> None:
     """So none is told, and no rate."""
     agent = make_agent("files", make_record(contact=IMPORTED))
