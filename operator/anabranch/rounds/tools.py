@@ -205,7 +205,11 @@ class _Shared(_SweepsTtls):
         return ask_pilots(prefixes, bounds)
 
     def next_steps(self, step: Step, max_rounds: int) -> list[Step]:
-        return [Step(step.round + 1)] if step.round < max_rounds else []
+        rounds = [step.round + 1]
+        if rounds == [SWEEP]:
+            # Where all prefixes are pilots, there is nothing to sweep.
+            rounds.append(SWEEP + 1)
+        return [Step(each) for each in rounds if each <= max_rounds]
 
     def is_worth(
         self, probes: int, sent: Sequence[int], links: Sequence[int], /

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from anabranch.cluster.objects import Place
 from stage import read_condition
-from theatre import LIST, make_namespace, operating
+from theatre import make_namespace, operating, set_stage
 
 if TYPE_CHECKING:
     from stage import Stage
@@ -21,7 +21,7 @@ def test_lists_of_other_namespaces_are_out_of_reach(theatre: Theatre) -> None:
 
     async def act(stage: Stage) -> None:
         async with stage.visit(name) as other, operating(stage):
-            await stage.create("TargetList", "list", LIST)
+            await set_stage(stage, suspend=True)
             await stage.cluster.request(
                 "POST",
                 Place("ConfigMap", stage.namespace).path,

@@ -51,12 +51,20 @@ def count_misses(
     failure_probability: float,
     folder: Path,
     rule: DiamondMinerRule = "lite",
+    prefixes: int = 1,
 ) -> int:
-    """Surveys that do not find all links between routers."""
-    file = folder / "graph.txt"
-    file.write_text(graph)
+    """Surveys that do not find all links between routers.
+
+    The graph leads to each of the prefixes.
+    """
     destination = graph.rsplit(maxsplit=1)[-1]
-    lines = f"{destination}/32,udp,1,32,6\n"
+    lines, files = "", []
+    for number in range(prefixes):
+        prefix = f"240.254.{number}.1"
+        lines += f"{prefix}/32,udp,1,32,6\n"
+        file = folder / f"graph{number}.txt"
+        file.write_text(graph.replace(destination, prefix))
+        files.append(file)
     listed = TargetList.read(io.BytesIO(lines.encode()))
     targets = Plan.write(
         folder / "targets.parquet",
@@ -81,7 +89,7 @@ def count_misses(
             vantage_points=1,
             seed=seed,
             switches={},
-            topologies=[file],
+            topologies=files,
         )
         found = rehearse(world, 0, targets, rules, folder)
         misses += len(found.links) < links
@@ -118,3 +126,14 @@ def test_full_keeps_its_promise_on_any_graph(
     """Of those drawn above, and of real ones."""
     allowed = prediction_interval(SURVEYS, probability, 0.999)
     assert count_misses(graph, probability, tmp_path, "full") < allowed.stop
+
+
+@pytest.mark.statistics
+@pytest.mark.parametrize("prefixes", [1, 2, 16, 64])
+@pytest.mark.parametrize("graph", [SYMMETRIC, ASYMMETRIC, *REAL], ids=NAMES)
+def test_shared_keeps_the_promise_for_prefixes_behind_the_same_routers(
+    graph: str, prefixes: int, tmp_path: Path
+) -> None:
+    """However many share what their flows show."""
+    allowed = prediction_interval(SURVEYS, 0.05, 0.999)
+    assert count_misses(graph, 0.05, tmp_path, "shared", prefixes) < allowed.stop

@@ -66,6 +66,14 @@ def test_a_tool_that_does_not_go_on_has_one_step(kind: type[Tool]) -> None:
     assert face.next_steps(Step(10), 10) == []
 
 
+def test_shared_goes_on_where_all_prefixes_are_pilots() -> None:
+    """A list of one target has nothing to sweep."""
+    face = face_of(DiamondMiner(rule="shared"))
+    assert face.next_steps(FIRST, 10) == [Step(2), Step(3)]
+    assert face.next_steps(FIRST, 2) == [Step(2)]
+    assert face.next_steps(Step(2), 10) == [Step(3)]
+
+
 def test_ping_alone_refuses_a_protocol() -> None:
     """With the remedy."""
     refusals = {
