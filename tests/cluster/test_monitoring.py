@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import re
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ import urllib3
 import yaml
 
 from clustersurvey import Survey
+from dashboardpicture import Series, draw
 from devcluster.binaries import PROMETHEUS, build
 from devcluster.process import find_free_ports, run_program, run_tool, wait_until
 
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[2]
 EXAMPLE = ROOT / "examples" / "monitoring" / "prometheus.yaml"
 FILES = ROOT / "charts" / "anabranch" / "files"
+PICTURE = ROOT / "build" / "dashboard.svg"
 HEALTH_PORT = 9465
 SCRAPED = "2s"
 """Instead of 15 s, so that a test sees changes."""
@@ -55,6 +58,19 @@ class Prometheus:
             json.dumps(each["metric"], sort_keys=True): float(each["value"][1])
             for each in self.ask("query", query=text)["result"]
         }
+
+    def follow(self, text: str, seconds: float) -> list[Series]:
+        """The values that a query had in the last seconds."""
+        end = time.time()
+        span = {"start": str(end - seconds), "end": str(end), "step": SCRAPED}
+        return [
+            Series(
+                each["metric"],
+                [float(at) for at, _ in each["values"]],
+                [float(value) for _, value in each["values"]],
+            )
+            for each in self.ask("query_range", query=text, **span)["result"]
+        ]
 
     def list_alerts(self) -> dict[str, str]:
         """The alerts that there are, with their states."""
@@ -90,14 +106,12 @@ def prometheus(
         system.run(*delete, stdin=text)
 
 
-def read_queries() -> list[str]:
-    """All that the dashboard asks for, of all namespaces."""
-    dashboard = json.loads((FILES / "dashboard.json").read_text())
-    return [
-        target["expr"].replace("$namespace", ".*").replace("$__rate_interval", RATED)
-        for panel in dashboard["panels"]
-        for target in panel["targets"]
-    ]
+def read_dashboard() -> dict[str, Any]:
+    """The dashboard, of all namespaces."""
+    text = (FILES / "dashboard.json").read_text()
+    text = text.replace("$namespace", ".*").replace("$__rate_interval", RATED)
+    dashboard: dict[str, Any] = json.loads(text)
+    return dashboard
 
 
 @contextlib.contextmanager
@@ -125,7 +139,10 @@ def send_as_asked(prometheus: Prometheus) -> bool:
 def test_prometheus_sees_a_survey(
     cluster: Cluster, installed: Demo, kubectl: Kubectl, prometheus: Prometheus
 ) -> None:
-    """Each panel has data while it runs, no alert disturbs, and a stop is noticed."""
+    """Each panel has data while it runs, no alert disturbs, and a stop is noticed.
+
+    ``build/dashboard.svg`` is a picture of the panels then.
+    """
     wait_until(
         "three targets",
         lambda: len(prometheus.query("up == 1")) == 3,
@@ -134,7 +151,10 @@ def test_prometheus_sees_a_survey(
     survey = Survey(cluster, installed, kubectl)
     survey.start(tool="yarrp", rate=RATE)
     survey.wait_probing()
-    queries = read_queries()
+    dashboard = read_dashboard()
+    queries = [
+        target["expr"] for panel in dashboard["panels"] for target in panel["targets"]
+    ]
 
     def find_empty() -> list[str]:
         return [query for query in queries if not prometheus.query(query)]
@@ -148,6 +168,9 @@ def test_prometheus_sees_a_survey(
     wait_until("both to send", lambda: send_as_asked(prometheus), SECONDS)
     status, _ = survey.finish()
     assert status["agents"]["finished"] == 2
+    PICTURE.parent.mkdir(exist_ok=True)
+    shown = draw(dashboard, lambda text: prometheus.follow(text, SECONDS), PICTURE)
+    assert all(shown.values()), shown
 
     total = "sum(anabranch_agent_probes_sent_total)"
     wait_until(
