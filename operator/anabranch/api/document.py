@@ -75,9 +75,8 @@ def find_line(node: yaml.Node, path: Path) -> int:
     for part in path:
         if isinstance(node, yaml.MappingNode):
             pairs = [(key, value) for key, value in node.value if key.value == part]
-        elif isinstance(node, yaml.SequenceNode):
-            index = int(part)
-            pairs = [(item, item) for item in node.value[index : index + 1]]
+        elif isinstance(node, yaml.SequenceNode) and isinstance(part, int):
+            pairs = [(item, item) for item in node.value[part : part + 1]]
         else:
             pairs = []
         if not pairs:

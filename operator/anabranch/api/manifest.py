@@ -19,7 +19,7 @@ from anabranch.api.document import (
     read_value,
 )
 from anabranch.api.model import find_errors
-from anabranch.api.report import explain, show_path, show_text, show_value
+from anabranch.api.report import escape, explain, show_path, show_text, show_value
 from anabranch.api.resource import API_VERSION, Resource
 from anabranch.api.survey import FIRST_CYCLE
 
@@ -77,7 +77,7 @@ class Problem:
     def __str__(self) -> str:
         """Return one line with the place, the field and the remedy."""
         field = f": {show_path(self.path)}" if self.path else ""
-        return f"{self.place}{field}: {self.message}"
+        return escape(f"{self.place}{field}: {self.message}")
 
 
 class ManifestError(Exception):

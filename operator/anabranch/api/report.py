@@ -31,7 +31,7 @@ def show_path(path: Path) -> str:
 def show_text(text: str) -> str:
     """Return a text on one line, shortened and with control characters escaped."""
     short = text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
-    return _escape(short)
+    return escape(short)
 
 
 def show_value(value: Any) -> str:
@@ -60,14 +60,15 @@ def explain(details: ErrorDetails, model: type[Model]) -> str:
             (key,) = context.keys() & bound.keys()
             return f"too {bound[key]} {context[key]}"
         case "rule" | "prefix" | "address" | "duplicate" | "time":
-            return _escape(details["msg"])
+            return escape(details["msg"])
         case _:
             message = re.sub("^(Input|Value) should", "must", details["msg"])
             is_plain = isinstance(given, (str, int, float)) or given is None
             return f"{message}, not {show_value(given)}" if is_plain else message
 
 
-def _escape(text: str) -> str:
+def escape(text: str) -> str:
+    """Return a text with control characters escaped."""
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
