@@ -41,13 +41,16 @@ def estimate_unseen(widths: Numbers, flows: Numbers) -> float:
     ``widths`` are the numbers of links that each showed, ``flows`` the numbers of flows
     that chose one.
     """
-    most_flows = int(count_flows(np.array([_WIDEST]), np.array([_CERTAIN]))[0])
+    enough = int(count_flows(np.array([_WIDEST]), np.array([_CERTAIN]))[0])
     counts = (flows > 0) & (widths < _WIDEST)
-    seen = np.stack([widths[counts], np.minimum(flows[counts], most_flows)])
-    kinds, numbers = np.unique(seen, axis=1, return_counts=True)
+    shown, chosen = widths[counts], np.minimum(flows[counts], enough)
+    # Silence is a link of which no flows may be known.
+    kinds = shown * (enough + 1) + np.maximum(chosen, shown)
+    alike = np.bincount(kinds)
+    numbers = alike[alike > 0]
+    shown, chosen = np.divmod(np.flatnonzero(alike), enough + 1)
     if not len(numbers):
         return 0.0
-    shown, chosen = kinds
     likelihood = _show(shown, chosen, int(min(2 * shown.max() + 1, _WIDEST)))
     share = np.ones(likelihood.shape[1])
     for _ in range(_ITERATIONS):

@@ -54,6 +54,15 @@ def test_nothing_is_missing_where_many_flows_went() -> None:
     assert estimate_unseen(widths, flows) == pytest.approx(0, abs=1e-6)
 
 
+def test_links_whose_flows_are_not_known_do_not_disturb() -> None:
+    """Each link took a flow at least."""
+    one, other = (
+        estimate_unseen(np.array([3, 1, 1]), np.array([flows, 6, 7]))
+        for flows in (2, 3)
+    )
+    assert one == other > 0
+
+
 def test_nothing_is_known_without_flows() -> None:
     """Links that only plans know are no balancers."""
     assert estimate_unseen(np.array([1, 1]), np.array([0, 0])) == 0
