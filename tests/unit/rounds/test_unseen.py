@@ -56,10 +56,8 @@ def test_nothing_is_missing_where_many_flows_went() -> None:
 
 def test_links_whose_flows_are_not_known_do_not_disturb() -> None:
     """Each link took a flow at least."""
-    one, other = (
-        estimate_unseen(np.array([3, 1, 1]), np.array([flows, 6, 7]))
-        for flows in (2, 3)
-    )
+    widths = np.array([3, 1, 1])
+    one, other = (estimate_unseen(widths, np.array([flows, 6, 7])) for flows in (2, 3))
     assert one == other > 0
 
 
