@@ -30,7 +30,11 @@ class EmbeddedEngine:
     """An engine in this process that runs one query at a time; see ``Engine``."""
 
     def __init__(self, *, max_memory_bytes: int, max_threads: int) -> None:
-        limits = {"max_memory_usage": max_memory_bytes, "max_threads": max_threads}
+        limits = {
+            "max_memory_usage": max_memory_bytes,
+            "max_threads": max_threads,
+            "max_insert_threads": max_threads,
+        }
         limits[ENCODES_ARROW_IN_PARALLEL] = 0
         settings = ", ".join(
             f"{name} = '{value}'" for name, value in (SETTINGS | limits).items()
