@@ -69,6 +69,7 @@ def _draw_number(
 ) -> None:
     """Draw the last value in the colour of its threshold."""
     axes.set(xticks=[], yticks=[])
+    axes.title.set_fontsize(7)
     if not found:
         return
     fields = panel["fieldConfig"]["defaults"]
@@ -113,6 +114,8 @@ def _draw_lines(
     axes.grid(linewidth=0.3)
     if found:
         axes.legend(fontsize=6, loc="upper left")
+    else:
+        axes.text(0.5, 0.5, "No data", ha="center", transform=axes.transAxes)
 
 
 def _write(value: float, unit: str) -> str:
