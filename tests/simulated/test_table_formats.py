@@ -133,6 +133,24 @@ def test_the_kit_of_traces_has_silent_routers(data: Path, tmp_path: Path) -> Non
         assert {near, far} <= real
 
 
+def test_the_kit_tells_the_as_of_each_router_that_replied(
+    data: Path, tmp_path: Path
+) -> None:
+    """If a file knows it; a silent one has no address that tells it."""
+    table = tmp_path / "table.pfx2as"
+    table.write_text("0.0.0.0\t0\t64500\n::\t0\t64501\n")
+    write(data, "traces", "itdk", tmp_path / "kit", "--annotate", str(table))
+    nodes, _, ifaces = _read_kit(tmp_path / "kit", "nodes.as")
+    asn_of = {
+        nodes[f"{version}:{node}"]: asn
+        for version in ("ipv4", "ipv6")
+        for line in _lines(tmp_path / "kit" / f"{version}.nodes.as")
+        for _, node, asn, method in [line.split()]
+        if method == "origins"
+    }
+    assert asn_of == {each: "64501" if ":" in each else "64500" for each in ifaces}
+
+
 def test_yarrps_files_have_all_replies(
     data: Path, survey: Survey, tmp_path: Path
 ) -> None:
@@ -201,13 +219,15 @@ def _run_dot(option: str, file: Path) -> str:
     return done.stdout
 
 
-def _read_kit(folder: Path) -> tuple[dict[str, str], set[tuple[str, str]], set[str]]:
+def _read_kit(
+    folder: Path, *more: str
+) -> tuple[dict[str, str], set[tuple[str, str]], set[str]]:
     """The address of each node by version and number, links, and interfaces."""
     nodes: dict[str, str] = {}
     links: set[tuple[str, str]] = set()
     ifaces: set[str] = set()
     assert {file.name for file in folder.iterdir()} == {
-        f"ipv{n}.{name}" for n in (4, 6) for name in ("nodes", "links", "ifaces")
+        f"ipv{n}.{name}" for n in (4, 6) for name in ("nodes", "links", "ifaces", *more)
     }
     for version in ("ipv4", "ipv6"):
         here: dict[str, str] = {}

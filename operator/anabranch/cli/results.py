@@ -154,7 +154,7 @@ def _find_conflict(chosen: argparse.Namespace) -> str | None:
     """Return which arguments do not fit together, with the remedy."""
     if chosen.format == "caracal-csv" and chosen.table != "replies":
         return "caracal-csv is a format of --table replies"
-    if chosen.annotate and chosen.format not in TABULAR:
+    if chosen.annotate and chosen.format not in {*TABULAR, "itdk"}:
         return (
             f"{chosen.format} has no place for what is known; choose another --format"
         )
