@@ -58,6 +58,12 @@ CASES: list[Case] = [
     Case("Measurement", "files of Ark", spec(**_TOOL, trace={}, outputs=["ark"])),
     Case(
         "Measurement",
+        "files of formats that take no traces",
+        spec(outputs=["caracalCsv", "yarrp", "itdk", "graphml", "dot", "report"]),
+    ),
+    Case("Measurement", "a format twice", spec(outputs=["dot", "dot"]), "spec.outputs"),
+    Case(
+        "Measurement",
         "files of Ark without traces",
         spec(outputs=["warts", "ark"]),
         "spec",

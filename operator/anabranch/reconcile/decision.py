@@ -36,7 +36,7 @@ from anabranch.reconcile.start import (
 )
 from anabranch.rounds.shortfall import describe_nothing
 from anabranch.runs.roster import group_runs
-from anabranch.store.keys import SurveyKeys
+from anabranch.store.keys import REPORT, SurveyKeys
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -320,6 +320,8 @@ class _Decider:
             told["totals"] = totals.model_copy(update=counted)
         places = {table: self._keys.table(table) for table in found.tables}
         places |= {name: f"{self._keys.output(name)}/" for name in found.outputs}
+        if REPORT in places:
+            places[REPORT] = self._keys.report
         told["results"] = tuple(
             Results(name=name, uri=f"s3://{self.bucket}/{key}")
             for name, key in places.items()

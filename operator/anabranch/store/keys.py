@@ -18,6 +18,10 @@ REMOVALS = "removals"
 """The folder of notes on runs that are to go."""
 CYCLES = "cycles"
 """The folder of all cycles of Surveys."""
+REPORT = "report"
+"""The output that is a page about a run."""
+REPORT_PAGE = "report.html"
+"""The name of that page."""
 
 AGENT_READS = ("plan.parquet", "replies/*")
 """What an agent reads of a run, by patterns below the run's folder."""
@@ -171,8 +175,13 @@ class SurveyKeys:
         return f"{self.root}/{name}.parquet"
 
     def output(self, name: str) -> str:
-        """Return the folder with the traces of all agents in a format."""
+        """Return the folder with what was found in a format."""
         return f"{self.root}/{name}"
+
+    @property
+    def report(self) -> str:
+        """The page about the run."""
+        return f"{self.output(REPORT)}/{REPORT_PAGE}"
 
     @property
     def summary(self) -> str:

@@ -160,14 +160,15 @@ def test_a_run_ends_with_its_results() -> None:
     assert isinstance(job, CreateJob)
     assert job.arguments[0] == "results"
     assert job.arguments[-2:] == ("agent1", "agent2")
-    seen = replace(seen, findings=Findings(7, 9, ("links",), ("warts",)))
+    seen = replace(seen, findings=Findings(7, 9, ("links",), ("report", "warts")))
     decision = decide(seen, BUCKET)
     assert read_ready(decision) == ("True", "Completed")
     assert decision.status.completion_time == NOW
     assert decision.status.totals
     assert (decision.status.totals.links, decision.status.totals.probes) == (9, 1200)
-    links, warts = decision.status.results
+    links, report, warts = decision.status.results
     assert links.uri == "s3://bucket/surveys/uid-survey/1/links.parquet"
+    assert report.uri == "s3://bucket/surveys/uid-survey/1/report/report.html"
     assert warts.uri == "s3://bucket/surveys/uid-survey/1/warts/"
     after = decide(go_on(seen, decision), BUCKET)
     assert after.status == decision.status
