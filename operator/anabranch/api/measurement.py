@@ -234,6 +234,15 @@ class RepeatableSpec(Model):
             "connections take the tool trace, and no entry with a targetList beside",
         ),
         Rule(
+            lambda spec: (
+                not any(entry.connections for entry in spec.agents)
+                or all(source.object for source in spec.annotate_from)
+            ),
+            "!self.agents.exists(a, has(a.connections)) || "
+            "!has(self.annotateFrom) || self.annotateFrom.all(s, has(s.object))",
+            "annotateFrom of connections takes objects: agents read no ConfigMaps",
+        ),
+        Rule(
             lambda spec: "ark" not in spec.outputs or spec.trace is not None,
             "!has(self.outputs) || !self.outputs.exists(o, o == 'ark') || "
             "has(self.trace)",

@@ -56,7 +56,8 @@ def _gather(
     spec = roster.measurement.spec
     annotator, not_annotated = None, ""
     try:
-        annotator = _open_annotator(store, warehouse, spec.annotate_from, scratch)
+        files = _fetch_known(store, keys, spec.annotate_from, scratch)
+        annotator = _open_annotator(files, warehouse, scratch)
     except ValueError as error:
         # What agents found is worth more than what is known about it.
         not_annotated = str(error)
@@ -87,33 +88,46 @@ def _gather(
     return findings
 
 
-def _open_annotator(
-    store: Store,
-    warehouse: Warehouse,
-    sources: Iterable[AnnotationSource],
-    scratch: Path,
-) -> Annotator | None:
-    """Open what annotates tables, if there are sources.
+def _fetch_known(
+    store: Store, keys: SurveyKeys, sources: Iterable[AnnotationSource], scratch: Path
+) -> dict[str, Path]:
+    """Fetch what sources say about addresses; return the files by what users call them.
 
     Raises:
-        ValueError: If one of its objects is missing or can't be used.
+        ValueError: If one of them is missing.
     """
     files = {}
-    for source in sources:
-        key = source.object.key
+    for number, source in enumerate(sources):
+        if source.object:
+            name = key = source.object.key
+            missing = f"there is no object {key!r} in the store; put it there"
+        elif wanted := source.config_map:
+            key = keys.annotation(number)
+            name = f"ConfigMap {wanted.name}, key {wanted.key}"
+            missing = f"there is no {name} in the namespace; add it, and run again"
         try:
-            files[key] = store.fetch(key, scratch)
+            files[name] = store.fetch(key, scratch)
         except FileNotFoundError as error:
-            message = f"there is no object {key!r} in the store; put it there"
-            raise ValueError(message) from error
+            raise ValueError(missing) from error
+    return files
+
+
+def _open_annotator(
+    files: dict[str, Path], warehouse: Warehouse, scratch: Path
+) -> Annotator | None:
+    """Open what annotates tables, if there are files.
+
+    Raises:
+        ValueError: If one of them can't be used.
+    """
     if not files:
         return None
     try:
         known = Annotations(files.values())
     except ValueError as error:
         message = str(error)
-        for key, file in files.items():
-            message = message.replace(str(file), key)
+        for name, file in files.items():
+            message = message.replace(str(file), name)
         raise ValueError(message) from error
     return Annotator(known, _open_local(warehouse), scratch)
 

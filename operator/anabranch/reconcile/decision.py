@@ -25,6 +25,7 @@ from anabranch.reconcile.observation import (
     DeleteJob,
     DeleteRound,
     ExpireJob,
+    PutAnnotations,
     PutRoster,
 )
 from anabranch.reconcile.standing import decide_standing
@@ -308,7 +309,11 @@ class _Decider:
             arguments = ("--measurement", keys.measurement, "--run-id", keys.run_id)
             agents = (course.member.name for course in courses)
             create = CreateJob(name, (RESULTS, *arguments, *agents))
-            more: list[Action] = [create] if job is None else []
+            more: list[Action] = []
+            if job is None:
+                sources = seen.measurement.spec.annotate_from
+                named = any(source.config_map for source in sources)
+                more = [*([PutAnnotations()] if named else []), create]
             if job and job.is_complete:
                 more = [DeleteJob(job.name, job.uid)]
             self.conditions.set("Ready", "Gathering", "results are gathered")

@@ -172,6 +172,11 @@ class PutRoster:
 
 
 @dataclass(frozen=True)
+class PutAnnotations:
+    """An action that puts beside a run what ConfigMaps say about addresses."""
+
+
+@dataclass(frozen=True)
 class CreateJob:
     """An action that starts a Job."""
 
@@ -260,6 +265,7 @@ class ExpireJob:
 
 Action = (
     PutRoster
+    | PutAnnotations
     | CreateJob
     | PutCharge
     | CreateRound

@@ -170,6 +170,10 @@ class SurveyKeys:
         """The addresses of the routers that all agents found."""
         return f"{self.root}/routers/addresses.parquet"
 
+    def annotation(self, number: int) -> str:
+        """Return the key of what a ConfigMap said of addresses, by its place."""
+        return f"{self.root}/annotations/{number:02}"
+
     def table(self, name: str) -> str:
         """Return the key of a table with the results of all agents."""
         return f"{self.root}/{name}.parquet"

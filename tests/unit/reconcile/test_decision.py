@@ -20,6 +20,7 @@ from anabranch.reconcile.observation import (
     DeleteJob,
     DeleteRound,
     ExpireJob,
+    PutAnnotations,
     PutRoster,
     RunView,
 )
@@ -173,6 +174,18 @@ def test_a_run_ends_with_its_results() -> None:
     after = decide(go_on(seen, decision), BUCKET)
     assert after.status == decision.status
     assert after.actions == ()
+
+
+def test_what_config_maps_say_is_put_before_the_job_that_reads_it() -> None:
+    """Objects are in the store already."""
+    for source, kinds in (
+        ({"configMap": {"name": "ours", "key": "a"}}, [PutAnnotations, CreateJob]),
+        ({"object": {"key": "a.mmdb"}}, [CreateJob]),
+    ):
+        seen = start(count=1, annotateFrom=[source])
+        run = RunView({FIRST: make_outcome(FIRST, None)})
+        decision = decide(replace(seen, runs={"agent1": run}), BUCKET)
+        assert [type(action) for action in decision.actions] == kinds
 
 
 def test_a_run_says_why_addresses_are_not_annotated() -> None:
