@@ -37,9 +37,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         )
         World(32, 16).run(*command(manifests, folder / "anabranch-data"))
     survey = anabranch.open(folder / "anabranch-data", "survey", run_id="1")
+    addresses = sorted(map(str, survey.interfaces["addr"].to_pylist()))
     routes = (
         f"{address}\t{128 if ':' in address else 32}\t{64500 + number % 2}\n"
-        for number, address in enumerate(sorted(survey.interfaces["addr"].to_pylist()))
+        for number, address in enumerate(addresses)
     )
     (folder / "routes.pfx2as").write_text("".join(routes))
     return folder
