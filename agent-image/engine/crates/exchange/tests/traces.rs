@@ -244,11 +244,14 @@ fn ping(rows: Vec<Row>, requests: Option<u32>) -> Ping {
         rows,
         ..target(&[], None)
     };
-    let mut frame = Frame::default();
-    frame.cycle = Arc::new(Cycle {
+    let cycle = Cycle {
         start: 7,
         ..Cycle::default()
-    });
+    };
+    let frame = Frame {
+        cycle: Arc::new(cycle),
+        ..Frame::default()
+    };
     match write_ping(&target, &frame) {
         Some(Record::Ping(ping)) => *ping,
         other => panic!("{other:?}"),
