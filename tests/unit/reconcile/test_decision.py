@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import pytest
 
 from anabranch.api import Agent, Round
+from anabranch.api.measurement import Output
+from anabranch.api.measurementstatus import MeasurementStatus
 from anabranch.manifests.rounds import name_step
 from anabranch.reconcile.course import CUT_SECONDS
 from anabranch.reconcile.decision import decide
@@ -174,6 +176,21 @@ def test_a_run_ends_with_its_results() -> None:
     after = decide(go_on(seen, decision), BUCKET)
     assert after.status == decision.status
     assert after.actions == ()
+
+
+def test_all_tables_and_outputs_are_told_with_their_places() -> None:
+    """Those of aliases and annotations among them."""
+    tables = (
+        *("interfaces", "links", "diamonds", "traces"),
+        *("aliases", "routers", "router_links", "as_links"),
+    )
+    outputs = get_args(Output)
+    run = RunView({FIRST: make_outcome(FIRST, None)})
+    found = Findings(7, 9, tables, outputs)
+    seen = replace(start(count=1), runs={"agent1": run}, findings=found)
+    status = decide(seen, BUCKET).status
+    assert [each.name for each in status.results] == [*tables, *outputs]
+    MeasurementStatus.model_validate(status.model_dump(by_alias=True))
 
 
 def test_what_config_maps_say_is_put_before_the_job_that_reads_it() -> None:
