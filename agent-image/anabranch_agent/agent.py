@@ -13,6 +13,7 @@ from importlib.metadata import version
 from threading import Thread
 from typing import TYPE_CHECKING, Any
 
+from anabranch.api.annotation import name_objects
 from anabranch.cluster.client import RefusedError, UnreachableError
 from anabranch.connections.archive import Naming
 from anabranch.connections.hops import open_annotator
@@ -261,7 +262,7 @@ class AgentProcess:
                 event_socket=self._config.event_socket,
                 annotator=open_annotator(
                     self._config.annotation_socket,
-                    standing.annotate_from,
+                    name_objects(standing.annotate_from),
                     self._store,
                     shelf.folder,
                 ),

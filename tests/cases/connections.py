@@ -14,9 +14,9 @@ def entry(**more: Any) -> Manifest:
     return {"name": "servers", "selector": {}, "connections": _WATCH, **more}
 
 
-def standing(*entries: Manifest) -> Manifest:
+def standing(*entries: Manifest, **more: Any) -> Manifest:
     """A spec with these entries, which traces."""
-    return spec(ping=REMOVED, trace={}, agents=list(entries))
+    return spec(ping=REMOVED, trace={}, agents=list(entries), **more)
 
 
 def _watching(**more: Any) -> Manifest:
@@ -56,6 +56,16 @@ CASES: list[Case] = [
         standing(entry(division="shared")),
         "spec.agents[0]",
         "connections take neither division shared nor parameters",
+    ),
+    Case(
+        "Measurement",
+        "connections with what a ConfigMap says about addresses",
+        standing(
+            entry(),
+            annotateFrom=[{"configMap": {"name": "ours", "key": "ours.pfx2as"}}],
+        ),
+        "spec",
+        "annotateFrom of connections takes objects",
     ),
     Case(
         "Measurement",

@@ -53,9 +53,35 @@ CASES: list[Case] = [
         "Measurement",
         "nothing to annotate from",
         spec(annotateFrom=[{}]),
-        "spec.annotateFrom[0].object",
+        "spec.annotateFrom[0]",
+        "give exactly one of configMap, object",
+    ),
+    Case(
+        "Measurement",
+        "a ConfigMap to annotate from",
+        spec(annotateFrom=[{"configMap": {"name": "ours", "key": "ours.pfx2as"}}]),
+    ),
+    Case(
+        "Measurement",
+        "a ConfigMap and an object in one",
+        spec(
+            annotateFrom=[
+                {
+                    "configMap": {"name": "ours", "key": "ours.pfx2as"},
+                    "object": {"key": "a.mmdb"},
+                }
+            ]
+        ),
+        "spec.annotateFrom[0]",
+        "give exactly one of configMap, object",
     ),
     Case("Measurement", "files of Ark", spec(**_TOOL, trace={}, outputs=["ark"])),
+    Case(
+        "Measurement",
+        "files of formats that take no traces",
+        spec(outputs=["caracalCsv", "yarrp", "itdk", "graphml", "dot", "report"]),
+    ),
+    Case("Measurement", "a format twice", spec(outputs=["dot", "dot"]), "spec.outputs"),
     Case(
         "Measurement",
         "files of Ark without traces",

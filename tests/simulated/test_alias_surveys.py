@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from itertools import combinations
+from collections import Counter
+from itertools import combinations, cycle
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
@@ -128,6 +129,36 @@ def test_the_topology_data_kit_has_routers_as_nodes(data: Path, tmp_path: Path) 
     )
     for router in routers.values():
         assert len({node_of[address] for address in router}) == 1
+
+
+def test_the_kit_tells_the_as_of_a_router(data: Path, tmp_path: Path) -> None:
+    """It is that of most of its interfaces, unless another one has as many."""
+    words = ["results", "survey", "--data", str(data), "--format", "itdk"]
+    assert main([*words, "--output", str(tmp_path / "plain")]) == 0
+    lines = (tmp_path / "plain/ipv4.nodes").read_text().splitlines()[1:]
+    nodes = {
+        name.removeprefix("node "): addresses.split()
+        for name, _, addresses in (line.partition(":  ") for line in lines)
+    }
+    origins = ("64500", "64501", "64500", "64501_64502")
+    everyone = sorted(address for some in nodes.values() for address in some)
+    origin_of = dict(zip(everyone, cycle(origins), strict=False))
+    table = tmp_path / "table.pfx2as"
+    table.write_text("".join(f"{a}\t32\t{asn}\n" for a, asn in origin_of.items()))
+    words += ["--annotate", str(table)]
+    assert main([*words, "--output", str(tmp_path / "kit")]) == 0
+    told = (tmp_path / "kit/ipv4.nodes.as").read_text().splitlines()[1:]
+    wanted = {}
+    for node, addresses in nodes.items():
+        # An address with several origins says nothing.
+        votes = Counter(origin_of[each] for each in addresses)
+        votes.pop(origins[-1], None)
+        (first, most), (_, next_most) = [*votes.most_common(2), ("", 0), ("", 0)][:2]
+        if most > next_most:
+            wanted[node] = first
+    assert told == [f"node.AS {node} {asn} origins" for node, asn in wanted.items()]
+    assert any(len(nodes[node]) > 1 for node in wanted)
+    assert set(wanted) < set(nodes)
 
 
 def test_its_probes_are_counted(data: Path, tmp_path: Path) -> None:

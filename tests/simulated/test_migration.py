@@ -123,6 +123,16 @@ def test_the_site_of_the_page_is_valid(tmp_path: Path) -> None:
         invoke("validate", "survey.yaml", "site.yaml")
 
 
+def test_what_traceroute_caller_becomes_is_valid(tmp_path: Path) -> None:
+    """As the page has it."""
+    (text,) = read_blocks("traceroute-caller", "yaml")
+    (tmp_path / "clients.yaml").write_text(text)
+    invoke("validate", str(tmp_path / "clients.yaml"))
+    *_, measurement = yaml.safe_load_all(text)
+    (entry,) = measurement["spec"]["agents"]
+    assert entry["connections"]["source"] == "eventSocket"
+
+
 def test_tables_of_diamond_miner_become_the_same_links(
     replies: Path, tmp_path: Path
 ) -> None:

@@ -26,13 +26,23 @@ TABLES = (
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two runs of a survey, the second with fewer flows, in anabranch-data."""
+    """Two runs of a survey, the second with fewer flows, in anabranch-data.
+
+    Beside it, a file says that each address is of one AS or another.
+    """
     folder = tmp_path_factory.mktemp("survey")
     for run_id, rounds in (("1", 4), ("2", 1)):
         manifests = write_manifests(
             folder / run_id, TARGETS, runId=run_id, maxRounds=rounds
         )
         World(32, 16).run(*command(manifests, folder / "anabranch-data"))
+    survey = anabranch.open(folder / "anabranch-data", "survey", run_id="1")
+    addresses = sorted(map(str, survey.interfaces["addr"].to_pylist()))
+    routes = (
+        f"{address}\t{128 if ':' in address else 32}\t{64500 + number % 2}\n"
+        for number, address in enumerate(addresses)
+    )
+    (folder / "routes.pfx2as").write_text("".join(routes))
     return folder
 
 
@@ -87,6 +97,7 @@ def test_the_recipes_of_the_page_work(
     assert len(made["slowest"]) == made["busiest"].height == 5
     assert made["widths"].sum() == len(made["diamonds"]) > 0
     assert set(made["gone"]["change"]) <= {"went"}
+    assert len(made["between"]) > 0
 
 
 def test_the_notebook_works(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -100,6 +111,8 @@ def test_the_notebook_works(folder: Path, monkeypatch: pytest.MonkeyPatch) -> No
     assert not any(cell.get("outputs") for cell in notebook["cells"])
     made = execute(cells, folder, monkeypatch)
     assert len(made["found"]) > 5
+    assert 0 < len(made["of_as"]) < len(made["links"])
+    assert set(made["neighbours"]["near_asn"]) == {64500, 64501}
     assert made["hops"]["interfaces"].max() > 1
     assert len(made["times"]) > 5
     assert len(made["went"]) > 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import re
 import subprocess
 from ipaddress import ip_address
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import networkx as nx
 import pytest
+import zstandard
 
 import anabranch
 from invocation import invoke
@@ -133,6 +135,24 @@ def test_the_kit_of_traces_has_silent_routers(data: Path, tmp_path: Path) -> Non
         assert {near, far} <= real
 
 
+def test_the_kit_tells_the_as_of_each_router_that_replied(
+    data: Path, tmp_path: Path
+) -> None:
+    """If a file knows it; a silent one has no address that tells it."""
+    table = tmp_path / "table.pfx2as"
+    table.write_text("0.0.0.0\t0\t64500\n::\t0\t64501\n")
+    write(data, "traces", "itdk", tmp_path / "kit", "--annotate", str(table))
+    nodes, _, ifaces = _read_kit(tmp_path / "kit", "nodes.as")
+    asn_of = {
+        nodes[f"{version}:{node}"]: asn
+        for version in ("ipv4", "ipv6")
+        for line in _lines(tmp_path / "kit" / f"{version}.nodes.as")
+        for _, node, asn, method in [line.split()]
+        if method == "origins"
+    }
+    assert asn_of == {each: "64501" if ":" in each else "64500" for each in ifaces}
+
+
 def test_yarrps_files_have_all_replies(
     data: Path, survey: Survey, tmp_path: Path
 ) -> None:
@@ -184,12 +204,41 @@ def test_yarrps_files_say_which_tcp_was_sent(tmp_path: Path) -> None:
         assert len(rows) == sum(row["reply_protocol"] == protocol for row in replies)
 
 
+def test_files_are_compressed_on_request(data: Path, tmp_path: Path) -> None:
+    """Each of them, with the same content."""
+    for output_format in ("graphml", "dot"):
+        write(data, "rounds", output_format, tmp_path / "plain")
+        words = ("--compress", "zstd")
+        write(data, "rounds", output_format, tmp_path / "packed", *words)
+        packed = tmp_path.joinpath("packed").read_bytes()
+        plain = zstandard.ZstdDecompressor().stream_reader(packed).read()
+        assert plain == tmp_path.joinpath("plain").read_bytes()
+        tmp_path.joinpath("plain").unlink()
+        tmp_path.joinpath("packed").unlink()
+    for output_format in ("itdk", "yarrp"):
+        write(data, "rounds", output_format, tmp_path / f"{output_format}-plain")
+        folder = tmp_path / output_format
+        write(data, "rounds", output_format, folder, "--compress", "gzip")
+        # Yarrp's replies come in any order.
+        content = {
+            file.name: sorted(gzip.decompress(file.read_bytes()).splitlines())
+            for file in folder.iterdir()
+        }
+        plain_files = tmp_path.joinpath(f"{output_format}-plain").iterdir()
+        assert content == {
+            f"{file.name}.gz": sorted(file.read_bytes().splitlines())
+            for file in plain_files
+        }
+
+
 def test_what_can_not_be_written_is_told(data: Path, tmp_path: Path) -> None:
     """In one line, and nothing is overwritten."""
-    there = tmp_path / "there"
+    there, packed = tmp_path / "there", ("--compress", "gzip")
     there.mkdir()
     assert "File exists" in write(data, "rounds", "yarrp", there, code=1)
     assert "File exists" in write(data, "rounds", "itdk", there, code=1)
+    told = write(data, "rounds", "parquet", tmp_path / "x", *packed, code=1)
+    assert "parquet is compressed already; leave out --compress" in told
     told = write(data, "rounds", "dot", tmp_path / "x", "--target", "here", code=1)
     assert "does not appear to be" in told
 
@@ -201,13 +250,15 @@ def _run_dot(option: str, file: Path) -> str:
     return done.stdout
 
 
-def _read_kit(folder: Path) -> tuple[dict[str, str], set[tuple[str, str]], set[str]]:
+def _read_kit(
+    folder: Path, *more: str
+) -> tuple[dict[str, str], set[tuple[str, str]], set[str]]:
     """The address of each node by version and number, links, and interfaces."""
     nodes: dict[str, str] = {}
     links: set[tuple[str, str]] = set()
     ifaces: set[str] = set()
     assert {file.name for file in folder.iterdir()} == {
-        f"ipv{n}.{name}" for n in (4, 6) for name in ("nodes", "links", "ifaces")
+        f"ipv{n}.{name}" for n in (4, 6) for name in ("nodes", "links", "ifaces", *more)
     }
     for version in ("ipv4", "ipv6"):
         here: dict[str, str] = {}

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from anabranch.api.annotation import AnnotationSource
+from anabranch.api.annotation import StoredSource
 from anabranch.api.lists import Distinct
 from anabranch.api.model import Model, Rule
 from anabranch.api.text import DnsLabel, Port, Prefix
@@ -67,6 +67,6 @@ class Standing(Model):
     """How it traces them."""
     failure_probability: Annotated[float, Field(gt=0, lt=1)]
     """The highest accepted probability that a link of a branching point is missed."""
-    annotate_from: Annotated[tuple[AnnotationSource, ...], Field(max_length=16)] = ()
+    annotate_from: Annotated[tuple[StoredSource, ...], Field(max_length=16)] = ()
     """What is known about the addresses that traces meet, the most trusted first, where
     the agent has no `annotationSocket`."""

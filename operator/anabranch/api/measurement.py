@@ -38,8 +38,19 @@ from anabranch.api.tool import (
     has_prefix_length,
 )
 
-Output = Literal["warts", "scamperJson", "atlasJson", "ark"]
-"""A format of traces."""
+Output = Literal[
+    "warts",
+    "scamperJson",
+    "atlasJson",
+    "ark",
+    "caracalCsv",
+    "yarrp",
+    "itdk",
+    "graphml",
+    "dot",
+    "report",
+]
+"""A format of traces, of replies, or of the links of a survey; or a page about it."""
 MAX_NAME = 48
 """The longest name in characters: names of Rounds and Jobs append round and agent."""
 
@@ -223,6 +234,15 @@ class RepeatableSpec(Model):
             "connections take the tool trace, and no entry with a targetList beside",
         ),
         Rule(
+            lambda spec: (
+                not any(entry.connections for entry in spec.agents)
+                or all(source.object for source in spec.annotate_from)
+            ),
+            "!self.agents.exists(a, has(a.connections)) || "
+            "!has(self.annotateFrom) || self.annotateFrom.all(s, has(s.object))",
+            "annotateFrom of connections takes objects: agents read no ConfigMaps",
+        ),
+        Rule(
             lambda spec: "ark" not in spec.outputs or spec.trace is not None,
             "!has(self.outputs) || !self.outputs.exists(o, o == 'ark') || "
             "has(self.trace)",
@@ -270,10 +290,13 @@ class RepeatableSpec(Model):
     ttl_seconds_after_finished: Annotated[int | None, Field(ge=0, le=31_536_000)] = None
     """How long to keep the Rounds and Jobs of a finished run, in seconds. The
     Measurement itself stays."""
-    outputs: Annotated[tuple[Output, ...], Field(max_length=8), Distinct()] = ()
-    """The formats in which the traces of each agent are stored, too, when the run
-    ends: compressed with gzip, in a folder that `status.results` names. `ark` is warts
-    in files for each member of a team and day, as CAIDA's Ark names them."""
+    outputs: Annotated[tuple[Output, ...], Field(max_length=16), Distinct()] = ()
+    """The formats in which the results are stored, too, when the run ends: compressed
+    with gzip, in a folder that `status.results` names. `warts`, `scamperJson` and
+    `atlasJson` hold the traces of each agent, `caracalCsv` and `yarrp` its replies;
+    `itdk`, `graphml` and `dot` the links that all agents found. `ark` is warts in files
+    for each member of a team and day, as CAIDA's Ark names them. `report` is a page
+    about the run, of HTML and not compressed, which `status.results` names itself."""
 
     @property
     def tools(

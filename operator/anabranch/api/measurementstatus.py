@@ -99,12 +99,12 @@ class PinnedList(Model):
 
 
 class Results(Model):
-    """One table of results in the object store, or a folder of traces."""
+    """A table of results in the object store, a folder of a format, or the report."""
 
     name: Annotated[str, Field(max_length=63)]
-    """The name of the table, such as links, or the format of traces."""
+    """The name of the table, such as links, or that of an output."""
     uri: Annotated[str, Field(max_length=1024)]
-    """The URI of the table, or of the folder, which ends with a slash."""
+    """The URI of the table or report, or of the folder, which ends with a slash."""
 
 
 class MeasurementStatus(Status):
@@ -137,5 +137,5 @@ class MeasurementStatus(Status):
     """Agents that are running or have finished, of all agents, such as 3/3."""
     unhealthy_agents: Annotated[tuple[UnhealthyAgent, ...], Field(max_length=20)] = ()
     """The first twenty agents that fail to probe as they should."""
-    results: Annotated[tuple[Results, ...], Field(max_length=16)] = ()
-    """The tables of results, and the formats of traces."""
+    results: Annotated[tuple[Results, ...], Field(max_length=32)] = ()
+    """The tables of results, and the outputs."""

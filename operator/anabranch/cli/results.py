@@ -62,7 +62,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--agent", help="the agent whose traces to write, if the run has several"
     )
     parser.add_argument(
-        "--compress", choices=("gzip", "zstd"), help="how to compress traces"
+        "--compress", choices=("gzip", "zstd"), help="how to compress each file"
     )
     parser.add_argument(
         "--target",
@@ -86,6 +86,8 @@ GRAPHS = ("dot", "graphml")
 """The formats of graphs."""
 FOLDERS = ("itdk", "yarrp", "ark")
 """The formats that are several files."""
+_COMPRESSED = {"parquet", "ark"}
+"""The formats whose files are compressed in any case."""
 
 
 def add_run_arguments(parser: argparse.ArgumentParser) -> None:
@@ -136,13 +138,8 @@ def run(chosen: argparse.Namespace) -> int:
                 return 0
             if chosen.format in TRACES:
                 _write_traces(survey, chosen, file)
-            elif chosen.format in GRAPHS:
-                from anabranch.formats.graph import write_graph  # noqa: PLC0415
-
-                with survey.open_results() as results:
-                    write_graph(results, file, chosen.format, chosen.target)
             else:
-                survey.write(chosen.table, chosen.format, file)
+                file = _write_rows(survey, chosen, file)
             deliver(file, chosen.output)
     except (LookupError, RuntimeError, ValueError) as error:
         print(f"anabranch: {error.args[0]}", file=sys.stderr)
@@ -154,7 +151,7 @@ def _find_conflict(chosen: argparse.Namespace) -> str | None:
     """Return which arguments do not fit together, with the remedy."""
     if chosen.format == "caracal-csv" and chosen.table != "replies":
         return "caracal-csv is a format of --table replies"
-    if chosen.annotate and chosen.format not in TABULAR:
+    if chosen.annotate and chosen.format not in {*TABULAR, "itdk"}:
         return (
             f"{chosen.format} has no place for what is known; choose another --format"
         )
@@ -162,6 +159,8 @@ def _find_conflict(chosen: argparse.Namespace) -> str | None:
         return "which AS an address is of, a file says: name one with --annotate"
     if chosen.format in FOLDERS and not chosen.output:
         return f"{chosen.format} is several files; name a new folder with --output"
+    if chosen.compress and chosen.format in _COMPRESSED:
+        return f"{chosen.format} is compressed already; leave out --compress"
     return None
 
 
@@ -186,10 +185,25 @@ def _write_traces(survey: Survey, chosen: argparse.Namespace, file: Path) -> Non
         write_traces(agent, file, wanted, file.parent)
 
 
+def _write_rows(survey: Survey, chosen: argparse.Namespace, file: Path) -> Path:
+    """Write a table or a graph; return the file, which may be a compressed one."""
+    # Extras, which other commands do without.
+    from anabranch.formats.compression import compress  # noqa: PLC0415
+    from anabranch.formats.graph import write_graph  # noqa: PLC0415
+
+    if chosen.format in GRAPHS:
+        with survey.open_results() as results:
+            write_graph(results, file, chosen.format, chosen.target)
+    else:
+        survey.write(chosen.table, chosen.format, file)
+    return compress(file, chosen.compress) if chosen.compress else file
+
+
 def _write_folder(survey: Survey, chosen: argparse.Namespace, scratch: Path) -> None:
     """Write the files of a format to a new folder."""
     # Extras, which other commands do without.
     from anabranch.formats.ark import put_ark  # noqa: PLC0415
+    from anabranch.formats.compression import compress  # noqa: PLC0415
     from anabranch.formats.itdk import write_itdk  # noqa: PLC0415
     from anabranch.formats.yarrp import write_yarrp  # noqa: PLC0415
 
@@ -200,3 +214,6 @@ def _write_folder(survey: Survey, chosen: argparse.Namespace, scratch: Path) -> 
             put_ark(results, chosen.output, scratch)
         else:
             write_yarrp(results, chosen.output)
+    if chosen.compress:
+        for file in [*chosen.output.iterdir()]:
+            compress(file, chosen.compress)

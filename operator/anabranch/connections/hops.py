@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
     from anabranch_engine import Annotation
 
-    from anabranch.api.annotation import AnnotationSource
     from anabranch.store.store import Store
 
 Told = dict[str, Any]
@@ -126,17 +125,16 @@ class SocketAnnotator:
 
 def open_annotator(
     socket_path: Path | None,
-    sources: Sequence[AnnotationSource],
+    keys: Sequence[str],
     store: Store,
     folder: Path,
 ) -> Annotator | None:
     """Return who knows about addresses: a socket if there is one, or objects.
 
-    ``folder`` holds copies of objects for a while.
+    ``keys`` are those of the objects, and ``folder`` holds copies for a while.
     """
     if socket_path:
         return SocketAnnotator(socket_path)
-    keys = [source.object.key for source in sources]
     return FileAnnotator(store, keys, folder) if keys else None
 
 

@@ -65,7 +65,7 @@ def write_graph(
         OSError: If the file can't be written.
         QueryError: If ClickHouse fails.
     """
-    found = results.find("links")
+    found = results.find_plain("links")
     links = f"(SELECT *, min_near_ttl AS near_ttl FROM ({found}) WHERE NOT is_suspect)"
     if target is not None:
         prefix, _ = read_paths(results, target)

@@ -5,6 +5,9 @@ Each interface without known aliases is a node of its own. A link of the kit joi
 nodes that are next to one another on a medium. Probes show the interface by which they
 enter a router, and not that by which they leave one. So there is a link for each
 interface that is a far end, and with it the nodes that are its near ends.
+
+If results are annotated, a node is of the AS that is the origin of more of its
+interfaces than any other AS.
 """
 
 from __future__ import annotations
@@ -12,6 +15,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from anabranch.warehouse.annotation import has_one_origin
 from anabranch.warehouse.pieces import PIECE_ROWS, cut
 from anabranch.warehouse.routers import name_addresses
 from anabranch.warehouse.traces import find_gaps
@@ -19,18 +23,23 @@ from anabranch.warehouse.traces import find_gaps
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from anabranch.warehouse.annotation import Annotator
     from anabranch.warehouse.results import Results
 
 _HEADS = {
     "nodes": "# node <node_id>: <interface> ...\n",
     "links": "# link <link_id>: <node_id>[:<interface>] ...\n",
     "ifaces": "# <interface> <node_id> [<link_id>] T\n",
+    "nodes.as": "# node.AS <node_id> <AS> <method>\n",
 }
 _VERSIONS = {4: "is_v4", 6: "NOT is_v4"}
 
 
 def write_itdk(results: Results, folder: Path, scratch: Path) -> None:
     """Write ``ipv4.nodes``, ``.links``, ``.ifaces`` and those of IPv6 to a new folder.
+
+    If results are annotated, ``ipv4.nodes.as`` has the nodes whose AS is known, by
+    CAIDA's method ``origins``.
 
     In traces, a silent router between two that replied becomes a node, with an address
     of 224.0.0.0/3 or ff00::/8 that stands for its own. Batch tools do not know of such
@@ -61,7 +70,8 @@ class _Kit:
     def prepare(self) -> None:
         """Number nodes and links."""
         (self.scratch / "hops").mkdir()
-        links = f"({self.results.find('links')})"
+        links = f"({self.results.find_plain('links')})"
+        interfaces = f"({self.results.find_plain('interfaces')})"
         self._put(
             "hops/links",
             f"SELECT DISTINCT {_pack('near_addr')} AS near, {_pack('far_addr')} AS far "
@@ -71,9 +81,7 @@ class _Kit:
         if self._put_gaps():
             is_silent = f"addr IN (SELECT place FROM {self._read('places')})"
         hops = self._read("hops/*")
-        known = (
-            f"SELECT {_pack('addr')} AS addr FROM ({self.results.find('interfaces')})"
-        )
+        known = f"SELECT {_pack('addr')} AS addr FROM {interfaces}"
         ends = (
             f"SELECT near AS addr FROM {hops} UNION ALL SELECT far AS addr FROM {hops}"
         )
@@ -102,6 +110,8 @@ class _Kit:
             f"FROM ({joined}) GROUP BY far) AS joined "
             f"INNER JOIN {nodes} AS nodes ON joined.far = nodes.addr",
         )
+        if self.results.annotator:
+            self._put_owners(self.results.annotator)
 
     def write(self, version: int, folder: Path) -> None:
         """Write the files of an IP version, unless it has no nodes."""
@@ -125,6 +135,12 @@ class _Kit:
             f"LEFT JOIN (SELECT addr, link FROM {links}) AS links "
             f"USING (addr) WHERE {of_version} AND NOT is_silent ORDER BY node, addr",
         }
+        if self.results.annotator:
+            lines["nodes.as"] = (
+                "SELECT format('node.AS N{} {} origins', toString(node), "
+                f"toString(asn)) FROM {self._read('owners')} "
+                f"WHERE {of_version} ORDER BY node"
+            )
         for name, query in lines.items():
             with (folder / f"ipv{version}.{name}").open("xb") as out:
                 out.write(_HEADS[name].encode())
@@ -164,6 +180,28 @@ class _Kit:
         self._put("hops/near", f"SELECT near, place AS far FROM {places}")
         self._put("hops/far", f"SELECT place AS near, far FROM {places}")
         return True
+
+    def _put_owners(self, annotator: Annotator) -> None:
+        """Put the AS of each node for which one has the most addresses."""
+        real = (
+            f"SELECT node, is_v4, {_TEXT} AS addr FROM {self._read('nodes')} "
+            "WHERE NOT is_silent"
+        )
+        known = annotator.annotate("routers", real, self.results.engine)
+        votes = (
+            f"SELECT node, is_v4, asn, count() AS addresses FROM ({known}) "
+            f"WHERE {has_one_origin()} GROUP BY node, is_v4, asn"
+        )
+        ranked = (
+            "SELECT node, is_v4, arrayReverseSort(groupArray((addresses, asn))) "
+            f"AS votes FROM ({votes}) GROUP BY node, is_v4"
+        )
+        # Behind the last vote, ClickHouse reads one of 0 addresses.
+        self._put(
+            "owners",
+            f"SELECT node, is_v4, votes[1].2 AS asn FROM ({ranked}) "
+            "WHERE votes[1].1 > votes[2].1",
+        )
 
     def _put(self, name: str, query: str) -> None:
         self.results.engine.write(query, self.scratch / f"{name}.parquet")

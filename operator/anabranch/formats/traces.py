@@ -11,7 +11,7 @@ from anabranch_engine import TraceWriter
 
 from anabranch.api.tool import Trace
 from anabranch.warehouse.results import NothingYetError
-from anabranch.warehouse.traces import find_span, sort_replies
+from anabranch.warehouse.traces import find_span, sort_pings, sort_replies
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -65,7 +65,8 @@ def write_traces(
 ) -> int:
     """Write what an agent found to a new file, as traces; return their number.
 
-    Of batch tools only probes with replies are known.
+    Of batch tools only probes with replies are known. Those of the tool ping become
+    pings.
 
     Raises:
         NothingYetError: If the run has no replies yet.
@@ -115,6 +116,7 @@ def open_writer(
         confidence=_find_confidence(record),
         max_probes=trace.max_probes if trace else None,
         wait_us=((trace and trace.chosen_wait) or agent.wait_seconds) * 1_000_000,
+        is_ping=results.is_ping,
     )
 
 
@@ -146,23 +148,36 @@ def _read_rows(results: AgentResults, scratch: Path) -> Iterator[pa.RecordBatch]
         yield from read_parts(results, results.list_parts(), scratch)
         return
     draft = scratch / "sorted.parquet"
-    for rows in _cut(results):
-        results.engine.write(sort_replies(rows), draft)
+    for condition in _cut(results):
+        rows = f"(SELECT * FROM {results.rows} WHERE {condition})"
+        query = sort_replies(rows)
+        if results.is_ping:
+            pinged = f"(SELECT * FROM {results.pinged} WHERE {condition})"
+            query = sort_pings(rows, pinged)
+        results.engine.write(query, draft)
         with pq.ParquetFile(draft) as sorted_rows:
             yield from sorted_rows.iter_batches(_BATCH_ROWS)
         draft.unlink()
 
 
 def _cut(results: AgentResults) -> Iterator[str]:
-    """Yield the SQL for the rows of some targets after others, in their order.
+    """Yield conditions of ``prefix_index``: some targets after others, in order.
 
     So few are sorted at once that they fit into memory.
     """
-    counts = "count() AS rows, max(prefix_index) AS last"
-    (found,) = results.engine.read(f"SELECT {counts} FROM {results.rows}").to_pylist()
-    targets = found["last"] + 1
-    pieces = -(-found["rows"] // _SORTED_ROWS) or 1
+    rows, targets = _count(results, results.rows)
+    if results.is_ping:
+        # An address that nothing answered has a row, too.
+        pinged, targets = _count(results, results.pinged)
+        rows = max(rows, pinged)
+    pieces = -(-rows // _SORTED_ROWS) or 1
     step = -(-targets // pieces)
     for first in range(0, targets, step):
-        where = f"prefix_index BETWEEN {first} AND {first + step - 1}"
-        yield f"(SELECT * FROM {results.rows} WHERE {where})"
+        yield f"prefix_index BETWEEN {first} AND {first + step - 1}"
+
+
+def _count(results: AgentResults, rows: str) -> tuple[int, int]:
+    """Return the number of rows, and that of targets as far as there are rows."""
+    counts = "count() AS rows, max(prefix_index) + 1 AS targets"
+    (found,) = results.engine.read(f"SELECT {counts} FROM {rows}").to_pylist()
+    return found["rows"], found["targets"]

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 from contextlib import suppress
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
 from anabranch_engine import Annotations
 
-from anabranch.formats import ark
-from anabranch.formats.traces import NAMES, SUFFIXES, TraceFormat, write_traces
+from anabranch.jobs.outputs import put_outputs
 from anabranch.runs.report import Findings
 from anabranch.runs.roster import Roster
 from anabranch.store.keys import RunKeys, SurveyKeys
@@ -19,11 +18,11 @@ from anabranch.warehouse.damage import check_whole, naming_damage
 from anabranch.warehouse.results import NothingYetError, Results
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable
     from pathlib import Path
 
+    from anabranch.api.annotation import AnnotationSource
     from anabranch.store.store import Store
-    from anabranch.warehouse.agentresults import AgentResults
     from anabranch.warehouse.engine import Engine
     from anabranch.warehouse.environment import Warehouse
 
@@ -53,9 +52,12 @@ def _gather(
     runs: list[RunKeys],
     scratch: Path,
 ) -> Findings:
+    roster = Roster.model_validate_json(store.get(keys.roster))
+    spec = roster.measurement.spec
     annotator, not_annotated = None, ""
     try:
-        annotator = _open_annotator(store, warehouse, keys, scratch)
+        files = _fetch_known(store, keys, spec.annotate_from, scratch)
+        annotator = _open_annotator(files, warehouse, scratch)
     except ValueError as error:
         # What agents found is worth more than what is known about it.
         not_annotated = str(error)
@@ -72,7 +74,10 @@ def _gather(
         for run in runs:
             warehouse.tables.prepare(run)
             warehouse.tables.load_diamonds(store, run)
-    outputs = _put_outputs(results, keys, scratch)
+    outputs = []
+    if spec.outputs:
+        local = replace(results, engine=_open_local(warehouse))
+        outputs = put_outputs(local, keys, spec.outputs)
     findings = Findings(
         **results.count(),
         tables=tuple(tables),
@@ -83,57 +88,46 @@ def _gather(
     return findings
 
 
-def _put_outputs(results: Results, keys: SurveyKeys, scratch: Path) -> list[str]:
-    """Store the traces of each agent in the formats that the measurement asks for."""
-    put: set[str] = set()
-    for agent in results.agents:
-        if "replies" not in agent.kinds:
-            continue  # It failed before its start.
-        for output in agent.record.measurement.spec.outputs:
-            for name, file in _write_output(agent, output, scratch):
-                agent.store.put_file(f"{keys.output(output)}/{name}", file)
-                file.unlink()
-            put.add(output)
-    return sorted(put)
+def _fetch_known(
+    store: Store, keys: SurveyKeys, sources: Iterable[AnnotationSource], scratch: Path
+) -> dict[str, Path]:
+    """Fetch what sources say about addresses; return the files by what users call them.
 
-
-def _write_output(
-    agent: AgentResults, output: str, scratch: Path
-) -> Iterator[tuple[str, Path]]:
-    """Yield the name of each file with an agent's traces in a format, and the file."""
-    if output == ark.NAME:
-        yield from ark.write_ark(agent, scratch)
-        return
-    file = scratch / "traces"
-    write_traces(agent, file, TraceFormat(NAMES[output], "gzip"), scratch)
-    yield f"{agent.keys.agent}.{SUFFIXES[output]}.gz", file
+    Raises:
+        ValueError: If one of them is missing.
+    """
+    files = {}
+    for number, source in enumerate(sources):
+        if source.object:
+            name = key = source.object.key
+            missing = f"there is no object {key!r} in the store; put it there"
+        elif wanted := source.config_map:
+            key = keys.annotation(number)
+            name = f"ConfigMap {wanted.name}, key {wanted.key}"
+            missing = f"there is no {name} in the namespace; add it, and run again"
+        try:
+            files[name] = store.fetch(key, scratch)
+        except FileNotFoundError as error:
+            raise ValueError(missing) from error
+    return files
 
 
 def _open_annotator(
-    store: Store, warehouse: Warehouse, keys: SurveyKeys, scratch: Path
+    files: dict[str, Path], warehouse: Warehouse, scratch: Path
 ) -> Annotator | None:
-    """Open what annotates tables, if the measurement asks for it.
+    """Open what annotates tables, if there are files.
 
     Raises:
-        ValueError: If one of its objects is missing or can't be used.
+        ValueError: If one of them can't be used.
     """
-    roster = Roster.model_validate_json(store.get(keys.roster))
-    files = {}
-    for source in roster.measurement.spec.annotate_from:
-        key = source.object.key
-        try:
-            files[key] = store.fetch(key, scratch)
-        except FileNotFoundError as error:
-            message = f"there is no object {key!r} in the store; put it there"
-            raise ValueError(message) from error
     if not files:
         return None
     try:
         known = Annotations(files.values())
     except ValueError as error:
         message = str(error)
-        for key, file in files.items():
-            message = message.replace(str(file), key)
+        for name, file in files.items():
+            message = message.replace(str(file), name)
         raise ValueError(message) from error
     return Annotator(known, _open_local(warehouse), scratch)
 

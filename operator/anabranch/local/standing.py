@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from anabranch.api import Agent
+from anabranch.api.annotation import name_objects
 from anabranch.api.connections import Standing
 from anabranch.api.references import select_agents
 from anabranch.connections.archive import Naming
@@ -190,7 +191,7 @@ def _make_post(  # noqa: PLR0913, PLR0917 (what an agent of a measurement is mad
         event_socket=socket,
         annotator=open_annotator(
             Path(spec.annotation_socket) if spec.annotation_socket else None,
-            measurement.spec.annotate_from,
+            name_objects(measurement.spec.annotate_from),
             store,
             folder,
         ),

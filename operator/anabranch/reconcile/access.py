@@ -7,6 +7,7 @@ import hashlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from anabranch.api.annotation import name_objects
 from anabranch.manifests.agents import build_secret, name_user
 from anabranch.store.access import Reach, derive_key, stretch, write_bucket_policy
 
@@ -27,7 +28,7 @@ def reach_of(spec: RoundSpec) -> Reach:
     sources = spec.standing.annotate_from if spec.standing else ()
     return Reach(
         owners=frozenset({spec.team or spec.agent}),
-        objects=frozenset(each.object.key for each in sources),
+        objects=frozenset(name_objects(sources)),
     )
 
 

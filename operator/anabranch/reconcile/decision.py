@@ -25,6 +25,7 @@ from anabranch.reconcile.observation import (
     DeleteJob,
     DeleteRound,
     ExpireJob,
+    PutAnnotations,
     PutRoster,
 )
 from anabranch.reconcile.standing import decide_standing
@@ -37,7 +38,7 @@ from anabranch.reconcile.start import (
 from anabranch.rounds.outcome import add_missing
 from anabranch.rounds.shortfall import describe_nothing
 from anabranch.runs.roster import group_runs
-from anabranch.store.keys import SurveyKeys
+from anabranch.store.keys import REPORT, SurveyKeys
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -309,7 +310,11 @@ class _Decider:
             arguments = ("--measurement", keys.measurement, "--run-id", keys.run_id)
             agents = (course.member.name for course in courses)
             create = CreateJob(name, (RESULTS, *arguments, *agents))
-            more: list[Action] = [create] if job is None else []
+            more: list[Action] = []
+            if job is None:
+                sources = seen.measurement.spec.annotate_from
+                named = any(source.config_map for source in sources)
+                more = [*([PutAnnotations()] if named else []), create]
             if job and job.is_complete:
                 more = [DeleteJob(job.name, job.uid)]
             self.conditions.set("Ready", "Gathering", "results are gathered")
@@ -326,6 +331,8 @@ class _Decider:
             told["totals"] = totals.model_copy(update=counted)
         places = {table: self._keys.table(table) for table in found.tables}
         places |= {name: f"{self._keys.output(name)}/" for name in found.outputs}
+        if REPORT in places:
+            places[REPORT] = self._keys.report
         told["results"] = tuple(
             Results(name=name, uri=f"s3://{self.bucket}/{key}")
             for name, key in places.items()

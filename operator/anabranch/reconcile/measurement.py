@@ -7,8 +7,9 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from anabranch.api.configmap import ConfigMap
 from anabranch.api.round import RoundSpec
-from anabranch.cluster.objects import ForeignError, Place
+from anabranch.cluster.objects import ForeignError, Place, read_object
 from anabranch.manifests.jobs import build_job, share_work
 from anabranch.manifests.labels import AGENT, Component, label
 from anabranch.manifests.rounds import build_round, build_standing_round
@@ -24,6 +25,7 @@ from anabranch.reconcile.observation import (
     DeleteRound,
     ExpireJob,
     Observation,
+    PutAnnotations,
     PutCharge,
     PutHandOut,
     PutRoster,
@@ -326,6 +328,8 @@ class Measurements:
         match action:
             case PutRoster() | PutHandOut() | PutCharge():
                 await self._put(measurement, action)
+            case PutAnnotations():
+                await self._put_annotations(measurement)
             case CreateJob():
                 await objects.create(_build_job(settings, metadata.uid, action))
             case CreateRound(agent, step, summary, rate, share):
@@ -364,6 +368,19 @@ class Measurements:
                 await asyncio.to_thread(put_it)
             case PutCharge():
                 await self.quotas.charge(measurement.metadata.namespace, action)
+
+    async def _put_annotations(self, measurement: Measurement) -> None:
+        """Put what ConfigMaps say about addresses; the Job tells which are missing."""
+        metadata, spec = measurement.metadata, measurement.spec
+        keys = SurveyKeys(metadata.uid, spec.run_id)
+        for number, source in enumerate(spec.annotate_from):
+            if wanted := source.config_map:
+                place = Place("ConfigMap", metadata.namespace, wanted.name)
+                found = await self.tools.objects.get(place)
+                content = found and read_object(ConfigMap, found).content(wanted.key)
+                if content is not None:
+                    put = partial(self.tools.store.put, keys.annotation(number))
+                    await asyncio.to_thread(put, content)
 
     async def _create_round(self, agent: Agent, manifest: dict[str, Any]) -> None:
         """Create a Round whose agent reaches what it takes."""

@@ -177,6 +177,11 @@ class PutRoster:
 
 
 @dataclass(frozen=True)
+class PutAnnotations:
+    """An action that puts beside a run what ConfigMaps say about addresses."""
+
+
+@dataclass(frozen=True)
 class CreateJob:
     """An action that starts a Job."""
 
@@ -265,6 +270,7 @@ class ExpireJob:
 
 Action = (
     PutRoster
+    | PutAnnotations
     | CreateJob
     | PutCharge
     | CreateRound

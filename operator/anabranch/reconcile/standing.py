@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from anabranch.api.annotation import StoredSource
 from anabranch.api.connections import Standing
 from anabranch.api.measurementstatus import (
     AgentCounts,
@@ -305,7 +306,11 @@ def _make_standing(
         connections=entry.connections,
         trace=spec.trace,
         failure_probability=spec.failure_probability,
-        annotate_from=spec.annotate_from,
+        annotate_from=tuple(
+            StoredSource(object=source.object)
+            for source in spec.annotate_from
+            if source.object
+        ),
     )
 
 

@@ -60,7 +60,7 @@ class Findings:
     tables: tuple[str, ...]
     """The names of the tables of results."""
     outputs: tuple[str, ...] = ()
-    """The formats in which the traces are stored, too."""
+    """The formats in which it is stored, too."""
     not_annotated: str = ""
     """Why tables do not say what is known about addresses, though they should."""
 

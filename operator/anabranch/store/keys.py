@@ -18,6 +18,10 @@ REMOVALS = "removals"
 """The folder of notes on runs that are to go."""
 CYCLES = "cycles"
 """The folder of all cycles of Surveys."""
+REPORT = "report"
+"""The output that is a page about a run."""
+REPORT_PAGE = "report.html"
+"""The name of that page."""
 
 AGENT_READS = ("plan.parquet", "replies/*")
 """What an agent reads of a run, by patterns below the run's folder."""
@@ -166,13 +170,22 @@ class SurveyKeys:
         """The addresses of the routers that all agents found."""
         return f"{self.root}/routers/addresses.parquet"
 
+    def annotation(self, number: int) -> str:
+        """Return the key of what a ConfigMap said of addresses, by its place."""
+        return f"{self.root}/annotations/{number:02}"
+
     def table(self, name: str) -> str:
         """Return the key of a table with the results of all agents."""
         return f"{self.root}/{name}.parquet"
 
     def output(self, name: str) -> str:
-        """Return the folder with the traces of all agents in a format."""
+        """Return the folder with what was found in a format."""
         return f"{self.root}/{name}"
+
+    @property
+    def report(self) -> str:
+        """The page about the run."""
+        return f"{self.output(REPORT)}/{REPORT_PAGE}"
 
     @property
     def summary(self) -> str:

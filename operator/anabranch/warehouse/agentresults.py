@@ -172,10 +172,6 @@ class AgentResults:
     @property
     def pings(self) -> str:
         """What came of echo requests, a row for each address."""
-        outcomes = read_outcomes(self.store, self.keys)
-        # Of a run that goes on or was cut short, nobody knows which probes were sent.
-        is_whole = bool(outcomes) and not outcomes[FIRST].is_cut
-        probes = "flow_count" if is_whole else "CAST(NULL AS Nullable(UInt32))"
         # A request that was answered twice counts once.
         echoes = (
             "SELECT prefix_index, flow, min(rtt_us) AS rtt FROM "
@@ -196,13 +192,27 @@ class AgentResults:
             f"if(replies > 0, toNullable(toUInt32({time})), NULL) AS {name}_rtt_us"
             for name, time in times.items()
         )
-        plan = self.store.read_sql(self.keys.step(FIRST).plan)
         return (
             f"SELECT '{self.keys.agent}' AS agent, {as_text('asked.prefix')} AS addr, "
-            f"protocol, {probes} AS probes, replies, "
-            f"(probes - replies) / probes AS loss, {known} "
-            f"FROM (SELECT prefix_index, prefix, protocol, flow_count FROM {plan}) "
+            "protocol, requests AS probes, replies, "
+            f"(probes - replies) / probes AS loss, {known} FROM {self.pinged} "
             f"AS asked LEFT JOIN ({heard}) AS heard USING (prefix_index)"
+        )
+
+    @property
+    def pinged(self) -> str:
+        """The SQL for the addresses that were pinged, and the requests sent to each.
+
+        The requests are null while nobody knows which of them were sent: if the run
+        goes on, or was cut short.
+        """
+        outcomes = read_outcomes(self.store, self.keys)
+        is_whole = bool(outcomes) and not outcomes[FIRST].is_cut
+        requests = "flow_count" if is_whole else "NULL"
+        plan = self.store.read_sql(self.keys.step(FIRST).plan)
+        return (
+            "(SELECT prefix_index, prefix, protocol, "
+            f"CAST({requests} AS Nullable(UInt32)) AS requests FROM {plan})"
         )
 
     @property

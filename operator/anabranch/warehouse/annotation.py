@@ -37,12 +37,6 @@ begin with that say what is known of them."""
 AS_LINKS = "as_links"
 """The table of links between ASes."""
 _BATCH_ROWS = 1 << 16
-_ONE_ORIGIN = "{0}_asn IS NOT NULL AND {0}_origins IS NULL AND {0}_ixp IS NULL"
-"""SQL for whether the AS of a link's end is known, and no other is as likely.
-
-The address of an exchange point's LAN is that of a member's router, whichever AS
-announces the LAN.
-"""
 
 
 @dataclass(frozen=True)
@@ -86,6 +80,16 @@ class Annotator:
         return f"SELECT * FROM {found}"
 
 
+def has_one_origin(start: str = "") -> str:
+    """Return the SQL for whether the AS of an address is known, and is its only origin.
+
+    The columns that say what is known begin with ``start``. The address of an exchange
+    point's LAN is that of a member's router, whichever AS announces the LAN.
+    """
+    known = f"{start}asn IS NOT NULL AND {start}origins IS NULL"
+    return f"{known} AND {start}ixp IS NULL"
+
+
 def _key(column: str) -> str:
     return f"{column}_key"
 
@@ -117,7 +121,7 @@ def _count_as_links(links: str) -> str:
     A link between interfaces counts if each of its ends has one known origin. Where a
     hop is unknown, nothing leads over it.
     """
-    certain = " AND ".join(_ONE_ORIGIN.format(end) for end in ("near", "far"))
+    certain = " AND ".join(map(has_one_origin, ("near_", "far_")))
     return (
         "SELECT agent, near_asn, any(near_as_name) AS near_as_name, far_asn, "
         "any(far_as_name) AS far_as_name, count() AS links, "

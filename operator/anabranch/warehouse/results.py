@@ -124,7 +124,7 @@ class Results:
         """
         folder = self.scratch / "statistics"
         folder.mkdir()
-        return open_statistics(self._find_plain("diamonds"), self.engine, folder)
+        return open_statistics(self.find_plain("diamonds"), self.engine, folder)
 
     def find(self, table: str) -> str:
         """Return the SELECT of a table, which a cluster's Job may have stored.
@@ -136,9 +136,15 @@ class Results:
         if self.annotator:
             query, _ = self._annotate(table, self.annotator)
             return query
-        return self._find_plain(table)
+        return self.find_plain(table)
 
-    def _find_plain(self, table: str) -> str:
+    def find_plain(self, table: str) -> str:
+        """Return the SELECT of a table as ``find`` does, which nothing annotates.
+
+        Raises:
+            NothingYetError: If the run has no data for it yet.
+            LookupError: If it is a table of another tool.
+        """
         keys = SurveyKeys(self.runs[0].measurement, self.runs[0].run_id)
         try:
             self.store.tail(keys.table(table), 1)

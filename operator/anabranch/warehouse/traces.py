@@ -118,6 +118,22 @@ def sort_replies(rows: str) -> str:
     )
 
 
+def sort_pings(rows: str, pinged: str) -> str:
+    """Return the query for replies to echo requests, as ``sort_replies`` does.
+
+    ``pinged`` is the SQL for the addresses that were pinged. One that nothing answered
+    has a row, too, whose attempt is 0.
+    """
+    return (
+        "SELECT pinged.prefix_index AS prefix_index, pinged.prefix AS probe_dst_addr, "
+        "pinged.protocol AS probe_protocol, requests, "
+        "if(attempt = 0, NULL, heard.reply_src_addr) AS reply_src_addr, heard.* EXCEPT "
+        "(prefix_index, probe_dst_addr, probe_protocol, reply_src_addr) "
+        f"FROM {pinged} AS pinged LEFT JOIN ({sort_replies(rows)}) AS heard "
+        "USING (prefix_index) ORDER BY prefix_index, flow"
+    )
+
+
 def read_links(parts: str, piece: Piece, *, drop_private: bool) -> str:
     """Return the query for the links that traces found, as ``find_links`` does.
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import pytest
 
 from anabranch.api import Agent, Round
+from anabranch.api.measurement import Output
+from anabranch.api.measurementstatus import MeasurementStatus
 from anabranch.manifests.rounds import name_step
 from anabranch.reconcile.course import CUT_SECONDS
 from anabranch.reconcile.decision import decide
@@ -20,6 +22,7 @@ from anabranch.reconcile.observation import (
     DeleteJob,
     DeleteRound,
     ExpireJob,
+    PutAnnotations,
     PutRoster,
     RunView,
 )
@@ -163,19 +166,47 @@ def test_a_run_ends_with_its_results() -> None:
     assert isinstance(job, CreateJob)
     assert job.arguments[0] == "results"
     assert job.arguments[-2:] == ("agent1", "agent2")
-    seen = replace(seen, findings=Findings(7, 9, ("links",), ("warts",)))
+    seen = replace(seen, findings=Findings(7, 9, ("links",), ("report", "warts")))
     decision = decide(seen, BUCKET)
     assert read_ready(decision) == ("True", "Completed")
     assert decision.status.completion_time == NOW
     assert decision.status.totals
     assert (decision.status.totals.links, decision.status.totals.probes) == (9, 1200)
     assert decision.status.totals.missing_links == 3
-    links, warts = decision.status.results
+    links, report, warts = decision.status.results
     assert links.uri == "s3://bucket/surveys/uid-survey/1/links.parquet"
+    assert report.uri == "s3://bucket/surveys/uid-survey/1/report/report.html"
     assert warts.uri == "s3://bucket/surveys/uid-survey/1/warts/"
     after = decide(go_on(seen, decision), BUCKET)
     assert after.status == decision.status
     assert after.actions == ()
+
+
+def test_all_tables_and_outputs_are_told_with_their_places() -> None:
+    """Those of aliases and annotations among them."""
+    tables = (
+        *("interfaces", "links", "diamonds", "traces"),
+        *("aliases", "routers", "router_links", "as_links"),
+    )
+    outputs = get_args(Output)
+    run = RunView({FIRST: make_outcome(FIRST, None)})
+    found = Findings(7, 9, tables, outputs)
+    seen = replace(start(count=1), runs={"agent1": run}, findings=found)
+    status = decide(seen, BUCKET).status
+    assert [each.name for each in status.results] == [*tables, *outputs]
+    MeasurementStatus.model_validate(status.model_dump(by_alias=True))
+
+
+def test_what_config_maps_say_is_put_before_the_job_that_reads_it() -> None:
+    """Objects are in the store already."""
+    for source, kinds in (
+        ({"configMap": {"name": "ours", "key": "a"}}, [PutAnnotations, CreateJob]),
+        ({"object": {"key": "a.mmdb"}}, [CreateJob]),
+    ):
+        seen = start(count=1, annotateFrom=[source])
+        run = RunView({FIRST: make_outcome(FIRST, None)})
+        decision = decide(replace(seen, runs={"agent1": run}), BUCKET)
+        assert [type(action) for action in decision.actions] == kinds
 
 
 def test_a_run_says_why_addresses_are_not_annotated() -> None:

@@ -29,8 +29,8 @@ def store(s3: S3, monkeypatch: pytest.MonkeyPatch) -> S3Store:
 def test_a_run_is_reported_before_it_is_over_and_after(
     store: S3Store, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """An agent may not have begun; tables that a Job stored say the same."""
-    run = JobRun(store, tmp_path, "uid-1")
+    """An agent may not have begun; the Job that stores tables stores the same page."""
+    run = JobRun(store, tmp_path, "uid-1", outputs=("report",))
     run.start()
     file = tmp_path / "report.html"
     words = ["report", "survey", "--data", f"s3://{store.bucket}"]
@@ -51,3 +51,4 @@ def test_a_run_is_reported_before_it_is_over_and_after(
     assert run.do("results", *AGENTS) == 0
     assert main(words) == 0
     assert file.read_text() == unstored
+    assert store.get(run.keys.report).decode() == unstored

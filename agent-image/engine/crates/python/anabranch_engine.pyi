@@ -1232,6 +1232,7 @@ class TraceWriter:
         confidence: int | None = None,
         max_probes: int | None = None,
         wait_us: int | None = None,
+        is_ping: bool = False,
     ) -> TraceWriter:
         """Make a new file.
 
@@ -1245,6 +1246,8 @@ class TraceWriter:
         :param cycle_id: the number by which they know the cycle over it.
         :param confidence: that all next hops were found, in percent.
         :param wait_us: how long a probe waits for its reply, in microseconds.
+        :param is_ping: whether a target has echo requests, numbered by flow, which
+            make a ping. The column ``requests`` has their number, if it is known.
         :raises ValueError: when there is no such format or compression.
         :raises OSError: when the file can't be made.
         """

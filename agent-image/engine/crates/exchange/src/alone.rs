@@ -55,6 +55,7 @@ impl Alone {
             cycle: Arc::clone(&cycle),
             settings: self.settings.clone(),
             is_multipath: self.is_multipath,
+            is_ping: false,
         };
         let mut gatherer = Gatherer::default();
         gatherer.take(rows, |before| {

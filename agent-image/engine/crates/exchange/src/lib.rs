@@ -10,6 +10,7 @@ pub mod format;
 pub mod graph;
 pub mod netblock;
 pub mod path;
+pub mod ping;
 pub mod reader;
 pub mod replies;
 pub mod rows;

@@ -98,6 +98,7 @@ mod tests {
                 links,
                 ..Conclusion::default()
             }),
+            requests: None,
             rows: vec![
                 row(1, [198, 18, 1, 1]),
                 row(2, [198, 18, 7, 1]),

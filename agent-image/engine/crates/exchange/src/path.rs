@@ -28,6 +28,8 @@ pub struct Frame {
     pub settings: Settings,
     /// Whether a trace has all flows of a target, and not only one.
     pub is_multipath: bool,
+    /// Whether the rows are of echo requests to each target, which make a ping and no trace.
+    pub is_ping: bool,
 }
 
 /// Returns the traces of a target as records. A target to which nothing was sent has none.

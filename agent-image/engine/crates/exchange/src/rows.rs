@@ -64,6 +64,8 @@ pub struct Target {
     pub protocol: u8,
     /// What its tracer concluded; None if it was not traced.
     pub conclusion: Option<Conclusion>,
+    /// The echo requests sent to it; None if it was not pinged, or some may not have been sent.
+    pub requests: Option<u32>,
     /// The probes, sorted by flow, TTL and attempt.
     pub rows: Vec<Row>,
 }
@@ -111,6 +113,7 @@ impl Gatherer {
                     prefix_index,
                     protocol: columns.protocol.value(place),
                     conclusion,
+                    requests: columns.requests.and_then(|column| value(column, place)),
                     rows: Vec::new(),
                 };
                 if let Some(target) = self.target.replace(next) {
@@ -141,6 +144,7 @@ struct Columns<'a> {
     ttl: &'a UInt8Array,
     attempt: &'a UInt8Array,
     sent_us: &'a UInt64Array,
+    requests: Option<&'a UInt32Array>,
     answer: Answer<'a>,
     conclusion: Option<Concluded<'a>>,
 }
@@ -221,6 +225,7 @@ impl<'a> Columns<'a> {
             ttl: small("probe_ttl")?,
             attempt: small("attempt")?,
             sent_us: huge("sent_us")?,
+            requests: large("requests").ok(),
             answer,
             conclusion,
         })

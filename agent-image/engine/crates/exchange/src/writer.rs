@@ -10,6 +10,7 @@ use anabranch_formats::record::Record;
 use arrow_array::RecordBatch;
 
 use crate::path::{Frame, write_traces};
+use crate::ping::write_ping;
 use crate::rows::{Gatherer, RowsError, Target};
 
 /// Why rows can't be written.
@@ -160,7 +161,11 @@ pub(crate) fn write_target(
     encoder: &mut dyn Encode,
     out: &mut dyn Write,
 ) -> io::Result<u64> {
-    let records = write_traces(target, frame);
+    let records = if frame.is_ping {
+        write_ping(target, frame).into_iter().collect()
+    } else {
+        write_traces(target, frame)
+    };
     for record in &records {
         encoder.write(record, out)?;
     }

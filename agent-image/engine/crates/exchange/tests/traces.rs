@@ -1,10 +1,12 @@
 //! Rows of targets become the traces that the field's tools would have written.
 
 use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
 
 use anabranch_exchange::path::{Frame, write_traces};
+use anabranch_exchange::ping::write_ping;
 use anabranch_exchange::rows::{Conclusion, Row, Target};
-use anabranch_formats::record::{Found, Graph, Kind, Record, Reply, Stop, Trace};
+use anabranch_formats::record::{Cycle, Found, Graph, Kind, Ping, Record, Reply, Stop, Trace};
 
 const DESTINATION: u8 = 200;
 
@@ -63,6 +65,7 @@ fn target(flows: &[&[u8]], conclusion: Option<Conclusion>) -> Target {
         prefix_index: 0,
         protocol: 17,
         conclusion,
+        requests: None,
         rows: rows.collect(),
     }
 }
@@ -232,4 +235,62 @@ fn a_target_to_which_nothing_was_sent_has_no_trace() {
     nothing.rows[0].attempt = 0;
     assert_eq!(traces(&nothing, true), []);
     assert_eq!(traces(&nothing, false), []);
+}
+
+fn ping(rows: Vec<Row>, requests: Option<u32>) -> Ping {
+    let target = Target {
+        protocol: 1,
+        requests,
+        rows,
+        ..target(&[], None)
+    };
+    let cycle = Cycle {
+        start: 7,
+        ..Cycle::default()
+    };
+    let frame = Frame {
+        cycle: Arc::new(cycle),
+        ..Frame::default()
+    };
+    match write_ping(&target, &frame) {
+        Some(Record::Ping(ping)) => *ping,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_ping_has_the_requests_that_were_answered_by_their_number() {
+    let found = ping(vec![row(0, 64, DESTINATION), row(2, 64, 9)], Some(4));
+    let answered: Vec<_> = found
+        .probes
+        .iter()
+        .map(|probe| (probe.attempt, probe.replies[0].from))
+        .collect();
+    assert_eq!(answered, [(1, address(DESTINATION)), (3, address(9))]);
+    assert_eq!((found.asked, found.probe_count), (Some(4), Some(4)));
+    assert_eq!(found.stop, (1, 0));
+    assert_eq!(found.settings.max_ttl, Some(64));
+    assert_eq!(found.began_us, Some(1_000));
+}
+
+#[test]
+fn a_ping_that_nothing_answered_has_its_requests_alone() {
+    let silent = Row {
+        attempt: 0,
+        source: None,
+        sent_us: None,
+        ..row(0, 0, 0)
+    };
+    let found = ping(vec![silent], Some(4));
+    assert_eq!((found.probe_count, found.probes.len()), (Some(4), 0));
+    assert_eq!(found.destination, address(DESTINATION));
+    assert_eq!((found.source, found.settings.max_ttl), (None, None));
+    assert_eq!(found.began_us, Some(7_000_000));
+}
+
+#[test]
+fn a_ping_that_may_go_on_does_not_say_how_much_was_sent() {
+    let found = ping(vec![row(0, 64, DESTINATION)], None);
+    assert_eq!((found.asked, found.probe_count), (None, None));
+    assert_eq!(found.stop, (0, 0));
 }

@@ -80,6 +80,7 @@ impl TraceWriter {
         file, file_format, *, compression, is_multipath, name, monitor, start, stop,
         list_id = 1, cycle_id = 1, first_ttl = None, max_ttl = None, gap_limit = None,
         attempts = None, confidence = None, max_probes = None, wait_us = None,
+        is_ping = false,
     ))]
     // Python names each argument; a path becomes a value.
     #[allow(clippy::too_many_arguments, clippy::needless_pass_by_value)]
@@ -101,6 +102,7 @@ impl TraceWriter {
         confidence: Option<u8>,
         max_probes: Option<u32>,
         wait_us: Option<u64>,
+        is_ping: bool,
     ) -> PyResult<Self> {
         let encoder = encoder(find_format(file_format)?)
             .ok_or_else(|| PyValueError::new_err(format!("{file_format} can only be read")))?;
@@ -137,6 +139,7 @@ impl TraceWriter {
                 ..Settings::default()
             },
             is_multipath,
+            is_ping,
         };
         let compression = compression.transpose()?;
         let writer = Writer::create(&file, compression, encoder, frame)?;
