@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from matplotlib import rc_context
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, PercentFormatter
 
@@ -41,7 +42,7 @@ Ask = Callable[[str], list[Series]]
 
 
 def draw(dashboard: dict[str, Any], ask: Ask, file: Path) -> dict[str, int]:
-    """Draw a dashboard; return how many series each panel shows, by its title."""
+    """Draw a dashboard as SVG; return how many series each panel shows, by title."""
     panels = dashboard["panels"]
     rows = max(panel["gridPos"]["y"] + panel["gridPos"]["h"] for panel in panels)
     figure = Figure(figsize=(COLUMNS * INCHES, rows * INCHES), layout="constrained")
@@ -60,7 +61,8 @@ def draw(dashboard: dict[str, Any], ask: Ask, file: Path) -> dict[str, int]:
         drawn = _draw_number if panel["type"] == "stat" else _draw_lines
         drawn(axes, panel, found)
         shown[panel["title"]] = len(found)
-    figure.savefig(file, metadata={"Date": None} if file.suffix == ".svg" else None)
+    with rc_context({"svg.fonttype": "none", "svg.hashsalt": "anabranch"}):
+        figure.savefig(file, metadata={"Date": None})
     return shown
 
 
