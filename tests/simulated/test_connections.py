@@ -94,6 +94,11 @@ with clientele() as clients:
 """
     data = play(script, tmp_path)
     assert count_outcomes(data) == {"traced": 25, "copied": 55}
+    for each in read_outcomes(data):
+        assert find_keys(each) <= read_schema("connections")
+        assert ("first_hop" in each) == (each["outcome"] == "traced")
+        for hop in each.get("first_hop", []):
+            assert {probe["ttl"] for probe in hop["probes"]} == {1}
     files = read_files(data)
     assert len(files) == 80
     traces = [(lines[0], find_trace(lines)) for lines in files.values()]
@@ -120,7 +125,7 @@ with clientele() as clients:
     run.settle()
     run.stop()
 """
-    data = play(script, tmp_path)
+    data = play(script, tmp_path, World(switches={"mpls": 1.0}))
     archives = list(data.glob("agents/*/*/*/archives/scamper1/**/*.tgz"))
     (archive,) = archives
     assert archive.name.endswith(f"Z-scamper1-{AGENT}-ndt.tgz")
@@ -138,9 +143,8 @@ with clientele() as clients:
     assert {row["id"] for row in rows} == {
         lines[0]["UUID"] for lines in read_files(data).values()
     }
-    schema = json.loads((EXAMPLES / "bigquery/scamper1.json").read_text())
+    assert set().union(*map(find_keys, rows)) == read_schema("scamper1")
     for row in rows:
-        assert find_keys(row) == list_fields(schema)
         nodes = row["raw"]["Tracelb"]["nodes"]
         links = [link for n in nodes for hop in n["links"] for link in hop["Links"]]
         assert all(link["probes"] or link["addr"] == "*" for link in links)
@@ -157,6 +161,12 @@ def read_view(archive: Path) -> list[dict[str, Any]]:
         session.query(sql.replace("ARCHIVES", where))
         shown = session.query("SELECT * FROM scamper1", "JSONEachRow")
     return [json.loads(line) for line in str(shown).splitlines()]
+
+
+def read_schema(datatype: str) -> set[str]:
+    """Where each field stands of what an archive has, by the schema for BigQuery."""
+    file = EXAMPLES / "bigquery" / f"{datatype}.json"
+    return list_fields(json.loads(file.read_text()))
 
 
 def list_fields(schema: list[dict[str, Any]], path: str = "") -> set[str]:
@@ -255,6 +265,7 @@ with clientele() as clients:
         network = about["Annotations"]["Network"]
         routers = address.startswith("255.")
         assert network.get("ASNumber") == (64496 if routers else None)
+        assert find_keys(about) <= read_schema("hopannotation1")
 
 
 def test_the_example_serves(tmp_path: Path) -> None:
