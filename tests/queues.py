@@ -10,7 +10,7 @@ from anabranch_engine import PrefixSet
 
 from anabranch.connections.closing import Closing
 from anabranch.connections.settled import Settled
-from anabranch.connections.waiting import Terms, Waiting
+from anabranch.connections.waiting import Terms, Traced, Waiting
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -44,7 +44,7 @@ def begin(queue: Waiting, room: int = 10, at: float = 0) -> dict[str, int]:
 
 def end(queue: Waiting, number: int, at: float = 0) -> None:
     """End a trace that began and ended at a time."""
-    queue.end(number, NOW + at, b"text", NOW + at)
+    queue.end(number, Traced(NOW + at, b"text"), NOW + at)
 
 
 def settle(file: Path, at: float = 0) -> dict[str, tuple[Any, Any]]:

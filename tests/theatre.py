@@ -120,10 +120,8 @@ async def operating(
             await own.close()
 
 
-async def set_stage(
-    stage: Stage, *, entries: list[dict[str, Any]] | None = None, **spec: Any
-) -> None:
-    """Makes a survey of two agents, of some entries."""
+async def set_agents(stage: Stage) -> None:
+    """Makes a policy and two agents."""
     system = stage.settings.namespace
     await stage.create("ProbingPolicy", "default", POLICY, namespace=system)
     for name, node in (("paris", "n1"), ("tokyo", "n2")):
@@ -131,6 +129,13 @@ async def set_stage(
         await stage.create(
             "Agent", name, agent, namespace=system, labels={"team": "demo"}
         )
+
+
+async def set_stage(
+    stage: Stage, *, entries: list[dict[str, Any]] | None = None, **spec: Any
+) -> None:
+    """Makes a survey of two agents, of some entries."""
+    await set_agents(stage)
     target_list = {"entries": entries} if entries else LIST
     await stage.create("TargetList", "list", target_list)
     everyone = {"name": "all", "selector": {}, "targetList": "list"}

@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from devcluster.kubectl import Kubectl
+from examples import EXAMPLES as OURS
 from gitops.kustomize import render
 from gitops.verdicts import EXAMPLES
 from theatre import LIST, NODES, POLICY, operating
@@ -148,3 +149,19 @@ def test_the_api_server_takes_the_examples(theatre: Theatre, overlay: Path) -> N
     dry = ("apply", "--server-side", "--dry-run=server", "--validate=strict")
     said = kubectl.run(*dry, "--filename=-", stdin=yaml.safe_dump_all(moved))
     assert said.count("serverside-applied") == len(moved)
+
+
+@pytest.mark.parametrize("name", ["survey", "connections"])
+def test_the_examples_for_a_cluster_are_applied_as_they_are(
+    theatre: Theatre, name: str
+) -> None:
+    """As the documentation has people do it; the chart makes the system namespace."""
+    kubectl = Kubectl(Path(os.environ["KUBECONFIG"]))
+    system = {"metadata": {"name": "anabranch-system"}}
+    made = theatre.system.call("POST", "/api/v1/namespaces", system)
+    assert made.status in {201, 409}
+    file = OURS / "kubernetes" / f"{name}.yaml"
+    dry = ("apply", "--dry-run=server", "--validate=strict", "--filename", str(file))
+    said = kubectl.run(*dry).splitlines()
+    assert len(said) == len(list(yaml.safe_load_all(file.read_text())))
+    assert all(line.endswith("created (server dry run)") for line in said)

@@ -11,7 +11,7 @@ from anabranch.cluster.objects import Place
 from anabranch.store.keys import CycleKeys, cycles_of
 from crashes import survive
 from stage import MERGE, Stage, read_condition
-from theatre import LIST, POLICY, operating
+from theatre import LIST, operating, set_agents
 
 if TYPE_CHECKING:
     from theatre import Theatre
@@ -30,11 +30,7 @@ CONTINUOUS = {"continuous": True}
 
 async def set_stage(stage: Stage, **spec: Any) -> None:
     """Makes a Survey of two agents."""
-    system = stage.settings.namespace
-    await stage.create("ProbingPolicy", "default", POLICY, namespace=system)
-    for name, node in (("paris", "n1"), ("tokyo", "n2")):
-        agent = {"nodeName": node, "allowReserved": True}
-        await stage.create("Agent", name, agent, namespace=system)
+    await set_agents(stage)
     await stage.create("TargetList", "list", LIST)
     await stage.create("Survey", "survey", {"measurementTemplate": TEMPLATE} | spec)
 

@@ -7,9 +7,10 @@ import gzip
 from typing import TYPE_CHECKING, Any
 
 from anabranch.cluster.objects import Place
+from anabranch.manifests.labels import CYCLE
 from annotationfiles import make_rib
 from stage import MERGE, Stage, read_condition
-from theatre import LIST, operating
+from theatre import LIST, operating, set_agents
 
 if TYPE_CHECKING:
     from theatre import Theatre
@@ -106,7 +107,7 @@ def test_what_is_missing_is_named(theatre: Theatre) -> None:
             (ready,) = (c for c in status["conditions"] if c["type"] == "Ready")
             assert "it has other.csv" in ready["message"]
             await stage.create("TargetList", "far", {"object": {"key": "no/such.csv"}})
-            status = await wait_list(stage, "CheckFailed", "far")
+            status = await wait_list(stage, "ObjectMissing", "far")
             (ready,) = (c for c in status["conditions"] if c["type"] == "Ready")
             assert "no/such.csv" in ready["message"]
 
@@ -132,5 +133,42 @@ def test_routed_prefixes_are_counted_by_24_and_48(theatre: Theatre) -> None:
             assert status["prefixes"] == 4 + 1
             stored = stage.store.get(f"shared/{status['digest']}")
             assert stored == b"1.0.0.0/22,udp,2,32,6\n2600::/48,udp,2,32,6\n"
+
+    theatre.play(act)
+
+
+def test_each_cycle_begins_with_the_list_as_it_is_then(theatre: Theatre) -> None:
+    """An object that was replaced under its key is read again, though nobody tells."""
+    old, new = (make_rib({net: [(1, 2)]}) for net in ("240.0.0.0/23", "240.0.1.0/24"))
+    key = "routes/rib"
+    routed = {"name": "all", "selector": {}, "targetList": "list"}
+    template = {"diamondMiner": {}, "agents": [routed], "minAgents": 2, "maxRounds": 1}
+
+    async def find_pinned(stage: Stage, cycle: int) -> bytes:
+        name = f"survey-{cycle:06}"
+        done = await stage.wait_condition(name, "Complete", seconds=90)
+        (pinned,) = done["status"]["targetLists"]
+        content: bytes = stage.store.get(f"shared/{pinned['digest']}")
+        return content
+
+    async def act(stage: Stage) -> None:
+        async with operating(stage):
+            await set_agents(stage)
+            stage.store.create_bucket()
+            stage.store.put(key, old)
+            routes = {"object": {"key": key}, "allowReserved": True, "maxTtl": 10}
+            await stage.create("TargetList", "list", {"routes": routes})
+            await wait_list(stage, "Checked")
+            spec = {"continuous": True, "measurementTemplate": {"spec": template}}
+            await stage.create("Survey", "survey", spec)
+            assert await find_pinned(stage, 1) == b"240.0.0.0/23,udp,2,10,6\n"
+            await stage.change("Survey", "survey", suspend=True)
+            stage.store.remove("routes")
+            stage.store.put(key, new)
+            cycles = await stage.find_all("Measurement")
+            latest = max(int(each["metadata"]["labels"][CYCLE]) for each in cycles)
+            await stage.change("Survey", "survey", suspend=False)
+            found = await find_pinned(stage, latest + 1)
+            assert found == b"240.0.1.0/24,udp,2,10,6\n"
 
     theatre.play(act)

@@ -1,9 +1,10 @@
 """Traces that connections trigger: Anabranch, and a scamper for each as M-Lab runs it.
 
 In a simulated Internet, a program plays M-Lab's tcp-info: 10,000 connections of 3,000
-clients end within a minute, a third of them in bursts. `anabranch run` traces the
-clients. The figures are the traces for each second of processor time, the time from the
-end of a connection to the end of its trace, and the memory while 10,000 wait.
+clients end within a minute, or as many as `--connections` says, a third of them in
+bursts. `anabranch run` traces the clients. The figures are the traces for each second
+of processor time, the time from the end of a connection to the end of its trace, and
+the memory while 10,000 wait.
 
 traceroute-caller (https://github.com/m-lab/traceroute-caller) starts a process of
 scamper for each client, with these options. Some are started here, as many at once.
@@ -11,6 +12,7 @@ scamper for each client, with these options. Some are started here, as many at o
 
 from __future__ import annotations
 
+import argparse
 import gzip
 import json
 import os
@@ -29,8 +31,9 @@ from typing import Any
 
 import yaml
 
-CLIENTS = 3_000
 CONNECTIONS = 10_000
+CLIENTS = 3_000
+"""Of as many connections; of fewer, fewer."""
 SECONDS = 60
 BURSTS = 20
 FEW = 200
@@ -75,11 +78,12 @@ def name_client(number: int) -> str:
     return f"240.{number >> 8}.{number & 255}.1"
 
 
-def draw_events() -> list[tuple[float, str]]:
+def draw_events(connections: int) -> list[tuple[float, str]]:
     """Return when connections end, in seconds, and whose: each client has one."""
     chance = random.Random(1)  # noqa: S311 (the same each time)
-    whose = [*range(CLIENTS)]
-    whose += [chance.randrange(CLIENTS) for _ in range(CONNECTIONS - CLIENTS)]
+    clients = connections * CLIENTS // CONNECTIONS
+    whose = [*range(clients)]
+    whose += [chance.randrange(clients) for _ in range(connections - clients)]
     chance.shuffle(whose)
     bursts = [chance.uniform(0, SECONDS) for _ in range(BURSTS)]
     when = [
@@ -145,11 +149,11 @@ def read_memory(process: int) -> int:
     return int(line.split()[1]) >> 10
 
 
-def run_ours() -> float:
+def run_ours(connections: int) -> float:
     """Trace the clients of all connections; return traces a processor second."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        process, player = start(folder, draw_events())
+        process, player = start(folder, draw_events(connections))
         began = read_seconds(process.pid)
         player.join()
         time.sleep(30)
@@ -157,6 +161,8 @@ def run_ours() -> float:
         process.send_signal(signal.SIGTERM)
         process.wait()
         outcomes = read_outcomes(folder)
+    if {row["uuid"] for row in outcomes} != {f"u{n}" for n in range(connections)}:
+        raise RuntimeError(f"{len(outcomes)} of {connections} have an outcome")
     counts = dict.fromkeys(("traced", "copied", "dropped"), 0)
     for row in outcomes:
         counts[row["outcome"]] += 1
@@ -212,8 +218,12 @@ def run_scamper(wait: int) -> float:
 
 def main() -> None:
     """Run this file in a simulation."""
-    if sys.argv[1:] == ["inside"]:
-        ours = run_ours()
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--connections", type=int, default=CONNECTIONS)
+    parser.add_argument("--inside", action="store_true", help="of a simulation")
+    options = parser.parse_args()
+    if options.inside:
+        ours = run_ours(options.connections)
         run_waiting()
         theirs = max(map(run_scamper, WAITS))
         print(f"{ours / theirs:.1f} times the traces of scamper", flush=True)
@@ -223,7 +233,8 @@ def main() -> None:
     words += [f"--set={name}={value}" for name, value in SWITCHES.items()]
     # scamper asks for the route to the Internet: there is none but this.
     script = 'ip route add default via 198.18.0.1 && exec "$@"'
-    inside = ["sh", "-c", script, "-", sys.executable, __file__, "inside"]
+    inside = ["sh", "-c", script, "-", sys.executable, __file__, "--inside"]
+    inside += ["--connections", str(options.connections)]
     subprocess.run([*words, "--", *inside], check=True)
 
 

@@ -4,11 +4,15 @@ Five agents of unequal rates share 20,480 simulated /24s. In the first cycle, on
 them is cut off; later the whole run is killed and started again, with that agent back.
 In the second cycle, the fastest one is cut off for good. Before the third, another
 agent is added. Who sent what is told twice: by the parts, and by tcpdump at each
-vantage point.
+vantage point. A cycle's ratio is the probes that its agents could have sent while they
+were there, divided by those in the parts: its time, divided by the least possible.
+
+`--undisturbed` runs one cycle of other agents, as `examples/survey-ark.yaml` traces.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import signal
 import subprocess
@@ -16,7 +20,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,20 +35,22 @@ from surveying import command, write_manifests
 from world import World
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
     from numpy.typing import NDArray
 
 PREFIXES = 20_480
 RATES = (500, 750, 1_000, 1_250, 1_500)
 """Of the agents, in probes a second."""
 ADDED_RATE = 1_000
+UNDISTURBED_RATES = (50, 100, 150, 300, 400)
 POINTS = len(RATES) + 1
 CUT, LOST, ADDED = 3, 5, 6
 """Which agent is cut off for a while, which one for good, and which one is added."""
 PROBES = 25
 """About how many a destination takes."""
 TEAM = {"name": "team-1", "selector": {}, "targetList": "list", "division": "shared"}
-TRACE = {"preset": "ark", "waitSeconds": 1, "prefixLenV4": 24, "randomDestination": {}}
-CYCLES = 3
+TRACE = {"preset": "ark", "prefixLenV4": 24, "randomDestination": {}}
 _PCAP_HEAD, _SNAP = 24, 42
 """Of a file of tcpdump: the bytes of its head, and those that are kept of a packet.
 
@@ -52,10 +58,15 @@ All that the filter looks at must be kept: at first, libpcap filters what it has
 """
 
 
-def write_survey(folder: Path, points: int) -> Path:
-    """A Survey by the first so many agents."""
+Away = list[tuple[int, float, float]]
+"""An agent, and from when to when it can't send."""
+
+
+def write_survey(folder: Path, rates: Sequence[int], **trace: int) -> Path:
+    """A Survey by agents with these rates."""
     lines = [f"240.{n >> 8}.{n & 255}.0/24,icmp,1,32,1" for n in range(PREFIXES)]
-    file = write_manifests(folder, lines, points, {"trace": TRACE}, agents=[TEAM])
+    tool = {"trace": TRACE | trace}
+    file = write_manifests(folder, lines, len(rates), tool, agents=[TEAM])
     documents = list(yaml.safe_load_all(file.read_text()))
     for document in documents:
         if document["kind"] == "Measurement":
@@ -64,7 +75,7 @@ def write_survey(folder: Path, points: int) -> Path:
             document["spec"] = {"continuous": True, "measurementTemplate": template}
         if document["kind"] == "Agent":
             number = int(document["metadata"]["name"].removeprefix("agent"))
-            document["spec"]["maxProbingRate"] = (*RATES, ADDED_RATE)[number - 1]
+            document["spec"]["maxProbingRate"] = rates[number - 1]
     file.write_text(yaml.safe_dump_all(documents))
     return file
 
@@ -104,9 +115,9 @@ def end(run: subprocess.Popen[bytes]) -> None:
         raise RuntimeError(f"anabranch run ended with {run.returncode}")
 
 
-def survey(folder: Path) -> None:
-    """Does all cycles, inside the simulated Internet."""
-    five, six = folder / "five/survey.yaml", folder / "six/survey.yaml"
+@contextmanager
+def tapping(folder: Path) -> Iterator[None]:
+    """What leaves each vantage point is in a file."""
     with ExitStack() as taps:
         for point in range(1, POINTS + 1):
             words = [
@@ -126,24 +137,37 @@ def survey(folder: Path) -> None:
             taps.callback(tap.wait)
             taps.callback(tap.send_signal, signal.SIGINT)
         time.sleep(2)
-        already = count_sent(4)
-        run = start(five, folder)
-        wait_until_sent(run, 0.25, already)
-        routes = ip(CUT, "-4", "route", "show", "proto", "static").splitlines()
-        ip(CUT, "link", "set", "eth0", "down")
-        wait_until_sent(run, 0.6, already)
-        run.kill()
-        run.wait()
-        ip(CUT, "link", "set", "eth0", "up")
-        for route in routes:
-            ip(CUT, "route", "add", *route.split())
-        end(start(five, folder))
-        already = count_sent(4)
-        run = start(five, folder)
-        wait_until_sent(run, 0.3, already)
-        ip(LOST, "link", "set", "eth0", "down")
-        end(run)
-        end(start(six, folder))
+        yield
+
+
+def disturb(folder: Path) -> Away:
+    """Does all cycles, inside the simulated Internet; who was away when."""
+    five, six = folder / "five/survey.yaml", folder / "six/survey.yaml"
+    already = count_sent(4)
+    run = start(five, folder)
+    wait_until_sent(run, 0.25, already)
+    routes = ip(CUT, "-4", "route", "show", "proto", "static").splitlines()
+    ip(CUT, "link", "set", "eth0", "down")
+    cut = time.time()
+    wait_until_sent(run, 0.6, already)
+    run.kill()
+    run.wait()
+    killed = time.time()
+    ip(CUT, "link", "set", "eth0", "up")
+    for route in routes:
+        ip(CUT, "route", "add", *route.split())
+    run, again = start(five, folder), time.time()
+    end(run)
+    already = count_sent(4)
+    run = start(five, folder)
+    wait_until_sent(run, 0.3, already)
+    ip(LOST, "link", "set", "eth0", "down")
+    lost = time.time()
+    end(run)
+    end(start(six, folder))
+    all_of_them = range(1, len(RATES) + 1)
+    gap = [(agent, killed, again) for agent in all_of_them]
+    return [(CUT, cut, killed), *gap, (LOST, lost, time.time())]
 
 
 def read_wire(folder: Path) -> NDArray[Any]:
@@ -174,7 +198,19 @@ def count_senders(keys: NDArray[Any], senders: NDArray[Any]) -> Counter[int]:
     return Counter(counts.tolist())
 
 
-def tell_cycle(folder: Path, number: int, wire: NDArray[Any]) -> None:
+def count_possible(
+    rates: Sequence[int], away: Away, first: float, last: float
+) -> float:
+    """How many probes agents can send within a time."""
+    seconds = dict.fromkeys(range(1, len(rates) + 1), last - first)
+    for agent, since, until in away:
+        seconds[agent] -= max(min(until, last) - max(since, first), 0)
+    return sum(rates[agent - 1] * left for agent, left in seconds.items())
+
+
+def tell_cycle(
+    folder: Path, number: int, wire: NDArray[Any], rates: Sequence[int], away: Away
+) -> None:
     """What the parts and the wire say of a cycle."""
     root = folder / f"data/agents/team-1/default.survey-{number:06}/1"
     traced: Counter[int] = Counter()
@@ -206,26 +242,44 @@ def tell_cycle(folder: Path, number: int, wire: NDArray[Any]) -> None:
         f"parts: {len(traced):,} destinations, {once:,} of them once; {shares}",
         f"on the wire: {by}",
         f"probes: {probes:,} in parts, {len(own):,} on the wire",
+        f"ratio: {count_possible(rates, away, first, last) / probes:.2f}",
         sep="\n  ",
     )
 
 
 def main() -> None:
-    """Runs three cycles, and tells who probed what."""
-    if len(sys.argv) > 1:
-        return survey(Path(sys.argv[1]))
+    """Runs cycles, and tells who probed what."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--undisturbed", action="store_true")
+    parser.add_argument("--inside", type=Path, help="a folder, in a simulation")
+    options = parser.parse_args()
+    if folder := options.inside:
+        away: Away = []
+        with tapping(folder):
+            if options.undisturbed:
+                end(start(folder / "five/survey.yaml", folder))
+            else:
+                away = disturb(folder)
+        (folder / "away.json").write_text(json.dumps(away))
+        return
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        for place, points in (("five", len(RATES)), ("six", POINTS)):
-            write_survey(folder / place, points)
+        if options.undisturbed:
+            cycles: list[Sequence[int]] = [UNDISTURBED_RATES]
+            write_survey(folder / "five", UNDISTURBED_RATES)
+        else:
+            cycles = [RATES, RATES, (*RATES, ADDED_RATE)]
+            write_survey(folder / "five", RATES, waitSeconds=1)
+            write_survey(folder / "six", cycles[-1], waitSeconds=1)
         world = World(PREFIXES, 0, POINTS)
-        subprocess.run([*world.command, sys.executable, __file__, name], check=True)
+        words = [*world.command, sys.executable, *sys.argv, "--inside", name]
+        subprocess.run(words, check=True)
         wire = read_wire(folder)
-        for number in range(1, CYCLES + 1):
-            tell_cycle(folder, number, wire)
+        away = json.loads((folder / "away.json").read_text())
+        for number, rates in enumerate(cycles, 1):
+            tell_cycle(folder, number, wire, rates, away)
         told = (folder / "told").read_text().splitlines()
         print(*(line for line in told if "others did" in line), sep="\n")
-    return None
 
 
 if __name__ == "__main__":

@@ -27,6 +27,7 @@ from anabranch.store.directory import DirectoryStore
 from anabranch.store.keys import RunKeys, SurveyKeys
 from anabranch.store.s3 import S3Store
 from anabranch.warehouse.environment import open_warehouse
+from examples import EXAMPLES
 from surveying import command, write_manifests
 from world import World
 
@@ -84,9 +85,9 @@ def own(data: Path, tmp_path: Path) -> Path:
     return tmp_path / "data"
 
 
-def write(data: Path, output: Path) -> list[Path]:
+def write(data: Path, output: Path, cycle: str = SURVEY) -> list[Path]:
     """The files of a cycle, but for the checksums."""
-    with anabranch.open(data, SURVEY).open_results() as results:
+    with anabranch.open(data, cycle).open_results() as results:
         put_ark(results, output, results.scratch)
     return sorted(output.rglob("*.warts.gz"))
 
@@ -181,6 +182,20 @@ def test_checksums_are_those_of_the_files(data: Path, tmp_path: Path) -> None:
     names = [line.split("  ")[1] for line in sums.read_text().splitlines()]
     assert names == [file.name for file in files]
     subprocess.run(["md5sum", "--check", sums.name], cwd=sums.parent, check=True)
+
+
+def test_the_example_is_a_survey_as_arks(tmp_path: Path) -> None:
+    """Each routed /24 is in the file of one of its five monitors."""
+    data, out = tmp_path / "data", tmp_path / "out"
+    world = World(prefixes=32, prefixes_v6=0, vantage_points=5)
+    world.run(*command(EXAMPLES / "survey-ark.yaml", data))
+    files = write(data, out, "ark-000001")
+    assert len(files) == 5
+    traced = Counter[str]()
+    for file in files:
+        assert re.fullmatch(r"\w+\.team-probing\.c000001\.\d{8}\.warts\.gz", file.name)
+        traced.update(".".join(row[2].split(".")[:3]) for row in analyse(file))
+    assert traced == Counter(f"240.0.{number}" for number in range(32))
 
 
 def test_traces_of_two_days_are_in_two_files(own: Path, tmp_path: Path) -> None:

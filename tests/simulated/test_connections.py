@@ -12,12 +12,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import yaml
 from chdb.session import Session
 
-from clientele import AGENT, read_files, read_outcomes, write_manifest
+from clientele import AGENT, PORT, read_files, read_outcomes, write_manifest
 from devcluster.binaries import MLABPARSE, build
 from devcluster.process import run_tool
 from examples import EXAMPLES
+from surveying import POLICY
 from topologies import Layers
 from world import World
 
@@ -44,7 +46,18 @@ def play(
     **of: Any,
 ) -> Path:
     """Play a script at a vantage point; return the data of the measurement."""
-    manifest, data = write_manifest(folder / "m", **of), folder / "data"
+    manifest = write_manifest(folder / "m", **of)
+    return play_manifest(script, manifest, folder / "data", world, seconds)
+
+
+def play_manifest(
+    script: str,
+    manifest: Path,
+    data: Path,
+    world: World | None = None,
+    seconds: float = 600,
+) -> Path:
+    """The same of a manifest that there is."""
     words = [sys.executable, "-c", _HEAD + script, str(_TESTS)]
     (world or World()).run(*words, str(manifest), str(data), seconds=seconds)
     return data
@@ -81,6 +94,11 @@ with clientele() as clients:
 """
     data = play(script, tmp_path)
     assert count_outcomes(data) == {"traced": 25, "copied": 55}
+    for each in read_outcomes(data):
+        assert find_keys(each) <= read_schema("connections")
+        assert ("first_hop" in each) == (each["outcome"] == "traced")
+        for hop in each.get("first_hop", []):
+            assert {probe["ttl"] for probe in hop["probes"]} == {1}
     files = read_files(data)
     assert len(files) == 80
     traces = [(lines[0], find_trace(lines)) for lines in files.values()]
@@ -107,7 +125,7 @@ with clientele() as clients:
     run.settle()
     run.stop()
 """
-    data = play(script, tmp_path)
+    data = play(script, tmp_path, World(switches={"mpls": 1.0}))
     archives = list(data.glob("agents/*/*/*/archives/scamper1/**/*.tgz"))
     (archive,) = archives
     assert archive.name.endswith(f"Z-scamper1-{AGENT}-ndt.tgz")
@@ -125,9 +143,8 @@ with clientele() as clients:
     assert {row["id"] for row in rows} == {
         lines[0]["UUID"] for lines in read_files(data).values()
     }
-    schema = json.loads((EXAMPLES / "bigquery/scamper1.json").read_text())
+    assert set().union(*map(find_keys, rows)) == read_schema("scamper1")
     for row in rows:
-        assert find_keys(row) == list_fields(schema)
         nodes = row["raw"]["Tracelb"]["nodes"]
         links = [link for n in nodes for hop in n["links"] for link in hop["Links"]]
         assert all(link["probes"] or link["addr"] == "*" for link in links)
@@ -146,6 +163,12 @@ def read_view(archive: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in str(shown).splitlines()]
 
 
+def read_schema(datatype: str) -> set[str]:
+    """Where each field stands of what an archive has, by the schema for BigQuery."""
+    file = EXAMPLES / "bigquery" / f"{datatype}.json"
+    return list_fields(json.loads(file.read_text()))
+
+
 def list_fields(schema: list[dict[str, Any]], path: str = "") -> set[str]:
     """Where each field of a BigQuery schema stands."""
     found = set()
@@ -158,7 +181,10 @@ def list_fields(schema: list[dict[str, Any]], path: str = "") -> set[str]:
 
 
 def test_files_are_those_of_traceroute_caller_and_scamper(tmp_path: Path) -> None:
-    """M-Lab's own parser reads each; scamper's trace of a client has the same keys."""
+    """M-Lab's own parser reads each; scamper's trace of a client has the same keys.
+
+    scamper tells it as JSON itself, and sc_warts2json tells its file of warts.
+    """
     layers = Layers((1, 2, 1))
     (tmp_path / "layers.txt").write_text(layers.file(0))
     near = layers.destination(0)
@@ -173,8 +199,9 @@ with clientele() as clients:
     run.stop()
 subprocess.run("ip route add default via 198.18.0.1".split(), check=True)
 what = "tracelb -P icmp-echo -q 3 -W 15 {near}"
-words = ["scamper", "-o", str(data / "theirs"), "-O", "json", "-I", what]
-subprocess.run(words, check=True)
+for form in ("json", "warts"):
+    words = ["scamper", "-o", str(data / form), "-O", form, "-I", what]
+    subprocess.run(words, check=True)
 """
     data = play(script, tmp_path, world)
     names = []
@@ -190,14 +217,12 @@ subprocess.run(words, check=True)
     for each, trace in zip(parsed, ours, strict=True):
         assert each["start"] <= trace["start"]["sec"]
         assert set(each["hops"]) == list_addresses(trace)
-    (theirs,) = (
-        line
-        for line in map(json.loads, (data / "theirs").read_bytes().splitlines())
-        if line["type"] == "tracelb"
-    )
     (same,) = (trace for trace in ours if trace["dst"] == near)
-    assert list(same) == list(theirs)
-    assert find_keys(same) == find_keys(theirs)
+    told = run_tool("sc_warts2json", str(data / "warts"))
+    for lines in ((data / "json").read_text(), told):
+        _, theirs, _ = map(json.loads, lines.splitlines())
+        assert list(same) == list(theirs)
+        assert find_keys(same) == find_keys(theirs)
 
 
 def list_addresses(trace: dict[str, Any]) -> set[str]:
@@ -240,6 +265,34 @@ with clientele() as clients:
         network = about["Annotations"]["Network"]
         routers = address.startswith("255.")
         assert network.get("ASNumber") == (64496 if routers else None)
+        assert find_keys(about) <= read_schema("hopannotation1")
+
+
+def test_the_example_serves(tmp_path: Path) -> None:
+    """In simulated networks and at the port of the server here, and nothing else."""
+    file = EXAMPLES / "connections.yaml"
+    documents = list(yaml.safe_load_all(file.read_text()))
+    cluster = yaml.safe_load_all((EXAMPLES / "kubernetes" / file.name).read_text())
+    agent, measurement = (each["spec"] for each in documents[1:])
+    assert [agent | {"nodeName": "n1"}, measurement] == [d["spec"] for d in cluster]
+    documents[0]["spec"] |= POLICY
+    agent["allowReserved"] = True
+    (entry,) = measurement["agents"]
+    entry["connections"]["ports"] = [PORT]
+    manifest = tmp_path / file.name
+    manifest.write_text(yaml.safe_dump_all(documents))
+    script = """
+with clientele() as clients:
+    run = Running(manifest, data)
+    clients.connect([f"240.0.{k}.1" for k in range(5)])
+    run.settle()
+    run.stop()
+"""
+    data = play_manifest(script, manifest, tmp_path / "data")
+    assert count_outcomes(data) == {"traced": 5}
+    archives = list(data.glob(f"agents/{AGENT}/*/*/archives/scamper1/**/*.tgz"))
+    assert archives
+    assert all(each.name.endswith(f"{AGENT}-web.tgz") for each in archives)
 
 
 def list_links(trace: dict[str, Any]) -> list[dict[str, Any]]:

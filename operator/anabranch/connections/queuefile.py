@@ -46,6 +46,7 @@ CREATE TABLE IF NOT EXISTS traces (
     began REAL NOT NULL,
     ended REAL,
     text BLOB,
+    first_hop BLOB,
     is_hidden INTEGER NOT NULL
 ) STRICT;
 CREATE INDEX IF NOT EXISTS known ON traces (client, began);

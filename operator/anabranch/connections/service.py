@@ -16,6 +16,7 @@ from anabranch_engine import ClientTracing
 from anabranch.connections.clerk import Clerk
 from anabranch.connections.closing import Heard, Missed
 from anabranch.connections.sources import open_source
+from anabranch.connections.waiting import Traced
 from anabranch.rounds.tracing import choose_parameters
 
 if TYPE_CHECKING:
@@ -289,8 +290,9 @@ class Service:
             try:
                 if trace.text:
                     began = trace.began_us / 1e6
-                    hops = map(str, trace.hops) if self.annotator else ()
-                    self._waiting.end(trace.number, began, trace.text, now, hops)
+                    hops = tuple(map(str, trace.hops)) if self.annotator else ()
+                    traced = Traced(began, trace.text, trace.first_hop, hops)
+                    self._waiting.end(trace.number, traced, now)
                 else:
                     reason = trace.refusal or trace.end
                     self._waiting.refuse(trace.number, reason, now)

@@ -5,6 +5,7 @@ It is in the queue's file.
 
 from __future__ import annotations
 
+import json
 import time
 import zlib
 from dataclasses import dataclass
@@ -209,7 +210,8 @@ class Settled:
         """Yield what became of each connection of an archive, and what was missed."""
         settled = """
             SELECT c.uuid, c.closed, c.client, c.client_port, c.server, c.server_port,
-                c.outcome, c.reason, t.uuid AS trace, t.began, t.ended
+                c.outcome, c.reason, t.uuid AS trace, t.began, t.ended,
+                iif(c.outcome = 'traced', t.first_hop, NULL) AS first_hop
             FROM connections AS c LEFT JOIN traces AS t ON t.number = c.trace
             WHERE c.archive = ? ORDER BY c.number
         """
@@ -221,7 +223,10 @@ class Settled:
             rows = self._base.execute(query, (archive.number,))
             names = [column[0] for column in rows.description]
             for row in rows:
-                yield dict(zip(names, row, strict=True))
+                told = dict(zip(names, row, strict=True))
+                if packed := told.pop("first_hop", None):
+                    told["first_hop"] = json.loads(zlib.decompress(packed))
+                yield told
 
     def forget(self, archive: Archive, now: float) -> None:
         """Forget what was stored, but for traces that others may yet get copies of."""

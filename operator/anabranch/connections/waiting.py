@@ -11,7 +11,7 @@ from anabranch.connections.closing import name_netblock
 from anabranch.connections.queuefile import Transaction, open_file
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
     from anabranch_engine import PrefixSet
@@ -65,6 +65,19 @@ class Terms:
     """The clients that are not to be traced."""
     hides_clients: bool
     """Whether the texts of traces have netblocks in place of clients."""
+
+
+@dataclass(frozen=True)
+class Traced:
+    """What is kept of a trace."""
+
+    began: float
+    """When it began, in seconds since 1970."""
+    text: bytes
+    first_hop: str = "[]"
+    """The probes to the first hop, as JSON."""
+    hops: Sequence[str] = ()
+    """The addresses that are to be annotated, once on the day on which it began."""
 
 
 @dataclass
@@ -217,18 +230,8 @@ class Waiting:
             self._count()
         return begun
 
-    def end(
-        self,
-        number: int,
-        began: float,
-        text: bytes,
-        now: float,
-        hops: Iterable[str] = (),
-    ) -> None:
-        """Take a trace; all connections of its client that wait get it.
-
-        Each of its hops is to be annotated, once on the day on which it began.
-        """
+    def end(self, number: int, traced: Traced, now: float) -> None:
+        """Take a trace; all connections of its client that wait get it."""
         settle = """
             UPDATE connections
             SET trace = :number, settled = :now, day = date(:began, 'unixepoch'),
@@ -238,18 +241,23 @@ class Waiting:
             WHERE outcome IS NULL
                 AND client = (SELECT client FROM traces WHERE number = :number)
         """
+        began = traced.began
         values = {"number": number, "began": began, "now": now}
         block = self._find_block(number)
         with Transaction(self._base):
-            update = "UPDATE traces SET began = ?, ended = ?, text = ? WHERE number = ?"
-            packed = zlib.compress(text, _LEVEL)
-            self._base.execute(update, (began, now, packed, number))
+            update = """
+                UPDATE traces SET began = ?, ended = ?, text = ?, first_hop = ?
+                WHERE number = ?
+            """
+            texts = (traced.text, traced.first_hop.encode())
+            packed = (zlib.compress(each, _LEVEL) for each in texts)
+            self._base.execute(update, (began, now, *packed, number))
             done = self._base.execute(settle, values).rowcount
             insert = """
                 INSERT OR IGNORE INTO hops (day, address, seen)
                 VALUES (date(?, 'unixepoch'), ?, ?)
             """
-            rows = ((began, hop, began) for hop in hops)
+            rows = ((began, hop, began) for hop in traced.hops)
             met = self._base.executemany(insert, rows).rowcount
         self.counts.running -= 1
         self._leave(block, done)

@@ -167,7 +167,7 @@ class AgentRun:
         if record.members:
             team = Team(self._probing, step, plan, before, meter.note)
             team.run()
-            progress.lost = {name: str(why) for name, why in team.failures.items()}
+            progress.lost |= {name: str(why) for name, why in team.failures.items()}
         else:
             self._probing.probe(record.agent, Task(step, plan), meter.note)
         stored = count_parts(self.store, keys)

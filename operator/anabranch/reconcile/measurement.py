@@ -32,6 +32,8 @@ from anabranch.reconcile.observation import (
     RunView,
 )
 from anabranch.reconcile.quotas import OverdrawnError, Quotas
+from anabranch.reconcile.start import find_obstacle
+from anabranch.reconcile.targetlist import find_unchecked
 from anabranch.rounds.division import find_keepers
 from anabranch.rounds.shortfall import TargetCounts
 from anabranch.rounds.workers import count_workers
@@ -172,8 +174,14 @@ class Measurements:
         if is_same and status.completion_time:
             self._memories.pop(measurement.key, None)
             return seen
+        if spec.is_standing:
+            return seen
         is_started = is_same and status.start_time is not None
-        if spec.is_standing or not (is_started or spec.dry_run):
+        if not is_started and find_obstacle(seen) is None:
+            named = {entry.target_list for entry in spec.agents}
+            found = [each for name, each in seen.lists.items() if name in named]
+            seen = replace(seen, unchecked=await find_unchecked(self.tools, found))
+        if not is_started and not spec.dry_run:
             return seen
         keys = SurveyKeys(uid, spec.run_id, "" if is_started else seen.part)
         memory = self._memories.get(measurement.key)

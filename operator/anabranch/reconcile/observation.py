@@ -142,6 +142,8 @@ class Observation:
     """The agents that it chooses now, or chose when it started, by name."""
     lists: Mapping[str, TargetList]
     """The target lists of the measurement's namespace, by name."""
+    unchecked: frozenset[str] = field(default=frozenset(), kw_only=True)
+    """Those of its lists whose status is not of what they hold now."""
     rounds: Mapping[str, Round]
     """The Rounds of the measurement, including those of earlier runs, by name."""
     jobs: Mapping[str, JobView]

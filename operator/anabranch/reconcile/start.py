@@ -204,3 +204,6 @@ def _find_list_obstacles(seen: Observation) -> Iterator[Obstacle]:
             ready = found.find_condition("Ready")
             why = ready.message if ready else "it was not looked at yet"
             yield Obstacle("TargetListNotReady", f"TargetList {name!r}: {why}")
+        elif name in seen.unchecked:
+            message = f"TargetList {name!r}: its content was replaced; it is checked"
+            yield Obstacle("TargetListNotReady", message)

@@ -17,9 +17,11 @@ from anabranch.runs.report import ListReport, read_report
 from anabranch.store.keys import list_report
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from datetime import datetime
 
     from anabranch.api import TargetList
+    from anabranch.api.targetlist import ConfigMapKey
     from anabranch.reconcile.toolbox import Toolbox
 
 _NAME_CHARACTERS = 48
@@ -84,6 +86,80 @@ def _describe_problems(report: ListReport) -> str:
     return "; ".join(told[:_TOLD_PROBLEMS]) + rest + "; nothing of the list is used"
 
 
+class MissingError(Exception):
+    """A list's content is not where the list says."""
+
+    def __init__(self, reason: str, message: str) -> None:
+        self.obstacle = reason, message
+        super().__init__(message)
+
+
+async def find_unchecked(tools: Toolbox, lists: Iterable[TargetList]) -> frozenset[str]:
+    """Return the names of the lists whose status is not of what they hold now.
+
+    Raises:
+        OSError: When the store can't be reached.
+        RefusedError: When the API server refuses a request.
+        UnreachableError: When the API server can't be reached.
+    """
+    return frozenset(
+        [each.metadata.name for each in lists if not await _is_checked(tools, each)]
+    )
+
+
+async def _is_checked(tools: Toolbox, target_list: TargetList) -> bool:
+    try:
+        key = await _find_report(tools, target_list)
+    except MissingError:
+        return False
+    report = await asyncio.to_thread(read_report, tools.store, key, ListReport)
+    return report is not None and report.digest == target_list.status.digest
+
+
+async def _find_report(tools: Toolbox, target_list: TargetList) -> str:
+    """Return the key of the report on what a list holds now.
+
+    Raises:
+        MissingError: When it is not where the list says.
+    """
+    metadata, place = target_list.metadata, target_list.spec.place
+    version = str(metadata.generation)
+    if place.file is not None:
+        message = "file is for the local runner; use a ConfigMap or the store"
+        raise MissingError("WrongSource", message)
+    if place.config_map is not None:
+        version += f"-{await _find_stamp(tools, metadata.namespace, place.config_map)}"
+    elif place.object is not None:
+        key = place.object.key
+        try:
+            version += f"-{await asyncio.to_thread(tools.store.find_stamp, key)}"
+        except FileNotFoundError as error:
+            message = f"there is no object {key!r} in the store; put it there"
+            raise MissingError("ObjectMissing", message) from error
+    digest = hashlib.sha256(version.encode()).hexdigest()[:16]
+    return list_report(metadata.uid, digest)
+
+
+async def _find_stamp(tools: Toolbox, namespace: str, wanted: ConfigMapKey) -> str:
+    """Return the version of a ConfigMap that has a key.
+
+    Raises:
+        MissingError: When there is no such ConfigMap, or it lacks the key.
+    """
+    place = Place("ConfigMap", namespace, wanted.name)
+    found = await tools.objects.get(place)
+    if found is None:
+        message = f"there is no {place}; add it, or correct the name"
+        raise MissingError("ConfigMapMissing", message)
+    config_map = read_object(ConfigMap, found)
+    keys = (*config_map.data, *config_map.binary_data)
+    if wanted.key not in keys:
+        there = ", ".join(keys) or "none"
+        message = f"{place} has no key {wanted.key!r}; it has {there}"
+        raise MissingError("KeyMissing", message)
+    return config_map.metadata.resource_version
+
+
 @dataclass
 class TargetLists:
     """The reconciler of TargetLists."""
@@ -109,43 +185,23 @@ class TargetLists:
             self._reports.pop((namespace, name), None)
             return None
         target_list = tools.recall(target_list)
-        view = await self._look(target_list)
+        try:
+            key = await _find_report(tools, target_list)
+        except MissingError as error:
+            view = ListView(obstacle=error.obstacle)
+        else:
+            view = await self._check(target_list, key)
         status = describe_list(target_list, view, tools.now())
         await tools.say(target_list, status)
-        # No watch reports a change of a ConfigMap, or an object that an admin adds.
-        is_settled = view.report and not target_list.spec.place.config_map
+        # No watch reports a change of a ConfigMap or an object of the store.
+        is_settled = view.report and target_list.spec.entries
         return None if is_settled else tools.look_seconds
 
-    async def _look(self, target_list: TargetList) -> ListView:
+    async def _check(self, target_list: TargetList, key: str) -> ListView:
+        """Return what a Job reports under a key; create the Job if needed."""
         tools, metadata = self.tools, target_list.metadata
-        spec, version = target_list.spec, str(metadata.generation)
-        wanted = spec.place.config_map
-        if spec.place.file is not None:
-            message = "file is for the local runner; use a ConfigMap or the store"
-            return ListView(obstacle=("WrongSource", message))
-        if wanted is not None:
-            place = Place("ConfigMap", metadata.namespace, wanted.name)
-            found = await tools.objects.get(place)
-            if found is None:
-                message = f"there is no {place}; add it, or correct the name"
-                return ListView(obstacle=("ConfigMapMissing", message))
-            key = wanted.key
-            config_map = read_object(ConfigMap, found)
-            keys = (*config_map.data, *config_map.binary_data)
-            if key not in keys:
-                there = ", ".join(keys) or "none"
-                message = f"{place} has no key {key!r}; it has {there}"
-                return ListView(obstacle=("KeyMissing", message))
-            version += f"-{config_map.metadata.resource_version}"
-        return await self._check(target_list, version)
-
-    async def _check(self, target_list: TargetList, version: str) -> ListView:
-        """Return what a Job found in a version of a list; create the Job if needed."""
-        tools, metadata = self.tools, target_list.metadata
-        digest = hashlib.sha256(version.encode()).hexdigest()[:16]
-        key = list_report(metadata.uid, digest)
         name = name_child(
-            metadata.name[:_NAME_CHARACTERS], metadata.uid, digest, suffix="list"
+            metadata.name[:_NAME_CHARACTERS], metadata.uid, key, suffix="list"
         )
         job = tools.inventory.find_jobs(metadata.uid).get(name)
         known, report = self._reports.get(target_list.key, ("", None))

@@ -10,7 +10,7 @@ from anabranch.connections.archive import Naming
 from anabranch.connections.clerk import Clerk
 from anabranch.connections.hops import FileAnnotator
 from anabranch.connections.storing import Shelf
-from anabranch.connections.waiting import Counts
+from anabranch.connections.waiting import Counts, Traced
 from anabranch.store.directory import DirectoryStore
 from queues import NOW, add, begin, closing
 
@@ -35,7 +35,7 @@ def trace(waiting: Waiting, client: str, *hops: str) -> None:
     """Trace the client of a connection, and meet hops."""
     add(waiting, closing(client, client))
     (number,) = begin(waiting).values()
-    waiting.end(number, NOW, b"{}\n" * 3, NOW, hops)
+    waiting.end(number, Traced(NOW, b"{}\n" * 3, hops=hops), NOW)
 
 
 def test_hops_are_counted_once_a_day_when_met_told_and_stored(tmp_path: Path) -> None:

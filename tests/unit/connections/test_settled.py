@@ -9,7 +9,7 @@ import pytest
 
 from anabranch.connections.closing import Missed
 from anabranch.connections.settled import Settled
-from anabranch.connections.waiting import Waiting
+from anabranch.connections.waiting import Traced, Waiting
 from queues import NOW, TERMS, add, begin, closing, end
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def test_a_hop_is_annotated_once_a_day(waiting: Waiting, settled: Settled) -> No
     add(waiting, closing("a", "240.0.1.1"), closing("b", "240.0.2.1"))
     hops = ["255.0.0.1", "255.0.0.2"]
     for at, number in enumerate(begin(waiting).values()):
-        waiting.end(number, NOW + at, b"", NOW + at, hops)
+        waiting.end(number, Traced(NOW + at, b"", hops=hops), NOW + at)
     unknown = settled.list_unknown(10)
     assert [(hop.day, hop.address) for hop in unknown] == [
         ("2026-11-29", "255.0.0.1"),
@@ -93,9 +93,9 @@ def test_a_hop_is_annotated_once_a_day(waiting: Waiting, settled: Settled) -> No
     settled.forget(archive, NOW + 2)
     add(waiting, closing("c", "240.0.3.1"), closing("d", "240.0.4.1"), at=3)
     first, second = begin(waiting, at=3).values()
-    waiting.end(first, NOW + 3, b"", NOW + 3, hops)
+    waiting.end(first, Traced(NOW + 3, b"", hops=hops), NOW + 3)
     assert settled.list_unknown(10) == []
-    waiting.end(second, NOW + 86_400, b"", NOW + 86_400, hops)
+    waiting.end(second, Traced(NOW + 86_400, b"", hops=hops), NOW + 86_400)
     assert [hop.day for hop in settled.list_unknown(10)] == ["2026-11-30"] * 2
 
 
@@ -106,7 +106,7 @@ def test_what_a_store_that_was_away_lacks_is_kept(
     for at in (0, 5 * 86_400):
         add(waiting, closing(f"{at}", "240.0.1.1"), at=at)
         (number,) = begin(waiting, at=at).values()
-        waiting.end(number, NOW + at, b"", NOW + at, ["255.0.0.1"])
+        waiting.end(number, Traced(NOW + at, b"", hops=["255.0.0.1"]), NOW + at)
     settled.tell([(hop, "{}") for hop in settled.list_unknown(10)])
     first, second = settled.cut(NOW + 6 * 86_400, NOW + 6 * 86_400)
     settled.forget(second, NOW + 6 * 86_400)

@@ -18,6 +18,7 @@ from anabranch.api.connections import Connections
 from anabranch.connections import settled
 from anabranch.connections.archive import Naming
 from anabranch.connections.storing import Shelf
+from anabranch.connections.waiting import Traced
 from anabranch.store.directory import DirectoryStore
 from queues import NOW, add, begin, closing
 
@@ -54,7 +55,7 @@ def test_a_kill_behind_any_upload_damages_nothing(puts: int, tmp_path: Path) -> 
     waiting, storing = shelf.open_waiting(), shelf.open_storing()
     add(waiting, closing("a", "240.0.1.1"))
     (number,) = begin(waiting).values()
-    waiting.end(number, NOW, b"{}\n" * 3, NOW)
+    waiting.end(number, Traced(NOW, b"{}\n" * 3), NOW)
     store.put_file = put_and_die  # type: ignore[method-assign]
     with pytest.raises(KilledError):
         storing.flush(0, NOW)
@@ -104,7 +105,7 @@ def test_a_kill_between_any_two_changes_stores_all_once(
     with closed(shelf.open_waiting()) as waiting:
         add(waiting, *(closing(f"{k}", f"240.0.{k}.1") for k in clients))
         for k, number in enumerate(begin(waiting).values()):
-            waiting.end(number, NOW, b"{}\n" * 3, NOW, [f"255.0.0.{k}"])
+            waiting.end(number, Traced(NOW, b"{}\n" * 3, hops=[f"255.0.0.{k}"]), NOW)
     left = pauses
 
     def die(_: float) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from anabranch_engine import PrefixSet
 
-from anabranch.connections.waiting import Waiting
+from anabranch.connections.waiting import Traced, Waiting
 from queues import NOW, TERMS, add, begin, closing, end, settle
 
 if TYPE_CHECKING:
@@ -230,7 +230,7 @@ def test_whatever_comes_each_connection_has_one_outcome(file: Path) -> None:
                 queue.refuse(number, "no route", NOW + at)
                 starts[client].pop()
             else:
-                queue.end(number, NOW + starts[client][-1], b"", NOW + at)
+                queue.end(number, Traced(NOW + starts[client][-1], b""), NOW + at)
         if chance.random() < 0.02:
             _leave(queue, [starts[client] for client in running.values()], chance)
             queue = Waiting(file, replace(TERMS, max_waiting=40))

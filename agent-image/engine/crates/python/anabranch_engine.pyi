@@ -1112,6 +1112,9 @@ class ClientTrace:
     text: bytes
     """The trace as scamper's JSON: the lines of a cycle that starts, of the trace, and
     of the cycle's end. Empty if nothing was sent."""
+    first_hop: str
+    """The probes to the first hop, which are not in the text: JSON, as scamper has the
+    probes of a link. Empty if nothing was sent."""
 
 @final
 class ClientTracing(Controlled):

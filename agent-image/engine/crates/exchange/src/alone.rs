@@ -5,13 +5,13 @@
 use std::sync::Arc;
 
 use anabranch_formats::codec::Encode;
-use anabranch_formats::record::{Cycle, List, Record, Settings};
-use anabranch_formats::scamper::Encoder;
+use anabranch_formats::record::{Cycle, List, Probe, Record, Settings};
+use anabranch_formats::scamper::{self, Encoder};
 use arrow_array::RecordBatch;
 
 use crate::netblock::hide_client;
-use crate::path::Frame;
-use crate::rows::{Gatherer, RowsError};
+use crate::path::{Frame, probe};
+use crate::rows::{Gatherer, RowsError, Target};
 use crate::writer::{WriteError, write_target};
 
 /// The name of scamper's list where its user names none.
@@ -31,13 +31,23 @@ pub struct Alone {
     pub hides_client: bool,
 }
 
+/// What is written of a trace.
+#[derive(Clone, Debug, Default)]
+pub struct Written {
+    /// Lines: a cycle that starts, the trace, and the end of the cycle.
+    pub lines: Vec<u8>,
+    /// The probes of the first hop, as scamper has those of links. It keeps no others, and no link leads
+    /// to the first hop.
+    pub first_hop: String,
+}
+
 impl Alone {
-    /// Returns the lines of a trace that took this span of time, in microseconds since 1970, of its
-    /// rows: a cycle that starts, the trace, and the end of the cycle.
+    /// Returns what is written of a trace that took this span of time, in microseconds since 1970, of its
+    /// rows.
     ///
     /// # Errors
     /// If the rows are not those of one trace.
-    pub fn write(&self, rows: &RecordBatch, span_us: (u64, u64)) -> Result<Vec<u8>, WriteError> {
+    pub fn write(&self, rows: &RecordBatch, span_us: (u64, u64)) -> Result<Written, WriteError> {
         let (start, stop) = (seconds(span_us.0), seconds(span_us.1));
         let list = Arc::new(List {
             name: LIST.to_owned(),
@@ -62,20 +72,32 @@ impl Alone {
             let after = before.prefix_index;
             Err(WriteError::from(RowsError::Order(after, after)))
         })?;
-        let mut lines = Vec::new();
+        let Written {
+            mut lines,
+            mut first_hop,
+        } = Written::default();
         let mut encoder = Encoder::new();
         encoder.write(&Record::CycleStart(Arc::clone(&cycle)), &mut lines)?;
         if let Some(mut target) = gatherer.finish() {
             if self.hides_client {
                 hide_client(&mut target);
             }
+            first_hop = scamper::hop(&list_first(&target));
             let quoted = target.rows.iter().filter_map(|row| row.reply.as_ref());
             frame.settings.probe_size = quoted.filter_map(|reply| reply.quoted_length).min();
             write_target(&target, &frame, &mut encoder, &mut lines)?;
         }
         encoder.write(&Record::CycleStop { cycle, at: stop }, &mut lines)?;
-        Ok(lines)
+        Ok(Written { lines, first_hop })
     }
+}
+
+/// Returns the probes with the lowest TTL.
+fn list_first(target: &Target) -> Vec<Probe> {
+    let sent = || target.rows.iter().filter(|row| row.attempt > 0);
+    let first = sent().map(|row| row.ttl).min();
+    let at_first = sent().filter(|row| Some(row.ttl) == first);
+    at_first.map(probe).collect()
 }
 
 fn seconds(time_us: u64) -> u32 {

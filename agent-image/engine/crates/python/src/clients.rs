@@ -43,6 +43,7 @@ pub struct ClientTrace {
     replies: usize,
     hops: Vec<IpAddr>,
     text: Vec<u8>,
+    first_hop: String,
 }
 
 #[pyclass(frozen, extends = Controlled, module = "anabranch_engine")]
@@ -259,6 +260,7 @@ impl ClientTracing {
                 .count(),
             hops: Vec::new(),
             text: Vec::new(),
+            first_hop: String::new(),
         };
         if told.probes == 0 {
             return Ok(told);
@@ -266,10 +268,12 @@ impl ClientTracing {
         let refuse = |error: String| PyValueError::new_err(error);
         let hops = self.list_hops(&trace);
         let rows = tabulate(trace, number, &self.options).map_err(|it| refuse(it.to_string()))?;
-        let text = self.alone.write(&rows, (began_us, ended_us));
+        let written = self.alone.write(&rows, (began_us, ended_us));
+        let written = written.map_err(|error| refuse(error.to_string()))?;
         Ok(ClientTrace {
             hops,
-            text: text.map_err(|error| refuse(error.to_string()))?,
+            text: written.lines,
+            first_hop: written.first_hop,
             ..told
         })
     }

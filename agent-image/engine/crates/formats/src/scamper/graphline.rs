@@ -67,7 +67,7 @@ fn node(near: &Node, links: &[&Link], nodes: &[Node]) -> Option<String> {
     let mut hops = Vec::new();
     if let [link] = links {
         let (last, between) = link.hops.split_last()?;
-        hops.extend(between.iter().map(|hop| format!("[{}]", sources(hop))));
+        hops.extend(between.iter().map(|probes| hop(probes)));
         hops.push(format!("[{}]", far_end(far(link)?, last, "")));
     } else {
         // scamper has a space here that it does not have elsewhere. It has no place for hops before the
@@ -94,9 +94,10 @@ fn far_end(far: Option<IpAddr>, probes: &[Probe], space: &str) -> String {
     }
 }
 
-/// Returns a hop before the last one: all that replied there, by address, and a star if a flow met
-/// silence alone.
-fn sources(probes: &[Probe]) -> String {
+/// Returns a hop of which no link tells where it ends: all that replied there, by address, and a star if
+/// a flow met silence alone.
+#[must_use]
+pub fn hop(probes: &[Probe]) -> String {
     let mut found: BTreeMap<IpAddr, Vec<&Probe>> = BTreeMap::new();
     let mut heard = HashSet::new();
     for probe in probes {
@@ -117,7 +118,7 @@ fn sources(probes: &[Probe]) -> String {
     if shown.is_empty() || probes.iter().any(silent) {
         shown.push("{\"addr\":\"*\"}".to_owned());
     }
-    shown.join(", ")
+    format!("[{}]", shown.join(", "))
 }
 
 /// Returns what replied, with probes, and its replies to them.

@@ -18,5 +18,6 @@ mod trace;
 
 pub use decoder::Decoder;
 pub use encoder::Encoder;
+pub use graphline::hop;
 
 pub(crate) use decoder::Reader;
