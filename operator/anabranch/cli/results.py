@@ -36,7 +36,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         choices=(
             *("interfaces", "links", "diamonds", "diamond_distributions"),
             *("diamond_sizes", "paths", "replies", "rewrites", "pings", "traces"),
-            *("probes", "aliases", "routers", "router_links", "as_links"),
+            *("probes", "aliases", "routers", "router_links", "router_diamonds"),
+            *("router_diamond_distributions", "router_diamond_sizes", "as_links"),
         ),
         default="links",
         help="the table to write, by default links; pings are of the tool ping, traces "
@@ -69,6 +70,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="PREFIX",
         help="the graph has only the paths to this target; 'largest' is the target "
         "with the most links",
+    )
+    parser.add_argument(
+        "--routers",
+        action="store_true",
+        help="the nodes of the graph are routers, as alias resolution found them",
     )
     parser.add_argument(
         "--output",
@@ -140,7 +146,13 @@ def run(chosen: argparse.Namespace) -> int:
                 from anabranch.formats.graph import write_graph  # noqa: PLC0415
 
                 with survey.open_results() as results:
-                    write_graph(results, file, chosen.format, chosen.target)
+                    write_graph(
+                        results,
+                        file,
+                        chosen.format,
+                        chosen.target,
+                        of_routers=chosen.routers,
+                    )
             else:
                 survey.write(chosen.table, chosen.format, file)
             deliver(file, chosen.output)
@@ -160,6 +172,9 @@ def _find_conflict(chosen: argparse.Namespace) -> str | None:
         )
     if chosen.table == "as_links" and not chosen.annotate:
         return "which AS an address is of, a file says: name one with --annotate"
+    if chosen.routers and chosen.format not in GRAPHS:
+        graphs = " or ".join(GRAPHS)
+        return f"--routers is for graphs alone; choose --format {graphs}"
     if chosen.format in FOLDERS and not chosen.output:
         return f"{chosen.format} is several files; name a new folder with --output"
     return None

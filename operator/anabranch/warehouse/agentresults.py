@@ -337,6 +337,7 @@ class AgentResults:
         """Find the diamonds of each block, in pieces, and store them.
 
         ``routers`` is the SQL for the survey's routers, if aliases were looked for.
+        Then there are diamonds between routers, too.
         """
         root = self.keys.root
         blocks = {
@@ -355,28 +356,58 @@ class AgentResults:
                 if routers:
                     query = name_routers(f"({query})", routers)
                 links = self.engine.read(f"{query} ORDER BY prefix_index, near_ttl")
-                draft = scratch / "diamonds.parquet"
-                pq.write_table(pa.table(find_diamonds(links)), draft)
-                key = self.keys.diamonds(int(block), piece.number)
-                self.diamond_store.put_file(key, draft)
-                draft.unlink()
+                place = (int(block), piece.number)
+                self._put_found(links, self.keys.diamonds(*place), scratch)
+                if routers:
+                    between = links.select(list(_BETWEEN_ROUTERS))
+                    between = between.rename_columns(list(_BETWEEN_ROUTERS.values()))
+                    self._put_found(between, self.keys.router_diamonds(*place), scratch)
+
+    def _put_found(self, links: pa.Table, key: str, scratch: Path) -> None:
+        """Find the diamonds among links, and store them."""
+        draft = scratch / "diamonds.parquet"
+        pq.write_table(pa.table(find_diamonds(links)), draft)
+        self.diamond_store.put_file(key, draft)
+        draft.unlink()
 
     @property
     def diamonds(self) -> str:
         """Diamonds, after `put_diamonds` has stored them."""
+        more = ("becomes", "router_diamonds", "router_max_length", "router_max_width")
+        return self._tell_diamonds(self.keys.diamonds_root, "addr", more)
+
+    @property
+    def router_diamonds(self) -> str:
+        """Diamonds between routers, after `put_diamonds` has stored them."""
+        return self._tell_diamonds(self.keys.router_diamonds_root, "router")
+
+    def _tell_diamonds(self, root: str, kind: str, more: tuple[str, ...] = ()) -> str:
+        """Return the SELECT of the diamonds in a folder.
+
+        ``kind`` ends the names of the columns of both points.
+        """
         ends = ", ".join(
-            f"{end}_ttl, {as_text(f'found.{end}_addr')} AS {end}_addr"
+            f"{end}_ttl, {as_text(f'found.{end}_addr')} AS {end}_{kind}"
             for end in ("divergence", "convergence")
         )
-        rows = self.diamond_store.read_sql(f"{self.keys.diamonds_root}/*.parquet")
+        rows = self.diamond_store.read_sql(f"{root}/*.parquet")
         found = fill(self.engine, rows, "diamonds")
+        metrics = ("max_length", "max_width", "width_asymmetry", "meshed_ratio")
+        columns = ", ".join((*metrics, "probability_difference", *more))
         return (
-            f"SELECT '{self.keys.agent}' AS agent, prefix, protocol, {ends}, "
-            "max_length, max_width, width_asymmetry, meshed_ratio, "
-            "probability_difference, becomes, router_diamonds, router_max_length, "
-            f"router_max_width FROM {found} AS found "
+            f"SELECT '{self.keys.agent}' AS agent, prefix, protocol, {ends}, {columns} "
+            f"FROM {found} AS found "
             f"INNER JOIN {self._targets} AS targets USING (prefix_index)"
         )
+
+
+_BETWEEN_ROUTERS = {
+    "prefix_index": "prefix_index",
+    "near_ttl": "near_ttl",
+    "near_router": "near_addr",
+    "far_router": "far_addr",
+}
+"""The columns of links between routers, and their names as those of links."""
 
 
 _CARACAL = (

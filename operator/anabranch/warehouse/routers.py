@@ -7,10 +7,13 @@ none, and nobody knows which, so that its addresses count as separate ones.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass
+from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from anabranch_engine import find_routers
 
@@ -73,6 +76,35 @@ def name_routers(links: str, routers: str) -> str:
     )
 
 
+def read_routers(
+    engine: Engine, routers: str, addresses: Iterable[str]
+) -> dict[str, str]:
+    """Return the routers of those of some addresses that have one with several.
+
+    ``routers`` is the query for the table of routers. Those in conflict are none.
+    """
+    table = engine.read(
+        f"SELECT addr, router_addr FROM ({routers}) WHERE NOT is_in_conflict"
+    )
+    wanted = pa.array(sorted(set(addresses)), pa.string())
+    found = table.filter(pc.is_in(table["addr"].cast(pa.string()), wanted))
+    return {row["addr"]: row["router_addr"] for row in found.to_pylist()}
+
+
+def group_addresses(router_of: dict[str, str]) -> list[list[str]]:
+    """Return the addresses of each router that has several here, in order."""
+    groups: dict[str, list[str]] = defaultdict(list)
+    for address in sorted(router_of, key=order_address):
+        groups[router_of[address]].append(address)
+    return [group for group in groups.values() if len(group) > 1]
+
+
+def order_address(address: str) -> tuple[int, int]:
+    """Return what addresses are sorted by: IPv4 first, then by number."""
+    known = ip_address(address)
+    return known.version, int(known)
+
+
 @dataclass(frozen=True)
 class RouterStatistics:
     """What alias resolution found, in numbers."""
@@ -87,6 +119,9 @@ class RouterStatistics:
     """The routers with the most addresses."""
     changes: dict[str, Row]
     """What diamonds become between routers: measured and distinct ones."""
+    widths: list[Row]
+    """How many measured diamonds that change have which max width, and which one
+    between routers; a straight path has one of 1."""
 
     @property
     def count(self) -> int:
@@ -112,6 +147,11 @@ def count_routers(
         "uniqExact(divergence_addr, convergence_addr) AS distinct "
         f"FROM ({diamonds}) WHERE becomes IS NOT NULL GROUP BY becomes"
     )
+    widths = diamonds and read(
+        "SELECT max_width, greatest(found.router_max_width, 1) AS router_max_width, "
+        f"count() AS diamonds FROM ({diamonds}) AS found "
+        "WHERE becomes IS NOT NULL AND becomes != 'no change' GROUP BY ALL ORDER BY ALL"
+    )
     sound = f"({routers}) WHERE NOT is_in_conflict"
     torn = (
         f"SELECT uniqExact(router_addr) AS sets FROM ({routers}) WHERE is_in_conflict"
@@ -131,4 +171,5 @@ def count_routers(
             f"GROUP BY router_addr ORDER BY addresses DESC, router_addr LIMIT {most}"
         ),
         changes={row.pop("becomes"): row for row in changes or []},
+        widths=widths or [],
     )
