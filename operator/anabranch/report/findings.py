@@ -224,7 +224,7 @@ def draw_graphs(graphs: Sequence[Graph]) -> Markup:
             element("button", name.capitalize(), type="button", data_level=name)
             for name in ("interfaces", "routers")
         ]
-        legend = element("legend", "What is drawn of them")
+        legend = element("legend", "Nodes are")
         choices.append(element("fieldset", legend, *levels, class_="choices"))
     drawing = element(
         "figure",
