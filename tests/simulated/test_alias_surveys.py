@@ -66,7 +66,11 @@ def test_it_finds_the_routers_that_there_are(
     router_of = read_routers(world, tmp_path)
     pairs = read_table(data, "aliases", tmp_path)
     v4 = [row for row in pairs if ":" not in row["first_addr"]]
+    prefixes = {row["prefix"] for row in read_table(data, "traces", tmp_path)}
     for row in v4:
+        assert row["prefix"] in prefixes
+        assert not row["is_in_conflict"]
+        assert (row["router_addr"] != "") == (row["verdict"] == "accept")
         ends = {router_of[row["first_addr"]], router_of[row["second_addr"]]}
         assert row["verdict"] == ("accept" if len(ends) == 1 else "reject"), row
     assert {row["verdict"] for row in v4} == {"accept", "reject"}

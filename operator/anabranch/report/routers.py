@@ -56,6 +56,7 @@ def draw_routers(
     if found.conflicts:
         sets = f"{found.conflicts:,} set{'' if found.conflicts == 1 else 's'}"
         parts.append(element("p", f"{sets} of addresses in conflict are left out."))
+        parts.append(_draw_torn(found.torn))
     if found.changes:
         parts.append(_draw_changes(found.changes))
     if before and before.distributions and after:
@@ -143,6 +144,19 @@ def _draw_largest(largest: list[Row]) -> Markup:
         Column("Addresses", lambda row: f"{row['addresses']:,}"),
     ]
     return draw_table("The routers with the most addresses", columns, largest)
+
+
+def _draw_torn(torn: list[Row]) -> Markup:
+    columns: list[Column[Row]] = [
+        Column("Lowest address of the set", lambda row: row["router_addr"], "address"),
+        Column("Rejected", lambda row: row["first_addr"], "address"),
+        Column("And", lambda row: row["second_addr"], "address"),
+        Column("By", lambda row: row["test"], "words"),
+        Column("At hop", lambda row: str(row["ttl"])),
+        Column("On the way to", lambda row: row["prefix"], "address"),
+        Column("Traces", lambda row: f"{row['traces']:,}"),
+    ]
+    return draw_table("Pairs that set addresses in conflict", columns, torn)
 
 
 def _draw_changes(changes: dict[str, Row]) -> Markup:

@@ -17,7 +17,7 @@ from anabranch.runs.record import RunRecord
 from anabranch.warehouse.parts import fill
 from anabranch.warehouse.pieces import PIECE_ROWS, cut
 from anabranch.warehouse.queries import Replies, judge_links
-from anabranch.warehouse.routers import name_routers
+from anabranch.warehouse.routers import name_routers, place_pairs
 from anabranch.warehouse.traces import (
     CONCLUSION,
     choose_answered,
@@ -120,8 +120,15 @@ class AgentResults:
         """Return the SQL for the objects of all steps that match a pattern."""
         return self.store.read_sql(f"{self.keys.root}/*/{pattern}")
 
-    def select(self, table: str) -> str:
-        """Return the SELECT of a table; ``caracal`` has the columns of caracal."""
+    def select(self, table: str, routers: str | None = None) -> str:
+        """Return the SELECT of a table; ``caracal`` has the columns of caracal.
+
+        ``routers`` is the SQL for the survey's routers, which some tables take.
+        """
+        if routers and table == "aliases":
+            return self.tell_aliases(routers)
+        if routers and table == "router_links":
+            return self.link_routers(routers)
         query: str = getattr(self, table)
         return query
 
@@ -306,17 +313,29 @@ class AgentResults:
             f"INNER JOIN {self._targets} AS targets USING (prefix_index))"
         )
 
-    @property
-    def aliases(self) -> str:
-        """What alias resolution says of pairs of addresses, and in how many traces."""
-        first, second = (
-            as_text(f"found.{name}") for name in ("first_addr", "second_addr")
+    def tell_aliases(self, routers: str) -> str:
+        """Return the SELECT of what alias resolution says of pairs of addresses.
+
+        A row has the first trace that says so, and how many do.
+        """
+        pairs = (
+            "SELECT first_addr, second_addr, verdict, test, min(found.round) AS round, "
+            "count() AS traces, min((found.prefix_index, found.ttl)) AS example, "
+            "example.1 AS prefix_index, example.2 AS ttl "
+            f"FROM ({read_aliases(self.rows)}) AS found "
+            "GROUP BY first_addr, second_addr, verdict, test"
         )
+        first, second = (
+            as_text(f"told.{name}") for name in ("first_addr", "second_addr")
+        )
+        router = as_text("told.router_addr")
+        is_one = "told.router_addr != toFixedString('', 16)"
         return (
             f"SELECT '{self.keys.agent}' AS agent, {first} AS first_addr, "
-            f"{second} AS second_addr, verdict, test, min(round) AS round, "
-            f"count() AS traces FROM ({read_aliases(self.rows)}) AS found "
-            "GROUP BY found.first_addr, found.second_addr, verdict, test"
+            f"{second} AS second_addr, verdict, test, round, traces, prefix, ttl, "
+            f"if({is_one}, {router}, '') AS router_addr, is_in_conflict "
+            f"FROM ({place_pairs(f'({pairs})', routers)}) AS told "
+            f"INNER JOIN {self._targets} AS targets USING (prefix_index)"
         )
 
     def link_routers(self, routers: str) -> str:

@@ -206,10 +206,7 @@ class Results:
             _check_tool(agent, table)
             if table in {"diamonds", "router_diamonds"}:
                 agent.put_diamonds(self.scratch, routers)
-            if table == "router_links" and routers:
-                selects.append(agent.link_routers(routers))
-            else:
-                selects.append(agent.select(table))
+            selects.append(agent.select(table, routers))
         if not selects:
             raise NothingYetError(f"there are no {table} yet; let it run for a while")
         return f"SELECT * FROM ({' UNION ALL '.join(selects)})"
@@ -219,7 +216,7 @@ _OF_LINKS = {"links", "diamonds", "paths", "router_links", "router_diamonds"}
 """The tables that come from links."""
 _OF_ALIASES = ("aliases", "routers", "router_links", "router_diamonds")
 """The tables that take alias resolution."""
-_OF_ROUTERS = {"routers", "router_links", "router_diamonds", "diamonds"}
+_OF_ROUTERS = {*_OF_ALIASES, "diamonds"}
 """The tables that say something of routers, if these are known."""
 
 

@@ -76,6 +76,30 @@ def name_routers(links: str, routers: str) -> str:
     )
 
 
+def place_pairs(pairs: str, routers: str) -> str:
+    """Return the query for pairs with the set of aliases that both addresses are of.
+
+    ``pairs`` is the SQL for rows with first_addr and second_addr, ``routers`` that for
+    the rows of ``find_routers``. Two columns are added: router_addr (16 bytes, zeros
+    if the two are of no common set), and is_in_conflict, which says whether this set
+    is. So the pairs of a set in conflict tell what accepts and what rejects it.
+    """
+    addresses = f"(SELECT addr, router_addr, is_in_conflict FROM {routers})"
+    # What is not there is null, as some columns of a file are.
+    is_one = (
+        "ifNull(one.addr = pairs.first_addr AND other.addr = pairs.second_addr "
+        "AND one.router_addr = other.router_addr, 0)"
+    )
+    return (
+        f"SELECT pairs.*, if({is_one}, assumeNotNull(one.router_addr), "
+        "toFixedString('', 16)) AS router_addr, "
+        f"toUInt8({is_one} AND ifNull(one.is_in_conflict, 0)) AS is_in_conflict "
+        f"FROM {pairs} AS pairs "
+        f"LEFT JOIN {addresses} AS one ON one.addr = pairs.first_addr "
+        f"LEFT JOIN {addresses} AS other ON other.addr = pairs.second_addr"
+    )
+
+
 def read_routers(
     engine: Engine, routers: str, addresses: Iterable[str]
 ) -> dict[str, str]:
@@ -115,6 +139,8 @@ class RouterStatistics:
     """Routers by their number of addresses; those in conflict are left out."""
     conflicts: int
     """The sets of addresses in conflict."""
+    torn: list[Row]
+    """Pairs that are rejected though both addresses are of one set."""
     largest: list[Row]
     """The routers with the most addresses."""
     changes: dict[str, Row]
@@ -166,6 +192,13 @@ def count_routers(
             f"FROM {sound} GROUP BY addresses ORDER BY addresses"
         ),
         conflicts=read(torn)[0]["sets"],
+        torn=read(
+            "SELECT router_addr, first_addr, second_addr, test, min(pairs.ttl) AS ttl, "
+            "any(pairs.prefix) AS prefix, sum(pairs.traces) AS traces "
+            f"FROM ({aliases}) AS pairs WHERE is_in_conflict AND verdict = 'reject' "
+            "GROUP BY router_addr, first_addr, second_addr, test "
+            f"ORDER BY traces DESC, router_addr, first_addr LIMIT {most}"
+        ),
         largest=read(
             f"SELECT router_addr, any(addresses) AS addresses FROM {sound} "
             f"GROUP BY router_addr ORDER BY addresses DESC, router_addr LIMIT {most}"

@@ -197,6 +197,14 @@ def make_routers() -> RouterStatistics:
         ],
         sizes=[{"addresses": 2, "routers": 1}, {"addresses": 3, "routers": 1}],
         conflicts=1,
+        torn=[
+            {
+                **dict.fromkeys(("router_addr", "first_addr", "second_addr"), HOSTILE),
+                **dict.fromkeys(("test", "prefix"), HOSTILE),
+                "ttl": 7,
+                "traces": 2,
+            }
+        ],
         largest=[{"router_addr": HOSTILE, "addresses": 3}],
         changes={"one smaller": {"measured": 3, "distinct": 1}},
         widths=[{"max_width": 4, "router_max_width": 2, "diamonds": 3}],
