@@ -87,16 +87,16 @@ def place_pairs(pairs: str, routers: str) -> str:
     addresses = f"(SELECT addr, router_addr, is_in_conflict FROM {routers})"
     # What is not there is null, as some columns of a file are.
     is_one = (
-        "ifNull(one.addr = pairs.first_addr AND other.addr = pairs.second_addr "
+        "ifNull(one.addr = compared.first_addr AND other.addr = compared.second_addr "
         "AND one.router_addr = other.router_addr, 0)"
     )
     return (
-        f"SELECT pairs.*, if({is_one}, assumeNotNull(one.router_addr), "
+        f"SELECT compared.*, if({is_one}, assumeNotNull(one.router_addr), "
         "toFixedString('', 16)) AS router_addr, "
         f"toUInt8({is_one} AND ifNull(one.is_in_conflict, 0)) AS is_in_conflict "
-        f"FROM {pairs} AS pairs "
-        f"LEFT JOIN {addresses} AS one ON one.addr = pairs.first_addr "
-        f"LEFT JOIN {addresses} AS other ON other.addr = pairs.second_addr"
+        f"FROM {pairs} AS compared "
+        f"LEFT JOIN {addresses} AS one ON one.addr = compared.first_addr "
+        f"LEFT JOIN {addresses} AS other ON other.addr = compared.second_addr"
     )
 
 
@@ -193,9 +193,9 @@ def count_routers(
         ),
         conflicts=read(torn)[0]["sets"],
         torn=read(
-            "SELECT router_addr, first_addr, second_addr, test, min(pairs.ttl) AS ttl, "
-            "any(pairs.prefix) AS prefix, sum(pairs.traces) AS traces "
-            f"FROM ({aliases}) AS pairs WHERE is_in_conflict AND verdict = 'reject' "
+            "SELECT router_addr, first_addr, second_addr, test, min(torn.ttl) AS ttl, "
+            "any(torn.prefix) AS prefix, sum(torn.traces) AS traces "
+            f"FROM ({aliases}) AS torn WHERE is_in_conflict AND verdict = 'reject' "
             "GROUP BY router_addr, first_addr, second_addr, test "
             f"ORDER BY traces DESC, router_addr, first_addr LIMIT {most}"
         ),
