@@ -1,9 +1,9 @@
-"""Alias resolution of the hops of 200 traces, beside scamper's methods.
+"""Alias resolution of the hops of 200 traces, beside scamper's ally and mercator.
 
 All look at the same pairs of addresses in one simulation whose routers are known, and
 number their packets as the simulated Internet does by default. Anabranch probes in the
 traces, by errors and by echo requests. scamper's ally probes each pair by itself, many
-at once; mercator and radargun probe each address.
+at once; mercator probes each address.
 """
 
 from __future__ import annotations
@@ -35,8 +35,6 @@ ALLY = {
 """Ally with the shortest waits that it takes. It sends up to five probes to each
 address; in order alone counts."""
 MERCATOR = "-m mercator -w 1 -q 3"
-RADARGUN = ["-q", "5", "-r", "1", "-R", "30", "-O", "nobudget"]
-"""Rounds of a second each: as many as the paper of RadarGun has (IMC 2008)."""
 COMMANDS_AT_ONCE = 500
 
 Pair = tuple[str, str]
@@ -135,40 +133,6 @@ def ask_mercator(pairs: set[Pair]) -> Found:
     return Found("scamper, mercator", accepted, probes, time.monotonic() - began)
 
 
-def ask_radargun(pairs: set[Pair], folder: Path) -> Found:
-    """With scamper's radargun and what it tells of all addresses together."""
-    asked, found, socket = (folder / name for name in ("asked", "found", "socket"))
-    addresses = sorted({address for pair in pairs for address in pair})
-    asked.write_text("".join(f"{each}\n" for each in addresses))
-    began = time.monotonic()
-    scamper = subprocess.Popen(["scamper", "-p", str(RATE), "-U", str(socket)])
-    try:
-        while not socket.exists():
-            time.sleep(0.1)
-        where = ["-U", str(socket), "-a", str(asked), "-o", str(found)]
-        subprocess.run(
-            ["sc_radargun", *RADARGUN, *where], check=True, stdout=subprocess.DEVNULL
-        )
-    finally:
-        scamper.terminate()
-        scamper.wait()
-    seconds = time.monotonic() - began
-
-    def read(*words: str) -> list[str]:
-        done = subprocess.run(
-            [*words, str(found)], check=True, capture_output=True, text=True
-        )
-        return done.stdout.splitlines()
-
-    probes = 0
-    for line in read("sc_warts2json"):
-        told = json.loads(line)
-        probes += len(told.get("probes", ())) + told.get("ping_sent", 0)
-    told_pairs = {tuple(line.split()) for line in read("sc_radargun", "-d", "1")}
-    accepted = {pair for pair in pairs if {pair, pair[::-1]} & told_pairs}
-    return Found("scamper, radargun", accepted, probes, seconds)
-
-
 def compare(truth: Path) -> None:
     """Look for aliases in this network namespace, whose routers a file tells."""
     rows = pq.read_table(truth / "interfaces.parquet").to_pylist()
@@ -179,7 +143,6 @@ def compare(truth: Path) -> None:
     for name, options in ALLY.items():
         ask_ally(f"scamper, {name}", options, pairs).tell(pairs, aliases)
     ask_mercator(pairs).tell(pairs, aliases)
-    ask_radargun(pairs, truth).tell(pairs, aliases)
 
 
 def main() -> None:
