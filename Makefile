@@ -132,6 +132,9 @@ demo: setup
 	$(RUN)anabranch plot demo --data build/demo --target largest --output build/demo/paths.svg
 	$(RUN)anabranch results demo --data build/demo --table links --output build/demo/links.csv
 	$(RUN)anabranch report demo --data build/demo --output build/demo/report.html
+	$(RUN)anabranch simulate --vantage-points 2 -- \
+	    $(RUN)anabranch run examples/trace.yaml --data build/demo
+	$(RUN)anabranch report traces --data build/demo --output build/demo/routers.html
 
 # The same survey by the operator, in a cluster that stays: make cluster-down ends it.
 demo-k8s: demo cluster-up
@@ -210,7 +213,7 @@ release: setup
 # The documentation as pages, without a dead link; build/site/index.html is the first one.
 # The demo's figures are on it.
 site: setup
-	@test -e build/demo/report.html || $(MAKE) demo
+	@test -e build/demo/routers.html || $(MAKE) demo
 	@rm -rf build/site-source
 	$(UV) sync --quiet --locked --all-extras --group site
 	PYTHONPATH=tests $(RUN)python -m pages build/demo build/site-source

@@ -22,12 +22,15 @@ PAGES = (
 )
 _LINK = re.compile(r"\]\(([^()\s]+)\)")
 _HEADING = re.compile(r"^#+ +(.*)$", re.MULTILINE)
-_DEMO = ("demo.svg", "paths.svg", "report.html")
+DEMO = ("demo.svg", "paths.svg", "report.html", "routers.html")
+"""What of the demo's files the site has."""
 _TELLS = """
 ## What the demo finds
 
 `make demo` surveys a simulated Internet. It has drawn these figures, and written
-[this page about the survey](demo/report.html).
+[this page about the survey](demo/report.html). Then it traces 500 destinations and
+looks for routers: [another page](demo/routers.html) shows diamonds between interfaces
+and between routers.
 
 ![The paths from two vantage points to one target](demo/paths.svg)
 
@@ -86,7 +89,7 @@ def gather(demo: Path, folder: Path) -> None:
     for file in files:
         if file.is_dir():
             _list_folder(folder / file.relative_to(ROOT))
-    for name in _DEMO:
+    for name in DEMO:
         (folder / "demo").mkdir(exist_ok=True)
         shutil.copyfile(demo / name, folder / "demo" / name)
     first = folder / "README.md"

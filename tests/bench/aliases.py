@@ -2,8 +2,8 @@
 
 All look at the same pairs of addresses in one simulation whose routers are known, and
 number their packets as the simulated Internet does by default. Anabranch probes in the
-traces, by errors and by echo requests. scamper probes each pair by itself, many at
-once.
+traces, by errors and by echo requests. scamper's ally probes each pair by itself, many
+at once; mercator probes each address.
 """
 
 from __future__ import annotations
@@ -16,25 +16,26 @@ import time
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pyarrow.parquet as pq
 from anabranch_engine import PrefixSet, Trace, Tracing
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterator
 
 PREFIXES, DESTINATIONS = 1_600, 200
 RATE = 10_000
 """Probes a second: the most that scamper allows."""
 ROUNDS = 10
-METHODS = {
+ALLY = {
     "ally, echo requests": "-O inseq -m ally -W 10 -w 1 -q 3 -p '-P icmp-echo'",
     "ally, UDP": "-O inseq -m ally -W 10 -w 1 -q 3 -p '-P udp'",
 }
 """Ally with the shortest waits that it takes. It sends up to five probes to each
 address; in order alone counts."""
-PAIRS_AT_ONCE = 500
+MERCATOR = "-m mercator -w 1 -q 3"
+COMMANDS_AT_ONCE = 500
 
 Pair = tuple[str, str]
 
@@ -86,26 +87,50 @@ def resolve() -> tuple[Found, set[Pair]]:
     return Found("Anabranch, with the traces' time", accepted, probes, seconds), pairs
 
 
-def ask_scamper(name: str, options: str, pairs: Iterable[Pair]) -> Found:
-    """With scamper's dealias, for each pair."""
-    left, accepted, probes = sorted(pairs), set(), 0
-    began = time.monotonic()
-    while left:
-        some, left = left[:PAIRS_AT_ONCE], left[PAIRS_AT_ONCE:]
-        commands = [f"dealias {options} {one} {other}" for one, other in some]
-        words = ["scamper", "-O", "json", "-p", str(RATE), "-w", "1000", "-I"]
+def run_scamper(commands: list[str]) -> Iterator[dict[str, Any]]:
+    """What scamper's dealias tells, many commands at once."""
+    words = ["scamper", "-O", "json", "-p", str(RATE), "-w", "1000", "-I"]
+    for first in range(0, len(commands), COMMANDS_AT_ONCE):
+        some = commands[first : first + COMMANDS_AT_ONCE]
         done = subprocess.run(
-            [*words, *commands], check=True, capture_output=True, text=True
+            [*words, *some], check=True, capture_output=True, text=True
         )
         for line in done.stdout.splitlines():
             told = json.loads(line)
-            if told["type"] != "dealias":
-                continue
-            probes += len(told["probes"])
-            if told["result"] == "aliases":
-                one, other = (each["dst"] for each in told["probedefs"][:2])
-                accepted.add((one, other))
+            if told["type"] == "dealias":
+                yield told
+
+
+def ask_ally(name: str, options: str, pairs: set[Pair]) -> Found:
+    """With scamper's ally, for each pair."""
+    accepted, probes = set(), 0
+    began = time.monotonic()
+    asked = [f"dealias {options} {one} {other}" for one, other in sorted(pairs)]
+    for told in run_scamper(asked):
+        probes += len(told["probes"])
+        if told["result"] == "aliases":
+            one, other = (each["dst"] for each in told["probedefs"][:2])
+            accepted.add((one, other))
     return Found(name, accepted, probes, time.monotonic() - began)
+
+
+def ask_mercator(pairs: set[Pair]) -> Found:
+    """With scamper's mercator: aliases are addresses that one address answers for."""
+    source_of, probes = {}, 0
+    began = time.monotonic()
+    addresses = sorted({address for pair in pairs for address in pair})
+    for told in run_scamper([f"dealias {MERCATOR} {each}" for each in addresses]):
+        probes += len(told["probes"])
+        asked = told["probedefs"][0]["dst"]
+        for probe in told["probes"]:
+            for reply in probe["replies"]:
+                source_of[asked] = reply["src"]
+    accepted = {
+        (one, other)
+        for one, other in pairs
+        if source_of.get(one, one) == source_of.get(other, other)
+    }
+    return Found("scamper, mercator", accepted, probes, time.monotonic() - began)
 
 
 def compare(truth: Path) -> None:
@@ -115,8 +140,9 @@ def compare(truth: Path) -> None:
     found, pairs = resolve()
     aliases = {pair for pair in pairs if router_of[pair[0]] == router_of[pair[1]]}
     found.tell(pairs, aliases)
-    for name, options in METHODS.items():
-        ask_scamper(f"scamper, {name}", options, pairs).tell(pairs, aliases)
+    for name, options in ALLY.items():
+        ask_ally(f"scamper, {name}", options, pairs).tell(pairs, aliases)
+    ask_mercator(pairs).tell(pairs, aliases)
 
 
 def main() -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
+import re
+from collections import Counter, defaultdict
 from itertools import combinations, cycle
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ import pytest
 
 from anabranch.cli import main
 from anabranch.cli.score import read_links
+from invocation import invoke
 from onesurvey import judge, open_run, write_table
 from surveying import survey, write_manifests
 from world import World
@@ -64,7 +66,11 @@ def test_it_finds_the_routers_that_there_are(
     router_of = read_routers(world, tmp_path)
     pairs = read_table(data, "aliases", tmp_path)
     v4 = [row for row in pairs if ":" not in row["first_addr"]]
+    prefixes = {row["prefix"] for row in read_table(data, "traces", tmp_path)}
     for row in v4:
+        assert row["prefix"] in prefixes
+        assert not row["is_in_conflict"]
+        assert (row["router_addr"] != "") == (row["verdict"] == "accept")
         ends = {router_of[row["first_addr"]], router_of[row["second_addr"]]}
         assert row["verdict"] == ("accept" if len(ends) == 1 else "reject"), row
     assert {row["verdict"] for row in v4} == {"accept", "reject"}
@@ -107,6 +113,72 @@ def test_links_and_diamonds_are_those_between_routers(
         assert row["router_max_width"] <= row["max_width"]
         assert row["router_diamonds"] == 1 or changes
     assert {"no change", "one smaller"} <= {row["becomes"] for row in diamonds}
+
+
+def test_diamonds_between_routers_have_routers_as_points_and_all_metrics(
+    world: World, data: Path, tmp_path: Path
+) -> None:
+    """There are as many, as wide and as long, as the diamonds between addresses say."""
+    router_of = read_routers(world, tmp_path)
+    router_addrs = {
+        row["addr"]: row["router_addr"] for row in read_table(data, "routers", tmp_path)
+    }
+    between = defaultdict(list)
+    for row in read_table(data, "router_diamonds", tmp_path):
+        between[row["prefix"], row["protocol"]].append(row)
+        for end in ("divergence_router", "convergence_router"):
+            assert row[end] in router_of
+            assert router_addrs.get(row[end], row[end]) == row[end]
+    diamonds = read_table(data, "diamonds", tmp_path)
+    for row in diamonds:
+        first, last = row["divergence_ttl"], row["convergence_ttl"]
+        inside = [
+            its
+            for its in between[row["prefix"], row["protocol"]]
+            if first <= its["divergence_ttl"] < its["convergence_ttl"] <= last
+        ]
+        assert len(inside) == row["router_diamonds"]
+        for metric in ("max_width", "max_length"):
+            most = max((its[metric] for its in inside), default=0)
+            assert most == row[f"router_{metric}"]
+        if row["becomes"] == "no change":
+            names = ("width_asymmetry", "meshed_ratio", "probability_difference")
+            assert [inside[0][name] for name in names] == [row[name] for name in names]
+    found = sum(map(len, between.values()))
+    rows = read_table(data, "router_diamond_distributions", tmp_path)
+    sizes = read_table(data, "router_diamond_sizes", tmp_path)
+    for some in ([row for row in rows if row["metric"] == "max_width"], sizes):
+        measured = [row["diamonds"] for row in some if row["counted"] == "measured"]
+        assert sum(measured) == found > 0
+
+
+@pytest.mark.parametrize("graph_format", ["dot", "graphml"])
+def test_the_nodes_of_a_graph_are_routers_if_asked_for(
+    graph_format: str, data: Path, tmp_path: Path
+) -> None:
+    """Its edges are the links between them."""
+    file = tmp_path / "graph"
+    words = ["results", "survey", "--data", str(data), "--format", graph_format]
+    assert main([*words, "--routers", "--output", str(file)]) == 0
+    edge = {"dot": r'"(\S+)" -> "(\S+)"', "graphml": r'source="(.*?)" target="(.*?)"'}
+    found = re.findall(edge[graph_format], file.read_text())
+    between = read_table(data, "router_links", tmp_path)
+    ends = {(row["near_router"], row["far_router"]) for row in between}
+    assert len(found) == len(ends)
+    assert set(found) == ends
+
+
+def test_a_figure_shows_routers_if_asked_for(data: Path, tmp_path: Path) -> None:
+    """Of the paths to a target and of all diamonds, but of nothing else."""
+    words = ["plot", "survey", "--data", str(data), "--routers"]
+    for number, what in enumerate((["--target", "largest"], ["--diamonds"])):
+        file = tmp_path / f"{number}.svg"
+        assert main([*words, *what, "--output", str(file)]) == 0
+        assert "routers" in file.read_text()
+    told = invoke(*words, code=1)
+    assert told == (
+        "anabranch: --routers says how to draw --diamonds or a --target; give one\n"
+    )
 
 
 def test_the_topology_data_kit_has_routers_as_nodes(data: Path, tmp_path: Path) -> None:
@@ -190,7 +262,8 @@ def test_without_alias_resolution_there_are_no_such_tables(tmp_path: Path) -> No
     tool = {"trace": {"prefixLenV4": 24}}
     manifests = write_manifests(tmp_path / "m", ["240.0.0.0/22,udp,1,32,1"], tool=tool)
     survey(world, manifests, tmp_path / "data")
-    with pytest.raises(LookupError, match=r"give trace\.aliases in the measurement"):
-        write_table(tmp_path / "data", "routers", "jsonl", tmp_path / "routers")
+    for table in ("routers", "router_diamonds", "router_diamond_sizes"):
+        with pytest.raises(LookupError, match=r"give trace\.aliases in the measure"):
+            write_table(tmp_path / "data", table, "jsonl", tmp_path / "routers")
     for row in read_table(tmp_path / "data", "diamonds", tmp_path):
         assert row["becomes"] is None

@@ -48,6 +48,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "most links",
     )
     parser.add_argument(
+        "--routers",
+        action="store_true",
+        help="with --diamonds or --target, draw routers instead of interfaces, as "
+        "alias resolution found them",
+    )
+    parser.add_argument(
         "--output",
         type=Path,
         metavar="FILE",
@@ -62,6 +68,10 @@ def run(chosen: argparse.Namespace) -> int:
     from anabranch.local.style import check_suffix, save  # noqa: PLC0415
 
     file = chosen.output or Path(f"{chosen.measurement}.svg")
+    if chosen.routers and not (chosen.diamonds or chosen.target):
+        message = "--routers says how to draw --diamonds or a --target; give one"
+        print(f"anabranch: {message}", file=sys.stderr)
+        return 1
     try:
         check_suffix(file)
         survey = open_chosen(chosen)
@@ -88,15 +98,23 @@ def _draw(results: Results, agents: list[str], chosen: argparse.Namespace) -> Fi
         count_links,
         count_new_links,
     )
-    from anabranch.warehouse.paths import read_paths  # noqa: PLC0415
+    from anabranch.warehouse.paths import merge_routers, read_paths  # noqa: PLC0415
 
     name: str = chosen.measurement
+    nodes = "routers" if chosen.routers else "interfaces"
     if chosen.target:
         target, edges = read_paths(results, chosen.target)
-        return draw_paths(f"{name}: paths to {target}", agents, edges)
+        if chosen.routers:
+            addresses = {address for _, *ends, _ in edges for _, address in ends}
+            edges = merge_routers(edges, results.name_routers(addresses))
+        return draw_paths(f"{name}: paths to {target}", agents, edges, nodes)
     if chosen.diamonds:
-        found = results.diamond_statistics
-        return draw_distributions(name, found.distribute(), found.pair_sizes())
+        found = (
+            results.router_diamond_statistics
+            if chosen.routers
+            else results.diamond_statistics
+        )
+        return draw_distributions(name, found.distribute(), found.pair_sizes(), nodes)
     return draw_overview(
         name,
         agents,

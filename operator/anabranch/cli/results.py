@@ -36,7 +36,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         choices=(
             *("interfaces", "links", "diamonds", "diamond_distributions"),
             *("diamond_sizes", "paths", "replies", "rewrites", "pings", "traces"),
-            *("probes", "aliases", "routers", "router_links", "as_links"),
+            *("probes", "aliases", "routers", "router_links", "router_diamonds"),
+            *("router_diamond_distributions", "router_diamond_sizes", "as_links"),
         ),
         default="links",
         help="the table to write, by default links; pings are of the tool ping, traces "
@@ -69,6 +70,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="PREFIX",
         help="the graph has only the paths to this target; 'largest' is the target "
         "with the most links",
+    )
+    parser.add_argument(
+        "--routers",
+        action="store_true",
+        help="the nodes of the graph are routers, as alias resolution found them",
     )
     parser.add_argument(
         "--output",
@@ -149,19 +155,28 @@ def run(chosen: argparse.Namespace) -> int:
 
 def _find_conflict(chosen: argparse.Namespace) -> str | None:
     """Return which arguments do not fit together, with the remedy."""
-    if chosen.format == "caracal-csv" and chosen.table != "replies":
-        return "caracal-csv is a format of --table replies"
-    if chosen.annotate and chosen.format not in {*TABULAR, "itdk"}:
-        return (
-            f"{chosen.format} has no place for what is known; choose another --format"
-        )
-    if chosen.table == "as_links" and not chosen.annotate:
-        return "which AS an address is of, a file says: name one with --annotate"
-    if chosen.format in FOLDERS and not chosen.output:
-        return f"{chosen.format} is several files; name a new folder with --output"
-    if chosen.compress and chosen.format in _COMPRESSED:
-        return f"{chosen.format} is compressed already; leave out --compress"
-    return None
+    form = chosen.format
+    conflicts = {
+        "caracal-csv is a format of --table replies": (
+            form == "caracal-csv" and chosen.table != "replies"
+        ),
+        f"{form} has no place for what is known; choose another --format": (
+            chosen.annotate and form not in {*TABULAR, "itdk"}
+        ),
+        "which AS an address is of, a file says: name one with --annotate": (
+            chosen.table == "as_links" and not chosen.annotate
+        ),
+        f"--routers is for graphs alone; choose --format {' or '.join(GRAPHS)}": (
+            chosen.routers and form not in GRAPHS
+        ),
+        f"{form} is several files; name a new folder with --output": (
+            form in FOLDERS and not chosen.output
+        ),
+        f"{form} is compressed already; leave out --compress": (
+            chosen.compress and form in _COMPRESSED
+        ),
+    }
+    return next((message for message, holds in conflicts.items() if holds), None)
 
 
 def _write_traces(survey: Survey, chosen: argparse.Namespace, file: Path) -> None:
@@ -193,7 +208,9 @@ def _write_rows(survey: Survey, chosen: argparse.Namespace, file: Path) -> Path:
 
     if chosen.format in GRAPHS:
         with survey.open_results() as results:
-            write_graph(results, file, chosen.format, chosen.target)
+            write_graph(
+                results, file, chosen.format, chosen.target, of_routers=chosen.routers
+            )
     else:
         survey.write(chosen.table, chosen.format, file)
     return compress(file, chosen.compress) if chosen.compress else file

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from anabranch.warehouse.paths import read_paths
+from anabranch.warehouse.routers import name_routers
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -50,18 +51,24 @@ FORMATS = {
 
 
 def write_graph(
-    results: Results, file: Path, graph_format: str, target: str | None
+    results: Results,
+    file: Path,
+    graph_format: str,
+    target: str | None,
+    *,
+    of_routers: bool = False,
 ) -> None:
     """Write the links that are not suspect to a new file, as a graph.
 
     A node is an interface, with the lowest TTL at which it is the end of a link. An
     edge is a link, with the lowest TTL of its near end and its flows, all agents
     together. With a target, a prefix or ``largest``, the graph has the paths to it
-    alone.
+    alone. With ``of_routers``, a node is a router by its lowest address, and an edge is
+    all links between two routers.
 
     Raises:
         NothingYetError: If there are no links yet.
-        LookupError: If no links to the target are known.
+        LookupError: If no links to the target are known, or nobody looked for aliases.
         OSError: If the file can't be written.
         QueryError: If ClickHouse fails.
     """
@@ -70,6 +77,12 @@ def write_graph(
     if target is not None:
         prefix, _ = read_paths(results, target)
         links = f"(SELECT * FROM ({results.select('paths')}) WHERE prefix = '{prefix}')"
+    if of_routers:
+        named = name_routers(links, f"({results.find_plain('routers')})")
+        links = (
+            "(SELECT agent, near_ttl, flows, near_router AS near_addr, "
+            f"far_router AS far_addr FROM ({named}) WHERE near_router != far_router)"
+        )
     syntax = FORMATS[graph_format]
     edges = (
         "SELECT near_addr, far_addr, min(near_ttl) AS ttl, sum(flows) AS all_flows, "

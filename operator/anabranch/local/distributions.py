@@ -28,7 +28,7 @@ _SIZE = (7.0, 6.2)
 """The text width of a paper with two columns, and the height, in inches."""
 _COUNTED = ("measured", "distinct")
 _LABELS = {
-    "max_width": "max width [interfaces]",
+    "max_width": "max width [{nodes}]",
     "max_length": "max length [hops]",
     "width_asymmetry": "width asymmetry [links]",
     "probability_difference": "probability difference, where it is not 0",
@@ -42,10 +42,16 @@ _MANY = 32
 """From which max width on its axis is logarithmic."""
 
 
-def draw_distributions(name: str, distributions: list[Row], sizes: list[Row]) -> Figure:
+def draw_distributions(
+    name: str,
+    distributions: list[Row],
+    sizes: list[Row],
+    nodes: str = "interfaces",
+) -> Figure:
     """Draw the CDF of each metric, and the joint distribution of length and width.
 
-    The rows are those of the tables ``diamond_distributions`` and ``diamond_sizes``.
+    The rows are those of the tables ``diamond_distributions`` and ``diamond_sizes``, or
+    of those of routers. ``nodes`` says what diamonds are of.
     """
     styles = choose_styles(_COUNTED)
     known: dict[str, dict[str, list[Row]]] = defaultdict(lambda: defaultdict(list))
@@ -60,7 +66,7 @@ def draw_distributions(name: str, distributions: list[Row], sizes: list[Row]) ->
         for axes, (metric, label) in zip(cells, _LABELS.items(), strict=True):
             is_share = metric in _SHARES
             _draw_cdfs(axes, known[metric], styles, least=1e-9 if is_share else 0)
-            axes.set_xlabel(label)
+            axes.set_xlabel(label.format(nodes=nodes))
             if is_share:
                 axes.set_xlim(left=0)
             else:
@@ -71,6 +77,7 @@ def draw_distributions(name: str, distributions: list[Row], sizes: list[Row]) ->
         for axes, counted in zip(below.subplots(1, 2), _COUNTED, strict=True):
             here = [row for row in sizes if row["counted"] == counted]
             _draw_sizes(below, axes, here)
+            axes.set_ylabel(_LABELS["max_width"].format(nodes=nodes))
             axes.set_title(f"{counted} diamonds", size=7)
         figure.legend(handles=_tell(known, styles), loc="outside lower center", ncols=2)
     return figure
@@ -107,7 +114,6 @@ def _count_whole(axis: Axis) -> None:
 def _draw_sizes(figure: SubFigure, axes: Axes, sizes: list[Row]) -> None:
     """Draw how many diamonds have each length and width."""
     axes.set_xlabel(_LABELS["max_length"])
-    axes.set_ylabel(_LABELS["max_width"])
     axes.grid(visible=False)
     _count_whole(axes.xaxis)
     _count_whole(axes.yaxis)

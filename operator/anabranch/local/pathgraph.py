@@ -109,19 +109,22 @@ class Graph:
 
 
 def draw_paths(
-    title: str, agents: list[str], edges: list[tuple[str, Node, Node, int]]
+    title: str,
+    agents: list[str],
+    edges: list[tuple[str, Node, Node, int]],
+    nodes: str = "interfaces",
 ) -> Figure:
     """Draw the paths to one destination from each agent, hops from left to right.
 
     Each edge has an agent, the near node, the far node, and the number of flows
-    that were seen between them.
+    that were seen between them. ``nodes`` says what nodes are.
     """
     found: dict[str, list[Edge]] = {agent: [] for agent in agents}
     for agent, near, far, flows in edges:
         found[agent].append((near, far, flows))
     graphs = {agent: Graph(of_agent) for agent, of_agent in found.items() if of_agent}
     styles = choose_styles(agents)
-    handles = [*_count(found, graphs, styles), *_show_widths(edges)]
+    handles = [*_count(found, graphs, styles, nodes), *_show_widths(edges)]
     columns = place_hops(list(graphs.values()))
     span = max(
         x + graph.measure_hop(ttl)
@@ -256,15 +259,16 @@ def _write(
 
 
 def _count(
-    found: dict[str, list[Edge]], graphs: dict[str, Graph], styles: dict[str, Style]
+    found: dict[str, list[Edge]],
+    graphs: dict[str, Graph],
+    styles: dict[str, Style],
+    nodes: str,
 ) -> list[Line2D]:
     """Return the legend entries of the agents."""
     entries = []
     for agent, edges in found.items():
-        interfaces = len(graphs[agent].places) if edges else 0
-        entry = styles[agent].make_line(
-            f"{agent}: {interfaces} interfaces, {len(edges)} links"
-        )
+        count = len(graphs[agent].places) if edges else 0
+        entry = styles[agent].make_line(f"{agent}: {count} {nodes}, {len(edges)} links")
         entry.set_linestyle("none")
         entries.append(entry)
     return entries

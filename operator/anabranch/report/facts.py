@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from anabranch.rounds.shortfall import Coverage
     from anabranch.runs.record import RunRecord
     from anabranch.warehouse.agentresults import AgentResults
+    from anabranch.warehouse.diamonds import DiamondStatistics
     from anabranch.warehouse.results import Results
     from anabranch.warehouse.routers import RouterStatistics
 
@@ -121,6 +122,8 @@ class Facts:
     """How traces ended, if the tool traces."""
     routers: RouterStatistics | None
     """None if nobody looked for aliases."""
+    router_diamonds: DiamondFacts | None
+    """The diamonds between routers; None if these or links are not known."""
     graphs: list[Graph]
     version: str
     """The version of what writes the report."""
@@ -189,7 +192,7 @@ def gather(results: Results, target: str | None) -> Facts:
     agents = [_gather_agent(agent) for agent in results.agents]
     try:
         new_links = dict(count_new_links(results))
-        diamonds = _gather_diamonds(results)
+        diamonds = _gather_diamonds(results.diamond_statistics)
         hubs = rank_interfaces(results, ROWS)
     except NothingYetError:
         new_links, diamonds, hubs = {}, None, []
@@ -199,6 +202,10 @@ def gather(results: Results, target: str | None) -> Facts:
     ends = []
     if any(agent.record and agent.record.tracing for agent in agents):
         ends = results.engine.read(count_ends(results.find("traces"))).to_pylist()
+    routers = _gather_routers(results, has_links=diamonds is not None)
+    router_diamonds = None
+    if routers and diamonds:
+        router_diamonds = _gather_diamonds(results.router_diamond_statistics)
     return Facts(
         agents=agents,
         new_links=new_links,
@@ -206,7 +213,8 @@ def gather(results: Results, target: str | None) -> Facts:
         hubs=hubs,
         diamonds=diamonds,
         ends=ends,
-        routers=_gather_routers(results, has_links=diamonds is not None),
+        routers=routers,
+        router_diamonds=router_diamonds,
         graphs=choose_graphs(results, widest, target),
         version=metadata.version("anabranch"),
     )
@@ -235,8 +243,7 @@ def _gather_agent(agent: AgentResults) -> AgentFacts:
     return AgentFacts(name, record, targets, outcomes, spans)
 
 
-def _gather_diamonds(results: Results) -> DiamondFacts:
-    statistics = results.diamond_statistics
+def _gather_diamonds(statistics: DiamondStatistics) -> DiamondFacts:
     return DiamondFacts(
         kinds=statistics.sum_up(),
         distributions=statistics.distribute(),

@@ -2,41 +2,33 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
-from anabranch.report.charts import (
-    draw_cdf,
-    draw_heat_map,
-    draw_histogram,
-    find_quantile,
+from anabranch.report.charts import draw_heat_map, draw_histogram
+from anabranch.report.distributions import (
+    COUNTED,
+    METRICS,
+    describe,
+    draw_figure,
+    draw_key,
+    draw_metric,
+    draw_quantiles,
+    read_points,
+    write_value,
 )
 from anabranch.report.graphs import AGENTS, DIAMONDS, LINKS, PROTOCOLS
 from anabranch.report.markup import Markup, element, join
 from anabranch.report.tables import Column, draw_table, write_share
+from anabranch.warehouse.routers import group_addresses
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from anabranch.report.facts import DiamondFacts, Facts
     from anabranch.report.graphs import Graph
 
     Row = dict[str, Any]
-    Points = list[tuple[float, float]]
-    """Values of a metric, and the share of diamonds up to each."""
-
-SHARES = {"probability_difference", "meshed_ratio"}
-"""The metrics that are no whole numbers."""
-COUNTED = ("measured", "distinct")
-METRICS = {
-    "max_width": ("Max width", "interfaces"),
-    "max_length": ("Max length", "hops"),
-    "width_asymmetry": ("Width asymmetry", "links"),
-    "probability_difference": ("Probability difference", "difference"),
-    "meshed_ratio": ("Ratio of meshed hops", "ratio"),
-}
-"""The name of each metric, and what it counts."""
 
 
 def draw_links(facts: Facts) -> Markup:
@@ -143,34 +135,22 @@ def _of(kind: str) -> str:
 
 
 def _draw_distributions(found: DiamondFacts) -> Markup:
-    points: dict[str, dict[str, Points]] = defaultdict(dict)
-    counts: dict[int, int] = {}
-    histograms = []
-    for (counted, metric), rows in groupby(
-        found.distributions, key=lambda row: (row["counted"], row["metric"])
-    ):
-        known = list(rows)
-        points[metric][counted] = [
-            (row["value"], row["cumulative_share"]) for row in known
-        ]
-        if counted == "measured" and metric in {"max_width", "max_length"}:
-            counts = {int(row["value"]): row["diamonds"] for row in known}
-            histograms.append((metric, counts))
+    points = read_points(found.distributions)
     charts = [
-        _draw_figure(
+        draw_figure(
             f"{METRICS[metric][0]}, measured diamonds",
             "The number of diamonds",
             draw_histogram(
-                _describe(metric, {"measured": points[metric]["measured"]}),
+                describe(metric, {"measured": points[metric]["measured"]}),
                 METRICS[metric][1],
-                counts,
+                _count_values(found, metric),
             ),
         )
-        for metric, counts in sorted(histograms, reverse=True)
+        for metric in ("max_width", "max_length")
     ]
-    cdfs = [_draw_cdf(metric, points[metric]) for metric in METRICS]
+    cdfs = [draw_metric(metric, points[metric]) for metric in METRICS]
     maps = [
-        _draw_figure(
+        draw_figure(
             f"Length and width, {counted} diamonds",
             "Shares in percent; width up, length across",
             draw_heat_map(
@@ -184,37 +164,19 @@ def _draw_distributions(found: DiamondFacts) -> Markup:
         if (sizes := _read_sizes(found, counted))
     ]
     return join(
-        _draw_quantiles(points),
-        _draw_key(),
+        draw_quantiles("The metrics of diamonds, in numbers", points),
+        draw_key({name: f"{name} diamonds" for name in COUNTED}),
         element("div", *cdfs, *charts, *maps, class_="charts"),
     )
 
 
-def _draw_cdf(metric: str, series: dict[str, Points]) -> Markup:
-    """Draw the distribution of a metric; of shares, which mostly are 0, of the others.
-
-    Return nothing if nothing is known of it.
-    """
-    note = "The share of diamonds up to a value"
-    drawn = series
-    if metric in SHARES:
-        note = "The same, of the diamonds where it is not 0"
-        drawn = {name: _leave_out_0(points) for name, points in series.items()}
-    drawn = {name: points for name, points in drawn.items() if points}
-    if not drawn:
-        return Markup()
-    chart = draw_cdf(
-        _describe(metric, series),
-        METRICS[metric][1],
-        drawn,
-        is_whole=metric not in SHARES,
-    )
-    return _draw_figure(METRICS[metric][0], note, chart)
-
-
-def _leave_out_0(points: Points) -> Points:
-    zeros = sum(share for value, share in points if value == 0)
-    return [(value, (share - zeros) / (1 - zeros)) for value, share in points if value]
+def _count_values(found: DiamondFacts, metric: str) -> dict[int, int]:
+    """Return how many measured diamonds have which value."""
+    return {
+        int(row["value"]): row["diamonds"]
+        for row in found.distributions
+        if (row["counted"], row["metric"]) == ("measured", metric)
+    }
 
 
 def _read_sizes(found: DiamondFacts, counted: str) -> dict[tuple[int, int], int]:
@@ -225,72 +187,10 @@ def _read_sizes(found: DiamondFacts, counted: str) -> dict[tuple[int, int], int]
     }
 
 
-def _draw_figure(title: str, note: str, chart: Markup) -> Markup:
-    caption = element("figcaption", title, element("small", note))
-    return element("figure", caption, chart)
-
-
-def _draw_key() -> Markup:
-    samples = [
-        element(
-            "span",
-            element(
-                "svg",
-                element("path", d="M0 6H32", class_=f"line {name}"),
-                viewBox="0 0 32 12",
-                aria_hidden="true",
-            ),
-            f"{name} diamonds",
-        )
-        for name in COUNTED
-    ]
-    return element("div", *samples, class_="key")
-
-
-def _describe(metric: str, series: dict[str, Points]) -> str:
-    """Return in words what a chart of a metric shows."""
-    told = (
-        f"{counted}: from {_write(points[0][0])}, which "
-        f"{points[0][1]:.0%} have, to {_write(points[-1][0])}, median "
-        f"{_write(find_quantile(points, 0.5))}"
-        for counted, points in sorted(series.items(), reverse=True)
-    )
-    return f"{METRICS[metric][0]}. {'; '.join(told).capitalize()}."
-
-
 def _describe_sizes(sizes: dict[tuple[int, int], int]) -> str:
     (length, width), most = max(sizes.items(), key=lambda item: (item[1], item[0]))
     share = most / sum(sizes.values())
     return f"most often {length} hops long and {width} interfaces wide ({share:.0%})."
-
-
-def _write(value: float | None) -> str:
-    """Return a metric's value; nothing if it is not known."""
-    return "" if value is None else f"{round(value, 2):g}"
-
-
-def _draw_quantiles(points: dict[str, dict[str, Points]]) -> Markup:
-    rows = [
-        (METRICS[metric][0], counted, points[metric][counted])
-        for metric in METRICS
-        for counted in COUNTED
-        if counted in points[metric]
-    ]
-
-    def quantile(share: float) -> Callable[[tuple[str, str, Points]], str]:
-        return lambda row: _write(find_quantile(row[2], share))
-
-    columns: list[Column[tuple[str, str, Points]]] = [
-        Column("Metric", lambda row: row[0], None),
-        Column("Diamonds", lambda row: row[1], None),
-        Column("Least", lambda row: _write(row[2][0][0])),
-        Column("Share of it", lambda row: f"{row[2][0][1]:.1%}"),
-        Column("Median", quantile(0.5)),
-        Column("90 % up to", quantile(0.9)),
-        Column("99 % up to", quantile(0.99)),
-        Column("Largest", lambda row: _write(row[2][-1][0])),
-    ]
-    return draw_table("The metrics of diamonds, in numbers", columns, rows)
 
 
 def _draw_ranked(caption: str, diamonds: Sequence[Row]) -> Markup:
@@ -300,9 +200,9 @@ def _draw_ranked(caption: str, diamonds: Sequence[Row]) -> Markup:
         Column("Convergence", lambda row: row[1]["convergence_addr"], "address"),
         Column("Width", lambda row: f"{row[1]['max_width']:,}"),
         Column("Length", lambda row: f"{row[1]['max_length']:,}"),
-        Column("Asymmetry", lambda row: _write(row[1]["width_asymmetry"])),
-        Column("Meshed", lambda row: _write(row[1]["meshed_ratio"])),
-        Column("Difference", lambda row: _write(row[1]["probability_difference"])),
+        Column("Asymmetry", lambda row: write_value(row[1]["width_asymmetry"])),
+        Column("Meshed", lambda row: write_value(row[1]["meshed_ratio"])),
+        Column("Difference", lambda row: write_value(row[1]["probability_difference"])),
         Column("Met", lambda row: f"{row[1]['encounters']:,}"),
         Column("As by", lambda row: row[1]["agent"], None),
         Column("On the way to", lambda row: row[1]["prefix"], "address"),
@@ -329,6 +229,13 @@ def draw_graphs(graphs: Sequence[Graph]) -> Markup:
         ]
         legend = element("legend", group)
         choices.append(element("fieldset", legend, *buttons, class_="choices"))
+    if any(group_addresses(graph.router_of) for graph in graphs):
+        levels = [
+            element("button", name.capitalize(), type="button", data_level=name)
+            for name in ("interfaces", "routers")
+        ]
+        legend = element("legend", "Nodes are")
+        choices.append(element("fieldset", legend, *levels, class_="choices"))
     drawing = element(
         "figure",
         element("figcaption", "", id="drawn"),

@@ -6,6 +6,8 @@ const canvas = document.getElementById("canvas");
 const title = document.getElementById("drawn");
 const told = document.getElementById("told");
 const buttons = [...document.querySelectorAll("button[data-graph]")];
+const levels = [...document.querySelectorAll("button[data-level]")];
+const shown = { number: 0, level: "interfaces" };
 
 const CHARACTER = 6.7; // the width of one in an address
 const NARROW = 2; // the most interfaces of a hop whose addresses stand upright
@@ -24,18 +26,30 @@ function make(name, attributes, text) {
   return element;
 }
 
-// The nodes of a graph: interfaces at a hop, with the links that lead to and from each.
-function connect(graph) {
+// The nodes of a graph: interfaces or routers at a hop, with the links that lead to and from each.
+function connect(graph, level) {
+  const routers = new Map(level === "routers" ? graph.routers.flatMap((its) => its.map((place) => [place, its])) : []);
   const nodes = new Map();
   const find = (ttl, place) => {
-    const key = `${ttl} ${place}`;
-    if (!nodes.has(key)) nodes.set(key, { ttl, order: place, address: graph.addresses[place], before: [], after: [] });
+    const its = routers.get(place) ?? [place];
+    const key = `${ttl} ${its[0]}`;
+    if (!nodes.has(key)) {
+      const addresses = its.map((each) => graph.addresses[each]);
+      const name = addresses[0] + (its.length > 1 ? ` +${its.length - 1}` : "");
+      nodes.set(key, { ttl, order: its[0], name, addresses, before: [], after: [] });
+    }
     return nodes.get(key);
   };
   for (const [ttl, near, far, flows] of graph.links) {
-    const link = { near: find(ttl, near), far: find(ttl + 1, far), flows };
-    link.near.after.push(link);
-    link.far.before.push(link);
+    const [from, to] = [find(ttl, near), find(ttl + 1, far)];
+    const known = from.after.find((link) => link.far === to);
+    if (known) {
+      known.flows += flows;
+      continue;
+    }
+    const link = { near: from, far: to, flows };
+    from.after.push(link);
+    to.before.push(link);
   }
   return [...nodes.values()];
 }
@@ -58,7 +72,7 @@ function arrange(nodes) {
 }
 
 const isWide = (hop) => hop.length > NARROW;
-const measure = (hop) => CHARACTER * Math.max(...hop.map((node) => node.address.length));
+const measure = (hop) => CHARACTER * Math.max(...hop.map((node) => node.name.length));
 
 // Gives each node its place in the drawing; returns the drawing's width and height.
 function place(hops) {
@@ -88,24 +102,25 @@ function place(hops) {
 }
 
 function label(node, hop) {
-  if (isWide(hop)) return make("text", { x: node.x + GAP, y: node.y + 4 }, node.address);
+  if (isWide(hop)) return make("text", { x: node.x + GAP, y: node.y + 4 }, node.name);
   const below = node.place > 0;
   return make("text", {
     transform: `translate(${node.x + 4} ${node.y + (below ? GAP : -GAP)}) rotate(-90)`,
     "text-anchor": below ? "end" : "start",
-  }, node.address);
+  }, node.name);
 }
 
-function draw(number) {
+function draw() {
+  const { number, level } = shown;
   const graph = graphs[number];
-  const hops = arrange(connect(graph));
+  const hops = arrange(connect(graph, level));
   const [width, height] = place(hops);
   const nodes = hops.flat();
   const links = nodes.flatMap((node) => node.after);
   const most = Math.max(...links.map((link) => link.flows));
   const svg = make("svg", {
     width, height, viewBox: `0 0 ${width} ${height}`, tabindex: 0, role: "application",
-    "aria-label": `${graph.title}. Arrow keys go from interface to interface.`,
+    "aria-label": `${graph.title}. Arrow keys go from ${level.slice(0, -1)} to ${level.slice(0, -1)}.`,
   });
   for (const link of links) {
     const { near, far } = link;
@@ -133,14 +148,14 @@ function draw(number) {
     for (const each of nodes) each.drawn.classList.remove("on", "it");
     for (const each of links) each.drawn.classList.remove("on");
     if (!node) {
-      tell(sumUp(graph, links.length));
+      tell(sumUp(graph, nodes, links.length));
       return;
     }
     follow(node, "before", "near");
     follow(node, "after", "far");
     node.drawn.classList.add("it");
     const flows = (some) => some.reduce((sum, link) => sum + link.flows, 0);
-    tell(`${node.address} at hop ${node.ttl}: ${count(node.before.length, "link")} in, `
+    tell(`${describe(node)} at hop ${node.ttl}: ${count(node.before.length, "link")} in, `
       + `${count(node.after.length, "link")} out, seen by `
       + `${count(Math.max(flows(node.before), flows(node.after)), "flow")}. `
       + "Highlighted is what leads to it and on from it.");
@@ -165,7 +180,8 @@ function draw(number) {
 
   canvas.replaceChildren(svg);
   title.textContent = graph.title;
-  buttons.forEach((button) => button.setAttribute("aria-pressed", button.dataset.graph === String(number)));
+  press(buttons, "graph", String(number));
+  press(levels, "level", level);
   choose(null);
 }
 
@@ -184,11 +200,22 @@ function follow(node, direction, end) {
 const count = (number, noun) => `${number.toLocaleString("en")} ${noun}${number === 1 ? "" : "s"}`;
 const tell = (text) => { told.textContent = text; };
 
-function sumUp(graph, drawn) {
-  const all = `${count(graph.addresses.length, "interface")}, ${count(drawn, "link")}. `;
-  const some = graph.found > drawn ? `These are the links with the most flows; there are ${graph.found.toLocaleString("en")}. ` : "";
-  return `${all}${some}The wider a line, the more flows. Choose an interface to see what leads to it.`;
+const press = (some, key, chosen) => some.forEach((button) => button.setAttribute("aria-pressed", button.dataset[key] === chosen));
+const describe = (node) => node.addresses.length > 1 ? `The router of ${node.addresses.join(", ")}` : node.addresses[0];
+
+function sumUp(graph, nodes, drawn) {
+  const noun = shown.level.slice(0, -1);
+  const all = `${count(new Set(nodes.map((node) => node.order)).size, noun)}, ${count(drawn, "link")}. `;
+  const some = graph.found > graph.links.length ? `These are the links with the most flows; there are ${graph.found.toLocaleString("en")}. ` : "";
+  return `${all}${some}The wider a line, the more flows. Choose one to see what leads to it.`;
 }
 
-buttons.forEach((button) => button.addEventListener("click", () => draw(Number(button.dataset.graph))));
-draw(0);
+buttons.forEach((button) => button.addEventListener("click", () => {
+  shown.number = Number(button.dataset.graph);
+  draw();
+}));
+levels.forEach((button) => button.addEventListener("click", () => {
+  shown.level = button.dataset.level;
+  draw();
+}));
+draw();

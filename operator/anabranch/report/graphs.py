@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 from collections import Counter, defaultdict
-from dataclasses import dataclass
-from ipaddress import ip_address
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from anabranch.warehouse.paths import choose_target, read_links
+from anabranch.warehouse.routers import group_addresses, order_address
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -41,6 +41,13 @@ class Graph:
     """The links that are drawn, with the flows that crossed each."""
     found: int
     """How many links there are."""
+    router_of: dict[str, str] = field(default_factory=dict)
+    """The routers of those of its addresses that have one with several."""
+
+    @property
+    def addresses(self) -> set[str]:
+        """The ends of its links."""
+        return {end for _, *both in self.links for end in both}
 
 
 def choose_graphs(results: Results, widest: Rows, target: str | None) -> list[Graph]:
@@ -52,6 +59,15 @@ def choose_graphs(results: Results, widest: Rows, target: str | None) -> list[Gr
     graphs = _draw_diamonds(results, widest)
     if target is not None:
         graphs += _draw_paths(results, choose_target(results, target))
+    if "routers" in results.tables:
+        known = results.name_routers(set[str]().union(*(g.addresses for g in graphs)))
+        graphs = [
+            replace(
+                graph,
+                router_of={end: known[end] for end in graph.addresses & known.keys()},
+            )
+            for graph in graphs
+        ]
     return graphs
 
 
@@ -118,27 +134,26 @@ def _limit(group: str, name: str, title: str, rows: Iterable[dict[str, Any]]) ->
     return Graph(group, name, title, dict(sorted(most)), len(links))
 
 
-def _order(address: str) -> tuple[int, int]:
-    known = ip_address(address)
-    return known.version, int(known)
-
-
 def encode(graphs: list[Graph]) -> str:
     """Return graphs as JSON that may stand in an element of a page.
 
-    A graph has its title, addresses in order, and links: the near end's TTL, both
-    ends' places among the addresses, and flows.
+    A graph has its title, addresses in order, the places of those that are of one
+    router, and links: the near end's TTL, both ends' places, and flows.
     """
     encoded = []
     for graph in graphs:
-        ends = sorted({end for _, *both in graph.links for end in both}, key=_order)
+        ends = sorted(graph.addresses, key=order_address)
         places = {address: place for place, address in enumerate(ends)}
         links = [
             [ttl, places[near], places[far], flows]
             for (ttl, near, far), flows in graph.links.items()
         ]
+        routers = [
+            [places[address] for address in group]
+            for group in group_addresses(graph.router_of)
+        ]
         told = {"title": graph.title, "found": graph.found}
-        encoded.append({**told, "addresses": ends, "links": links})
+        encoded.append({**told, "addresses": ends, "routers": routers, "links": links})
     text = json.dumps(encoded, separators=(",", ":"))
     # Nothing may end the element, or begin another one.
     for sign in "<>&":

@@ -46,7 +46,7 @@ def write_page(facts: Facts) -> str:
             draw_course(facts),
             draw_links(facts),
             draw_diamonds(facts),
-            *([draw_routers(facts.routers)] if facts.routers else []),
+            _draw_routers(facts),
             draw_graphs(facts.graphs),
         ),
         element(
@@ -60,6 +60,12 @@ def write_page(facts: Facts) -> str:
         body.append(element("script", Markup(script)))
     page = element("html", head, element("body", *body), lang="en")
     return f"<!doctype html>\n{page}\n"
+
+
+def _draw_routers(facts: Facts) -> Markup:
+    if facts.routers is None:
+        return Markup()
+    return draw_routers(facts.routers, facts.diamonds, facts.router_diamonds)
 
 
 def _read(name: str) -> str:

@@ -127,6 +127,11 @@ class RunKeys:
         return f"{self.root}/diamonds"
 
     @property
+    def router_diamonds_root(self) -> str:
+        """The folder of the run's diamonds between routers."""
+        return f"{self.root}/router-diamonds"
+
+    @property
     def archives(self) -> str:
         """The folder of the archives of a standing measurement."""
         return f"{self.root}/archives"
@@ -134,6 +139,10 @@ class RunKeys:
     def diamonds(self, block: int, piece: int) -> str:
         """Return the key of the diamonds among all links, of a block's piece."""
         return f"{self.diamonds_root}/{block:05}-{piece:03}.parquet"
+
+    def router_diamonds(self, block: int, piece: int) -> str:
+        """Return the key of the diamonds between routers, of a block's piece."""
+        return f"{self.router_diamonds_root}/{block:05}-{piece:03}.parquet"
 
     def step(self, step: Step) -> StepKeys:
         """Return the keys of a step."""

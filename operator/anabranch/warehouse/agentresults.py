@@ -17,7 +17,7 @@ from anabranch.runs.record import RunRecord
 from anabranch.warehouse.parts import fill
 from anabranch.warehouse.pieces import PIECE_ROWS, cut
 from anabranch.warehouse.queries import Replies, judge_links
-from anabranch.warehouse.routers import name_routers
+from anabranch.warehouse.routers import name_routers, place_pairs
 from anabranch.warehouse.traces import (
     CONCLUSION,
     choose_answered,
@@ -120,8 +120,15 @@ class AgentResults:
         """Return the SQL for the objects of all steps that match a pattern."""
         return self.store.read_sql(f"{self.keys.root}/*/{pattern}")
 
-    def select(self, table: str) -> str:
-        """Return the SELECT of a table; ``caracal`` has the columns of caracal."""
+    def select(self, table: str, routers: str | None = None) -> str:
+        """Return the SELECT of a table; ``caracal`` has the columns of caracal.
+
+        ``routers`` is the SQL for the survey's routers, which some tables take.
+        """
+        if routers and table == "aliases":
+            return self.tell_aliases(routers)
+        if routers and table == "router_links":
+            return self.link_routers(routers)
         query: str = getattr(self, table)
         return query
 
@@ -316,17 +323,29 @@ class AgentResults:
             f"INNER JOIN {self._targets} AS targets USING (prefix_index))"
         )
 
-    @property
-    def aliases(self) -> str:
-        """What alias resolution says of pairs of addresses, and in how many traces."""
-        first, second = (
-            as_text(f"found.{name}") for name in ("first_addr", "second_addr")
+    def tell_aliases(self, routers: str) -> str:
+        """Return the SELECT of what alias resolution says of pairs of addresses.
+
+        A row has the first trace that says so, and how many do.
+        """
+        pairs = (
+            "SELECT first_addr, second_addr, verdict, test, min(found.round) AS round, "
+            "count() AS traces, min((found.prefix_index, found.ttl)) AS example, "
+            "example.1 AS prefix_index, example.2 AS ttl "
+            f"FROM ({read_aliases(self.rows)}) AS found "
+            "GROUP BY first_addr, second_addr, verdict, test"
         )
+        first, second = (
+            as_text(f"told.{name}") for name in ("first_addr", "second_addr")
+        )
+        router = as_text("told.router_addr")
+        is_one = "told.router_addr != toFixedString('', 16)"
         return (
             f"SELECT '{self.keys.agent}' AS agent, {first} AS first_addr, "
-            f"{second} AS second_addr, verdict, test, min(round) AS round, "
-            f"count() AS traces FROM ({read_aliases(self.rows)}) AS found "
-            "GROUP BY found.first_addr, found.second_addr, verdict, test"
+            f"{second} AS second_addr, verdict, test, round, traces, prefix, ttl, "
+            f"if({is_one}, {router}, '') AS router_addr, is_in_conflict "
+            f"FROM ({place_pairs(f'({pairs})', routers)}) AS told "
+            f"INNER JOIN {self._targets} AS targets USING (prefix_index)"
         )
 
     def link_routers(self, routers: str) -> str:
@@ -347,6 +366,7 @@ class AgentResults:
         """Find the diamonds of each block, in pieces, and store them.
 
         ``routers`` is the SQL for the survey's routers, if aliases were looked for.
+        Then there are diamonds between routers, too.
         """
         root = self.keys.root
         blocks = {
@@ -365,28 +385,58 @@ class AgentResults:
                 if routers:
                     query = name_routers(f"({query})", routers)
                 links = self.engine.read(f"{query} ORDER BY prefix_index, near_ttl")
-                draft = scratch / "diamonds.parquet"
-                pq.write_table(pa.table(find_diamonds(links)), draft)
-                key = self.keys.diamonds(int(block), piece.number)
-                self.diamond_store.put_file(key, draft)
-                draft.unlink()
+                place = (int(block), piece.number)
+                self._put_found(links, self.keys.diamonds(*place), scratch)
+                if routers:
+                    between = links.select(list(_BETWEEN_ROUTERS))
+                    between = between.rename_columns(list(_BETWEEN_ROUTERS.values()))
+                    self._put_found(between, self.keys.router_diamonds(*place), scratch)
+
+    def _put_found(self, links: pa.Table, key: str, scratch: Path) -> None:
+        """Find the diamonds among links, and store them."""
+        draft = scratch / "diamonds.parquet"
+        pq.write_table(pa.table(find_diamonds(links)), draft)
+        self.diamond_store.put_file(key, draft)
+        draft.unlink()
 
     @property
     def diamonds(self) -> str:
         """Diamonds, after `put_diamonds` has stored them."""
+        more = ("becomes", "router_diamonds", "router_max_length", "router_max_width")
+        return self._tell_diamonds(self.keys.diamonds_root, "addr", more)
+
+    @property
+    def router_diamonds(self) -> str:
+        """Diamonds between routers, after `put_diamonds` has stored them."""
+        return self._tell_diamonds(self.keys.router_diamonds_root, "router")
+
+    def _tell_diamonds(self, root: str, kind: str, more: tuple[str, ...] = ()) -> str:
+        """Return the SELECT of the diamonds in a folder.
+
+        ``kind`` ends the names of the columns of both points.
+        """
         ends = ", ".join(
-            f"{end}_ttl, {as_text(f'found.{end}_addr')} AS {end}_addr"
+            f"{end}_ttl, {as_text(f'found.{end}_addr')} AS {end}_{kind}"
             for end in ("divergence", "convergence")
         )
-        rows = self.diamond_store.read_sql(f"{self.keys.diamonds_root}/*.parquet")
+        rows = self.diamond_store.read_sql(f"{root}/*.parquet")
         found = fill(self.engine, rows, "diamonds")
+        metrics = ("max_length", "max_width", "width_asymmetry", "meshed_ratio")
+        columns = ", ".join((*metrics, "probability_difference", *more))
         return (
-            f"SELECT '{self.keys.agent}' AS agent, prefix, protocol, {ends}, "
-            "max_length, max_width, width_asymmetry, meshed_ratio, "
-            "probability_difference, becomes, router_diamonds, router_max_length, "
-            f"router_max_width FROM {found} AS found "
+            f"SELECT '{self.keys.agent}' AS agent, prefix, protocol, {ends}, {columns} "
+            f"FROM {found} AS found "
             f"INNER JOIN {self._targets} AS targets USING (prefix_index)"
         )
+
+
+_BETWEEN_ROUTERS = {
+    "prefix_index": "prefix_index",
+    "near_ttl": "near_ttl",
+    "near_router": "near_addr",
+    "far_router": "far_addr",
+}
+"""The columns of links between routers, and their names as those of links."""
 
 
 _CARACAL = (

@@ -31,6 +31,10 @@ ADDRESSES = {
     "aliases": {"first_addr": "first_", "second_addr": "second_"},
     "routers": {"addr": ""},
     "router_links": {"near_router": "near_", "far_router": "far_"},
+    "router_diamonds": {
+        "divergence_router": "divergence_",
+        "convergence_router": "convergence_",
+    },
 }
 """The columns with addresses to annotate, by table, and what the names of the columns
 begin with that say what is known of them."""

@@ -106,6 +106,8 @@ def pair_sizes(shapes: str) -> str:
 
 DISTRIBUTIONS = {"diamond_distributions": distribute, "diamond_sizes": pair_sizes}
 """The tables of distributions, by name: each is made of shapes."""
+ROUTER_DISTRIBUTIONS = {f"router_{name}": made for name, made in DISTRIBUTIONS.items()}
+"""The same of diamonds between routers."""
 
 
 @dataclass(frozen=True)
@@ -167,8 +169,8 @@ def open_statistics(
 ) -> DiamondStatistics:
     """Read a survey's diamonds once, into files of a folder that is there for it.
 
-    ``diamonds`` is the query for the table of diamonds. They are merged in pieces that
-    fit into memory, however many there are.
+    ``diamonds`` is the query for a table of diamonds, whose points are addresses. They
+    are merged in pieces that fit into memory, however many there are.
     """
     measured = scratch / "measured.parquet"
     engine.write(diamonds, measured)

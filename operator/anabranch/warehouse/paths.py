@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from ipaddress import ip_network
 from typing import TYPE_CHECKING, Any
 
+from anabranch.warehouse.routers import group_addresses
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from typing import TypeAlias
 
     from anabranch.warehouse.agentresults import AgentResults
     from anabranch.warehouse.results import Results
+
+    Node: TypeAlias = tuple[int, str]
+    """A TTL, and an address at this hop."""
+    Edge: TypeAlias = tuple[str, Node, Node, int]
+    """An agent, the near node, the far node, and the flows seen between them."""
 
 _CANDIDATES = 256
 """How many targets are looked at first to find the one with the most links."""
 
 
-def read_paths(
-    results: Results, target: str
-) -> tuple[str, list[tuple[str, tuple[int, str], tuple[int, str], int]]]:
+def read_paths(results: Results, target: str) -> tuple[str, list[Edge]]:
     """Return a target, and the links on the paths to it.
 
     ``largest`` is the target with the most links. A link is a tuple of the agent, near
@@ -41,6 +48,28 @@ def read_paths(
         for (agent, ttl, near, far), flows in sorted(sums.items())
     ]
     return target, edges
+
+
+def merge_routers(edges: list[Edge], router_of: dict[str, str]) -> list[Edge]:
+    """Return links between routers, of links between addresses.
+
+    A router of several of these addresses is called by the lowest one, and by how many
+    others there are. ``router_of`` has the routers of addresses.
+    """
+    here = {address for _, *ends, _ in edges for _, address in ends}
+    groups = group_addresses(
+        {address: router for address, router in router_of.items() if address in here}
+    )
+    names = {
+        address: f"{group[0]} +{len(group) - 1}"
+        for group in groups
+        for address in group
+    }
+    sums: Counter[tuple[str, Node, Node]] = Counter()
+    for agent, (ttl, near), (far_ttl, far), flows in edges:
+        link = (ttl, names.get(near, near)), (far_ttl, names.get(far, far))
+        sums[agent, *link] += flows
+    return [(*link, flows) for link, flows in sorted(sums.items())]
 
 
 def choose_target(results: Results, target: str) -> str:

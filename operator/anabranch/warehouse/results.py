@@ -12,13 +12,15 @@ from anabranch.warehouse.agentresults import AgentResults, as_text
 from anabranch.warehouse.annotation import AS_LINKS
 from anabranch.warehouse.diamonds import (
     DISTRIBUTIONS,
+    ROUTER_DISTRIBUTIONS,
     DiamondStatistics,
     open_statistics,
 )
-from anabranch.warehouse.routers import put_routers
+from anabranch.warehouse.routers import put_routers, read_routers
 from anabranch.warehouse.rows import write_rows
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
     from anabranch.store.keys import RunKeys
@@ -64,7 +66,7 @@ class Results:
         )
         names = ["interfaces", "links", "diamonds"]
         names += [*(["pings"] if is_ping else []), *(["traces"] if is_traced else [])]
-        routers = ["aliases", "routers", "router_links"] if self._resolving else []
+        routers = _OF_ALIASES if self._resolving else ()
         return [*names, *routers, *([AS_LINKS] if self.annotator else [])]
 
     @property
@@ -85,6 +87,14 @@ class Results:
         parts = (agent.rows for agent in agents)
         put_routers(self.diamond_store, self.engine, parts, key, self.scratch)
         return self.diamond_store.read_sql(key)
+
+    def name_routers(self, addresses: Iterable[str]) -> dict[str, str]:
+        """Return the routers of those of some addresses that have one with several.
+
+        Raises:
+            LookupError: If nobody looked for aliases.
+        """
+        return read_routers(self.engine, self.find_plain("routers"), addresses)
 
     def write(self, table: str, output_format: str, file: Path) -> None:
         """Write a table to a new file.
@@ -122,9 +132,28 @@ class Results:
         Raises:
             NothingYetError: If there are no links yet.
         """
-        folder = self.scratch / "statistics"
+        return self._open_statistics("diamonds", self.find_plain("diamonds"))
+
+    @cached_property
+    def router_diamond_statistics(self) -> DiamondStatistics:
+        """Statistics of the diamonds between routers, each with its lowest address.
+
+        Raises:
+            NothingYetError: If there are no links yet.
+            LookupError: If nobody looked for aliases.
+        """
+        rows = (
+            "SELECT * EXCEPT (divergence_router, convergence_router), "
+            "divergence_router AS divergence_addr, "
+            "convergence_router AS convergence_addr "
+            f"FROM ({self.find_plain('router_diamonds')})"
+        )
+        return self._open_statistics("router_diamonds", rows)
+
+    def _open_statistics(self, table: str, rows: str) -> DiamondStatistics:
+        folder = self.scratch / f"statistics-{table}"
         folder.mkdir()
-        return open_statistics(self.find_plain("diamonds"), self.engine, folder)
+        return open_statistics(rows, self.engine, folder)
 
     def find(self, table: str) -> str:
         """Return the SELECT of a table, which a cluster's Job may have stored.
@@ -167,6 +196,8 @@ class Results:
         """
         if table in DISTRIBUTIONS:
             return DISTRIBUTIONS[table](self.diamond_statistics.shapes)
+        if table in ROUTER_DISTRIBUTIONS:
+            return ROUTER_DISTRIBUTIONS[table](self.router_diamond_statistics.shapes)
         needed = "links" if table in _OF_LINKS else "replies"
         routers = self.find_routers() if table in _OF_ROUTERS else None
         if table in _OF_ALIASES and not self._resolving:
@@ -179,22 +210,19 @@ class Results:
             if needed not in agent.kinds:
                 continue
             _check_tool(agent, table)
-            if table == "diamonds":
+            if table in {"diamonds", "router_diamonds"}:
                 agent.put_diamonds(self.scratch, routers)
-            if table == "router_links" and routers:
-                selects.append(agent.link_routers(routers))
-            else:
-                selects.append(agent.select(table))
+            selects.append(agent.select(table, routers))
         if not selects:
             raise NothingYetError(f"there are no {table} yet; let it run for a while")
         return f"SELECT * FROM ({' UNION ALL '.join(selects)})"
 
 
-_OF_LINKS = {"links", "diamonds", "paths", "router_links"}
+_OF_LINKS = {"links", "diamonds", "paths", "router_links", "router_diamonds"}
 """The tables that come from links."""
-_OF_ALIASES = {"aliases", "routers", "router_links"}
+_OF_ALIASES = ("aliases", "routers", "router_links", "router_diamonds")
 """The tables that take alias resolution."""
-_OF_ROUTERS = {"routers", "router_links", "diamonds"}
+_OF_ROUTERS = {*_OF_ALIASES, "diamonds"}
 """The tables that say something of routers, if these are known."""
 
 

@@ -7,10 +7,13 @@ none, and nobody knows which, so that its addresses count as separate ones.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass
+from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from anabranch_engine import find_routers
 
@@ -73,6 +76,59 @@ def name_routers(links: str, routers: str) -> str:
     )
 
 
+def place_pairs(pairs: str, routers: str) -> str:
+    """Return the query for pairs with the set of aliases that both addresses are of.
+
+    ``pairs`` is the SQL for rows with first_addr and second_addr, ``routers`` that for
+    the rows of ``find_routers``. Two columns are added: router_addr (16 bytes, zeros
+    if the two are of no common set), and is_in_conflict, which says whether this set
+    is. So the pairs of a set in conflict tell what accepts and what rejects it.
+    """
+    addresses = f"(SELECT addr, router_addr, is_in_conflict FROM {routers})"
+    # What is not there is null, as some columns of a file are.
+    is_one = (
+        "ifNull(one.addr = compared.first_addr AND other.addr = compared.second_addr "
+        "AND one.router_addr = other.router_addr, 0)"
+    )
+    return (
+        f"SELECT compared.*, if({is_one}, assumeNotNull(one.router_addr), "
+        "toFixedString('', 16)) AS router_addr, "
+        f"toUInt8({is_one} AND ifNull(one.is_in_conflict, 0)) AS is_in_conflict "
+        f"FROM {pairs} AS compared "
+        f"LEFT JOIN {addresses} AS one ON one.addr = compared.first_addr "
+        f"LEFT JOIN {addresses} AS other ON other.addr = compared.second_addr"
+    )
+
+
+def read_routers(
+    engine: Engine, routers: str, addresses: Iterable[str]
+) -> dict[str, str]:
+    """Return the routers of those of some addresses that have one with several.
+
+    ``routers`` is the query for the table of routers. Those in conflict are none.
+    """
+    table = engine.read(
+        f"SELECT addr, router_addr FROM ({routers}) WHERE NOT is_in_conflict"
+    )
+    wanted = pa.array(sorted(set(addresses)), pa.string())
+    found = table.filter(pc.is_in(table["addr"].cast(pa.string()), wanted))
+    return {row["addr"]: row["router_addr"] for row in found.to_pylist()}
+
+
+def group_addresses(router_of: dict[str, str]) -> list[list[str]]:
+    """Return the addresses of each router that has several here, in order."""
+    groups: dict[str, list[str]] = defaultdict(list)
+    for address in sorted(router_of, key=order_address):
+        groups[router_of[address]].append(address)
+    return [group for group in groups.values() if len(group) > 1]
+
+
+def order_address(address: str) -> tuple[int, int]:
+    """Return what addresses are sorted by: IPv4 first, then by number."""
+    known = ip_address(address)
+    return known.version, int(known)
+
+
 @dataclass(frozen=True)
 class RouterStatistics:
     """What alias resolution found, in numbers."""
@@ -83,10 +139,15 @@ class RouterStatistics:
     """Routers by their number of addresses; those in conflict are left out."""
     conflicts: int
     """The sets of addresses in conflict."""
+    torn: list[Row]
+    """Pairs that are rejected though both addresses are of one set."""
     largest: list[Row]
     """The routers with the most addresses."""
     changes: dict[str, Row]
     """What diamonds become between routers: measured and distinct ones."""
+    widths: list[Row]
+    """How many measured diamonds that change have which max width, and which one
+    between routers; a straight path has one of 1."""
 
     @property
     def count(self) -> int:
@@ -112,6 +173,11 @@ def count_routers(
         "uniqExact(divergence_addr, convergence_addr) AS distinct "
         f"FROM ({diamonds}) WHERE becomes IS NOT NULL GROUP BY becomes"
     )
+    widths = diamonds and read(
+        "SELECT max_width, greatest(found.router_max_width, 1) AS router_max_width, "
+        f"count() AS diamonds FROM ({diamonds}) AS found "
+        "WHERE becomes IS NOT NULL AND becomes != 'no change' GROUP BY ALL ORDER BY ALL"
+    )
     sound = f"({routers}) WHERE NOT is_in_conflict"
     torn = (
         f"SELECT uniqExact(router_addr) AS sets FROM ({routers}) WHERE is_in_conflict"
@@ -126,9 +192,17 @@ def count_routers(
             f"FROM {sound} GROUP BY addresses ORDER BY addresses"
         ),
         conflicts=read(torn)[0]["sets"],
+        torn=read(
+            "SELECT router_addr, first_addr, second_addr, test, min(torn.ttl) AS ttl, "
+            "any(torn.prefix) AS prefix, sum(torn.traces) AS traces "
+            f"FROM ({aliases}) AS torn WHERE is_in_conflict AND verdict = 'reject' "
+            "GROUP BY router_addr, first_addr, second_addr, test "
+            f"ORDER BY traces DESC, router_addr, first_addr LIMIT {most}"
+        ),
         largest=read(
             f"SELECT router_addr, any(addresses) AS addresses FROM {sound} "
             f"GROUP BY router_addr ORDER BY addresses DESC, router_addr LIMIT {most}"
         ),
         changes={row.pop("becomes"): row for row in changes or []},
+        widths=widths or [],
     )

@@ -17,7 +17,7 @@ from anabranch.store.directory import DirectoryStore
 from anabranch.store.location import open_location
 from anabranch.warehouse.annotation import AS_LINKS, Annotator
 from anabranch.warehouse.damage import check_whole, naming_damage
-from anabranch.warehouse.diamonds import DISTRIBUTIONS
+from anabranch.warehouse.diamonds import DISTRIBUTIONS, ROUTER_DISTRIBUTIONS
 from anabranch.warehouse.difference import UNSURE, Difference
 from anabranch.warehouse.embedded import open_embedded
 from anabranch.warehouse.results import Results
@@ -43,6 +43,8 @@ TABLES = (
         "aliases",
         "routers",
         "router_links",
+        "router_diamonds",
+        *ROUTER_DISTRIBUTIONS,
         AS_LINKS,
     ),
 )
@@ -147,6 +149,21 @@ class Survey:
     def router_links(self) -> pa.Table:
         """Links between routers, a row for each agent that saw one."""
         return self.read("router_links")
+
+    @property
+    def router_diamonds(self) -> pa.Table:
+        """Diamonds between routers on the paths of an agent to a target."""
+        return self.read("router_diamonds")
+
+    @property
+    def router_diamond_distributions(self) -> pa.Table:
+        """As ``diamond_distributions``, of diamonds between routers."""
+        return self.read("router_diamond_distributions")
+
+    @property
+    def router_diamond_sizes(self) -> pa.Table:
+        """As ``diamond_sizes``, of diamonds between routers."""
+        return self.read("router_diamond_sizes")
 
     @property
     def probes(self) -> pa.Table:

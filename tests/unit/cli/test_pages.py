@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import yaml
 
-from pages import PAGES, ROOT, find_dead_links, gather
+from pages import DEMO, PAGES, ROOT, find_dead_links, gather
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,11 +39,13 @@ def test_the_first_page_of_the_site_shows_what_the_demo_drew(tmp_path: Path) -> 
     """And what pages link to is there, folders as lists of their files."""
     demo, folder = tmp_path / "demo", tmp_path / "source"
     demo.mkdir()
-    for name in ("demo.svg", "paths.svg", "report.html"):
+    for name in DEMO:
         (demo / name).write_text(name)
     gather(demo, folder)
     first = (folder / "README.md").read_text()
     assert "](demo/paths.svg)" in first
-    assert (folder / "demo/report.html").read_text() == "report.html"
+    for name in ("report.html", "routers.html"):
+        assert (folder / "demo" / name).read_text() == name
+        assert f"](demo/{name})" in first
     assert "](examples/kinds/files.md)" in first
     assert "survey.yaml" in (folder / "examples/kinds/files.md").read_text()

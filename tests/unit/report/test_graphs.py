@@ -69,6 +69,26 @@ def test_embedded_graphs_have_addresses_in_order_and_end_no_element() -> None:
             "title": hostile,
             "found": 2,
             "addresses": ["10.0.0.9", "10.0.0.10", "3fff::1"],
+            "routers": [],
             "links": [[3, 1, 0, 2], [4, 2, 1, 1]],
         }
     ]
+
+
+def test_embedded_graphs_tell_which_addresses_are_of_one_router() -> None:
+    """By their places, and only where several are in the graph."""
+    links = {
+        (3, "10.0.0.1", "10.0.0.10"): 1,
+        (3, "10.0.0.1", "10.0.0.9"): 1,
+        (4, "10.0.0.9", "10.0.0.20"): 1,
+    }
+    router_of = {
+        "10.0.0.9": "10.0.0.2",
+        "10.0.0.10": "10.0.0.2",
+        "10.0.0.20": "10.0.0.3",
+    }
+    (graph,) = json.loads(
+        encode([Graph("group", "name", "title", links, 3, router_of)])
+    )
+    assert graph["addresses"] == ["10.0.0.1", "10.0.0.9", "10.0.0.10", "10.0.0.20"]
+    assert graph["routers"] == [[1, 2]]

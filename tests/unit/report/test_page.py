@@ -181,6 +181,7 @@ def make_facts(**changed: Any) -> Facts:
         diamonds=make_diamonds(),
         ends=[end],
         routers=make_routers(),
+        router_diamonds=make_diamonds(2),
         graphs=[Graph(HOSTILE, HOSTILE, HOSTILE, links, 8)],
         version="1.2.3",
     )
@@ -196,8 +197,17 @@ def make_routers() -> RouterStatistics:
         ],
         sizes=[{"addresses": 2, "routers": 1}, {"addresses": 3, "routers": 1}],
         conflicts=1,
+        torn=[
+            {
+                **dict.fromkeys(("router_addr", "first_addr", "second_addr"), HOSTILE),
+                **dict.fromkeys(("test", "prefix"), HOSTILE),
+                "ttl": 7,
+                "traces": 2,
+            }
+        ],
         largest=[{"router_addr": HOSTILE, "addresses": 3}],
         changes={"one smaller": {"measured": 3, "distinct": 1}},
+        widths=[{"max_width": 4, "router_max_width": 2, "diamonds": 3}],
     )
 
 
@@ -248,7 +258,7 @@ def test_everything_has_a_name_for_those_who_do_not_see_it() -> None:
     assert tags.count("table") == tags.count("caption") > 5
     assert tags.count("fieldset") == tags.count("legend") == 1
     charts = [attrs for attrs in page.find("svg") if "aria-hidden" not in attrs]
-    assert len(charts) == 9
+    assert len(charts) == 15
     for attrs in charts:
         assert attrs["role"] == "img"
         assert len(attrs["aria-label"] or "") > 40
