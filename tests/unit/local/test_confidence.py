@@ -104,7 +104,7 @@ def test_a_diamond_is_missed_as_often_as_the_rule_allows(
 def test_a_wide_branch_of_two_is_missed_more_often(
     probability: float, share: float, tmp_path: Path
 ) -> None:
-    """As often as ``docs/benchmarks.md`` says."""
+    """As often as ``docs/rules.md`` says."""
     expected = prediction_interval(SURVEYS, share, 0.999)
     assert count_misses(ASYMMETRIC, probability, tmp_path) in expected
 
