@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.circles import find_circles
+from circles import find_circles
 
 
 def test_modules_that_import_one_another_are_found() -> None:
