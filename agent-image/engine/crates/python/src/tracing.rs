@@ -11,13 +11,13 @@ use anabranch_aliases::resolver::{Evidence, Resolver};
 use anabranch_aliases::routers::find_routers;
 use anabranch_prefixes::{Family, Prefix, number_of};
 use anabranch_prober::control::Control;
-use anabranch_prober::prober::ProberError;
+use anabranch_prober::error::ProberError;
 use anabranch_prober::traceoptions::TraceOptions;
 use anabranch_prober::tracing;
 use anabranch_prober::work::{self as core, Heard, Next, Probed, Protocol, Target, Work};
 use anabranch_trace::lite::Switch;
 use anabranch_trace::parameters::Parameters;
-use anabranch_trace::sightings::{Ask, Vertex};
+use anabranch_trace::sightings::{Ask, Link, Vertex};
 use anabranch_trace::tracer::End;
 use anabranch_wire::segment::Segment;
 use pyo3::exceptions::PyValueError;
@@ -358,7 +358,12 @@ impl Trace {
         });
         let seen = trace.tracer.seen();
         let links = seen.links();
-        let links = links.iter().map(|link| {
+        // One address at two hops in a row is no link: that has two ends.
+        let returns = |link: &&Link| {
+            let near = link.near.and_then(address);
+            near.is_some() && near == address(link.far)
+        };
+        let links = links.iter().filter(|link| !returns(link)).map(|link| {
             (
                 link.near_ttl,
                 link.near.and_then(address),
