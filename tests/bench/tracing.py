@@ -48,7 +48,7 @@ RATE = 10_000
 """Probes a second: the most that scamper allows."""
 MANY = 100_000
 """Destinations without other tools; the multipath traces are of a tenth of them."""
-SIZES = (10_000, 30_000)
+SIZES = (5_000, 15_000)
 """Destinations of processes whose memory is compared."""
 UNBOUNDED = 1_000_000
 """Probes a second, which no machine of ours sends."""
