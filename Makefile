@@ -60,6 +60,7 @@ lint: setup
 	$(RUN)ruff format --check --quiet
 	$(RUN)mypy
 	$(RUN)lint-imports > build/lint-imports.log || { cat build/lint-imports.log; exit 1; }
+	$(RUN)python tests/circles.py
 	$(RUN)python -m mypy.stubtest --concise --allowlist $(ENGINE)/stubtest.allow anabranch_engine
 	$(RUN)anabranch crds --check crds
 	$(RUN)anabranch crds --check charts/anabranch/files/crds

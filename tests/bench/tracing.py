@@ -7,7 +7,8 @@ process; it traces some of them, eight processes at a time.
 
 Then tracers and the batch prober send as fast as they can, in a simulation in which all
 probes are answered, and soon: tracers on their own, and by a plan into Parquet parts,
-as the tool trace has them.
+as the tool trace has them. At last, processes of their own tell whether memory grows
+with the number of destinations.
 """
 
 from __future__ import annotations
@@ -39,6 +40,7 @@ from anabranch_engine import (
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any
 
 DESTINATIONS = 1_000
 FEW = 24
@@ -46,6 +48,8 @@ RATE = 10_000
 """Probes a second: the most that scamper allows."""
 MANY = 100_000
 """Destinations without other tools; the multipath traces are of a tenth of them."""
+SIZES = (5_000, 15_000)
+"""Destinations of processes whose memory is compared."""
 UNBOUNDED = 1_000_000
 """Probes a second, which no machine of ours sends."""
 WAIT_SECONDS = 0.5
@@ -75,16 +79,16 @@ def find_true_links(destinations: list[IPv4Address]) -> Links:
     return {(near, far) for near, far, _ in found}
 
 
-def trace(
+def start(
     destinations: list[IPv4Address],
     algorithm: str,
     rate: int,
     *,
-    per_packet_test: bool,
+    per_packet_test: bool = True,
     window: int = 1_000,
-) -> Found:
-    """With Anabranch's engine, all at once."""
-    tracing = Tracing(
+) -> Tracing:
+    """Start to trace with Anabranch's engine."""
+    return Tracing(
         destinations,
         algorithm=algorithm,
         failure_probability=0.05,
@@ -94,8 +98,14 @@ def trace(
         forbidden=PrefixSet(),
         window=window,
     )
+
+
+def trace(
+    destinations: list[IPv4Address], algorithm: str, rate: int, **options: Any
+) -> Found:
+    """With Anabranch's engine, all at once."""
     probes, links = 0, set()
-    for event in tracing:
+    for event in start(destinations, algorithm, rate, **options):
         if isinstance(event, Trace):
             probes += len(event.probes)
             ends = ((near, far) for _, near, far in event.links if near and far)
@@ -235,6 +245,25 @@ def run_unbounded() -> None:
     )
 
 
+def weigh(count: int) -> None:
+    """Print the most memory of a process that traces so many destinations."""
+    destinations = [IPv4Address(0xF0000001 + 256 * i) for i in range(count)]
+    tracing = start(destinations, "mdaLite", UNBOUNDED)
+    probes = sum(len(event.probes) for event in tracing if isinstance(event, Trace))
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10
+    print(
+        f"mdaLite: {count:,} destinations, {probes:,} probes, at most {memory} MiB",
+        flush=True,
+    )
+
+
+def weigh_all() -> None:
+    """Compare the memory of processes that trace few and many destinations."""
+    for count in SIZES:
+        words = [sys.executable, __file__, "weigh", str(count)]
+        subprocess.run(words, check=True)
+
+
 def main() -> None:
     """Run this file in a simulation for each part."""
     match sys.argv[1:]:
@@ -242,6 +271,9 @@ def main() -> None:
             run_beside()
         case ["unbounded"]:
             run_unbounded()
+            weigh_all()
+        case ["weigh", count]:
+            weigh(int(count))
         case _:
             install_peer()
             simulate("beside", DESTINATIONS, SWITCHES)

@@ -14,6 +14,7 @@ from anabranch_engine import Part
 from parts import find_replies, predict_replies, read_parts
 from proberruns import FLOWS, TTLS, TUNNEL, lines, probe
 from probing import command, write_plan
+from surveying import ONCE_IT_PROBES
 from world import World
 
 if TYPE_CHECKING:
@@ -110,9 +111,9 @@ def test_a_stop_closes_the_part_and_the_next_run_goes_on(tmp_path: Path) -> None
     world = World(100, 100)
     plan = write_plan(tmp_path / "plan.parquet", lines(100))
     words = shlex.join(command(plan, tmp_path / "parts"))
-    script = f"{words} & sleep 2; kill $!; wait; {words}"
+    script = f"{words} & {ONCE_IT_PROBES}; kill $!; wait; {words}"
     first, second = map(json.loads, world.run("sh", "-c", script).splitlines())
-    assert first["sent"] > 500
+    assert first["sent"] > 0
     assert second["sent"] == 100 * TTLS * FLOWS - first["sent"]
     assert find_replies(tmp_path / "parts") == predict_replies(world.simulation, plan)
 
@@ -202,8 +203,9 @@ def test_parts_that_do_not_belong_together_are_refused(tmp_path: Path) -> None:
     assert "named twice" in refusal(world, command(plan, folder, blocks=[0, 0]))
     (folder / "00000" / "0000000000000000.parquet").unlink()
     assert "0000000000000000.parquet is missing" in refusal(world, words)
-    slow = command(plan, tmp_path / "shared", rate=10)
-    told = refusal(world, slow, f"{{ {shlex.join(slow)} & sleep 1; }}")
+    slow = command(plan, tmp_path / "shared", rate=10, part_probes=5)
+    writes = f"until ls {tmp_path}/shared/*/*.parquet; do sleep 0.1; done"
+    told = refusal(world, slow, f"{{ {shlex.join(slow)} & {writes}; }}")
     assert f"{tmp_path}/shared: another prober writes there" in told
 
 

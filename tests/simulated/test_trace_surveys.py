@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from anabranch.cli.score import read_links
+from examples import EXAMPLES
 from onesurvey import judge, open_run, run_command, write_table
 from surveying import KILLER, ONCE_IT_PROBES, command, survey, write_manifests
 from tracerruns import SURE, links_of, trace
@@ -186,3 +187,10 @@ def test_a_dry_run_counts_destinations(tmp_path: Path) -> None:
     )
     told = f"survey: agent1 would trace {DESTINATIONS} destinations at 100,000 probes/s"
     assert (code, output) == (0, f"{told}\n")
+
+
+def test_the_example_finds_the_links_of_its_networks(tmp_path: Path) -> None:
+    """As it is, by two agents."""
+    world, example = World(vantage_points=2), EXAMPLES / "trace.yaml"
+    survey(world, example, tmp_path)
+    find_links(world, example, tmp_path)

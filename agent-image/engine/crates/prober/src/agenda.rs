@@ -15,9 +15,10 @@ use anabranch_prefixes::{Prefix, PrefixSet};
 use anabranch_trace::sightings::Ask;
 
 use crate::control::{Control, Counts, Limits};
+use crate::error::ProberError;
 use crate::options::Options;
 use crate::part::{Content, Head, Part};
-use crate::prober::{ProberError, open_block};
+use crate::planfile::open_block;
 use crate::traced::Traced;
 use crate::traceoptions::TraceOptions;
 use crate::work::{Next, Probed, Protocol, Refusal, Target, Trace, Work};

@@ -6,8 +6,8 @@ use anabranch_aliases::resolver::Sounding;
 use anabranch_prefixes::{Family, Prefix};
 
 use crate::control::Counter;
+use crate::error::ProberError;
 use crate::going::Shot;
-use crate::prober::ProberError;
 use crate::tracing::Tracing;
 use crate::work::{Probed, Refusal};
 

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::io;
+use std::time::Duration;
 
 use anabranch_link::receiver::{Frame, Receiver};
 use anabranch_link::way::Way;
@@ -14,6 +15,9 @@ use crate::control::{Control, Counter};
 use crate::outlet::Opening;
 use crate::stamps;
 
+/// How long the receiver lets frames gather once it has read all. The kernel records when each
+/// arrived, and to wake for each frame would cost more than to read it.
+pub(crate) const PAUSE: Duration = Duration::from_millis(1);
 /// The most frames to read from a link before anything else is looked at.
 pub(crate) const TURN: usize = 256;
 

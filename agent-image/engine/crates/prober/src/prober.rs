@@ -1,23 +1,23 @@
 //! A prober: it takes a plan, and writes reply parts.
 
-use std::io;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use anabranch_link::filter::Filter;
-use anabranch_link::namespace;
-use anabranch_plan::{Block, Plan, PlanError};
+use anabranch_plan::Plan;
 use anabranch_trace::parameters::Parameters;
 use anabranch_wire::probe::{MAX_CONTACT, Stamp};
 use anabranch_wire::segment;
 
 use crate::agenda::Agenda;
 use crate::control::{Control, Counts};
+use crate::error::ProberError;
+use crate::network::enter;
 use crate::options::Options;
-use crate::part::{Part, find_cursor, lock};
+use crate::part::{Part, lock};
+use crate::planfile::{open, open_block, refuse_plan};
 use crate::receiving::{Receiving, write_parts};
 use crate::sending::Sending;
 use crate::stamps;
@@ -30,25 +30,6 @@ const PARTS: usize = 2;
 const LOOKUPS: u8 = 3;
 /// The most destinations of a plan that are traced at once.
 const MOST_TRACES: usize = 1 << 16;
-
-/// The reason why a prober failed, with the remedy.
-#[derive(Debug, thiserror::Error)]
-pub enum ProberError {
-    /// The plan can't be used.
-    #[error("{path}: {error}")]
-    Plan {
-        /// The plan's file.
-        path: PathBuf,
-        /// What is wrong with it.
-        error: PlanError,
-    },
-    /// An option can't be used.
-    #[error("{0}")]
-    Option(String),
-    /// The system refused an operation.
-    #[error(transparent)]
-    Io(#[from] io::Error),
-}
 
 /// A running prober, in threads of its own.
 pub struct Prober {
@@ -68,8 +49,9 @@ impl Prober {
         let stamp = stamps::draw(&options.contact)?.with_segment(plan.header().segment);
         let reins = Arc::clone(&control);
         let thread = thread::spawn(move || {
-            let outcome =
-                enter(options.network.as_deref()).and_then(|()| match &plan.header().tracing {
+            let outcome = enter(options.network.as_deref())
+                .map_err(ProberError::Io)
+                .and_then(|()| match &plan.header().tracing {
                     None => probe(
                         &options,
                         &plan,
@@ -109,10 +91,6 @@ impl Prober {
     }
 }
 
-fn open(options: &Options) -> Result<Plan, ProberError> {
-    Plan::open(&options.plan).map_err(|error| refuse_plan(options, error))
-}
-
 /// Checks the options and the plan, and returns the highest source port of its probes.
 fn check(options: &Options, plan: &Plan) -> Result<u16, ProberError> {
     let refuse = |reason| Err(ProberError::Option(reason));
@@ -141,17 +119,6 @@ fn check(options: &Options, plan: &Plan) -> Result<u16, ProberError> {
 
 /// The longest wait for replies: shorter than the time in which a probe's timestamp wraps around.
 const MAX_WAIT: Duration = Duration::from_secs(6);
-
-/// Moves the calling thread into the network namespace to probe from.
-pub(crate) fn enter(network: Option<&Path>) -> Result<(), ProberError> {
-    if let Some(file) = network {
-        namespace::join(file).map_err(|error| {
-            let reason = format!("can't enter the namespace {}: {error}", file.display());
-            io::Error::new(error.kind(), reason)
-        })?;
-    }
-    Ok(())
-}
 
 /// Returns the filter that lets in all replies to a plan's probes, and as little else as it can.
 fn choose_filter(plan: &Plan, highest_port: u16) -> Filter {
@@ -260,31 +227,4 @@ fn send(
         }
     }
     Ok(())
-}
-
-/// Returns a block, and the slot with which it goes on.
-pub(crate) fn open_block(
-    options: &Options,
-    plan: &Plan,
-    number: u32,
-) -> Result<(Block, u64), ProberError> {
-    let block = plan.block(number, &options.order);
-    let block = block.map_err(|error| refuse_plan(options, error))?;
-    let begin = options.begin.get(&number).copied().unwrap_or(0);
-    if begin > block.end() {
-        return Err(ProberError::Option(format!(
-            "block {number} ends with slot {} and can't begin with {begin}: that is of another \
-             plan",
-            block.end()
-        )));
-    }
-    let cursor = find_cursor(&options.parts, number, block.fingerprint(), begin)?;
-    Ok((block, cursor))
-}
-
-fn refuse_plan(options: &Options, error: PlanError) -> ProberError {
-    ProberError::Plan {
-        path: options.plan.clone(),
-        error,
-    }
 }

@@ -15,14 +15,11 @@ use anabranch_wire::reply::Reply;
 
 use crate::control::{Control, Counter, Counts};
 use crate::event::{Event, Running, Wanted};
-use crate::inlet::{Inlet, TURN};
+use crate::inlet::{Inlet, PAUSE, TURN};
 use crate::options::Options;
 use crate::outlet::Opening;
 use crate::part::{self, Content, Head, Part, Row};
 
-/// How long the receiver lets frames gather once it has read all. The kernel records when each
-/// arrived, and to wake for each frame would cost more than to read it.
-pub(crate) const PAUSE: Duration = Duration::from_millis(1);
 /// The replies that a part has room for, per probe: nobody fills the memory by repeating replies.
 const REPLIES_A_PROBE: usize = 2;
 

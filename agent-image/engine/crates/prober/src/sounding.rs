@@ -10,7 +10,6 @@ use anabranch_aliases::series::Sample;
 use anabranch_prefixes::Family;
 use anabranch_wire::probe::{Seen, Stamp};
 
-use crate::going::Going;
 use crate::work::{Probed, Trace};
 
 /// How often a pair is looked at that stays undetermined: the replies of one trace may have been lost.
@@ -36,15 +35,12 @@ impl Direct {
         self.0.get(&address).map_or(&[], Vec::as_slice)
     }
 
-    /// Forgets a trace that has ended.
-    pub fn forget(&mut self, going: &Going, place: usize) {
-        let (family, _) = going.destination;
-        for address in going.direct_ways.keys() {
-            if let Some(places) = self.0.get_mut(&(family, *address)) {
-                places.retain(|each| *each != place);
-                if places.is_empty() {
-                    self.0.remove(&(family, *address));
-                }
+    /// Forgets that the trace at a place has probed an address itself.
+    pub fn forget(&mut self, address: (Family, u128), place: usize) {
+        if let Some(places) = self.0.get_mut(&address) {
+            places.retain(|each| *each != place);
+            if places.is_empty() {
+                self.0.remove(&address);
             }
         }
     }

@@ -7,7 +7,8 @@
 use std::sync::Arc;
 
 use anabranch_aliases::evidence::{Finding, Test};
-use anabranch_prefixes::number_of;
+use anabranch_plan::Destination;
+use anabranch_prefixes::{Prefix, number_of};
 use anabranch_wire::probe::Probe;
 use arrow_array::builder::{
     FixedSizeBinaryBuilder, ListBuilder, StringBuilder, StructBuilder, UInt8Builder, UInt32Builder,
@@ -23,6 +24,8 @@ use crate::columns::{
     Got, Named, Sent, arrange, gateway_of, huge, mapped, probe_columns, reply_columns, small,
 };
 use crate::traced::{Crossed, Sending, Traced};
+use crate::traceoptions::TraceOptions;
+use crate::work::Trace;
 
 /// A row: the place of the trace, and of its probe; None if nothing was sent.
 type Place = (usize, Option<usize>);
@@ -44,6 +47,28 @@ pub(crate) fn trace_columns(traces: &[Traced], round: u8) -> Result<RecordBatch,
     columns.push(("sent_us", huge(places.iter().map(sent_us))));
     columns.extend(conclusion_columns(traces, &places)?);
     arrange(columns)
+}
+
+/// Returns a trace of an address that no plan has, as rows of a part. `number` is its target's.
+///
+/// # Errors
+/// If it has more rows than Arrow takes.
+pub fn tabulate(
+    trace: Trace,
+    number: u32,
+    options: &TraceOptions,
+) -> Result<RecordBatch, ArrowError> {
+    let target = trace.target;
+    let (family, address) = number_of(target.destination);
+    let destination = Destination {
+        slot: 0,
+        prefix: Prefix::containing(family, address, family.bits()),
+        prefix_index: number,
+        address,
+        protocol: target.protocol.number(family),
+        ttls: target.ttls,
+    };
+    trace_columns(&[Traced::new(destination, trace, options)], 1)
 }
 
 fn list_places((trace, traced): (usize, &Traced)) -> Vec<Place> {

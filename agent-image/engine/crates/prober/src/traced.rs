@@ -5,15 +5,12 @@ use std::collections::BTreeMap;
 use anabranch_aliases::resolver::Evidence;
 use anabranch_link::way::Way;
 use anabranch_plan::Destination;
-use anabranch_prefixes::{Prefix, number_of};
+use anabranch_prefixes::Prefix;
 use anabranch_trace::lite::Switch;
 use anabranch_trace::sightings::{Ask, Flow, Link, Sightings, Vertex};
 use anabranch_trace::tracer::End;
 use anabranch_wire::probe::Probe;
-use arrow_array::RecordBatch;
-use arrow_schema::ArrowError;
 
-use crate::tracecolumns::trace_columns;
 use crate::traceoptions::TraceOptions;
 use crate::work::{Heard, Probed, Trace};
 
@@ -116,28 +113,6 @@ impl Traced {
     pub fn rows(&self) -> usize {
         self.probes.len().max(1)
     }
-}
-
-/// Returns a trace of an address that no plan has, as rows of a part. `number` is its target's.
-///
-/// # Errors
-/// If it has more rows than Arrow takes.
-pub fn tabulate(
-    trace: Trace,
-    number: u32,
-    options: &TraceOptions,
-) -> Result<RecordBatch, ArrowError> {
-    let target = trace.target;
-    let (family, address) = number_of(target.destination);
-    let destination = Destination {
-        slot: 0,
-        prefix: Prefix::containing(family, address, family.bits()),
-        prefix_index: number,
-        address,
-        protocol: target.protocol.number(family),
-        ttls: target.ttls,
-    };
-    trace_columns(&[Traced::new(destination, trace, options)], 1)
 }
 
 /// Returns the highest probability that a link between the vertices of a trace was missed: that of

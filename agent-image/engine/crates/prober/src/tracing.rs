@@ -14,11 +14,11 @@ use anabranch_wire::probe::{MAX_CONTACT, Stamp};
 
 use crate::clock::unix_us;
 use crate::control::{Control, Counter};
+use crate::error::ProberError;
 use crate::going::{Going, Shot, Wish};
-use crate::inlet::Inlet;
+use crate::inlet::{Inlet, PAUSE};
+use crate::network::enter;
 use crate::outlet::Outlet;
-use crate::prober::{ProberError, enter};
-use crate::receiving::PAUSE;
 use crate::schedule::Schedule;
 use crate::sounding::{Direct, Findings};
 use crate::stamps;
@@ -299,7 +299,10 @@ impl<'a> Tracing<'a> {
                 .filter(|probed| probed.reply.is_some());
             going.trace.soundings = (going.soundings.len() as u32, heard.count() as u32);
             self.places.remove(&going.destination);
-            self.direct.forget(&going, place);
+            for address in going.direct_ways.keys() {
+                let address = (going.destination.0, *address);
+                self.direct.forget(address, place);
+            }
             if let Some(resolver) = &going.trace.resolver {
                 self.findings.keep(going.destination.0, resolver);
             }

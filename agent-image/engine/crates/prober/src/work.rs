@@ -13,7 +13,7 @@ use anabranch_wire::probe::icmp_of;
 use anabranch_wire::reply::Reply;
 
 use crate::clock::Moment;
-use crate::prober::ProberError;
+use crate::error::ProberError;
 
 /// The protocol of the probes of a trace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -8,9 +8,10 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use anabranch_prober::control::Control;
+use anabranch_prober::error::ProberError;
 use anabranch_prober::options::Options;
 use anabranch_prober::part::read_tail;
-use anabranch_prober::prober::{Prober as Core, ProberError};
+use anabranch_prober::prober::Prober as Core;
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 

@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -11,13 +12,13 @@ use anabranch_aliases::resolver::{Evidence, Resolver};
 use anabranch_aliases::routers::find_routers;
 use anabranch_prefixes::{Family, Prefix, number_of};
 use anabranch_prober::control::Control;
-use anabranch_prober::prober::ProberError;
+use anabranch_prober::error::ProberError;
 use anabranch_prober::traceoptions::TraceOptions;
 use anabranch_prober::tracing;
 use anabranch_prober::work::{self as core, Heard, Next, Probed, Protocol, Target, Work};
 use anabranch_trace::lite::Switch;
 use anabranch_trace::parameters::Parameters;
-use anabranch_trace::sightings::{Ask, Vertex};
+use anabranch_trace::sightings::{Ask, Link, Vertex};
 use anabranch_trace::tracer::End;
 use anabranch_wire::segment::Segment;
 use pyo3::exceptions::PyValueError;
@@ -30,6 +31,8 @@ use crate::prober::{LOOK, translate};
 /// The source port of flow 0.
 pub(crate) const FIRST_PORT: u16 = 24_000;
 pub(crate) const DESTINATION_PORT: u16 = 33_434;
+/// The traces that may wait for their reader before others begin.
+const MOST_UNREAD: usize = 1_000;
 
 /// A reply to a probe.
 #[pyclass(frozen, get_all, module = "anabranch_engine")]
@@ -110,6 +113,8 @@ pub struct Tracing {
 
 struct Running {
     events: Receiver<Event>,
+    /// The traces that have ended and were not read yet.
+    unread: Arc<AtomicUsize>,
     thread: JoinHandle<Result<(), ProberError>>,
 }
 
@@ -120,6 +125,8 @@ struct Destinations {
     ttls: (u8, u8),
     is_live: bool,
     events: Sender<Event>,
+    /// The traces that have ended and were not read yet.
+    unread: Arc<AtomicUsize>,
     control: Arc<Control>,
 }
 
@@ -134,6 +141,9 @@ impl Destinations {
 
 impl Work for Destinations {
     fn next(&mut self) -> Result<Next, ProberError> {
+        if self.unread.load(Ordering::Relaxed) >= MOST_UNREAD {
+            return Ok(Next::Wait);
+        }
         let next = self.left.next();
         Ok(next.map_or(Next::Nothing, |destination| {
             Next::Trace(Target {
@@ -152,6 +162,7 @@ impl Work for Destinations {
     }
 
     fn end(&mut self, trace: core::Trace) -> Result<(), ProberError> {
+        self.unread.fetch_add(1, Ordering::Relaxed);
         self.tell(Event::Ended(Box::new(trace)));
         Ok(())
     }
@@ -242,18 +253,24 @@ impl Tracing {
         let controlled = Controlled::new(rate, gap, forbidden, (first_ttl, max_ttl));
         let control = Arc::clone(&controlled.control);
         let (sender, events) = mpsc::channel();
+        let unread = Arc::new(AtomicUsize::new(0));
         let work = Destinations {
             left: destinations.into_iter(),
             protocol,
             ttls: (first_ttl, max_ttl),
             is_live: live,
             events: sender,
+            unread: Arc::clone(&unread),
             control: Arc::clone(&control),
         };
         let thread = tracing::start(options, Arc::clone(&control), work).map_err(translate)?;
         let tracing = Self {
             control,
-            running: Mutex::new(Some(Running { events, thread })),
+            running: Mutex::new(Some(Running {
+                events,
+                unread,
+                thread,
+            })),
         };
         Ok(PyClassInitializer::from(controlled).add_subclass(tracing))
     }
@@ -284,8 +301,11 @@ impl Tracing {
                     Probe::new(py, destination, ask, attempt, &probed)
                         .and_then(|probe| Ok(Some(Py::new(py, probe)?.into_any())))
                 }
-                Ok(Event::Ended(trace)) => Trace::new(py, &trace)
-                    .and_then(|trace| Ok(Some(Py::new(py, trace)?.into_any()))),
+                Ok(Event::Ended(trace)) => {
+                    running.unread.fetch_sub(1, Ordering::Relaxed);
+                    Trace::new(py, &trace)
+                        .and_then(|trace| Ok(Some(Py::new(py, trace)?.into_any())))
+                }
             };
             if !matches!(told, Ok(None)) {
                 *place() = Some(running);
@@ -358,7 +378,12 @@ impl Trace {
         });
         let seen = trace.tracer.seen();
         let links = seen.links();
-        let links = links.iter().map(|link| {
+        // One address at two hops in a row is no link: that has two ends.
+        let returns = |link: &&Link| {
+            let near = link.near.and_then(address);
+            near.is_some() && near == address(link.far)
+        };
+        let links = links.iter().filter(|link| !returns(link)).map(|link| {
             (
                 link.near_ttl,
                 link.near.and_then(address),

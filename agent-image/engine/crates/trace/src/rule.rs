@@ -27,8 +27,8 @@ pub enum Algorithm {
 pub struct Rule {
     /// The algorithm.
     pub algorithm: Algorithm,
-    /// Whether load balancing by packet is told from that by flow. It takes `n_1 - 1` probes for
-    /// each pair of hops between which the load is balanced.
+    /// Whether load balancing by packet is told from that by flow. It takes at most
+    /// `n_1 - 1` probes for each pair of hops between which the load is balanced.
     pub tells_per_packet: bool,
     /// The stopping points of each vertex.
     pub points: StoppingPoints,

@@ -69,10 +69,9 @@ impl Hop {
         vertices.filter(|vertex| *vertex != Vertex::Silent)
     }
 
-    /// The number of flows that were probed once more.
-    #[must_use]
-    pub fn repeated(&self) -> usize {
-        self.repeated.len()
+    /// Returns the flows that were probed once more.
+    pub fn repeated(&self) -> impl Iterator<Item = Flow> + '_ {
+        self.repeated.iter().copied()
     }
 
     /// Returns whether a flow was probed once more.

@@ -60,7 +60,7 @@ pub enum Want {
 }
 
 /// The probes of a scout in flight. It overshoots the end of the path by one less.
-const SCOUTS: usize = 3;
+const SCOUTS: usize = 2;
 
 /// A probe that waits for a reply, or to be sent again.
 #[derive(Clone, Copy, Debug)]

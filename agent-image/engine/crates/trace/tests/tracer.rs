@@ -199,12 +199,11 @@ fn a_lost_reply_costs_one_more_probe_and_no_time() {
     let rule = Rule::new(Algorithm::Mda, 0.05);
     let mut tracer = Tracer::new(Arc::new(rule));
     let scouts = [1, 2, 3].map(|ttl| Ask { flow: 0, ttl });
-    for ask in scouts {
-        assert_eq!(tracer.poll(0), Want::Send(ask, 1));
-    }
-    for (ask, vertex) in scouts.into_iter().zip([Vertex::Router(1), Vertex::End(2)]) {
-        tracer.take(ask, vertex, 20_000);
-    }
+    assert_eq!(tracer.poll(0), Want::Send(scouts[0], 1));
+    assert_eq!(tracer.poll(0), Want::Send(scouts[1], 1));
+    tracer.take(scouts[0], Vertex::Router(1), 20_000);
+    assert_eq!(tracer.poll(0), Want::Send(scouts[2], 1));
+    tracer.take(scouts[1], Vertex::End(2), 20_000);
     // It has gone too far by one hop, where the destination answers again.
     tracer.take(scouts[2], Vertex::End(2), 20_000);
     for ttl in [1, 2] {
