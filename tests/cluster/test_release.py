@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from devcluster.demo import Demo
     from devcluster.kubectl import Kubectl
 
-BEFORE = "0.1.0"
+BEFORE = "0.2.0"
 RELEASE = Path(__file__).parents[1] / "chart" / "releases" / BEFORE
 
 
