@@ -8,10 +8,12 @@ import json
 import random
 import re
 import tempfile
+from importlib.resources import files
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import maxminddb
 import pyarrow as pa
 import pytest
 from anabranch_engine import Annotations
@@ -91,6 +93,27 @@ def test_records_of_databases_are_read_by_the_names_of_their_fields(
     for address in ("192.0.3.0", "2001:db9::", "::192.0.2.1"):
         assert find(annotations, address) == NOTHING
     assert find(annotations, "198.19.255.255")[0] == 1
+
+
+def test_a_real_database_is_read_as_its_makers_library_reads_it() -> None:
+    """MaxMind's GeoLite2 City; but for 6to4 and Teredo, which it maps to IPv4 space."""
+    file = Path(str(files("_maxminddb_geolite2"))) / "GeoLite2-City.mmdb"
+    annotations = Annotations([file])
+    draw = random.Random(1)  # noqa: S311 (a seed)
+    told = set()
+    with maxminddb.open_database(file) as reader:
+        for _ in range(10_000):
+            v6 = IPv6Address(0x2000 << 112 | draw.getrandbits(125))
+            for address in (IPv4Address(draw.getrandbits(32)), v6):
+                if isinstance(address, IPv6Address) and (
+                    address.sixtofour or address.teredo
+                ):
+                    continue
+                record: Any = reader.get(address) or {}
+                country = record.get("country", {}).get("iso_code")
+                assert annotations.find(address).country == country, address
+                told.add(country)
+    assert len(told) > 100
 
 
 @pytest.mark.parametrize("compress", [bytes, gzip.compress, bz2.compress])
