@@ -254,7 +254,7 @@ mod tests {
         for batch in 1..=u64::from(REFUSALS) {
             assert!(going.trace.refusal.is_none());
             // Several probes of one batch count once.
-            let asked = [0; 3].map(|now_us| going.poll(now_us));
+            let asked = [0; 2].map(|now_us| going.poll(now_us));
             for wish in asked {
                 let Wish::Send(shot) = wish else {
                     panic!("it asks again for what was refused");
