@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import runpy
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, cast
 
@@ -34,7 +35,7 @@ from anabranch.reconcile.surveystatus import (
     describe_obstacle,
     describe_survey,
 )
-from anabranch.reconcile.targetlist import ListView, describe_list
+from anabranch.reconcile.targetlist import ListView, describe_list, find_report
 from anabranch.reconcile.toolbox import Toolbox
 from anabranch.reconcile.views import PodView
 from anabranch.rounds.shortfall import TargetCounts
@@ -262,6 +263,7 @@ def _describe_lists() -> Iterator[Status]:
     obstacles = [
         "ConfigMapMissing",
         "KeyMissing",
+        "ObjectMissing",
         "CheckFailed",
         "WrongSource",
         "NameTaken",
@@ -410,7 +412,12 @@ def _reconcile(folder: Path) -> Iterator[State]:
     server = _Elsewhere()
     pods = {(SYSTEM, name_pod(each.metadata.name)): (_POD,) for each in views}
     ready_here = replace(here, pods=pods)
-    measurements = Measurements(_equip(server, ready_here, folder))
+    tools = _equip(server, ready_here, folder)
+    for each in seen.lists.values():
+        key = asyncio.run(find_report(tools, each))
+        report = ListReport(digest=each.status.digest or "")
+        tools.store.put(key, json.dumps(asdict(report)).encode())
+    measurements = Measurements(tools)
     for _ in range(3):  # It says that it starts, puts the roster, and makes a Job.
         asyncio.run(measurements.reconcile(*measurement.key))
     yield State("Measurement", server.said)

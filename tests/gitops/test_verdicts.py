@@ -55,7 +55,9 @@ HEALTH = {
     },
     "TargetList": {
         "Healthy": "Checked",
-        "Progressing": ("Checking ConfigMapMissing KeyMissing CheckFailed"),
+        "Progressing": (
+            "Checking ConfigMapMissing KeyMissing ObjectMissing CheckFailed"
+        ),
         "Degraded": "BadLines ListUnusable WrongSource NameTaken",
     },
     "ProbingPolicy": {"Healthy": "Obeyed", "Degraded": "WrongNamespace"},

@@ -109,14 +109,14 @@ async def find_unchecked(tools: Toolbox, lists: Iterable[TargetList]) -> frozens
 
 async def _is_checked(tools: Toolbox, target_list: TargetList) -> bool:
     try:
-        key = await _find_report(tools, target_list)
+        key = await find_report(tools, target_list)
     except MissingError:
         return False
     report = await asyncio.to_thread(read_report, tools.store, key, ListReport)
     return report is not None and report.digest == target_list.status.digest
 
 
-async def _find_report(tools: Toolbox, target_list: TargetList) -> str:
+async def find_report(tools: Toolbox, target_list: TargetList) -> str:
     """Return the key of the report on what a list holds now.
 
     Raises:
@@ -186,7 +186,7 @@ class TargetLists:
             return None
         target_list = tools.recall(target_list)
         try:
-            key = await _find_report(tools, target_list)
+            key = await find_report(tools, target_list)
         except MissingError as error:
             view = ListView(obstacle=error.obstacle)
         else:
