@@ -13,7 +13,7 @@ HELM_DOCS := $$($(BINARY) helm-docs) --chart-search-root charts --sort-values-or
 # Of Go, for tests.
 PROGRAMS := apiserver helm kube mlabparse prometheus promtool verdicts versitygw
 # What is measured: by scripts, and of the engine's crates by cargo.
-BENCHES := targetlist routes prober tracing teams connections aliases rounds planning workers rules million clickhouse survey cluster scale restart annotation exchange report retention
+BENCHES := targetlist routes prober confined tracing teams connections aliases rounds planning workers rules million clickhouse survey cluster scale restart annotation exchange report retention listing
 ENGINE_BENCHES := answer packets draw warts
 # What is fuzzed, and how long each.
 PARSERS := $(notdir $(wildcard $(ENGINE)/crates/hostile/corpus/*))

@@ -12,6 +12,8 @@ from devcluster.process import wait_until
 
 ROOT = Path("/sys/fs/cgroup")
 _EMPTY_SECONDS = 30.0
+_PERIOD_US = 100_000
+"""The period in which the kernel counts a group's use of processors: its default."""
 _CPUSET = ("cpuset.cpus", "cpuset.mems")
 
 
@@ -24,6 +26,30 @@ def make_group(name: str) -> None:
             # A new group of version 1 has none of either, and can have no process.
             for file in _CPUSET:
                 (group / file).write_text((hierarchy / file).read_text())
+
+
+def limit_group(name: str, *, processors: float, memory_bytes: int) -> None:
+    """Limit what a group's processes use together."""
+    quota = round(processors * _PERIOD_US)
+    if (ROOT / "cgroup.controllers").exists():
+        limits = {
+            ROOT / name / "cpu.max": f"{quota} {_PERIOD_US}",
+            ROOT / name / "memory.max": str(memory_bytes),
+        }
+    else:
+        limits = {
+            ROOT / "cpu" / name / "cpu.cfs_period_us": str(_PERIOD_US),
+            ROOT / "cpu" / name / "cpu.cfs_quota_us": str(quota),
+            ROOT / "memory" / name / "memory.limit_in_bytes": str(memory_bytes),
+        }
+    for file, limit in limits.items():
+        file.write_text(limit)
+
+
+def join_group(name: str) -> None:
+    """Move this process into a group, in each hierarchy."""
+    for hierarchy in _find_hierarchies():
+        (hierarchy / name / "cgroup.procs").write_text(str(os.getpid()))
 
 
 def remove_group(name: str) -> None:

@@ -90,7 +90,8 @@ def count_interfaces(heard: list[Columns], scope: Scope) -> pa.Table:
     rows = pa.table({**_place(every), "near": _hash(every, scope), "late": is_late})
     at = ["prefix_index", "ttl", "near"]
     counts = rows.group_by(at).aggregate([("late", "count"), ("late", "sum")])
-    return counts.rename_columns([*at, "heard", "late"])
+    counts = counts.rename_columns([*at, "heard", "late"])
+    return counts.sort_by([(name, "ascending") for name in at])
 
 
 def count_crossings(heard: list[Columns], scope: Scope) -> pa.Table:
@@ -100,7 +101,8 @@ def count_crossings(heard: list[Columns], scope: Scope) -> pa.Table:
     link = mix(ends["near"] * _MIX[0] ^ ends["far"])
     rows = pa.table({**_place(near), **ends, "link": link})
     counts = rows.group_by(rows.column_names).aggregate([([], "count_all")])
-    return counts.rename_columns([*rows.column_names, "flows"])
+    counts = counts.rename_columns([*rows.column_names, "flows"])
+    return counts.sort_by([(name, "ascending") for name in rows.column_names])
 
 
 def _place(replies: Columns) -> Columns:

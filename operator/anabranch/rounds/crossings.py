@@ -4,7 +4,8 @@
 many flows to a prefix had a reply from the interface ``near`` at this TTL, of which
 ``late`` are numbered from `LATE` on. *Links* are tables with the columns prefix_index,
 ttl, near, far, link and flows: so many flows crossed a link at this near TTL. ``near``,
-``far`` and ``link`` are 64-bit hashes of a link's ends and of both.
+``far`` and ``link`` are 64-bit hashes of a link's ends and of both. Both tables are
+sorted by prefix_index, ttl and the ends.
 
 Silence counts as a link like others. If no flow from an interface had a reply from the
 next hop, it led to silence. If none had one from the hop before, silence led to it.
@@ -18,6 +19,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
+from anabranch.rounds.hashes import find_places
 from anabranch.rounds.mixing import mix
 
 if TYPE_CHECKING:
@@ -49,7 +51,10 @@ NO_LINKS = pa.Table.from_batches([], schema=pa.schema([*_PLACE, *_CROSSED]))
 
 @dataclass(frozen=True)
 class Crossings:
-    """What flows crossed, row by row, sorted by prefix, TTL, and near and far end."""
+    """What flows crossed, row by row, sorted by prefix and TTL.
+
+    The rows of a vertex follow one another.
+    """
 
     prefix: Numbers
     ttl: Numbers
@@ -111,7 +116,7 @@ def _add_silence(met: Columns, links: Columns) -> Columns:
     """
     keys = _identify(met["place"], met["near"])
     near, far = (
-        _find(keys, _identify(links["place"] + hop, links[end]))
+        find_places(keys, _identify(links["place"] + hop, links[end]))
         for hop, end in enumerate(("near", "far"))
     )
     is_met = near >= 0
@@ -123,28 +128,16 @@ def _add_silence(met: Columns, links: Columns) -> Columns:
     is_first = (met["place"] & (1 << _TTL_BITS) - 1) <= 1
     last = np.flatnonzero(~leads)
     first = np.flatnonzero(~(is_led_to | is_first))
-    rows = [known, _say_silent(met, last, hop=0), _say_silent(met, first, hop=1)]
+    rows = [_say_silent(met, first, hop=1), known, _say_silent(met, last, hop=0)]
     table = {name: np.concatenate([each[name] for each in rows]) for name in known}
-    ends = (table[name].view(np.uint64) for name in ("far", "near"))
-    order = np.lexsort((*ends, table["place"]))
+    # Each of the three is in order, so this takes no longer than to copy them.
+    order = np.argsort(table["place"], kind="stable")
     return {name: column[order] for name, column in table.items()}
 
 
 def _identify(place: Numbers, near: Numbers) -> Hashes:
     """Return a hash of each vertex."""
     return mix(place.view(np.uint64)) ^ near.view(np.uint64)
-
-
-def _find(keys: Hashes, wanted: Hashes) -> Numbers:
-    """Return where each wanted key is among these, or -1."""
-    found = np.full(len(wanted), -1)
-    if len(keys):
-        # A search for keys in their order is many times faster.
-        order, of = np.argsort(keys), np.argsort(wanted)
-        places = np.searchsorted(keys[order], wanted[of])
-        at = order[np.minimum(places, len(keys) - 1)]
-        found[of] = np.where(keys[at] == wanted[of], at, -1)
-    return found
 
 
 def _say_silent(met: Columns, which: Numbers, hop: int) -> Columns:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from anabranch.rounds.crossings import ALL
+from anabranch.rounds.hashes import add_up, find_places, take_once
 from anabranch.rounds.mixing import mix
 from anabranch.rounds.stopping import count_flows, share_failure
 
@@ -68,13 +69,13 @@ class Evidence:
     @staticmethod
     def of(crossings: Crossings) -> Evidence:
         """Return the evidence of some prefixes."""
-        links, flows = _add_up(crossings.link, crossings.flows)
+        links, flows = add_up(crossings.link, crossings.flows)
         is_other = np.ones(len(crossings.link), dtype=bool)
         is_other[crossings.starts] = False
         others = np.flatnonzero(is_other)
         pairs = _find_once(crossings.link[others - 1], crossings.link[others])
         ends = crossings.far[(crossings.far != 0) & (crossings.near != 0)]
-        return Evidence(links, flows, *pairs, np.unique(ends))
+        return Evidence(links, flows, *pairs, take_once(ends))
 
     @staticmethod
     def join(parts: Sequence[Evidence]) -> Evidence:
@@ -84,7 +85,7 @@ class Evidence:
             for name in ("links", "flows", "ones", "others", "ends")
         )
         return Evidence(
-            *_add_up(links, flows), *_find_once(ones, others), np.unique(ends)
+            *add_up(links, flows), *_find_once(ones, others), take_once(ends)
         )
 
 
@@ -105,7 +106,7 @@ class Balancers:
     def of(evidence: Evidence) -> Balancers:
         """Find the balancers: what is connected by pairs of links."""
         ends = (evidence.ones, evidence.others)
-        ones, others = (np.searchsorted(evidence.links, each) for each in ends)
+        ones, others = (find_places(evidence.links, each) for each in ends)
         numbers = _connect(len(evidence.links), ones, others)
         widths = np.bincount(numbers)
         flows = np.bincount(numbers, weights=evidence.flows).astype(np.int64)
@@ -114,7 +115,7 @@ class Balancers:
     def find(self, crossings: Crossings) -> Numbers:
         """Return the balancer of each vertex."""
         links = crossings.link[crossings.starts]
-        numbers: Numbers = self.numbers[np.searchsorted(self.links, links)]
+        numbers: Numbers = self.numbers[find_places(self.links, links)]
         return numbers
 
 
@@ -194,12 +195,6 @@ def _draw(numbers: Numbers, salt: int) -> Shares:
     words = numbers.astype(np.uint64) << np.uint64(16) | np.uint64(salt)
     drawn: Shares = (mix(words) >> np.uint64(11)) / float(1 << 53)
     return drawn
-
-
-def _add_up(keys: Hashes, numbers: Numbers) -> tuple[Hashes, Numbers]:
-    """Return each key once, sorted, with the sum of its numbers."""
-    once, place = np.unique(keys, return_inverse=True)
-    return once, np.bincount(place, numbers, minlength=len(once)).astype(np.int64)
 
 
 def _find_once(

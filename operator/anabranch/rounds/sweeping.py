@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
+from anabranch.rounds.hashes import are_among
 from anabranch.rounds.planning import ask_one_flow
 from anabranch.rounds.sent import AHEAD_TTLS, FIRST_TTLS
 from anabranch.rounds.steps import WINDOW_STARS
@@ -105,7 +106,7 @@ def sweep(sent: Sent, pilots: tuple[Numbers, Numbers], first_ttl: int) -> Matrix
 def sweep_on(sent: Sent, crossings: Crossings, ends: NDArray[np.uint64]) -> Matrix:
     """Want one flow more of paths that may go on, forward or backward.
 
-    ``ends`` are the interfaces to which links are known, sorted. If none leads to the
+    ``ends`` are the interfaces to which links are known. If none leads to the
     first interface of a path, the path goes on backward.
     """
     index, heard = find_last_ttls(crossings)
@@ -117,7 +118,7 @@ def sweep_on(sent: Sent, crossings: Crossings, ends: NDArray[np.uint64]) -> Matr
     first = begins[: len(crossings.prefix)]
     near = np.where(crossings.near == 0, crossings.far, crossings.near)[first]
     bottom = np.zeros(len(sent.prefix), dtype=np.int64)
-    is_orphan = ~np.isin(near, ends)
+    is_orphan = ~are_among(ends, near)
     bottom[at[is_orphan]] = sent.first[at[is_orphan]] - 1
     forward = _want_once(sent, last + 1, top)
     return np.maximum(forward, _want_once(sent, bottom - BACK_TTLS + 1, bottom))

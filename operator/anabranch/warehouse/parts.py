@@ -160,13 +160,12 @@ def count_parts(store: Store, keys: StepKeys) -> PartCounts:
 def find_ends(store: Store, keys: StepKeys) -> dict[int, int]:
     """Return the slot at which the parts of each block end, up to the first gap."""
     ends: dict[int, int] = {}
-    for key in store.list(keys.replies):
-        if not _is_part(key):
-            continue
+    parts = list(filter(_is_part, store.list(keys.replies)))
+    for key, head in zip(parts, _read_heads(store, iter(parts)), strict=True):
         name = key.removeprefix(f"{keys.replies}/").removesuffix(".parquet")
         block, start = map(int, name.split("/"))
         if start == ends.get(block, 0):
-            ends[block] = read_head(store, key)["end"]
+            ends[block] = head["end"]
     return ends
 
 

@@ -385,6 +385,7 @@ def count_interfaces(replies: str, prefixes: str, scope: Scope) -> str:
         FROM ({replies})
         WHERE prefix_index NOT IN ({amplified})
         GROUP BY ALL
+        ORDER BY prefix_index, ttl, near
     """
 
 
@@ -398,6 +399,7 @@ def count_crossings(links: str, piece: Piece, scope: Scope) -> str:
         FROM {links}
         WHERE {piece.condition}
         GROUP BY ALL
+        ORDER BY prefix_index, ttl, near, far
     """
 
 
