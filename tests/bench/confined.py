@@ -20,8 +20,8 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from anabranch_engine import Plan, PrefixSet, Prober
-from prober import PREFIXES, PROBES, SWITCHES, open_plan
 
+from bench.prober import PREFIXES, PROBES, SWITCHES, open_plan
 from devcluster.cgroups import join_group, limit_group, make_group, remove_group
 
 PROCESSORS, MEMORY_BYTES = 0.5, 512 << 20
