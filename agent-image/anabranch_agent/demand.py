@@ -19,6 +19,9 @@ class Hold:
     message: str
 
 
+SUSPENDED = Hold("Suspended", "the Round says suspend")
+
+
 @dataclass(frozen=True)
 class Limits:
     """Settings that can't change while a prober runs.

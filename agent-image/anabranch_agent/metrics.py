@@ -30,7 +30,7 @@ _PASSED_OVER = ("forbidden", "unroutable")
 STORE_CALLS = ("plan", "survey", "part")
 """The calls of the store: fetch a plan, survey a step's parts, store a part."""
 HOLDS = (
-    *("Pending", "Suspended", "NamespaceNotAllowed"),
+    *("Pending", "Suspended", "Storing", "NamespaceNotAllowed"),
     *("NoPolicy", "PolicyInvalid", "PolicyStop", "PolicyUnknown"),
     *("NoAgent", "AgentInvalid", "LeaseLost"),
     *("StoreUnavailable", "ProbingError", "AgentStopped"),

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from anabranch.api.model import find_errors
 from anabranch.rounds.closed import find_forbidden
-from anabranch_agent.demand import Hold, Limits, Pause, Probe
+from anabranch_agent.demand import SUSPENDED, Hold, Limits, Pause, Probe
 
 if TYPE_CHECKING:
     from anabranch_engine import PrefixSet
@@ -100,7 +100,7 @@ def choose_demand(
     """
     namespace = measured.metadata.namespace
     if measured.spec.suspend:
-        return Pause(Hold("Suspended", "the Round says suspend"), policy)
+        return Pause(SUSPENDED, policy)
     if lost:
         return Pause(lost, policy)
     if isinstance(rules, Hold):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from anabranch.api.round import ENDING
 from anabranch_agent.backoff import Backoff
-from anabranch_agent.demand import Drop, Hold, Leave, Pause, Probe
+from anabranch_agent.demand import SUSPENDED, Drop, Hold, Leave, Pause, Probe
 from anabranch_agent.depot import (
     OvertakenError,
     PartsBrokenError,
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 _PENDING = Hold("Pending", "the plan is fetched, and the stored parts are looked up")
 _SLOW = Hold("StoreUnavailable", "the store takes long to answer")
+_STORING = Hold("Storing", "nothing is sent; the last replies are heard, and stored")
 _PROBING = "probes are sent, as far as the rate lets them"
 _ENDING = "all has begun, and what has not ended goes on"
 
@@ -118,7 +119,7 @@ class RoundRun(Work):
             return self._trouble
         match self.demand:
             case Pause(hold):
-                return hold
+                return _STORING if hold == SUSPENDED and self._life else hold
             case Probe(paused=paused):
                 slow = _SLOW if self.depot.is_slow else None
                 return self._trouble or slow or paused
@@ -195,6 +196,7 @@ class RoundRun(Work):
             self.governor.detach(self.uid)
             self.is_probing = False
             self._stored, self._life = self._totals, None
+            self.changed()
             # This marks the error as seen. It is raised below, if no other is.
             running.exception()
         running.result()

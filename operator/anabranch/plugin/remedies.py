@@ -76,7 +76,7 @@ REMEDIES = {
 ROUTINE = {
     *("NotYet", "Started", "Running", "Gathering", "Starting", "Serving", "Counting"),
     *("Completed", "PartlyComplete", "DryRun", "InProgress"),
-    *("Pending", "Probing", "Ending", "Complete"),
+    *("Pending", "Probing", "Storing", "Ending", "Complete"),
     "Scheduled",
     *("PodReady", "Draining", "PodEnded", "PodMissing", "PodEnding", "Replacing"),
 }

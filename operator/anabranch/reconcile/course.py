@@ -31,9 +31,6 @@ if TYPE_CHECKING:
 
 CUT_SECONDS = 90
 """How many seconds an agent has to store its last parts, once it is told to stop."""
-_STORE_SECONDS = 25
-"""How many of them it has at least. It says at once that it is suspended, and sends no
-more, but still waits for replies, and stores them."""
 _KEPT_ROUNDS = 3
 """How many finished Rounds of an agent are kept."""
 JOB_SECONDS = 600
@@ -303,7 +300,7 @@ def tell_failure(found: Round) -> str:
 def find_trouble(found: Round) -> str:
     """Return what keeps the agent from probing a Round, as the agent says."""
     for condition in found.status.conditions:
-        waits = condition.reason in {"Pending", "Suspended"}
+        waits = condition.reason in {"Pending", "Suspended", "Storing"}
         if condition.type == "Ready" and condition.status == "False" and not waits:
             return condition.message or condition.reason
     return ""
@@ -318,12 +315,11 @@ def is_complete(found: Round) -> bool:
 
 def has_stored(found: Round, age: float) -> bool:
     """Return whether an agent told to stop so long ago has stored what it will."""
-    is_silent = is_stopped(found) and age > _STORE_SECONDS
-    return is_complete(found) or is_silent or age > CUT_SECONDS
+    return is_complete(found) or is_stopped(found) or age > CUT_SECONDS
 
 
 def is_stopped(found: Round) -> bool:
-    """Return whether an agent that was told to stop says that it has stopped."""
+    """Return whether an agent that was told to stop has, and has stored its parts."""
     return found.spec.suspend and any(
         c.type == "Ready" and c.status == "False" and c.reason == "Suspended"
         for c in found.status.conditions

@@ -260,22 +260,25 @@ def test_what_takes_too_long_is_cut_and_looked_at(by: timedelta) -> None:
     assert find_kstatus(decision, 1) == "Failed"
 
 
-def test_an_agent_that_pauses_may_store_its_last_part() -> None:
-    """It says that it is suspended as soon as it sends no more."""
+@pytest.mark.parametrize(("reason", "concludes"), [("Storing", 0), ("Suspended", 1)])
+def test_an_agent_that_pauses_may_store_its_last_part(
+    reason: str, concludes: int
+) -> None:
+    """The step is concluded once the agent says that it has."""
     seen = overrun(timedelta(seconds=2))
     cut = go_on(seen, decide(seen, BUCKET))
     (found,) = cut.rounds.values()
-    told = {"type": "Ready", "status": "False", "reason": "Suspended"}
+    told = {"type": "Ready", "status": "False", "reason": reason}
     more = {"message": "", "lastTransitionTime": "2026-11-01T00:00:00Z"}
     body = found.model_dump(mode="json", by_alias=True, exclude_none=True)
     body["spec"]["suspend"] = True
     body["status"] = {"conditions": [told | more]}
     cut = replace(cut, rounds={found.metadata.name: Round.read(body)})
     soon = replace(cut, now=seen.now + timedelta(seconds=10))
-    assert decide(soon, BUCKET).actions == ()
-    late = replace(cut, now=seen.now + timedelta(seconds=40))
-    (job,) = decide(late, BUCKET).actions
-    assert isinstance(job, CreateJob)
+    made = [type(each) for each in decide(soon, BUCKET).actions]
+    assert made == [CreateJob] * concludes
+    late = replace(cut, now=seen.now + timedelta(seconds=100))
+    assert [type(each) for each in decide(late, BUCKET).actions] == [CreateJob]
 
 
 def test_a_run_that_gets_more_time_goes_on() -> None:
