@@ -52,7 +52,8 @@ def test_probes_are_known_however_they_are_quoted(habit: str, fields: int) -> No
     rule = ("--algorithm", "singlePath", "--protocol", "tcpSyn", *SURE)
     for traced in trace(world, *DESTINATIONS, *rule):
         to = traced["destination"]
-        path = [*world.path(to, protocol=6, octets=ports(24000, 80)), to]
+        flow = ports(24000, 80)
+        path = [*world.path(to, protocol=6, octets=flow, labels_flows=True), to]
         assert links_of(traced) == set(pairwise(path))
         assert tells_rewritten(traced, fields)
 
