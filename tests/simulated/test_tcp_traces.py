@@ -41,7 +41,7 @@ def test_a_destination_ends_a_trace_by_its_answer(
         assert {reply["tcp_flags"] for reply in ends} == {flags}
         assert {reply["source"] for reply in ends} == {traced["destination"]}
         assert {reply["icmp_type"] for reply in ends} == {None}
-        assert all(0 < reply["rtt_us"] < 1_000_000 for reply in replies)
+        assert all(reply["rtt_us"] > 0 for reply in replies)
 
 
 @pytest.mark.parametrize(("habit", "fields"), QUOTING)

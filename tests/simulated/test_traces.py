@@ -51,7 +51,7 @@ def test_a_single_path_is_that_of_its_flow() -> None:
         assert found
         assert found <= true
         replies = [probe["reply"] for probe in traced["probes"] if probe["reply"]]
-        assert all(0 < reply["rtt_us"] < 1_000_000 for reply in replies)
+        assert all(reply["rtt_us"] > 0 for reply in replies)
 
 
 @pytest.mark.parametrize(
