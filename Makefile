@@ -92,8 +92,8 @@ test-cluster: images
 statistics: setup
 	@sh .ci/prerequisites tests
 	$(RUN)pytest -m statistics --log-cli-level=INFO
-	cd $(ENGINE) && $(CARGO) test --locked --profile quick -p anabranch-wire --test forgery -- \
-	    --ignored --nocapture
+	cd $(ENGINE) && $(CARGO) test --locked --profile quick -p anabranch-wire -p anabranch-fakeroute \
+	    --test forgery --test steadiness -- --ignored --nocapture
 
 # Looks for bytes that break a parser, and takes a C++ compiler. What it finds is in
 # build/fuzz/PARSER; make it short, and add it to the corpus, which make test tries.

@@ -72,16 +72,24 @@ class World:
         protocol: int = 17,
         octets: int = 0,
         vantage_point: int = 0,
+        *,
+        labels_flows: bool = False,
     ) -> list[str]:
         """The addresses that a flow meets, with * for a router that does not answer."""
         to = ip_address(destination)
-        path = self.simulation.path(vantage_point, to, protocol, octets)
+        path = self.simulation.path(
+            vantage_point, to, protocol, octets, labels_flows=labels_flows
+        )
         return [address if answers else "*" for address, answers in path]
 
-    def links(self, destination: str, octets: list[int]) -> set[tuple[str, str]]:
-        """The links that UDP flows with these ports can cross."""
+    def links(
+        self, destination: str, octets: list[int], protocol: int = 17
+    ) -> set[tuple[str, str]]:
+        """The links that flows of a trace can cross."""
         to = [ip_address(destination)]
-        links = self.simulation.links_of_flows(0, to, 17, octets)
+        links = self.simulation.links_of_flows(
+            0, to, protocol, octets, labels_flows=True
+        )
         return {(near, far) for near, far, _ in links}
 
 

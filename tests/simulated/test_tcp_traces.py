@@ -41,7 +41,7 @@ def test_a_destination_ends_a_trace_by_its_answer(
         assert {reply["tcp_flags"] for reply in ends} == {flags}
         assert {reply["source"] for reply in ends} == {traced["destination"]}
         assert {reply["icmp_type"] for reply in ends} == {None}
-        assert all(0 < reply["rtt_us"] < 1_000_000 for reply in replies)
+        assert all(reply["rtt_us"] > 0 for reply in replies)
 
 
 @pytest.mark.parametrize(("habit", "fields"), QUOTING)
@@ -52,7 +52,8 @@ def test_probes_are_known_however_they_are_quoted(habit: str, fields: int) -> No
     rule = ("--algorithm", "singlePath", "--protocol", "tcpSyn", *SURE)
     for traced in trace(world, *DESTINATIONS, *rule):
         to = traced["destination"]
-        path = [*world.path(to, protocol=6, octets=ports(24000, 80)), to]
+        flow = ports(24000, 80)
+        path = [*world.path(to, protocol=6, octets=flow, labels_flows=True), to]
         assert links_of(traced) == set(pairwise(path))
         assert tells_rewritten(traced, fields)
 

@@ -163,7 +163,9 @@ class Judge:
                 _ECHO[protocol] << 24 | flow if protocol in _ECHO else flow << 16 | port
                 for flow in range(source, source + self.flows)
             ]
-            yield from self.simulation.links_of_flows(point, found, protocol, octets)
+            yield from self.simulation.links_of_flows(
+                point, found, protocol, octets, labels_flows=True
+            )
 
 
 def ask_space(targets: Plan, flows: int, file: Path) -> Plan:

@@ -341,12 +341,14 @@ class Simulation:
         destination: IPv4Address | IPv6Address,
         protocol: int,
         octets: int,
-        flow_label: int = 0,
+        labels_flows: bool = False,
     ) -> list[tuple[str, bool]]:
         """Return the interfaces that a flow's packets meet, and whether each answers.
 
         ``octets`` are the first four after the IP header, as a number: the ports, or
-        ICMP's type, code and checksum. Vantage points are numbered from 0.
+        ICMP's type, code and checksum. ``labels_flows`` says whether IPv6 flows have the
+        labels that traces give them; the label is 0 otherwise. Vantage points are
+        numbered from 0.
 
         :raises ValueError: when there is no such vantage point.
         """
@@ -358,7 +360,7 @@ class Simulation:
         protocol: int,
         octets: int,
         ttl: int,
-        flow_label: int = 0,
+        labels_flows: bool = False,
     ) -> tuple[str, str] | None:
         """Return the kind of reply to a probe, and the address that it comes from.
 
@@ -375,14 +377,13 @@ class Simulation:
         destinations: Sequence[IPv4Address | IPv6Address],
         protocol: int,
         octets: Sequence[int],
-        flow_labels: Sequence[int] = ...,
+        labels_flows: bool = False,
     ) -> list[tuple[str, str, bool]]:
         """Return the links that a set of flows can cross.
 
-        The flows are all combinations of the destinations, the first four octets after
-        the IP header and the flow labels (by default 0). Each link has its near and its
-        far address, and whether both ends answer. Links are sorted, and links to hosts
-        of prefixes are left out.
+        The flows are all combinations of the destinations and the first four octets after
+        the IP header. Each link has its near and its far address, and whether both ends
+        answer. Links are sorted, and links to hosts of prefixes are left out.
 
         :raises ValueError: when there is no such vantage point.
         """

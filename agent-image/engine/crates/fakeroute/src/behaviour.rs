@@ -43,13 +43,14 @@ const fn switch(
 
 /// All traits of the network.
 #[rustfmt::skip]
-pub const SWITCHES: [Switch; 33] = [
+pub const SWITCHES: [Switch; 34] = [
     switch("loss", "packets lost, of probes and of replies alike", (0.0, 0.0, 0.02, 1.0)),
     switch("silent-routers", "routers that never answer", (0.0, 0.02, 0.1, 1.0)),
     switch("hosts", "addresses of prefixes that answer", (1.0, 0.3, 0.3, 1.0)),
     switch("open-ports", "TCP ports of these and of routers that are open", (0.5, 0.5, 0.5, 1.0)),
     switch("per-destination", "segments whose routers balance by the addresses alone", (0.0, 0.05, 0.1, 1.0)),
     switch("per-packet", "segments whose routers balance packet by packet", (0.0, 0.0, 0.05, 1.0)),
+    switch("per-label", "segments whose routers balance IPv6 by the addresses and the flow label alone (RFC 6438)", (0.0, 0.0, 0.05, 1.0)),
     switch("weighted", "segments whose routers prefer some next hops to others; of a survey, routers that spread flows as was seen", (0.0, 0.0, 0.2, 1.0)),
     switch("mpls", "segments whose routers show MPLS labels (RFC 4950)", (0.0, 0.1, 0.2, 1.0)),
     switch("amplification", "prefixes whose last router answers three times", (0.0, 0.0, 0.02, 1.0)),
@@ -163,14 +164,16 @@ impl Behaviour {
     #[allow(clippy::cast_sign_loss)] // nothing is below 0
     pub(crate) fn compile(&self) -> Switches {
         let share = |name| Share::new(self.get(name));
-        let balanced_otherwise = self.get("per-destination") + self.get("per-packet");
+        let per_packet = self.get("per-destination") + self.get("per-packet");
+        let per_label = per_packet + self.get("per-label");
         Switches {
             loss: share("loss"),
             silent_routers: share("silent-routers"),
             hosts: share("hosts"),
             open_ports: share("open-ports"),
             per_destination: share("per-destination"),
-            per_packet: Share::new(balanced_otherwise.min(1.0)),
+            per_packet: Share::new(per_packet.min(1.0)),
+            per_label: Share::new(per_label.min(1.0)),
             weighted: share("weighted"),
             mpls: share("mpls"),
             amplification: share("amplification"),
@@ -214,6 +217,8 @@ pub(crate) struct Switches {
     pub per_destination: Share,
     /// The share that balances per packet or per destination; draws for both use the same hash.
     pub per_packet: Share,
+    /// The share that balances per label, or by one of those two.
+    pub per_label: Share,
     pub weighted: Share,
     pub mpls: Share,
     pub amplification: Share,
@@ -251,6 +256,8 @@ impl Switches {
             Balancing::Destination
         } else if self.per_packet.of(draw) {
             Balancing::Packet
+        } else if self.per_label.of(draw) {
+            Balancing::Label
         } else {
             Balancing::Flow
         }

@@ -15,6 +15,9 @@ pub enum Balancing {
     Destination,
     /// Per packet.
     Packet,
+    /// Per flow label: the addresses and the label alone (RFC 6438). IPv4 has none, and is balanced per
+    /// flow.
+    Label,
 }
 
 /// The values by which routers choose a next hop: a hash for each kind of balancing.
@@ -26,6 +29,8 @@ pub struct Keys {
     pub destination: u64,
     /// The hash of this packet alone.
     pub packet: u64,
+    /// The hash of the addresses and the flow label; that of the flow for IPv4.
+    pub label: u64,
 }
 
 impl Keys {
@@ -37,6 +42,7 @@ impl Keys {
             Balancing::Flow => self.flow,
             Balancing::Destination => self.destination,
             Balancing::Packet => self.packet,
+            Balancing::Label => self.label,
         }
     }
 }

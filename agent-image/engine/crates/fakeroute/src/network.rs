@@ -259,11 +259,16 @@ impl Network {
     pub(crate) fn keys(&self, probe: &Probe, packet: u64) -> Keys {
         let ends = mix(self.fold(probe.destination), scatter(probe.source as u64));
         let destination = mix(ends, scatter(u64::from(probe.protocol)));
-        let flow = u64::from(probe.octets) << 20 ^ u64::from(probe.flow_label);
+        let octets_and_label = u64::from(probe.octets) << 20 ^ u64::from(probe.flow_label);
+        let flow = mix(destination, scatter(octets_and_label));
         Keys {
-            flow: mix(destination, scatter(flow)),
+            flow,
             destination,
             packet,
+            label: match probe.family {
+                Family::V4 => flow,
+                Family::V6 => mix(ends, scatter(probe.flow_label.into())),
+            },
         }
     }
 }

@@ -50,10 +50,19 @@ impl Trial {
     pub fn new(topology: Topology, seed: u64) -> Self {
         let mut behaviour = Behaviour::plain();
         behaviour.set("delay", 0.0).expect("a switch");
+        Self::with_behaviour(topology, &behaviour, seed)
+    }
+
+    /// Makes a trial on a topology whose routers behave like this.
+    ///
+    /// # Panics
+    /// Never: one topology has no address twice.
+    #[must_use]
+    pub fn with_behaviour(topology: Topology, behaviour: &Behaviour, seed: u64) -> Self {
         let internet = |family| Internet::new(family, 0, 1, seed);
         let topologies = Topologies::new(vec![topology.clone()]).expect("one topology");
         let (v4, v6) = (internet(Family::V4), internet(Family::V6));
-        let network = Network::new(v4, v6, topologies, &behaviour, seed);
+        let network = Network::new(v4, v6, topologies, behaviour, seed);
         let graph = topology.graph();
         let links = (0..graph.vertices())
             .flat_map(|near| graph.next_hops(near).iter().map(move |far| (near, *far)))

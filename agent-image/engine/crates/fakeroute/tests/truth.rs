@@ -242,6 +242,27 @@ fn losing_amplifying_and_splitting_by_packet_are_as_frequent_as_set() {
 }
 
 #[test]
+fn balancers_by_label_look_at_the_label_alone_and_ipv4_has_none() {
+    let network = network(&[("per-label", 1.0), ("per-destination", 0.0)]);
+    let path = |probe: &Probe| -> Vec<u128> {
+        let path = network.path(probe).into_iter();
+        path.map(|interface| interface.address).collect()
+    };
+    let mut differ = [0; 2];
+    for i in 0..200 {
+        let one = probe(&network, Family::V6, scatter(i));
+        let octets = one.octets ^ 0x00ff_0000;
+        assert_eq!(path(&one), path(&Probe { octets, ..one }));
+        let flow_label = 7;
+        differ[0] += u32::from(path(&one) != path(&Probe { flow_label, ..one }));
+        let one = probe(&network, Family::V4, scatter(i));
+        let octets = one.octets ^ 0x00ff_0000;
+        differ[1] += u32::from(path(&one) != path(&Probe { octets, ..one }));
+    }
+    assert!(differ.iter().all(|count| *count > 100), "{differ:?}");
+}
+
+#[test]
 fn counters_of_routers_grow_and_others_do_as_they_do() {
     let mut network = network(&[("silent-routers", 0.0)]);
     let (mut counting, mut constant) = (0, 0);

@@ -46,7 +46,10 @@ impl Prober {
         let plan = open(&options)?;
         let highest_port = check(&options, &plan)?;
         let lock = lock(&options.parts, &options.blocks)?;
-        let stamp = stamps::draw(&options.contact)?.with_segment(plan.header().segment);
+        let mut stamp = stamps::draw(&options.contact)?.with_segment(plan.header().segment);
+        if plan.header().tracing.is_some() {
+            stamp = stamp.with_flow_labels();
+        }
         let reins = Arc::clone(&control);
         let thread = thread::spawn(move || {
             let outcome = enter(options.network.as_deref())

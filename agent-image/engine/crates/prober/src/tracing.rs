@@ -51,7 +51,9 @@ pub fn start(
         let reason = format!("the contact must have at most {MAX_CONTACT} bytes");
         return Err(ProberError::Option(reason));
     }
-    let stamp = stamps::draw(&options.contact)?.with_segment(options.segment);
+    let stamp = stamps::draw(&options.contact)?
+        .with_segment(options.segment)
+        .with_flow_labels();
     Ok(thread::spawn(move || {
         enter(options.network.as_deref())?;
         let outcome = run(&options, &control, &stamp, &mut work);

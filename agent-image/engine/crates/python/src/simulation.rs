@@ -18,6 +18,7 @@ use anabranch_prefixes::{Family, Prefix};
 use anabranch_simulator::simulation::Plan;
 use anabranch_simulator::truth::write_truth;
 use anabranch_wire::ip::{ICMP, ICMP6, TCP, UDP};
+use anabranch_wire::probe::flow_label;
 use anabranch_wire::segment;
 use arrow_array::{ArrayRef, UInt8Array, UInt32Array, UInt64Array};
 use pyo3::exceptions::{PyOSError, PyValueError};
@@ -158,16 +159,16 @@ impl Simulation {
         Ok(py.detach(|| write_truth(&self.network, &folder))?)
     }
 
-    #[pyo3(signature = (vantage_point, destination, protocol, octets, flow_label = 0))]
+    #[pyo3(signature = (vantage_point, destination, protocol, octets, labels_flows = false))]
     fn path(
         &self,
         vantage_point: u32,
         destination: IpAddr,
         protocol: u8,
         octets: u32,
-        flow_label: u32,
+        labels_flows: bool,
     ) -> PyResult<Vec<(String, bool)>> {
-        let probe = self.probe(vantage_point, destination, protocol, octets, flow_label)?;
+        let probe = self.probe(vantage_point, destination, protocol, octets, labels_flows)?;
         let internet = self.network.internet(probe.family);
         let path = self.network.path(&probe).into_iter();
         Ok(path
@@ -175,7 +176,7 @@ impl Simulation {
             .collect())
     }
 
-    #[pyo3(signature = (vantage_point, destination, protocol, octets, ttl, flow_label = 0))]
+    #[pyo3(signature = (vantage_point, destination, protocol, octets, ttl, labels_flows = false))]
     fn reply(
         &self,
         vantage_point: u32,
@@ -183,9 +184,9 @@ impl Simulation {
         protocol: u8,
         octets: u32,
         ttl: u8,
-        flow_label: u32,
+        labels_flows: bool,
     ) -> PyResult<Option<(&'static str, String)>> {
-        let probe = self.probe(vantage_point, destination, protocol, octets, flow_label)?;
+        let probe = self.probe(vantage_point, destination, protocol, octets, labels_flows)?;
         let asks = match protocol {
             ICMP | ICMP6 => Asks::Echo,
             UDP => Asks::Port,
@@ -207,7 +208,7 @@ impl Simulation {
     }
 
     #[allow(clippy::needless_pass_by_value)] // what Python's lists become
-    #[pyo3(signature = (vantage_point, destinations, protocol, octets, flow_labels = vec![0]))]
+    #[pyo3(signature = (vantage_point, destinations, protocol, octets, labels_flows = false))]
     fn links_of_flows(
         &self,
         py: Python<'_>,
@@ -215,18 +216,15 @@ impl Simulation {
         destinations: Vec<IpAddr>,
         protocol: u8,
         octets: Vec<u32>,
-        flow_labels: Vec<u32>,
+        labels_flows: bool,
     ) -> PyResult<Vec<(String, String, bool)>> {
         let mut links = BTreeSet::new();
         for destination in destinations {
-            let mut probe = self.probe(vantage_point, destination, protocol, 0, 0)?;
+            let mut probe = self.probe(vantage_point, destination, protocol, 0, false)?;
             py.detach(|| {
-                for (octets, flow_label) in octets
-                    .iter()
-                    .flat_map(|octets| flow_labels.iter().map(move |label| (*octets, *label)))
-                {
-                    probe.octets = octets;
-                    probe.flow_label = flow_label;
+                for octets in &octets {
+                    probe.octets = *octets;
+                    probe.flow_label = label_of(&probe, labels_flows);
                     self.network.links_of_flow(&probe, |near, far| {
                         let seen = near.answers && far.answers;
                         links.insert((probe.family, near.address, far.address, seen));
@@ -344,7 +342,13 @@ impl Simulation {
         mut take: impl FnMut(&Row, u32, Probe) + Send,
     ) -> PyResult<()> {
         // This checks the vantage point, once for all flows.
-        let model = self.probe(vantage_point, IpAddr::V4(Ipv4Addr::UNSPECIFIED), UDP, 0, 0)?;
+        let model = self.probe(
+            vantage_point,
+            IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+            UDP,
+            0,
+            false,
+        )?;
         let refuse = |error| raise(plan.path(), error);
         let file = anabranch_plan::Plan::open(plan.path()).map_err(refuse)?;
         let header = file.header();
@@ -386,7 +390,7 @@ impl Simulation {
         destination: IpAddr,
         protocol: u8,
         octets: u32,
-        flow_label: u32,
+        labels_flows: bool,
     ) -> PyResult<Probe> {
         if vantage_point >= self.plan.vantage_points {
             return Err(PyValueError::new_err(format!(
@@ -398,7 +402,7 @@ impl Simulation {
             IpAddr::V6(v6) => (Family::V6, u128::from(v6)),
         };
         let internet = self.network.internet(family);
-        Ok(Probe {
+        let mut probe = Probe {
             vantage_point,
             family,
             source: internet.vantage_point(vantage_point),
@@ -406,10 +410,23 @@ impl Simulation {
             protocol,
             ttl: 1,
             octets,
-            flow_label,
+            flow_label: 0,
             identification: 0,
             asks: Asks::Nothing,
-        })
+        };
+        probe.flow_label = label_of(&probe, labels_flows);
+        Ok(probe)
+    }
+}
+
+/// Returns the label of a probe's flow, if flows have those that traces give them.
+const fn label_of(probe: &Probe, labels_flows: bool) -> u32 {
+    match (probe.family, probe.protocol) {
+        (Family::V6, ICMP6) if labels_flows => flow_label(probe.octets as u16, 0),
+        (Family::V6, _) if labels_flows => {
+            flow_label((probe.octets >> 16) as u16, probe.octets as u16)
+        }
+        _ => 0,
     }
 }
 

@@ -89,6 +89,7 @@ fn frame(source: u128, destination: u128, ttl: u8) -> Vec<u8> {
         protocol: UDP,
         ttl,
         identification: 1,
+        flow_label: 0,
     };
     let mut payload = vec![0x5d, 0xc0, 0x82, 0x9a, 0, 12, 0, 0, 0, 0, 0, 0];
     let sum = header.start_sum(payload.len()).with(&payload).finish();

@@ -141,6 +141,7 @@ fn write(out: &mut Vec<u8>, from: u128, to: u128, mut body: Vec<u8>) {
         protocol: ICMP6,
         ttl: 255,
         identification: 0,
+        flow_label: 0,
     };
     let sum = header.start_sum(body.len()).with(&body).finish();
     body[2..4].copy_from_slice(&sum.to_be_bytes());
@@ -185,6 +186,7 @@ mod tests {
             protocol: ICMP6,
             ttl: 255,
             identification: 0,
+            flow_label: 0,
         };
         let mut bytes = Vec::new();
         header.write(&mut bytes, payload.len());
@@ -213,6 +215,7 @@ mod tests {
             protocol: ICMP6,
             ttl: 255,
             identification: 0,
+            flow_label: 0,
         };
         let mut bytes = Vec::new();
         header.write(&mut bytes, payload.len());

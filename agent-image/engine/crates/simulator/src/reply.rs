@@ -101,6 +101,7 @@ fn header(packet: &Packet<'_>, answer: &Answer, protocol: u8) -> Header {
         protocol,
         ttl: answer.ttl,
         identification: answer.identification,
+        flow_label: 0,
     }
 }
 
@@ -151,6 +152,7 @@ mod tests {
             protocol: UDP,
             ttl,
             identification: 5,
+            flow_label: 0,
         };
         let mut payload = vec![0x5d, 0xc0, 0x82, 0x9a];
         payload.extend(((8 + data) as u16).to_be_bytes());
@@ -295,6 +297,7 @@ mod tests {
             protocol: ICMP,
             ttl: 9,
             identification: 0,
+            flow_label: 0,
         };
         let mut payload = vec![8, 0, 0, 0, 1, 2, 3, 4, 5];
         let sum = checksum(&payload);
@@ -339,6 +342,7 @@ mod tests {
                 protocol: TCP,
                 ttl: 9,
                 identification: 0,
+                flow_label: 0,
             };
             let mut segment = vec![1, 2, 0, 80, 0, 0, 1, 0, 0, 0, 0, 9, 0x50, flags, 0, 0];
             segment.extend([0, 0, 0, 0, 99]);

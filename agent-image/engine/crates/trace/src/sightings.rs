@@ -1,6 +1,6 @@
 //! What a tracer has seen: which vertex each flow meets at each hop.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A flow, by its number: bodies turn it into header fields.
 pub type Flow = u16;
@@ -50,8 +50,8 @@ pub struct Hop {
     /// `AWAITED` for one that is probed again.
     seen: Vec<u16>,
     probed: usize,
-    /// The flows that were probed once more.
-    repeated: BTreeSet<Flow>,
+    /// The flows that were probed once more, and whether they met a vertex again.
+    repeated: BTreeMap<Flow, bool>,
     is_unsteady: bool,
 }
 
@@ -69,15 +69,16 @@ impl Hop {
         vertices.filter(|vertex| *vertex != Vertex::Silent)
     }
 
-    /// Returns the flows that were probed once more.
-    pub fn repeated(&self) -> impl Iterator<Item = Flow> + '_ {
-        self.repeated.iter().copied()
-    }
-
     /// Returns whether a flow was probed once more.
     #[must_use]
     pub fn is_repeated(&self, flow: Flow) -> bool {
-        self.repeated.contains(&flow)
+        self.repeated.contains_key(&flow)
+    }
+
+    /// Returns whether a flow was probed once more, and was answered.
+    #[must_use]
+    pub fn has_met_again(&self, flow: Flow) -> bool {
+        self.repeated.get(&flow).is_some_and(|is_met| *is_met)
     }
 
     /// Returns whether a flow met two vertices here: the load is balanced by packet before, or the
@@ -227,15 +228,19 @@ impl Sightings {
     /// # Panics
     /// If its TTL is 0.
     pub fn note_repeated(&mut self, ask: Ask) {
-        self.hop_mut(ask).repeated.insert(ask.flow);
+        self.hop_mut(ask).repeated.insert(ask.flow, false);
     }
 
-    /// Notes that a probe met another vertex than one like it before.
+    /// Notes what a probe met whose flow is known to meet a vertex there.
     ///
     /// # Panics
     /// If its TTL is 0.
-    pub fn note_unsteady(&mut self, ask: Ask) {
-        self.hop_mut(ask).is_unsteady = true;
+    pub fn note_again(&mut self, ask: Ask, vertex: Vertex) {
+        let hop = self.hop_mut(ask);
+        hop.is_unsteady |= hop.vertex(ask.flow) != Some(vertex);
+        hop.repeated
+            .entry(ask.flow)
+            .and_modify(|is_met| *is_met = true);
     }
 
     /// Returns whether a flow meets the same vertices again up to a TTL, as far as is known. Behind

@@ -2,48 +2,82 @@
 //! Augustin, Friedman and Teixeira test it ("Measuring Load-balanced Paths in the Internet", IMC
 //! 2007).
 
+use std::collections::BTreeMap;
+
 use crate::sightings::{Ask, Flow, Sightings, Vertex};
 use crate::stopping::StoppingPoints;
 
 /// Returns the probes to send once more, to tell whether the load is balanced by flow between the
 /// hop before and the one at `ttl`; none if that is known, or if nothing is balanced there.
 ///
-/// With k paths, a flow that is sent once more by chance meets the same vertex with the probability
-/// 1/k. So many flows are sent once more that all do so with at most the failure probability:
-/// `n_1 - 1` where there are two paths, and fewer where there are more.
+/// So many flows are sent once more that all of them meet the same vertex again by chance with at
+/// most the failure probability: `n_1 - 1` where there are two equal paths, and fewer where there
+/// are more. Those of rare vertices come first, since they hardly meet these again by chance. A
+/// probe whose reply is lost tells nothing, so another flow takes its place.
 #[must_use]
 pub fn repeat(seen: &Sightings, points: &StoppingPoints, ttl: u8) -> Vec<Ask> {
     let hop = seen.hop(ttl);
     if hop.is_unsteady() || !seen.is_steady(ttl - 1) {
         return Vec::new();
     }
-    let agree = |flow| 1.0 / f64::from(count_paths(seen, flow, ttl));
-    let mut chance: f64 = hop.repeated().map(agree).product();
-    let answered = hop.responsive().flat_map(|vertex| hop.flows(vertex));
-    let fresh = answered.filter(|flow| !hop.is_repeated(*flow));
-    let mut balanced = fresh.filter(|flow| agree(*flow) < 1.0);
+    let branches = find_branches(seen, ttl);
+    let again = |branch: &Branch| {
+        let flows = branch.flows.iter().filter(|flow| hop.has_met_again(**flow));
+        branch.agreement.powi(flows.count() as i32)
+    };
+    let mut chance: f64 = branches.iter().map(again).product();
     let mut asks = Vec::new();
-    while chance > points.failure_probability()
-        && let Some(flow) = balanced.next()
-    {
-        chance *= agree(flow);
-        asks.push(Ask { flow, ttl });
+    for branch in &branches {
+        for flow in branch.flows.iter().filter(|flow| !hop.is_repeated(**flow)) {
+            if chance <= points.failure_probability() {
+                return asks;
+            }
+            chance *= branch.agreement;
+            asks.push(Ask { flow: *flow, ttl });
+        }
     }
     asks
 }
 
-/// Returns the number of vertices at `ttl` among which a load balancer might choose for each packet
-/// of a flow, as far as they are known.
-fn count_paths(seen: &Sightings, flow: Flow, ttl: u8) -> u32 {
-    let answers = |vertex: &Vertex| *vertex != Vertex::Silent;
-    let paths = if seen.is_single(ttl - 1) {
-        seen.hop(ttl).responsive().count()
-    } else {
-        let near = seen.hop(ttl - 1).vertex(flow).filter(answers);
-        let behind = near.map(|vertex| seen.successors(ttl - 1, vertex));
-        behind.map_or(1, |behind| behind.iter().filter(|v| answers(v)).count())
-    };
-    paths.max(1) as u32
+/// One of several vertices among which a load balancer chooses.
+struct Branch {
+    /// The flows that meet the vertex.
+    flows: Vec<Flow>,
+    /// Their share of all that the load balancer gets.
+    share: f64,
+    /// The probability with which one of them meets the vertex again, if the load is balanced by
+    /// packet. A vertex that few flows have met may be as likely as the others.
+    agreement: f64,
+}
+
+/// Returns what load balancers choose from for the hop at `ttl`, rare vertices first.
+fn find_branches(seen: &Sightings, ttl: u8) -> Vec<Branch> {
+    let is_single = seen.is_single(ttl - 1);
+    let mut balancers: BTreeMap<Option<Vertex>, BTreeMap<Vertex, Vec<Flow>>> = BTreeMap::new();
+    for vertex in seen.hop(ttl).responsive() {
+        for flow in seen.hop(ttl).flows(vertex) {
+            let near = seen.hop(ttl - 1).vertex(flow).filter(|_| !is_single);
+            if is_single || near.is_some_and(|near| near != Vertex::Silent) {
+                let behind = balancers.entry(near).or_default();
+                behind.entry(vertex).or_default().push(flow);
+            }
+        }
+    }
+    let mut branches = Vec::new();
+    for behind in balancers.into_values().filter(|behind| behind.len() > 1) {
+        let equal = 1.0 / behind.len() as f64;
+        let all: usize = behind.values().map(Vec::len).sum();
+        branches.extend(behind.into_values().map(|flows| {
+            let share = flows.len() as f64 / all as f64;
+            Branch {
+                flows,
+                share,
+                agreement: share.max(equal),
+            }
+        }));
+    }
+    branches.sort_by(|one, other| one.share.total_cmp(&other.share));
+    branches
 }
 
 #[cfg(test)]
@@ -61,6 +95,7 @@ mod tests {
         let asks = repeat(&seen, &points, 1);
         for ask in &asks {
             seen.note_repeated(*ask);
+            seen.note_again(*ask, Vertex::Router(u128::from(ask.flow % width)));
         }
         assert_eq!(repeat(&seen, &points, 1), [], "these suffice");
         asks.len()
@@ -71,6 +106,38 @@ mod tests {
         let counts = |p| [1, 2, 3, 4, 5, 20].map(|width| count_repeated(width, p));
         assert_eq!(counts(0.05), [0, 5, 3, 3, 2, 1]);
         assert_eq!(counts(0.01), [0, 7, 5, 4, 3, 2]);
+    }
+
+    #[test]
+    fn flows_of_a_rare_vertex_are_sent_once_more_first() {
+        let mut seen = Sightings::new(1);
+        for flow in 0..12 {
+            let vertex = Vertex::Router(u128::from(flow % 6 == 5));
+            seen.note(Ask { flow, ttl: 1 }, vertex);
+        }
+        let asks = repeat(&seen, &StoppingPoints::new(0.05), 1);
+        // 0.5 to the power of 2, and 10 of 12 flows to that of 9.
+        assert_eq!(asks.len(), 11);
+        assert_eq!(asks[..2], [5, 11].map(|flow| Ask { flow, ttl: 1 }));
+    }
+
+    #[test]
+    fn another_flow_takes_the_place_of_one_whose_reply_is_lost() {
+        let mut seen = Sightings::new(1);
+        for flow in 0..12 {
+            seen.note(Ask { flow, ttl: 1 }, Vertex::Router(u128::from(flow % 2)));
+        }
+        let points = StoppingPoints::new(0.05);
+        let asks = repeat(&seen, &points, 1);
+        for ask in &asks {
+            seen.note_repeated(*ask);
+        }
+        for ask in &asks[2..] {
+            seen.note_again(*ask, Vertex::Router(u128::from(ask.flow % 2)));
+        }
+        let others = repeat(&seen, &points, 1);
+        assert_eq!(others.len(), 2);
+        assert!(others.iter().all(|ask| !asks.contains(ask)));
     }
 
     #[test]

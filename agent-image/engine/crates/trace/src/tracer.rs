@@ -230,10 +230,7 @@ impl Tracer {
                 // What is known of this hop has changed, and what follows from it.
                 self.ttl = self.ttl.min(ask.ttl);
             }
-            Some(known) if known != vertex => {
-                self.seen.note_unsteady(ask);
-            }
-            Some(_) => {}
+            Some(_) => self.seen.note_again(ask, vertex),
         }
     }
 

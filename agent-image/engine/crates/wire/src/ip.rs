@@ -254,6 +254,8 @@ pub struct Header {
     pub ttl: u8,
     /// The identification, for IPv4.
     pub identification: u16,
+    /// The flow label, for IPv6.
+    pub flow_label: u32,
 }
 
 impl Header {
@@ -295,7 +297,7 @@ impl Header {
                 out[start + 10..start + 12].copy_from_slice(&sum.to_be_bytes());
             }
             Family::V6 => {
-                out.extend([0x60, 0, 0, 0]);
+                out.extend((6 << 28 | self.flow_label).to_be_bytes());
                 out.extend(length(payload));
                 out.extend([self.protocol, self.ttl]);
                 out.extend(self.source.to_be_bytes());
@@ -335,6 +337,7 @@ mod tests {
             protocol: UDP,
             ttl: 3,
             identification: 4,
+            flow_label: 0,
         }
     }
 

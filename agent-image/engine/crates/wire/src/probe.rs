@@ -13,6 +13,8 @@
 //! changes it. After the tag, the payload repeats the ports and the time: a translator may leave
 //! its own values in the headers of a quote.
 //!
+//! The IPv6 flow label is 0, as caracal's; a stamp may give each flow one of its own.
+//!
 //! TCP probes carry the same in other fields, since they have no payload: see [`crate::segment`].
 
 use std::hash::Hasher;
@@ -58,6 +60,20 @@ pub struct Probe {
     pub sent: u16,
 }
 
+/// Returns the IPv6 flow label of a flow: 20 bits that its ports give.
+///
+/// As RFC 6437 asks of hosts, it is never 0, which stands for no label. Flows that differ in the
+/// source port alone have different labels.
+#[inline]
+#[must_use]
+pub const fn flow_label(source_port: u16, destination_port: u16) -> u32 {
+    let ports = (source_port as u32) << 16 | destination_port as u32;
+    match ports.wrapping_mul(0x9e37_79b1) >> 12 {
+        0 => 1,
+        label => label,
+    }
+}
+
 /// Returns the time of sending that a probe carries, for microseconds since any start.
 #[inline]
 #[must_use]
@@ -80,6 +96,7 @@ pub struct Stamp {
     key: [u64; 2],
     contact: Vec<u8>,
     segment: Option<Segment>,
+    labels_flows: bool,
 }
 
 impl Stamp {
@@ -94,6 +111,7 @@ impl Stamp {
             key,
             contact: contact.as_bytes().to_vec(),
             segment: None,
+            labels_flows: false,
         }
     }
 
@@ -101,6 +119,15 @@ impl Stamp {
     #[must_use]
     pub fn with_segment(self, segment: Option<Segment>) -> Self {
         Self { segment, ..self }
+    }
+
+    /// Returns the stamp for a prober whose IPv6 probes have the label of their flow.
+    #[must_use]
+    pub fn with_flow_labels(self) -> Self {
+        Self {
+            labels_flows: true,
+            ..self
+        }
     }
 
     /// What the TCP probes are; None if there are none.
@@ -147,6 +174,11 @@ impl Stamp {
             protocol: probe.protocol,
             ttl: probe.ttl,
             identification: tag as u16,
+            flow_label: if self.labels_flows {
+                flow_label(probe.source_port, probe.destination_port)
+            } else {
+                0
+            },
         };
         if probe.protocol == TCP {
             let segment = self.segment.expect("a stamp for TCP probes");
@@ -303,6 +335,7 @@ pub(crate) mod tests {
             probe in probes(), ttl in 1u8.., sent in 1u16..
         ) {
             let stamp = Stamp::new([3, 4], "").with_segment(Some(Segment::Ack));
+            let stamp = stamp.with_flow_labels();
             let octets = |probe: &Probe| {
                 let mut bytes = Vec::new();
                 stamp.write(&mut bytes, 7, probe);
@@ -310,6 +343,25 @@ pub(crate) mod tests {
                 (packet.payload()[..4].to_vec(), packet.flow_label())
             };
             prop_assert_eq!(octets(&probe), octets(&Probe { ttl, sent, ..probe }));
+        }
+
+        #[test]
+        fn a_flow_has_a_label_of_its_own_if_flows_have_labels(
+            probe in probes(), source_port in any::<u16>()
+        ) {
+            let plain = Stamp::new([3, 4], "").with_segment(Some(Segment::Syn));
+            let label = |stamp: &Stamp, probe: &Probe| {
+                let mut bytes = Vec::new();
+                stamp.write(&mut bytes, 7, probe);
+                Packet::parse(&bytes).unwrap().flow_label()
+            };
+            prop_assert_eq!(label(&plain, &probe), 0);
+            let ours = flow_label(probe.source_port, probe.destination_port);
+            let expected = if probe.family == Family::V6 { ours } else { 0 };
+            prop_assert_eq!(label(&plain.with_flow_labels(), &probe), expected);
+            prop_assert!((1..1 << 20).contains(&ours));
+            let other = flow_label(source_port, probe.destination_port);
+            prop_assert_eq!(ours == other, source_port == probe.source_port);
         }
 
         #[test]

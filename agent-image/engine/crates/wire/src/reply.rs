@@ -218,6 +218,7 @@ mod tests {
             protocol: icmp_of(family),
             ttl: 250,
             identification: 5,
+            flow_label: 0,
         };
         message[2..4].fill(0);
         let sum = header.start_sum(message.len()).with(&message).finish();

@@ -216,6 +216,7 @@ mod tests {
             protocol: TCP,
             ttl: 60,
             identification: 0,
+            flow_label: 0,
         };
         let mut segment = Vec::new();
         segment.extend(probe.destination_port.to_be_bytes());
@@ -335,6 +336,7 @@ mod tests {
                 protocol: TCP,
                 ttl: 60,
                 identification: 0,
+                flow_label: 0,
             };
             let mut quote = Vec::new();
             header.write(&mut quote, bytes.len());

@@ -110,6 +110,7 @@ fn packet(family: Family, protocol: u8, source: u128, message: &[u8]) -> Vec<u8>
         protocol,
         ttl: 60,
         identification: 5,
+        flow_label: 0,
     };
     let mut bytes = Vec::new();
     header.write(&mut bytes, message.len());
