@@ -13,7 +13,8 @@
 //! changes it. After the tag, the payload repeats the ports and the time: a translator may leave
 //! its own values in the headers of a quote.
 //!
-//! TCP probes carry the same in other fields, since they have no payload: see [`crate::segment`].
+//! TCP probes carry the same in other fields, since they have no payload: see [`crate::segment`]. Large echo
+//! requests repeat the TTL in the payload: see [`crate::fragment`].
 
 use std::hash::Hasher;
 
@@ -21,17 +22,20 @@ use anabranch_prefixes::Family;
 use siphasher::sip::SipHasher24;
 
 use crate::checksum::Sum;
+use crate::fragment::LARGE_PAYLOAD;
 use crate::ip::{Header, ICMP, ICMP6, TCP, UDP};
 use crate::segment::Segment;
 
 /// The length of the header of UDP, and of an ICMP echo, in bytes.
-const TRANSPORT: usize = 8;
+pub(crate) const TRANSPORT: usize = 8;
 /// The length of the tag, in bytes.
 pub(crate) const TAG: usize = 8;
 /// The length of the copy of the ports and the time of sending, in bytes.
 pub(crate) const COPY: usize = 6;
 /// The number of bytes that give the checksum its value.
 const BALANCE: usize = 2;
+/// Where the payload of a large echo request has the TTL.
+pub(crate) const MARK: usize = TAG + COPY + BALANCE;
 /// The longest contact, in bytes.
 pub const MAX_CONTACT: usize = 256;
 
@@ -133,22 +137,22 @@ impl Stamp {
         u8::try_from(ttl).ok().filter(|ttl| *ttl > 0)
     }
 
+    /// Returns the TTL of a probe whose payload has this length, and begins with these bytes.
+    pub(crate) fn read_ttl(&self, length: usize, payload: &[u8]) -> Option<u8> {
+        if length == LARGE_PAYLOAD {
+            return payload.get(MARK).copied().filter(|ttl| *ttl > 0);
+        }
+        self.ttl_of(length)
+    }
+
     /// Appends a probe as an IP packet.
     ///
     /// # Panics
     /// If it is a TCP probe, and the stamp is not for these.
     #[inline]
     pub fn write(&self, out: &mut Vec<u8>, source: u128, probe: &Probe) {
-        let tag = self.tag(probe);
-        let header = Header {
-            family: probe.family,
-            source,
-            destination: probe.destination,
-            protocol: probe.protocol,
-            ttl: probe.ttl,
-            identification: tag as u16,
-        };
         if probe.protocol == TCP {
+            let header = header(source, probe, self.tag(probe));
             let segment = self.segment.expect("a stamp for TCP probes");
             let shape = self.shape_segment(segment, source, probe);
             header.write(out, shape.len());
@@ -156,6 +160,22 @@ impl Stamp {
             return;
         }
         let length = TRANSPORT + self.payload(probe.ttl);
+        self.write_message(out, source, probe, length, &[]);
+    }
+
+    /// Appends a packet of UDP or ICMP with a payload that makes the message this long, and has `mark` at
+    /// its place.
+    #[inline]
+    pub(crate) fn write_message(
+        &self,
+        out: &mut Vec<u8>,
+        source: u128,
+        probe: &Probe,
+        length: usize,
+        mark: &[u8],
+    ) {
+        let tag = self.tag(probe);
+        let header = header(source, probe, tag);
         header.write(out, length);
         let start = out.len();
         let ports = [probe.source_port, probe.destination_port].map(u16::to_be_bytes);
@@ -175,6 +195,7 @@ impl Stamp {
         out.extend(sent);
         let balance = out.len();
         out.extend([0; BALANCE]);
+        out.extend(mark);
         out.extend(&self.contact);
         out.resize(start + length, 0);
         let missing = header.start_sum(length).with(&out[start..]).finish();
@@ -226,6 +247,19 @@ pub(crate) fn restore_time(sent: u16, family: Family, quoted: u128, own: u128) -
     match (sum % u32::from(u16::MAX)) as u16 {
         0 => u16::MAX,
         time => time,
+    }
+}
+
+/// Returns the IP header of a probe with this tag.
+#[inline]
+pub(crate) const fn header(source: u128, probe: &Probe, tag: u64) -> Header {
+    Header {
+        family: probe.family,
+        source,
+        destination: probe.destination,
+        protocol: probe.protocol,
+        ttl: probe.ttl,
+        identification: tag as u16,
     }
 }
 
