@@ -1,9 +1,10 @@
-"""Alias resolution of the hops of 200 traces, beside scamper's ally and mercator.
+"""Alias resolution of the hops of 200 traces, beside scamper's ways.
 
 All look at the same pairs of addresses in one simulation whose routers are known, and
 number their packets as the simulated Internet does by default. Anabranch probes in the
-traces, by errors and by echo requests. scamper's ally probes each pair by itself, many
-at once; mercator probes each address.
+traces, by errors and by echo requests. Of IPv4, scamper's ally probes each pair by
+itself, many at once; mercator probes each address. Of IPv6, sc_speedtrap gets all
+addresses.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import sys
 import tempfile
 import time
 from dataclasses import dataclass
-from ipaddress import IPv4Address
+from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,6 +36,7 @@ ALLY = {
 """Ally with the shortest waits that it takes. It sends up to five probes to each
 address; in order alone counts."""
 MERCATOR = "-m mercator -w 1 -q 3"
+SPEEDTRAP_PORT = 31_337
 COMMANDS_AT_ONCE = 500
 
 Pair = tuple[str, str]
@@ -60,12 +62,15 @@ class Found:
         )
 
 
-def resolve() -> tuple[Found, set[Pair]]:
-    """With Anabranch's engine; return all pairs, too."""
-    step = PREFIXES // DESTINATIONS
-    first = int(IPv4Address("240.0.0.1"))
+def resolve(first: str, size: int) -> tuple[Found, set[Pair]]:
+    """With Anabranch's engine, from an address on; return all pairs, too.
+
+    ``size`` is the number of bits of an address inside its prefix.
+    """
+    step = PREFIXES // DESTINATIONS << size
+    start = int(ip_address(first))
     tracing = Tracing(
-        [IPv4Address(first + (number * step << 8)) for number in range(DESTINATIONS)],
+        [ip_address(start + number * step) for number in range(DESTINATIONS)],
         algorithm="mdaLite",
         failure_probability=0.05,
         alias_rounds=ROUNDS,
@@ -133,30 +138,68 @@ def ask_mercator(pairs: set[Pair]) -> Found:
     return Found("scamper, mercator", accepted, probes, time.monotonic() - began)
 
 
-def compare(truth: Path) -> None:
+def count_sent() -> int:
+    """The packets that have left this network namespace."""
+    lines = Path("/proc/net/dev").read_text().splitlines()
+    line = next(line for line in lines if "eth0:" in line)
+    return int(line.partition(":")[2].split()[9])
+
+
+def run_speedtrap(pairs: set[Pair]) -> Found:
+    """With scamper's speedtrap, which looks at all addresses together."""
+    addresses = sorted({address for pair in pairs for address in pair})
+    began, sent = time.monotonic(), count_sent()
+    with tempfile.TemporaryDirectory() as folder:
+        asked, told = Path(folder, "addresses"), Path(folder, "aliases")
+        asked.write_text("".join(f"{address}\n" for address in addresses))
+        port = str(SPEEDTRAP_PORT)
+        scamper = subprocess.Popen(["scamper", "-P", port, "-p", str(RATE)])
+        try:
+            words = ["sc_speedtrap", "-p", port, "-a", str(asked), "-A", str(told)]
+            subprocess.run([*words, "-o", f"{folder}/warts"], check=True)
+        finally:
+            scamper.terminate()
+            scamper.wait()
+        lines = told.read_text().splitlines()
+    found = {
+        (str(one), str(other))
+        for one, other in (sorted(map(ip_address, line.split())) for line in lines)
+    }
+    seconds = time.monotonic() - began
+    return Found("scamper, speedtrap", found & pairs, count_sent() - sent, seconds)
+
+
+def compare(family: str, truth: Path) -> None:
     """Look for aliases in this network namespace, whose routers a file tells."""
     rows = pq.read_table(truth / "interfaces.parquet").to_pylist()
     router_of = {row["address"]: row["router"] for row in rows}
-    found, pairs = resolve()
+    first, size = {"ipv4": ("240.0.0.1", 8), "ipv6": ("3fff::1", 64)}[family]
+    found, pairs = resolve(first, size)
     aliases = {pair for pair in pairs if router_of[pair[0]] == router_of[pair[1]]}
     found.tell(pairs, aliases)
+    if family == "ipv6":
+        run_speedtrap(pairs).tell(pairs, aliases)
+        return
     for name, options in ALLY.items():
         ask_ally(f"scamper, {name}", options, pairs).tell(pairs, aliases)
     ask_mercator(pairs).tell(pairs, aliases)
 
 
 def main() -> None:
-    """Run this file in a simulation."""
+    """Run this file in a simulation of each family."""
     if len(sys.argv) > 1:
-        compare(Path(sys.argv[1]))
+        compare(sys.argv[1], Path(sys.argv[2]))
         return
-    with tempfile.TemporaryDirectory() as truth:
-        words = [sys.executable, "-m", "anabranch", "simulate", "--truth", truth]
-        words += ["--prefixes", str(PREFIXES), "--prefixes-v6", "0", "--"]
-        # scamper asks for the route to the Internet: there is none but this.
-        script = 'ip route add default via 198.18.0.1 && exec "$@"'
-        inside = ["sh", "-c", script, "-", sys.executable, __file__, truth]
-        subprocess.run([*words, *inside], check=True)
+    gateways = {"ipv4": "198.18.0.1", "ipv6": "fe80::1 dev eth0"}
+    for family, gateway in gateways.items():
+        sizes = [PREFIXES if each == family else 0 for each in gateways]
+        with tempfile.TemporaryDirectory() as truth:
+            words = [sys.executable, "-m", "anabranch", "simulate", "--truth", truth]
+            words += ["--prefixes", str(sizes[0]), "--prefixes-v6", str(sizes[1]), "--"]
+            # scamper asks for the route to the Internet: there is none but this.
+            script = f'ip route add default via {gateway} && exec "$@"'
+            inside = ["sh", "-c", script, "-", sys.executable, __file__, family, truth]
+            subprocess.run([*words, *inside], check=True)
 
 
 if __name__ == "__main__":

@@ -13,12 +13,13 @@ from anabranch_engine import AliasTrial, Simulation, find_routers
 PREFIXES = 1 << 16
 DESTINATIONS = range(0, PREFIXES, 8)
 HOSTILE = {name: hostile for name, _, _, hostile in Simulation.switches()}
-ONE_COUNTER = dict.fromkeys(
-    ("interface-ids", "constant-ids", "random-ids", "copied-ids", "echo-counters"), 0.0
-)
+HABITS = "interface-ids constant-ids random-ids copied-ids echo-counters whole-replies"
+ONE_COUNTER = dict.fromkeys(HABITS.split(), 0.0)
 
 
-def resolve(switches: dict[str, float], rounds: int) -> tuple[Counter[str], float]:
+def resolve(
+    switches: dict[str, float], rounds: int, family: str = "ipv4"
+) -> tuple[Counter[str], float]:
     """Pairs by verdict and truth, and the probes as a share of those of the traces."""
     trial = AliasTrial(
         prefixes=PREFIXES,
@@ -28,6 +29,7 @@ def resolve(switches: dict[str, float], rounds: int) -> tuple[Counter[str], floa
         failure_probability=0.05,
         phi=2,
         rounds=rounds,
+        family=family,
     )
     counts = trial.run(list(DESTINATIONS))
     pairs = Counter[str]()
@@ -49,19 +51,26 @@ def tell(name: str, rounds: int, pairs: Counter[str], share: float) -> None:
 
 
 @pytest.mark.statistics
+@pytest.mark.parametrize("family", ["ipv4", "ipv6"])
 @pytest.mark.parametrize("name", ["one counter", "default", "hostile"])
-def test_hardly_any_pair_that_is_accepted_is_wrong(name: str) -> None:
+def test_hardly_any_pair_that_is_accepted_is_wrong(name: str, family: str) -> None:
     """One in a thousand at most, after any number of rounds, which find more."""
     usual = ONE_COUNTER if name == "one counter" else {}
     switches = HOSTILE if name == "hostile" else usual
     found = []
     for rounds in (0, 1, 2, 10):
-        pairs, share = resolve(switches, rounds)
-        tell(name, rounds, pairs, share)
+        pairs, share = resolve(switches, rounds, family)
+        tell(f"{family}, {name}", rounds, pairs, share)
         assert pairs["accept others"] <= pairs["accept aliases"] / 1_000
         found.append(pairs["accept aliases"])
     assert found[0] < found[1]
     assert found[-1] >= 0.99 * found[1]
+
+
+def test_an_unknown_family_is_refused() -> None:
+    """The error names those that there are."""
+    with pytest.raises(ValueError, match="use ipv4 or ipv6"):
+        resolve({}, 1, "ipv5")
 
 
 def test_routers_of_pairs_have_their_lowest_address_as_their_name() -> None:

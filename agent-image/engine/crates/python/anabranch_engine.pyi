@@ -856,7 +856,8 @@ class Trial:
 class AliasTrial:
     """A trial of alias resolution on a simulated Internet, whose routers are known.
 
-    It is of IPv4 and runs in the process, without packets, from one vantage point.
+    It is of one family and runs in the process, without packets, from one vantage
+    point.
     """
 
     def __new__(
@@ -869,8 +870,11 @@ class AliasTrial:
         failure_probability: float,
         phi: int,
         rounds: int,
+        family: str = "ipv4",
     ) -> AliasTrial:
         """Prepare a trial. The switches are those of ``Simulation``.
+
+        :param family: ``ipv4`` or ``ipv6``.
 
         :raises ValueError: when a value is out of bounds.
         """
@@ -1017,8 +1021,8 @@ class AliasPair:
     """``accept``: they are interfaces of one router; ``reject``: they are not; or
     ``undetermined``."""
     test: str | None
-    """The test that says so: ``error ids``, ``echo ids``, ``fingerprint``, ``labels``
-    or ``source``; None if no test says anything."""
+    """The test that says so: ``error ids``, ``echo ids``, ``fragment ids``,
+    ``fingerprint``, ``labels`` or ``source``; None if no test says anything."""
     round: int
     """The round after which it stood; 0 for what the trace itself has shown."""
 

@@ -2,12 +2,17 @@
 
 use std::collections::BTreeSet;
 
-use crate::series::{Sample, Series};
+use anabranch_prefixes::Family;
+
+use crate::series::{Sample, Series, ring_of};
+
+/// The Packets Too Big after which a router that cuts no reply is taken for one that never will.
+const TRIALS: usize = 3;
 
 /// A reply from a candidate.
 #[derive(Clone, Debug)]
 pub struct Shown {
-    /// Its identification, and when it came; None for IPv6, whose packets have none.
+    /// Its identification, and when it came; None for a packet of IPv6 that was not cut.
     pub sample: Option<Sample>,
     /// The TTL that it arrived with.
     pub ttl: u8,
@@ -16,8 +21,9 @@ pub struct Shown {
 }
 
 /// An address of a hop.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Candidate {
+    family: Family,
     /// The address, as a number of its family.
     pub address: u128,
     errors: Vec<Sample>,
@@ -26,8 +32,9 @@ pub struct Candidate {
     echo_ttl: Option<u8>,
     /// The label stacks of its errors.
     stacks: BTreeSet<Vec<u32>>,
-    /// Whether its packets have no identification.
-    is_unnumbered: bool,
+    /// The echo replies that were not cut, and whether the last one was not.
+    wholes: usize,
+    is_whole: bool,
     /// The address that port unreachables about it come from.
     source: Option<u128>,
 }
@@ -37,17 +44,25 @@ pub struct Candidate {
 pub enum Way {
     /// By probes to the destination of the trace whose TTL ends there.
     Error,
-    /// By echo requests to the address itself.
+    /// By echo requests to the address itself. In IPv6 these are so large that the replies can be cut.
     Echo,
 }
 
 impl Candidate {
     /// Makes a candidate of an address that has shown nothing yet.
     #[must_use]
-    pub fn new(address: u128) -> Self {
+    pub const fn new(family: Family, address: u128) -> Self {
         Self {
+            family,
             address,
-            ..Self::default()
+            errors: Vec::new(),
+            echoes: Vec::new(),
+            error_ttl: None,
+            echo_ttl: None,
+            stacks: BTreeSet::new(),
+            wholes: 0,
+            is_whole: false,
+            source: None,
         }
     }
 
@@ -61,13 +76,27 @@ impl Candidate {
         if let Some(sample) = shown.sample {
             let place = samples.partition_point(|each| each.sent_us <= sample.sent_us);
             samples.insert(place, sample);
-        } else {
-            self.is_unnumbered = true;
         }
         ttl.get_or_insert(shown.ttl);
+        if way == Way::Echo && self.family == Family::V6 {
+            self.is_whole = shown.sample.is_none();
+            self.wholes += usize::from(self.is_whole);
+        }
         if way == Way::Error {
             self.stacks.insert(shown.labels);
         }
+    }
+
+    /// Returns its family.
+    #[must_use]
+    pub const fn family(&self) -> Family {
+        self.family
+    }
+
+    /// Returns whether its last echo reply could have been cut, and was not.
+    #[must_use]
+    pub const fn is_whole(&self) -> bool {
+        self.is_whole
     }
 
     /// Takes the address that a port unreachable about it came from.
@@ -90,13 +119,15 @@ impl Candidate {
     /// Returns what the identifications of one way are.
     #[must_use]
     pub fn series(&self, way: Way) -> Series {
-        if self.is_unnumbered {
-            return Series::Absent;
-        }
-        Series::read(match way {
+        let samples = match way {
             Way::Error => &self.errors,
             Way::Echo => &self.echoes,
-        })
+        };
+        let cuts_nothing = way == Way::Error || samples.is_empty() && self.wholes > TRIALS;
+        if self.family == Family::V6 && cuts_nothing {
+            return Series::Absent;
+        }
+        Series::read(samples, ring_of(self.family))
     }
 
     /// Returns the initial TTLs of errors and of echo replies, as far as they are known.

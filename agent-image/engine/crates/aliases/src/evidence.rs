@@ -1,5 +1,7 @@
 //! What the tests say of two addresses: whether they are aliases, interfaces of one router.
 
+use anabranch_prefixes::Family;
+
 use crate::bounds::Window;
 use crate::candidate::Candidate;
 use crate::series::{Reading, Series};
@@ -41,6 +43,8 @@ pub enum Test {
     ErrorIds,
     /// The same on those of echo replies.
     EchoIds,
+    /// The same on those of fragments, into which echo replies over IPv6 are cut.
+    FragmentIds,
     /// Initial TTLs.
     Fingerprint,
     /// MPLS labels.
@@ -56,6 +60,7 @@ impl Test {
         match self {
             Self::ErrorIds => "error ids",
             Self::EchoIds => "echo ids",
+            Self::FragmentIds => "fragment ids",
             Self::Fingerprint => "fingerprint",
             Self::Labels => "labels",
             Self::Source => "source",
@@ -97,7 +102,10 @@ impl Finding {
     pub const fn is_firm(self) -> bool {
         match self.verdict {
             Verdict::Accept => true,
-            Verdict::Reject => !matches!(self.test, Some(Test::ErrorIds | Test::EchoIds)),
+            Verdict::Reject => !matches!(
+                self.test,
+                Some(Test::ErrorIds | Test::EchoIds | Test::FragmentIds)
+            ),
             Verdict::Undetermined => false,
         }
     }
@@ -118,7 +126,11 @@ pub fn judge(first: &Candidate, second: &Candidate, by_ids: [Verdict; 2]) -> Fin
     if have_one_source(first, second) {
         return Finding::of(Verdict::Accept, Test::Source);
     }
-    let tests = [Test::ErrorIds, Test::EchoIds].into_iter().zip(by_ids);
+    let of_echoes = match first.family() {
+        Family::V4 => Test::EchoIds,
+        Family::V6 => Test::FragmentIds,
+    };
+    let tests = [Test::ErrorIds, of_echoes].into_iter().zip(by_ids);
     let says = |verdict| tests.clone().find(|(_, said)| *said == verdict);
     if let Some((test, verdict)) = says(Verdict::Accept) {
         return Finding::of(verdict, test);
@@ -145,18 +157,18 @@ fn have_one_source(first: &Candidate, second: &Candidate) -> bool {
 }
 
 /// Returns what two series say: reject if they are certainly out of order, accept if they are in order,
-/// and hardly by chance.
+/// and hardly by chance. Counters wrap around at `ring`.
 #[must_use]
-pub fn compare(first: &Series, second: &Series) -> Verdict {
+pub fn compare(first: &Series, second: &Series, ring: i64) -> Verdict {
     let (Series::Counter(first), Series::Counter(second)) = (first, second) else {
         return Verdict::Undetermined;
     };
-    if !Window::find(first, second, 0).has_multiple() {
+    if !Window::find(first, second, 0).has_multiple(ring) {
         return Verdict::Reject;
     }
     let likely = Window::find(first, second, TRUST);
     let passed = advance(first).min(advance(second));
-    if likely.has_multiple() && likely.chance(passed) <= CHANCE {
+    if likely.has_multiple(ring) && likely.chance(passed) <= CHANCE {
         return Verdict::Accept;
     }
     Verdict::Undetermined

@@ -5,7 +5,11 @@
 //! counter interleave: a cycle is one probe to each address, by each way that may still tell
 //! something. As soon as all pairs of an address are decided, it is left alone. Thirty cycles are a
 //! round, as in the paper.
+//!
+//! In IPv6 each probe waits for the reply to the one before. Counters of fragments hardly move but for
+//! these probes, and many have the same values: only the order of all replies tells them apart.
 
+use anabranch_prefixes::Family;
 use anabranch_trace::sightings::{Ask, Sightings};
 use anabranch_trace::timeout::Timeout;
 
@@ -21,8 +25,10 @@ pub(crate) const CYCLES: u16 = 30;
 pub enum Sounding {
     /// Of a flow that met the address, with the TTL that ends there.
     Along(Ask),
-    /// An echo request to the address itself.
+    /// An echo request to the address itself; a large one in IPv6.
     Echo(u128),
+    /// A Packet Too Big to the address itself, about its last echo reply. It is not answered.
+    TooBig(u128),
     /// UDP to a port of the address itself where nobody listens.
     Port(u128),
 }
@@ -74,18 +80,19 @@ pub struct Resolver {
 }
 
 impl Resolver {
-    /// Begins with what a trace has seen, and the replies to its probes. With 0 rounds, nothing is
+    /// Begins with what a trace has seen in a family, and the replies to its probes. With 0 rounds, nothing is
     /// sent. `know` returns what is known of a pair, the lower address first; its addresses are not
     /// probed to compare them.
     #[must_use]
     pub fn new(
+        family: Family,
         seen: &Sightings,
         replies: impl IntoIterator<Item = (Ask, Echoed)>,
         rounds: u8,
         know: impl Fn(u128, u128) -> Option<Finding>,
     ) -> Self {
         let mut sets: Vec<Set> = (1..=seen.last_ttl())
-            .filter_map(|ttl| Set::of(seen, ttl))
+            .filter_map(|ttl| Set::of(family, seen, ttl))
             .collect();
         let mut timeout = Timeout::default();
         for (ask, echoed) in replies {
@@ -166,13 +173,13 @@ impl Resolver {
         self.timeout.learn(echoed.rtt_us);
         let is_of = |set: &mut Set| match sounding {
             Sounding::Along(ask) => set.land(number) || ask.ttl == set.ttl(),
-            Sounding::Echo(_) | Sounding::Port(_) => set.land(number),
+            Sounding::Echo(_) | Sounding::TooBig(_) | Sounding::Port(_) => set.land(number),
         };
         let mut sets = self.sets.iter_mut();
         if let Some(set) = sets.find_map(|set| is_of(set).then_some(set)) {
             match sounding {
                 Sounding::Along(_) => set.hear(Way::Error, echoed),
-                Sounding::Echo(_) => set.hear(Way::Echo, echoed),
+                Sounding::Echo(_) | Sounding::TooBig(_) => set.hear(Way::Echo, echoed),
                 Sounding::Port(address) => set.learn_source(address, echoed.from),
             }
         }

@@ -2,12 +2,13 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use anabranch_prefixes::Family;
 use anabranch_trace::sightings::{Ask, Sightings, Vertex};
 
 use crate::candidate::{Candidate, Way};
 use crate::evidence::{Finding, Verdict, compare, judge};
 use crate::resolver::{CYCLES, Echoed, Evidence, Sounding};
-use crate::series::Series;
+use crate::series::{Series, ring_of};
 
 /// The probes without any reply after which a way is given up.
 const PATIENCE: usize = 3;
@@ -26,6 +27,7 @@ pub(crate) enum Step {
 /// The addresses of a hop.
 #[derive(Clone, Debug)]
 pub(crate) struct Set {
+    family: Family,
     ttl: u8,
     members: Vec<Member>,
     pairs: Vec<Pair>,
@@ -63,11 +65,11 @@ struct Member {
 
 impl Set {
     /// Returns the addresses of the routers of a hop, if there are several.
-    pub fn of(seen: &Sightings, ttl: u8) -> Option<Self> {
+    pub fn of(family: Family, seen: &Sightings, ttl: u8) -> Option<Self> {
         let hop = seen.hop(ttl);
         let routers = hop.vertices().iter().filter_map(|vertex| match vertex {
             Vertex::Router(address) => Some(Member {
-                candidate: Candidate::new(*address),
+                candidate: Candidate::new(family, *address),
                 asks: hop.flows(*vertex).map(|flow| Ask { flow, ttl }).collect(),
                 asked: [0, 0],
                 heard: [0, 0],
@@ -87,6 +89,7 @@ impl Set {
             })
             .collect();
         (!pairs.is_empty()).then(|| Self {
+            family,
             ttl,
             members,
             pairs,
@@ -139,11 +142,13 @@ impl Set {
 
     /// Returns what the set wants at this time.
     pub fn poll(&mut self, now_us: u64, most_cycles: u16) -> Step {
-        if self.queue.is_empty() {
+        if self.queue.is_empty() || self.family == Family::V6 {
             self.flying.retain(|_, due_us| *due_us > now_us);
             if let Some(due_us) = self.flying.values().min() {
                 return Step::Wait(*due_us);
             }
+        }
+        if self.queue.is_empty() {
             self.judge();
             if self.cycle < most_cycles {
                 self.go_round();
@@ -156,11 +161,13 @@ impl Set {
         }
     }
 
-    /// Notes that the next probe is sent; its reply is waited for until a time.
+    /// Notes that the next probe is sent; its reply is waited for until a time, if there will be one.
     pub fn launch(&mut self, sounding: Sounding, number: u16, now_us: u64, due_us: u64) {
         debug_assert_eq!(self.queue.front(), Some(&sounding));
         self.queue.pop_front();
-        self.flying.insert(number, due_us);
+        if !matches!(sounding, Sounding::TooBig(_)) {
+            self.flying.insert(number, due_us);
+        }
         self.free_us = now_us + GAP_US;
     }
 
@@ -201,11 +208,12 @@ impl Set {
     /// Compares the pairs that are not decided for good.
     fn judge(&mut self) {
         let series: Vec<_> = self.members.iter().map(Member::read).collect();
+        let ring = ring_of(self.family);
         for pair in self.pairs.iter_mut().filter(|pair| pair.is_open()) {
             let [one, other] = pair.places;
             for (way, said) in pair.by_ids.iter_mut().enumerate() {
                 if *said == Verdict::Undetermined {
-                    *said = compare(&series[one][way], &series[other][way]);
+                    *said = compare(&series[one][way], &series[other][way], ring);
                 }
             }
             let [first, second] = pair.places.map(|place| &self.members[place].candidate);
@@ -218,7 +226,7 @@ impl Set {
 
     /// Asks each address of an open pair once more, by errors as long as these may tell something, and
     /// then by echo requests. At first each gets an echo request for its initial TTL, and a probe to a
-    /// port for the source of the reply.
+    /// port for the source of the reply. A router whose reply was not cut is told to cut the next one.
     fn go_round(&mut self) {
         let tells: Vec<_> = self.members.iter().map(Member::tells).collect();
         let mut wanted = vec![[false; 2]; self.members.len()];
@@ -245,6 +253,10 @@ impl Set {
                 if way == Way::Echo && member.asked[Way::Echo as usize] == 0 {
                     let port = Sounding::Port(member.candidate.address);
                     self.queue.push_back(port);
+                }
+                if way == Way::Echo && member.candidate.is_whole() {
+                    let too_big = Sounding::TooBig(member.candidate.address);
+                    self.queue.push_back(too_big);
                 }
                 self.queue.push_back(member.ask(way));
             }

@@ -24,8 +24,9 @@ use anabranch_chance::scatter;
 
 const UDP: u8 = 17;
 const ICMP: u8 = 1;
-/// The TTL of echo requests.
-const FAR: u8 = 64;
+const ICMP6: u8 = 58;
+/// The flow and the TTL of probes to addresses that a trace has met.
+const DIRECT: Ask = Ask { flow: 0, ttl: 64 };
 
 /// What came of one destination.
 #[derive(Clone, Debug)]
@@ -51,8 +52,9 @@ impl Outcome {
     }
 }
 
-/// An IPv4 Internet on which alias resolution is put to the test.
+/// An Internet of a family on which alias resolution is put to the test.
 pub struct AliasTrial {
+    family: Family,
     internet: Internet,
     laboratory: Laboratory,
     /// The router of each address, before and after a route change.
@@ -60,23 +62,27 @@ pub struct AliasTrial {
 }
 
 impl AliasTrial {
-    /// Makes a trial on an Internet of some prefixes.
+    /// Makes a trial on an Internet of some prefixes of a family.
     ///
     /// # Panics
     /// Never: there is no topology that could be wrong.
     #[must_use]
-    pub fn new(prefixes: u32, behaviour: &Behaviour, seed: u64) -> Self {
-        let internet = |family, prefixes| Internet::new(family, prefixes, 1, seed);
-        let (v4, v6) = (internet(Family::V4, prefixes), internet(Family::V6, 0));
+    pub fn new(family: Family, prefixes: u32, behaviour: &Behaviour, seed: u64) -> Self {
+        let internet = |its| {
+            let prefixes = if its == family { prefixes } else { 0 };
+            Internet::new(its, prefixes, 1, seed)
+        };
+        let (v4, v6) = (internet(Family::V4), internet(Family::V6));
         let topologies = Topologies::new(Vec::new()).expect("no topology has an address twice");
         let network = Network::new(v4, v6, topologies, behaviour, seed);
-        let internet = internet(Family::V4, prefixes);
+        let internet = internet(family);
         let routers = [0, 1].map(|epoch| {
             let pieces = internet.all(epoch);
             let interfaces = pieces.flat_map(|piece| network.interfaces(&internet, piece));
             interfaces.map(|each| (each.address, each.router)).collect()
         });
         Self {
+            family,
             internet,
             laboratory: Laboratory::new(network),
             routers,
@@ -87,7 +93,7 @@ impl AliasTrial {
     pub fn run(&mut self, prefix: u32, rule: &Arc<Rule>, rounds: u8) -> Outcome {
         let destination = self.internet.prefix(prefix) + 1;
         let (tracer, replies) = self.trace(destination, rule);
-        let mut resolver = Resolver::new(tracer.seen(), replies, rounds, |_, _| None);
+        let mut resolver = Resolver::new(self.family, tracer.seen(), replies, rounds, |_, _| None);
         let mut sent: Vec<(Probe, Sounding, u16)> = Vec::new();
         loop {
             match resolver.poll(self.laboratory.now_us()) {
@@ -151,7 +157,7 @@ impl AliasTrial {
     fn shape(&self, destination: u128, ask: Ask, number: u32) -> Probe {
         Probe {
             vantage_point: 0,
-            family: Family::V4,
+            family: self.family,
             source: self.internet.vantage_point(0),
             destination,
             protocol: UDP,
@@ -168,15 +174,27 @@ impl AliasTrial {
         let number = u32::from(number) << 16;
         match sounding {
             Sounding::Along(ask) => self.shape(destination, ask, number),
-            Sounding::Port(address) => self.shape(address, Ask { flow: 0, ttl: FAR }, number),
+            Sounding::Port(address) => self.shape(address, DIRECT, number),
             Sounding::Echo(address) => {
-                let ask = Ask { flow: 0, ttl: FAR };
-                Probe {
-                    protocol: ICMP,
-                    asks: Asks::Echo,
-                    ..self.shape(address, ask, number)
-                }
+                let asks = match self.family {
+                    Family::V4 => Asks::Echo,
+                    Family::V6 => Asks::LargeEcho,
+                };
+                self.shape_icmp(address, asks, number)
             }
+            Sounding::TooBig(address) => self.shape_icmp(address, Asks::SmallerPackets, number),
+        }
+    }
+
+    fn shape_icmp(&self, address: u128, asks: Asks, number: u32) -> Probe {
+        Probe {
+            protocol: if self.family == Family::V4 {
+                ICMP
+            } else {
+                ICMP6
+            },
+            asks,
+            ..self.shape(address, DIRECT, number)
         }
     }
 }
@@ -187,16 +205,20 @@ fn tell(received: &Received) -> Echoed {
         probe,
         answer,
     } = received;
-    let sample = Sample {
+    let is_v4 = probe.family == Family::V4;
+    let id = answer
+        .fragment
+        .or(is_v4.then(|| answer.identification.into()));
+    let sample = id.map(|id| Sample {
         sent_us: at_us - u64::from(answer.delay_us),
         at_us: *at_us,
-        id: answer.identification,
-        is_copied: answer.identification == probe.identification,
-    };
+        id,
+        is_copied: is_v4 && answer.identification == probe.identification,
+    });
     Echoed {
         from: answer.from,
         shown: Shown {
-            sample: Some(sample),
+            sample,
             ttl: answer.ttl,
             labels: answer.label.into_iter().collect(),
         },

@@ -43,7 +43,7 @@ const fn switch(
 
 /// All traits of the network.
 #[rustfmt::skip]
-pub const SWITCHES: [Switch; 34] = [
+pub const SWITCHES: [Switch; 36] = [
     switch("loss", "packets lost, of probes and of replies alike", (0.0, 0.0, 0.02, 1.0)),
     switch("silent-routers", "routers that never answer", (0.0, 0.02, 0.1, 1.0)),
     switch("hosts", "addresses of prefixes that answer", (1.0, 0.3, 0.3, 1.0)),
@@ -65,13 +65,15 @@ pub const SWITCHES: [Switch; 34] = [
     switch("rewritten-ports", "prefixes before which source ports are rewritten, and not put back in quotes", (0.0, 0.0, 0.02, 1.0)),
     switch("rewritten-checksums", "the same of checksums", (0.0, 0.0, 0.02, 1.0)),
     switch("rewritten-ids", "the same of IPv4 identifications", (0.0, 0.0, 0.02, 1.0)),
-    switch("interface-ids", "routers with a counter of IP-IDs for the errors of each interface", (0.0, 0.05, 0.1, 1.0)),
-    switch("constant-ids", "routers whose IP-IDs are 0", (0.0, 0.2, 0.2, 1.0)),
-    switch("random-ids", "routers whose IP-IDs are random", (0.0, 0.05, 0.1, 1.0)),
+    switch("interface-ids", "routers with a counter of IP-IDs for the errors of each interface, and of IPv6 for its fragments", (0.0, 0.05, 0.1, 1.0)),
+    switch("constant-ids", "routers whose IP-IDs and fragment identifications are 0", (0.0, 0.2, 0.2, 1.0)),
+    switch("random-ids", "routers whose IP-IDs and fragment identifications are random", (0.0, 0.05, 0.1, 1.0)),
     switch("copied-ids", "routers whose IP-IDs are those of the probes; all others have one counter", (0.0, 0.05, 0.1, 1.0)),
     switch("echo-counters", "routers with another counter of IP-IDs for echo replies than for errors", (0.0, 0.1, 0.2, 1.0)),
     switch("one-source", "routers that send port unreachables from their first address, whichever is probed", (0.0, 0.1, 0.1, 1.0)),
     switch("id-rate", "the most IP-IDs a second that a counter gives to others; from 1 on, all magnitudes are as likely", (500.0, 500.0, 1e4, 1e5)),
+    switch("fragment-rate", "the most packets a second that an IPv6 router cuts for others; some cut a thousandth of it", (0.0, 1.0, 100.0, 1e4)),
+    switch("whole-replies", "IPv6 routers that ignore a Packet Too Big, and cut nothing", (0.0, 0.1, 0.2, 1.0)),
     switch("gateway-change", "seconds after which gateways have another Ethernet address, never if 0", (0.0, 0.0, 60.0, 1e6)),
     switch("icmp-rate", "ICMP errors of a router in a second, without limit if 0", (0.0, 0.0, 100.0, 1e6)),
     switch("route-change", "seconds after which routes through the core change, never if 0", (0.0, 0.0, 60.0, 1e6)),
@@ -197,6 +199,8 @@ impl Behaviour {
             echo_counters: share("echo-counters"),
             one_source: share("one-source"),
             id_magnitudes: self.get("id-rate").max(1.0).log2(),
+            fragment_rate: self.get("fragment-rate"),
+            whole_replies: share("whole-replies"),
             error_interval_us: match self.get("icmp-rate") {
                 0.0 => 0,
                 rate => (1e6 / rate) as u64,
@@ -239,6 +243,9 @@ pub(crate) struct Switches {
     pub one_source: Share,
     /// The binary logarithm of the highest rate of counters.
     id_magnitudes: f64,
+    /// The highest rate of counters of fragments.
+    fragment_rate: f64,
+    pub whole_replies: Share,
     /// The time between two ICMP errors of a router, in microseconds; 0 for no limit.
     pub error_interval_us: u64,
     /// When routes change, in microseconds from the start; 0 for never.
@@ -283,6 +290,12 @@ impl Switches {
     pub fn id_rate(&self, owner: u64) -> u64 {
         let part = f64::from(below(mix(owner, 27), 1 << 16)) / 65_536.0;
         (part * self.id_magnitudes).exp2() as u64
+    }
+
+    /// Returns the packets that a router cuts for others in a second.
+    pub fn fragment_rate(&self, owner: u64) -> f64 {
+        let part = f64::from(below(mix(owner, 51), 1 << 16)) / 65_536.0;
+        self.fragment_rate * (-10.0 * part).exp2()
     }
 
     /// Returns how the routers of a segment choose the next hops of a packet.

@@ -101,9 +101,17 @@ impl Network {
             return None;
         }
         let (stop, left) = self.find_end(probe, packet, now_us)?;
+        let router = stop.router;
+        let path = mix(router, self.fold(probe.source));
+        if probe.asks == Asks::SmallerPackets {
+            // Nothing is said about an error.
+            if stop.is_destination && !self.switches.whole_replies.of_mix(router, 52) {
+                self.memory.begin_to_cut(path, now_us);
+            }
+            return None;
+        }
         let reply = self.reply_of(&stop, probe)?;
         let interval_us = self.switches.error_interval_us;
-        let router = stop.router;
         if reply.is_error() && !self.memory.may_send_error(router, interval_us, now_us) {
             return None;
         }
@@ -115,6 +123,9 @@ impl Network {
             reply,
             packet,
         };
+        let is_cut = stop.is_destination
+            && probe.asks == Asks::LargeEcho
+            && self.memory.is_cutting(path, now_us);
         let travel_us = u64::from(2 * stop.delay_us + below(mix(packet, 8), JITTER_US));
         Some(Answer {
             reply,
@@ -122,6 +133,10 @@ impl Network {
             hops: stop.hops as u8,
             ttl: initial_ttl(router, reply).saturating_sub(stop.hops as u8 - 1),
             identification: self.memory.identify(&sender, &self.switches, now_us),
+            fragment: is_cut.then(|| {
+                self.memory
+                    .number_fragments(&sender, &self.switches, now_us)
+            }),
             delay_us: ((travel_us * self.switches.delay_per_1024) >> 10) as u32,
             label: stop.label,
             quote: self.switches.quote(router, stop.prefix, left),
@@ -163,11 +178,11 @@ impl Network {
             return Some(Reply::TimeExceeded);
         }
         match probe.asks {
-            Asks::Echo => Some(Reply::Echo),
+            Asks::Echo | Asks::LargeEcho => Some(Reply::Echo),
             Asks::Port => Some(Reply::PortUnreachable),
             Asks::Connection if self.is_open(stop.router, probe) => Some(Reply::SynAck),
             Asks::Connection | Asks::Reset => Some(Reply::Reset),
-            Asks::Nothing => None,
+            Asks::SmallerPackets | Asks::Nothing => None,
         }
     }
 

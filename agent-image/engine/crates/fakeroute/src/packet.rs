@@ -34,6 +34,10 @@ pub struct Probe {
 pub enum Asks {
     /// An echo reply.
     Echo,
+    /// An echo reply of more than 1,280 bytes.
+    LargeEcho,
+    /// No packets of more than 1,280 bytes, by a Packet Too Big. It is not answered.
+    SmallerPackets,
     /// A port unreachable: UDP to a port where nobody listens.
     Port,
     /// A TCP connection: a SYN-ACK from an open port, a reset from others.
@@ -81,6 +85,8 @@ pub struct Answer {
     pub ttl: u8,
     /// The identification of its IPv4 header.
     pub identification: u16,
+    /// The identification of its fragments; None if it is not cut.
+    pub fragment: Option<u32>,
     /// The time from the sending of the probe to the arrival of the reply, in microseconds.
     pub delay_us: u32,
     /// The MPLS label that the probe carried at the router.

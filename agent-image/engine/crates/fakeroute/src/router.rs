@@ -6,6 +6,8 @@ use anabranch_chance::{below, mix, scatter};
 
 /// The number of slots in the memory. Routers may share a slot: one then sees the other's past.
 const SLOTS: usize = 1 << 16;
+/// How long a router remembers that packets must be smaller, in microseconds.
+const CUTTING_US: u64 = 600_000_000;
 
 /// The state of routers. A slot belongs to the number that identifies a router.
 pub(crate) struct Memory {
@@ -13,6 +15,10 @@ pub(crate) struct Memory {
     counters: Box<[u16]>,
     /// When each router may next send an ICMP error, in microseconds.
     next_error_us: Box<[u64]>,
+    /// The number of packets of IPv6 cut, which advances identification counters of fragments.
+    cut: Box<[u32]>,
+    /// Until when each router cuts what it sends to an address, in microseconds.
+    cutting_until_us: Box<[u64]>,
 }
 
 impl Memory {
@@ -21,7 +27,43 @@ impl Memory {
         Self {
             counters: vec![0; SLOTS].into(),
             next_error_us: vec![0; SLOTS].into(),
+            cut: vec![0; SLOTS].into(),
+            cutting_until_us: vec![0; SLOTS].into(),
         }
+    }
+
+    /// Notes that packets on a path must have 1,280 bytes at most (RFC 8201, section 5.2). A number
+    /// identifies the router and where the path leads.
+    pub fn begin_to_cut(&mut self, path: u64, now_us: u64) {
+        self.cutting_until_us[path as usize % SLOTS] = now_us + CUTTING_US;
+    }
+
+    /// Returns whether packets on a path must have 1,280 bytes at most.
+    pub fn is_cutting(&self, path: u64, now_us: u64) -> bool {
+        now_us < self.cutting_until_us[path as usize % SLOTS]
+    }
+
+    /// Returns the identification of the fragments of a router's next packet, by the router's habit. Half
+    /// of the counters began at 0 with the network.
+    #[allow(clippy::cast_precision_loss, clippy::cast_sign_loss)] // rates are rough, and not below 0
+    pub fn number_fragments(&mut self, sender: &Sender, switches: &Switches, now_us: u64) -> u32 {
+        let router = sender.router;
+        let owner = match switches.counting(router) {
+            Counting::Constant => return 0,
+            Counting::Random => return sender.packet as u32,
+            Counting::ByInterface => mix(router, scatter(sender.address as u64)),
+            // There is nothing to copy: requests are no fragments.
+            Counting::ByRouter | Counting::Copied => router,
+        };
+        let counter = &mut self.cut[owner as usize % SLOTS];
+        *counter = counter.wrapping_add(1);
+        let start = mix(owner, 50);
+        let others = now_us as f64 / 1e6 * switches.fragment_rate(owner);
+        let counted = (others as u32).wrapping_add(*counter);
+        if start & 1 == 0 {
+            return counted;
+        }
+        ((start >> 32) as u32).wrapping_add(counted)
     }
 
     /// Returns whether a router's limit, one ICMP error in `interval_us`, lets it send one now. The

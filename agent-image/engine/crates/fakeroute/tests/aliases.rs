@@ -1,20 +1,26 @@
 //! Alias resolution on simulated Internets, whose routers are known.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use anabranch_aliases::evidence::{Test, Verdict};
 use anabranch_fakeroute::aliastrial::{AliasTrial, Outcome};
 use anabranch_fakeroute::behaviour::Behaviour;
+use anabranch_prefixes::Family;
 use anabranch_trace::rule::{Algorithm, Rule};
 
 /// Resolves what 128 destinations show.
 fn resolve(switches: &[(&str, f64)], rounds: u8) -> Vec<Outcome> {
+    resolve_in(Family::V4, switches, rounds)
+}
+
+fn resolve_in(family: Family, switches: &[(&str, f64)], rounds: u8) -> Vec<Outcome> {
     let mut behaviour = Behaviour::plain();
     for (name, value) in switches {
         behaviour.set(name, *value).unwrap();
     }
     let rule = Arc::new(Rule::new(Algorithm::MdaLite { phi: 2 }, 0.05));
-    let mut trial = AliasTrial::new(1 << 12, &behaviour, 5);
+    let mut trial = AliasTrial::new(family, 1 << 12, &behaviour, 5);
     (0..128)
         .map(|number| trial.run(32 * number, &rule, rounds))
         .collect()
@@ -110,4 +116,65 @@ fn the_source_of_port_unreachables_tells_what_identifications_do_not() {
     let pairs = outcomes.iter().flat_map(|outcome| &outcome.pairs);
     let mut accepted = pairs.filter(|(evidence, _)| evidence.finding.verdict == Verdict::Accept);
     assert!(accepted.all(|(evidence, _)| evidence.finding.test == Some(Test::Source)));
+}
+
+#[test]
+fn fragments_tell_the_routers_of_ipv6_and_no_others() {
+    for rate in [0.0, 1.0, 100.0] {
+        let outcomes = resolve_in(Family::V6, &[("fragment-rate", rate)], 1);
+        let (found, wrong) = count(&outcomes, Verdict::Accept);
+        assert!(found > 80, "{found}");
+        assert_eq!(wrong, 0);
+        assert_eq!(count(&outcomes, Verdict::Reject).0, 0);
+        assert_eq!(count(&outcomes, Verdict::Undetermined), (0, 0));
+        let pairs = outcomes.iter().flat_map(|outcome| &outcome.pairs);
+        let mut tests = pairs.map(|(evidence, _)| evidence.finding.test);
+        assert!(tests.all(|test| matches!(test, Some(Test::FragmentIds | Test::Fingerprint))));
+    }
+}
+
+#[test]
+fn fragments_that_no_counter_numbers_say_nothing() {
+    for habit in ["constant-ids", "random-ids", "whole-replies"] {
+        let outcomes = resolve_in(Family::V6, &[(habit, 1.0)], 10);
+        let pairs = outcomes.iter().flat_map(|outcome| &outcome.pairs);
+        let mut tests = pairs.map(|(evidence, _)| evidence.finding.test);
+        assert!(tests.all(|test| test != Some(Test::FragmentIds)), "{habit}");
+        assert!(count(&outcomes, Verdict::Undetermined).0 > 80, "{habit}");
+        // An address takes five fragments, or four replies in one piece; a port, and what asks for them.
+        let most = outcomes.iter().map(|outcome| {
+            let ends = outcome.pairs.iter().flat_map(|(evidence, _)| {
+                [
+                    (evidence.ttl, evidence.first),
+                    (evidence.ttl, evidence.second),
+                ]
+            });
+            8 * ends.collect::<BTreeSet<_>>().len()
+        });
+        let sent = outcomes
+            .iter()
+            .map(|outcome| usize::from(outcome.alias_probes));
+        assert!(sent.sum::<usize>() <= most.sum(), "{habit}");
+    }
+}
+
+#[test]
+fn counters_of_fragments_of_interfaces_are_told_apart() {
+    let outcomes = resolve_in(
+        Family::V6,
+        &[("interface-ids", 1.0), ("one-source", 0.5)],
+        1,
+    );
+    let pairs = outcomes.iter().flat_map(|outcome| &outcome.pairs);
+    let mut accepted = pairs.filter(|(evidence, _)| evidence.finding.verdict == Verdict::Accept);
+    assert!(accepted.all(|(evidence, _)| evidence.finding.test == Some(Test::Source)));
+    assert_eq!(count(&outcomes, Verdict::Accept).1, 0);
+}
+
+#[test]
+fn fragments_tell_routers_though_replies_are_lost() {
+    let outcomes = resolve_in(Family::V6, &[("loss", 0.05), ("fragment-rate", 100.0)], 2);
+    let (found, wrong) = count(&outcomes, Verdict::Accept);
+    assert!(found > 80, "{found}");
+    assert_eq!((wrong, count(&outcomes, Verdict::Reject).0), (0, 0));
 }

@@ -12,7 +12,7 @@ use crate::socket::set_option;
 pub enum Filter {
     /// Every frame.
     Everything,
-    /// ICMP over IPv4 and `ICMPv6`, without extension headers.
+    /// ICMP over IPv4 and `ICMPv6`, without extension headers but for that of a first fragment.
     Icmp,
     /// The same, and TCP segments that answer unasked ones: SYN-ACKs and resets. So a connection of
     /// another program costs a frame or two, if it has such ports at all.
@@ -26,10 +26,14 @@ pub enum Filter {
 
 const LOAD_BYTE: u16 = (libc::BPF_LD | libc::BPF_B | libc::BPF_ABS) as u16;
 const AND: u16 = (libc::BPF_ALU | libc::BPF_AND | libc::BPF_K) as u16;
+const LOAD_WORD: u16 = (libc::BPF_LD | libc::BPF_H | libc::BPF_ABS) as u16;
 const IF_EQUAL: u16 = (libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K) as u16;
+const IF_ANY: u16 = (libc::BPF_JMP | libc::BPF_JSET | libc::BPF_K) as u16;
 const RETURN: u16 = (libc::BPF_RET | libc::BPF_K) as u16;
 /// An offset from the network header, whatever header the link puts before it.
 const NETWORK: u32 = libc::SKF_NET_OFF.cast_unsigned();
+/// The bits of a fragment header that say where the fragment begins.
+const OFFSET: u32 = 0xfff8;
 
 impl Filter {
     /// Makes the kernel drop all other frames of a socket.
@@ -47,27 +51,31 @@ impl Filter {
     }
 }
 
-const fn take_icmp() -> [libc::sock_filter; 10] {
+const fn take_icmp() -> [libc::sock_filter; 15] {
     [
         step(LOAD_BYTE, 0, 0, NETWORK),
         step(AND, 0, 0, 0xf0),
         step(IF_EQUAL, 0, 2, 0x40),
         step(LOAD_BYTE, 0, 0, NETWORK + 9),
-        step(IF_EQUAL, 3, 4, 1),
-        step(IF_EQUAL, 0, 3, 0x60),
+        step(IF_EQUAL, 8, 9, 1),
+        step(IF_EQUAL, 0, 8, 0x60),
         step(LOAD_BYTE, 0, 0, NETWORK + 6),
+        step(IF_EQUAL, 5, 0, 58),
+        step(IF_EQUAL, 0, 5, 44),
+        step(LOAD_WORD, 0, 0, NETWORK + 42),
+        step(IF_ANY, 3, 0, OFFSET),
+        step(LOAD_BYTE, 0, 0, NETWORK + 40),
         step(IF_EQUAL, 0, 1, 58),
         step(RETURN, 0, 0, u32::MAX),
         step(RETURN, 0, 0, 0),
     ]
 }
 
-fn take_answers(from: u16, to: (u16, u16)) -> [libc::sock_filter; 24] {
+fn take_answers(from: u16, to: (u16, u16)) -> [libc::sock_filter; 29] {
     const LOAD_BYTE_BEHIND: u16 = (libc::BPF_LD | libc::BPF_B | libc::BPF_IND) as u16;
     const LOAD_WORD_BEHIND: u16 = (libc::BPF_LD | libc::BPF_H | libc::BPF_IND) as u16;
     const KEEP_HEADER_LENGTH: u16 = (libc::BPF_LDX | libc::BPF_B | libc::BPF_MSH) as u16;
     const KEEP: u16 = (libc::BPF_LDX | libc::BPF_W | libc::BPF_IMM) as u16;
-    const IF_ANY: u16 = (libc::BPF_JMP | libc::BPF_JSET | libc::BPF_K) as u16;
     const IF_LEAST: u16 = (libc::BPF_JMP | libc::BPF_JGE | libc::BPF_K) as u16;
     const IF_ABOVE: u16 = (libc::BPF_JMP | libc::BPF_JGT | libc::BPF_K) as u16;
     const JUMP: u16 = (libc::BPF_JMP | libc::BPF_JA) as u16;
@@ -78,13 +86,18 @@ fn take_answers(from: u16, to: (u16, u16)) -> [libc::sock_filter; 24] {
         step(AND, 0, 0, 0xf0),
         step(IF_EQUAL, 0, 5, 0x40),
         step(LOAD_BYTE, 0, 0, NETWORK + 9),
-        step(IF_EQUAL, 17, 0, 1),
-        step(IF_EQUAL, 0, 17, 6),
+        step(IF_EQUAL, 22, 0, 1),
+        step(IF_EQUAL, 0, 22, 6),
         step(KEEP_HEADER_LENGTH, 0, 0, NETWORK),
-        step(JUMP, 0, 0, 5),
-        step(IF_EQUAL, 0, 14, 0x60),
+        step(JUMP, 0, 0, 10),
+        step(IF_EQUAL, 0, 19, 0x60),
         step(LOAD_BYTE, 0, 0, NETWORK + 6),
-        step(IF_EQUAL, 11, 0, 58),
+        step(IF_EQUAL, 16, 0, 58),
+        step(IF_EQUAL, 0, 4, 44),
+        step(LOAD_WORD, 0, 0, NETWORK + 42),
+        step(IF_ANY, 14, 0, OFFSET),
+        step(LOAD_BYTE, 0, 0, NETWORK + 40),
+        step(IF_EQUAL, 11, 12, 58),
         step(IF_EQUAL, 0, 11, 6),
         step(KEEP, 0, 0, 40),
         // From here on it is TCP, behind a header of the length that was kept.

@@ -59,17 +59,36 @@ pub fn turn_off_offloads(name: &str) -> io::Result<()> {
     let socket = std::net::UdpSocket::bind("0.0.0.0:0")?;
     for command in OFF {
         let mut value = Value { command, data: 0 };
-        // SAFETY: the structure is plain data, for which zeros are valid.
-        let mut request: libc::ifreq = unsafe { mem::zeroed() };
-        for (to, from) in request.ifr_name.iter_mut().zip(name.bytes()) {
-            // Signed on x86-64, and not on arm64.
-            *to = libc::c_char::from_ne_bytes([from]);
-        }
+        let mut request = ask_about(name);
         request.ifr_ifru.ifru_data = (&raw mut value).cast();
         // SAFETY: the request names a link and points to the value that ethtool reads.
         check(unsafe { libc::ioctl(socket.as_raw_fd(), SIOCETHTOOL, &raw mut request) })?;
     }
     Ok(())
+}
+
+/// Returns the most bytes of a packet that leaves by a link.
+///
+/// # Errors
+/// If no link has this name.
+pub fn mtu_of(name: &str) -> io::Result<usize> {
+    let socket = std::net::UdpSocket::bind("0.0.0.0:0")?;
+    let mut request = ask_about(name);
+    // SAFETY: the request names a link, and has room for the answer.
+    check(unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCGIFMTU, &raw mut request) })?;
+    // SAFETY: the kernel has written the MTU there.
+    Ok(unsafe { request.ifr_ifru.ifru_mtu }.unsigned_abs() as usize)
+}
+
+/// Returns a request about a link, for ioctl.
+fn ask_about(name: &str) -> libc::ifreq {
+    // SAFETY: the structure is plain data, for which zeros are valid.
+    let mut request: libc::ifreq = unsafe { mem::zeroed() };
+    for (to, from) in request.ifr_name.iter_mut().zip(name.bytes()) {
+        // Signed on x86-64, and not on arm64.
+        *to = libc::c_char::from_ne_bytes([from]);
+    }
+    request
 }
 
 /// Returns the index of a link in the calling thread's network namespace.

@@ -4,10 +4,12 @@ use std::io;
 
 use anabranch_aliases::resolver::Sounding;
 use anabranch_prefixes::{Family, Prefix};
+use anabranch_wire::fragment::LARGE;
 
 use crate::control::Counter;
 use crate::error::ProberError;
 use crate::going::Shot;
+use crate::outlet::Form;
 use crate::tracing::Tracing;
 use crate::work::{Probed, Refusal};
 
@@ -24,26 +26,41 @@ impl Tracing<'_> {
         };
         let family = going.destination.0;
         let (target, sent) = (going.trace.target, self.outlet.now());
-        let (probe, way) = match shot {
+        let (probe, way, form) = match shot {
             Shot::Path(ask, _) | Shot::Alias(Sounding::Along(ask), _) => {
                 let probe = self.options.shape(&target, ask, sent.unix_us);
-                (probe, Some(way))
+                (probe, Some(way), Form::Usual)
             }
             Shot::Alias(Sounding::Echo(address), _) => {
                 let probe = self.options.shape_echo(&target, address, sent.unix_us);
-                (probe, self.find_direct_way(place, family, address)?)
+                let form = match family {
+                    Family::V4 => Form::Usual,
+                    Family::V6 => Form::Large,
+                };
+                (probe, self.find_direct_way(place, family, address)?, form)
+            }
+            Shot::Alias(Sounding::TooBig(address), _) => {
+                // A resolver asks for it once a reply came: there is nothing else to quote.
+                let Some((sent_us, ttl)) = going.last_echo(address) else {
+                    return Ok(false);
+                };
+                let probe = self.options.shape_echo(&target, address, sent_us);
+                let way = self.find_direct_way(place, family, address)?;
+                (probe, way, Form::TooBig { ttl })
             }
             Shot::Alias(Sounding::Port(address), _) => {
                 let probe = self.options.shape_port(&target, address, sent.unix_us);
-                (probe, self.find_direct_way(place, family, address)?)
+                let way = self.find_direct_way(place, family, address)?;
+                (probe, way, Form::Usual)
             }
         };
+        let way = way.filter(|way| form != Form::Large || self.outlet.fits(*way, LARGE));
         let is_allowed = self.outlet.allows(family, probe.destination, probe.ttl);
         let Some(going) = &mut self.traces[place] else {
             return Ok(false);
         };
         if let Some(way) = way.filter(|_| is_allowed) {
-            self.outlet.put(way, &probe)?;
+            self.outlet.put_as(form, way, &probe)?;
             going.note_sent(shot, Probed { sent, reply: None });
             self.batch.push((place, shot));
             return Ok(true);

@@ -128,6 +128,14 @@ impl Going {
         };
     }
 
+    /// Returns when the last echo request to an address left that was answered, in microseconds since
+    /// 1970, and the TTL of the reply.
+    pub fn last_echo(&self, address: u128) -> Option<(u64, u8)> {
+        let echo = Sounding::Echo(address);
+        let mut sent = self.soundings.range((echo, 0)..=(echo, u16::MAX)).rev();
+        sent.find_map(|(_, probed)| Some((probed.sent.unix_us, probed.reply?.reply.ttl)))
+    }
+
     /// Goes on with alias resolution.
     pub fn resolve(&mut self, resolver: Resolver) {
         self.trace.resolver = Some(resolver);

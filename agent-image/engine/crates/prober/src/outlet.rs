@@ -7,6 +7,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use anabranch_link::filter::Filter;
+use anabranch_link::mtu_of;
 use anabranch_link::receiver::Receiver;
 use anabranch_link::sender::Sender;
 use anabranch_link::way::{Way, Ways};
@@ -44,8 +45,20 @@ pub(crate) struct Outlet<'a> {
 /// What the outlet keeps of a way.
 struct Exit {
     link: usize,
+    mtu: usize,
     head: Vec<u8>,
     source: u128,
+}
+
+/// What a probe becomes on the wire.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// A packet of its protocol.
+    Usual,
+    /// A large echo request.
+    Large,
+    /// A Packet Too Big about the reply to a large echo request, which arrived with this hop limit.
+    TooBig { ttl: u8 },
 }
 
 /// What an outlet opened, for those who receive.
@@ -111,7 +124,13 @@ impl<'a> Outlet<'a> {
             }
             let (_, source) = way.source_number();
             let head = way.head.clone();
-            self.exits.push(Exit { link, head, source });
+            let mtu = mtu_of(&way.link)?;
+            self.exits.push(Exit {
+                link,
+                mtu,
+                head,
+                source,
+            });
             tell(Opening::Way(way.clone()));
         }
         Ok(number as u16)
@@ -163,15 +182,30 @@ impl<'a> Outlet<'a> {
         limits.is_some_and(|limits| limits.allow(family, destination, ttl))
     }
 
+    /// Returns whether packets of this length can leave by a way.
+    pub fn fits(&self, way: u16, length: usize) -> bool {
+        length <= self.exits[usize::from(way)].mtu
+    }
+
     /// Adds a probe to the next batch.
     #[inline]
     pub fn put(&mut self, way: u16, probe: &Probe) -> io::Result<()> {
+        self.put_as(Form::Usual, way, probe)
+    }
+
+    /// Adds a probe to the next batch, in a form.
+    #[inline]
+    pub fn put_as(&mut self, form: Form, way: u16, probe: &Probe) -> io::Result<()> {
         let exit = &self.exits[usize::from(way)];
-        let stamp = self.stamp;
+        let (stamp, source) = (self.stamp, exit.source);
         self.batch.push(exit.link);
         self.links[exit.link].1.send(|out| {
             out.extend_from_slice(&exit.head);
-            stamp.write(out, exit.source, probe);
+            match form {
+                Form::Usual => stamp.write(out, source, probe),
+                Form::Large => stamp.write_large(out, source, probe),
+                Form::TooBig { ttl } => stamp.write_too_big(out, source, probe, ttl),
+            }
         })
     }
 

@@ -68,7 +68,7 @@ impl Findings {
         let replies = trace.probes.iter();
         let replies = replies.filter_map(|((ask, _), probed)| Some((*ask, show(probed, stamp)?)));
         let seen = trace.tracer.seen();
-        let resolver = Resolver::new(seen, replies, rounds, |first, second| {
+        let resolver = Resolver::new(family, seen, replies, rounds, |first, second| {
             let (finding, tries) = self.known.get(&(family, first, second))?;
             let is_known = finding.verdict != Verdict::Undetermined || *tries >= TRIES;
             is_known.then_some(*finding)
@@ -107,16 +107,21 @@ impl Findings {
 pub(crate) fn show(probed: &Probed, stamp: &Stamp) -> Option<Echoed> {
     let heard = probed.reply.as_ref()?;
     let reply = &heard.reply;
-    let sample = Sample {
+    let is_v4 = reply.probe.family == Family::V4;
+    let id = reply
+        .fragment
+        .or(is_v4.then(|| reply.identification.into()));
+    let sample = id.map(|id| Sample {
         sent_us: probed.sent.unix_us,
         at_us: probed.sent.unix_us + heard.rtt_us,
-        id: reply.identification,
-        is_copied: stamp.vouches_for(&reply.probe, Seen::Identification(reply.identification)),
-    };
+        id,
+        is_copied: is_v4
+            && stamp.vouches_for(&reply.probe, Seen::Identification(reply.identification)),
+    });
     Some(Echoed {
         from: reply.from,
         shown: Shown {
-            sample: (reply.probe.family == Family::V4).then_some(sample),
+            sample,
             ttl: reply.ttl,
             labels: reply.labels.iter().map(|(label, ..)| label).collect(),
         },

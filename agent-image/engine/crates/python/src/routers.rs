@@ -7,6 +7,7 @@ use anabranch_aliases::evidence::{Test, Verdict};
 use anabranch_aliases::routers;
 use anabranch_fakeroute::aliastrial::AliasTrial as Inner;
 use anabranch_fakeroute::behaviour::Behaviour;
+use anabranch_prefixes::Family;
 use anabranch_trace::rule::Rule;
 use arrow_array::{BooleanArray, FixedSizeBinaryArray, RecordBatch, StringArray};
 use arrow_schema::ArrowError;
@@ -70,6 +71,16 @@ fn tell_routers(found: &[routers::Router]) -> PyResult<Table> {
     ])
 }
 
+fn read_family(name: &str) -> PyResult<Family> {
+    match name {
+        "ipv4" => Ok(Family::V4),
+        "ipv6" => Ok(Family::V6),
+        _ => Err(PyValueError::new_err(format!(
+            "{name:?} is no family; use ipv4 or ipv6"
+        ))),
+    }
+}
+
 /// Sums over some destinations of a trial.
 #[pyclass(frozen, get_all, module = "anabranch_engine")]
 pub struct AliasCounts {
@@ -90,7 +101,7 @@ pub struct AliasTrial {
 impl AliasTrial {
     #[new]
     #[pyo3(signature = (
-        *, prefixes, switches, seed, algorithm, failure_probability, phi, rounds
+        *, prefixes, switches, seed, algorithm, failure_probability, phi, rounds, family="ipv4"
     ))]
     #[allow(clippy::too_many_arguments)] // each is an option
     fn new(
@@ -101,10 +112,11 @@ impl AliasTrial {
         failure_probability: f64,
         phi: usize,
         rounds: u8,
+        family: &str,
     ) -> PyResult<Self> {
         let behaviour = read_behaviour(Behaviour::default(), switches)?;
         Ok(Self {
-            trial: Inner::new(prefixes, &behaviour, seed),
+            trial: Inner::new(read_family(family)?, prefixes, &behaviour, seed),
             rule: Arc::new(read_rule(algorithm, failure_probability, phi)?),
             rounds,
         })

@@ -1,6 +1,7 @@
 //! Serves the simulated Internet with real packets, in network namespaces of its own.
 
 pub mod command;
+mod fragment;
 mod gateway;
 pub mod neighbour;
 mod quote;

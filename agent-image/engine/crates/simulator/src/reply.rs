@@ -5,6 +5,7 @@ use anabranch_prefixes::Family;
 use anabranch_wire::ip::{Header, ICMP, ICMP6, Packet, TCP, UDP};
 use anabranch_wire::segment::{ACK, FIN, HEADER as TCP_HEADER, RST, SYN};
 
+use crate::fragment::LEAST_MTU;
 use crate::quote::Quoting;
 
 const ICMP_HEADER: usize = 8;
@@ -37,7 +38,9 @@ fn read_asks(packet: &Packet<'_>) -> Asks {
         return Asks::Nothing;
     }
     match (packet.family(), packet.protocol(), payload[0]) {
+        (Family::V6, ICMP6, 128) if packet.bytes().len() > LEAST_MTU => Asks::LargeEcho,
         (Family::V4, ICMP, 8) | (Family::V6, ICMP6, 128) => Asks::Echo,
+        (Family::V6, ICMP6, 2) if is_about_a_reply(packet) => Asks::SmallerPackets,
         (_, UDP, _)
             if usize::from(u16::from_be_bytes([payload[4], payload[5]])) <= payload.len() =>
         {
@@ -46,6 +49,18 @@ fn read_asks(packet: &Packet<'_>) -> Asks {
         (_, TCP, _) => read_segment(payload),
         _ => Asks::Nothing,
     }
+}
+
+/// Returns whether a Packet Too Big tells the least MTU, and quotes an echo reply that its receiver may
+/// have sent to its sender. A router believes no other.
+fn is_about_a_reply(packet: &Packet<'_>) -> bool {
+    let (head, quote) = packet.payload().split_at(ICMP_HEADER);
+    let is_least = head[4..] == (LEAST_MTU as u32).to_be_bytes();
+    Packet::parse_head(quote).is_some_and(|quoted| {
+        let ends = (quoted.source(), quoted.destination());
+        let is_echo_reply = quoted.protocol() == ICMP6 && quoted.payload().first() == Some(&129);
+        is_least && is_echo_reply && ends == (packet.destination(), packet.source())
+    })
 }
 
 /// Returns what a TCP segment asks for, if it is complete and no reset.
@@ -140,7 +155,8 @@ fn write_segment(out: &mut Vec<u8>, packet: &Packet<'_>, answer: &Answer) {
 #[cfg(test)]
 mod tests {
     use anabranch_fakeroute::quote::{Extent, Leftover, Quote, Rewritten};
-    use anabranch_wire::checksum::checksum;
+    use anabranch_wire::checksum::{Sum, checksum};
+    use anabranch_wire::probe::{Probe as WireProbe, Stamp};
 
     use super::*;
 
@@ -172,6 +188,7 @@ mod tests {
             hops: 4,
             ttl: 252,
             identification: 1,
+            fragment: None,
             delay_us: 0,
             label: None,
             quote: Quote {
@@ -312,6 +329,38 @@ mod tests {
         assert_eq!(packet.payload()[0], 0);
         assert_eq!(packet.payload()[4..], payload[4..]);
         assert!(packet.has_right_checksum());
+    }
+
+    #[test]
+    fn a_packet_too_big_is_believed_if_it_quotes_a_reply_between_the_two() {
+        let stamp = Stamp::new([1, 2], "");
+        let large = WireProbe {
+            family: Family::V6,
+            destination: 9,
+            protocol: ICMP6,
+            source_port: 1,
+            destination_port: 0,
+            ttl: 64,
+            sent: 1,
+        };
+        let asks = |bytes: &[u8]| read_probe(&Packet::parse(bytes).unwrap(), 0).asks;
+        let mut bytes = Vec::new();
+        stamp.write_large(&mut bytes, 7, &large);
+        assert_eq!(asks(&bytes), Asks::LargeEcho);
+        bytes.clear();
+        stamp.write_too_big(&mut bytes, 7, &large, 60);
+        assert_eq!(asks(&bytes), Asks::SmallerPackets);
+        // Another MTU, another source in the quote, and a quote of a request; each with its checksum.
+        for (place, value) in [(47, 1), (48 + 23, 5), (48 + 40, 128)] {
+            let mut other = bytes.clone();
+            other[place] = value;
+            other[42..44].fill(0);
+            let sum = Sum::default()
+                .with_pseudo_header(Family::V6, 7, 9, ICMP6, other.len() - 40)
+                .with(&other[40..]);
+            other[42..44].copy_from_slice(&sum.finish().to_be_bytes());
+            assert_eq!(asks(&other), Asks::Nothing);
+        }
     }
 
     #[test]

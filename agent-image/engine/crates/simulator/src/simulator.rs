@@ -21,6 +21,7 @@ use nix::poll::{PollFd, PollFlags, ppoll};
 use nix::sys::signal::SigSet;
 use nix::sys::time::TimeSpec;
 
+use crate::fragment::cut;
 use crate::gateway::{Gateways, LINK_LOCAL};
 use crate::neighbour::ETHERNET;
 use crate::reply::{read_probe, write_reply};
@@ -359,6 +360,17 @@ impl Link<'_> {
         if let Some(answer) = network.answer(&probe, now_us) {
             for copy in 0..answer.copies {
                 let at_us = now_us + u64::from(answer.delay_us) + u64::from(copy);
+                if let Some(identification) = answer.fragment {
+                    let mut reply = Vec::new();
+                    write_reply(&mut reply, &packet, &answer);
+                    for fragment in cut(&reply, identification) {
+                        wheel.add(at_us, port, |out| {
+                            ethernet(out);
+                            out.extend(&fragment);
+                        });
+                    }
+                    continue;
+                }
                 wheel.add(at_us, port, |out| {
                     ethernet(out);
                     write_reply(out, &packet, &answer);

@@ -10,7 +10,9 @@ pub const ICMP: u8 = 1;
 pub const TCP: u8 = 6;
 /// UDP.
 pub const UDP: u8 = 17;
-/// `ICMPv6`, in the IPv6 header.
+/// A fragment of another protocol's packet, in the IPv6 header.
+pub const FRAGMENT: u8 = 44;
+/// `ICMPv6`.
 pub const ICMP6: u8 = 58;
 
 /// The length of an IPv6 header, in bytes.

@@ -1,6 +1,7 @@
 //! Packets on the wire: checksums, typed views of checked packets, probes, and replies.
 
 pub mod checksum;
+pub mod fragment;
 pub mod ip;
 pub mod probe;
 pub mod quote;

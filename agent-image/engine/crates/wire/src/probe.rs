@@ -15,7 +15,8 @@
 //!
 //! The IPv6 flow label is 0, as caracal's; a stamp may give each flow one of its own.
 //!
-//! TCP probes carry the same in other fields, since they have no payload: see [`crate::segment`].
+//! TCP probes carry the same in other fields, since they have no payload: see [`crate::segment`]. Large echo
+//! requests repeat the TTL in the payload: see [`crate::fragment`].
 
 use std::hash::Hasher;
 
@@ -23,17 +24,20 @@ use anabranch_prefixes::Family;
 use siphasher::sip::SipHasher24;
 
 use crate::checksum::Sum;
+use crate::fragment::LARGE_PAYLOAD;
 use crate::ip::{Header, ICMP, ICMP6, TCP, UDP};
 use crate::segment::Segment;
 
 /// The length of the header of UDP, and of an ICMP echo, in bytes.
-const TRANSPORT: usize = 8;
+pub(crate) const TRANSPORT: usize = 8;
 /// The length of the tag, in bytes.
 pub(crate) const TAG: usize = 8;
 /// The length of the copy of the ports and the time of sending, in bytes.
 pub(crate) const COPY: usize = 6;
 /// The number of bytes that give the checksum its value.
 const BALANCE: usize = 2;
+/// Where the payload of a large echo request has the TTL.
+pub(crate) const MARK: usize = TAG + COPY + BALANCE;
 /// The longest contact, in bytes.
 pub const MAX_CONTACT: usize = 256;
 
@@ -160,27 +164,22 @@ impl Stamp {
         u8::try_from(ttl).ok().filter(|ttl| *ttl > 0)
     }
 
+    /// Returns the TTL of a probe whose payload has this length, and begins with these bytes.
+    pub(crate) fn read_ttl(&self, length: usize, payload: &[u8]) -> Option<u8> {
+        if length == LARGE_PAYLOAD {
+            return payload.get(MARK).copied().filter(|ttl| *ttl > 0);
+        }
+        self.ttl_of(length)
+    }
+
     /// Appends a probe as an IP packet.
     ///
     /// # Panics
     /// If it is a TCP probe, and the stamp is not for these.
     #[inline]
     pub fn write(&self, out: &mut Vec<u8>, source: u128, probe: &Probe) {
-        let tag = self.tag(probe);
-        let header = Header {
-            family: probe.family,
-            source,
-            destination: probe.destination,
-            protocol: probe.protocol,
-            ttl: probe.ttl,
-            identification: tag as u16,
-            flow_label: if self.labels_flows {
-                flow_label(probe.source_port, probe.destination_port)
-            } else {
-                0
-            },
-        };
         if probe.protocol == TCP {
+            let header = self.header(source, probe, self.tag(probe));
             let segment = self.segment.expect("a stamp for TCP probes");
             let shape = self.shape_segment(segment, source, probe);
             header.write(out, shape.len());
@@ -188,6 +187,22 @@ impl Stamp {
             return;
         }
         let length = TRANSPORT + self.payload(probe.ttl);
+        self.write_message(out, source, probe, length, &[]);
+    }
+
+    /// Appends a packet of UDP or ICMP with a payload that makes the message this long, and has `mark` at
+    /// its place.
+    #[inline]
+    pub(crate) fn write_message(
+        &self,
+        out: &mut Vec<u8>,
+        source: u128,
+        probe: &Probe,
+        length: usize,
+        mark: &[u8],
+    ) {
+        let tag = self.tag(probe);
+        let header = self.header(source, probe, tag);
         header.write(out, length);
         let start = out.len();
         let ports = [probe.source_port, probe.destination_port].map(u16::to_be_bytes);
@@ -207,10 +222,29 @@ impl Stamp {
         out.extend(sent);
         let balance = out.len();
         out.extend([0; BALANCE]);
+        out.extend(mark);
         out.extend(&self.contact);
         out.resize(start + length, 0);
         let missing = header.start_sum(length).with(&out[start..]).finish();
         out[balance..balance + BALANCE].copy_from_slice(&missing.to_be_bytes());
+    }
+
+    /// Returns the IP header of a probe with this tag.
+    #[inline]
+    pub(crate) const fn header(&self, source: u128, probe: &Probe, tag: u64) -> Header {
+        Header {
+            family: probe.family,
+            source,
+            destination: probe.destination,
+            protocol: probe.protocol,
+            ttl: probe.ttl,
+            identification: tag as u16,
+            flow_label: if self.labels_flows {
+                flow_label(probe.source_port, probe.destination_port)
+            } else {
+                0
+            },
+        }
     }
 
     /// Returns whether the tag that a reply shows is that of the probe that it claims to quote.

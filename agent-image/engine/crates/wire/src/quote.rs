@@ -100,7 +100,7 @@ impl Stamp {
             checksum = probe.destination_port;
             probe.source_port = word(transport, 4)?;
             probe.destination_port = 0;
-            probe.ttl = self.ttl_of(behind)?;
+            probe.ttl = self.read_ttl(behind, &transport[TRANSPORT..])?;
         } else {
             return None;
         }

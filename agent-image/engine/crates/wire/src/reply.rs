@@ -3,7 +3,8 @@
 use anabranch_prefixes::Family;
 
 use crate::checksum::checksum;
-use crate::ip::{Packet, TCP};
+use crate::fragment::{First, LARGE_PAYLOAD};
+use crate::ip::{ICMP6, Packet, TCP};
 use crate::probe::{Probe, Seen, Stamp, icmp_of};
 use crate::quote::{Claim, Quoted, see, word};
 use crate::segment;
@@ -39,6 +40,8 @@ pub struct Reply {
     pub tos: u8,
     /// The IPv4 identification; 0 for IPv6.
     pub identification: u16,
+    /// The identification of the fragment of IPv6 that it came in; None if it was not cut.
+    pub fragment: Option<u32>,
     /// The length of the packet, in bytes.
     pub size: u16,
     /// What an error quotes of the probe's IP header; 0 in other replies.
@@ -90,6 +93,9 @@ impl Stamp {
     /// not check the tag: [`Stamp::vouches_for`] does.
     #[must_use]
     pub fn read(&self, packet: &Packet<'_>) -> Option<Reply> {
+        if let Some(first) = packet.first_fragment() {
+            return self.read_fragment(packet, &first);
+        }
         let (family, message) = (packet.family(), packet.payload());
         let least = match packet.protocol() {
             TCP => segment::HEADER,
@@ -117,6 +123,7 @@ impl Stamp {
             ttl: packet.ttl(),
             tos: packet.tos(),
             identification: packet.identification(),
+            fragment: None,
             size: packet.bytes().len() as u16,
             quoted,
             labels,
@@ -128,7 +135,8 @@ impl Stamp {
         let (family, message) = (packet.family(), packet.payload());
         match (family, message[0]) {
             (Family::V4, 0) | (Family::V6, 129) => {
-                let probe = self.read_echo(family, packet.source(), message)?;
+                let length = message.len() - ICMP_HEADER;
+                let probe = self.read_echo(family, packet.source(), message, length)?;
                 let seen = see(&message[ICMP_HEADER..], None);
                 Some(((probe, seen, Quoted::default()), Labels::default()))
             }
@@ -141,15 +149,47 @@ impl Stamp {
         }
     }
 
-    /// Reads the probe that an echo reply with this message answers.
-    fn read_echo(&self, family: Family, from: u128, message: &[u8]) -> Option<Probe> {
+    /// Reads a reply from its first fragment: of an echo reply, this says all that matters. Its checksum
+    /// is that of the whole reply, which nobody waits for; the tag tells whether it is right.
+    fn read_fragment(&self, packet: &Packet<'_>, first: &First<'_>) -> Option<Reply> {
+        let (family, message) = (packet.family(), first.payload);
+        let is_echo = first.protocol == ICMP6 && message.len() >= ICMP_HEADER && message[0] == 129;
+        if !is_echo {
+            return None;
+        }
+        Some(Reply {
+            probe: self.read_echo(family, packet.source(), message, LARGE_PAYLOAD)?,
+            seen: see(&message[ICMP_HEADER..], None),
+            from: packet.source(),
+            to: packet.destination(),
+            protocol: first.protocol,
+            kind: message[0],
+            code: message[1],
+            ttl: packet.ttl(),
+            tos: packet.tos(),
+            identification: 0,
+            fragment: Some(first.identification),
+            size: packet.bytes().len() as u16,
+            quoted: Quoted::default(),
+            labels: Labels::default(),
+        })
+    }
+
+    /// Reads the probe that an echo reply answers, of whose payload this message has the beginning.
+    fn read_echo(
+        &self,
+        family: Family,
+        from: u128,
+        message: &[u8],
+        length: usize,
+    ) -> Option<Probe> {
         Some(Probe {
             family,
             destination: from,
             protocol: icmp_of(family),
             source_port: word(message, 4)?,
             destination_port: 0,
-            ttl: self.ttl_of(message.len() - ICMP_HEADER)?,
+            ttl: self.read_ttl(length, &message[ICMP_HEADER..])?,
             sent: word(message, 6)?,
         })
     }
