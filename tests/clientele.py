@@ -286,6 +286,11 @@ class Running:
         query = "SELECT count(*) FROM connections WHERE outcome IS NULL"
         return int(self._ask(query) or 0)
 
+    def count(self, outcome: str) -> int:
+        """How many connections have an outcome."""
+        query = f"SELECT count(*) FROM connections WHERE outcome = {outcome!r}"
+        return int(self._ask(query) or 0)
+
     def await_heard(self, connections: int, seconds: float) -> None:
         """Wait until so many were heard of, or until it says that it missed any."""
         query = "SELECT (SELECT count(*) FROM connections), count(*) FROM missed"

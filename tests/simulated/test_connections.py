@@ -435,6 +435,39 @@ with play_tcp_info(data.parent / "events.sock") as info:
     assert other["outcome"] == "traced"
 
 
+def test_a_trace_that_takes_too_long_is_no_result(tmp_path: Path) -> None:
+    """Its connections are told why, and the client's next one is traced again."""
+    script = """
+text = manifest.read_text()
+slow = text.replace("maxRatePerPrefix: 1000", "maxRatePerPrefix: 1")
+assert slow != text
+manifest.write_text(slow)
+with play_tcp_info(data.parent / "events.sock") as info:
+    run = Running(manifest, data)
+    info.await_listener(60)
+    info.end("240.0.1.1", "240.0.1.1")
+    run.await_heard(2, 60)
+    run.settle()
+    manifest.write_text(text)
+    heard = 2
+    while not run.count("traced"):
+        heard += 1
+        info.end("240.0.1.1")
+        run.await_heard(heard, 60)
+        run.settle()
+    info.end("240.0.1.1")
+    run.await_heard(heard + 1, 60)
+    run.stop()
+"""
+    data = listen(script, tmp_path, deadlineSeconds=5)
+    reasons = [(each["outcome"], each["reason"]) for each in read_outcomes(data)]
+    limited = ("dropped", "time limit")
+    assert set(reasons[:-2]) == {limited}
+    assert len(reasons[:-2]) >= 2
+    assert reasons[-2:] == [("traced", None), ("copied", None)]
+    assert len(read_files(data)) == 2
+
+
 def test_nothing_is_lost_while_the_disk_is_full(tmp_path: Path) -> None:
     """Events wait in memory, as many as may wait."""
     script = """
