@@ -83,8 +83,8 @@ def test_each_connection_of_a_burst_has_its_outcome(
     """No client is traced twice in ten minutes, and every file is whole."""
     agent = {"eventSocket": str(tmp_path / "events.sock")}
     ports = [PORT] if source == "kernel" else []
-    pause = {"cacheSeconds": _CACHE_SECONDS}
-    write_manifest(tmp_path, agent=agent, source=source, ports=ports, **pause)
+    of: dict[str, Any] = {"source": source, "cacheSeconds": _CACHE_SECONDS}
+    write_manifest(tmp_path, agent=agent, ports=ports, **of)
     world = World(load.clients, 0, switches={"hosts": 1.0, "silent-routers": 0.0})
     words = [sys.executable, "-c", _SCRIPT, str(_TESTS), str(tmp_path), source]
     much = map(str, (load.connections, load.clients, load.seconds))
