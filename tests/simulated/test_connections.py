@@ -446,17 +446,17 @@ with play_tcp_info(data.parent / "events.sock") as info:
     run = Running(manifest, data)
     info.await_listener(60)
     info.end("240.0.1.1", "240.0.1.1")
-    run.await_heard(2, 60)
-    run.settle()
+    run.await_heard(2, 600)
+    run.settle(600)
     manifest.write_text(text)
     heard = 2
     while not run.count("traced"):
         heard += 1
         info.end("240.0.1.1")
-        run.await_heard(heard, 60)
-        run.settle()
+        run.await_heard(heard, 600)
+        run.settle(600)
     info.end("240.0.1.1")
-    run.await_heard(heard + 1, 60)
+    run.await_heard(heard + 1, 600)
     run.stop()
 """
     data = listen(script, tmp_path, deadlineSeconds=5)
