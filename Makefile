@@ -35,8 +35,8 @@ SEED :=
 # Programs start in half the time where their bytecode is kept.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: setup lint test test-local test-engine test-cluster survival soak statistics fuzz demo demo-k8s crds man release \
-    site chart wheels wheels-release \
+.PHONY: setup lint test test-local test-engine test-cluster survival soak soak-connections \
+    statistics fuzz demo demo-k8s crds man release site chart wheels wheels-release \
     images cluster-up cluster-down bench bench-setup $(BENCHES:%=bench-%) $(ENGINE_BENCHES:%=bench-%)
 
 setup: $(filter build/%,$(UV))
@@ -121,6 +121,11 @@ survival: images
 soak: images
 	$(BINARY) $(PROGRAMS) pause >/dev/null
 	PYTHONPATH=tests $(RUN)python -m soak --seconds $(SECONDS) $(if $(SEED),--seed $(SEED))
+
+# Ten thousand real connections of three thousand clients within a minute, by each source.
+soak-connections: setup
+	@sh .ci/prerequisites tests
+	$(RUN)pytest -m statistics tests/simulated/test_bursts.py
 
 demo: setup
 	@rm -rf build/demo

@@ -13,6 +13,7 @@ import io
 import json
 import os
 import queue
+import random
 import signal
 import socket
 import sqlite3
@@ -24,6 +25,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -40,6 +42,11 @@ if TYPE_CHECKING:
 
 PORT = 8080
 AGENT = "mlab1-lga03"
+_AT_ONCE = 50
+Visit = tuple[float, str]
+"""After how many seconds a connection begins, and the client's address."""
+Ended = tuple[str, int, float]
+"""The address and the port of a client, and when its connection ended by its clock."""
 _SPACES = {4: "240.0.0.0/5", 6: "3fff::/48"}
 _SERVERS = {4: "198.18.0.2", 6: "3fff:ffe::2"}
 _LINKS = {4: ("10.255.0.1/30", "10.255.0.2/30"), 6: ("fd00::1/64", "fd00::2/64")}
@@ -68,30 +75,58 @@ def write_manifest(
     )
 
 
+def draw_bursts(connections: int, clients: int, seconds: float) -> list[Visit]:
+    """When connections begin, and from where; a third of them at twenty moments.
+
+    Each client is in a /24 of its own, and has a connection at least.
+    """
+    chance = random.Random(1)  # noqa: S311 (the same each time)
+    whose = [*range(clients)]
+    whose += [chance.randrange(clients) for _ in range(connections - clients)]
+    chance.shuffle(whose)
+    bursts = [chance.uniform(0, seconds) for _ in range(20)]
+    when = [
+        chance.choice(bursts) if chance.random() < 1 / 3 else chance.uniform(0, seconds)
+        for _ in whose
+    ]
+    addresses = (f"240.{number >> 8}.{number & 255}.1" for number in whose)
+    return sorted(zip(when, addresses, strict=True))
+
+
 class Clients:
     """Clients with any addresses of the simulated Internet."""
 
     def __init__(self, network: str) -> None:
         self.network = network
 
-    def connect(self, addresses: Sequence[str], at_once: int = 50) -> None:
-        """A connection from each address, in this order, so many at once."""
-        words = [sys.executable, __file__, str(at_once)]
-        subprocess.run(
-            ["ip", "netns", "exec", self.network, *words],
-            input="\n".join(addresses).encode(),
-            check=True,
+    def connect(self, addresses: Sequence[str]) -> None:
+        """A connection from each address, in this order."""
+        self.visit([(0, address) for address in addresses])
+
+    def visit(self, visits: Sequence[Visit]) -> list[Ended]:
+        """Connections at their times, fifty at once at most; those that have ended."""
+        words = ["ip", "netns", "exec", self.network, sys.executable, __file__]
+        done = subprocess.run(
+            words, input=json.dumps(visits).encode(), stdout=subprocess.PIPE, check=True
         )
+        return [(*each,) for each in json.loads(done.stdout)]
+
+
+def _pass_over(_client: str, _port: int) -> None:
+    pass
 
 
 @contextmanager
-def clientele() -> Iterator[Clients]:
-    """A server here, and a namespace with its clients."""
+def clientele(tell: Callable[[str, int], None] = _pass_over) -> Iterator[Clients]:
+    """A server here, and a namespace with its clients.
+
+    ``tell`` gets the address and the port of each client whose connection has ended.
+    """
     network = f"clients{os.getpid()}"
     _run(f"ip netns add {network}")
     try:
         _connect_link(network)
-        with _routing(), _serving():
+        with _routing(), _serving(tell):
             yield Clients(network)
     finally:
         _run(f"ip netns del {network}")
@@ -173,14 +208,16 @@ def _routing() -> Iterator[None]:
 
 
 @contextmanager
-def _serving() -> Iterator[None]:
+def _serving(tell: Callable[[str, int], None]) -> Iterator[None]:
     loop = asyncio.new_event_loop()
 
     async def answer(
         reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
+        address, port, *_ = writer.get_extra_info("peername")
         await reader.read(1)
         writer.close()
+        tell(address, port)
 
     async def begin() -> asyncio.Server:
         # It takes clients of IPv4 too, as ::ffff:a.b.c.d.
@@ -249,6 +286,22 @@ class Running:
         query = "SELECT count(*) FROM connections WHERE outcome IS NULL"
         return int(self._ask(query) or 0)
 
+    def count(self, outcome: str) -> int:
+        """How many connections have an outcome."""
+        query = f"SELECT count(*) FROM connections WHERE outcome = {outcome!r}"
+        return int(self._ask(query) or 0)
+
+    def await_heard(self, connections: int, seconds: float) -> None:
+        """Wait until so many were heard of, or until it says that it missed any."""
+        query = "SELECT (SELECT count(*) FROM connections), count(*) FROM missed"
+        until = time.monotonic() + seconds
+        while True:
+            heard, missed = self._ask_row(query) or (0, 0)
+            if missed or heard >= connections:
+                return
+            assert time.monotonic() < until, f"{heard} of {connections} were heard of"
+            time.sleep(0.1)
+
     def settle(self, seconds: float = 60) -> None:
         """Wait until no connection waits."""
         until = time.monotonic() + seconds
@@ -268,12 +321,16 @@ class Running:
         assert self.process.wait() == 0
 
     def _ask(self, query: str) -> Any:
+        row = self._ask_row(query)
+        return row[0] if row else None
+
+    def _ask_row(self, query: str) -> Any:
         for file in self.data.glob(".standing/*/*/*/*/*.sqlite"):
             with suppress(sqlite3.OperationalError):
                 base = sqlite3.connect(f"file:{file}?mode=ro", uri=True, timeout=10)
                 found = base.execute(query).fetchone()
                 base.close()
-                return found[0] if found else None
+                return found
         return None
 
 
@@ -302,25 +359,39 @@ def read_outcomes(data: Path) -> list[dict[str, Any]]:
     ]
 
 
+def find_least_pause(outcomes: Sequence[dict[str, Any]]) -> float:
+    """The least time between the starts of two traces of one client, in seconds."""
+    began: dict[str, list[float]] = {}
+    for each in outcomes:
+        if each["outcome"] == "traced":
+            began.setdefault(each["client"], []).append(each["began"])
+    pauses = (b - a for times in began.values() for a, b in pairwise(sorted(times)))
+    return min(pauses, default=float("inf"))
+
+
 def _run(command: str) -> None:
     subprocess.run(command.split(), check=True)
 
 
-async def _connect_all(addresses: list[str], at_once: int) -> None:
-    room = asyncio.Semaphore(at_once)
+async def _visit_all(visits: Sequence[Visit]) -> list[Ended]:
+    room = asyncio.Semaphore(_AT_ONCE)
+    began = time.monotonic()
 
-    async def connect(address: str) -> None:
+    async def visit(after: float, address: str) -> Ended:
         server = _SERVERS[6 if ":" in address else 4]
+        await asyncio.sleep(began + after - time.monotonic())
         async with room:
             reader, writer = await asyncio.open_connection(
                 server, PORT, local_addr=(address, 0)
             )
+            port: int = writer.get_extra_info("sockname")[1]
             writer.write(b"1")
             await reader.read()
             writer.close()
+        return address, port, time.time()
 
-    await asyncio.gather(*map(connect, addresses))
+    return await asyncio.gather(*(visit(*each) for each in visits))
 
 
 if __name__ == "__main__":
-    asyncio.run(_connect_all(sys.stdin.read().split(), int(sys.argv[1])))
+    json.dump(asyncio.run(_visit_all(json.load(sys.stdin))), sys.stdout)

@@ -52,18 +52,22 @@ class TcpInfo:
     def end(self, *clients: str) -> None:
         """Tells of a connection of each client that has begun and ended."""
         for client in clients:
-            number = next(_numbers)
-            uuid = f"host_1700000000_{number:016X}"
-            ends = {
-                "SPort": self.port,
-                "DPort": 50_000,
-                "SrcIP": self.server,
-                "DstIP": client,
-                "Interface": 0,
-                "Cookie": number,
-            }
-            self._tell(Event=0, UUID=uuid, ID=ends)
-            self._tell(Event=1, UUID=uuid, ID=None)
+            self.end_port(client, 50_000)
+
+    def end_port(self, client: str, port: int) -> None:
+        """Tells of a connection from a port of a client that has begun and ended."""
+        number = next(_numbers)
+        uuid = f"host_1700000000_{number:016X}"
+        ends = {
+            "SPort": self.port,
+            "DPort": port,
+            "SrcIP": self.server,
+            "DstIP": client,
+            "Interface": 0,
+            "Cookie": number,
+        }
+        self._tell(Event=0, UUID=uuid, ID=ends)
+        self._tell(Event=1, UUID=uuid, ID=None)
 
     def say(self, content: bytes) -> None:
         """Says anything at all to all who listen."""

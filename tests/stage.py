@@ -64,6 +64,8 @@ class Stage:
     """The parts that agents had when another one was there."""
     liars: set[str] = field(default_factory=set)
     """The agents that store no parts, and say that they have probed to the end."""
+    silent: set[str] = field(default_factory=set)
+    """The agents that neither do nor say anything."""
 
     @property
     def objects(self) -> Objects:
@@ -236,6 +238,13 @@ class Stage:
         """Has the agent of a Round say how much it has sent."""
         await self._say_of_round(found, "Ready", "True", "Probing", probesSent=probes)
 
+    async def set_ready(self, agent: str, *, is_ready: bool) -> None:
+        """Says whether the pod of an agent is ready, as its kubelet would."""
+        name = f"anabranch-agent-{agent}"
+        pod = await self.get("Pod", name, self.settings.namespace)
+        ready = {"type": "Ready", "status": str(is_ready)}
+        await self._say({"kind": "Pod", **pod}, {"conditions": [ready]})
+
     async def _do_jobs(self) -> None:
         """Does each Job once, as its only pod would."""
         while True:
@@ -299,6 +308,8 @@ class Stage:
             for found in await self.find_all("Round", namespace):
                 said = found.get("status", {}).get("conditions", [])
                 ends = {each["reason"] for each in said}
+                if found["spec"]["agent"] in self.silent:
+                    continue
                 if found["spec"].get("standing"):
                     await self._serve_round(found, ends)
                 elif found["spec"].get("suspend"):

@@ -34,6 +34,7 @@ from anabranch_agent.lease import LeaseKeeper
 from anabranch_agent.metrics import AgentCollector, Gauges, Tally, make_registry
 from anabranch_agent.policy import (
     choose_demand,
+    count_steps,
     is_over,
 )
 from anabranch_agent.queues import Queues
@@ -193,8 +194,12 @@ class AgentProcess:
         if len(idle) < len(wanted):
             # They leave their shares to the others, but for what lets them begin.
             wanted |= dict.fromkeys(idle, 1)
-        ending = [uid for uid in wanted if self._crew.runs[uid].is_ending]
-        self._governor.grant(share_rate(total, wanted, ending), rules.per_prefix)
+        probed = {uid: self._crew.runs[uid] for uid in wanted}
+        ending = {uid: run.pace for uid, run in probed.items() if run.is_ending}
+        steps = count_steps(run.measured for run in probed.values())
+        self._governor.grant(
+            share_rate(total, wanted, ending), rules.per_prefix / max(steps, 1)
+        )
 
     def _find_lost(self) -> Hold | None:
         """Return why the agent may not work at all, or None if it may."""

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from anabranch.connections.waiting import REASONS
+from anabranch.connections.counts import REASONS
 
 if TYPE_CHECKING:
     from anabranch_engine import ClientTrace
 
-    from anabranch.connections.waiting import Counts
+    from anabranch.connections.counts import Counts
 
 _SECONDS = tuple(float(f"{10 ** (step / 6):.3g}") for step in range(24))
 """Six a decade, from 1 s to 6810 s."""

@@ -55,16 +55,14 @@ class Governor:
     def grant(self, rates: Mapping[str, int], per_prefix: float) -> None:
         """Set the rate of each prober from now on, in probes a second; others get 0.
 
-        ``per_prefix`` is what all of them together may send to one prefix, in probes a
-        second. They may probe the same prefix, so each has an equal share.
+        ``per_prefix`` is what each may send to one prefix, in probes a second.
         """
         with self._lock:
             self._granted = dict(rates)
-            share = per_prefix / max(len(rates), 1)
-            if share != self._per_prefix:
-                self._per_prefix = share
+            if per_prefix != self._per_prefix:
+                self._per_prefix = per_prefix
                 for prober in self._probers.values():
-                    prober.set_max_rate_per_prefix(share)
+                    prober.set_max_rate_per_prefix(per_prefix)
         self.enforce()
 
     def stop(self) -> None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from anabranch_engine import Plan, Prober
 
+from anabranch.rounds.rates import Pace
 from anabranch.rounds.steps import Step
 from anabranch_agent.demand import Probe
 from anabranch_agent.depot import PlanUnusableError
@@ -75,6 +76,9 @@ class Life:
     tally: Tally
     began: Callable[[], None]
     """Called with each count after the first probe was sent."""
+    clock: Callable[[], float]
+    """The time in seconds since any moment."""
+    pace: Pace = field(default_factory=Pace)
     counted: Totals = NOTHING
     was_stopped: bool = False
     _before: Statistics | None = None
@@ -107,5 +111,6 @@ class Life:
     def _note(self, statistics: Statistics) -> None:
         self.tally.add(statistics, self._before)
         self.counted, self._before = count(statistics), statistics
+        self.pace.note(statistics.sent, self.clock())
         if statistics.sent:
             self.began()

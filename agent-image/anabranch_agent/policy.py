@@ -13,6 +13,8 @@ from anabranch.rounds.closed import find_forbidden
 from anabranch_agent.demand import SUSPENDED, Hold, Limits, Pause, Probe
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from anabranch_engine import PrefixSet
 
     from anabranch.api import Agent, ProbingPolicy, Round
@@ -84,6 +86,20 @@ def read_rules(
         ),
         namespaces=own.allowed_namespaces,
     )
+
+
+def count_steps(rounds: Iterable[Round]) -> int:
+    """Return how many of these may probe one prefix at once.
+
+    The hand-outs of a team's step have no prefix in common, so they count once.
+    """
+    specs = [each.spec for each in rounds]
+    steps = {
+        (spec.measurement.uid, spec.run_id, spec.team, spec.round, spec.window)
+        for spec in specs
+        if spec.team
+    }
+    return len(steps) + sum(not spec.team for spec in specs)
 
 
 def choose_demand(

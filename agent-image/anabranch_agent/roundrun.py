@@ -62,6 +62,11 @@ class RoundRun(Work):
         return self._life is not None and self._life.prober.is_ending
 
     @property
+    def pace(self) -> int:
+        """The probes a second that it has sent lately."""
+        return self._life.pace.rate if self._life else 0
+
+    @property
     def is_idle(self) -> bool:
         """Whether it has nothing to send for now: a plan always has."""
         return False
@@ -183,7 +188,8 @@ class RoundRun(Work):
             self.uploads,
             self.times.part,
         )
-        life = self._life = Life(prober, demand, self.tally, self._begin)
+        clock = self.governor.clock
+        life = self._life = Life(prober, demand, self.tally, self._begin, clock)
         running = life.start(self.times, self._news.set)
         self.governor.attach(self.uid, prober)
         self.is_probing = True

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from anabranch_engine import PrefixSet, Statistics
 
-    from anabranch.connections.waiting import Counts
+    from anabranch.connections.counts import Counts
     from anabranch_agent.clienttally import ClientTally
     from anabranch_agent.demand import Demand
     from anabranch_agent.metrics import Tally

@@ -60,6 +60,11 @@ class StandingRun(Work):
         return False
 
     @property
+    def pace(self) -> int:
+        """The probes a second that it has sent lately: it is never ending."""
+        return 0
+
+    @property
     def is_idle(self) -> bool:
         """Whether no client waits for a trace or is traced."""
         return self._shift is not None and self._shift.is_idle

@@ -78,6 +78,11 @@ class Work(ABC):
 
     @property
     @abstractmethod
+    def pace(self) -> int:
+        """The probes a second that it has sent lately, where it may be ending."""
+
+    @property
+    @abstractmethod
     def is_idle(self) -> bool:
         """Whether it has nothing to send for now."""
 

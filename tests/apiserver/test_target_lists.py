@@ -137,6 +137,37 @@ def test_routed_prefixes_are_counted_by_24_and_48(theatre: Theatre) -> None:
     theatre.play(act)
 
 
+def test_the_reports_on_a_list_go_with_it(theatre: Theatre) -> None:
+    """Of all of its versions; the list itself stays, since runs may share it."""
+
+    async def act(stage: Stage) -> None:
+        def find_reports() -> set[str]:
+            return {key.split("/")[1] for key in stage.store.list("lists")}
+
+        async with operating(stage):
+            await stage.create("TargetList", "list", LIST)
+            await stage.create("TargetList", "other", LIST)
+            await wait_list(stage, "Checked")
+            await stage.change(
+                "TargetList", "list", entries=[{"target": "240.1.0.0/24"}]
+            )
+            for name in ("list", "other"):
+                await wait_list(stage, "Checked", name)
+            lists = await stage.find_all("TargetList")
+            uids = {each["metadata"]["name"]: each["metadata"]["uid"] for each in lists}
+            assert find_reports() == set(uids.values())
+            place = Place("TargetList", stage.namespace, "list")
+            await stage.cluster.request("DELETE", place.path)
+
+            async def are_gone() -> bool:
+                return find_reports() == {uids["other"]}
+
+            await stage.until("its reports to go", are_gone)
+        assert list(stage.store.list("shared"))
+
+    theatre.play(act)
+
+
 def test_each_cycle_begins_with_the_list_as_it_is_then(theatre: Theatre) -> None:
     """An object that was replaced under its key is read again, though nobody tells."""
     old, new = (make_rib({net: [(1, 2)]}) for net in ("240.0.0.0/23", "240.0.1.0/24"))

@@ -16,7 +16,6 @@ import argparse
 import gzip
 import json
 import os
-import random
 import resource
 import signal
 import socket
@@ -29,13 +28,16 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
 import yaml
+
+from clientele import draw_bursts
 
 CONNECTIONS = 10_000
 CLIENTS = 3_000
 """Of as many connections; of fewer, fewer."""
 SECONDS = 60
-BURSTS = 20
 FEW = 200
 AT_ONCE = 50
 SCAMPER = "tracelb -P icmp-echo -q 3 -W {wait} -O ptr {address}"
@@ -76,21 +78,6 @@ def write_manifest(folder: Path, *, stops: bool) -> Path:
 def name_client(number: int) -> str:
     """Return the address of a client: one of each /24."""
     return f"240.{number >> 8}.{number & 255}.1"
-
-
-def draw_events(connections: int) -> list[tuple[float, str]]:
-    """Return when connections end, in seconds, and whose: each client has one."""
-    chance = random.Random(1)  # noqa: S311 (the same each time)
-    clients = connections * CLIENTS // CONNECTIONS
-    whose = [*range(clients)]
-    whose += [chance.randrange(clients) for _ in range(connections - clients)]
-    chance.shuffle(whose)
-    bursts = [chance.uniform(0, SECONDS) for _ in range(BURSTS)]
-    when = [
-        chance.choice(bursts) if chance.random() < 1 / 3 else chance.uniform(0, SECONDS)
-        for _ in whose
-    ]
-    return sorted(zip(when, map(name_client, whose), strict=True))
 
 
 def play(
@@ -153,7 +140,8 @@ def run_ours(connections: int) -> float:
     """Trace the clients of all connections; return traces a processor second."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        process, player = start(folder, draw_events(connections))
+        clients = connections * CLIENTS // CONNECTIONS
+        process, player = start(folder, draw_bursts(connections, clients, SECONDS))
         began = read_seconds(process.pid)
         player.join()
         time.sleep(30)

@@ -7,6 +7,7 @@ import io
 import json
 import tarfile
 from collections import Counter
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -16,8 +17,12 @@ from anabranch.store.keys import RunKeys
 from clientele import PORT, run_clients
 from devcluster import faults
 from devcluster.process import wait_until
+from eventsocket import play_tcp_info
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
     from devcluster.cluster import Cluster
     from devcluster.demo import Demo
     from devcluster.kubectl import Kubectl
@@ -25,6 +30,8 @@ if TYPE_CHECKING:
 AGENT, POD, BUCKET = "paris", "anabranch-agent-paris", "anabranch"
 CLIENTS = [f"240.0.{number}.7" for number in range(6)]
 EXCLUDED = "240.0.9.7"
+SOCKETS = "var/local/tcpinfo"
+"""The folder of tcp-info's socket, from the root of a node."""
 WATCH = {
     "source": "kernel",
     "ports": [PORT],
@@ -150,3 +157,44 @@ def test_clients_of_a_server_are_traced_once_whatever_happens(
     assert traced == dict.fromkeys(CLIENTS, 1)
     (dropped,) = (each for each in settled if each["outcome"] == "dropped")
     assert (dropped["client"], dropped["reason"]) == (EXCLUDED, "excluded")
+
+
+@contextmanager
+def name_event_socket(demo: Demo) -> Iterator[Path]:
+    """An admin says where tcp-info's socket is on the agent's node; its path here."""
+
+    def change(socket: str | None) -> None:
+        patch = json.dumps({"spec": {"eventSocket": socket}})
+        demo.system.run("patch", "agent", AGENT, "--type=merge", f"--patch={patch}")
+        wait_until("another pod", lambda: mounts_sockets() == bool(socket), 120)
+        demo.wait_agents()
+
+    def mounts_sockets() -> bool | None:
+        pods = demo.system.list_pods(f"anabranch.dev/agent={AGENT}")
+        volumes = [
+            each.get("hostPath") for pod in pods for each in pod["spec"]["volumes"]
+        ]
+        folders = [each["path"] for each in volumes if each]
+        return f"/{SOCKETS}" in folders if pods else None
+
+    change(f"/{SOCKETS}/eventsocket")
+    try:
+        yield demo.cluster.nodes[0].folder / SOCKETS / "eventsocket"
+    finally:
+        change(None)
+
+
+def test_a_pod_hears_the_event_socket_of_its_node(
+    installed: Demo, kubectl: Kubectl
+) -> None:
+    """Also of a program that starts after it, and that starts again."""
+    clients = Clients(kubectl, installed)
+    with name_event_socket(installed) as path:
+        clients.apply(source="eventSocket", ports=[])
+        for first in (0, 3):
+            with play_tcp_info(path) as info:
+                info.await_listener(60)
+                clients.wait_serving(source="eventSocket")
+                info.end(*CLIENTS[first : first + 3])
+                clients.wait_counts(traced=first + 3, waiting=0)
+        clients.remove()

@@ -7,7 +7,6 @@ import subprocess
 import sys
 import tarfile
 from collections import Counter
-from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +14,14 @@ import pytest
 import yaml
 from chdb.session import Session
 
-from clientele import AGENT, PORT, read_files, read_outcomes, write_manifest
+from clientele import (
+    AGENT,
+    PORT,
+    find_least_pause,
+    read_files,
+    read_outcomes,
+    write_manifest,
+)
 from devcluster.binaries import MLABPARSE, build
 from devcluster.process import run_tool
 from examples import EXAMPLES
@@ -374,13 +380,7 @@ def check_kills(data: Path, cache_seconds: float) -> None:
     assert {lines[0]["UUID"] for lines in files.values()} == {
         each["uuid"] for each in outcomes
     }
-    began: dict[str, list[float]] = {}
-    for each in outcomes:
-        if each["outcome"] == "traced":
-            began.setdefault(each["client"], []).append(each["began"])
-    for times in began.values():
-        times.sort()
-        assert all(b - a >= cache_seconds for a, b in pairwise(times))
+    assert find_least_pause(outcomes) >= cache_seconds
 
 
 @pytest.mark.parametrize("lines", ["good", "hostile"])
@@ -433,6 +433,39 @@ with play_tcp_info(data.parent / "events.sock") as info:
     assert counts["dropped", "queue full"]
     (other,) = (each for each in outcomes if each["client"] == "240.0.9.1")
     assert other["outcome"] == "traced"
+
+
+def test_a_trace_that_takes_too_long_is_no_result(tmp_path: Path) -> None:
+    """Its connections are told why, and the client's next one is traced again."""
+    script = """
+text = manifest.read_text()
+slow = text.replace("maxRatePerPrefix: 1000", "maxRatePerPrefix: 1")
+assert slow != text
+manifest.write_text(slow)
+with play_tcp_info(data.parent / "events.sock") as info:
+    run = Running(manifest, data)
+    info.await_listener(60)
+    info.end("240.0.1.1", "240.0.1.1")
+    run.await_heard(2, 600)
+    run.settle(600)
+    manifest.write_text(text)
+    heard = 2
+    while not run.count("traced"):
+        heard += 1
+        info.end("240.0.1.1")
+        run.await_heard(heard, 600)
+        run.settle(600)
+    info.end("240.0.1.1")
+    run.await_heard(heard + 1, 600)
+    run.stop()
+"""
+    data = listen(script, tmp_path, deadlineSeconds=5)
+    reasons = [(each["outcome"], each["reason"]) for each in read_outcomes(data)]
+    limited = ("dropped", "time limit")
+    assert set(reasons[:-2]) == {limited}
+    assert len(reasons[:-2]) >= 2
+    assert reasons[-2:] == [("traced", None), ("copied", None)]
+    assert len(read_files(data)) == 2
 
 
 def test_nothing_is_lost_while_the_disk_is_full(tmp_path: Path) -> None:

@@ -46,8 +46,8 @@ class Connections(Model):
     """How long a connection may wait for its trace to begin, before it is recorded as
     dropped."""
     deadline_seconds: Annotated[int, Field(ge=1, le=3600)] = 900
-    """How long a trace may take. One that takes longer ends there, with what it has
-    found."""
+    """How long a trace may take. One that takes longer ends there without a result: its
+    connections are recorded as dropped, and the client's next one is traced again."""
     anonymize: Literal["none", "netblock"] = "none"
     """Whether files have the clients' addresses, or instead of each address of a
     client's /24 or /64 the first one of that."""

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from anabranch.connections.counts import Counts
     from anabranch.connections.hops import Annotator
     from anabranch.connections.storing import Storing
-    from anabranch.connections.waiting import Counts
 
 _LOOK_SECONDS = 5.0
 """How often it looks whether an archive is due, or waits for the store."""

@@ -33,6 +33,7 @@ CREATE TABLE IF NOT EXISTS connections (
 ) STRICT;
 CREATE INDEX IF NOT EXISTS waiting ON connections (client, number)
     WHERE outcome IS NULL;
+CREATE INDEX IF NOT EXISTS overdue ON connections (heard) WHERE outcome IS NULL;
 CREATE INDEX IF NOT EXISTS settled ON connections (settled)
     WHERE outcome IS NOT NULL AND archive IS NULL;
 CREATE INDEX IF NOT EXISTS archived ON connections (archive)
@@ -50,7 +51,8 @@ CREATE TABLE IF NOT EXISTS traces (
     is_hidden INTEGER NOT NULL
 ) STRICT;
 CREATE INDEX IF NOT EXISTS known ON traces (client, began);
-CREATE INDEX IF NOT EXISTS running ON traces (block) WHERE ended IS NULL;
+CREATE INDEX IF NOT EXISTS going ON traces (client, block) WHERE ended IS NULL;
+DROP INDEX IF EXISTS running;
 CREATE TABLE IF NOT EXISTS missed (
     since REAL NOT NULL, until REAL NOT NULL, reason TEXT NOT NULL, archive INTEGER
 ) STRICT;

@@ -27,10 +27,11 @@ if TYPE_CHECKING:
     from anabranch_engine import ClientTrace, PrefixSet, Statistics
 
     from anabranch.api.connections import Standing
+    from anabranch.connections.counts import Counts
     from anabranch.connections.hops import Annotator
     from anabranch.connections.sources import Source
     from anabranch.connections.storing import Shelf
-    from anabranch.connections.waiting import Counts, Waiting
+    from anabranch.connections.waiting import Waiting
 
 _TICK_SECONDS = 0.05
 """How long it waits for traces to end before it looks at events again."""

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+import sqlite3
 import zlib
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from anabranch.connections.closing import name_netblock
+from anabranch.connections.counts import (
+    EXCLUDED,
+    GIVEN_UP,
+    QUEUE_FULL,
+    REFUSED,
+    TIME_LIMIT,
+    WAITED_TOO_LONG,
+    Counts,
+)
 from anabranch.connections.queuefile import Transaction, open_file
+from anabranch.connections.turns import Turns
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -18,28 +29,17 @@ if TYPE_CHECKING:
 
     from anabranch.connections.closing import Address, Closing, Missed
 
-EXCLUDED, QUEUE_FULL, REFUSED = "excluded", "queue full", "refused"
-WAITED_TOO_LONG, GIVEN_UP = "waited too long", "given up"
-REASONS = (EXCLUDED, QUEUE_FULL, WAITED_TOO_LONG, REFUSED, GIVEN_UP)
-"""Why connections are dropped. Of those that are refused, records say more."""
-_DUE = """
-WITH due AS (
-    SELECT client, block, min(number) AS first
-    FROM connections AS c
-    WHERE outcome IS NULL AND NOT EXISTS (
-        SELECT 1 FROM traces AS t
-        WHERE t.client = c.client AND (t.began > ? OR t.ended IS NULL)
-    )
-    GROUP BY client
+_CLIENTS = """
+SELECT client, block, min(number), (
+    SELECT max(began) FROM traces AS t WHERE t.client = c.client
 )
-SELECT client, block, (SELECT uuid FROM connections WHERE number = first)
-FROM due
-ORDER BY row_number() OVER (PARTITION BY block ORDER BY first) + (
-    SELECT count(*) FROM traces AS t WHERE t.block = due.block AND t.ended IS NULL
-), first
-LIMIT ?
+FROM connections AS c
+WHERE outcome IS NULL AND NOT EXISTS (
+    SELECT 1 FROM traces AS t WHERE t.client = c.client AND t.ended IS NULL
+)
+GROUP BY client
 """
-"""The clients that may be traced now, by how many of their netblock go before."""
+"""The clients that wait for a trace, with the start of their last one."""
 _DROP = """
 UPDATE connections
 SET outcome = 'dropped', reason = :reason, settled = :now,
@@ -80,34 +80,6 @@ class Traced:
     """The addresses that are to be annotated, once on the day on which it began."""
 
 
-@dataclass
-class Counts:
-    """What a queue has done since it was opened, and what it has to do."""
-
-    waiting: int = 0
-    running: int = 0
-    traced: int = 0
-    copied: int = 0
-    reasons: Counter[str] = field(default_factory=Counter)
-    """How many were dropped, by one of `REASONS`."""
-    missed: int = 0
-    unreadable: int = 0
-    hops_met: int = 0
-    """How many hops no trace of the same day had met before."""
-    hops_told: int = 0
-    """How many hops somebody told about."""
-    hops_stored: int = 0
-    annotator_errors: int = 0
-    """How often nobody told about hops that were asked about."""
-    bytes: int = 0
-    """The size of the queue, when it was looked at last."""
-
-    @property
-    def dropped(self) -> int:
-        """How many connections were dropped."""
-        return self.reasons.total()
-
-
 class Waiting:
     """Connections that wait, traces that go on, and those that others get copies of.
 
@@ -121,7 +93,8 @@ class Waiting:
         self._base = open_file(file)
         self._shares: Counter[str] = Counter()
         """How many connections of each netblock wait."""
-        self._count()
+        self._turns = Turns()
+        self._load()
 
     def close(self) -> None:
         """Close the file."""
@@ -133,13 +106,21 @@ class Waiting:
         found = self._base.execute("SELECT until FROM heard").fetchone()
         return found[0] if found else None
 
-    def _count(self) -> None:
-        """Count what waits."""
+    def _load(self) -> None:
+        """Find in the file what waits, and what goes on."""
         query = """
             SELECT block, count(*) FROM connections WHERE outcome IS NULL GROUP BY block
         """
         self._shares = Counter(dict(self._base.execute(query).fetchall()))
         self.counts.waiting = self._shares.total()
+        query = "SELECT client, block FROM traces WHERE ended IS NULL"
+        self._turns = Turns(self._base.execute(query))
+        for client, block, number, began in self._base.execute(_CLIENTS):
+            self._turns.join(client, block, number, self._find_rest(began))
+
+    def _find_rest(self, began: float | None) -> float:
+        """Return when a client may be traced, by the start of its last trace."""
+        return 0.0 if began is None else began + self.terms.cache
 
     def resume(self, now: float) -> None:
         """Go on with what another process left, by the terms of this one.
@@ -155,13 +136,14 @@ class Waiting:
             dropped = self._list_unfit()
             for number, reason in dropped:
                 self._drop("AND number = :number", reason, now, number=number)
-        self._count()
+        self._load()
         self.counts.reasons += Counter(reason for _, reason in dropped)
 
     def put_back(self) -> None:
         """Let wait those whose traces were cut, before all that came after them."""
         with Transaction(self._base):
             self._base.execute("DELETE FROM traces WHERE ended IS NULL")
+        self._load()
         self.counts.running = 0
 
     def add(
@@ -180,6 +162,7 @@ class Waiting:
         gaps = list(missed)
         more, waiting = Counter[str](), self.counts.waiting
         copied, dropped = 0, Counter[str]()
+        joining = list[tuple[str, str, int, float]]()
         with Transaction(self._base):
             for closing in closings:
                 client, block = closing.client, name_netblock(closing.client)
@@ -187,7 +170,8 @@ class Waiting:
                 if not reason and not (known := self._find_known(client, now)):
                     share = self._shares[block] + more[block]
                     reason = self._find_lack(waiting, share)
-                if not self._insert(closing, known, reason, now):
+                number = self._insert(closing, known, reason, now)
+                if number is None:
                     continue
                 copied += known is not None
                 if reason:
@@ -195,13 +179,17 @@ class Waiting:
                 if not known and not reason:
                     more[block] += 1
                     waiting += 1
+                    rest = self._find_rest(self._find_start(client))
+                    joining.append((str(client), block, number, rest))
             rows = [(each.since, each.until, each.reason) for each in gaps]
             insert = "INSERT INTO missed (since, until, reason) VALUES (?, ?, ?)"
             self._base.executemany(insert, rows)
             if heard_until is not None:
                 upsert = "INSERT OR REPLACE INTO heard VALUES (1, ?)"
                 self._base.execute(upsert, (heard_until,))
-        self._shares += more
+        self._shares.update(more)
+        for each in joining:
+            self._turns.join(*each)
         self.counts.waiting = waiting
         self.counts.copied += copied
         self.counts.reasons += dropped
@@ -212,23 +200,35 @@ class Waiting:
 
         Netblocks take turns. Of one, the client that has waited longest comes first.
         """
-        insert = """
-            INSERT INTO traces (client, block, uuid, began, is_hidden)
-            VALUES (?, ?, ?, ?, ?)
-        """
-        hides = self.terms.hides_clients
-        with Transaction(self._base):
-            given_up = self._give_up(now)
-            due = self._base.execute(_DUE, (now - self.terms.cache, room)).fetchall()
-            begun = [
-                (self._base.execute(insert, (*row, now, hides)).lastrowid or 0, row[0])
-                for row in due
-            ]
+        try:
+            with Transaction(self._base):
+                given_up = self._give_up(now)
+                begun = list[tuple[int, str]]()
+                while len(begun) < room and (turn := self._turns.take(now)):
+                    if number := self._begin(*turn, now):
+                        begun.append((number, turn[0]))
+                    else:
+                        self._turns.leave(*turn)
+        except sqlite3.OperationalError:
+            self._load()
+            raise
+        for block, count in given_up.items():
+            self._release(block, count)
         self.counts.running += len(begun)
-        self.counts.reasons[WAITED_TOO_LONG] += given_up
-        if given_up:
-            self._count()
+        self.counts.reasons[WAITED_TOO_LONG] += given_up.total()
         return begun
+
+    def _begin(self, client: str, block: str, now: float) -> int | None:
+        """Begin a trace; return its number, or None if the client waits no longer."""
+        insert = """
+            INSERT INTO traces (client, block, began, is_hidden, uuid)
+            SELECT :client, :block, :now, :hides, uuid FROM connections
+            WHERE outcome IS NULL AND client = :client ORDER BY number LIMIT 1
+        """
+        values = {"client": client, "block": block, "now": now}
+        values["hides"] = self.terms.hides_clients
+        done = self._base.execute(insert, values)
+        return done.lastrowid if done.rowcount else None
 
     def end(self, number: int, traced: Traced, now: float) -> None:
         """Take a trace; all connections of its client that wait get it."""
@@ -243,7 +243,7 @@ class Waiting:
         """
         began = traced.began
         values = {"number": number, "began": began, "now": now}
-        block = self._find_block(number)
+        client, block = self._find_client(number)
         with Transaction(self._base):
             update = """
                 UPDATE traces SET began = ?, ended = ?, text = ?, first_hop = ?
@@ -260,28 +260,29 @@ class Waiting:
             rows = ((began, hop, began) for hop in traced.hops)
             met = self._base.executemany(insert, rows).rowcount
         self.counts.running -= 1
-        self._leave(block, done)
+        self._leave(client, block, done)
         self.counts.hops_met += met
         self.counts.traced += min(done, 1)
         self.counts.copied += max(done - 1, 0)
 
     def refuse(self, number: int, reason: str, now: float) -> None:
-        """Take it that a client could not be probed at all; the next one may be."""
+        """Take it that a trace has no result; the client's next connection gets one."""
         which = "AND client = (SELECT client FROM traces WHERE number = :number)"
-        block = self._find_block(number)
+        client, block = self._find_client(number)
         with Transaction(self._base):
-            done = self._drop(which, reason, now, number=number)
+            done = self._drop(which, reason, now, number=number).total()
             self._base.execute("DELETE FROM traces WHERE number = ?", (number,))
         self.counts.running -= 1
-        self._leave(block, done)
-        self.counts.reasons[REFUSED] += done
+        self._leave(client, block, done)
+        known = reason if reason == TIME_LIMIT else REFUSED
+        self.counts.reasons[known] += done
 
     def give_up(self, now: float) -> None:
         """Drop all that waits, since no trace goes on and none will begin."""
         with Transaction(self._base):
             done = self._drop("", GIVEN_UP, now)
-        self._count()
-        self.counts.reasons[GIVEN_UP] += done
+        self._load()
+        self.counts.reasons[GIVEN_UP] += done.total()
 
     def _find_exclusion(self, client: str) -> str | None:
         return EXCLUDED if client in self.terms.excluded else None
@@ -310,17 +311,31 @@ class Waiting:
                 waiting += 1
         return unfit
 
-    def _find_block(self, number: int) -> str:
-        query = "SELECT block FROM traces WHERE number = ?"
-        (block,) = self._base.execute(query, (number,)).fetchone()
-        return str(block)
+    def _find_client(self, number: int) -> tuple[str, str]:
+        """Return the client of a trace, and its netblock."""
+        query = "SELECT client, block FROM traces WHERE number = ?"
+        client, block = self._base.execute(query, (number,)).fetchone()
+        return client, block
 
-    def _leave(self, block: str, count: int) -> None:
+    def _leave(self, client: str, block: str, count: int) -> None:
+        """Note that a trace has ended, for which so many connections waited."""
+        self._turns.leave(client, block)
+        self._release(block, count)
+
+    def _release(self, block: str, count: int) -> None:
         """Note that so many connections of a netblock do not wait any more."""
         self.counts.waiting -= count
         self._shares[block] -= count
         if not self._shares[block]:
             del self._shares[block]
+
+    def _find_start(self, client: Address) -> float | None:
+        """Return when the last trace of a client began."""
+        query = "SELECT max(began) FROM traces WHERE client = ?"
+        found: tuple[float | None] = self._base.execute(
+            query, (str(client),)
+        ).fetchone()
+        return found[0]
 
     def _find_known(self, client: Address, now: float) -> tuple[int, float] | None:
         """Return the trace that a connection gets a copy of, and when it began."""
@@ -339,8 +354,8 @@ class Waiting:
         known: tuple[int, float] | None,
         reason: str | None,
         now: float,
-    ) -> bool:
-        """Insert a connection; return False if its UUID is known."""
+    ) -> int | None:
+        """Insert a connection; return its number, or None if its UUID is known."""
         trace, day = known or (None, now)
         outcome = "copied" if known else "dropped" if reason else None
         insert = """
@@ -364,10 +379,14 @@ class Waiting:
             now if outcome else None,
             day,
         )
-        return self._base.execute(insert, values).rowcount == 1
+        done = self._base.execute(insert, values)
+        return done.lastrowid if done.rowcount == 1 else None
 
-    def _give_up(self, now: float) -> int:
-        """Drop connections that have waited too long, unless their trace goes on."""
+    def _give_up(self, now: float) -> Counter[str]:
+        """Drop connections that have waited too long, unless their trace goes on.
+
+        Returns how many of each netblock.
+        """
         which = """
             AND heard < :before AND NOT EXISTS (
                 SELECT 1 FROM traces AS t
@@ -377,7 +396,13 @@ class Waiting:
         before = now - self.terms.max_wait
         return self._drop(which, WAITED_TOO_LONG, now, before=before)
 
-    def _drop(self, which: str, reason: str, now: float, **values: float) -> int:
-        """Drop connections that wait, by a condition in SQL; return how many."""
+    def _drop(
+        self, which: str, reason: str, now: float, **values: float
+    ) -> Counter[str]:
+        """Drop connections that wait, by a condition in SQL.
+
+        Returns how many of each netblock.
+        """
         given = {"reason": reason, "now": now, **values}
-        return self._base.execute(_DROP + which, given).rowcount
+        rows = self._base.execute(f"{_DROP} {which} RETURNING block", given)
+        return Counter(block for (block,) in rows)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from ipaddress import ip_address
@@ -12,7 +13,7 @@ from anabranch_engine import Prober
 
 from anabranch.local.assignment import find_network
 from anabranch.rounds.closed import find_forbidden
-from anabranch.rounds.rates import share_rate
+from anabranch.rounds.rates import Pace, share_rate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -51,6 +52,7 @@ class Probing:
     _policy: ProbingPolicySpec | None = None
     """The policy in force; without one nothing is sent."""
     _rates: dict[Prober, int] = field(default_factory=dict)
+    _paces: dict[Prober, Pace] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
@@ -90,6 +92,7 @@ class Probing:
 
             def tell(statistics: Statistics) -> None:
                 with self._lock:
+                    self._paces[prober].note(statistics.sent, time.monotonic())
                     self._share()
                 note(prober, statistics)
 
@@ -134,6 +137,7 @@ class Probing:
     def _running(self, prober: Prober, sender: Agent) -> Iterator[None]:
         with self._lock:
             self._probers[prober] = sender
+            self._paces[prober] = Pace()
             self._forbid(prober, sender)
             self._share()
         try:
@@ -141,6 +145,7 @@ class Probing:
         finally:
             with self._lock:
                 del self._probers[prober]
+                del self._paces[prober]
                 self._share()
 
     def _find(self, sender: Agent) -> list[Prober]:
@@ -162,7 +167,11 @@ class Probing:
             total = self._choose_rate(sender)
             probers = self._find(sender)
             wanted = dict.fromkeys(range(len(probers)), total)
-            ending = [place for place in wanted if probers[place].is_ending]
+            ending = {
+                place: self._paces[prober].rate
+                for place, prober in enumerate(probers)
+                if prober.is_ending
+            }
             shares = share_rate(total, wanted, ending)
             rates |= {probers[place]: share for place, share in shares.items()}
         before = self._rates

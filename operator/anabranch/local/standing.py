@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from anabranch.api.manifest import Manifests
     from anabranch.api.measurement import MeasurementAgent
     from anabranch.api.policy import ProbingPolicySpec
-    from anabranch.connections.waiting import Counts
+    from anabranch.connections.counts import Counts
     from anabranch.local.policyfile import PolicyFiles
     from anabranch.store.directory import DirectoryStore
 

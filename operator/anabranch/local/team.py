@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -17,7 +19,7 @@ from anabranch.rounds.division import (
 from anabranch.runs.handouts import put_hand_out, read_hand_outs
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from anabranch_engine import Plan, Prober, Statistics
 
@@ -69,7 +71,6 @@ class Team:
         threads = [
             threading.Thread(target=self._work, args=(member,))
             for member in record.members
-            for _ in range(AT_ONCE)
         ]
         for thread in threads:
             thread.start()
@@ -81,16 +82,15 @@ class Team:
             raise next(iter(self.failures.values()))
 
     def _work(self, member: Agent) -> None:
-        try:
-            self._probe(member)
-        except BaseException as error:  # noqa: BLE001 (run raises it)
-            self._error = error
-            self.probing.stop()
+        """Probe what is handed out to a member, until the end or a failure."""
+        with ThreadPoolExecutor(AT_ONCE) as probers, self._stopping():
+            while (number := self._take(member)) is not None:
+                probers.submit(self._probe, member, number)
 
-    def _probe(self, member: Agent) -> None:
-        """Probe what is handed out to a member, until its end or a failure."""
+    def _probe(self, member: Agent, number: int) -> None:
+        """Probe a hand-out of a member, until its end or a failure."""
         name = member.metadata.name
-        while (number := self._take(member)) is not None:
+        with self._stopping():
             try:
                 task = Task(self.step, self.plan, self._find_blocks(number), number + 1)
                 self.probing.probe(member, task, self.note)
@@ -103,6 +103,15 @@ class Team:
                     self._over.add(number)
                 self._lock.notify_all()
 
+    @contextmanager
+    def _stopping(self) -> Iterator[None]:
+        """Let any error stop all members; ``run`` raises it."""
+        try:
+            yield
+        except BaseException as error:  # noqa: BLE001 (run raises it)
+            self._error = error
+            self.probing.stop()
+
     def _find_blocks(self, number: int) -> tuple[int, ...]:
         """Return the blocks of a hand-out that no later one has."""
         owners = find_owners(self._given)
@@ -114,7 +123,7 @@ class Team:
         name = member.metadata.name
         with self._lock:
             while not self.probing.stopped.is_set() and name not in self.failures:
-                if not self.probing.is_busy(member) and not self._is_starting(name):
+                if self._may_take(member):
                     number = self._find_own(name)
                     if number is None:
                         number = self._hand_out(name)
@@ -126,9 +135,12 @@ class Team:
                 self._lock.wait(_LOOK_SECONDS)
             return None
 
-    def _is_starting(self, name: str) -> bool:
-        """Return whether a hand-out of a member has no prober yet."""
-        return list(self._open.values()).count(name) > self.probing.count(name)
+    def _may_take(self, member: Agent) -> bool:
+        """Return whether all that a member works on has begun, and is not too much."""
+        name = member.metadata.name
+        count = list(self._open.values()).count(name)
+        is_starting = count > self.probing.count(name)
+        return count < AT_ONCE and not is_starting and not self.probing.is_busy(member)
 
     def _find_own(self, name: str) -> int | None:
         """Return a hand-out that a member got before this process began."""

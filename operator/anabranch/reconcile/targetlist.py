@@ -182,7 +182,7 @@ class TargetLists:
         found = tools.inventory.lists.get((namespace, name))
         target_list = next(iter(found or ()), None)
         if target_list is None or target_list.metadata.deletion_timestamp:
-            self._reports.pop((namespace, name), None)
+            await self._forget((namespace, name))
             return None
         target_list = tools.recall(target_list)
         try:
@@ -190,12 +190,24 @@ class TargetLists:
         except MissingError as error:
             view = ListView(obstacle=error.obstacle)
         else:
+            await self._forget(target_list.key, current=key)
             view = await self._check(target_list, key)
         status = describe_list(target_list, view, tools.now())
         await tools.say(target_list, status)
         # No watch reports a change of a ConfigMap or an object of the store.
         is_settled = view.report and target_list.spec.entries
         return None if is_settled else tools.look_seconds
+
+    async def _forget(self, name: tuple[str, str], current: str = "") -> None:
+        """Remove the reports on a list that is gone, also if it is there again.
+
+        Those of a list that goes while no operator looks stay: it is not known here.
+        """
+        key, _ = self._reports.get(name, ("", None))
+        folder, slash, _ = key.rpartition("/")
+        if folder and not current.startswith(folder + slash):
+            await asyncio.to_thread(self.tools.store.remove, folder)
+            del self._reports[name]
 
     async def _check(self, target_list: TargetList, key: str) -> ListView:
         """Return what a Job reports under a key; create the Job if needed."""

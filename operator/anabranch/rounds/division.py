@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from anabranch.api.agent import AgentSpec
 
-BLOCKS_OF_SLOWEST = 16
+BLOCKS_OF_SLOWEST = 32
 """A team's plan has so many blocks that its slowest agent would get this many. A block
 is the least that can be handed out, so it must be little work for any agent."""
 _BLOCKS_OVER_ROUNDS = 2
@@ -25,8 +25,10 @@ MOST_BLOCKS_OF_PLAN = 1024
 """The most blocks of a team's plan: the Job that concludes a step works on each."""
 MOST_BLOCKS = 256
 """The most blocks of a hand-out."""
-AT_ONCE = 2
-"""The most hand-outs that an agent works on: one ends while the next one begins."""
+AT_ONCE = 8
+"""The most hand-outs that an agent works on: one begins, and the others end. A trace
+behind silent hops may take longer than it takes to begin the next hand-outs, which get
+smaller towards the end of a step."""
 _SHARE = 2
 """A hand-out is one in so many of an agent's fair share of what is left."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
@@ -73,7 +73,9 @@ class S3Store:
             except ClientError as error:
                 if error.response["Error"]["Code"] not in _MISSING:
                     raise
-                self._client.create_bucket(Bucket=self.bucket)
+                # Another process may make it at the same time.
+                with suppress(self._client.exceptions.BucketAlreadyOwnedByYou):
+                    self._client.create_bucket(Bucket=self.bucket)
 
     @property
     def endpoint(self) -> str:

@@ -11,6 +11,7 @@ from anabranch_agent.demand import Hold, Pause, Probe
 from anabranch_agent.policy import (
     Invalid,
     choose_demand,
+    count_steps,
     is_over,
     read_object,
     read_rules,
@@ -154,3 +155,13 @@ def test_a_round_is_over_when_its_status_says_so() -> None:
     assert not is_over(measured((condition("Ready", "True"),)))
     assert is_over(measured((condition("Complete", "True"),)))
     assert is_over(measured((condition("Failed", "True"),)))
+
+
+def test_hand_outs_of_a_step_share_no_prefix() -> None:
+    """But other steps, other teams and agents without a team may."""
+    hand_outs = [measured(team="t", blocks=[n], handOut=n + 1) for n in range(3)]
+    assert count_steps(hand_outs) == 1
+    others = [measured(), measured(), measured(team="u", blocks=[0], handOut=1)]
+    later = measured(team="t", blocks=[0], handOut=1, round=2)
+    assert count_steps([*hand_outs, *others, later]) == 5
+    assert count_steps([]) == 0

@@ -16,7 +16,7 @@ from anabranch_engine import PrefixSet
 from prometheus_client import CollectorRegistry
 
 from anabranch.api import Round
-from anabranch.connections.waiting import Counts
+from anabranch.connections.counts import Counts
 from anabranch_agent.clienttally import ClientTally
 from anabranch_agent.config import Times
 from anabranch_agent.deadman import DeadMan

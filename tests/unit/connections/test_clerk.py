@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 from anabranch.api.connections import Connections
 from anabranch.connections.archive import Naming
 from anabranch.connections.clerk import Clerk
+from anabranch.connections.counts import Counts
 from anabranch.connections.hops import FileAnnotator
 from anabranch.connections.storing import Shelf
-from anabranch.connections.waiting import Counts, Traced
+from anabranch.connections.waiting import Traced
 from anabranch.store.directory import DirectoryStore
 from queues import NOW, add, begin, closing
 

@@ -45,6 +45,7 @@ def test_each_block_is_handed_out_once(
 
 @settings(max_examples=30, deadline=None)
 @example({"a": 55, "b": 55, "c": 56, "d": 70, "e": 71})
+@example({"a": 194, "b": 215, "c": 197, "d": 215, "e": 195, "f": 197, "g": 302})
 @given(RATES)
 def test_agents_end_at_about_the_same_time(rates: dict[str, int]) -> None:
     """Within 1.2 of the time that their rates allow together."""

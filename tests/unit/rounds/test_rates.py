@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from anabranch.rounds.rates import share_rate
+from anabranch.rounds.rates import Pace, share_rate
 
 RATES = st.integers(min_value=0, max_value=2_000_000)
 WANTED = st.dictionaries(st.text(max_size=3), RATES, max_size=20)
@@ -49,8 +49,22 @@ def test_who_wants_little_has_it() -> None:
 
 
 def test_who_is_ending_leaves_its_share_to_who_begins() -> None:
-    """But it has it all where nobody begins."""
+    """But for an eighth more than it sends; it has all of it where nobody begins."""
     wanted = {"a": 1000, "b": 1000}
-    assert share_rate(1000, wanted, ["a"]) == {"a": 250, "b": 750}
-    assert share_rate(1000, wanted, ["a", "b"]) == {"a": 500, "b": 500}
-    assert share_rate(1000, {"a": 1000}, ["a"]) == {"a": 1000}
+    assert share_rate(1000, wanted, {"a": 80}) == {"a": 91, "b": 909}
+    assert share_rate(1000, wanted, {"a": 0}) == {"a": 1, "b": 999}
+    assert share_rate(1000, wanted, {"a": 900}) == {"a": 500, "b": 500}
+    assert share_rate(1000, wanted, {"a": 0, "b": 0}) == {"a": 500, "b": 500}
+    assert share_rate(1000, {"a": 1000}, {"a": 0}) == {"a": 1000}
+
+
+def test_a_pace_is_what_was_sent_between_the_last_two_looks() -> None:
+    """However far apart they are."""
+    pace = Pace()
+    pace.note(500, 10.0)
+    assert pace.rate == 0
+    pace.note(600, 10.5)
+    assert pace.rate == 200
+    pace.note(600, 10.5)
+    pace.note(630, 13.5)
+    assert pace.rate == 10

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -210,3 +211,11 @@ def test_a_gateway_that_is_away_is_an_error_of_the_system() -> None:
     away = S3Store("bucket", endpoint_url="http://127.0.0.1:9")
     with pytest.raises(OSError, match=r"some/key: S3 can't be reached"):
         away.get("some/key")
+
+
+def test_a_bucket_may_be_made_by_several_at_once(s3: S3) -> None:
+    """Whoever is second finds it there."""
+    stores = [S3Store(f"{s3.bucket}-2", endpoint_url=s3.url) for _ in range(8)]
+    with ThreadPoolExecutor(len(stores)) as threads:
+        list(threads.map(S3Store.create_bucket, stores))
+    assert stores[0].put("key", b"")

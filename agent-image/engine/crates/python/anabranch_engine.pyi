@@ -1116,10 +1116,11 @@ class ClientTrace:
     """The addresses that have replied, but for those of a client that is hidden."""
     text: bytes
     """The trace as scamper's JSON: the lines of a cycle that starts, of the trace, and
-    of the cycle's end. Empty if nothing was sent."""
+    of the cycle's end. Empty without a result: if nothing was sent, or at the time
+    limit."""
     first_hop: str
     """The probes to the first hop, which are not in the text: JSON, as scamper has the
-    probes of a link. Empty if nothing was sent."""
+    probes of a link. Empty without a result."""
 
 @final
 class ClientTracing(Controlled):

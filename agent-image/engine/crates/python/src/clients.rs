@@ -262,7 +262,7 @@ impl ClientTracing {
             text: Vec::new(),
             first_hop: String::new(),
         };
-        if told.probes == 0 {
+        if told.probes == 0 || trace.tracer.end() == Some(End::TimeLimit) {
             return Ok(told);
         }
         let refuse = |error: String| PyValueError::new_err(error);
