@@ -73,11 +73,11 @@ lint: setup
 
 test: test-local test-cluster
 
-# All but what takes a cluster; four files at a time, since many of them wait, in the order
-# of tests/conftest.py.
+# All but what takes a cluster; six files at a time, since the long ones wait for three quarters
+# of their time, in the order of tests/conftest.py.
 test-local: test-engine
 	$(BINARY) $(PROGRAMS) >/dev/null
-	$(RUN)pytest --numprocesses 4 --dist loadfile --no-loadscope-reorder --ignore tests/cluster
+	$(RUN)pytest --numprocesses 6 --dist loadfile --no-loadscope-reorder --ignore tests/cluster
 
 test-engine: setup
 	@sh .ci/prerequisites tests

@@ -25,16 +25,20 @@ settings.register_profile(
 )
 settings.load_profile("patient")
 
-LONG = {
-    *("test_tables.py", "test_interruptions.py", "test_surveys.py", "test_prober.py"),
-    *("test_differences.py", "test_results.py", "test_trace_surveys.py"),
-}
-"""Files that take a minute or longer."""
+LONG = (
+    *("test_surveys.py", "test_teams.py", "test_interruptions.py", "test_agent.py"),
+    *("test_connections.py", "test_trace_surveys.py", "test_leadership.py"),
+    *("test_traced_rounds.py", "test_tables.py", "test_ark.py", "test_quotas.py"),
+    *("test_topologies.py", "test_prober.py", "test_damage.py", "test_traces.py"),
+    *("test_differences.py", "test_reports.py", "test_results.py"),
+)
+"""Files that take a minute or longer, or most of one; the longest ones first."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Long files come first: else all others wait for one of them at the end."""
-    items.sort(key=lambda item: item.path.name not in LONG)
+    places = {name: place for place, name in enumerate(LONG)}
+    items.sort(key=lambda item: places.get(item.path.name, len(LONG)))
 
 
 @pytest.fixture(scope="session")

@@ -19,16 +19,21 @@ ONCE_IT_PROBES = (
 )
 """Waits, in a shell, until so many packets were sent: a start may take seconds."""
 KILLER = """
-import random, subprocess, sys, time
+import pathlib, random, subprocess, sys, time
+sent = pathlib.Path("/sys/class/net/eth0/statistics/tx_packets")
 chance, command = random.Random(5), sys.argv[1:]
-for _ in range(12):
+for _ in range(5):
+    before = int(sent.read_text())
     survey = subprocess.Popen(command)
-    time.sleep(chance.uniform(1, 3.5))
+    while survey.poll() is None and int(sent.read_text()) < before + 50:
+        time.sleep(0.05)
+    time.sleep(chance.uniform(0, 1.5))
     survey.kill()
     survey.wait()
 subprocess.run(command, check=True)
 """
-"""Starts a survey again and again, and kills each but the last after some seconds."""
+"""Starts a survey again and again, and kills each but the last once it probes, or is
+about to make something of the replies."""
 
 
 POLICY = {
@@ -99,4 +104,4 @@ def command(manifests: Path, data: Path, *options: str) -> list[str]:
 
 def survey(world: World, manifests: Path, data: Path) -> None:
     """Runs a survey to its end."""
-    world.run(*command(manifests, data), seconds=300)
+    world.run(*command(manifests, data))

@@ -13,6 +13,9 @@ from anabranch_engine import Simulation
 if TYPE_CHECKING:
     from pathlib import Path
 
+ANSWERING = {"hosts": 1.0, "silent-routers": 0.0}
+"""Switches of an Internet in which all answers: nobody waits for what does not come."""
+
 
 @dataclass(frozen=True)
 class World:

@@ -29,7 +29,7 @@ from anabranch.store.s3 import S3Store
 from anabranch.warehouse.environment import open_warehouse
 from examples import EXAMPLES
 from surveying import command, write_manifests
-from world import World
+from world import ANSWERING, World
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -187,7 +187,7 @@ def test_checksums_are_those_of_the_files(data: Path, tmp_path: Path) -> None:
 def test_the_example_is_a_survey_as_arks(tmp_path: Path) -> None:
     """Each routed /24 is in the file of one of its five monitors."""
     data, out = tmp_path / "data", tmp_path / "out"
-    world = World(prefixes=32, prefixes_v6=0, vantage_points=5)
+    world = World(32, 0, vantage_points=5, switches=ANSWERING)
     world.run(*command(EXAMPLES / "survey-ark.yaml", data))
     files = write(data, out, "ark-000001")
     assert len(files) == 5

@@ -27,7 +27,7 @@ from devcluster.process import run_tool
 from examples import EXAMPLES
 from surveying import POLICY
 from topologies import Layers
-from world import World
+from world import ANSWERING, World
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -515,7 +515,7 @@ with clientele() as clients:
     run.settle(300)
     run.stop()
 """
-    world = World(prefixes_v6=0, switches={"hosts": 1, "silent-routers": 0})
+    world = World(prefixes_v6=0, switches=ANSWERING)
     terms = {"cacheSeconds": 60, "archiveSeconds": 10}
     # A hundred starts take as long as the machine does.
     check_kills(play(script, tmp_path, world, 3600, **terms), 60)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 WORLD = World(32, 16)
 TARGETS = ["240.0.0.0/19,udp,1,32,6", "3fff::/60,icmp6,1,32,6"]
+TRACES = {"trace": {"prefixLenV4": 24, "prefixLenV6": 64}}
 
 
 @pytest.fixture(scope="module")
@@ -35,6 +36,14 @@ def surveyed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def data(surveyed: Path, tmp_path: Path) -> Path:
     """A copy of its data, to be damaged."""
     return shutil.copytree(surveyed / "data", tmp_path / "data")
+
+
+@pytest.fixture(scope="module")
+def traced(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The data of a finished survey of traces."""
+    folder = tmp_path_factory.mktemp("traced")
+    survey(WORLD, write_manifests(folder, TARGETS, tool=TRACES), folder / "data")
+    return folder / "data"
 
 
 def cut(file: Path) -> None:
@@ -68,9 +77,9 @@ def remove(file: Path) -> None:
     file.unlink()
 
 
-def write_all(data: Path, folder: Path) -> None:
-    """All tables of the results."""
-    for table in ("interfaces", "replies", "links", "diamonds"):
+def write_tables(data: Path, folder: Path, *tables: str) -> None:
+    """Some tables of the results."""
+    for table in tables:
         write_table(data, table, "csv", folder / f"{table}.csv")
 
 
@@ -99,11 +108,26 @@ def test_results_name_what_is_damaged(
         damage = cut
     damage(file)
     with pytest.raises(DamagedError) as told:
-        write_all(data, tmp_path)
+        write_tables(data, tmp_path, "interfaces", "replies", "links", "diamonds")
     key = str(file.relative_to(data))
     assert str(told.value).startswith((f"{key} is", f"{key} has other columns"))
     assert remedy in str(told.value)
     assert "DB::Exception" not in str(told.value)
+
+
+@pytest.mark.parametrize("damage", [cut, empty, fill, garble, replace, remove])
+def test_traces_name_the_part_that_is_damaged(
+    damage: Callable[[Path], None], traced: Path, tmp_path: Path
+) -> None:
+    """Whatever is wrong with it; the table of probes has all of its columns."""
+    data = shutil.copytree(traced, tmp_path / "data")
+    (part,) = (data / open_run(data).root).glob("001-00/replies/*/*.parquet")
+    damage(part)
+    with pytest.raises(DamagedError) as told:
+        write_tables(data, tmp_path, "traces", "probes")
+    key = str(part.relative_to(data))
+    assert str(told.value).startswith((f"{key} is", f"{key} has other columns"))
+    assert "put a whole copy of it back" in str(told.value)
 
 
 def test_what_can_be_made_anew_is(surveyed: Path, data: Path, tmp_path: Path) -> None:

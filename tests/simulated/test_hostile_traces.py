@@ -19,12 +19,12 @@ from tracerruns import (
     tells_rewritten,
     trace,
 )
-from world import World
+from world import ANSWERING, World
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-PLAIN = {"hosts": 1.0, "silent-routers": 0.0, "short-quotes": 0.0}
+PLAIN = ANSWERING | {"short-quotes": 0.0}
 
 Links = set[tuple[str, str]]
 

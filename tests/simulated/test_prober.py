@@ -15,7 +15,7 @@ from parts import find_replies, predict_replies, read_parts
 from proberruns import FLOWS, TTLS, TUNNEL, lines, probe
 from probing import command, write_plan
 from surveying import ONCE_IT_PROBES
-from world import World
+from world import ANSWERING, World
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -46,7 +46,7 @@ def test_replies_are_exactly_those_that_the_truth_predicts(
 
 def test_at_full_speed_each_missing_reply_is_accounted_for(tmp_path: Path) -> None:
     """By the prober's statistics, or as a loss of the simulator."""
-    world = World(2_000, 0, switches={"hosts": 1.0, "silent-routers": 0.0})
+    world = World(2_000, 0, switches=ANSWERING)
     plan = write_plan(tmp_path / "plan.parquet", lines(2_000, flows=10))
     words = command(
         *(plan, tmp_path / "parts"),
@@ -211,8 +211,7 @@ def test_parts_that_do_not_belong_together_are_refused(tmp_path: Path) -> None:
 
 def test_shards_are_disjoint_and_make_the_whole(tmp_path: Path) -> None:
     """Each vantage point probes blocks of its own."""
-    everybody = {"hosts": 1.0, "silent-routers": 0.0}
-    world = World(300, 0, vantage_points=2, switches=everybody)
+    world = World(300, 0, vantage_points=2, switches=ANSWERING)
     plan = write_plan(tmp_path / "plan.parquet", lines(300), blocks=5)
     shards = {"one": [0, 3], "other": [1, 2, 4]}
     commands = [

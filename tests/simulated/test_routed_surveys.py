@@ -14,7 +14,7 @@ from onesurvey import open_run
 from probing import command as probe
 from probing import write_plan
 from surveying import survey, write_manifests
-from world import World
+from world import ANSWERING, World
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -55,7 +55,7 @@ def read_parts(folder: Path) -> set[IPv6Address]:
 
 def test_each_run_traces_other_addresses_of_each_24(tmp_path: Path) -> None:
     """None that is excluded; they can be computed again from the plan of the run."""
-    world = World(32, 0)
+    world = World(32, 0, switches=ANSWERING)
     traced = []
     for run_id in ("1", "2"):
         data = tmp_path / run_id

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING
 
 import pyarrow.parquet as pq
@@ -30,7 +31,7 @@ from onesurvey import (
     write_table,
 )
 from surveying import survey, write_manifests
-from world import World
+from world import ANSWERING, World
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,6 +41,8 @@ if TYPE_CHECKING:
     from anabranch.store.keys import RunKeys
     from anabranch.store.store import Store
     from devcluster.s3 import S3
+
+LOSSY = World(96, 48, switches={"loss": 0.05, "amplification": 0.05})
 
 
 @pytest.mark.parametrize(
@@ -162,6 +165,19 @@ def test_a_survey_finds_exactly_what_its_rule_finds_in_process(
     assert (score.recall < 1) or rule == "shared"
 
 
+@pytest.fixture(scope="module")
+def survey_by(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Who surveys by a rule, once for all tests, and tells in which folder."""
+
+    @cache
+    def survey_once(rule: str) -> Path:
+        folder, tool = tmp_path_factory.mktemp(rule), {"diamondMiner": {"rule": rule}}
+        survey(LOSSY, write_manifests(folder, TARGETS, tool=tool), folder / "data")
+        return folder
+
+    return survey_once
+
+
 @pytest.fixture(params=["pieces", "pieces-shared", "s3"])
 def elsewhere(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Store, int, str]:
     """An empty store, how many rows a job looks at together, and a rule."""
@@ -173,19 +189,23 @@ def elsewhere(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Store, in
 
 
 def test_round_jobs_do_the_same_in_pieces_and_over_s3(
-    elsewhere: tuple[Store, int, str], tmp_path: Path
+    elsewhere: tuple[Store, int, str],
+    survey_by: Callable[[str], Path],
+    tmp_path: Path,
 ) -> None:
     """The same links and plans, where memory is short and where parts are far away."""
     there, piece_rows, rule = elsewhere
-    again = Again.make(there, rule, tmp_path)
+    again = Again.make(survey_by(rule), there, tmp_path)
     again.compare(again.open("alone", piece_rows).conclude)
     assert not [key for key in there.list(again.keys.root) if "/counts/" in key]
 
 
-def test_workers_that_share_round_jobs_do_the_same(s3: S3, tmp_path: Path) -> None:
+def test_workers_that_share_round_jobs_do_the_same(
+    s3: S3, survey_by: Callable[[str], Path], tmp_path: Path
+) -> None:
     """Also where one has done all of the others' work, and where one does nothing."""
     there = S3Store(s3.bucket, endpoint_url=s3.url)
-    again = Again.make(there, "shared", tmp_path)
+    again = Again.make(survey_by("shared"), there, tmp_path)
     jobs = [again.open(f"worker{index}", 16_000) for index in range(4)]
 
     def conclude(step: Step) -> Outcome:
@@ -216,18 +236,15 @@ class Again:
     scratch: Path
 
     @classmethod
-    def make(cls, there: Store, rule: str, folder: Path) -> Again:
-        """Surveys with a rule, and brings the parts to the other store."""
-        world = World(96, 48, switches={"loss": 0.05, "amplification": 0.05})
-        data, tool = folder / "data", {"diamondMiner": {"rule": rule}}
-        manifests = write_manifests(folder / "manifests", TARGETS, tool=tool)
-        survey(world, manifests, data)
-        keys, here = open_run(data), DirectoryStore(data)
+    def make(cls, surveyed: Path, there: Store, scratch: Path) -> Again:
+        """Brings the parts of a survey to the other store."""
+        here = DirectoryStore(surveyed / "data")
+        keys = open_run(here.root)
         for key in here.list(keys.root):
             if "/replies/" in key or key == keys.targets:
                 there.put(key, here.get(key))
-        (assignment,) = judge(world, folder / "manifests" / "survey.yaml").assignments
-        return cls(here, there, keys, assignment.record.run_rules, folder)
+        (assignment,) = judge(LOSSY, surveyed / "survey.yaml").assignments
+        return cls(here, there, keys, assignment.record.run_rules, scratch)
 
     def open(self, name: str, piece_rows: int) -> RoundJob:
         """A job in a process of its own, with that many rows in a piece."""
@@ -265,7 +282,7 @@ def test_yarrp_and_ping_are_surveys_of_one_step(
     tool: str, targets: list[str], sent: int, tmp_path: Path
 ) -> None:
     """Yarrp sends all at once, ping to each address at the last TTL."""
-    world = World(32, 1, switches={"hosts": 1.0, "silent-routers": 0.0})
+    world = World(32, 1, switches=ANSWERING)
     manifests = write_manifests(tmp_path / "manifests", targets, tool={tool: {}})
     survey(world, manifests, tmp_path / "data")
     (plan,) = (tmp_path / "data").glob("agents/agent1/*/1/*/plan.parquet")

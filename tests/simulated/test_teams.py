@@ -18,22 +18,29 @@ if TYPE_CHECKING:
 
 TEAM = {"name": "team", "selector": {}, "targetList": "list", "division": "shared"}
 TRACES = {"trace": {"algorithm": "singlePath", "prefixLenV4": 24}}
-TARGETS = 80
-RATES = (100, 200, 400)
+TARGETS = 40
+RATES = (300, 600, 1200)
 """Of the agents, in probes a second."""
+SLOW = (100, 200, 400)
+"""The same where kills are to find them at work."""
 
 
-def write(folder: Path, tool: Mapping[str, Any], targets: int = TARGETS) -> Path:
+def write(
+    folder: Path,
+    tool: Mapping[str, Any],
+    targets: int = TARGETS,
+    rates: tuple[int, ...] = RATES,
+) -> Path:
     """A survey by a team of agents with unequal rates."""
     lines = [f"240.0.{number}.0/24,udp,1,32,6" for number in range(targets)]
     file = write_manifests(
-        folder, lines, len(RATES), tool=dict(tool), agents=[TEAM], maxRounds=3
+        folder, lines, len(rates), tool=dict(tool), agents=[TEAM], maxRounds=3
     )
     documents = list(yaml.safe_load_all(file.read_text()))
     for document in documents:
         if document["kind"] == "Agent":
             number = int(document["metadata"]["name"].removeprefix("agent"))
-            document["spec"]["maxProbingRate"] = RATES[number - 1]
+            document["spec"]["maxProbingRate"] = rates[number - 1]
     file.write_text(yaml.safe_dump_all(documents))
     return file
 
@@ -110,7 +117,7 @@ def test_a_prefix_stays_with_its_agent_over_all_rounds(tmp_path: Path) -> None:
 def test_killed_teams_go_on_where_they_were(tmp_path: Path) -> None:
     """Each target is in one part, however often all of it is killed."""
     data = tmp_path / "data"
-    manifests = write(tmp_path / "m", TRACES)
+    manifests = write(tmp_path / "m", TRACES, rates=SLOW)
     killer = command(manifests, data)
     World(vantage_points=3).run(killer[0], "-c", KILLER, *killer)
     parts = read_parts(data)["001-00"]

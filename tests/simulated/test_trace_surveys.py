@@ -105,7 +105,7 @@ def test_killed_again_and_again_it_ends_with_the_same_result(tmp_path: Path) -> 
     world = World(48, 32, switches={"delay": 0.2})
     manifests = write_manifests(tmp_path / "m", TARGETS, tool=TOOL, agent=SLOW)
     words = command(manifests, tmp_path / "data")
-    world.run("python3", "-c", KILLER, *words, seconds=300)
+    world.run("python3", "-c", KILLER, *words)
     find_links(world, manifests, tmp_path / "data")
     assert len(read_table(tmp_path / "data", "traces", tmp_path)) == DESTINATIONS
 

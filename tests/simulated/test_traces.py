@@ -13,7 +13,7 @@ import pytest
 
 from topologies import Layers
 from tracerruns import SURE, links_of, trace
-from world import World
+from world import ANSWERING, World
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -88,7 +88,7 @@ def test_loss_costs_no_link_and_makes_none(tmp_path: Path) -> None:
 
 def test_loops_and_balancing_by_packet_are_told() -> None:
     """In a network that is full of both."""
-    world = World(40, 0, switches={"loops": 1, "silent-routers": 0, "hosts": 1})
+    world = World(40, 0, switches=ANSWERING | {"loops": 1})
     (traced,) = trace(world, "240.0.3.1", *SURE)
     assert traced["end"] == "loop"
     # There is a diamond before this prefix.
@@ -149,7 +149,7 @@ def test_its_json_has_the_bounds_that_it_obeyed(tmp_path: Path) -> None:
 
 def test_the_preset_of_ark_is_a_single_path_by_icmp() -> None:
     """Its probes have one checksum; what is given counts instead."""
-    world = World(4, 0)
+    world = World(4, 0, switches=ANSWERING)
     (traced,) = trace(world, "240.0.1.9", "--preset", "ark", *SURE)
     told = ("algorithm", "protocol", "wait_s", "attempts", "gap_limit")
     assert [traced[name] for name in told] == ["singlePath", "icmp", 5, 3, 5]

@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import sys
 from importlib import import_module, metadata
+from importlib.abc import MetaPathFinder
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 COMMANDS = (
     *("trace", "init", "validate", "run", "results", "plot", "report", "diff"),
@@ -47,7 +53,31 @@ def build_parser(words: list[str] | None = None) -> argparse.ArgumentParser:
 def main(arguments: list[str] | None = None) -> int:
     """Run one command and return its exit code, which is 1 if the input is refused."""
     words = sys.argv[1:] if arguments is None else arguments
-    return run_chosen(build_parser(words).parse_args(words), "anabranch")
+    with _hide_pandas():
+        return run_chosen(build_parser(words).parse_args(words), "anabranch")
+
+
+class _PandasHider(MetaPathFinder):
+    """A finder of modules for which there is no pandas."""
+
+    def find_spec(self, fullname: str, *_: object) -> None:
+        if fullname == "pandas":
+            raise ModuleNotFoundError("no command needs it", name=fullname)
+
+
+@contextlib.contextmanager
+def _hide_pandas() -> Iterator[None]:
+    """Have nobody find pandas as long as a ``with`` lasts.
+
+    pyarrow looks for it at its first array, and its import takes a quarter of a
+    command's start.
+    """
+    hider = _PandasHider()
+    sys.meta_path.insert(0, hider)
+    try:
+        yield
+    finally:
+        sys.meta_path.remove(hider)
 
 
 def run_chosen(chosen: argparse.Namespace, program: str) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import threading
 import time
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -71,7 +71,7 @@ def run_survey(
         stack.enter_context(lock_data(store.root, measurement))
         _check_stays(assignments[0], store)
         scratch = stack.enter_context(_make_scratch(store.root, measurement))
-        engine = open_embedded()
+        engine = stack.enter_context(closing(open_embedded(scratch=scratch)))
         runs = []
         for assignment in assignments:
             name = assignment.record.agent.metadata.name

@@ -29,7 +29,9 @@ if TYPE_CHECKING:
 class EmbeddedEngine:
     """An engine in this process that runs one query at a time; see ``Engine``."""
 
-    def __init__(self, *, max_memory_bytes: int, max_threads: int) -> None:
+    def __init__(
+        self, *, max_memory_bytes: int, max_threads: int, scratch: Path | None = None
+    ) -> None:
         limits = {
             "max_memory_usage": max_memory_bytes,
             "max_threads": max_threads,
@@ -41,9 +43,14 @@ class EmbeddedEngine:
         )
         self._lock = threading.Lock()
         self._numbers = itertools.count()
-        self._connection = chdb.connect(":memory:")
-        # Streams would not follow a query's own settings of their format.
-        self._connection.query(f"SET {settings}")
+        with _keeping_files_in(scratch):
+            self._connection = chdb.connect(":memory:")
+            # Streams would not follow a query's own settings of their format.
+            self._connection.query(f"SET {settings}")
+
+    def close(self) -> None:
+        """Free its memory, and remove its temporary files."""
+        self._connection.close()
 
     def read(self, query: str) -> pa.Table:
         """Return the rows of a SELECT."""
@@ -111,12 +118,34 @@ class EmbeddedEngine:
                 raise QueryError(tell(str(error), query)) from error
 
 
-def open_embedded(max_threads: int | None = None) -> EmbeddedEngine:
-    """Open an engine that may use half of the memory, and by default all cores."""
+def open_embedded(
+    max_threads: int | None = None, scratch: Path | None = None
+) -> EmbeddedEngine:
+    """Open an engine that may use half of the memory, and by default all cores.
+
+    ``scratch`` is the folder for its temporary files, by default the machine's. They
+    stay there if the process is killed.
+    """
     return EmbeddedEngine(
         max_memory_bytes=_find_memory() // 2,
         max_threads=max_threads or os.cpu_count() or 1,
+        scratch=scratch,
     )
+
+
+@contextlib.contextmanager
+def _keeping_files_in(scratch: Path | None) -> Iterator[None]:
+    """Have chdb make its temporary files in a folder, as it does at its first query."""
+    before = os.environ.get(_TEMPORARY)
+    if scratch:
+        os.environ[_TEMPORARY] = str(scratch)
+    try:
+        yield
+    finally:
+        if before is None:
+            os.environ.pop(_TEMPORARY, None)
+        else:
+            os.environ[_TEMPORARY] = before
 
 
 def _find_memory() -> int:
@@ -129,6 +158,7 @@ def _find_memory() -> int:
     return min(limits)
 
 
+_TEMPORARY = "TMPDIR"
 _BATCH_ROWS = 1 << 16
 _BLOCK_ROWS = 1 << 13
 """The rows that are read of a Parquet file at once for a stream. With ClickHouse's own

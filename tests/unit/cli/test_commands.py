@@ -50,6 +50,23 @@ def test_a_local_run_says_at_once_what_only_clusters_do(
     assert "demo: paris would send" in told.out
 
 
+WITHOUT_PANDAS = """
+import sys
+from anabranch.cli import main
+assert main(["run", "--dry-run", sys.argv[1]]) == 0
+assert "pyarrow" in sys.modules
+assert "pandas" not in sys.modules
+import pyarrow
+assert list(pyarrow.table({"ttl": [3]}).to_pandas()["ttl"]) == [3]
+"""
+
+
+def test_no_command_imports_pandas() -> None:
+    """Its import takes long; who needs it afterwards gets it."""
+    words = [sys.executable, "-c", WITHOUT_PANDAS, str(ROOT / "examples/survey.yaml")]
+    subprocess.run(words, check=True, stdout=subprocess.DEVNULL)
+
+
 def test_the_readme_shows_the_survey_of_the_demo() -> None:
     """The Measurement, if not each of its line breaks."""
     shown = (ROOT / "README.md").read_text().split("```yaml\n")[1].partition("```")[0]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
 from ipaddress import IPv6Address
@@ -38,6 +40,29 @@ def test_a_full_disk_is_told(tmp_path: Path) -> None:
         check=True,
     )
     assert done.stdout.startswith("No space left on device: free some")
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from anabranch.warehouse.embedded import open_embedded
+engine = open_embedded(scratch=Path(sys.argv[1]))
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_a_killed_process_leaves_files_only_where_it_was_told(tmp_path: Path) -> None:
+    """Whatever characters the folder has in its name."""
+    scratch, others = tmp_path / "run's & scratch?", tmp_path / "others"
+    for folder in (scratch, others):
+        folder.mkdir()
+    words = [sys.executable, "-c", KILLED, str(scratch)]
+    done = subprocess.run(
+        words, env=os.environ | {"TMPDIR": str(others)}, check=False, timeout=600
+    )
+    assert done.returncode == -signal.SIGKILL
+    assert list(scratch.iterdir())
+    assert not list(others.iterdir())
 
 
 def test_a_query_that_fails_is_told_in_a_line() -> None:
