@@ -352,6 +352,9 @@ impl PlanWriter {
         let properties = WriterProperties::builder()
             .set_compression(Compression::ZSTD(ZstdLevel::default()))
             .set_max_row_group_row_count(Some(GROUP))
+            // Each prefix is there once, or a few times.
+            .set_column_dictionary_enabled("prefix".into(), false)
+            .set_column_dictionary_enabled("prefix_index".into(), false)
             .set_key_value_metadata(Some(vec![KeyValue::new(HEADER.to_owned(), json)]))
             .build();
         let file = File::create(path)?;
@@ -369,11 +372,18 @@ impl PlanWriter {
     /// # Errors
     /// When they can't be written.
     pub fn write(&mut self, rows: &mut [Row]) -> Result<(), PlanError> {
-        rows.sort_unstable_by_key(|row| (self.header.block_of(&row.prefix), *row));
-        for rows in rows.chunks(GROUP) {
+        rows.sort_unstable();
+        // The block of each row is a hash, and so worked out once.
+        let place = |(row, at): (&Row, u32)| (self.header.block_of(&row.prefix), at);
+        let mut places: Vec<(u32, u32)> = rows.iter().zip(0..).map(place).collect();
+        places.sort_unstable();
+        let mut group = Vec::with_capacity(GROUP.min(rows.len()));
+        for places in places.chunks(GROUP) {
+            group.clear();
+            group.extend(places.iter().map(|(_, at)| rows[*at as usize]));
             let unit = self.header.unit();
-            self.units += rows.iter().map(|row| row.slots(unit)).sum::<u64>();
-            self.writer.write(&batch(&self.header, rows)?)?;
+            self.units += group.iter().map(|row| row.slots(unit)).sum::<u64>();
+            self.writer.write(&batch(&self.header, &group)?)?;
         }
         Ok(())
     }
