@@ -16,6 +16,7 @@ import tempfile
 import time
 from dataclasses import dataclass
 from ipaddress import ip_address
+from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,7 +37,6 @@ ALLY = {
 """Ally with the shortest waits that it takes. It sends up to five probes to each
 address; in order alone counts."""
 MERCATOR = "-m mercator -w 1 -q 3"
-SPEEDTRAP_PORT = 31_337
 COMMANDS_AT_ONCE = 500
 
 Pair = tuple[str, str]
@@ -150,21 +150,24 @@ def run_speedtrap(pairs: set[Pair]) -> Found:
     addresses = sorted({address for pair in pairs for address in pair})
     began, sent = time.monotonic(), count_sent()
     with tempfile.TemporaryDirectory() as folder:
-        asked, told = Path(folder, "addresses"), Path(folder, "aliases")
+        asked, warts = Path(folder, "addresses"), Path(folder, "warts")
         asked.write_text("".join(f"{address}\n" for address in addresses))
-        port = str(SPEEDTRAP_PORT)
-        scamper = subprocess.Popen(["scamper", "-P", port, "-p", str(RATE)])
+        door = Path(folder, "scamper")
+        scamper = subprocess.Popen(["scamper", "-U", door, "-p", str(RATE)])
         try:
-            words = ["sc_speedtrap", "-p", port, "-a", str(asked), "-A", str(told)]
-            subprocess.run([*words, "-o", f"{folder}/warts"], check=True)
+            while not door.exists():
+                time.sleep(0.1)
+            words = ["sc_speedtrap", "-U", door, "-a", asked, "-o", warts]
+            subprocess.run(words, check=True)
         finally:
             scamper.terminate()
             scamper.wait()
-        lines = told.read_text().splitlines()
-    found = {
-        (str(one), str(other))
-        for one, other in (sorted(map(ip_address, line.split())) for line in lines)
-    }
+        words = ["sc_speedtrap", "-d", "1", warts]
+        done = subprocess.run(words, check=True, capture_output=True, text=True)
+    found = set()
+    for line in done.stdout.splitlines():
+        router = sorted(map(ip_address, line.split()), key=int)
+        found |= set(combinations(map(str, router), 2))
     seconds = time.monotonic() - began
     return Found("scamper, speedtrap", found & pairs, count_sent() - sent, seconds)
 

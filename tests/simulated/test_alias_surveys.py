@@ -260,7 +260,7 @@ def test_where_no_large_packet_can_leave_traces_are_whole(tmp_path: Path) -> Non
     script = 'ip link set eth0 mtu 1280 && exec "$@"'
     world.run("sh", "-c", script, "-", *command(manifests, tmp_path / "data"))
     traces = read_table(tmp_path / "data", "traces", tmp_path)
-    assert {row["end"] for row in traces} <= {"completed", "gap limit"}
+    assert {row["end_reason"] for row in traces} <= {"completed", "gap limit"}
     pairs = read_table(tmp_path / "data", "aliases", tmp_path)
     assert pairs
     assert not [row for row in pairs if row["test"] == "fragment ids"]

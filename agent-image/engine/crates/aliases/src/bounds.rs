@@ -81,6 +81,7 @@ const fn narrow(reading: &Reading, trust: u64) -> ((u64, u64), i64) {
 #[cfg(test)]
 mod tests {
     use anabranch_chance::Draws;
+    use anabranch_prefixes::Family;
     use proptest::prelude::*;
 
     use super::*;
@@ -98,7 +99,7 @@ mod tests {
                 is_copied: false,
             })
             .collect();
-        match Series::read(&samples, RING) {
+        match Series::read(&samples, Family::V4, 5) {
             Series::Counter(readings) => readings,
             other => panic!("no counter, but {other:?}"),
         }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use anabranch_prefixes::Family;
 
-use crate::series::{Sample, Series, ring_of};
+use crate::series::{LEAST_OF_COUNTER, Sample, Series, least_samples};
 
 /// The Packets Too Big after which a router that cuts no reply is taken for one that never will.
 const TRIALS: usize = 3;
@@ -116,9 +116,10 @@ impl Candidate {
         self.echoes.clear();
     }
 
-    /// Returns what the identifications of one way are.
+    /// Returns what the identifications of one way are. Two replies tell the readings of what is known to
+    /// be a counter.
     #[must_use]
-    pub fn series(&self, way: Way) -> Series {
+    pub fn series(&self, way: Way, is_counter: bool) -> Series {
         let samples = match way {
             Way::Error => &self.errors,
             Way::Echo => &self.echoes,
@@ -127,7 +128,12 @@ impl Candidate {
         if self.family == Family::V6 && cuts_nothing {
             return Series::Absent;
         }
-        Series::read(samples, ring_of(self.family))
+        let least = if is_counter {
+            LEAST_OF_COUNTER
+        } else {
+            least_samples(self.family)
+        };
+        Series::read(samples, self.family, least)
     }
 
     /// Returns the initial TTLs of errors and of echo replies, as far as they are known.

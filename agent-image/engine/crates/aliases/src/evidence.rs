@@ -71,6 +71,9 @@ impl Test {
 /// The highest probability with which two counters that have nothing to do with each other are taken
 /// for one.
 pub const CHANCE: f64 = 1e-4;
+/// The fewest readings of each counter that can be one. With fewer, idle counters with the same values pass
+/// too often.
+const LEAST_READINGS: usize = 5;
 /// The parts of eight of a round-trip time, at each end, in which no router is taken to have made its
 /// reply. An order that rests on it accepts, but does not reject.
 const TRUST: u64 = 2;
@@ -168,7 +171,8 @@ pub fn compare(first: &Series, second: &Series, ring: i64) -> Verdict {
     }
     let likely = Window::find(first, second, TRUST);
     let passed = advance(first).min(advance(second));
-    if likely.has_multiple(ring) && likely.chance(passed) <= CHANCE {
+    let are_enough = first.len().min(second.len()) >= LEAST_READINGS;
+    if are_enough && likely.has_multiple(ring) && likely.chance(passed) <= CHANCE {
         return Verdict::Accept;
     }
     Verdict::Undetermined

@@ -2,11 +2,10 @@
 
 use anabranch_prefixes::Family;
 
-/// The fewest replies that tell whether there is a counter.
-pub const LEAST_SAMPLES: usize = 5;
+/// The fewest replies that tell the readings of what is known to be a counter.
+pub const LEAST_OF_COUNTER: usize = 2;
 /// The largest step from one reply to the next that a counter makes: with a larger one, nobody can
-/// tell whether it has wrapped around. Five random identifications make smaller steps forward once
-/// in 256 times.
+/// tell whether it has wrapped around.
 const MOST_STEP: i64 = 1 << 14;
 
 /// Returns how many identifications there are: of IPv4 headers, or of fragments of IPv6.
@@ -15,6 +14,19 @@ pub const fn ring_of(family: Family) -> i64 {
     match family {
         Family::V4 => 1 << 16,
         Family::V6 => 1 << 32,
+    }
+}
+
+/// The largest step of a slow counter. Five random identifications make no larger ones once in 65,000 times.
+const MOST_SLOW_STEP: i64 = 1 << 11;
+
+/// Returns the fewest replies that tell whether there is a counter. Random identifications make small
+/// steps forward once in 256 times among five of IPv4, and never among three of fragments.
+#[must_use]
+pub const fn least_samples(family: Family) -> usize {
+    match family {
+        Family::V4 => 5,
+        Family::V6 => 3,
     }
 }
 
@@ -29,6 +41,15 @@ pub struct Sample {
     pub id: u32,
     /// Whether it is that of the probe.
     pub is_copied: bool,
+}
+
+impl Sample {
+    const fn read_as(&self, value: i64) -> Reading {
+        Reading {
+            span_us: (self.sent_us, self.at_us),
+            value,
+        }
+    }
 }
 
 /// A reading of a counter.
@@ -58,23 +79,37 @@ pub enum Series {
 }
 
 impl Series {
-    /// Reads the identifications of replies, in the order of their probes. A counter wraps around at
-    /// `ring`.
+    /// Returns whether a slow counter gives them: so it is one for sure, and can't wrap around unseen.
     #[must_use]
-    pub fn read(samples: &[Sample], ring: i64) -> Self {
-        let Some(first) = samples.first().filter(|_| samples.len() >= LEAST_SAMPLES) else {
+    pub fn is_slow(&self) -> bool {
+        let Self::Counter(readings) = self else {
+            return false;
+        };
+        let mut steps = readings.windows(2).map(|two| two[1].value - two[0].value);
+        steps.all(|step| step.abs() < MOST_SLOW_STEP)
+    }
+
+    /// Reads the identifications of replies in a family, in the order of their probes. Fewer than `least`
+    /// do not tell that there is a counter, but two may tell that there is none.
+    #[must_use]
+    pub fn read(samples: &[Sample], family: Family, least: usize) -> Self {
+        let ring = ring_of(family);
+        let [first, others @ ..] = samples else {
             return Self::Short;
         };
-        if samples.iter().all(|sample| sample.id == first.id) {
+        if others.is_empty() {
+            return Self::Short;
+        }
+        if others.iter().all(|sample| sample.id == first.id) {
             return Self::Constant;
         }
         if samples.iter().all(|sample| sample.is_copied) {
             return Self::Copied;
         }
-        let mut readings = Vec::with_capacity(samples.len());
         let mut value = i64::from(first.id);
-        let mut before = *first;
-        for sample in samples {
+        let mut readings = vec![first.read_as(value)];
+        let mut before = first;
+        for sample in others {
             // Replies to probes in flight at once may come from one counter in another order.
             let ahead = i64::from(sample.id) - i64::from(before.id);
             let step = (ahead + ring / 2).rem_euclid(ring) - ring / 2;
@@ -83,11 +118,11 @@ impl Series {
                 return Self::Unsteady;
             }
             value += step;
-            readings.push(Reading {
-                span_us: (sample.sent_us, sample.at_us),
-                value,
-            });
-            before = *sample;
+            readings.push(sample.read_as(value));
+            before = sample;
+        }
+        if samples.len() < least {
+            return Self::Short;
         }
         Self::Counter(readings)
     }
@@ -110,7 +145,7 @@ mod tests {
     }
 
     fn values(ids: &[u32], family: Family) -> Option<Vec<i64>> {
-        match Series::read(&sample_all(ids), ring_of(family)) {
+        match Series::read(&sample_all(ids), family, 5) {
             Series::Counter(readings) => Some(readings.iter().map(|each| each.value).collect()),
             _ => None,
         }
@@ -131,23 +166,24 @@ mod tests {
 
     #[test]
     fn what_is_no_counter_is_named() {
-        let read = |ids| Series::read(&sample_all(ids), ring_of(Family::V4));
+        let read = |ids| Series::read(&sample_all(ids), Family::V4, 5);
         assert_eq!(read(&[1, 2, 3]), Series::Short);
-        assert_eq!(read(&[7; 6]), Series::Constant);
-        assert_eq!(read(&[1, 2, 2, 3, 4]), Series::Unsteady);
+        assert_eq!(read(&[7]), Series::Short);
+        assert_eq!(read(&[7; 2]), Series::Constant);
+        assert_eq!(read(&[1, 2, 2]), Series::Unsteady);
         assert_eq!(read(&[900, 30_000, 7, 61_000, 20_000]), Series::Unsteady);
         let mut copied = sample_all(&[900, 30_000, 7, 61_000, 20_000]);
         for sample in &mut copied {
             sample.is_copied = true;
         }
-        assert_eq!(Series::read(&copied, ring_of(Family::V4)), Series::Copied);
+        assert_eq!(Series::read(&copied, Family::V4, 5), Series::Copied);
     }
 
     #[test]
     fn replies_that_overtake_each_other_come_from_a_counter_still() {
         let mut samples = sample_all(&[5, 7, 6, 9, 12]);
         samples[1].at_us = samples[2].sent_us + 1;
-        let series = Series::read(&samples, ring_of(Family::V4));
+        let series = Series::read(&samples, Family::V4, 5);
         assert!(matches!(series, Series::Counter(_)));
     }
 }

@@ -13,6 +13,9 @@ use crate::series::{Series, ring_of};
 /// The probes without any reply after which a way is given up.
 const PATIENCE: usize = 3;
 
+/// The cycles after which identifications that have not decided are taken to be slow to do so.
+const SLOW: u16 = 10;
+
 /// The time between two probes to one hop, in microseconds: routers limit their errors.
 const GAP_US: u64 = 10_000;
 
@@ -61,6 +64,10 @@ struct Member {
     /// The probes by each way, and the replies to them.
     asked: [usize; 2],
     heard: [usize; 2],
+    /// What the trace has shown of its errors.
+    traced: Series,
+    /// Whether it was asked for the source of port unreachables.
+    is_sourced: bool,
 }
 
 impl Set {
@@ -73,6 +80,8 @@ impl Set {
                 asks: hop.flows(*vertex).map(|flow| Ask { flow, ttl }).collect(),
                 asked: [0, 0],
                 heard: [0, 0],
+                traced: Series::Short,
+                is_sourced: false,
             }),
             Vertex::End(_) | Vertex::Silent => None,
         });
@@ -136,6 +145,7 @@ impl Set {
         self.judge();
         for member in &mut self.members {
             member.heard = [0, 0];
+            member.traced = member.candidate.series(Way::Error, false);
             member.candidate.forget();
         }
     }
@@ -207,16 +217,22 @@ impl Set {
 
     /// Compares the pairs that are not decided for good.
     fn judge(&mut self) {
-        let series: Vec<_> = self.members.iter().map(Member::read).collect();
         let ring = ring_of(self.family);
         for pair in self.pairs.iter_mut().filter(|pair| pair.is_open()) {
-            let [one, other] = pair.places;
-            for (way, said) in pair.by_ids.iter_mut().enumerate() {
+            let members = pair.places.map(|place| &self.members[place]);
+            let [first, second] = members.map(|member| &member.candidate);
+            for way in [Way::Error, Way::Echo] {
+                // Echo replies only matter if a counter numbers them, as it does the errors.
+                let are_counters = match way {
+                    Way::Error => members.iter().all(|member| member.traced.is_slow()),
+                    Way::Echo => pair.by_ids[Way::Error as usize] == Verdict::Reject,
+                };
+                let said = &mut pair.by_ids[way as usize];
                 if *said == Verdict::Undetermined {
-                    *said = compare(&series[one][way], &series[other][way], ring);
+                    let [one, other] = [first, second].map(|each| each.series(way, are_counters));
+                    *said = compare(&one, &other, ring);
                 }
             }
-            let [first, second] = pair.places.map(|place| &self.members[place].candidate);
             let found = judge(first, second, pair.by_ids);
             if found != pair.finding {
                 (pair.finding, pair.cycle) = (found, self.cycle);
@@ -225,35 +241,47 @@ impl Set {
     }
 
     /// Asks each address of an open pair once more, by errors as long as these may tell something, and
-    /// then by echo requests. At first each gets an echo request for its initial TTL, and a probe to a
-    /// port for the source of the reply. A router whose reply was not cut is told to cut the next one.
+    /// then by echo requests. At first each gets an echo request for its initial TTL. Where
+    /// identifications do not decide, or are slow to, each gets a probe to a port for the source of the
+    /// reply. A router whose reply was not cut is told to cut the next one.
     fn go_round(&mut self) {
         let tells: Vec<_> = self.members.iter().map(Member::tells).collect();
         let mut wanted = vec![[false; 2]; self.members.len()];
+        let mut unsourced = vec![false; self.members.len()];
         for pair in self.pairs.iter().filter(|pair| pair.is_open()) {
             let is_open = |way: usize| {
                 pair.by_ids[way] == Verdict::Undetermined
                     && pair.places.iter().all(|place| tells[*place][way])
             };
             let way = (0..2).find(|way| is_open(*way));
+            let lacks_mark = |place: &usize| self.members[*place].asked[Way::Echo as usize] == 0;
+            if pair.places.iter().any(lacks_mark) {
+                for place in pair.places.iter().filter(|place| lacks_mark(place)) {
+                    wanted[*place][Way::Echo as usize] = true;
+                }
+                continue;
+            }
             for place in pair.places {
-                let lacks_mark = self.members[place].asked[Way::Echo as usize] == 0;
-                wanted[place][Way::Echo as usize] |= lacks_mark;
                 if let Some(way) = way {
                     wanted[place][way] = true;
+                }
+                if way.is_none() || self.cycle >= SLOW {
+                    unsourced[place] = !self.members[place].is_sourced;
                 }
             }
         }
         self.cycle += 1;
+        for place in (0..unsourced.len()).filter(|place| unsourced[*place]) {
+            let member = &mut self.members[place];
+            member.is_sourced = true;
+            let port = Sounding::Port(member.candidate.address);
+            self.queue.push_back(port);
+        }
         for way in [Way::Error, Way::Echo] {
             let places = (0..wanted.len()).filter(|place| wanted[*place][way as usize]);
             let places: Vec<usize> = places.collect();
             for place in shuffle(&places, self.cycle) {
                 let member = &mut self.members[place];
-                if way == Way::Echo && member.asked[Way::Echo as usize] == 0 {
-                    let port = Sounding::Port(member.candidate.address);
-                    self.queue.push_back(port);
-                }
                 if way == Way::Echo && member.candidate.is_whole() {
                     let too_big = Sounding::TooBig(member.candidate.address);
                     self.queue.push_back(too_big);
@@ -265,24 +293,26 @@ impl Set {
 }
 
 impl Pair {
-    /// Returns whether more identifications may change what is said of it.
+    /// Returns whether more replies may change what is said of it. Some routers have a counter of errors
+    /// for each interface, but not of echo replies, too.
     const fn is_open(&self) -> bool {
-        !self.is_known && !self.finding.is_firm()
+        let is_rejected_twice = matches!(self.by_ids, [Verdict::Reject, Verdict::Reject]);
+        !self.is_known && !self.finding.is_firm() && !is_rejected_twice
     }
 }
 
 impl Member {
-    /// Returns its series by each way.
-    fn read(&self) -> [Series; 2] {
-        [Way::Error, Way::Echo].map(|way| self.candidate.series(way))
-    }
-
     /// Returns whether more replies by each way may tell something.
     fn tells(&self) -> [bool; 2] {
         [Way::Error, Way::Echo].map(|way| {
             let is_silent = self.asked[way as usize] >= PATIENCE && self.heard[way as usize] == 0;
-            let series = self.candidate.series(way);
-            !is_silent && matches!(series, Series::Short | Series::Counter(_))
+            let series = self.candidate.series(way, false);
+            let is_useless = way == Way::Error
+                && matches!(
+                    self.traced,
+                    Series::Absent | Series::Constant | Series::Copied
+                );
+            !is_silent && !is_useless && matches!(series, Series::Short | Series::Counter(_))
         })
     }
 

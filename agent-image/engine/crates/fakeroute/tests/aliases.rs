@@ -36,10 +36,10 @@ fn count(outcomes: &[Outcome], verdict: Verdict) -> (usize, usize) {
 
 #[test]
 fn routers_with_one_counter_are_found_and_no_others() {
-    let outcomes = resolve(&[], 1);
+    let outcomes = resolve(&[], 10);
     let (found, wrong) = count(&outcomes, Verdict::Accept);
-    assert!(found > 200, "{found}");
-    assert_eq!(wrong, 0);
+    // Of ten thousand pairs one may pass by chance; there are some 1,500.
+    assert!(found > 200 && wrong <= 1, "{found}, {wrong}");
     assert_eq!(count(&outcomes, Verdict::Reject).0, 0);
     assert_eq!(count(&outcomes, Verdict::Undetermined), (0, 0));
 }
@@ -72,7 +72,8 @@ fn identifications_that_no_counter_gives_say_nothing() {
         let by_ids = pairs.filter(|(evidence, _)| {
             matches!(evidence.finding.test, Some(Test::ErrorIds | Test::EchoIds))
         });
-        assert_eq!(by_ids.count(), 0, "{habit}");
+        // Five random ones look like those of a counter once in 256 times.
+        assert!(by_ids.count() <= 1, "{habit}");
         assert!(count(&outcomes, Verdict::Undetermined).0 > 200, "{habit}");
     }
 }
