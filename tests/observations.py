@@ -73,6 +73,27 @@ def see(count: int = 2, **spec: Any) -> Observation:
     )
 
 
+def see_aliases(subject: Measurement | None) -> Observation:
+    """A measurement that compares what another one has found."""
+    entry = {"name": "all", "selector": {}}
+    seen = see(diamondMiner=None, aliases={"of": "paths"}, agents=[entry])
+    return replace(seen, subject=subject)
+
+
+def make_subject(*, complete: bool = True, **spec: Any) -> Measurement:
+    """A measurement that is over, as one that another one compares."""
+    tool = spec or {"yarrp": {}}
+    agents = [{"name": "all", "selector": {}}]
+    if "aliases" not in tool:
+        agents[0]["targetList"] = "list"
+    status = ready("Complete" if complete else "Failed")
+    run = {"runId": "1", "completionTime": "2026-11-24T00:00:00Z"}
+    found: Measurement = read_kind(
+        Measurement, "paths", {"agents": agents, **tool}, status=status | run
+    )
+    return found
+
+
 def go_on(seen: Observation, decision: Decision) -> Observation:
     """The same once the status is said."""
     update = {"status": decision.status}
@@ -84,7 +105,7 @@ def start(**spec: Any) -> Observation:
     seen = see(**spec)
     seen = go_on(seen, decide(seen, BUCKET))
     status = seen.measurement.status
-    roster = make_roster(seen, status.target_lists, status.start_time)
+    roster = make_roster(seen, status.target_lists, status.subject, status.start_time)
     return replace(seen, roster=roster)
 
 

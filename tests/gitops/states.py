@@ -54,9 +54,11 @@ from observations import (
     go_on,
     make_job,
     make_outcome,
+    make_subject,
     read_kind,
     ready,
     see,
+    see_aliases,
     start,
 )
 
@@ -247,6 +249,12 @@ def _stand() -> Iterator[Observation]:
     yield replace(seen, rounds={found.metadata.name: found})
     entry |= {"connections": {"source": "eventSocket"}}
     yield see(count=1, diamondMiner=None, trace={}, agents=[entry])
+    for subject in (
+        None,
+        make_subject(aliases={"of": "others"}),
+        make_subject(complete=False),
+    ):
+        yield see_aliases(subject)
 
 
 def _describe_lists() -> Iterator[Status]:

@@ -32,12 +32,13 @@ HEALTH = {
         "Progressing": (
             "NoPolicy ProbingStopped AgentMissing AgentNotAllowed WaitingForAgents "
             "TargetListMissing TargetListNotReady AgentsUnavailable Counting "
-            "EventSocketMissing Starting QuotaExceeded"
+            "EventSocketMissing Starting QuotaExceeded SubjectMissing "
+            "SubjectNotComplete"
         ),
         "Degraded": (
             "PolicyLimit AgentTwice TeamNameTaken TeamImpossible AgentsFailed "
             "ResultsFailed DeadlineExceeded StartDeadlineExceeded NoTargets RunIdUsed "
-            "NameTaken Refused"
+            "NameTaken Refused SubjectUnusable"
         ),
     },
     "Survey": {

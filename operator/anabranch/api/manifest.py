@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 T_co = TypeVar("T_co", covariant=True)
 Object = Resource | ConfigMap
-ObjectT = TypeVar("ObjectT", bound=Agent | ConfigMap | TargetList)
+ObjectT = TypeVar("ObjectT", bound=Agent | ConfigMap | Measurement | TargetList)
 Key = tuple[str, str]
 """Namespace and name."""
 

@@ -28,7 +28,9 @@ from anabranch.api.text import (
     Timestamp,
 )
 from anabranch.api.tool import (
+    ALIAS_ROUNDS,
     TOOLS,
+    AliasResolution,
     DiamondMiner,
     ParameterOverrides,
     Ping,
@@ -115,8 +117,8 @@ class MeasurementAgent(Model):
             "division shared takes a selector: one agent has nobody to share with",
         ),
         Rule(
-            lambda entry: (entry.target_list is None) != (entry.connections is None),
-            "has(self.targetList) != has(self.connections)",
+            lambda entry: entry.target_list is None or entry.connections is None,
+            "!has(self.targetList) || !has(self.connections)",
             "give either targetList or connections",
         ),
         Rule(
@@ -243,6 +245,22 @@ class RepeatableSpec(Model):
             "annotateFrom of connections takes objects: agents read no ConfigMaps",
         ),
         Rule(
+            lambda spec: all(
+                bool(entry.target_list or entry.connections) != bool(spec.aliases)
+                for entry in spec.agents
+            ),
+            "self.agents.all(a, "
+            "(has(a.targetList) || has(a.connections)) != has(self.aliases))",
+            "give each agent a targetList or connections; with the tool aliases "
+            "neither, since it probes what the other Measurement has found",
+        ),
+        Rule(
+            lambda spec: spec.aliases is None or spec.max_rounds >= ALIAS_ROUNDS,
+            f"!has(self.aliases) || self.maxRounds >= {ALIAS_ROUNDS}",
+            f"aliases takes maxRounds from {ALIAS_ROUNDS} on: addresses are asked "
+            "alone, compared, and tested once more",
+        ),
+        Rule(
             lambda spec: "ark" not in spec.outputs or spec.trace is not None,
             "!has(self.outputs) || !self.outputs.exists(o, o == 'ark') || "
             "has(self.trace)",
@@ -258,6 +276,8 @@ class RepeatableSpec(Model):
     """Echo requests to each address."""
     trace: Trace | None = None
     """Traces of destinations, each probe chosen by the replies before it."""
+    aliases: AliasResolution | None = None
+    """Alias resolution among the interfaces that another Measurement has found."""
     agents: Annotated[
         tuple[MeasurementAgent, ...],
         Field(min_length=1, max_length=64),
@@ -301,9 +321,15 @@ class RepeatableSpec(Model):
     @property
     def tools(
         self,
-    ) -> tuple[DiamondMiner | None, Yarrp | None, Ping | None, Trace | None]:
+    ) -> tuple[
+        DiamondMiner | None,
+        Yarrp | None,
+        Ping | None,
+        Trace | None,
+        AliasResolution | None,
+    ]:
         """All tools; exactly one is not None."""
-        return self.diamond_miner, self.yarrp, self.ping, self.trace
+        return self.diamond_miner, self.yarrp, self.ping, self.trace, self.aliases
 
     @property
     def tool(self) -> Tool:

@@ -98,6 +98,15 @@ class PinnedList(Model):
     """The SHA-256 of its content."""
 
 
+class Subject(Model):
+    """The run whose interfaces a run of the tool aliases compares."""
+
+    uid: Annotated[str, Field(max_length=253)]
+    """The UID of its Measurement."""
+    run_id: RunId
+    """The name of the run."""
+
+
 class Results(Model):
     """A table of results in the object store, a folder of a format, or the report."""
 
@@ -122,6 +131,9 @@ class MeasurementStatus(Status):
     """The highest round that any agent has reached."""
     target_lists: Annotated[tuple[PinnedList, ...], Field(max_length=64)] = ()
     """The target lists of the run, with the content that they had at its start."""
+    subject: Subject | None = None
+    """The run whose interfaces are compared, as it was when this one started; of the
+    tool aliases."""
     totals: MeasurementTotals | None = None
     """Sums over all agents and rounds so far."""
     targets: TargetTotals | None = None

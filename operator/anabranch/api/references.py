@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from anabranch.api import Agent, TargetList
+from anabranch.api import Agent, Measurement, TargetList
 from anabranch.api.configmap import ConfigMap
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from anabranch.api import Measurement
     from anabranch.api.document import Path
     from anabranch.api.manifest import Document, Manifests, Problem
     from anabranch.api.measurement import MeasurementAgent
@@ -46,6 +45,7 @@ def _check_measurement(
         for entry in measurement.spec.agents
         for agent in select_agents(entry, agents)
     }
+    yield from _check_subject(document, manifests)
     for index, entry in enumerate(measurement.spec.agents):
         path: Path = ("spec", "agents", index)
         name = entry.target_list
@@ -94,6 +94,22 @@ def _check_measurement(
                     f"Agent {agent.metadata.name!r} names no eventSocket; add the path "
                     "of tcp-info's socket to it, or take the source kernel",
                 )
+
+
+def _check_subject(
+    document: Document[Measurement], manifests: Manifests
+) -> Iterator[Problem]:
+    aliases = document.object.spec.aliases
+    if aliases is None:
+        return
+    namespace = document.object.metadata.namespace
+    subject = manifests.find(Measurement, (namespace, aliases.of))
+    if subject and subject.object.spec.aliases:
+        yield document.problem(
+            ("spec", "aliases", "of"),
+            f"Measurement {aliases.of!r} is of the tool aliases itself; name one with "
+            "paths",
+        )
 
 
 def _check_list(

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from anabranch.api.model import Model, Rule
-from anabranch.api.text import Port
+from anabranch.api.text import DnsSubdomain, Port
 
 FlowMapperName = Literal[
     "SequentialFlowMapper",
@@ -216,13 +216,34 @@ class Trace(FlowParameters):
         return self.wait_seconds or (ARK_WAIT_SECONDS if self.preset else None)
 
 
-Tool = DiamondMiner | Yarrp | Ping | Trace
+ALIAS_ROUNDS = 3
+"""The rounds of a run of the tool aliases."""
+
+
+class AliasResolution(FlowParameters):
+    """Alias resolution among all interfaces that a Measurement has found.
+
+    As in MIDAR (Keys et al., 2013), each address is first asked alone how fast its
+    counter of IP identifications is; then those of like speed are probed in turn and
+    compared; then what seems to be a router is tested once more. Probes are echo
+    requests, and UDP to a port for the source of the answer.
+    """
+
+    of: DnsSubdomain
+    """The Measurement whose interfaces are compared, in the same namespace. It must be
+    complete, and of another tool."""
+    rounds: Annotated[int, Field(ge=1, le=100)] = 10
+    """The most rounds of 30 probes to an address, each time that it is compared."""
+
+
+Tool = DiamondMiner | Yarrp | Ping | Trace | AliasResolution
 
 TOOLS: dict[str, type[Tool]] = {
     "diamondMiner": DiamondMiner,
     "yarrp": Yarrp,
     "ping": Ping,
     "trace": Trace,
+    "aliases": AliasResolution,
 }
 """The tools, by the field of a measurement that gives each."""
 

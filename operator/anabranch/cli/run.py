@@ -93,7 +93,11 @@ def run(chosen: argparse.Namespace) -> int:
         _tell(f"--cycles is {chosen.cycles}; give 1 or more")
         return 1
     standing = [each for each in documents if each.object.spec.is_standing]
-    documents = [each for each in documents if each not in standing]
+    # What they compare may be found by the others first.
+    comparing = [each for each in documents if each.object.spec.aliases]
+    documents = [
+        each for each in documents if each not in standing and each not in comparing
+    ]
     assigned = [list(assign_all(manifests, each)) for each in documents]
     stopped = catch_signals()
     for document in manifests.of_measurements():
@@ -112,6 +116,13 @@ def run(chosen: argparse.Namespace) -> int:
             partial(run_cycles, manifests, each, chosen, stopped),
         )
         for each in surveys
+    ]
+    work += [
+        (
+            each.object.metadata.name,
+            partial(run_comparison, manifests, each, chosen, stopped),
+        )
+        for each in comparing
     ]
     # They do not end, so they come last.
     work += [
@@ -169,6 +180,38 @@ def run_one(
         return 0
     check(measurement, assignments)
     return judge(survey(assignments, chosen, stopped))
+
+
+def run_comparison(
+    manifests: Manifests,
+    document: Document[Measurement],
+    chosen: argparse.Namespace,
+    stopped: threading.Event,
+) -> int:
+    """Find the aliases among what another measurement has found; return the exit code.
+
+    Raises:
+        RunError: If it may not run, with the remedy.
+    """
+    assignments = assign(manifests, document, chosen.data)
+    return run_one(document.object, assignments, chosen, stopped)
+
+
+def assign(
+    manifests: Manifests, document: Document[Measurement], data: Path
+) -> list[Assignment]:
+    """Return what each agent has to do, also with what is in the folder.
+
+    Raises:
+        RunError: If what it compares is not there, with the remedy.
+    """
+    # Extras, which other commands do without.
+    from anabranch.local.assignment import assign_all  # noqa: PLC0415
+    from anabranch.local.subject import find_subject  # noqa: PLC0415
+    from anabranch.store.directory import DirectoryStore  # noqa: PLC0415
+
+    found = find_subject(manifests, document.object, DirectoryStore(data))
+    return list(assign_all(manifests, document, found))
 
 
 def run_standing(
@@ -230,7 +273,7 @@ def run_cycles(
         RunError: If the survey may not run, with the remedy.
     """
     # Extras, which other commands do without.
-    from anabranch.local.assignment import RunError, assign_all  # noqa: PLC0415
+    from anabranch.local.assignment import RunError  # noqa: PLC0415
     from anabranch.local.cycles import LocalCycles  # noqa: PLC0415
     from anabranch.store.directory import DirectoryStore  # noqa: PLC0415
 
@@ -241,14 +284,14 @@ def run_cycles(
         if stopped.is_set():
             return INTERRUPTED
         made = make_measurement(document, cycles.number)
-        assignments = list(assign_all(manifests, made))
+        assignments = assign(manifests, made, chosen.data)
         if chosen.dry_run:
             describe(assignments)
             return 0
         check(made.object, assignments)
         number = cycles.begin(datetime.now(UTC))
         made = make_measurement(document, number)
-        report = survey(list(assign_all(manifests, made)), chosen, stopped)
+        report = survey(assign(manifests, made, chosen.data), chosen, stopped)
         if report and (report.is_overdue or not (report.failed or report.stopped)):
             cycles.end(number, datetime.now(UTC), is_overdue=report.is_overdue)
         if code := judge(report):
@@ -305,14 +348,17 @@ def describe(assignments: list[Assignment]) -> None:
         line = f"{record.measurement.metadata.name}: {record.agent.metadata.name} would"
         with tempfile.TemporaryDirectory() as folder:
             units = assignment.count_units(Path(folder, "targets.parquet"))
-        if assignment.unit is Unit.DESTINATION:
+        face = face_of(record.measurement.spec.tool)
+        if face.compares:
+            line += f" compare {units:,} addresses at {record.rate:,} probes/s"
+        elif assignment.unit is Unit.DESTINATION:
             line += f" trace {units:,} destinations at {record.rate:,} probes/s"
         else:
             line += (
                 f" send {units:,} probes to {targets.probed:,} targets at "
                 f"{record.rate:,}/s, in {describe_seconds(units / record.rate)}"
             )
-        if face_of(record.measurement.spec.tool).goes_on:
+        if face.goes_on and not face.compares:
             line += (
                 " at most for the first round; later rounds send what load balancers "
                 "take"

@@ -85,6 +85,8 @@ def run(chosen: argparse.Namespace) -> int:
     try:
         simulation = open_simulation(chosen)
         for document in manifests.of_kind(Measurement):
+            if document.object.spec.aliases:
+                continue  # Its links are those of another one.
             assignments = list(assign_all(manifests, document))
             name = document.object.metadata.name
             judge = Judge(simulation, assignments, chosen.flows)

@@ -35,6 +35,7 @@ HINDRANCES = (
         "WaitingForAgents",
     ),
     *("TargetListMissing", "TargetListNotReady", "NotYet", "AgentsUnavailable"),
+    *("SubjectMissing", "SubjectUnusable", "SubjectNotComplete"),
     *("AgentsFailed", "ResultsFailed", "DeadlineExceeded", "StartDeadlineExceeded"),
     *("NoTargets", "RunIdUsed", "NameTaken", "Counting", "Refused", "Starting"),
 )

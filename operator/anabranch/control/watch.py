@@ -174,6 +174,13 @@ class Watches:
             elif kind is Measurement:
                 is_over = "completionTime" in body.get("status", {})
                 self._notice_run(namespace, labels, frees=is_over or event == _DELETED)
+                self._notice_measurements(
+                    lambda each: (
+                        each.key[0] == namespace
+                        and each.spec.aliases is not None
+                        and each.spec.aliases.of == name
+                    )
+                )
             elif kind is TargetList:
                 self._notice_measurements(lambda each: each.key[0] == namespace)
             elif kind is ProbingPolicy:

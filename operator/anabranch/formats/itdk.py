@@ -153,8 +153,8 @@ class _Kit:
         """
         traced = [
             agent
-            for agent in self.results.agents
-            if "replies" in agent.kinds and agent.is_traced
+            for agent in self.results.surveyed
+            if "replies" in agent.kinds and agent.has_paths
         ]
         if not traced:
             return False

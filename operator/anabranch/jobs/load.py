@@ -48,7 +48,8 @@ def load(
             steps = list(read_outcomes(store, run))
             for number in range(len(steps)):
                 tables.load_step(store, run, steps[: number + 1])
-            if is_over:
+            if is_over and not roster.subject:
                 agent.put_diamonds(scratch, routers)
                 tables.load_diamonds(store, run)
         yield run.agent, len(steps)
+    tables.load_routers(store, keys)

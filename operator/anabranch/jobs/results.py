@@ -73,7 +73,9 @@ def _gather(
     if warehouse.tables:
         for run in runs:
             warehouse.tables.prepare(run)
-            warehouse.tables.load_diamonds(store, run)
+            if not roster.subject:  # Those are of other targets than the run's.
+                warehouse.tables.load_diamonds(store, run)
+        warehouse.tables.load_routers(store, keys)
     outputs = []
     if spec.outputs:
         local = replace(results, engine=_open_local(warehouse))

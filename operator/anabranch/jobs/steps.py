@@ -20,6 +20,7 @@ from anabranch.store.keys import SurveyKeys, shared_list
 from anabranch.warehouse.damage import naming_damage
 from anabranch.warehouse.job import RoundJob
 from anabranch.warehouse.parts import find_ends
+from anabranch.warehouse.subjects import list_interfaces
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -33,13 +34,15 @@ if TYPE_CHECKING:
     from anabranch.warehouse.environment import Warehouse
 
 
-def count(store: Store, keys: SurveyKeys, agent: str, scratch: Path) -> ProbeCount:
+def count(
+    store: Store, warehouse: Warehouse, keys: SurveyKeys, agent: str, scratch: Path
+) -> ProbeCount:
     """Store and return what an agent would send.
 
     Raises:
         RefusedError: When the agent could not run.
     """
-    assignment = _assign(store, keys, agent)
+    assignment = _assign(store, warehouse, keys, agent, scratch)
     targets = assignment.counts
     probes = 0 if assignment.unit is Unit.PROBE else None
     if targets.probed and probes is not None:
@@ -68,7 +71,9 @@ class AgentJob:
         """
         keys = self.keys
         survey = SurveyKeys(keys.measurement, keys.run_id)
-        assignment = _assign(self.store, survey, keys.agent)
+        assignment = _assign(
+            self.store, self.warehouse, survey, keys.agent, self.scratch
+        )
         self.store.put(keys.run, assignment.record.write())
         if not assignment.counts.probed:
             assignment.put_counts(self.store)
@@ -127,10 +132,20 @@ class AgentJob:
         )
 
 
-def _assign(store: Store, keys: SurveyKeys, agent: str) -> Assignment:
+def _assign(
+    store: Store, warehouse: Warehouse, keys: SurveyKeys, agent: str, scratch: Path
+) -> Assignment:
     roster = Roster.model_validate_json(store.get(keys.roster))
-    record = roster.record(agent)
-    content = TargetList.read(io.BytesIO(store.get(shared_list(record.target_list))))
+    if subject := roster.subject:
+        try:
+            content = list_interfaces(store, warehouse.engine, subject, scratch)
+        except LookupError as error:
+            raise RefusedError(f"what aliases.of names: {error}") from error
+        record = roster.record(agent, content.digest())
+    else:
+        record = roster.record(agent)
+        text = store.get(shared_list(record.target_list))
+        content = TargetList.read(io.BytesIO(text))
     try:
         return assign(record, content)
     except ValueError as error:

@@ -38,7 +38,8 @@ def work_on_list(chosen: Namespace, store: Store, _: Path) -> None:
 def work_on_count(chosen: Namespace, store: Store, scratch: Path) -> None:
     """Count what an agent would send."""
     keys = SurveyKeys(chosen.measurement, chosen.run_id, chosen.part)
-    count(store, keys, chosen.agent, scratch)
+    with open_warehouse(os.environ) as warehouse:
+        count(store, warehouse, keys, chosen.agent, scratch)
 
 
 def work_on_begin(chosen: Namespace, store: Store, scratch: Path) -> None:

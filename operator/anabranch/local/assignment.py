@@ -19,8 +19,11 @@ from anabranch.runs.team import unite
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from anabranch_engine import TargetList as TargetContent
+
     from anabranch.api.document import Path as FieldPath
     from anabranch.api.manifest import Document, Manifests, Problem
+    from anabranch.api.measurementstatus import Subject
     from anabranch.store.directory import DirectoryStore
 
 NETWORKS = Path("/run/netns")
@@ -41,9 +44,13 @@ class RunError(RuntimeError):
 
 
 def assign_all(
-    manifests: Manifests, document: Document[Measurement]
+    manifests: Manifests,
+    document: Document[Measurement],
+    found: tuple[Subject, TargetContent] | None = None,
 ) -> Iterator[Assignment]:
     """Yield what each agent of a measurement has to do.
+
+    ``found`` is the run that it compares, and its interfaces, if its tool is aliases.
 
     Raises:
         ManifestError: When the content of a target list can't be had, with the reasons.
@@ -57,10 +64,14 @@ def assign_all(
     problems: list[Problem] = []
     for index, entry in enumerate(measurement.spec.agents):
         at: FieldPath = ("spec", "agents", index)
-        if entry.target_list is None:
+        if found:
+            subject, content = found
+        elif entry.target_list is None:
             continue
-        found = manifests.find(TargetList, (namespace, entry.target_list))
-        content = read_target_list(found, manifests) if found else None
+        else:
+            subject, content = None, None
+            if listed := manifests.find(TargetList, (namespace, entry.target_list)):
+                content = read_target_list(listed, manifests)
         if content is None:
             message = "its content is not here: a local run takes entries or a file"
             problems.append(document.problem((*at, "targetList"), message))
@@ -79,6 +90,7 @@ def assign_all(
                 members=members,
                 policy=policy,
                 target_list=content.digest(),
+                subject=subject,
             )
             yield assign(record, content)
     if problems:

@@ -25,6 +25,10 @@ REMEDIES = {
     "goes on when an agent is ready",
     "TargetListMissing": "make the TargetList, or correct spec.agents",
     "TargetListNotReady": "see kubectl describe targetlist",
+    "SubjectMissing": "make the Measurement, or correct spec.aliases.of",
+    "SubjectUnusable": "let spec.aliases.of name a Measurement of another tool",
+    "SubjectNotComplete": "wait for the Measurement that spec.aliases.of names; if it "
+    "has failed, run it again",
     "AgentsFailed": _AGAIN,
     "ResultsFailed": _AGAIN,
     "NoTargets": "list other targets, or have an admin change what the message names, "

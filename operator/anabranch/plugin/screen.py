@@ -44,6 +44,7 @@ _TOOLS = {
     "yarrp": "Yarrp",
     "ping": "ping",
     "trace": "trace",
+    "aliases": "alias resolution",
 }
 _BAR = 16
 

@@ -11,6 +11,7 @@ from anabranch.api.measurementstatus import (
     MeasurementTotals,
     PinnedList,
     Results,
+    Subject,
     UnhealthyAgent,
 )
 from anabranch.manifests.rounds import name_step
@@ -157,7 +158,11 @@ class _Decider:
     def _start(self) -> Decision:
         """Report that the run has started; its spec is fixed from now on."""
         self.conditions.set("Ready", "Started", "the run has started")
-        told = {"start_time": self.seen.now, "target_lists": self._pin()}
+        told = {
+            "start_time": self.seen.now,
+            "target_lists": self._pin(),
+            "subject": self._pin_subject(),
+        }
         return self._decide(again=0.0, told=told)
 
     def _pin(self) -> tuple[PinnedList, ...]:
@@ -169,11 +174,18 @@ class _Decider:
             if (digest := self.seen.lists[name].status.digest)
         )
 
+    def _pin_subject(self) -> Subject | None:
+        subject = self.seen.subject
+        if subject is None:
+            return None
+        return Subject(uid=subject.metadata.uid, run_id=subject.spec.run_id)
+
     def _rehearse(self) -> Decision:
         """Count what would be sent, and send nothing."""
         seen = self.seen
         if seen.roster is None:
-            put = PutRoster(make_roster(seen, self._pin()), seen.part)
+            roster = make_roster(seen, self._pin(), self._pin_subject())
+            put = PutRoster(roster, seen.part)
             return self._say("Counting", "probes are counted", put, again=0.0)
         members = seen.roster.runs
         names = {each.name: name_count(seen, each.name) for each in members}
@@ -214,8 +226,8 @@ class _Decider:
         if seen.roster is None:
             if seen.policy is None:
                 return self._say("NoPolicy", "there is no valid ProbingPolicy any more")
-            lists, started = self.before.target_lists, self.before.start_time
-            put = PutRoster(make_roster(seen, lists, started))
+            lists, subject = self.before.target_lists, self.before.subject
+            put = PutRoster(make_roster(seen, lists, subject, self.before.start_time))
             self.conditions.set("Ready", "Started", "the run has started")
             return self._decide(put, again=0.0)
         if seen.roster.started != self.before.start_time:

@@ -73,6 +73,14 @@ class Inventory:
             if place == namespace
         }
 
+    def find_subject(self, measurement: Measurement) -> Measurement | None:
+        """Return the Measurement that another one compares, if it exists."""
+        aliases = measurement.spec.aliases
+        if aliases is None:
+            return None
+        place = (measurement.metadata.namespace, aliases.of)
+        return _first(self.measurements, place)
+
     def find_cycles(self, survey: Survey) -> dict[int, Measurement]:
         """Return the Measurements of a survey's cycles, by number."""
         found = {}

@@ -166,6 +166,7 @@ class Measurements:
             policy=policy.spec if policy else None,
             agents=self._view_agents(measurement),
             lists=inventory.find_lists(measurement.metadata.namespace),
+            subject=inventory.find_subject(measurement),
             rounds=inventory.find_rounds(uid),
             jobs=inventory.find_jobs(uid),
         )

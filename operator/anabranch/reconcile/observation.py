@@ -148,6 +148,8 @@ class Observation:
     """The Rounds of the measurement, including those of earlier runs, by name."""
     jobs: Mapping[str, JobView]
     """The Jobs of the measurement, including those of earlier runs, by name."""
+    subject: Measurement | None = None
+    """The Measurement whose interfaces it compares, if there is one."""
     roster: Roster | None = None
     """The roster of this run or rehearsal, once the store has it."""
     runs: Mapping[str, RunView] = field(default_factory=dict)

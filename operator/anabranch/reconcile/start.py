@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from anabranch.api import Measurement
-    from anabranch.api.measurementstatus import PinnedList
+    from anabranch.api.measurementstatus import PinnedList, Subject
     from anabranch.reconcile.observation import Observation
 
 
@@ -61,9 +61,12 @@ def find_members(seen: Observation) -> tuple[Member, ...]:
 
 
 def make_roster(
-    seen: Observation, lists: tuple[PinnedList, ...], started: datetime | None = None
+    seen: Observation,
+    lists: tuple[PinnedList, ...],
+    subject: Subject | None,
+    started: datetime | None = None,
 ) -> Roster:
-    """Make the roster of a run, with these contents of target lists.
+    """Make the roster of a run, with these contents of target lists, or this subject.
 
     Raises:
         ValueError: Without a policy.
@@ -76,6 +79,7 @@ def make_roster(
         measurement=seen.measurement,
         policy=seen.policy,
         lists={each.name: each.digest for each in lists},
+        subject=subject,
         members=find_members(seen),
     )
 
@@ -96,6 +100,7 @@ def _find_obstacles(seen: Observation) -> Iterator[Obstacle]:
     yield from find_agent_obstacles(seen)
     yield from _find_team_obstacles(seen)
     yield from _find_list_obstacles(seen)
+    yield from _find_subject_obstacles(seen)
     if policy.stop:
         yield STOPPED
     yield from find_waits(seen, [each.name for each in find_members(seen)])
@@ -207,3 +212,26 @@ def _find_list_obstacles(seen: Observation) -> Iterator[Obstacle]:
         elif name in seen.unchecked:
             message = f"TargetList {name!r}: its content was replaced; it is checked"
             yield Obstacle("TargetListNotReady", message)
+
+
+def _find_subject_obstacles(seen: Observation) -> Iterator[Obstacle]:
+    aliases, subject = seen.measurement.spec.aliases, seen.subject
+    if aliases is None:
+        return
+    if subject is None:
+        namespace = seen.measurement.metadata.namespace
+        message = f"there is no Measurement {aliases.of!r} in namespace {namespace!r}"
+        yield Obstacle("SubjectMissing", f"{message}; add it, or correct aliases.of")
+    elif subject.spec.aliases:
+        message = f"Measurement {aliases.of!r} is of the tool aliases itself"
+        yield Obstacle(
+            "SubjectUnusable",
+            f"{message}; let aliases.of name one with paths",
+            is_for_good=True,
+        )
+    elif not subject.is_finished:
+        message = f"Measurement {aliases.of!r} is not complete"
+        yield Obstacle("SubjectNotComplete", f"{message}; it starts when it is")
+    elif not subject.holds("Complete"):
+        message = f"Measurement {aliases.of!r} has failed"
+        yield Obstacle("SubjectNotComplete", f"{message}; run it again to its end")

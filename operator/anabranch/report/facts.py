@@ -200,7 +200,7 @@ def gather(results: Results, target: str | None) -> Facts:
     if target is None and new_links:
         target = "largest"
     ends = []
-    if any(agent.record and agent.record.tracing for agent in agents):
+    if "traces" in results.tables:
         ends = results.engine.read(count_ends(results.find("traces"))).to_pylist()
     routers = _gather_routers(results, has_links=diamonds is not None)
     router_diamonds = None

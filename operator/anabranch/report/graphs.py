@@ -77,7 +77,7 @@ def _draw_diamonds(results: Results, widest: Rows) -> list[Graph]:
         wanted[row["agent"]].add(row["prefix"])
     known = {
         agent.keys.agent: read_links(agent, sorted(wanted[agent.keys.agent]))
-        for agent in results.agents
+        for agent in results.surveyed
         if agent.keys.agent in wanted
     }
     graphs = [
@@ -113,7 +113,7 @@ def draw_diamond(number: int, diamond: dict[str, Any], links: Rows) -> Graph:
 
 def _draw_paths(results: Results, target: str) -> list[Graph]:
     graphs: list[Graph] = []
-    for agent in results.agents:
+    for agent in results.surveyed:
         if len(graphs) == AGENTS:
             break
         if links := read_links(agent, [target]):

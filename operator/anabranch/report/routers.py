@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from itertools import accumulate
 from typing import TYPE_CHECKING
 
-from anabranch.report.charts import draw_heat_map
+from anabranch.report.charts import draw_cdf, draw_heat_map
 from anabranch.report.distributions import (
     METRICS,
     draw_figure,
@@ -53,6 +54,7 @@ def draw_routers(
                 class_="side",
             )
         )
+        parts.append(_draw_cdf_of_sizes(found))
     if found.conflicts:
         sets = f"{found.conflicts:,} set{'' if found.conflicts == 1 else 's'}"
         parts.append(element("p", f"{sets} of addresses in conflict are left out."))
@@ -136,6 +138,30 @@ def _draw_sizes(found: RouterStatistics) -> Markup:
         Column("Share", lambda row: write_share(row["routers"], found.count)),
     ]
     return draw_table("Routers with several addresses", columns, found.sizes)
+
+
+def _draw_cdf_of_sizes(found: RouterStatistics) -> Markup:
+    """Draw the distribution of sizes, and say what the paper found."""
+    sums = accumulate(row["routers"] for row in found.sizes)
+    points = [
+        (row["addresses"], total / found.count)
+        for row, total in zip(found.sizes, sums, strict=True)
+    ]
+
+    def share(most: int) -> float:
+        return max((part for size, part in points if size <= most), default=0)
+
+    told = ", ".join(
+        f"{share(most):.0%} have {words} ({theirs:.0%} in {_PAPER})"
+        for most, words, theirs in ((2, "two addresses", 0.68), (10, "up to ten", 0.97))
+    )
+    chart = draw_cdf(
+        f"Sizes of routers: {told}.", "addresses", {"measured": points}, is_whole=True
+    )
+    return draw_figure("Sizes of routers", told, chart)
+
+
+_PAPER = "Vermeulen et al., IMC 2018"
 
 
 def _draw_largest(largest: list[Row]) -> Markup:

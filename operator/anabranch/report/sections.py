@@ -81,7 +81,8 @@ def _describe_measurement(facts: Facts) -> Iterator[tuple[str, str]]:
     if goes_on:
         yield "Most rounds", f"{spec.max_rounds:,}"
     entries = [
-        f"{entry.name} (list {entry.target_list})" for entry in spec.agents[:AGENTS]
+        f"{entry.name} (list {entry.target_list})" if entry.target_list else entry.name
+        for entry in spec.agents[:AGENTS]
     ]
     yield "Entries of agents", ", ".join(entries)
     lists = {agent.record.target_list for agent in facts.agents if agent.record}
@@ -99,6 +100,7 @@ _TOOLS = {
     "yarrp": "single paths in random order",
     "ping": "echo requests",
     "trace": "traces of destinations, each probe chosen by the replies before it",
+    "aliases": "alias resolution among the interfaces of another measurement",
 }
 """The tools in words."""
 

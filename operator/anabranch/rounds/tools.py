@@ -7,7 +7,14 @@ import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from anabranch.api.tool import DiamondMiner, Ping, Trace, Yarrp
+from anabranch.api.tool import (
+    ALIAS_ROUNDS,
+    AliasResolution,
+    DiamondMiner,
+    Ping,
+    Trace,
+    Yarrp,
+)
 from anabranch.rounds.evidence import Scope
 from anabranch.rounds.planning import (
     ask_last_ttl,
@@ -18,7 +25,7 @@ from anabranch.rounds.planning import (
 from anabranch.rounds.steps import FIRST, MAX_TTL, Step, next_rounds
 from anabranch.rounds.stopping import LEAST_PROMISE, expect_links
 from anabranch.rounds.sweeping import SWEEP, ask_pilots
-from anabranch.rounds.tracing import choose_parameters
+from anabranch.rounds.tracing import choose_comparison, choose_parameters
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -66,6 +73,10 @@ class Face(Protocol):
     @property
     def scope(self) -> Scope | None:
         """Which prefixes share evidence; None if rounds do not go by evidence."""
+
+    @property
+    def compares(self) -> bool:
+        """Whether targets stand for lists of addresses, which are compared."""
 
     @property
     def unit(self) -> Unit:
@@ -117,22 +128,23 @@ def face_of(tool: Tool) -> Face:
     match tool:
         case DiamondMiner(rule="shared"):
             return _Shared(tool)
-        case DiamondMiner(rule="full"):
-            return _DiamondMiner(tool, Scope.PREFIX)
-        case DiamondMiner():
-            return _DiamondMiner(tool)
+        case DiamondMiner(rule=rule):
+            return _DiamondMiner(tool, Scope.PREFIX if rule == "full" else None)
         case Yarrp():
             return _Yarrp(tool)
         case Ping():
             return _Ping(tool)
         case Trace():
             return _Trace(tool)
+        case AliasResolution():
+            return _Aliases(tool)
 
 
 class _SendsPlans:
     """A tool whose plans say each probe."""
 
     unit = Unit.PROBE
+    compares = False
 
     def trace(self, _: float) -> None:
         return None
@@ -246,6 +258,7 @@ class _Trace(_ReachesTtls):
     tool: Trace
     scope = None
     unit = Unit.DESTINATION
+    compares = False
     goes_on = False
 
     def refuse(self, protocols: Collection[str]) -> str | None:
@@ -306,3 +319,41 @@ class _Ping(_SendsPlans, _GoesToTheEnd):
 
     def next_steps(self, *_: object) -> list[Step]:
         return []
+
+
+@dataclass(frozen=True)
+class _Aliases(_GoesToTheEnd):
+    """Each of its targets stands for a list of addresses; see ``comparing``."""
+
+    tool: AliasResolution
+    split = SplitLengths(32, 128)
+    scope = None
+    unit = Unit.DESTINATION
+    compares = True
+    goes_on = True
+
+    def refuse(self, _: Collection[str]) -> str | None:
+        return None
+
+    def count_beyond(self, targets: Targets, agent: AgentSpec) -> tuple[int, int]:
+        return targets.beyond(agent.min_ttl, agent.max_ttl)
+
+    def choose_seed(self, _: bytes) -> None:
+        return None
+
+    def fill_ttl(self, _: int) -> int | None:
+        return None
+
+    def trace(self, failure_probability: float) -> TraceParameters:
+        return choose_comparison(self.tool, failure_probability)
+
+    def ask_first(self, prefixes: pa.Table, bounds: tuple[int, int]) -> pa.Table:
+        return ask_one_flow(prefixes, *bounds)
+
+    def ask_most(self, prefixes: pa.Table, bounds: tuple[int, int]) -> pa.Table:
+        return self.ask_first(prefixes, bounds)
+
+    def next_steps(self, step: Step, max_rounds: int) -> list[Step]:
+        # Without a counter there is nothing to compare, but sources may tell.
+        last = min(max_rounds, ALIAS_ROUNDS)
+        return [Step(number) for number in range(step.round + 1, last + 1)]

@@ -1,4 +1,4 @@
-"""How destinations are traced."""
+"""How destinations are traced, and addresses compared."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from anabranch_engine import TraceParameters
 
-    from anabranch.api.tool import Trace
+    from anabranch.api.tool import AliasResolution, Trace
 
 
 def choose_parameters(tool: Trace, failure_probability: float) -> TraceParameters:
@@ -33,4 +33,21 @@ def choose_parameters(tool: Trace, failure_probability: float) -> TraceParameter
         max_probes=tool.max_probes,
         wait_s=tool.chosen_wait,
         alias_rounds=tool.aliases.rounds if tool.aliases else None,
+    )
+
+
+def choose_comparison(
+    tool: AliasResolution, failure_probability: float
+) -> TraceParameters:
+    """Return the parameters of alias resolution among lists of addresses.
+
+    Where targets stand for lists, no path is traced, so the algorithm is the least.
+    """
+    # The operator itself does without the engine.
+    from anabranch_engine import TraceParameters  # noqa: PLC0415
+
+    return TraceParameters(
+        algorithm="singlePath",
+        failure_probability=failure_probability,
+        alias_rounds=tool.rounds,
     )

@@ -61,6 +61,18 @@ def find_runs(
     return found[chosen[0]]
 
 
+def find_parts(store: Store, uid: str, run_id: str) -> list[RunKeys]:
+    """Return the part of a run that each agent has begun; ``uid`` is as in the store.
+
+    Raises:
+        LookupError: If there is no such run.
+    """
+    parts = dict(_find_local(store, uid)).get(SurveyKeys(uid, run_id), [])
+    if not parts:
+        raise LookupError(f"there is no run {run_id!r} any more")
+    return parts
+
+
 def find_only_measurement(store: Store, namespace: str) -> str:
     """Return the name of the only measurement of a namespace that has runs.
 

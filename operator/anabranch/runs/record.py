@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from anabranch.api import Agent, Measurement
+from anabranch.api.measurementstatus import Subject
 from anabranch.api.model import Model
 from anabranch.api.policy import ProbingPolicySpec
 from anabranch.api.text import AgentName, Digest
@@ -41,6 +42,8 @@ class RunRecord(Model):
     one."""
     target_list: Digest
     """The SHA-256 of the target list's content."""
+    subject: Subject | None = None
+    """The run whose interfaces are compared; None of other tools than aliases."""
 
     @property
     def keys(self) -> RunKeys:

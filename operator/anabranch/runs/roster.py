@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import TYPE_CHECKING, Annotated
-
-from pydantic import Field
+from typing import TYPE_CHECKING
 
 from anabranch.api import Agent, Measurement
+from anabranch.api.measurementstatus import Subject
 from anabranch.api.model import Model
 from anabranch.api.policy import ProbingPolicySpec
 from anabranch.api.text import AgentName, Digest, Timestamp
@@ -77,8 +76,10 @@ class Roster(Model):
     """The measurement as it was when the run started."""
     policy: ProbingPolicySpec
     """The policy as it was when the run started."""
-    lists: Annotated[dict[str, Digest], Field(min_length=1)]
-    """The SHA-256 of each target list's content, by name."""
+    lists: dict[str, Digest]
+    """The SHA-256 of each target list's content, by name; none of the tool aliases."""
+    subject: Subject | None = None
+    """The run whose interfaces are compared; None of other tools than aliases."""
     members: tuple[Member, ...]
     """The agents that take part."""
 
@@ -93,8 +94,10 @@ class Roster(Model):
             return ()
         return tuple(each for each in self.members if each.entry == name)
 
-    def record(self, agent: str) -> RunRecord:
+    def record(self, agent: str, interfaces: Digest | None = None) -> RunRecord:
         """Return the record of the run of an agent, or of a team.
+
+        ``interfaces`` is the SHA-256 of the list of what the subject has found.
 
         Raises:
             LookupError: If it does not take part, or has no target list.
@@ -107,7 +110,8 @@ class Roster(Model):
             for entry in self.measurement.spec.agents
             if entry.name == member.entry
         )
-        if name is None:
+        digest = self.lists[name] if name else interfaces
+        if digest is None:
             raise LookupError(f"agents[{member.entry}] has no target list")
         return RunRecord(
             uid=self.uid,
@@ -116,7 +120,8 @@ class Roster(Model):
             agent=member.agent,
             members=tuple(each.agent for each in self.find_team(agent)),
             policy=self.policy,
-            target_list=self.lists[name],
+            target_list=digest,
+            subject=self.subject,
         )
 
     def write(self) -> bytes:

@@ -48,6 +48,9 @@ class AgentResults:
     diamond_store: Store
     """The store for diamonds. For a run that has ended it is ``store``. For a run in
     progress it is another one, since its diamonds still change."""
+    diamond_keys: RunKeys | None = None
+    """The run to which diamonds belong, if it is another one: one that has found the
+    routers of this one."""
 
     @property
     def kinds(self) -> set[str]:
@@ -79,6 +82,11 @@ class AgentResults:
         return self.record.tracing is not None
 
     @property
+    def has_paths(self) -> bool:
+        """Whether the parts hold traces of paths, and not of alias resolution alone."""
+        return self.is_traced and self.record.subject is None
+
+    @property
     def is_ping(self) -> bool:
         """Whether the probes are echo requests to each address."""
         return self.record.measurement.spec.ping is not None
@@ -90,9 +98,27 @@ class AgentResults:
         return tracing is not None and tracing.alias_rounds is not None
 
     @property
+    def _kept(self) -> RunKeys:
+        """The keys of the run to which diamonds belong."""
+        return self.diamond_keys or self.keys
+
+    @property
     def rows(self) -> str:
         """The SQL for all rows of the run's parts."""
         return self._read("replies/*/*.parquet")
+
+    @property
+    def compared(self) -> str:
+        """The SQL for the rows that say what alias resolution has found.
+
+        Of the tool aliases these are the latest step's, which tests again what the step
+        before has accepted.
+        """
+        if not self.record.subject:
+            return self.rows
+        start = len(self.keys.root) + 1
+        steps = {part[start:].partition("/")[0] for part in self.list_parts()}
+        return self.store.read_sql(f"{self.keys.root}/{max(steps)}/replies/*/*.parquet")
 
     def list_parts(self) -> list[str]:
         """Return the keys of the run's parts, in order."""
@@ -332,7 +358,7 @@ class AgentResults:
             "SELECT first_addr, second_addr, verdict, test, min(found.round) AS round, "
             "count() AS traces, min((found.prefix_index, found.ttl)) AS example, "
             "example.1 AS prefix_index, example.2 AS ttl "
-            f"FROM ({read_aliases(self.rows)}) AS found "
+            f"FROM ({read_aliases(self.compared)}) AS found "
             "GROUP BY first_addr, second_addr, verdict, test"
         )
         first, second = (
@@ -386,11 +412,12 @@ class AgentResults:
                     query = name_routers(f"({query})", routers)
                 links = self.engine.read(f"{query} ORDER BY prefix_index, near_ttl")
                 place = (int(block), piece.number)
-                self._put_found(links, self.keys.diamonds(*place), scratch)
+                self._put_found(links, self._kept.diamonds(*place), scratch)
                 if routers:
                     between = links.select(list(_BETWEEN_ROUTERS))
                     between = between.rename_columns(list(_BETWEEN_ROUTERS.values()))
-                    self._put_found(between, self.keys.router_diamonds(*place), scratch)
+                    key = self._kept.router_diamonds(*place)
+                    self._put_found(between, key, scratch)
 
     def _put_found(self, links: pa.Table, key: str, scratch: Path) -> None:
         """Find the diamonds among links, and store them."""
@@ -403,12 +430,12 @@ class AgentResults:
     def diamonds(self) -> str:
         """Diamonds, after `put_diamonds` has stored them."""
         more = ("becomes", "router_diamonds", "router_max_length", "router_max_width")
-        return self._tell_diamonds(self.keys.diamonds_root, "addr", more)
+        return self._tell_diamonds(self._kept.diamonds_root, "addr", more)
 
     @property
     def router_diamonds(self) -> str:
         """Diamonds between routers, after `put_diamonds` has stored them."""
-        return self._tell_diamonds(self.keys.router_diamonds_root, "router")
+        return self._tell_diamonds(self._kept.router_diamonds_root, "router")
 
     def _tell_diamonds(self, root: str, kind: str, more: tuple[str, ...] = ()) -> str:
         """Return the SELECT of the diamonds in a folder.

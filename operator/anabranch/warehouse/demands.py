@@ -21,6 +21,7 @@ from anabranch.rounds.tools import face_of
 from anabranch.rounds.workers import ALONE
 from anabranch.runs.chain import is_concluded
 from anabranch.warehouse.arrays import read_arrays, write_arrays
+from anabranch.warehouse.comparisons import Comparisons
 from anabranch.warehouse.pieces import cut
 from anabranch.warehouse.queries import (
     WHOLE,
@@ -58,6 +59,10 @@ class Demands:
     def ask(self, step: Step, before: list[Step]) -> Iterator[pa.Table]:
         """Yield the demands of a step for each block, given the steps before it."""
         face = face_of(self.rows.rules.tool)
+        if face.compares:
+            comparisons = Comparisons(self.rows, self._targets)
+            yield from comparisons.ask(step, before, self.targets.blocks)
+            return
         if step.round > 1 and face.scope:
             self.count(before, ALONE)
             yield from self._ask_by_evidence(step, before, face.scope)

@@ -211,7 +211,7 @@ def find_crossings(before: Results, after: Results, went: str) -> str:
     sides = [
         f"SELECT *, {is_after} AS is_after FROM {agent.cross(near)}"
         for is_after, results in enumerate((before, after))
-        for agent in results.agents
+        for agent in results.surveyed
         if "links" in agent.kinds
     ]
     return f"({' UNION ALL '.join(sides)})"

@@ -36,7 +36,7 @@ def read_paths(results: Results, target: str) -> tuple[str, list[Edge]]:
     """
     target = choose_target(results, target)
     sums: dict[tuple[str, int, str, str], int] = {}
-    for agent in results.agents:
+    for agent in results.surveyed:
         for row in read_links(agent, [target]):
             link = (agent.keys.agent, row["near_ttl"], row["near_addr"])
             key = (*link, row["far_addr"])
@@ -120,7 +120,7 @@ def _find_largest(results: Results) -> str:
         prefixes = [row["prefix"] for row in most[:candidates]]
         chosen = [
             found
-            for agent in results.agents
+            for agent in results.surveyed
             if "links" in agent.kinds and (found := agent.approach(prefixes))
         ]
         (first,) = results.engine.read(

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from anabranch.store.keys import SurveyKeys
+from anabranch.runs.finding import find_parts
+from anabranch.store.keys import RunKeys, SurveyKeys
 from anabranch.warehouse.agentresults import AgentResults, as_text
 from anabranch.warehouse.annotation import AS_LINKS
 from anabranch.warehouse.diamonds import (
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from anabranch.store.keys import RunKeys
     from anabranch.store.store import Store
     from anabranch.warehouse.annotation import Annotator
     from anabranch.warehouse.engine import Engine
@@ -55,11 +55,36 @@ class Results:
         ]
 
     @property
+    def surveyed(self) -> list[AgentResults]:
+        """The results of each agent that has links.
+
+        Of the tool aliases, these are the links of the run whose interfaces it
+        compares.
+        """
+        subjects = [
+            agent.record.subject for agent in self.agents if "replies" in agent.kinds
+        ]
+        subject = next((each for each in subjects if each), None)
+        if subject is None:
+            return self.agents
+        ours = self.runs[0]
+        return [
+            AgentResults(
+                self.store,
+                self.engine,
+                keys,
+                self.diamond_store,
+                RunKeys(ours.measurement, ours.run_id, keys.agent),
+            )
+            for keys in find_parts(self.store, subject.uid, subject.run_id)
+        ]
+
+    @property
     def tables(self) -> list[str]:
         """The names of the tables that say what was found."""
         # An agent that failed before its start has no record.
         is_traced = any(
-            agent.is_traced for agent in self.agents if "replies" in agent.kinds
+            agent.has_paths for agent in self.agents if "replies" in agent.kinds
         )
         is_ping = any(
             agent.is_ping for agent in self.agents if "replies" in agent.kinds
@@ -84,7 +109,7 @@ class Results:
         if not agents:
             return None
         key = SurveyKeys(self.runs[0].measurement, self.runs[0].run_id).routers
-        parts = (agent.rows for agent in agents)
+        parts = (agent.compared for agent in agents)
         put_routers(self.diamond_store, self.engine, parts, key, self.scratch)
         return self.diamond_store.read_sql(key)
 
@@ -206,7 +231,8 @@ class Results:
         if table == "routers":
             return _select_routers(routers)
         selects = []
-        for agent in self.agents:
+        agents = self.surveyed if table in _OF_SURVEYS else self.agents
+        for agent in agents:
             if needed not in agent.kinds:
                 continue
             _check_tool(agent, table)
@@ -220,6 +246,8 @@ class Results:
 
 _OF_LINKS = {"links", "diamonds", "paths", "router_links", "router_diamonds"}
 """The tables that come from links."""
+_OF_SURVEYS = {*_OF_LINKS, "interfaces"}
+"""The tables that the tool aliases tells of the run whose interfaces it compares."""
 _OF_ALIASES = ("aliases", "routers", "router_links", "router_diamonds")
 """The tables that take alias resolution."""
 _OF_ROUTERS = {*_OF_ALIASES, "diamonds"}
@@ -228,7 +256,7 @@ _OF_ROUTERS = {*_OF_ALIASES, "diamonds"}
 
 def _check_tool(agent: AgentResults, table: str) -> None:
     """Raise LookupError if a table is of another tool than the agent's."""
-    if table in {"traces", "probes"} and not agent.is_traced:
+    if table in {"traces", "probes"} and not agent.has_paths:
         raise LookupError(f"there are no {table}: the tool is not trace")
     if table == "pings" and not agent.is_ping:
         raise LookupError("there are no pings: the tool is not ping")

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from anabranch.store.keys import SurveyKeys
 
 _NAME, _NUMBER, _SMALL, _ADDRESS = "LowCardinality(String)", "UInt32", "UInt8", "IPv6"
-_RUN = {"measurement": _NAME, "run_id": _NAME, "agent": _NAME}
+_SURVEY = {"measurement": _NAME, "run_id": _NAME}
+_RUN = _SURVEY | {"agent": _NAME}
 _TARGET = {"protocol": _SMALL, "prefix": _ADDRESS}
 _STEP = {"round": _SMALL, "window": _SMALL}
 _LABELS = "Array(Tuple(label UInt32, exp UInt8, bos UInt8, ttl UInt8))"
@@ -38,6 +39,9 @@ class Table:
     name: str
     columns: Mapping[str, str]
     key: tuple[str, ...]
+    shard: tuple[str, ...] = (*_RUN, "prefix_index")
+    """The columns of which those rows have the same that a cluster must keep on one
+    server."""
     version: str = ""
     """The column that selects the row to keep among equal rows: the highest value."""
 
@@ -129,7 +133,38 @@ TRACES = Table(
     | {"probes": _NUMBER, "began_us": "UInt64", "ended_us": "UInt64"},
     (*_RUN, *_TARGET),
 )
-TABLES = (PLANS, REPLIES, PREFIXES, LINKS, DIAMONDS, TRACES)
+ROUTERS = Table(
+    "routers",
+    _SURVEY
+    | {"router_addr": _ADDRESS, "addr": _ADDRESS}
+    | {"addresses": "UInt64", "is_in_conflict": _SMALL},
+    (*_SURVEY, "addr"),
+    (*_SURVEY, "addr"),
+)
+ROUTER_LINKS = Table(
+    "router_links",
+    _RUN
+    | {"near_router": _ADDRESS, "far_router": _ADDRESS}
+    | dict.fromkeys(("links", "prefixes", "flows"), "UInt64"),
+    (*_RUN, "near_router", "far_router"),
+    (*_RUN, "near_router"),
+)
+ROUTER_DIAMONDS = Table(
+    "router_diamonds",
+    _RUN
+    | _TARGET
+    | {"prefix_len": _SMALL}
+    | {"divergence_ttl": _SMALL, "divergence_router": _ADDRESS}
+    | {"convergence_ttl": _SMALL, "convergence_router": _ADDRESS}
+    | {"max_length": _SMALL, "max_width": _NUMBER}
+    | {"width_asymmetry": f"Nullable({_NUMBER})"}
+    | dict.fromkeys(("meshed_ratio", "probability_difference"), "Nullable(Float64)"),
+    (*_RUN, *_TARGET, "divergence_ttl"),
+    (*_RUN, "prefix"),
+)
+OF_ROUTERS = (ROUTERS, ROUTER_LINKS, ROUTER_DIAMONDS)
+"""The tables of what alias resolution found, which a survey has once it is over."""
+TABLES = (PLANS, REPLIES, PREFIXES, LINKS, DIAMONDS, TRACES, *OF_ROUTERS)
 
 
 @dataclass(frozen=True)
@@ -160,8 +195,7 @@ class Schema:
     """Where the tables are: a database, on one server or on those of a cluster.
 
     In a cluster, tables ``local_…`` are replicated on each shard, and ``raw_…`` are
-    distributed over all shards. All rows of a prefix are on one shard, so that FINAL
-    finds equal rows.
+    distributed over all shards. Equal rows are on one shard, so that FINAL finds them.
     """
 
     database: str
@@ -235,7 +269,7 @@ class Schema:
         if self.cluster:
             local = f"local_{table.name}"
             words = [self.cluster, self.database, local]
-            shard = "cityHash64(measurement, run_id, agent, prefix_index)"
+            shard = f"cityHash64({', '.join(table.shard)})"
             yield from self._make_merge_tree(
                 self._qualify(local), columns, added, f"Replicated{engine}", table.key
             )
@@ -267,7 +301,7 @@ class Schema:
 
     def _views(self) -> dict[str, str]:
         """Return the queries of the views that people read, by name."""
-        plans, replies, prefixes, links, diamonds, traces = (
+        plans, replies, prefixes, links, diamonds, traces, *of_routers = (
             f"{self.name(table)} AS raw FINAL" for table in TABLES
         )
         run = ", ".join(_RUN)
@@ -293,6 +327,10 @@ class Schema:
                 f"{run}, protocol, prefix",
             ),
             "traces": f"SELECT * FROM {traces}",
+            **{
+                table.name: f"SELECT * FROM {rows}"
+                for table, rows in zip(OF_ROUTERS, of_routers, strict=True)
+            },
             "diamonds": f"SELECT * FROM {diamonds}",
         }
 

@@ -14,6 +14,7 @@ from anabranch.warehouse.queries import Replies
 from anabranch.warehouse.schema import (
     DIAMONDS,
     LINKS,
+    OF_ROUTERS,
     PLANS,
     PREFIXES,
     REPLIES,
@@ -23,7 +24,7 @@ from anabranch.warehouse.schema import (
 from anabranch.warehouse.traces import choose_answered, read_traces
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from anabranch.rounds.steps import Step
     from anabranch.store.keys import RunKeys, SurveyKeys
@@ -76,6 +77,34 @@ class Tables:
     def load_diamonds(self, store: Store, keys: RunKeys) -> None:
         """Load the diamonds of an agent's run from the store."""
         _Load(self, store, keys).diamonds()
+
+    def load_routers(self, store: Store, keys: SurveyKeys) -> None:
+        """Load what alias resolution found, as far as a survey has any of it."""
+        there = set(store.list(keys.root))
+        target = "splitByChar('/', prefix)"
+        for table in OF_ROUTERS:
+            if keys.table(table.name) in there:
+                told = _tell_survey(keys) | {
+                    name: f"toIPv6({name})"
+                    for name, kind in table.columns.items()
+                    if kind == "IPv6"
+                }
+                if "prefix" in told:
+                    told["prefix"] = f"toIPv6({target}[1])"
+                    told["prefix_len"] = f"{target}[2]"
+                rows = f"SELECT * FROM {store.read_sql(keys.table(table.name))}"
+                self.insert(table, rows, told)
+
+    def insert(self, table: Table, rows: str, told: Mapping[str, str]) -> None:
+        """Insert the rows of a query; ``told`` has the SQL of columns to replace."""
+        values = ", ".join(
+            f"CAST({told.get(name, name)} AS {kind})"
+            for name, kind in table.columns.items()
+        )
+        self.engine.execute(
+            f"INSERT INTO {self.schema.name(table)} ({', '.join(table.columns)}) "
+            f"SETTINGS {_SETTINGS} SELECT {values} FROM ({rows})"
+        )
 
     def drop(self, keys: SurveyKeys, agents: Iterable[str]) -> None:
         """Remove the rows and views of a run, as far as there are any."""
@@ -189,20 +218,12 @@ class _Load:
         )
 
     def _insert(self, table: Table, rows: str) -> None:
-        run = {
-            "measurement": text(self.keys.measurement),
-            "run_id": text(self.keys.run_id),
-            "agent": text(self.keys.agent),
-        }
-        values = ", ".join(
-            f"CAST({run.get(name, name)} AS {kind})"
-            for name, kind in table.columns.items()
-        )
-        name = self.tables.schema.name(table)
-        self.tables.engine.execute(
-            f"INSERT INTO {name} ({', '.join(table.columns)}) SETTINGS {_SETTINGS} "
-            f"SELECT {values} FROM ({rows})"
-        )
+        told = _tell_survey(self.keys) | {"agent": text(self.keys.agent)}
+        self.tables.insert(table, rows, told)
+
+
+def _tell_survey(keys: SurveyKeys | RunKeys) -> dict[str, str]:
+    return {"measurement": text(keys.measurement), "run_id": text(keys.run_id)}
 
 
 def _tell(step: Step) -> str:

@@ -68,6 +68,18 @@ def read_aliases(parts: str) -> str:
     )
 
 
+def read_counters(parts: str) -> str:
+    """Return the query for what addresses show that were probed alone, a row each.
+
+    Its columns are prefix_index, rate (of a counter, in identifications a second) and
+    source (another address that the router replies from); both may be null.
+    """
+    return (
+        "SELECT prefix_index, trace_counter_rate AS rate, trace_source AS source "
+        f"FROM {parts} WHERE trace_counter IS NOT NULL"
+    )
+
+
 def find_span(rows: str, *, is_traced: bool) -> str:
     """Return the query for when a run began and ended: start, stop, in seconds."""
     sent, came = _TIMES_OF_TRACES if is_traced else _TIMES

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import pytest
 
-from anabranch.api import Agent, Round
+from anabranch.api import Agent, Measurement, Round
 from anabranch.api.measurement import Output
-from anabranch.api.measurementstatus import MeasurementStatus
+from anabranch.api.measurementstatus import MeasurementStatus, Subject
 from anabranch.manifests.rounds import name_step
 from anabranch.reconcile.course import CUT_SECONDS
 from anabranch.reconcile.decision import decide
@@ -33,13 +33,16 @@ from observations import (
     DIGEST,
     NOW,
     SUMMARY,
+    find_condition,
     go_on,
     make_job,
     make_outcome,
     make_round,
+    make_subject,
     read_kind,
     ready,
     see,
+    see_aliases,
     start,
 )
 
@@ -421,3 +424,43 @@ def test_a_run_id_that_has_been_is_refused() -> None:
     earlier = seen.roster.model_copy(update={"started": NOW - timedelta(days=1)})
     decision = decide(replace(seen, roster=earlier), BUCKET)
     assert read_ready(decision) == ("False", "RunIdUsed")
+
+
+@pytest.mark.parametrize(
+    ("subject", "reason", "message"),
+    [
+        (None, "SubjectMissing", "there is no Measurement 'paths' in namespace"),
+        (
+            make_subject(aliases={"of": "others"}),
+            "SubjectUnusable",
+            "is of the tool aliases itself",
+        ),
+        (
+            make_subject().model_copy(update={"status": MeasurementStatus()}),
+            "SubjectNotComplete",
+            "is not complete; it starts when it is",
+        ),
+        (make_subject(complete=False), "SubjectNotComplete", "has failed; run it"),
+    ],
+)
+def test_it_waits_for_what_it_compares(
+    subject: Measurement | None, reason: str, message: str
+) -> None:
+    """It says what is missing."""
+    said = find_condition(decide(see_aliases(subject), BUCKET), "Ready")
+    assert (said.status, said.reason) == ("False", reason)
+    assert message in said.message
+
+
+def test_the_run_that_it_compares_is_fixed_at_its_start() -> None:
+    """Whatever becomes of that measurement later."""
+    seen = see_aliases(make_subject())
+    decision = decide(seen, BUCKET)
+    assert decision.status.start_time == NOW
+    assert decision.status.subject == Subject(uid="uid-paths", run_id="1")
+    (put,) = decide(replace(go_on(seen, decision), subject=None), BUCKET).actions
+    assert isinstance(put, PutRoster)
+    assert put.roster.subject == decision.status.subject
+    assert put.roster.lists == {}
+    record = put.roster.record("agent1", DIGEST)
+    assert (record.subject, record.target_list) == (put.roster.subject, DIGEST)

@@ -233,6 +233,14 @@ def test_hostile_texts_are_told_and_do_nothing() -> None:
     assert page.content["title"][:1] == ["survey: report of run 1"]
 
 
+def test_sizes_of_routers_stand_beside_those_of_the_paper() -> None:
+    """As shares of two addresses, and of up to ten."""
+    page = Page(write_page(make_facts()))
+    paper = "in Vermeulen et al., IMC 2018"
+    told = f"50% have two addresses (68% {paper}), 100% have up to ten (97% {paper})"
+    assert told in page.text
+
+
 def test_the_policy_of_the_page_allows_its_style_and_its_script_alone() -> None:
     """By their hashes."""
     page = Page(write_page(make_facts()))
@@ -258,7 +266,7 @@ def test_everything_has_a_name_for_those_who_do_not_see_it() -> None:
     assert tags.count("table") == tags.count("caption") > 5
     assert tags.count("fieldset") == tags.count("legend") == 1
     charts = [attrs for attrs in page.find("svg") if "aria-hidden" not in attrs]
-    assert len(charts) == 15
+    assert len(charts) == 16
     for attrs in charts:
         assert attrs["role"] == "img"
         assert len(attrs["aria-label"] or "") > 40

@@ -7,6 +7,7 @@ import pytest
 
 from anabranch.api.tool import (
     TOOLS,
+    AliasResolution,
     DiamondMiner,
     Ping,
     RandomDestination,
@@ -38,6 +39,14 @@ def test_a_tool_splits_as_iris_does(tool: Tool, lengths: SplitLengths) -> None:
     assert face_of(tool).split == lengths
 
 
+OF_PATHS = AliasResolution(of="paths")
+
+
+def make(kind: type[Tool]) -> Tool:
+    """A tool with its usual parameters."""
+    return kind.model_validate({"of": "paths"} if kind is AliasResolution else {})
+
+
 @pytest.mark.parametrize(
     ("tool", "bounds", "first", "most"),
     [
@@ -46,6 +55,7 @@ def test_a_tool_splits_as_iris_does(tool: Tool, lengths: SplitLengths) -> None:
         (Yarrp(), (3, 30), (0, 3, 30, 0, 6), (0, 3, 30, 0, 6)),
         (Ping(), (3, 30), (0, 30, 30, 0, 6), (0, 30, 30, 0, 6)),
         (Trace(), (3, 30), (0, 3, 30, 0, 1), (0, 3, 30, 0, 1)),
+        (OF_PATHS, (3, 30), (0, 3, 30, 0, 1), (0, 3, 30, 0, 1)),
     ],
 )
 def test_each_tool_begins_in_its_own_way(
@@ -61,7 +71,7 @@ def test_each_tool_begins_in_its_own_way(
 @pytest.mark.parametrize("kind", TOOLS.values())
 def test_a_tool_that_does_not_go_on_has_one_step(kind: type[Tool]) -> None:
     """However many rounds it may have."""
-    face = face_of(kind())
+    face = face_of(make(kind))
     assert bool(face.next_steps(FIRST, 10)) == face.goes_on
     assert face.next_steps(Step(10), 10) == []
 
@@ -77,7 +87,7 @@ def test_shared_goes_on_where_all_prefixes_are_pilots() -> None:
 def test_ping_alone_refuses_a_protocol() -> None:
     """With the remedy."""
     refusals = {
-        name: face_of(kind()).refuse([protocol])
+        name: face_of(make(kind)).refuse([protocol])
         for name, kind in TOOLS.items()
         for protocol in ("udp", "tcpSyn")
     }
@@ -87,11 +97,20 @@ def test_ping_alone_refuses_a_protocol() -> None:
 
 
 @pytest.mark.parametrize(("name", "kind"), TOOLS.items())
-def test_only_traces_count_destinations(name: str, kind: type[Tool]) -> None:
+def test_traces_and_comparisons_count_destinations(name: str, kind: type[Tool]) -> None:
     """The other tools' plans say each probe."""
-    face = face_of(kind())
-    assert (face.unit is Unit.DESTINATION) == (name == "trace")
-    assert (face.trace(0.05) is not None) == (name == "trace")
+    face = face_of(make(kind))
+    is_traced = name in {"trace", "aliases"}
+    assert (face.unit is Unit.DESTINATION) == is_traced
+    assert (face.trace(0.05) is not None) == is_traced
+    assert face.compares == (name == "aliases")
+
+
+def test_aliases_end_after_the_round_that_tests_once_more() -> None:
+    """However many rounds there may be."""
+    face = face_of(OF_PATHS)
+    following = [face.next_steps(Step(number), 10) for number in (1, 2, 3)]
+    assert following == [[Step(2), Step(3)], [Step(3)], []]
 
 
 def test_traces_share_the_failure_probability_among_branching_points() -> None:
@@ -129,7 +148,7 @@ def test_a_preset_stands_for_what_is_not_given() -> None:
 
 def test_yarrp_alone_fills_and_not_beyond_what_an_agent_may_probe() -> None:
     """Only if it is asked to."""
-    assert {face_of(kind()).fill_ttl(32) for kind in TOOLS.values()} == {None}
+    assert {face_of(make(kind)).fill_ttl(32) for kind in TOOLS.values()} == {None}
     face = face_of(Yarrp(fill_ttl=20))
     assert [face.fill_ttl(highest) for highest in (32, 16)] == [20, 16]
 
@@ -152,7 +171,7 @@ def test_each_run_draws_destinations_by_a_seed_of_its_own() -> None:
     assert one == drawn.choose_seed(b"uid/1")
     fixed = face_of(Trace(random_destination=RandomDestination(seed=0)))
     assert fixed.choose_seed(b"uid/1") == 0
-    assert [face_of(kind()).choose_seed(b"uid/1") for kind in TOOLS.values()] == (
+    assert [face_of(make(kind)).choose_seed(b"uid/1") for kind in TOOLS.values()] == (
         [None] * len(TOOLS)
     )
 

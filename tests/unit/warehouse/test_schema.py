@@ -9,7 +9,7 @@ import pytest
 
 from anabranch.store.keys import RunKeys, SurveyKeys
 from anabranch.warehouse.embedded import open_embedded
-from anabranch.warehouse.schema import TABLES, Schema, name_run
+from anabranch.warehouse.schema import OF_ROUTERS, TABLES, Schema, name_run
 from anabranch.warehouse.tables import Tables
 
 if TYPE_CHECKING:
@@ -43,7 +43,10 @@ def test_in_a_cluster_tables_are_replicated_and_spread_by_prefix() -> None:
     made = "\n".join(Schema("surveys", "main").make().statements)
     assert made.count("ENGINE = ReplicatedReplacingMergeTree(") == len(TABLES)
     spread = "cityHash64(measurement, run_id, agent, prefix_index))"
-    assert made.count(spread) == len(TABLES)
+    assert made.count(spread) == len(TABLES) - len(OF_ROUTERS)
+    for table in OF_ROUTERS:
+        assert set(table.shard) <= set(table.key)
+        assert f"cityHash64({', '.join(table.shard)}))" in made
     for table in TABLES:
         assert f"Distributed(`main`, `surveys`, `local_{table.name}`, " in made
 
@@ -124,8 +127,8 @@ def test_a_run_leaves_the_tables(engine: ServerEngine) -> None:
         tables.prepare(keys)
         for table in TABLES:
             engine.execute(
-                f"INSERT INTO {tables.schema.name(table)} (measurement, run_id, agent) "
-                f"VALUES ('{keys.measurement}', '{keys.run_id}', '{keys.agent}')"
+                f"INSERT INTO {tables.schema.name(table)} (measurement, run_id) "
+                f"VALUES ('{keys.measurement}', '{keys.run_id}')"
             )
     for _ in range(2):
         tables.drop(SURVEY, [KEYS.agent, "another"])

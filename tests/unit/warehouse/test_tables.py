@@ -11,12 +11,14 @@ from functools import partial
 from ipaddress import IPv6Address
 from typing import TYPE_CHECKING, Any, cast
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from anabranch.jobs.load import load
 from anabranch.rounds.steps import FIRST
 from anabranch.runs.report import AWAY
+from anabranch.store.keys import RunKeys, SurveyKeys
 from anabranch.warehouse.environment import PASSWORD, URL
 from anabranch.warehouse.schema import TABLES, Schema, text
 from anabranch.warehouse.tables import Tables
@@ -26,8 +28,6 @@ from jobruns import AGENTS, JobRun
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
-
-    import pyarrow as pa
 
     from anabranch.store.s3 import S3Store
     from anabranch.warehouse.server import ServerEngine
@@ -120,6 +120,16 @@ def unpack(row: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def unpack_routers(row: dict[str, Any]) -> dict[str, Any]:
+    """A row of what alias resolution found with its addresses as such."""
+    return {
+        name: IPv6Address(value)
+        if name == "prefix" or name.endswith(("addr", "_router"))
+        else value
+        for name, value in row.items()
+    }
+
+
 def test_the_tables_say_what_the_results_say(
     surveyed: JobRun, engine: ServerEngine
 ) -> None:
@@ -186,6 +196,75 @@ def test_what_is_loaded_again_is_there_once(
     assert not any(read_views(engine, surveyed).values())
     assert surveyed.load() == 0
     assert read_views(engine, surveyed) == before
+
+
+def test_routers_are_in_tables_of_their_own(
+    store: S3Store, engine: ServerEngine, tmp_path: Path
+) -> None:
+    """As results have them, however often they are loaded, and go with their run."""
+    routers: dict[str, Any] = {
+        "router_addr": "240.0.0.1",
+        "addr": "240.0.0.9",
+        "addresses": 2,
+        "is_in_conflict": 1,
+    }
+    links: dict[str, Any] = {
+        "agent": "paris",
+        "near_router": "3fff::1",
+        "far_router": "3fff::2",
+        "links": 3,
+        "prefixes": 2,
+        "flows": 9,
+    }
+    diamonds: dict[str, Any] = {
+        "agent": "paris",
+        "protocol": 17,
+        "prefix": "240.0.3.0/24",
+        "divergence_ttl": 2,
+        "divergence_router": "240.0.0.1",
+        "convergence_ttl": 4,
+        "convergence_router": "240.0.1.1",
+        "max_length": 2,
+        "max_width": 3,
+        "width_asymmetry": 0,
+        "meshed_ratio": 0.5,
+        "probability_difference": None,
+    }
+    keys = SurveyKeys("of-routers", "1")
+    tables = Tables(engine, Schema("anabranch"))
+    tables.prepare(RunKeys(keys.measurement, keys.run_id, "paris"))
+    tables.load_routers(store, keys)
+    for name, row in (
+        ("routers", routers),
+        ("router_links", links),
+        ("router_diamonds", diamonds),
+    ):
+        pq.write_table(pa.Table.from_pylist([row]), tmp_path / "rows")
+        store.put_file(keys.table(name), tmp_path / "rows")
+    for _ in range(2):
+        tables.load_routers(store, keys)
+    mine = f"WHERE measurement = {text(keys.measurement)}"
+
+    def read(table: str) -> list[dict[str, Any]]:
+        rows = engine.read(
+            f"SELECT * EXCEPT (measurement, run_id) FROM anabranch.{table} {mine}"
+        ).to_pylist()
+        return [
+            {
+                name: str(value.ipv4_mapped or value)
+                if isinstance(value, IPv6Address)
+                else value
+                for name, value in unpack_routers(row).items()
+            }
+            for row in rows
+        ]
+
+    assert read("routers") == [routers]
+    assert read("router_links") == [links]
+    diamonds |= {"prefix": "240.0.3.0", "prefix_len": 24}
+    assert read("router_diamonds") == [diamonds]
+    tables.drop(keys, ["paris"])
+    assert not read("routers")
 
 
 class CrashError(Exception):

@@ -518,7 +518,9 @@ class Plan:
 
         ``demands`` has a table for each block, with the columns prefix_index (uint32),
         min_ttl, max_ttl (uint8), first_flow and flow_count (uint32). Flows for which no
-        source port is left are omitted.
+        source port is left are omitted. With a column addresses (a list of 16 bytes
+        each), the targets of a plan of traces stand for these: aliases are looked for
+        among them, and no path is traced.
 
         :raises OSError: when this plan can't be read, or the other can't be written.
         :raises ValueError: when there is no table for a block, a column is missing, or

@@ -1,6 +1,6 @@
-//! A resolver: what is sent to the addresses of a trace to find their aliases.
+//! A resolver: what is sent to the addresses of a trace, or of a list, to find their aliases.
 //!
-//! Candidates are the addresses of one hop. Round 0 is judged by what the trace itself has shown. Then
+//! Candidates are the addresses of one hop, or those of the list. Round 0 is judged by what the trace itself has shown. Then
 //! each address is probed in turn, one after the other, so that the identifications of a shared
 //! counter interleave: a cycle is one probe to each address, by each way that may still tell
 //! something. As soon as all pairs of an address are decided, it is left alone. Thirty cycles are a
@@ -9,12 +9,16 @@
 //! In IPv6 each probe waits for the reply to the one before. Counters of fragments hardly move but for
 //! these probes, and many have the same values: only the order of all replies tells them apart.
 
+use std::collections::BTreeSet;
+
 use anabranch_prefixes::Family;
 use anabranch_trace::sightings::{Ask, Sightings};
 use anabranch_trace::timeout::Timeout;
 
 use crate::candidate::{Shown, Way};
-use crate::evidence::Finding;
+use crate::evidence::{Finding, Verdict};
+use crate::routers::find_routers;
+use crate::series::Series;
 use crate::set::{Set, Step};
 
 /// The probes to an address in a round, at most.
@@ -47,7 +51,7 @@ pub enum Want {
 /// What is said of two addresses of a hop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Evidence {
-    /// The TTL of the hop.
+    /// The TTL of the hop; 0 for addresses of a list.
     pub ttl: u8,
     /// The lower address.
     pub first: u128,
@@ -70,7 +74,16 @@ pub struct Echoed {
     pub rtt_us: u64,
 }
 
-/// The alias resolution of one trace.
+/// What an address shows that is probed alone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Counter {
+    /// What its identifications are.
+    pub series: Series,
+    /// Another address that its router replies from, if there is one.
+    pub source: Option<u128>,
+}
+
+/// The alias resolution of one trace, or of one list.
 #[derive(Clone, Debug)]
 pub struct Resolver {
     sets: Vec<Set>,
@@ -97,7 +110,7 @@ impl Resolver {
         let mut timeout = Timeout::default();
         for (ask, echoed) in replies {
             timeout.learn(echoed.rtt_us);
-            if let Some(set) = sets.iter_mut().find(|set| set.ttl() == ask.ttl) {
+            if let Some(set) = sets.iter_mut().find(|set| set.ttl() == Some(ask.ttl)) {
                 set.hear(Way::Error, echoed);
             }
         }
@@ -110,6 +123,36 @@ impl Resolver {
             timeout,
             sent: 0,
         }
+    }
+
+    /// Begins with the addresses of a list. `know` is as in [`Self::new`].
+    #[must_use]
+    pub fn of_list(
+        family: Family,
+        addresses: &[u128],
+        rounds: u8,
+        know: impl Fn(u128, u128) -> Option<Finding>,
+    ) -> Self {
+        let mut set = Set::of_list(family, addresses);
+        set.begin(know);
+        Self {
+            sets: vec![set],
+            most_cycles: u16::from(rounds) * CYCLES,
+            timeout: Timeout::default(),
+            sent: 0,
+        }
+    }
+
+    /// How many addresses share the pace of probes to one destination.
+    #[must_use]
+    pub fn crowd(&self) -> u64 {
+        self.sets.iter().map(Set::crowd).max().unwrap_or(1).max(1)
+    }
+
+    /// Returns what the address of a list that has only one shows.
+    #[must_use]
+    pub fn counter(&self) -> Option<Counter> {
+        self.sets.iter().find_map(Set::counter)
     }
 
     /// The number of probes sent so far.
@@ -126,6 +169,24 @@ impl Resolver {
     /// Returns what is said of each pair of addresses of a hop.
     pub fn evidence(&self) -> impl Iterator<Item = Evidence> + '_ {
         self.sets.iter().flat_map(Set::evidence)
+    }
+
+    /// Returns what is worth keeping: all that is said of a hop. Nearly all pairs of a list are rejected, so of
+    /// these only what its routers rest on is kept, and what sets them in conflict.
+    #[must_use]
+    pub fn testimony(&self) -> Vec<Evidence> {
+        if self.sets.iter().any(|set| set.ttl().is_some()) {
+            return self.evidence().collect();
+        }
+        let pair = |each: &Evidence| (each.first, each.second, each.finding.verdict);
+        let pairs: Vec<_> = self.evidence().map(|each| pair(&each)).collect();
+        let routers = find_routers(&pairs);
+        let conflicts: BTreeSet<_> = routers.iter().flat_map(|each| &each.conflicts).collect();
+        let evidence = self.evidence().filter(|each| {
+            each.finding.verdict == Verdict::Accept
+                || conflicts.contains(&(each.first, each.second))
+        });
+        evidence.collect()
     }
 
     /// Returns what the resolver wants at this time, in microseconds of the body's clock.
@@ -172,7 +233,7 @@ impl Resolver {
     pub fn take(&mut self, sounding: Sounding, number: u16, echoed: Echoed) {
         self.timeout.learn(echoed.rtt_us);
         let is_of = |set: &mut Set| match sounding {
-            Sounding::Along(ask) => set.land(number) || ask.ttl == set.ttl(),
+            Sounding::Along(ask) => set.land(number) || set.ttl() == Some(ask.ttl),
             Sounding::Echo(_) | Sounding::TooBig(_) | Sounding::Port(_) => set.land(number),
         };
         let mut sets = self.sets.iter_mut();

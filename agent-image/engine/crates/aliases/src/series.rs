@@ -79,6 +79,32 @@ pub enum Series {
 }
 
 impl Series {
+    /// Returns the name of what it is, as results have it.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Short => "short",
+            Self::Absent => "absent",
+            Self::Constant => "constant",
+            Self::Copied => "copied",
+            Self::Unsteady => "unsteady",
+            Self::Counter(_) => "counter",
+        }
+    }
+
+    /// Returns by how much a counter rises in a second; None without a counter.
+    #[must_use]
+    #[allow(clippy::cast_precision_loss)] // it tells how fast, not what
+    pub fn rate(&self) -> Option<f64> {
+        let Self::Counter(readings) = self else {
+            return None;
+        };
+        let (first, last) = readings.first().zip(readings.last())?;
+        let middle = |reading: &Reading| reading.span_us.0.midpoint(reading.span_us.1);
+        let passed_us = middle(last).saturating_sub(middle(first)).max(1);
+        Some((last.value - first.value) as f64 * 1e6 / passed_us as f64)
+    }
+
     /// Returns whether a slow counter gives them: so it is one for sure, and can't wrap around unseen.
     #[must_use]
     pub fn is_slow(&self) -> bool {

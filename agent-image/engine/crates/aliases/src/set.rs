@@ -1,4 +1,5 @@
-//! The candidates of one hop, what is said of each pair of them, and what they are asked next.
+//! The candidates of one hop, or of a list, what is said of each pair of them, and what they are
+//! asked next.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -7,7 +8,7 @@ use anabranch_trace::sightings::{Ask, Sightings, Vertex};
 
 use crate::candidate::{Candidate, Way};
 use crate::evidence::{Finding, Verdict, compare, judge};
-use crate::resolver::{CYCLES, Echoed, Evidence, Sounding};
+use crate::resolver::{CYCLES, Counter, Echoed, Evidence, Sounding};
 use crate::series::{Series, ring_of};
 
 /// The probes without any reply after which a way is given up.
@@ -18,6 +19,15 @@ const SLOW: u16 = 10;
 
 /// The time between two probes to one hop, in microseconds: routers limit their errors.
 const GAP_US: u64 = 10_000;
+/// The least time between two probes to addresses of a list, which many routers have.
+const LEAST_GAP_US: u64 = 1_000;
+/// The time in which each address of a list is probed once, if these two allow it: even a fast counter
+/// rises little meanwhile.
+const CYCLE_US: u64 = 100_000;
+/// The time between two probes to an address that is alone, and how many it gets: they tell how fast its
+/// counter is, and are few beside what that gives to others.
+const ALONE_US: u64 = 200_000;
+const ALONE_CYCLES: u16 = 8;
 
 /// What a set wants.
 pub(crate) enum Step {
@@ -27,17 +37,20 @@ pub(crate) enum Step {
     Nothing,
 }
 
-/// The addresses of a hop.
+/// The addresses of a hop, or of a list.
 #[derive(Clone, Debug)]
 pub(crate) struct Set {
     family: Family,
-    ttl: u8,
+    /// The TTL of the hop; None for a list.
+    ttl: Option<u8>,
     members: Vec<Member>,
     pairs: Vec<Pair>,
     queue: VecDeque<Sounding>,
     /// The numbers of the probes that wait for replies, and until when.
     flying: BTreeMap<u16, u64>,
     cycle: u16,
+    /// The number of addresses that the cycle probes.
+    crowd: u64,
     /// When the next probe may be sent.
     free_us: u64,
 }
@@ -86,32 +99,67 @@ impl Set {
             Vertex::End(_) | Vertex::Silent => None,
         });
         let members: Vec<Member> = routers.collect();
+        (members.len() > 1).then(|| Self::new(family, Some(ttl), members))
+    }
+
+    /// Returns the addresses of a list, which are probed by echo requests alone.
+    pub fn of_list(family: Family, addresses: &[u128]) -> Self {
+        let members = addresses.iter().map(|address| Member {
+            candidate: Candidate::new(family, *address),
+            asks: Vec::new(),
+            asked: [0, 0],
+            heard: [0, 0],
+            traced: Series::Short,
+            is_sourced: false,
+        });
+        Self::new(family, None, members.collect())
+    }
+
+    fn new(family: Family, ttl: Option<u8>, members: Vec<Member>) -> Self {
         let places = 0..members.len();
         let pairs = places.flat_map(|one| (0..one).map(move |other| [other, one]));
-        let pairs: Vec<Pair> = pairs
-            .map(|places| Pair {
-                places,
-                by_ids: [Verdict::Undetermined; 2],
-                finding: Finding::NOTHING,
-                cycle: 0,
-                is_known: false,
-            })
-            .collect();
-        (!pairs.is_empty()).then(|| Self {
+        let pairs = pairs.map(|places| Pair {
+            places,
+            by_ids: [Verdict::Undetermined; 2],
+            finding: Finding::NOTHING,
+            cycle: 0,
+            is_known: false,
+        });
+        Self {
             family,
             ttl,
+            pairs: pairs.collect(),
             members,
-            pairs,
             queue: VecDeque::new(),
             flying: BTreeMap::new(),
             cycle: 0,
+            crowd: 0,
             free_us: 0,
-        })
+        }
     }
 
-    /// The TTL of the hop.
-    pub const fn ttl(&self) -> u8 {
+    /// The TTL of the hop; None for a list.
+    pub const fn ttl(&self) -> Option<u8> {
         self.ttl
+    }
+
+    /// The number of addresses that the cycle probes; 1 of a hop, whose routers are near each other.
+    pub const fn crowd(&self) -> u64 {
+        match self.ttl {
+            Some(_) => 1,
+            None => self.crowd,
+        }
+    }
+
+    /// Returns what the address of a list that has only one shows.
+    pub fn counter(&self) -> Option<Counter> {
+        match (self.ttl, self.members.as_slice()) {
+            (None, [member]) => Some(Counter {
+                series: member.candidate.series(Way::Echo, false),
+                source: member.candidate.other_source(),
+            }),
+            _ => None,
+        }
     }
 
     /// Takes a reply from an address of the hop.
@@ -178,12 +226,21 @@ impl Set {
         if !matches!(sounding, Sounding::TooBig(_)) {
             self.flying.insert(number, due_us);
         }
-        self.free_us = now_us + GAP_US;
+        self.free_us = now_us + self.gap_us();
     }
 
     /// Returns whether a probe is of this set, and was waited for. It is not any more.
     pub fn land(&mut self, number: u16) -> bool {
         self.flying.remove(&number).is_some()
+    }
+
+    /// Returns the time between two probes.
+    fn gap_us(&self) -> u64 {
+        match (self.ttl, self.crowd) {
+            (Some(_), _) => GAP_US,
+            (None, 0 | 1) => ALONE_US,
+            (None, crowd) => (CYCLE_US / crowd).clamp(LEAST_GAP_US, GAP_US),
+        }
     }
 
     /// Sends a probe again that could not be sent.
@@ -206,7 +263,7 @@ impl Set {
             let address = |place: usize| self.members[place].candidate.address;
             let [one, other] = pair.places.map(address);
             Evidence {
-                ttl: self.ttl,
+                ttl: self.ttl.unwrap_or(0),
                 first: one.min(other),
                 second: one.max(other),
                 finding: pair.finding,
@@ -270,7 +327,12 @@ impl Set {
                 }
             }
         }
+        if self.members.len() == 1 && self.cycle < ALONE_CYCLES {
+            wanted[0][Way::Echo as usize] = tells[0][Way::Echo as usize];
+            unsourced[0] = !self.members[0].is_sourced;
+        }
         self.cycle += 1;
+        self.crowd = wanted.iter().filter(|ways| ways.contains(&true)).count() as u64;
         for place in (0..unsourced.len()).filter(|place| unsourced[*place]) {
             let member = &mut self.members[place];
             member.is_sourced = true;
@@ -305,6 +367,9 @@ impl Member {
     /// Returns whether more replies by each way may tell something.
     fn tells(&self) -> [bool; 2] {
         [Way::Error, Way::Echo].map(|way| {
+            if way == Way::Error && self.asks.is_empty() {
+                return false;
+            }
             let is_silent = self.asked[way as usize] >= PATIENCE && self.heard[way as usize] == 0;
             let series = self.candidate.series(way, false);
             let is_useless = way == Way::Error

@@ -8,9 +8,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anabranch_prefixes::{Family, Prefix};
+use arrow_array::builder::{FixedSizeBinaryBuilder, ListBuilder};
 use arrow_array::cast::AsArray;
 use arrow_array::types::{UInt8Type, UInt32Type};
-use arrow_array::{ArrayRef, FixedSizeBinaryArray, RecordBatch, UInt8Array, UInt32Array};
+use arrow_array::{Array, ArrayRef, FixedSizeBinaryArray, RecordBatch, UInt8Array, UInt32Array};
 use arrow_schema::ArrowError;
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::{
@@ -31,6 +32,8 @@ use crate::row::{Header, Row, RowError, sort_and_check};
 const HEADER: &str = "anabranch.plan";
 /// The key of the number of probes; of destinations, if they are traced.
 const UNITS: &str = "anabranch.plan.probes";
+/// The column with the addresses for which a target stands. Only plans of traces have it.
+const ADDRESSES: &str = "addresses";
 /// The most rows of a row group. A group is read as a whole, even for a part of its rows.
 const GROUP: usize = 1 << 17;
 
@@ -58,16 +61,18 @@ pub struct Demand {
 }
 
 impl Demand {
-    /// Reads the demands of a table that has these fields as columns.
+    /// Reads the demands of a table that has these fields as columns, and the addresses for which targets
+    /// stand, if it has those.
     ///
     /// # Errors
     /// If the table can't be read, or a column is missing or has another type.
     pub fn read(
         table: impl Iterator<Item = Result<RecordBatch, ArrowError>>,
-    ) -> Result<Vec<Self>, PlanError> {
-        let mut demands = Vec::new();
+    ) -> Result<(Vec<Self>, Lists), PlanError> {
+        let (mut demands, mut lists) = (Vec::new(), Lists::new());
         for batch in table {
             let batch = batch.map_err(ParquetError::from)?;
+            read_lists(&batch, &mut lists)?;
             let columns = Columns(&batch);
             let prefix_index = columns.large("prefix_index")?;
             let (min_ttl, max_ttl) = (columns.small("min_ttl")?, columns.small("max_ttl")?);
@@ -81,8 +86,30 @@ impl Demand {
                 flow_count: flow_count.value(i),
             }));
         }
-        Ok(demands)
+        Ok((demands, lists))
     }
+}
+
+/// The addresses among which aliases are looked for, by the number of the target that stands for them. They
+/// have 16 bytes, those of IPv4 as IPv4-mapped.
+pub type Lists = HashMap<u32, Vec<[u8; 16]>>;
+
+/// Adds the lists of a batch; there are none without their column.
+fn read_lists(batch: &RecordBatch, lists: &mut Lists) -> Result<(), PlanError> {
+    let Some(column) = batch.column_by_name(ADDRESSES) else {
+        return Ok(());
+    };
+    let refuse = || wrong(ADDRESSES, "List(FixedSizeBinary(16))");
+    let numbers = Columns(batch).large("prefix_index")?;
+    let column = column.as_list_opt::<i32>().ok_or_else(refuse)?;
+    for row in (0..batch.num_rows()).filter(|row| column.is_valid(*row)) {
+        let items = column.value(row);
+        let items = items.as_fixed_size_binary_opt().ok_or_else(refuse)?;
+        let addresses = items.iter().flatten().map(TryInto::try_into);
+        let addresses = addresses.collect::<Result<_, _>>().map_err(|_| refuse())?;
+        lists.insert(numbers.value(row), addresses);
+    }
+    Ok(())
 }
 
 /// A plan that can't be used.
@@ -220,6 +247,34 @@ impl Plan {
     /// # Errors
     /// If there is no such block, its rows can't be read, or a column is invalid.
     pub fn rows(&self, block: u32) -> Result<Vec<Row>, PlanError> {
+        let mut rows = Vec::new();
+        self.read(block, |batch| read_rows(batch, block, &mut rows))?;
+        Ok(rows)
+    }
+
+    /// Reads the addresses among which aliases are looked for, as numbers of their family, by the number of
+    /// the target that stands for them.
+    ///
+    /// # Errors
+    /// If there is no such block, or it can't be read.
+    pub fn lists(&self, block: u32) -> Result<HashMap<u32, Vec<u128>>, PlanError> {
+        let mut lists = Lists::new();
+        self.read(block, |batch| read_lists(batch, &mut lists))?;
+        let address = |bytes: [u8; 16]| match u128::from_be_bytes(bytes) {
+            number if number >> 32 == 0xffff => number & 0xffff_ffff,
+            number => number,
+        };
+        let number =
+            |(index, list): (u32, Vec<[u8; 16]>)| (index, list.into_iter().map(address).collect());
+        Ok(lists.into_iter().map(number).collect())
+    }
+
+    /// Hands over the row groups that have rows of a block, and may have others.
+    fn read(
+        &self,
+        block: u32,
+        mut take: impl FnMut(&RecordBatch) -> Result<(), PlanError>,
+    ) -> Result<(), PlanError> {
         let blocks = self.header.blocks;
         if block >= blocks {
             return Err(PlanError::Block { block, blocks });
@@ -240,22 +295,24 @@ impl Plan {
             })
             .collect();
         // Pages that are damaged make the reader panic in more than one place.
-        panic::catch_unwind(AssertUnwindSafe(|| self.read_groups(wanted, block)))
+        panic::catch_unwind(AssertUnwindSafe(|| self.read_groups(wanted, &mut take)))
             .unwrap_or_else(|_| Err(PlanError::Column("its pages are damaged".to_owned())))
     }
 
-    fn read_groups(&self, groups: Vec<usize>, block: u32) -> Result<Vec<Row>, PlanError> {
+    fn read_groups(
+        &self,
+        groups: Vec<usize>,
+        take: &mut impl FnMut(&RecordBatch) -> Result<(), PlanError>,
+    ) -> Result<(), PlanError> {
         let file = self.file.try_clone()?;
         let reader =
             ParquetRecordBatchReaderBuilder::new_with_metadata(file, self.metadata.clone())
                 .with_row_groups(groups)
                 .build()?;
-        let mut rows = Vec::new();
         for batch in reader {
-            let batch = batch.map_err(ParquetError::from)?;
-            read_rows(&batch, block, &mut rows)?;
+            take(&batch.map_err(ParquetError::from)?)?;
         }
-        Ok(rows)
+        Ok(())
     }
 }
 
@@ -358,7 +415,7 @@ impl PlanWriter {
             .set_key_value_metadata(Some(vec![KeyValue::new(HEADER.to_owned(), json)]))
             .build();
         let file = File::create(path)?;
-        let schema = batch(&header, &[])?.schema();
+        let schema = batch(&header, &[], &Lists::new())?.schema();
         Ok(Self {
             writer: ArrowWriter::try_new(file, schema, Some(properties))?,
             header,
@@ -366,12 +423,12 @@ impl PlanWriter {
         })
     }
 
-    /// Sorts rows by block, and writes them. No block may be lower than one that was written
-    /// before.
+    /// Sorts rows by block, and writes them, with the addresses that targets stand for. No block may be
+    /// lower than one that was written before.
     ///
     /// # Errors
     /// When they can't be written.
-    pub fn write(&mut self, rows: &mut [Row]) -> Result<(), PlanError> {
+    pub fn write(&mut self, rows: &mut [Row], lists: &Lists) -> Result<(), PlanError> {
         rows.sort_unstable();
         // The block of each row is a hash, and so worked out once.
         let place = |(row, at): (&Row, u32)| (self.header.block_of(&row.prefix), at);
@@ -383,7 +440,7 @@ impl PlanWriter {
             group.extend(places.iter().map(|(_, at)| rows[*at as usize]));
             let unit = self.header.unit();
             self.units += group.iter().map(|row| row.slots(unit)).sum::<u64>();
-            self.writer.write(&batch(&self.header, &group)?)?;
+            self.writer.write(&batch(&self.header, &group, lists)?)?;
         }
         Ok(())
     }
@@ -401,7 +458,7 @@ impl PlanWriter {
     }
 }
 
-fn batch(header: &Header, rows: &[Row]) -> Result<RecordBatch, PlanError> {
+fn batch(header: &Header, rows: &[Row], lists: &Lists) -> Result<RecordBatch, PlanError> {
     let large = |of: &dyn Fn(&Row) -> u32| -> ArrayRef {
         Arc::new(rows.iter().map(of).collect::<UInt32Array>())
     };
@@ -411,7 +468,7 @@ fn batch(header: &Header, rows: &[Row]) -> Result<RecordBatch, PlanError> {
     let bytes: Vec<u8> = rows.iter().flat_map(|row| row.prefix.mapped()).collect();
     let prefixes = FixedSizeBinaryArray::try_new(16, bytes.into(), None);
     let batch = prefixes.and_then(|prefixes| {
-        RecordBatch::try_from_iter([
+        let mut columns = vec![
             ("block", large(&|row| header.block_of(&row.prefix))),
             ("prefix_index", large(&|row| row.prefix_index)),
             ("prefix", Arc::new(prefixes) as ArrayRef),
@@ -421,7 +478,28 @@ fn batch(header: &Header, rows: &[Row]) -> Result<RecordBatch, PlanError> {
             ("max_ttl", small(&|row| row.max_ttl)),
             ("first_flow", large(&|row| row.first_flow)),
             ("flow_count", large(&|row| row.flow_count)),
-        ])
+        ];
+        if header.tracing.is_some() {
+            columns.push((ADDRESSES, list_addresses(rows, lists)?));
+        }
+        RecordBatch::try_from_iter_with_nullable(
+            columns
+                .into_iter()
+                .map(|(name, column)| (name, column, name == ADDRESSES)),
+        )
     });
     Ok(batch.map_err(ParquetError::from)?)
+}
+
+/// Returns the addresses for which targets stand; null for those that are traced.
+fn list_addresses(rows: &[Row], lists: &Lists) -> Result<ArrayRef, ArrowError> {
+    let mut column = ListBuilder::new(FixedSizeBinaryBuilder::new(16));
+    for row in rows {
+        let list = lists.get(&row.prefix_index);
+        for address in list.into_iter().flatten() {
+            column.values().append_value(address)?;
+        }
+        column.append(list.is_some());
+    }
+    Ok(Arc::new(column.finish()))
 }

@@ -12,6 +12,6 @@ mod twister;
 
 pub use block::{Block, Destination, Draw, Walk};
 pub use destination::draw_address;
-pub use file::{Demand, Plan, PlanError, PlanWriter};
+pub use file::{Demand, Lists, Plan, PlanError, PlanWriter};
 pub use mapper::{FlowMapper, Mapping};
 pub use row::{Header, Row, RowError, Unit, count_blocks};

@@ -2,8 +2,9 @@
 
 use std::num::NonZeroU8;
 
-use anabranch_plan::{Demand, Header, Mapping, Plan, PlanWriter, Row, count_blocks};
+use anabranch_plan::{Demand, Header, Lists, Mapping, Plan, PlanWriter, Row, count_blocks};
 use anabranch_prefixes::{Family, Prefix};
+use anabranch_trace::parameters::Parameters;
 
 #[test]
 fn each_block_has_its_rows_and_all_have_all() {
@@ -40,7 +41,7 @@ fn each_block_has_its_rows_and_all_have_all() {
         })
         .collect();
     let mut writer = PlanWriter::create(&path, header.clone()).unwrap();
-    writer.write(&mut rows).unwrap();
+    writer.write(&mut rows, &Lists::new()).unwrap();
     assert_eq!(writer.finish().unwrap(), 300_000 * 31 * 6);
     let plan = Plan::open(&path).unwrap();
     assert_eq!(plan.header(), &header);
@@ -81,6 +82,59 @@ fn each_block_has_its_rows_and_all_have_all() {
             .starts_with("it is no plan")
     );
     std::fs::remove_file(&path).unwrap();
+}
+
+#[test]
+fn targets_stand_for_the_addresses_that_were_written() {
+    let path = std::env::temp_dir().join(format!("anabranch-lists-{}", std::process::id()));
+    let tracing = Parameters {
+        algorithm: "singlePath".to_owned(),
+        phi: 2,
+        failure_probability: 0.05,
+        per_packet_test: true,
+        gap_limit: 5,
+        attempts: 3,
+        max_probes: 1,
+        wait_s: None,
+        alias_rounds: Some(1),
+    };
+    let header = Header {
+        blocks: 1,
+        initial_source_port: 24_000,
+        destination_port: 33_434,
+        order_seed: 5,
+        mapping: Mapping::Sequential {},
+        segment: None,
+        fill_ttl: None,
+        tracing: Some(tracing),
+        destination_seed: None,
+    };
+    let firsts = ["240.0.0.1/32", "3fff::1/128", "240.0.0.9/32"].map(|text| text.parse().unwrap());
+    let mut rows: Vec<Row> = (0..)
+        .zip(firsts)
+        .map(|(prefix_index, prefix): (u32, Prefix)| Row {
+            prefix_index,
+            prefix,
+            protocol: if prefix.len() == 32 { 1 } else { 58 },
+            min_ttl: 1,
+            max_ttl: 64,
+            first_flow: 0,
+            flow_count: 1,
+        })
+        .collect();
+    let mapped = |text: &str| text.parse::<Prefix>().unwrap().mapped();
+    let lists = Lists::from([
+        (0, vec![mapped("240.0.0.1/32"), mapped("240.0.0.7/32")]),
+        (1, vec![mapped("3fff::1/128")]),
+    ]);
+    let mut writer = PlanWriter::create(&path, header).unwrap();
+    writer.write(&mut rows, &lists).unwrap();
+    assert_eq!(writer.finish().unwrap(), 3);
+    let read = Plan::open(&path).unwrap().lists(0).unwrap();
+    std::fs::remove_file(&path).unwrap();
+    assert_eq!(read.len(), 2);
+    assert_eq!(read[&0], [0xf000_0001, 0xf000_0007]);
+    assert_eq!(read[&1], [0x3fff << 112 | 1]);
 }
 
 #[test]

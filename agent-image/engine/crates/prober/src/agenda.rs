@@ -4,7 +4,7 @@
 //! range of slots, and the ranges of a block close in order. So a slow destination delays a part,
 //! but none of the others.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
@@ -18,7 +18,7 @@ use crate::control::{Control, Counts, Limits};
 use crate::error::ProberError;
 use crate::options::Options;
 use crate::part::{Content, Head, Part};
-use crate::planfile::open_block;
+use crate::planfile::{open_block, refuse_plan};
 use crate::traced::Traced;
 use crate::traceoptions::TraceOptions;
 use crate::work::{Next, Probed, Protocol, Refusal, Target, Trace, Work};
@@ -55,6 +55,8 @@ pub(crate) struct Agenda<'a> {
 struct Handing {
     block: Block,
     drawn: VecDeque<Destination>,
+    /// The addresses for which targets stand, by their numbers, if aliases are looked for among them.
+    lists: HashMap<u32, Vec<u128>>,
     /// The slot from which on more are drawn.
     slot: u64,
 }
@@ -146,6 +148,10 @@ impl<'a> Agenda<'a> {
                 self.handing = Some(Handing {
                     block,
                     drawn: VecDeque::new(),
+                    lists: self
+                        .plan
+                        .lists(number)
+                        .map_err(|error| refuse_plan(self.options, error))?,
                     slot: cursor,
                 });
             }
@@ -226,6 +232,8 @@ impl Work for Agenda<'_> {
             protocol,
             ttls: destination.ttls,
         };
+        let handing = self.handing.as_mut();
+        let list = handing.and_then(|handing| handing.lists.remove(&destination.prefix_index));
         self.next += 1;
         if let Some(open) = self.blocks.back_mut() {
             open.entries.push_back(Entry {
@@ -233,7 +241,10 @@ impl Work for Agenda<'_> {
                 traced: None,
             });
         }
-        Ok(Next::Trace(target))
+        Ok(match list {
+            Some(addresses) => Next::Resolve(target, addresses),
+            None => Next::Trace(target),
+        })
     }
 
     fn hear(&mut self, _: &Target, _: Ask, _: u8, _: &Probed) {}

@@ -49,6 +49,8 @@ pub(crate) struct Going {
     pub soundings: BTreeMap<(Sounding, u16), Probed>,
     /// The numbers of the ways to the addresses that were probed themselves; None without a route.
     pub direct_ways: HashMap<u128, Option<u16>>,
+    /// The addresses among which aliases are looked for, in the place of a path.
+    pub list: Option<Vec<u128>>,
     /// The destination, as a number of its family.
     pub destination: (Family, u128),
     /// The number of the way to it; None until that is looked up.
@@ -82,6 +84,7 @@ impl Going {
             },
             soundings: BTreeMap::new(),
             direct_ways: HashMap::new(),
+            list: None,
             destination: number_of(target.destination),
             way: None,
             due_us,
@@ -90,6 +93,19 @@ impl Going {
             refusals: 0,
             refused_ns: 0,
         }
+    }
+
+    /// Looks for aliases among some addresses, and for no path.
+    pub fn with_list(mut self, addresses: Vec<u128>) -> Self {
+        self.trace.tracer.skip();
+        self.list = Some(addresses);
+        self
+    }
+
+    /// Returns the time until the next probe, if one address may get one each `gap_ns`.
+    pub fn gap_ns(&self, gap_ns: u64) -> u64 {
+        let resolver = self.trace.resolver.as_ref();
+        gap_ns / resolver.map_or(1, Resolver::crowd)
     }
 
     /// Returns what the trace wants at this time, in microseconds.

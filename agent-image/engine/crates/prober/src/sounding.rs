@@ -68,11 +68,34 @@ impl Findings {
         let replies = trace.probes.iter();
         let replies = replies.filter_map(|((ask, _), probed)| Some((*ask, show(probed, stamp)?)));
         let seen = trace.tracer.seen();
-        let resolver = Resolver::new(family, seen, replies, rounds, |first, second| {
-            let (finding, tries) = self.known.get(&(family, first, second))?;
-            let is_known = finding.verdict != Verdict::Undetermined || *tries >= TRIES;
-            is_known.then_some(*finding)
-        });
+        let know = |first, second| self.know(family, first, second);
+        self.claim(family, Resolver::new(family, seen, replies, rounds, know))
+    }
+
+    /// Begins to resolve the aliases among the addresses of a list, as `begin` does.
+    pub fn begin_list(
+        &mut self,
+        addresses: &[u128],
+        family: Family,
+        rounds: u8,
+    ) -> Option<Resolver> {
+        // A list has so many pairs that they are not looked at in vain.
+        let is_busy = |address: &u128| self.busy.contains(&(family, *address));
+        if addresses.iter().any(is_busy) {
+            return None;
+        }
+        let know = |first, second| self.know(family, first, second);
+        self.claim(family, Resolver::of_list(family, addresses, rounds, know))
+    }
+
+    fn know(&self, family: Family, first: u128, second: u128) -> Option<Finding> {
+        let (finding, tries) = self.known.get(&(family, first, second))?;
+        let is_known = finding.verdict != Verdict::Undetermined || *tries >= TRIES;
+        is_known.then_some(*finding)
+    }
+
+    /// Returns a resolver if no other one probes its addresses; this one does then.
+    fn claim(&mut self, family: Family, resolver: Resolver) -> Option<Resolver> {
         let is_busy = |address| self.busy.contains(&(family, address));
         if resolver.open().any(is_busy) {
             return None;

@@ -152,7 +152,13 @@ fn conclusion_columns(traces: &[Traced], places: &[Place]) -> Result<Vec<Named>,
     let time = |of: fn(&Traced) -> u64| each().map(of).collect::<UInt64Array>();
     let counts = each().map(|trace| Some(trace.probes.len() as u32));
     let soundings = each().map(|trace| Some(trace.soundings.0));
-    let columns: [(&'static str, ArrayRef); 12] = [
+    let counters: StringArray = each()
+        .map(|trace| Some(trace.counter.as_ref()?.series.name()))
+        .collect();
+    let rates: Float64Array = each()
+        .map(|trace| trace.counter.as_ref()?.series.rate())
+        .collect();
+    let columns: [(&'static str, ArrayRef); 15] = [
         ("trace_end", Arc::new(ends)),
         ("trace_switch", Arc::new(reasons)),
         ("trace_switch_ttl", Arc::new(ttls)),
@@ -168,6 +174,9 @@ fn conclusion_columns(traces: &[Traced], places: &[Place]) -> Result<Vec<Named>,
             Arc::new(soundings.collect::<UInt32Array>()),
         ),
         ("trace_aliases", aliases(traces)?),
+        ("trace_counter", Arc::new(counters)),
+        ("trace_counter_rate", Arc::new(rates)),
+        ("trace_source", sources(traces)?),
     ];
     let spread = |(name, column): Named| Ok((name, take(&column, &from, None)?));
     columns.into_iter().map(spread).collect()
@@ -222,6 +231,20 @@ fn links(traces: &[Traced]) -> Result<ArrayRef, ArrowError> {
         lists.append(true);
     }
     Ok(Arc::new(lists.finish()))
+}
+
+/// Returns the addresses that routers reply from about others of theirs.
+fn sources(traces: &[Traced]) -> Result<ArrayRef, ArrowError> {
+    let mut column = FixedSizeBinaryBuilder::new(16);
+    for trace in traces {
+        match trace.counter.as_ref().and_then(|counter| counter.source) {
+            Some(source) => {
+                column.append_value(mapped(trace.destination.prefix.family(), source))?
+            }
+            None => column.append_null(),
+        }
+    }
+    Ok(Arc::new(column.finish()))
 }
 
 /// Returns what is said of pairs of addresses; null for traces without alias resolution.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use anabranch_aliases::resolver::Evidence;
+use anabranch_aliases::resolver::{Counter, Evidence, Resolver};
 use anabranch_link::way::Way;
 use anabranch_plan::Destination;
 use anabranch_prefixes::Prefix;
@@ -35,8 +35,11 @@ pub struct Traced {
     pub failure_probability: Option<f64>,
     /// The links between routers.
     pub links: Vec<Crossed>,
-    /// What is said of each pair of addresses of a hop; None without alias resolution.
+    /// What is said of each pair of addresses of a hop, or of those of a list that are worth keeping; None
+    /// without alias resolution.
     pub aliases: Option<Vec<Evidence>>,
+    /// What an address shows that was probed alone.
+    pub counter: Option<Counter>,
     /// The probes for alias resolution, and the replies to them.
     pub soundings: (u32, u32),
     /// The probes, in the order of their flows, TTLs and attempts.
@@ -101,7 +104,8 @@ impl Traced {
             gone: seen.gone_ttls().collect(),
             failure_probability: bound_failure(options, end, seen),
             links: find_crossed(seen, &trace.probes, &destination.prefix),
-            aliases: (trace.resolver.as_ref()).map(|resolver| resolver.evidence().collect()),
+            aliases: trace.resolver.as_ref().map(Resolver::testimony),
+            counter: trace.resolver.as_ref().and_then(Resolver::counter),
             soundings: trace.soundings,
             probes: probes.collect(),
             way: trace.way,

@@ -29,7 +29,8 @@ use crate::work::{Next, Target, Work};
 const COUNTING_NS: u64 = 1_000_000_000;
 /// The time between two looks at whether another trace still probes addresses of a trace.
 const BUSY_NS: u64 = 200_000_000;
-/// The destinations that share the rate, however low it is: a long trace holds back none of them.
+/// The destinations that share the rate, however low it is: a long trace holds back none of them. Lists of
+/// addresses share it only as far as one leaves some: a counter is read often, or not at all.
 const FEW: usize = 16;
 /// The most turns of tracers before anything else is looked at: some send nothing.
 const TURNS: usize = 1 << 12;
@@ -89,7 +90,9 @@ pub(crate) struct Tracing<'a> {
     free: Vec<usize>,
     places: HashMap<(Family, u128), usize>,
     /// What is traced next, once another trace of its destination has ended.
-    held: Option<Target>,
+    held: Option<(Target, Option<Vec<u128>>)>,
+    /// The destinations that share the rate, however low it is.
+    few: usize,
     /// Whether the work may have more to trace.
     more: bool,
     pub schedule: Schedule,
@@ -120,6 +123,7 @@ impl<'a> Tracing<'a> {
             free: Vec::new(),
             places: HashMap::new(),
             held: None,
+            few: FEW,
             more: true,
             schedule: Schedule::default(),
             batch: Vec::new(),
@@ -140,7 +144,7 @@ impl<'a> Tracing<'a> {
                 self.inlet.count_dropped()?;
             }
             let read = self.receive(work);
-            while self.places.len() < FEW && self.begin_next(work)? {}
+            while self.places.len() < self.few && self.begin_next(work)? {}
             if self.places.is_empty() && !self.more {
                 break;
             }
@@ -170,26 +174,25 @@ impl<'a> Tracing<'a> {
         if self.places.len() >= self.options.window.min(find_window(self.control)) {
             return Ok(false);
         }
-        let next = match self.held.take() {
-            Some(target) => Next::Trace(target),
-            None => work.next()?,
+        let (target, list) = match self.held.take() {
+            Some(held) => held,
+            None => match work.next()? {
+                Next::Trace(target) => (target, None),
+                Next::Resolve(target, addresses) => (target, Some(addresses)),
+                Next::Wait => return Ok(false),
+                Next::Nothing => {
+                    self.more = false;
+                    self.control.begin_to_end();
+                    return Ok(false);
+                }
+            },
         };
-        match next {
-            Next::Trace(target) if self.is_traced(&target) => {
-                self.held = Some(target);
-                Ok(false)
-            }
-            Next::Trace(target) => {
-                self.begin(target)?;
-                Ok(true)
-            }
-            Next::Wait => Ok(false),
-            Next::Nothing => {
-                self.more = false;
-                self.control.begin_to_end();
-                Ok(false)
-            }
+        if self.is_traced(&target) {
+            self.held = Some((target, list));
+            return Ok(false);
         }
+        self.begin(target, list)?;
+        Ok(true)
     }
 
     fn is_traced(&self, target: &Target) -> bool {
@@ -207,14 +210,18 @@ impl<'a> Tracing<'a> {
         Ok(rule)
     }
 
-    /// Begins to trace a destination.
-    fn begin(&mut self, target: Target) -> Result<(), ProberError> {
+    /// Begins to trace a destination, or to find aliases in a list.
+    fn begin(&mut self, target: Target, list: Option<Vec<u128>>) -> Result<(), ProberError> {
         let rule = self.find_rule(target.ttls)?;
         let now_us = self.outlet.now_ns() / 1_000;
         let due_us = self.options.time_limit.map_or(u64::MAX, |limit| {
             now_us.saturating_add(limit.as_micros() as u64)
         });
-        let going = Going::new(target, rule, due_us);
+        let mut going = Going::new(target, rule, due_us);
+        if let Some(addresses) = list {
+            self.few = 1;
+            going = going.with_list(addresses);
+        }
         let destination = going.destination;
         let place = self.free.pop().unwrap_or_else(|| {
             self.traces.push(None);
@@ -256,7 +263,7 @@ impl<'a> Tracing<'a> {
             };
             match going.poll(now_ns / 1_000) {
                 Wish::Send(shot) => {
-                    going.free_ns = now_ns.saturating_add(gap_ns);
+                    going.free_ns = now_ns.saturating_add(going.gap_ns(gap_ns));
                     taken += usize::from(self.shoot(place, shot, way)?);
                     self.schedule.enqueue(place);
                 }
@@ -278,9 +285,12 @@ impl<'a> Tracing<'a> {
         if let Some(going) = &mut self.traces[place]
             && let Some(rounds) = rounds.filter(|_| going.may_resolve())
         {
-            let family = going.destination.0;
-            let stamp = self.stamp;
-            if let Some(resolver) = self.findings.begin(&going.trace, family, stamp, rounds) {
+            let (family, stamp) = (going.destination.0, self.stamp);
+            let begun = match &going.list {
+                Some(addresses) => self.findings.begin_list(addresses, family, rounds),
+                None => self.findings.begin(&going.trace, family, stamp, rounds),
+            };
+            if let Some(resolver) = begun {
                 going.resolve(resolver);
                 self.schedule.enqueue(place);
             } else {

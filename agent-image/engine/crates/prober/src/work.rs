@@ -62,10 +62,12 @@ pub struct Target {
 }
 
 /// What the work wants next.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Next {
     /// To trace this. If its destination is being traced, the body waits for the end of that.
     Trace(Target),
+    /// To find the aliases among addresses. A target stands for them: no path to it is looked for.
+    Resolve(Target, Vec<u128>),
     /// To see traces end first.
     Wait,
     /// Nothing more.

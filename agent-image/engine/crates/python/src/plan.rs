@@ -5,7 +5,7 @@ use std::num::{NonZeroU8, NonZeroU32};
 use std::path::PathBuf;
 
 use anabranch_plan::{
-    Demand, Header, Mapping, Plan as File, PlanError, PlanWriter, Row, Unit, count_blocks,
+    Demand, Header, Lists, Mapping, Plan as File, PlanError, PlanWriter, Row, Unit, count_blocks,
 };
 use anabranch_prefixes::{Prefix, PrefixSet as Set};
 use anabranch_targets::Protocol;
@@ -165,7 +165,7 @@ impl Plan {
                 .map(|(i, target)| row(i, &target))
                 .collect();
             let mut writer = PlanWriter::create(&path, header)?;
-            writer.write(&mut rows)?;
+            writer.write(&mut rows, &Lists::new())?;
             writer.finish()
         });
         let units = written.map_err(|error| raise(&path, error))?;
@@ -190,8 +190,8 @@ impl Plan {
             })??;
             let batches = import(&of_block)?;
             let written = py.detach(|| {
-                let mut rows = plan.ask(block, &Demand::read(batches)?)?;
-                writer.write(&mut rows)
+                let (demands, lists) = Demand::read(batches)?;
+                writer.write(&mut plan.ask(block, &demands)?, &lists)
             });
             written.map_err(refuse)?;
         }

@@ -46,6 +46,7 @@ mod tests {
             protocol: ICMP6,
             ttl: 60,
             identification: 0,
+            flow_label: 0,
         };
         let payload: Vec<u8> = (0..=u8::MAX).cycle().take(2_600).collect();
         let mut packet = Vec::new();

@@ -160,6 +160,11 @@ impl Tracer {
         self.end = Some(End::Refused);
     }
 
+    /// Ends the trace before it begins: there is no path to look for.
+    pub const fn skip(&mut self) {
+        self.end = Some(End::Completed);
+    }
+
     /// Ends the trace, unless it has ended: it takes too long.
     pub fn cut(&mut self) {
         self.end = self.end.or(Some(End::TimeLimit));
