@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from devcluster.s3 import S3
 
 WORLD = World(prefixes=64, prefixes_v6=0, vantage_points=3)
-TARGETS = 60
+TARGETS = 30
 TEAM = {"name": "team-2", "selector": {}, "targetList": "list", "division": "shared"}
 TRACES = {
     "trace": {
