@@ -23,7 +23,7 @@ pub fn repeat(seen: &Sightings, points: &StoppingPoints, ttl: u8) -> Vec<Ask> {
     let branches = find_branches(seen, ttl);
     let again = |branch: &Branch| {
         let flows = branch.flows.iter().filter(|flow| hop.has_met_again(**flow));
-        branch.agreement.powi(flows.count() as i32)
+        flows.map(|_| branch.agreement).product::<f64>()
     };
     let mut chance: f64 = branches.iter().map(again).product();
     let mut asks = Vec::new();
@@ -65,10 +65,10 @@ fn find_branches(seen: &Sightings, ttl: u8) -> Vec<Branch> {
     }
     let mut branches = Vec::new();
     for behind in balancers.into_values().filter(|behind| behind.len() > 1) {
-        let equal = 1.0 / behind.len() as f64;
+        let equal = 1.0 / f64::from(behind.len() as u32);
         let all: usize = behind.values().map(Vec::len).sum();
         branches.extend(behind.into_values().map(|flows| {
-            let share = flows.len() as f64 / all as f64;
+            let share = f64::from(flows.len() as u32) / f64::from(all as u32);
             Branch {
                 flows,
                 share,
