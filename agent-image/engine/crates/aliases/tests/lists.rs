@@ -4,6 +4,7 @@ use anabranch_aliases::candidate::Shown;
 use anabranch_aliases::evidence::Verdict;
 use anabranch_aliases::resolver::{Echoed, Resolver, Sounding, Want};
 use anabranch_aliases::series::Sample;
+use anabranch_prefixes::Family;
 
 /// Where a packet's identification comes from: a counter's start and rate.
 type Counter = (u64, u64);
@@ -14,7 +15,7 @@ const RTT_US: u64 = 9_000;
 /// probes, and when the last one was sent.
 fn resolve(counters: &[usize], of: &[Counter], rounds: u8) -> (Resolver, u64, u64) {
     let addresses: Vec<u128> = (0..counters.len() as u128).collect();
-    let mut resolver = Resolver::of_list(&addresses, rounds, |_, _| None);
+    let mut resolver = Resolver::of_list(Family::V4, &addresses, rounds, |_, _| None);
     let (mut now_us, mut probes, mut given) = (0, 0, vec![0; of.len()]);
     let mut flying: Vec<(u64, Sounding, u16, u64)> = Vec::new();
     loop {
@@ -40,7 +41,7 @@ fn resolve(counters: &[usize], of: &[Counter], rounds: u8) -> (Resolver, u64, u6
                 let sample = Sample {
                     sent_us,
                     at_us,
-                    id: (start + passed + given[counter]) as u16,
+                    id: u32::from((start + passed + given[counter]) as u16),
                     is_copied: false,
                 };
                 let shown = Shown {

@@ -140,6 +140,7 @@ mod tests {
             protocol: FRAGMENT,
             ttl: whole.ttl(),
             identification: 0,
+            flow_label: 0,
         };
         let mut out = Vec::new();
         header.write(&mut out, fragment.len());
@@ -185,7 +186,7 @@ mod tests {
             stamp().write_large(&mut request, OWN, &probe);
             prop_assert!(Packet::parse(&request).unwrap().has_right_checksum());
             let mut message = [&[1, 3, 0, 0, 0, 0, 0, 0][..], &request[..1_232]].concat();
-            let header = Header { source: 99, destination: OWN, ..header(OWN, &probe, 0) };
+            let header = Header { source: 99, destination: OWN, ..stamp().header(OWN, &probe, 0) };
             sum_up(&header, &mut message);
             let mut error = Vec::new();
             header.write(&mut error, message.len());
