@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -71,11 +72,18 @@ class Comparisons:
         if step == FIRST:
             return ([number] for number in self._known)
         if step.round < ALIAS_ROUNDS:
-            rates = self._read(read_counters(self._parts(before[0])))
-            return choose_windows(
-                {row["prefix_index"]: row["rate"] for row in rates if row["rate"]}
-            )
+            return self._choose_windows(before[0])
         return self._find_sets(before)
+
+    def _choose_windows(self, first: Step) -> Iterator[list[int]]:
+        """Yield lists of addresses whose counters are about as fast, by family."""
+        rates: defaultdict[int, dict[int, float]] = defaultdict(dict)
+        for row in self._read(read_counters(self._parts(first))):
+            if row["rate"]:
+                number = row["prefix_index"]
+                rates[self._known[number]["protocol"]][number] = row["rate"]
+        for of_family in rates.values():
+            yield from choose_windows(of_family)
 
     def _find_sets(self, before: list[Step]) -> Iterator[list[int]]:
         """Yield the addresses of each router that the steps have found so far."""
@@ -106,9 +114,9 @@ class Comparisons:
 
     @cached_property
     def _known(self) -> dict[int, Row]:
-        """What is known of each address: block, prefix, min_ttl and max_ttl."""
+        """What is known of each address: block, prefix, protocol, and its TTLs."""
         found = self._read(
-            "SELECT prefix_index, block, prefix, min_ttl, max_ttl "
+            "SELECT prefix_index, block, prefix, protocol, min_ttl, max_ttl "
             f"FROM {self.targets} ORDER BY prefix_index"
         )
         return {row["prefix_index"]: row for row in found}

@@ -300,7 +300,8 @@ impl Set {
     /// Asks each address of an open pair once more, by errors as long as these may tell something, and
     /// then by echo requests. At first each gets an echo request for its initial TTL. Where
     /// identifications do not decide, or are slow to, each gets a probe to a port for the source of the
-    /// reply. A router whose reply was not cut is told to cut the next one.
+    /// reply; those of a list get it at first, since many are there for their source. A router whose
+    /// reply was not cut is told to cut the next one.
     fn go_round(&mut self) {
         let tells: Vec<_> = self.members.iter().map(Member::tells).collect();
         let mut wanted = vec![[false; 2]; self.members.len()];
@@ -315,6 +316,7 @@ impl Set {
             if pair.places.iter().any(lacks_mark) {
                 for place in pair.places.iter().filter(|place| lacks_mark(place)) {
                     wanted[*place][Way::Echo as usize] = true;
+                    unsourced[*place] = self.ttl.is_none();
                 }
                 continue;
             }
