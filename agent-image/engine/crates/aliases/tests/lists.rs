@@ -2,8 +2,9 @@
 
 use anabranch_aliases::candidate::Shown;
 use anabranch_aliases::evidence::Verdict;
-use anabranch_aliases::resolver::{Echoed, Resolver, Sounding, Want};
+use anabranch_aliases::resolver::{Resolver, Want};
 use anabranch_aliases::series::Sample;
+use anabranch_aliases::sounding::{Echoed, Sounding};
 use anabranch_prefixes::Family;
 
 /// Where a packet's identification comes from: a counter's start and rate.
