@@ -239,7 +239,7 @@ fn sources(traces: &[Traced]) -> Result<ArrayRef, ArrowError> {
     for trace in traces {
         match trace.counter.as_ref().and_then(|counter| counter.source) {
             Some(source) => {
-                column.append_value(mapped(trace.destination.prefix.family(), source))?
+                column.append_value(mapped(trace.destination.prefix.family(), source))?;
             }
             None => column.append_null(),
         }
