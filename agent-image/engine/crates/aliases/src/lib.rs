@@ -18,3 +18,4 @@ pub mod resolver;
 pub mod routers;
 pub mod series;
 mod set;
+pub mod sounding;

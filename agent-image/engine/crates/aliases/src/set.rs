@@ -8,8 +8,8 @@ use anabranch_trace::sightings::{Ask, Sightings, Vertex};
 
 use crate::candidate::{Candidate, Way};
 use crate::evidence::{Finding, Verdict, compare, judge};
-use crate::resolver::{CYCLES, Counter, Echoed, Evidence, Sounding};
 use crate::series::{Series, ring_of};
+use crate::sounding::{CYCLES, Counter, Echoed, Evidence, Sounding};
 
 /// The probes without any reply after which a way is given up.
 const PATIENCE: usize = 3;

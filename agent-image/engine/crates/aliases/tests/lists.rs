@@ -2,8 +2,9 @@
 
 use anabranch_aliases::candidate::Shown;
 use anabranch_aliases::evidence::Verdict;
-use anabranch_aliases::resolver::{Echoed, Resolver, Sounding, Want};
+use anabranch_aliases::resolver::{Resolver, Want};
 use anabranch_aliases::series::Sample;
+use anabranch_aliases::sounding::{Echoed, Sounding};
 use anabranch_prefixes::Family;
 
 /// Where a packet's identification comes from: a counter's start and rate.
@@ -83,11 +84,11 @@ fn addresses_of_one_counter_are_aliases_and_others_are_not() {
 
 #[test]
 fn an_address_alone_tells_how_fast_its_counter_is() {
-    for rate in [0, 40, 1_000, 9_000] {
-        let (resolver, probes, took_us) = resolve(&[0], &[(65_000, rate)], 1);
+    for rate in [0u32, 40, 1_000, 9_000] {
+        let (resolver, probes, took_us) = resolve(&[0], &[(65_000, rate.into())], 1);
         // Its own replies count, too: five a second, and the one to a port.
         let found = resolver.counter().unwrap().series.rate().unwrap();
-        assert!((found - rate as f64).abs() < 9.0, "{found}, not {rate}");
+        assert!((found - f64::from(rate)).abs() < 9.0, "{found}, not {rate}");
         assert_eq!(probes, 9);
         assert!(took_us > 1_000_000);
     }

@@ -10,7 +10,8 @@ use anabranch_formats::scamper::{self, Encoder};
 use arrow_array::RecordBatch;
 
 use crate::netblock::hide_client;
-use crate::path::{Frame, probe};
+use crate::path::Frame;
+use crate::probes::probe;
 use crate::rows::{Gatherer, RowsError, Target};
 use crate::writer::{WriteError, write_target};
 

@@ -9,7 +9,7 @@ use std::net::IpAddr;
 
 use anabranch_formats::record::{Graph, Link, Node, Probe};
 
-use crate::path::{find_unsteady, is_end, probe};
+use crate::probes::{is_end, probe};
 use crate::rows::{Row, Target};
 
 /// The ends of a link, and the number of silent hops between them.
@@ -174,6 +174,22 @@ fn find_crossings(
         there.contains(near) && far.is_none_or(|far| there.contains(&far))
     });
     crossings
+}
+
+/// Returns the TTLs at which a flow had several interfaces answer.
+fn find_unsteady(flows: &BTreeMap<u32, Vec<&Row>>) -> BTreeSet<u8> {
+    let mut unsteady = BTreeSet::new();
+    for rows in flows.values() {
+        let mut first: BTreeMap<u8, IpAddr> = BTreeMap::new();
+        for row in rows {
+            if let Some(reply) = &row.reply
+                && *first.entry(row.ttl).or_insert(reply.from) != reply.from
+            {
+                unsteady.insert(row.ttl);
+            }
+        }
+    }
+    unsteady
 }
 
 /// Returns the probes of each hop of a link.

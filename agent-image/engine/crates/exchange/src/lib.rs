@@ -11,6 +11,7 @@ pub mod graph;
 pub mod netblock;
 pub mod path;
 pub mod ping;
+mod probes;
 pub mod reader;
 pub mod replies;
 pub mod rows;

@@ -1,19 +1,18 @@
 //! A target's flows as traces of a single path each, or as one trace of several paths.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use anabranch_formats::record::{
-    Cycle, Found, Kind, List, Method, Origin, Probe, Record, Reply, Settings, Stop, Trace,
+    Cycle, Found, Kind, List, Method, Origin, Record, Reply, Settings, Stop, Trace,
 };
 
 use crate::context::Context;
 use crate::graph::join_flows;
+use crate::probes::{is_end, is_exceeded, probe};
 use crate::rows::{Row, Target};
 
-/// Flows of a target that is traced again are numbered from the next multiple on.
-pub const FLOWS_A_TRACE: u32 = 1 << 16;
 const TCP: u8 = 6;
 const UDP: u8 = 17;
 
@@ -189,24 +188,6 @@ fn method_of(protocol: u8, is_graph: bool) -> Method {
     }
 }
 
-/// Returns whether a reply ends the path of its flow: it is from the target, or no router passed its
-/// probe on and sent time exceeded.
-pub(crate) fn is_end(row: &Row) -> bool {
-    let Some(reply) = &row.reply else {
-        return false;
-    };
-    reply.from == row.destination || row.is_from_target || !is_exceeded(reply)
-}
-
-fn is_exceeded(reply: &Reply) -> bool {
-    match reply.kind {
-        Kind::Icmp(kind, _) if reply.from.is_ipv4() => kind == 11,
-        Kind::Icmp(kind, _) => kind == 3,
-        Kind::Tcp(_) | Kind::Udp => false,
-        Kind::Unknown => true,
-    }
-}
-
 /// Returns why a path ends, given the reply that ended it.
 fn stop_by(reply: &Reply, destination: IpAddr) -> Stop {
     let unreachable = if reply.from.is_ipv4() { 3 } else { 1 };
@@ -228,34 +209,4 @@ fn stop_of(end: &str, frame: &Frame) -> Stop {
         "probe limit" | "time limit" => Stop::Halted,
         _ => Stop::None,
     }
-}
-
-/// Returns the probe of a row.
-pub(crate) fn probe(row: &Row) -> Probe {
-    Probe {
-        ttl: row.ttl,
-        flow: row.flow % FLOWS_A_TRACE,
-        attempt: row.attempt.into(),
-        id: None,
-        sent_us: row.sent_us,
-        // Only an error tells the length of the probe that it quotes.
-        size: row.reply.as_ref().and_then(|reply| reply.quoted_length),
-        replies: row.reply.clone().into_iter().collect(),
-    }
-}
-
-/// Returns the TTLs at which a flow had several interfaces answer.
-pub(crate) fn find_unsteady(flows: &BTreeMap<u32, Vec<&Row>>) -> BTreeSet<u8> {
-    let mut unsteady = BTreeSet::new();
-    for rows in flows.values() {
-        let mut first: BTreeMap<u8, IpAddr> = BTreeMap::new();
-        for row in rows {
-            if let Some(reply) = &row.reply
-                && *first.entry(row.ttl).or_insert(reply.from) != reply.from
-            {
-                unsteady.insert(row.ttl);
-            }
-        }
-    }
-    unsteady
 }

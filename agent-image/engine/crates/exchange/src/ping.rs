@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use anabranch_formats::record::{Method, Origin, Ping, PingSettings, Probe, Record, Settings};
 
-use crate::path::{Frame, probe};
+use crate::path::Frame;
+use crate::probes::probe;
 use crate::rows::Target;
 
 const ALL_SENT: (u8, u8) = (1, 0);

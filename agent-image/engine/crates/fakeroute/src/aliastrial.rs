@@ -6,8 +6,9 @@ use std::sync::Arc;
 
 use anabranch_aliases::candidate::Shown;
 use anabranch_aliases::evidence::Verdict;
-use anabranch_aliases::resolver::{Echoed, Evidence, Resolver, Sounding, Want as Next};
+use anabranch_aliases::resolver::{Resolver, Want as Next};
 use anabranch_aliases::series::Sample;
+use anabranch_aliases::sounding::{Echoed, Evidence, Sounding};
 use anabranch_prefixes::Family;
 use anabranch_trace::rule::Rule;
 use anabranch_trace::sightings::Ask;

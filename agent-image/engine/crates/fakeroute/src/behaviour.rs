@@ -2,7 +2,6 @@
 
 use crate::graph::{Balancing, Choice, Keys};
 use crate::level::Landscape;
-use crate::router::Counting;
 use anabranch_chance::{Share, below, mix};
 
 /// The values of all traits: shares from 0 to 1, rates and times. [`SWITCHES`] documents each.
@@ -209,6 +208,21 @@ impl Behaviour {
             delay_per_1024: (self.get("delay") * 1024.0) as u64,
         }
     }
+}
+
+/// What gives the identifications of a router's packets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Counting {
+    /// One counter for all packets of the router, including those to other people.
+    ByRouter,
+    /// A counter for the errors of each interface.
+    ByInterface,
+    /// Nothing: they are 0.
+    Constant,
+    /// Chance.
+    Random,
+    /// The identification of the probe.
+    Copied,
 }
 
 /// The traits as thresholds for hashes. Each trait has a hash of its own: they are independent.

@@ -1,6 +1,7 @@
 //! A simulated Internet: its topology, and its replies to probes.
 
 pub mod aliastrial;
+mod answer;
 pub mod behaviour;
 pub mod graph;
 pub mod internet;

@@ -1,6 +1,6 @@
 //! Routers and hosts: their habits and their memory.
 
-use crate::behaviour::Switches;
+use crate::behaviour::{Counting, Switches};
 use crate::packet::{Probe, Reply};
 use anabranch_chance::{below, mix, scatter};
 
@@ -59,11 +59,11 @@ impl Memory {
         *counter = counter.wrapping_add(1);
         let start = mix(owner, 50);
         let others = now_us as f64 / 1e6 * switches.fragment_rate(owner);
-        let counted = (others as u32).wrapping_add(*counter);
+        let sent = (others as u32).wrapping_add(*counter);
         if start & 1 == 0 {
-            return counted;
+            return sent;
         }
-        ((start >> 32) as u32).wrapping_add(counted)
+        ((start >> 32) as u32).wrapping_add(sent)
     }
 
     /// Returns whether a router's limit, one ICMP error in `interval_us`, lets it send one now. The
@@ -118,21 +118,6 @@ pub(crate) struct Sender<'a> {
     pub reply: Reply,
     /// The hash of the packet.
     pub packet: u64,
-}
-
-/// What gives the identifications of a router's packets.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Counting {
-    /// One counter for all packets of the router, including those to other people.
-    ByRouter,
-    /// A counter for the errors of each interface.
-    ByInterface,
-    /// Nothing: they are 0.
-    Constant,
-    /// Chance.
-    Random,
-    /// The identification of the probe.
-    Copied,
 }
 
 /// Returns the initial TTL of a router's reply: one for errors and one for others (Vanaubel et al.,

@@ -202,12 +202,6 @@ impl Network {
         )
     }
 
-    /// Returns the number that identifies the router with an address of its own.
-    #[inline]
-    pub(crate) fn router_at(&self, address: u128) -> u64 {
-        self.fold(address)
-    }
-
     /// Returns the vertices that a probe to the vertex `place` meets in a topology.
     pub(crate) fn walk_in<'a>(
         &self,

@@ -19,8 +19,8 @@ use anabranch_prefixes::PrefixSet;
 use anabranch_prober::part;
 use anabranch_targets::{Choice, Intent, Protocol, Routes};
 use anabranch_wire::ip::Packet;
+use anabranch_wire::probe::Segment;
 use anabranch_wire::probe::Stamp;
-use anabranch_wire::segment::Segment;
 use nix::sys::memfd::{MFdFlags, memfd_create};
 
 /// A parser: it reads all that some bytes say, or refuses them.

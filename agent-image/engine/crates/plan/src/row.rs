@@ -6,7 +6,7 @@ use anabranch_chance::{below, mix, scatter};
 use anabranch_prefixes::{Family, Prefix};
 use anabranch_trace::parameters::Parameters;
 use anabranch_wire::ip::{ICMP, ICMP6, TCP, UDP};
-use anabranch_wire::segment::Segment;
+use anabranch_wire::probe::Segment;
 use serde::{Deserialize, Serialize};
 
 use crate::mapper::{FlowMapper, Mapping};

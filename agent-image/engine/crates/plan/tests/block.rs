@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use anabranch_plan::{Block, Header, Mapping, Row};
 use anabranch_prefixes::{Family, Prefix};
-use anabranch_wire::segment::Segment;
+use anabranch_wire::probe::Segment;
 use proptest::prelude::*;
 
 const HEADER: Header = Header {

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use anabranch_aliases::resolver::Sounding;
+use anabranch_aliases::sounding::Sounding;
 use anabranch_prefixes::{Family, Prefix};
 use anabranch_wire::fragment::LARGE;
 

@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use anabranch_aliases::resolver::{Resolver, Sounding, Want as AliasWant};
+use anabranch_aliases::resolver::{Resolver, Want as AliasWant};
+use anabranch_aliases::sounding::Sounding;
 use anabranch_prefixes::{Family, number_of};
 use anabranch_trace::rule::Rule;
 use anabranch_trace::sightings::Ask;

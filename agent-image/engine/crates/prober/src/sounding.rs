@@ -5,8 +5,9 @@ use std::collections::{HashMap, HashSet};
 
 use anabranch_aliases::candidate::Shown;
 use anabranch_aliases::evidence::{Finding, Verdict};
-use anabranch_aliases::resolver::{Echoed, Evidence, Resolver};
+use anabranch_aliases::resolver::Resolver;
 use anabranch_aliases::series::Sample;
+use anabranch_aliases::sounding::{Echoed, Evidence};
 use anabranch_prefixes::Family;
 use anabranch_wire::probe::{Seen, Stamp};
 

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use anabranch_aliases::resolver::{Counter, Evidence, Resolver};
+use anabranch_aliases::resolver::Resolver;
+use anabranch_aliases::sounding::{Counter, Evidence};
 use anabranch_link::way::Way;
 use anabranch_plan::Destination;
 use anabranch_prefixes::Prefix;

@@ -9,8 +9,8 @@ use anabranch_prefixes::number_of;
 use anabranch_trace::parameters::Parameters;
 use anabranch_trace::sightings::Ask;
 use anabranch_wire::ip::UDP;
-use anabranch_wire::probe::{Probe, carried_time, icmp_of};
-use anabranch_wire::segment::{self, Segment};
+use anabranch_wire::probe::{Probe, Segment, carried_time, icmp_of};
+use anabranch_wire::segment;
 
 use crate::work::{Protocol, Target};
 

@@ -9,7 +9,7 @@ use anabranch_plan::{
 };
 use anabranch_prefixes::{Prefix, PrefixSet as Set};
 use anabranch_targets::Protocol;
-use anabranch_wire::segment::Segment;
+use anabranch_wire::probe::Segment;
 use pyo3::exceptions::{PyOSError, PyValueError};
 use pyo3::prelude::*;
 

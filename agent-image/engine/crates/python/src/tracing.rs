@@ -8,8 +8,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use anabranch_aliases::evidence::Test;
-use anabranch_aliases::resolver::{Evidence, Resolver};
+use anabranch_aliases::resolver::Resolver;
 use anabranch_aliases::routers::find_routers;
+use anabranch_aliases::sounding::Evidence;
 use anabranch_prefixes::{Family, Prefix, number_of};
 use anabranch_prober::control::Control;
 use anabranch_prober::error::ProberError;
@@ -20,7 +21,7 @@ use anabranch_trace::lite::Switch;
 use anabranch_trace::parameters::Parameters;
 use anabranch_trace::sightings::{Ask, Link, Vertex};
 use anabranch_trace::tracer::End;
-use anabranch_wire::segment::Segment;
+use anabranch_wire::probe::Segment;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 

@@ -11,8 +11,9 @@
 
 use anabranch_prefixes::Family;
 
+use crate::encoding::{MARK, TRANSPORT};
 use crate::ip::{FRAGMENT, HEADER_V6, Header, ICMP6, Packet};
-use crate::probe::{MARK, MAX_CONTACT, Probe, Stamp, TRANSPORT};
+use crate::probe::{MAX_CONTACT, Probe, Stamp};
 
 /// The length of a large echo request, in bytes.
 pub const LARGE: usize = 1_300;
@@ -69,6 +70,14 @@ impl Stamp {
         sum_up(&header, &mut message);
         header.write(out, message.len());
         out.extend(message);
+    }
+
+    /// Returns the TTL of a probe whose payload has this length, and begins with these bytes.
+    pub(crate) fn read_ttl(&self, length: usize, payload: &[u8]) -> Option<u8> {
+        if length == LARGE_PAYLOAD {
+            return payload.get(MARK).copied().filter(|ttl| *ttl > 0);
+        }
+        self.ttl_of(length)
     }
 
     /// Returns the reply to a large echo request.

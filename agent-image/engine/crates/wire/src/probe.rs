@@ -1,43 +1,23 @@
-//! Probes: how they are encoded, and what a reply must quote of one.
+//! Probes, and their tags.
 //!
-//! The encoding is that of caracal (<https://github.com/dioptra-io/caracal>), except for the tag:
-//!
-//! - The ports encode the flow; in ICMP, the checksum and the identifier do.
-//! - The length encodes the TTL.
-//! - The UDP checksum encodes the time of sending; in ICMP, the sequence number does.
-//! - Two bytes of the payload give the checksum the value that it must have.
-//!
-//! The tag is a keyed hash of the destination, the ports, the protocol, the TTL and the time. Its
-//! 64 bits are at the head of the payload. Its lowest 16 bits are also the IPv4 identification, for
-//! routers that quote only 28 bytes. The tag does not cover the source address, since translation
-//! changes it. After the tag, the payload repeats the ports and the time: a translator may leave
-//! its own values in the headers of a quote.
-//!
-//! The IPv6 flow label is 0, as caracal's; a stamp may give each flow one of its own.
-//!
-//! TCP probes carry the same in other fields, since they have no payload: see [`crate::segment`]. Large echo
-//! requests repeat the TTL in the payload: see [`crate::fragment`].
+//! The tag is a keyed hash of the destination, the ports, the protocol, the TTL and the time. It does
+//! not cover the source address, since translation changes it.
 
 use std::hash::Hasher;
 
 use anabranch_prefixes::Family;
+use serde::{Deserialize, Serialize};
 use siphasher::sip::SipHasher24;
 
 use crate::checksum::Sum;
-use crate::fragment::LARGE_PAYLOAD;
-use crate::ip::{Header, ICMP, ICMP6, TCP, UDP};
-use crate::segment::Segment;
+use crate::ip::{ICMP, ICMP6};
 
-/// The length of the header of UDP, and of an ICMP echo, in bytes.
-pub(crate) const TRANSPORT: usize = 8;
 /// The length of the tag, in bytes.
 pub(crate) const TAG: usize = 8;
 /// The length of the copy of the ports and the time of sending, in bytes.
 pub(crate) const COPY: usize = 6;
 /// The number of bytes that give the checksum its value.
-const BALANCE: usize = 2;
-/// Where the payload of a large echo request has the TTL.
-pub(crate) const MARK: usize = TAG + COPY + BALANCE;
+pub(crate) const BALANCE: usize = 2;
 /// The longest contact, in bytes.
 pub const MAX_CONTACT: usize = 256;
 
@@ -52,7 +32,8 @@ pub struct Probe {
     pub family: Family,
     /// The destination, as a number of the family.
     pub destination: u128,
-    /// The protocol's number in the IP header: [`UDP`], [`TCP`], [`ICMP`] or [`ICMP6`].
+    /// The protocol's number in the IP header: [`UDP`](crate::ip::UDP), [`TCP`](crate::ip::TCP),
+    /// [`ICMP`] or [`ICMP6`].
     pub protocol: u8,
     /// The source port; for ICMP, the checksum and the identifier.
     pub source_port: u16,
@@ -92,6 +73,16 @@ pub const fn carried_time(at_us: u64) -> u16 {
 pub const fn elapsed_us(sent: u16, at_us: u64) -> u32 {
     let steps = TIMES as u32 + carried_time(at_us) as u32 - sent as u32;
     steps % TIMES as u32 * 100
+}
+
+/// What the TCP probes of a prober are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Segment {
+    /// SYNs. Open ports answer with a SYN-ACK, others with a reset.
+    Syn,
+    /// ACKs, of connections that do not exist. All ports answer with a reset.
+    Ack,
 }
 
 /// What all probes of a prober share: the key of their tags, a contact, and what those of TCP are.
@@ -139,6 +130,21 @@ impl Stamp {
         self.segment
     }
 
+    /// The contact that probes carry.
+    pub(crate) fn contact(&self) -> &[u8] {
+        &self.contact
+    }
+
+    /// Returns the IPv6 flow label of a probe.
+    #[inline]
+    pub(crate) const fn flow_label(&self, probe: &Probe) -> u32 {
+        if self.labels_flows {
+            flow_label(probe.source_port, probe.destination_port)
+        } else {
+            0
+        }
+    }
+
     /// Returns the tag of a probe.
     #[inline]
     #[must_use]
@@ -153,7 +159,7 @@ impl Stamp {
     }
 
     /// Returns the length of a probe's payload after the UDP or ICMP header, in bytes.
-    const fn payload(&self, ttl: u8) -> usize {
+    pub(crate) const fn payload(&self, ttl: u8) -> usize {
         TAG + COPY + BALANCE + self.contact.len() + ttl as usize
     }
 
@@ -162,89 +168,6 @@ impl Stamp {
     pub fn ttl_of(&self, payload: usize) -> Option<u8> {
         let ttl = payload.checked_sub(self.payload(0))?;
         u8::try_from(ttl).ok().filter(|ttl| *ttl > 0)
-    }
-
-    /// Returns the TTL of a probe whose payload has this length, and begins with these bytes.
-    pub(crate) fn read_ttl(&self, length: usize, payload: &[u8]) -> Option<u8> {
-        if length == LARGE_PAYLOAD {
-            return payload.get(MARK).copied().filter(|ttl| *ttl > 0);
-        }
-        self.ttl_of(length)
-    }
-
-    /// Appends a probe as an IP packet.
-    ///
-    /// # Panics
-    /// If it is a TCP probe, and the stamp is not for these.
-    #[inline]
-    pub fn write(&self, out: &mut Vec<u8>, source: u128, probe: &Probe) {
-        if probe.protocol == TCP {
-            let header = self.header(source, probe, self.tag(probe));
-            let segment = self.segment.expect("a stamp for TCP probes");
-            let shape = self.shape_segment(segment, source, probe);
-            header.write(out, shape.len());
-            out.extend(shape);
-            return;
-        }
-        let length = TRANSPORT + self.payload(probe.ttl);
-        self.write_message(out, source, probe, length, &[]);
-    }
-
-    /// Appends a packet of UDP or ICMP with a payload that makes the message this long, and has `mark` at
-    /// its place.
-    #[inline]
-    pub(crate) fn write_message(
-        &self,
-        out: &mut Vec<u8>,
-        source: u128,
-        probe: &Probe,
-        length: usize,
-        mark: &[u8],
-    ) {
-        let tag = self.tag(probe);
-        let header = self.header(source, probe, tag);
-        header.write(out, length);
-        let start = out.len();
-        let ports = [probe.source_port, probe.destination_port].map(u16::to_be_bytes);
-        let sent = probe.sent.to_be_bytes();
-        if probe.protocol == UDP {
-            out.extend(ports.as_flattened());
-            out.extend((length as u16).to_be_bytes());
-            out.extend(sent);
-        } else {
-            out.extend([if probe.protocol == ICMP { 8 } else { 128 }, 0]);
-            out.extend(ports[0]);
-            out.extend(ports[0]);
-            out.extend(sent);
-        }
-        out.extend(tag.to_be_bytes());
-        out.extend(ports.as_flattened());
-        out.extend(sent);
-        let balance = out.len();
-        out.extend([0; BALANCE]);
-        out.extend(mark);
-        out.extend(&self.contact);
-        out.resize(start + length, 0);
-        let missing = header.start_sum(length).with(&out[start..]).finish();
-        out[balance..balance + BALANCE].copy_from_slice(&missing.to_be_bytes());
-    }
-
-    /// Returns the IP header of a probe with this tag.
-    #[inline]
-    pub(crate) const fn header(&self, source: u128, probe: &Probe, tag: u64) -> Header {
-        Header {
-            family: probe.family,
-            source,
-            destination: probe.destination,
-            protocol: probe.protocol,
-            ttl: probe.ttl,
-            identification: tag as u16,
-            flow_label: if self.labels_flows {
-                flow_label(probe.source_port, probe.destination_port)
-            } else {
-                0
-            },
-        }
     }
 
     /// Returns whether the tag that a reply shows is that of the probe that it claims to quote.
@@ -309,7 +232,7 @@ pub(crate) mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::ip::Packet;
+    use crate::ip::{TCP, UDP};
 
     pub(crate) fn probes() -> impl Strategy<Value = Probe> {
         (
@@ -341,64 +264,6 @@ pub(crate) mod tests {
 
     proptest! {
         #[test]
-        fn a_probe_is_a_right_packet_that_tells_its_flow_ttl_and_time(
-            probe in probes(), source in any::<u32>(), contact in "[a-z@.]{0,60}"
-        ) {
-            let stamp = Stamp::new([1, 2], &contact).with_segment(Some(Segment::Syn));
-            let mut bytes = Vec::new();
-            stamp.write(&mut bytes, source.into(), &probe);
-            let packet = Packet::parse(&bytes).unwrap();
-            prop_assert!(packet.has_right_checksum());
-            prop_assert_eq!(packet.bytes().len(), bytes.len());
-            prop_assert_eq!((packet.ttl(), packet.protocol()), (probe.ttl, probe.protocol));
-            prop_assert_eq!(packet.destination(), probe.destination);
-            let payload = packet.payload();
-            let ttl = match probe.protocol {
-                TCP => Some(payload[5]),
-                _ => stamp.ttl_of(payload.len() - 8),
-            };
-            prop_assert_eq!(ttl, Some(probe.ttl));
-            let is_icmp = probe.protocol == icmp_of(probe.family);
-            let (flow, time) = if is_icmp { (2, 6) } else { (0, 6) };
-            prop_assert_eq!(&payload[flow..flow + 2], probe.source_port.to_be_bytes());
-            prop_assert_eq!(&payload[time..time + 2], probe.sent.to_be_bytes());
-        }
-
-        #[test]
-        fn what_routers_look_at_is_the_same_for_all_of_a_flow(
-            probe in probes(), ttl in 1u8.., sent in 1u16..
-        ) {
-            let stamp = Stamp::new([3, 4], "").with_segment(Some(Segment::Ack));
-            let stamp = stamp.with_flow_labels();
-            let octets = |probe: &Probe| {
-                let mut bytes = Vec::new();
-                stamp.write(&mut bytes, 7, probe);
-                let packet = Packet::parse(&bytes).unwrap();
-                (packet.payload()[..4].to_vec(), packet.flow_label())
-            };
-            prop_assert_eq!(octets(&probe), octets(&Probe { ttl, sent, ..probe }));
-        }
-
-        #[test]
-        fn a_flow_has_a_label_of_its_own_if_flows_have_labels(
-            probe in probes(), source_port in any::<u16>()
-        ) {
-            let plain = Stamp::new([3, 4], "").with_segment(Some(Segment::Syn));
-            let label = |stamp: &Stamp, probe: &Probe| {
-                let mut bytes = Vec::new();
-                stamp.write(&mut bytes, 7, probe);
-                Packet::parse(&bytes).unwrap().flow_label()
-            };
-            prop_assert_eq!(label(&plain, &probe), 0);
-            let ours = flow_label(probe.source_port, probe.destination_port);
-            let expected = if probe.family == Family::V6 { ours } else { 0 };
-            prop_assert_eq!(label(&plain.with_flow_labels(), &probe), expected);
-            prop_assert!((1..1 << 20).contains(&ours));
-            let other = flow_label(source_port, probe.destination_port);
-            prop_assert_eq!(ours == other, source_port == probe.source_port);
-        }
-
-        #[test]
         fn another_key_or_any_other_field_gives_another_tag(probe in probes(), bit in 0u32..16) {
             let stamp = Stamp::new([5, 6], "");
             let tag = stamp.tag(&probe);
@@ -416,29 +281,6 @@ pub(crate) mod tests {
             ] {
                 prop_assert!(!stamp.vouches_for(&other, Seen::Tag(tag)));
             }
-        }
-
-        #[test]
-        fn a_translated_checksum_still_tells_the_time(
-            probe in probes(), own in any::<u32>(), public in any::<u32>()
-        ) {
-            let probe = Probe { protocol: UDP, ..probe };
-            let stamp = Stamp::new([5, 6], "");
-            let mut bytes = Vec::new();
-            stamp.write(&mut bytes, own.into(), &probe);
-            // A translator writes its own address, and the checksum that is right for it.
-            let payload = bytes.len() - Packet::parse(&bytes).unwrap().payload().len();
-            let mut transport = bytes[payload..].to_vec();
-            transport[6..8].fill(0);
-            let sum = Sum::default().with_pseudo_header(
-                probe.family, public.into(), probe.destination, UDP, transport.len(),
-            );
-            let translated = match sum.with(&transport).finish() {
-                0 => u16::MAX,
-                sum => sum,
-            };
-            let restored = restore_time(translated, probe.family, public.into(), own.into());
-            prop_assert_eq!(restored, probe.sent);
         }
     }
 

@@ -2,6 +2,7 @@
 
 use anabranch_prefixes::Family;
 
+use crate::claim::{Claim, Quoted, Rewritten, word};
 use crate::ip::{Packet, TCP, UDP};
 use crate::probe::{COPY, Probe, Seen, Stamp, TAG, icmp_of, restore_time};
 
@@ -10,48 +11,6 @@ const TRANSPORT: usize = 8;
 /// The offsets at which the quoted packet may begin, in bytes. Some routers leave the end of an
 /// Ethernet header with a VLAN tag, or entries of an MPLS label stack, in front of it.
 const QUOTE_STARTS: [usize; 3] = [0, 4, 8];
-
-/// What an error quotes of a probe's headers, besides what identifies the probe.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Quoted {
-    /// The TTL that the probe had left.
-    pub ttl: u8,
-    /// The type of service, or traffic class.
-    pub tos: u8,
-    /// The length of the packet according to its header, in bytes.
-    pub length: u16,
-    /// The header fields that are not as they were sent.
-    pub rewritten: Rewritten,
-}
-
-/// The header fields of a quoted probe that are not as they were sent. A translator on the path
-/// rewrote them, and did not restore them in the quote.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Rewritten(u8);
-
-impl Rewritten {
-    /// The source address.
-    pub const SOURCE: Self = Self(1);
-    /// A port, or the ICMP identifier.
-    pub const PORTS: Self = Self(2);
-    /// The checksum of UDP, TCP or ICMP.
-    pub const CHECKSUM: Self = Self(4);
-    /// The IPv4 identification.
-    pub const IDENTIFICATION: Self = Self(8);
-
-    /// Returns these fields, and `others` too if they are rewritten.
-    #[must_use]
-    pub const fn with(self, others: Self, are_rewritten: bool) -> Self {
-        Self(self.0 | if are_rewritten { others.0 } else { 0 })
-    }
-
-    /// The rewritten fields as a sum: 1 for the source address, 2 for ports or the ICMP identifier,
-    /// 4 for the checksum, 8 for the identification.
-    #[must_use]
-    pub const fn bits(self) -> u8 {
-        self.0
-    }
-}
 
 impl Stamp {
     /// Returns the probe that an error quotes, perhaps behind what a router left of lower layers.
@@ -133,9 +92,6 @@ impl Stamp {
     }
 }
 
-/// A probe that a quote claims to show, and what the quote shows of its tag and of its headers.
-pub(crate) type Claim = (Probe, Seen, Quoted);
-
 /// Returns a probe with the ports and the time that its payload repeats.
 fn with_copy(probe: Probe, copy: &[u8]) -> Option<Probe> {
     Some(Probe {
@@ -153,9 +109,4 @@ pub(crate) fn see(payload: &[u8], identification: Option<u16>) -> Seen {
         (None, Some(identification)) => Seen::Identification(identification),
         (None, None) => Seen::Nothing,
     }
-}
-
-pub(crate) fn word(bytes: &[u8], at: usize) -> Option<u16> {
-    let word = bytes.get(at..)?.first_chunk()?;
-    Some(u16::from_be_bytes(*word))
 }

@@ -3,10 +3,11 @@
 use anabranch_prefixes::Family;
 
 use crate::checksum::checksum;
+use crate::claim::{Claim, Quoted, word};
 use crate::fragment::{First, LARGE_PAYLOAD};
 use crate::ip::{ICMP6, Packet, TCP};
 use crate::probe::{Probe, Seen, Stamp, icmp_of};
-use crate::quote::{Claim, Quoted, see, word};
+use crate::quote::see;
 use crate::segment;
 
 /// The most MPLS label stack entries that are read from a reply.
@@ -231,10 +232,10 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::claim::Rewritten;
     use crate::ip::{Header, UDP};
+    use crate::probe::Segment;
     use crate::probe::tests::probes;
-    use crate::quote::Rewritten;
-    use crate::segment::Segment;
 
     const OWN: u128 = 7;
 

@@ -9,12 +9,10 @@
 //! The window has the tag's lowest 16 bits, as the IPv4 identification does. The timestamps option
 //! repeats the ports; a SYN without any options is rare, and suspect to firewalls.
 
-use serde::{Deserialize, Serialize};
-
 use crate::checksum::Sum;
+use crate::claim::{Claim, Quoted, Rewritten, word};
 use crate::ip::{Packet, TCP};
-use crate::probe::{Probe, Seen, Stamp};
-use crate::quote::{Claim, Quoted, Rewritten, word};
+use crate::probe::{Probe, Seen, Segment, Stamp};
 
 /// The length of a header without options, in bytes (RFC 9293, section 3.1).
 pub const HEADER: usize = 20;
@@ -42,16 +40,6 @@ const FLAGS: usize = 13;
 const WINDOW: usize = 14;
 const CHECKSUM: usize = 16;
 const COPY: usize = HEADER + OPTION.len();
-
-/// What the TCP probes of a prober are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Segment {
-    /// SYNs. Open ports answer with a SYN-ACK, others with a reset.
-    Syn,
-    /// ACKs, of connections that do not exist. All ports answer with a reset.
-    Ack,
-}
 
 impl Stamp {
     /// Returns the bytes of a probe that is sent from `source`.

@@ -6,8 +6,8 @@
 use anabranch_chance::mix;
 use anabranch_prefixes::Family;
 use anabranch_wire::ip::{Header, ICMP, ICMP6, Packet, TCP, UDP};
-use anabranch_wire::probe::{Probe, Stamp};
-use anabranch_wire::segment::{ACK, RST, Segment};
+use anabranch_wire::probe::{Probe, Segment, Stamp};
+use anabranch_wire::segment::{ACK, RST};
 
 const OWN: u128 = 0xc612_0001;
 const OWN_V6: u128 = 0x3fff << 112 | 1;
