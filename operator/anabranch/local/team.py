@@ -13,6 +13,7 @@ from anabranch.rounds.division import (
     AT_ONCE,
     Division,
     HandOut,
+    count_at_once,
     find_keepers,
     find_owners,
 )
@@ -139,8 +140,13 @@ class Team:
         """Return whether all that a member works on has begun, and is not too much."""
         name = member.metadata.name
         count = list(self._open.values()).count(name)
+        most = count_at_once(self._choose_rate(member))
         is_starting = count > self.probing.count(name)
-        return count < AT_ONCE and not is_starting and not self.probing.is_busy(member)
+        return count < most and not is_starting and not self.probing.is_busy(member)
+
+    def _choose_rate(self, member: Agent) -> int:
+        record = self.probing.record
+        return record.choose_rate(member, record.policy)
 
     def _find_own(self, name: str) -> int | None:
         """Return a hand-out that a member got before this process began."""
@@ -159,7 +165,7 @@ class Team:
         """Hand out further blocks to a member, and return the hand-out's number."""
         record = self.probing.record
         rates = {
-            each.metadata.name: record.choose_rate(each, record.policy)
+            each.metadata.name: self._choose_rate(each)
             for each in record.members
             if each.metadata.name not in self.failures
         }

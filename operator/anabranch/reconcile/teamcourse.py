@@ -22,7 +22,7 @@ from anabranch.reconcile.observation import (
     DeleteRound,
     PutHandOut,
 )
-from anabranch.rounds.division import AT_ONCE, Division, HandOut, find_owners
+from anabranch.rounds.division import Division, HandOut, count_at_once, find_owners
 from anabranch.runs.handouts import tell_blocks
 
 if TYPE_CHECKING:
@@ -181,10 +181,11 @@ class _Hands:
     def give(self, blocks: int) -> Iterator[Action]:
         """Hand out further blocks to those who have nothing more to begin."""
         given = list(self._given)
-        for agent in self.rates:
+        for agent, rate in self.rates.items():
             view, has = self._views[agent], self._open.get(agent, [])
             is_busy = any(each is None or not _is_ending(each) for each in has)
-            if view is None or view.is_outdated or is_busy or len(has) >= AT_ONCE:
+            is_full = len(has) >= count_at_once(rate)
+            if view is None or view.is_outdated or is_busy or is_full:
                 continue
             keepers = self._course.run.keepers
             division = Division(blocks, given, self._returned, keepers)

@@ -29,6 +29,10 @@ AT_ONCE = 8
 """The most hand-outs that an agent works on: one begins, and the others end. A trace
 behind silent hops may take longer than it takes to begin the next hand-outs, which get
 smaller towards the end of a step."""
+_LEAST_AT_ONCE = 2
+_LEAST_RATE = 10
+"""How many probes a second an agent must have for each hand-out beyond these: each gets
+whole ones."""
 _SHARE = 2
 """A hand-out is one in so many of an agent's fair share of what is left."""
 
@@ -49,6 +53,11 @@ def count_blocks(rates: Collection[int], targets: int, *, goes_on: bool) -> int:
     of_slowest = _BLOCKS_OVER_ROUNDS if goes_on else BLOCKS_OF_SLOWEST
     wanted = -(-of_slowest * sum(rates) // min(rates))
     return min(wanted, MOST_BLOCKS_OF_PLAN, targets)
+
+
+def count_at_once(rate: int) -> int:
+    """Return the most hand-outs that an agent works on, by its probes a second."""
+    return min(AT_ONCE, max(rate // _LEAST_RATE, _LEAST_AT_ONCE))
 
 
 def share_ttls(team: str, specs: Collection[AgentSpec]) -> tuple[int, int]:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from anabranch.rounds.division import (
     Division,
     HandOut,
+    count_at_once,
     count_blocks,
     find_keepers,
     find_owners,
@@ -84,3 +85,8 @@ def test_an_agent_keeps_its_blocks_from_step_to_step() -> None:
     given_ = [HandOut("b", (2, 3, 4, 5))]
     assert Division(6, given_, keepers=keepers).choose("b", rates) == ()
     assert Division(6, given_, keepers=keepers).choose("b", {"b": 10}) == (0,)
+
+
+def test_who_has_few_probes_a_second_works_on_few_hand_outs() -> None:
+    """Each must get some of them."""
+    assert [count_at_once(rate) for rate in (1, 29, 50, 5000)] == [2, 2, 5, 8]

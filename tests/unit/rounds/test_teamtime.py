@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from anabranch.rounds.division import (
-    AT_ONCE,
     Division,
     HandOut,
+    count_at_once,
     count_blocks,
     find_owners,
 )
@@ -120,7 +120,8 @@ class Team:
 
     def _take(self, name: str, there: Mapping[str, int]) -> None:
         going = self.going.setdefault(name, [])
-        if len(going) == AT_ONCE or not all(each.is_ending for each in going):
+        is_full = len(going) == count_at_once(there[name])
+        if is_full or not all(each.is_ending for each in going):
             return
         division = Division(self.blocks, self.given, self.returned)
         if blocks := division.choose(name, there):
