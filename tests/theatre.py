@@ -7,15 +7,20 @@ import contextlib
 import os
 import uuid
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
+from unittest.mock import patch
 
 from anabranch_engine import Simulation
 
 from anabranch.cluster.client import Cluster
+from anabranch.control import operator
+from anabranch.control.election import Election
 from anabranch.control.operator import Operator
 from anabranch.manifests.settings import Settings
 from anabranch.store.s3 import S3Store
 from devcluster.namespace import Namespace
+from devcluster.process import PATIENCE
 from stage import Stage
 
 if TYPE_CHECKING:
@@ -51,6 +56,8 @@ class Theatre:
     folder: Path
     store: Mapping[str, Any] = field(default_factory=dict)
     """More settings of the store."""
+    lease_seconds: int = int(PATIENCE) * Election.lease_seconds
+    """How long operators lead that a busy machine keeps from renewing their Lease."""
 
     def renew(self) -> Theatre:
         """Another one, in namespaces of its own."""
@@ -59,7 +66,9 @@ class Theatre:
 
     def play(self, act: Callable[[Stage], Awaitable[None]]) -> None:
         """Has a test's act be played."""
-        asyncio.run(self._play(act))
+        candidate = partial(Election, lease_seconds=self.lease_seconds)
+        with patch.object(operator, "Election", candidate):
+            asyncio.run(self._play(act))
 
     async def _play(self, act: Callable[[Stage], Awaitable[None]]) -> None:
         cluster = await Cluster.connect()
@@ -107,8 +116,8 @@ async def operating(
 ) -> AsyncIterator[None]:
     """An operator that runs as long as a ``with`` lasts, and then just ends."""
     own = await Cluster.connect()
-    operator = Operator(stage.settings, own, stage.store, identity, port)
-    task = asyncio.create_task(operator.run())
+    leader = Operator(stage.settings, own, stage.store, identity, port)
+    task = asyncio.create_task(leader.run())
     try:
         yield
     finally:

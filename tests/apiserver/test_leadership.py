@@ -12,6 +12,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -36,6 +37,12 @@ if TYPE_CHECKING:
     from theatre import Theatre
 
 LEASE_SECONDS = Election.lease_seconds
+
+
+@pytest.fixture
+def theatre(theatre: Theatre) -> Theatre:
+    """One whose operators lead no longer than those of clusters."""
+    return replace(theatre, lease_seconds=LEASE_SECONDS)
 
 
 async def find_holder(stage: Stage) -> str:

@@ -146,7 +146,7 @@ def test_an_operator_that_starts_changes_nothing(theatre: Theatre) -> None:
         async with operating(stage):
             await wait_serving(stage, "2/2")
         before = await stage.take_versions()
-        async with operating(stage, "second"):
+        async with operating(stage):
             await stage.change("Measurement", NAME, minAgents=2)
             found = await wait_serving(stage, "2/2")
         after = await stage.take_versions()

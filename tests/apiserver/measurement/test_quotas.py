@@ -75,7 +75,7 @@ def test_a_namespace_at_its_quota_waits_and_others_go_on(theatre: Theatre) -> No
                 await remove(stage, "first", "second")
                 await add(stage, "first")
                 await stage.wait_reason(FULL, "first")
-            async with operating(stage, "another"):
+            async with operating(stage):
                 await add(stage, "second")
                 await stage.wait_reason(FULL, "second")
                 await stage.wait_reason(FULL, "first")
