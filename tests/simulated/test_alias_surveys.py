@@ -185,7 +185,12 @@ def test_the_topology_data_kit_has_routers_as_nodes(data: Path, tmp_path: Path) 
         routers.setdefault(row["router_addr"], set()).add(row["addr"])
     words = ["results", "survey", "--data", str(data), "--format", "itdk"]
     assert main([*words, "--output", str(tmp_path / "kit")]) == 0
-    lines = (tmp_path / "kit/ipv4.nodes").read_text().splitlines()[1:]
+    kits = [tmp_path / f"kit/{family}" for family in ("ipv4", "ipv6")]
+    lines = [
+        line
+        for kit in kits
+        for line in kit.with_suffix(".nodes").read_text().splitlines()[1:]
+    ]
     nodes = [set(line.partition(":  ")[2].split()) for line in lines]
     assert [node for node in nodes if len(node) > 1] == sorted(
         routers.values(), key=nodes.index
@@ -194,7 +199,8 @@ def test_the_topology_data_kit_has_routers_as_nodes(data: Path, tmp_path: Path) 
     assert len(addresses) == len(set(addresses))
     node_of = dict(
         line.split()[:2]
-        for line in (tmp_path / "kit/ipv4.ifaces").read_text().splitlines()[1:]
+        for kit in kits
+        for line in kit.with_suffix(".ifaces").read_text().splitlines()[1:]
     )
     for router in routers.values():
         assert len({node_of[address] for address in router}) == 1
