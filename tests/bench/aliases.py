@@ -157,12 +157,12 @@ def run_speedtrap(pairs: set[Pair]) -> Found:
         try:
             while not door.exists():
                 time.sleep(0.1)
-            words = ["sc_speedtrap", "-U", door, "-a", asked, "-o", warts]
-            subprocess.run(words, check=True)
+            files = ["-U", str(door), "-a", str(asked), "-o", str(warts)]
+            subprocess.run(["sc_speedtrap", *files], check=True)
         finally:
             scamper.terminate()
             scamper.wait()
-        words = ["sc_speedtrap", "-d", "1", warts]
+        words = ["sc_speedtrap", "-d", "1", str(warts)]
         done = subprocess.run(words, check=True, capture_output=True, text=True)
     found = set()
     for line in done.stdout.splitlines():

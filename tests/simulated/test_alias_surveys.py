@@ -185,21 +185,25 @@ def test_the_topology_data_kit_has_routers_as_nodes(data: Path, tmp_path: Path) 
         routers.setdefault(row["router_addr"], set()).add(row["addr"])
     words = ["results", "survey", "--data", str(data), "--format", "itdk"]
     assert main([*words, "--output", str(tmp_path / "kit")]) == 0
-    of_family = {
-        family: [router for router in routers.values() if is_v6 == (":" in min(router))]
-        for family, is_v6 in (("ipv4", False), ("ipv6", True))
-    }
-    for family, known in of_family.items():
-        lines = (tmp_path / f"kit/{family}.nodes").read_text().splitlines()[1:]
-        nodes = [set(line.partition(":  ")[2].split()) for line in lines]
-        several = [node for node in nodes if len(node) > 1]
-        assert several == sorted(known, key=nodes.index)
-        addresses = [address for node in nodes for address in node]
-        assert len(addresses) == len(set(addresses))
-        ifaces = (tmp_path / f"kit/{family}.ifaces").read_text().splitlines()[1:]
-        node_of = dict(line.split()[:2] for line in ifaces)
-        for router in known:
-            assert len({node_of[address] for address in router}) == 1
+    kits = [tmp_path / f"kit/{family}" for family in ("ipv4", "ipv6")]
+    lines = [
+        line
+        for kit in kits
+        for line in kit.with_suffix(".nodes").read_text().splitlines()[1:]
+    ]
+    nodes = [set(line.partition(":  ")[2].split()) for line in lines]
+    assert [node for node in nodes if len(node) > 1] == sorted(
+        routers.values(), key=nodes.index
+    )
+    addresses = [address for node in nodes for address in node]
+    assert len(addresses) == len(set(addresses))
+    node_of = dict(
+        line.split()[:2]
+        for kit in kits
+        for line in kit.with_suffix(".ifaces").read_text().splitlines()[1:]
+    )
+    for router in routers.values():
+        assert len({node_of[address] for address in router}) == 1
 
 
 def test_the_kit_tells_the_as_of_a_router(data: Path, tmp_path: Path) -> None:

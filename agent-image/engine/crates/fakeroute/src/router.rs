@@ -59,11 +59,11 @@ impl Memory {
         *counter = counter.wrapping_add(1);
         let start = mix(owner, 50);
         let others = now_us as f64 / 1e6 * switches.fragment_rate(owner);
-        let sent = (others as u32).wrapping_add(*counter);
+        let number = (others as u32).wrapping_add(*counter);
         if start & 1 == 0 {
-            return sent;
+            return number;
         }
-        ((start >> 32) as u32).wrapping_add(sent)
+        ((start >> 32) as u32).wrapping_add(number)
     }
 
     /// Returns whether a router's limit, one ICMP error in `interval_us`, lets it send one now. The
