@@ -346,8 +346,8 @@ class Simulation:
         """Return the interfaces that a flow's packets meet, and whether each answers.
 
         ``octets`` are the first four after the IP header, as a number: the ports, or
-        ICMP's type, code and checksum. ``labels_flows`` says whether IPv6 flows have the
-        labels that traces give them; the label is 0 otherwise. Vantage points are
+        ICMP's type, code and checksum. ``labels_flows`` says whether IPv6 flows have
+        the labels that traces give them; the label is 0 otherwise. Vantage points are
         numbered from 0.
 
         :raises ValueError: when there is no such vantage point.
@@ -381,9 +381,9 @@ class Simulation:
     ) -> list[tuple[str, str, bool]]:
         """Return the links that a set of flows can cross.
 
-        The flows are all combinations of the destinations and the first four octets after
-        the IP header. Each link has its near and its far address, and whether both ends
-        answer. Links are sorted, and links to hosts of prefixes are left out.
+        The flows are all combinations of the destinations and the first four octets
+        after the IP header. Each link has its near and its far address, and whether
+        both ends answer. Links are sorted, and links to hosts of prefixes are left out.
 
         :raises ValueError: when there is no such vantage point.
         """
@@ -1080,7 +1080,8 @@ class Tracing(Controlled):
         :param rate: probes a second.
         :param max_rate_per_destination: probes a second to one destination.
         :param forbidden: addresses that are not probed.
-        :param window: the most destinations to trace at once.
+        :param window: the most destinations to trace at once. One whose trace was not
+            read yet counts, so that memory is bounded.
         :param network: the file of the network namespace to probe from.
         :param interface: the link to send by, instead of what the routes say.
         :param sources: the addresses to send from, at most one a family.

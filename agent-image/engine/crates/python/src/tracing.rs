@@ -32,8 +32,6 @@ use crate::prober::{LOOK, translate};
 /// The source port of flow 0.
 pub(crate) const FIRST_PORT: u16 = 24_000;
 pub(crate) const DESTINATION_PORT: u16 = 33_434;
-/// The traces that may wait for their reader before others begin.
-const MOST_UNREAD: usize = 1_000;
 
 /// A reply to a probe.
 #[pyclass(frozen, get_all, module = "anabranch_engine")]
@@ -114,8 +112,8 @@ pub struct Tracing {
 
 struct Running {
     events: Receiver<Event>,
-    /// The traces that have ended and were not read yet.
-    unread: Arc<AtomicUsize>,
+    /// The traces that have begun and were not read yet.
+    open: Arc<AtomicUsize>,
     thread: JoinHandle<Result<(), ProberError>>,
 }
 
@@ -126,8 +124,10 @@ struct Destinations {
     ttls: (u8, u8),
     is_live: bool,
     events: Sender<Event>,
-    /// The traces that have ended and were not read yet.
-    unread: Arc<AtomicUsize>,
+    /// The traces that have begun and were not read yet.
+    open: Arc<AtomicUsize>,
+    /// The most of them: a trace takes memory until it is read.
+    window: usize,
     control: Arc<Control>,
 }
 
@@ -142,11 +142,12 @@ impl Destinations {
 
 impl Work for Destinations {
     fn next(&mut self) -> Result<Next, ProberError> {
-        if self.unread.load(Ordering::Relaxed) >= MOST_UNREAD {
+        if self.open.load(Ordering::Relaxed) >= self.window {
             return Ok(Next::Wait);
         }
         let next = self.left.next();
         Ok(next.map_or(Next::Nothing, |destination| {
+            self.open.fetch_add(1, Ordering::Relaxed);
             Next::Trace(Target {
                 number: 0,
                 destination,
@@ -163,7 +164,6 @@ impl Work for Destinations {
     }
 
     fn end(&mut self, trace: core::Trace) -> Result<(), ProberError> {
-        self.unread.fetch_add(1, Ordering::Relaxed);
         self.tell(Event::Ended(Box::new(trace)));
         Ok(())
     }
@@ -254,14 +254,15 @@ impl Tracing {
         let controlled = Controlled::new(rate, gap, forbidden, (first_ttl, max_ttl));
         let control = Arc::clone(&controlled.control);
         let (sender, events) = mpsc::channel();
-        let unread = Arc::new(AtomicUsize::new(0));
+        let open = Arc::new(AtomicUsize::new(0));
         let work = Destinations {
             left: destinations.into_iter(),
             protocol,
             ttls: (first_ttl, max_ttl),
             is_live: live,
             events: sender,
-            unread: Arc::clone(&unread),
+            open: Arc::clone(&open),
+            window,
             control: Arc::clone(&control),
         };
         let thread = tracing::start(options, Arc::clone(&control), work).map_err(translate)?;
@@ -269,7 +270,7 @@ impl Tracing {
             control,
             running: Mutex::new(Some(Running {
                 events,
-                unread,
+                open,
                 thread,
             })),
         };
@@ -303,7 +304,7 @@ impl Tracing {
                         .and_then(|probe| Ok(Some(Py::new(py, probe)?.into_any())))
                 }
                 Ok(Event::Ended(trace)) => {
-                    running.unread.fetch_sub(1, Ordering::Relaxed);
+                    running.open.fetch_sub(1, Ordering::Relaxed);
                     Trace::new(py, &trace)
                         .and_then(|trace| Ok(Some(Py::new(py, trace)?.into_any())))
                 }
