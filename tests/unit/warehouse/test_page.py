@@ -46,7 +46,7 @@ def test_the_page_has_the_columns_of_each_view(engine: ServerEngine) -> None:
     """In their order, behind those that all rows have."""
     described = re.findall(r"^\| `(\w+)` \| .* \| (`.*) \|$", PAGE, re.MULTILINE)
     # The columns of replies are those of their parts.
-    assert len(described) == 6
+    assert len(described) == 9
     for name, columns in described:
         there = engine.read(f"SELECT * FROM anabranch.{name} LIMIT 0").column_names
         rest = [
