@@ -1,12 +1,18 @@
 """Reports of surveys of 1,000 and of 100,000 /24s.
 
+    make bench-report
+    .venv/bin/python tests/bench/report.py --pictures FOLDER
+
 The replies come from a simulated Internet, without packets: six flows at 32 TTLs. What
 is measured is the command, from its start to its end: seconds, those of the processor,
-its most memory, and the size of the page.
+its most memory, and the size of the page. A browser opens each page, light and dark,
+and prints it.
 """
 
 from __future__ import annotations
 
+import argparse
+import base64
 import os
 import subprocess
 import sys
@@ -24,6 +30,7 @@ from anabranch.store.directory import DirectoryStore
 from anabranch.warehouse.embedded import open_embedded
 from anabranch.warehouse.job import RoundJob
 from bench.rounds import make_parts, make_targets
+from browser import Browser, open_browser
 
 SIZES = (1_000, 100_000)
 
@@ -78,18 +85,53 @@ def report(folder: Path) -> str:
     )
 
 
+def look(page: Path, pictures: Path | None) -> str:
+    """Open the page in a browser; return how long that takes, and what it prints."""
+    told = []
+    with tempfile.TemporaryDirectory() as profile, open_browser(Path(profile)) as shown:
+        shown.resize(1200, 900)
+        for scheme in ("light", "dark"):
+            start = time.perf_counter()
+            shown.open(page.as_uri(), scheme=scheme)
+            told.append(f"{scheme} after {time.perf_counter() - start:.1f} s")
+            if pictures:
+                draw(shown, pictures / f"{page.parent.name}-{scheme}.png")
+        printed = shown.call("Page.printToPDF", printBackground=True)
+        paper = base64.b64decode(printed["data"])
+        if pictures:
+            (pictures / f"{page.parent.name}.pdf").write_bytes(paper)
+        sheets = paper.count(b"/Type /Page\n") + paper.count(b"/Type /Page ")
+        if shown.complaints:
+            raise RuntimeError(f"the browser complains: {shown.complaints}")
+    return f"open {' and '.join(told)}, {sheets} sheets of paper"
+
+
+def draw(shown: Browser, file: Path) -> None:
+    """Write a picture of all of the page that is open."""
+    taken = shown.call("Page.captureScreenshot", captureBeyondViewport=True)
+    file.write_bytes(base64.b64decode(taken["data"]))
+
+
 def main() -> None:
-    """Prints a line for each size."""
-    if len(sys.argv) > 1:
-        links = make_survey(Path(sys.argv[1]), int(sys.argv[2]))
-        print(f"{int(sys.argv[2]):,} /24s, {links:,} links: ", end="", flush=True)
+    """Print two lines for each size."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--pictures", type=Path, help="a folder for pictures")
+    parser.add_argument("--make", nargs=2, help=argparse.SUPPRESS)
+    chosen = parser.parse_args()
+    if chosen.make:
+        folder, prefixes = Path(chosen.make[0]), int(chosen.make[1])
+        links = make_survey(folder, prefixes)
+        print(f"{prefixes:,} /24s, {links:,} links: ", end="", flush=True)
         return
     for prefixes in SIZES:
         with tempfile.TemporaryDirectory() as name:
+            folder = Path(name) / str(prefixes)
+            folder.mkdir()
             # What starts a process counts as its memory: it must be small.
-            words = [sys.executable, __file__, name, str(prefixes)]
+            words = [sys.executable, __file__, "--make", str(folder), str(prefixes)]
             subprocess.run(words, check=True)
-            print(report(Path(name)))
+            print(report(folder))
+            print(look(folder / "report.html", chosen.pictures))
 
 
 if __name__ == "__main__":
