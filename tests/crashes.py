@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import re
+import warnings
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -45,6 +47,15 @@ class CrashingCluster(Cluster):
 
 async def survive(stage: Stage, done: asyncio.Task[Any]) -> int:
     """Runs operators until a task is done; how many it took."""
+    with warnings.catch_warnings():
+        # The kernel closes what a process has open when it ends.
+        warnings.simplefilter("ignore", ResourceWarning)
+        lives = await _survive(stage, done)
+        gc.collect()
+    return lives
+
+
+async def _survive(stage: Stage, done: asyncio.Task[Any]) -> int:
     connection = await Cluster.connect()
     cluster = CrashingCluster(connection.client)
     lives = 0
