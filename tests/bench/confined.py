@@ -19,14 +19,18 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from anabranch_engine import Plan, PrefixSet, Prober
-
-from bench.prober import PREFIXES, PROBES, SWITCHES, open_plan
+from bench.prober import (
+    PREFIXES,
+    PROBES,
+    SWITCHES,
+    WAIT_SECONDS,
+    make_prober,
+    open_plan,
+)
 from devcluster.cgroups import join_group, limit_group, make_group, remove_group
 
 PROCESSORS, MEMORY_BYTES = 0.5, 512 << 20
 RATES = (50_000, 100_000)
-WAIT_SECONDS = 1.0
 
 
 def send(folder: Path, group: str) -> None:
@@ -36,16 +40,7 @@ def send(folder: Path, group: str) -> None:
     notes = []
     for rate in RATES:
         with tempfile.TemporaryDirectory(dir=folder) as parts:
-            prober = Prober(
-                Plan(folder / "plan.parquet"),
-                Path(parts),
-                order="bench",
-                round_number=1,
-                rate=rate,
-                max_rate_per_prefix=1_000_000,
-                forbidden=PrefixSet(["192.0.2.0/24"]),
-                wait_seconds=WAIT_SECONDS,
-            )
+            prober = make_prober(folder, Path(parts), rate)
             start, used = time.perf_counter(), time.process_time()
             counts = prober.run()
             took = time.perf_counter() - start - WAIT_SECONDS

@@ -27,6 +27,7 @@ from anabranch_engine import Plan, PrefixSet, Prober, TargetList
 PREFIXES, TTLS, FLOWS = 10_000, 20, 8
 PROBES = PREFIXES * TTLS * FLOWS
 ROUNDS = 3
+WAIT_SECONDS = 1.0
 SPORT, DPORT = 24000, 33434
 GATEWAY = bytes.fromhex("02ab72616e01")
 QDISC_BYPASS, BATCH = 20, 64
@@ -142,22 +143,27 @@ def send_bare(*, bypass: bool) -> float:
     return PROBES / (time.perf_counter() - start)
 
 
+def make_prober(folder: Path, parts: Path, rate: int) -> Prober:
+    """The prober of the plan in a folder, at a rate in probes a second."""
+    return Prober(
+        Plan(folder / "plan.parquet"),
+        parts,
+        order="bench",
+        round_number=1,
+        rate=rate,
+        max_rate_per_prefix=1_000_000,
+        forbidden=PrefixSet(["192.0.2.0/24"]),
+        wait_seconds=WAIT_SECONDS,
+    )
+
+
 def send_plan(folder: Path) -> float:
     """By the prober, which validates and writes the replies."""
     with tempfile.TemporaryDirectory(dir=folder) as parts:
-        prober = Prober(
-            Plan(folder / "plan.parquet"),
-            Path(parts),
-            order="bench",
-            round_number=1,
-            rate=10_000_000,
-            max_rate_per_prefix=1_000_000,
-            forbidden=PrefixSet(["192.0.2.0/24"]),
-            wait_seconds=1.0,
-        )
+        prober = make_prober(folder, Path(parts), rate=10_000_000)
         start = time.perf_counter()
         counts = prober.run()
-        took = time.perf_counter() - start - 1.0
+        took = time.perf_counter() - start - WAIT_SECONDS
     if counts.sent != PROBES or counts.unplanned or counts.forged:
         raise RuntimeError(repr(counts))
     return PROBES / took
