@@ -53,7 +53,10 @@ def _choose(store: Store, namespace: str, name: str, run_id: str | None) -> Subj
     Raises:
         LookupError: If it can't, with the remedy.
     """
-    runs = find_runs(store, namespace, name, run_id)
+    try:
+        runs = find_runs(store, namespace, name, run_id)
+    except LookupError as error:
+        raise LookupError(f"{error}; run it first, into the same folder") from error
     for keys in runs:
         record = RunRecord.model_validate_json(store.get(keys.run))
         if record.subject:
