@@ -15,7 +15,10 @@ from anabranch.cluster.client import Cluster
 from anabranch.control.operator import Operator
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from stage import Stage
+    from theatre import Theatre
 
 VOLATILE = re.compile(r'"[^"]*(?:[tT]ime|resourceVersion)": "[^"]*"')
 """What is another one each time, whatever is written."""
@@ -45,17 +48,18 @@ class CrashingCluster(Cluster):
         return answer
 
 
+def play_crashing(theatre: Theatre, act: Callable[[Stage], Awaitable[None]]) -> None:
+    """Plays an act in which operators crash."""
+    with warnings.catch_warnings():
+        # What crashed leaves connections open until the event loop of the act ends;
+        # the kernel closes those of a process.
+        warnings.simplefilter("ignore", ResourceWarning)
+        theatre.play(act)
+        gc.collect()
+
+
 async def survive(stage: Stage, done: asyncio.Task[Any]) -> int:
     """Runs operators until a task is done; how many it took."""
-    with warnings.catch_warnings():
-        # The kernel closes what a process has open when it ends.
-        warnings.simplefilter("ignore", ResourceWarning)
-        lives = await _survive(stage, done)
-        gc.collect()
-    return lives
-
-
-async def _survive(stage: Stage, done: asyncio.Task[Any]) -> int:
     connection = await Cluster.connect()
     cluster = CrashingCluster(connection.client)
     lives = 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
-from crashes import survive
+from crashes import play_crashing, survive
 from stage import read_condition
 from theatre import operating, set_stage
 
@@ -51,4 +51,4 @@ def test_it_may_end_before_and_after_each_write(theatre: Theatre) -> None:
         assert len(steps) == len(set(steps))
 
     theatre.play(undisturbed)
-    theatre.renew().play(crashing)
+    play_crashing(theatre.renew(), crashing)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from anabranch.cluster.objects import Place
 from anabranch.store.keys import CycleKeys, cycles_of
-from crashes import survive
+from crashes import play_crashing, survive
 from stage import MERGE, Stage, read_condition
 from theatre import LIST, operating, set_agents
 
@@ -333,4 +333,4 @@ def test_an_operator_may_end_before_and_after_each_write(theatre: Theatre) -> No
 
         await stage.until("the third cycle", is_said)
 
-    theatre.play(act)
+    play_crashing(theatre, act)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from anabranch.cluster.objects import Place
 from anabranch.store.keys import accounts_of
-from crashes import survive
+from crashes import play_crashing, survive
 from theatre import LIST, make_namespace, operating, set_stage
 
 if TYPE_CHECKING:
@@ -153,4 +153,4 @@ def test_an_operator_that_ends_at_any_time_charges_once(theatre: Theatre) -> Non
         await survive(stage, asyncio.create_task(complete))
         assert count_charged(stage) == PROBES
 
-    theatre.play(act)
+    play_crashing(theatre, act)
