@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from anabranch.api.document import Path
     from anabranch.api.manifest import Document, Manifests, Problem
-    from anabranch.api.measurement import MeasurementAgent
+    from anabranch.api.measurementspec import MeasurementAgent
 
 
 def find_dangling(manifests: Manifests) -> list[Problem]:

@@ -7,11 +7,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from anabranch.api.measurement import (
-    Measurement,
-    MeasurementSpec,
-    RepeatableSpec,
-)
+from anabranch.api.measurement import Measurement
+from anabranch.api.measurementspec import MeasurementSpec, RepeatableSpec
 from anabranch.api.model import Model, Rule
 from anabranch.api.resource import (
     AGE,

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from anabranch.api.manifest import Document, Manifests
-    from anabranch.api.measurement import MeasurementSpec
+    from anabranch.api.measurementspec import MeasurementSpec
     from anabranch.cli.command import Commands
     from anabranch.local.survey import Report
     from anabranch.runs.assignment import Assignment

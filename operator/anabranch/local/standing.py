@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from anabranch.api import Measurement
     from anabranch.api.connections import Connections
     from anabranch.api.manifest import Manifests
-    from anabranch.api.measurement import MeasurementAgent
+    from anabranch.api.measurementspec import MeasurementAgent
     from anabranch.api.policy import ProbingPolicySpec
     from anabranch.connections.counts import Counts
     from anabranch.local.policyfile import PolicyFiles

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from anabranch.api import Agent, Measurement, Round
-    from anabranch.api.measurement import MeasurementAgent
+    from anabranch.api.measurementspec import MeasurementAgent
     from anabranch.reconcile.observation import Action, AgentView, Observation
 
 _MAX_NAMED = 20

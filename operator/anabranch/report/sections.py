@@ -21,7 +21,7 @@ from anabranch.rounds.tools import face_of
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from anabranch.api.measurement import MeasurementSpec
+    from anabranch.api.measurementspec import MeasurementSpec
     from anabranch.api.policy import ProbingPolicySpec
     from anabranch.report.facts import AgentFacts, Facts, RoundFacts
     from anabranch.report.markup import Markup

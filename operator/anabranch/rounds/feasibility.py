@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from anabranch.api import Measurement
     from anabranch.api.document import Path
     from anabranch.api.manifest import Document, Key, Manifests, Problem
-    from anabranch.api.measurement import MeasurementAgent
+    from anabranch.api.measurementspec import MeasurementAgent
     from anabranch.api.policy import ProbingPolicySpec
 
 

@@ -15,7 +15,7 @@ from anabranch.store.keys import RunKeys
 if TYPE_CHECKING:
     from anabranch_engine import TraceParameters
 
-    from anabranch.api.measurement import MeasurementAgent
+    from anabranch.api.measurementspec import MeasurementAgent
     from anabranch.api.tool import FlowParameters
 
 

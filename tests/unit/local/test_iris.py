@@ -10,7 +10,7 @@ import yaml
 
 from anabranch.api import Measurement, TargetList
 from anabranch.api.manifest import Source, read_manifests
-from anabranch.api.measurement import LabelSelector
+from anabranch.api.selector import LabelSelector
 from anabranch.local.iris import draft_from_iris
 
 UUID = "ddd8541d-b4f5-42ce-b163-e3e9bfcd0a47"

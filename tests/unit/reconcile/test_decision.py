@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, get_args
 import pytest
 
 from anabranch.api import Agent, Measurement, Round
-from anabranch.api.measurement import Output
+from anabranch.api.measurementspec import Output
 from anabranch.api.measurementstatus import MeasurementStatus, Subject
 from anabranch.manifests.rounds import name_step
 from anabranch.reconcile.course import CUT_SECONDS
