@@ -14,9 +14,12 @@ from anabranch_engine import find_diamonds
 from anabranch.rounds.steps import FIRST
 from anabranch.runs.chain import read_outcomes
 from anabranch.runs.record import RunRecord
+from anabranch.warehouse.addresses import OF_PACKETS, as_text
 from anabranch.warehouse.parts import fill
 from anabranch.warehouse.pieces import PIECE_ROWS, cut
+from anabranch.warehouse.pings import time_pings
 from anabranch.warehouse.queries import Replies, judge_links
+from anabranch.warehouse.replies import count_rewrites, name_as_caracal
 from anabranch.warehouse.routers import name_routers, place_pairs
 from anabranch.warehouse.traces import (
     CONCLUSION,
@@ -161,24 +164,12 @@ class AgentResults:
     @property
     def caracal(self) -> str:
         """Replies with caracal's columns, in their order."""
-        # The first columns of a part are caracal's.
-        text = {f"{as_text(name, plain=False)} AS {name}" for name in _ADDRESSES}
-        labels = (
-            "concat('[', arrayStringConcat(arrayMap(l -> concat('(', "
-            "arrayStringConcat([toString(l.1), toString(l.2), toString(l.3), "
-            "toString(l.4)], ','), ')'), reply_mpls_labels), ','), ']') "
-            "AS reply_mpls_labels"
-        )
-        return (
-            f"SELECT {', '.join(_CARACAL)} FROM (SELECT * EXCEPT "
-            f"({', '.join(_ADDRESSES)}, reply_mpls_labels), {', '.join(sorted(text))}, "
-            f"{labels} FROM {self.answered})"
-        )
+        return name_as_caracal(self.answered)
 
     @property
     def replies(self) -> str:
         """Replies with all columns, and the target of each."""
-        addresses = (*_ADDRESSES, "gateway")
+        addresses = (*OF_PACKETS, "gateway")
         text = ", ".join(f"{as_text(name)} AS {name}" for name in addresses)
         return (
             f"SELECT '{self.keys.agent}' AS agent, prefix, * EXCEPT (prefix, protocol) "
@@ -191,9 +182,9 @@ class AgentResults:
     def probes(self) -> str:
         """Probes of traces, with the reply to each if one came."""
         text = ", ".join(
-            f"{as_text(name)} AS {name}" for name in (*_ADDRESSES, "gateway")
+            f"{as_text(name)} AS {name}" for name in (*OF_PACKETS, "gateway")
         )
-        left_out = ", ".join((*_ADDRESSES, "gateway"))
+        left_out = ", ".join((*OF_PACKETS, "gateway"))
         return (
             f"SELECT '{self.keys.agent}' AS agent, prefix, * EXCEPT (prefix, protocol) "
             f"FROM (SELECT * EXCEPT ({left_out}), {text} FROM "
@@ -205,32 +196,8 @@ class AgentResults:
     @property
     def pings(self) -> str:
         """What came of echo requests, a row for each address."""
-        # A request that was answered twice counts once.
-        echoes = (
-            "SELECT prefix_index, flow, min(rtt_us) AS rtt FROM "
-            f"{self.rows} WHERE (reply_protocol, reply_icmp_type) IN "
-            "((1, 0), (58, 129)) GROUP BY prefix_index, flow"
-        )
-        heard = (
-            "SELECT prefix_index, count() AS replies, arraySort(groupArray(rtt)) AS "
-            f"rtts FROM ({echoes}) GROUP BY prefix_index"
-        )
-        times = {
-            "min": "rtts[1]",
-            "median": "(rtts[intDiv(replies + 1, 2)] + "
-            "rtts[intDiv(replies, 2) + 1]) / 2",
-            "max": "rtts[replies]",
-        }
-        known = ", ".join(
-            f"if(replies > 0, toNullable(toUInt32({time})), NULL) AS {name}_rtt_us"
-            for name, time in times.items()
-        )
-        return (
-            f"SELECT '{self.keys.agent}' AS agent, {as_text('asked.prefix')} AS addr, "
-            "protocol, requests AS probes, replies, "
-            f"(probes - replies) / probes AS loss, {known} FROM {self.pinged} "
-            f"AS asked LEFT JOIN ({heard}) AS heard USING (prefix_index)"
-        )
+        told = time_pings(self.rows, self.pinged)
+        return f"SELECT '{self.keys.agent}' AS agent, * FROM ({told})"
 
     @property
     def pinged(self) -> str:
@@ -265,19 +232,8 @@ class AgentResults:
     @property
     def rewrites(self) -> str:
         """Fields of probes that a middlebox rewrites, and from which TTL on."""
-        names = ", ".join(f"({bit}, '{name}')" for bit, name in REWRITTEN.items())
-        fields = (
-            "arrayStringConcat(arrayMap(field -> field.2, arrayFilter(field -> "
-            f"bitAnd(rewritten, field.1) != 0, [{names}])), ', ')"
-        )
-        return (
-            f"SELECT '{self.keys.agent}' AS agent, {fields} AS fields, first_ttl, "
-            "count() AS prefixes, sum(heard) AS replies FROM (SELECT rewritten, "
-            "prefix_index, min(probe_ttl) AS first_ttl, count() AS heard "
-            f"FROM {fill(self.engine, self.answered, 'replies')} "
-            "WHERE rewritten != 0 GROUP BY rewritten, prefix_index) "
-            "GROUP BY rewritten, first_ttl ORDER BY rewritten, first_ttl"
-        )
+        told = count_rewrites(fill(self.engine, self.answered, "replies"))
+        return f"SELECT '{self.keys.agent}' AS agent, * FROM ({told})"
 
     @property
     def interfaces(self) -> str:
@@ -464,27 +420,3 @@ _BETWEEN_ROUTERS = {
     "far_router": "far_addr",
 }
 """The columns of links between routers, and their names as those of links."""
-
-
-_CARACAL = (
-    *("capture_timestamp", "probe_protocol", "probe_src_addr", "probe_dst_addr"),
-    *("probe_src_port", "probe_dst_port", "probe_ttl", "quoted_ttl", "reply_src_addr"),
-    *(
-        "reply_protocol",
-        "reply_icmp_type",
-        "reply_icmp_code",
-        "reply_ttl",
-        "reply_size",
-    ),
-    *("reply_mpls_labels", "rtt", "round"),
-)
-"""The columns of caracal's replies, in caracal's order."""
-_ADDRESSES = ("probe_src_addr", "probe_dst_addr", "reply_src_addr")
-REWRITTEN = {1: "source address", 2: "ports", 4: "checksum", 8: "identification"}
-"""The field for each bit of a reply's ``rewritten``; ICMP's identifier is a port."""
-
-
-def as_text(column: str, *, plain: bool = True) -> str:
-    """Return the SQL for an address as text; IPv4 is plain, or as IPv4-mapped."""
-    text = f"IPv6NumToString(toFixedString({column}, 16))"
-    return f"replaceRegexpOne({text}, '^::ffff:', '')" if plain else text

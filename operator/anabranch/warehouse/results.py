@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from anabranch.runs.finding import find_parts
 from anabranch.store.keys import RunKeys, SurveyKeys
-from anabranch.warehouse.agentresults import AgentResults, as_text
+from anabranch.warehouse.addresses import as_text
+from anabranch.warehouse.agentresults import AgentResults
 from anabranch.warehouse.annotation import AS_LINKS
 from anabranch.warehouse.diamonds import (
     DISTRIBUTIONS,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from anabranch.warehouse.agentresults import as_text
+from anabranch.warehouse.addresses import as_text
 from anabranch.warehouse.embedded import open_embedded
 from anabranch.warehouse.engine import QueryError
 
