@@ -35,7 +35,7 @@ SEED :=
 # Programs start in half the time where their bytecode is kept.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: setup lint test test-local test-engine test-cluster survival soak soak-connections \
+.PHONY: setup lint test test-local test-engine test-cluster test-devcluster survival soak soak-connections \
     statistics fuzz demo demo-k8s crds man release site chart wheels wheels-release \
     images cluster-up cluster-down bench bench-setup $(BENCHES:%=bench-%) $(ENGINE_BENCHES:%=bench-%)
 
@@ -71,7 +71,12 @@ lint: setup
 	cd $(ENGINE) && $(CARGO) clippy --locked --all-targets -- --deny warnings
 	test -z "$$(gofmt -l tests/devcluster/go tests/gitops/go tests/mlab/go)"
 
-test: test-local test-cluster
+# Both at once, since each waits for much of its time; what one says comes at its end.
+test: setup
+	@sh .ci/prerequisites tests
+	@sh .ci/prerequisites cluster
+	$(BINARY) $(PROGRAMS) pause >/dev/null
+	$(MAKE) --jobs 2 --output-sync=target test-local test-cluster
 
 # All but what takes a cluster; six files at a time, since the long ones wait for three quarters
 # of their time, in the order of tests/conftest.py.
@@ -87,7 +92,12 @@ test-engine: setup
 
 test-cluster: images
 	$(BINARY) $(PROGRAMS) pause >/dev/null
-	$(RUN)pytest tests/cluster
+	$(RUN)pytest --ignore tests/cluster/devcluster tests/cluster
+
+# The cluster for tests itself, which seldom changes, and 45 s of a soak.
+test-devcluster: images
+	$(BINARY) $(PROGRAMS) pause >/dev/null
+	$(RUN)pytest -m "" tests/cluster/devcluster tests/cluster/test_soak.py
 
 statistics: setup
 	@sh .ci/prerequisites tests

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
+
 from soak.faults import list_kinds
 from soak.schedule import draw_strikes
 from soak.soak import Soak
@@ -21,6 +23,7 @@ SEED, SECONDS = 1, 45.0
 KINDS = {"yarrp", "team"}
 
 
+@pytest.mark.survival
 def test_all_measurements_end_well(
     cluster: Cluster,
     installed: Demo,

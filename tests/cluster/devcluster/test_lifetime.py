@@ -20,7 +20,7 @@ from devcluster.sysctls import CHANGED
 FREE = 93
 """The number of a cluster that there is not."""
 ENDED_SECONDS = 20.0
-FOLDER = Path(__file__).parents[1]
+FOLDER = Path(__file__).parents[2]
 
 
 def look_around(other: Cluster) -> dict[str, object]:
