@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,8 +17,8 @@ if TYPE_CHECKING:
 
     from matplotlib.axes import Axes
 
-COLUMNS, INCHES = 24, 0.6
-"""How wide a dashboard is in its own units, and how large such a unit is drawn."""
+COLUMNS, WIDTH, HEIGHT = 24, 0.6, 0.35
+"""How wide a dashboard is in its own units, and such a unit in inches."""
 BACKGROUNDS = {
     "green": "#73BF69",
     "orange": "#FF9830",
@@ -45,25 +46,44 @@ def draw(dashboard: dict[str, Any], ask: Ask, file: Path) -> dict[str, int]:
     """Draw a dashboard as SVG; return how many series each panel shows, by title."""
     panels = dashboard["panels"]
     rows = max(panel["gridPos"]["y"] + panel["gridPos"]["h"] for panel in panels)
-    figure = Figure(figsize=(COLUMNS * INCHES, rows * INCHES), layout="constrained")
+    figure = Figure(figsize=(COLUMNS * WIDTH, rows * HEIGHT), layout="constrained")
     grid = figure.add_gridspec(rows, COLUMNS)
-    shown = {}
-    for panel in panels:
-        at = panel["gridPos"]
-        place = grid[at["y"] : at["y"] + at["h"], at["x"] : at["x"] + at["w"]]
-        axes = figure.add_subplot(place)
-        axes.set_title(panel["title"], fontsize=9, loc="left", fontweight="bold")
-        found = [
+    found = [
+        [
             (target.get("legendFormat", ""), series)
             for target in panel["targets"]
             for series in ask(target["expr"])
         ]
-        drawn = _draw_number if panel["type"] == "stat" else _draw_lines
-        drawn(axes, panel, found)
-        shown[panel["title"]] = len(found)
-    with rc_context({"svg.fonttype": "none", "svg.hashsalt": "anabranch"}):
-        figure.savefig(file, metadata={"Date": None})
-    return shown
+        for panel in panels
+    ]
+    times = [at for each in found for _, series in each for at in series.times]
+    span = (min(times, default=0.0), max(times, default=0.0))
+    for panel, series in zip(panels, found, strict=True):
+        at = panel["gridPos"]
+        place = grid[at["y"] : at["y"] + at["h"], at["x"] : at["x"] + at["w"]]
+        axes = figure.add_subplot(place)
+        is_number = panel["type"] == "stat"
+        size = 6 if is_number else 9
+        axes.set_title(panel["title"], fontsize=size, loc="left", fontweight="bold")
+        if is_number:
+            _draw_number(axes, panel, series)
+        else:
+            _draw_lines(axes, panel, series, span)
+    style = rc_context(
+        {
+            "svg.fonttype": "none",
+            "svg.hashsalt": "anabranch",
+            # Each text names all fonts that it may have.
+            "font.sans-serif": ["DejaVu Sans"],
+        }
+    )
+    text = io.StringIO()
+    with style:
+        figure.savefig(text, format="svg", metadata={"Date": None})
+    # Coordinates take most of the file; a hundredth of a point is more than enough.
+    file.write_text(re.sub(r"(\.\d\d)\d+", r"\1", text.getvalue()))
+    titles = (panel["title"] for panel in panels)
+    return dict(zip(titles, map(len, found), strict=True))
 
 
 def _draw_number(
@@ -71,7 +91,6 @@ def _draw_number(
 ) -> None:
     """Draw the last value in the colour of its threshold."""
     axes.set(xticks=[], yticks=[])
-    axes.title.set_fontsize(7)
     if not found:
         return
     fields = panel["fieldConfig"]["defaults"]
@@ -88,16 +107,19 @@ def _draw_number(
 
 
 def _draw_lines(
-    axes: Axes, panel: dict[str, Any], found: list[tuple[str, Series]]
+    axes: Axes,
+    panel: dict[str, Any],
+    found: list[tuple[str, Series]],
+    span: tuple[float, float],
 ) -> None:
-    """Draw each series over time, dashed where the dashboard says so."""
+    """Draw each series over a time, dashed where the dashboard says so."""
     fields = panel["fieldConfig"]
     dashed = [
         re.compile(override["matcher"]["options"])
         for override in fields.get("overrides", [])
         if override["matcher"]["id"] == "byRegexp"
     ]
-    began = min((series.times[0] for _, series in found), default=0.0)
+    began, ended = span
     for pattern, series in found:
         label = pattern
         for name, value in series.labels.items():
@@ -111,7 +133,11 @@ def _draw_lines(
         PercentFormatter(1, decimals=0) if is_share else EngFormatter(UNITS[unit])
     )
     axes.xaxis.set_major_formatter(EngFormatter("s"))
-    axes.set_ylim(bottom=0)
+    axes.set_xlim(0, max(ended - began, 1))
+    most = max((max(series.values) for _, series in found), default=0.0)
+    axes.set_ylim(bottom=0, top=None if most else 1)
+    axes.locator_params(nbins=4)
+    axes.spines[:].set_visible(False)
     axes.tick_params(labelsize=7)
     axes.grid(linewidth=0.3)
     if found:

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shutil
 import subprocess
+import sys
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import yaml
 
 from devcluster.binaries import HELM, KUBE, build
 from devcluster.demo import ROOT, SURVEY, VALUES
+from devcluster.process import run_program, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from pathlib import Path
+
+_FORWARD_SECONDS = 20
 
 
 def read_commands(page: Path) -> dict[str, list[str]]:
@@ -55,19 +60,49 @@ class Reader:
         kubectl.chmod(0o755)
         return cls(folder, kubeconfig)
 
+    @property
+    def _environment(self) -> dict[str, str]:
+        # kubectl finds its plugin on PATH, where pip has put it.
+        path = (self.folder, Path(sys.executable).parent, os.environ["PATH"])
+        return {
+            "PATH": ":".join(map(str, path)),
+            "KUBECONFIG": str(self.kubeconfig),
+            "HOME": str(self.folder),
+        }
+
     def do(self, commands: Iterable[str]) -> None:
         """Runs commands, each of which must succeed."""
-        path = f"{self.folder}:{os.environ['PATH']}"
-        environment = {"PATH": path, "KUBECONFIG": str(self.kubeconfig)}
-        home = {"HOME": str(self.folder)}
         for command in commands:
             assert command.startswith(("helm ", "kubectl ")), command
-            done = subprocess.run(
-                ("sh", "-euc", command),
-                check=False,
-                cwd=self.folder,
-                env=environment | home,
-                capture_output=True,
-                text=True,
-            )
-            assert done.returncode == 0, f"{command}\n{done.stderr}"
+            self._run(command)
+
+    def do_in_one_shell(self, commands: Iterable[str]) -> None:
+        """The same, of commands that need what those before have set.
+
+        Those that end with & forward ports to the others.
+        """
+        words, log = [], self.folder / "forwarding"
+        with contextlib.ExitStack() as stack:
+            for command in commands:
+                if command.endswith("&"):
+                    forward = ["sh", "-euc", f"exec {command.removesuffix('&')}"]
+                    stack.enter_context(run_program(forward, log, self._environment))
+                    wait_until(
+                        "the port",
+                        lambda: "Forwarding from" in log.read_text(),
+                        _FORWARD_SECONDS,
+                    )
+                else:
+                    words.append(command)
+            self._run("\n".join(words))
+
+    def _run(self, command: str) -> None:
+        done = subprocess.run(
+            ("sh", "-euc", command),
+            check=False,
+            cwd=self.folder,
+            env=self._environment,
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, f"{command}\n{done.stderr}"

@@ -1,7 +1,12 @@
-"""What docs/install.md and the README say of clusters, done command by command."""
+"""What pages say of clusters, done command by command."""
 
 from __future__ import annotations
 
+import csv
+import os
+import shutil
+import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,7 +18,6 @@ from world import World
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from devcluster.demo import Demo
 
@@ -27,8 +31,11 @@ CLUSTER_WIDE = (
     "validatingadmissionpolicybindings,priorityclasses"
 )
 
-
 PAGE = read_commands(ROOT / "docs" / "install.md")
+RESULTS = read_commands(ROOT / "docs" / "kubectl.md")["Results"]
+RETENTION = read_commands(ROOT / "docs" / "retention.md")["In a cluster"]
+OLD_SECONDS = 100 * 86400.0
+"""More than the 90 days after which the page has runs removed."""
 
 
 @pytest.fixture
@@ -55,10 +62,30 @@ def read_reasons(demo: Demo) -> list[str]:
     return demo.system.run("get", "agents", f"--output=jsonpath={path}").split()
 
 
+def list_files(demo: Demo, measurement: str) -> list[Path]:
+    """The files of the store's volume with objects of a Measurement's runs."""
+    found = (demo.cluster.layout.folder / "tmp" / "hostpath_pv").rglob("*")
+    return [file for file in found if measurement in file.parts and file.is_file()]
+
+
+def copy_as_old(demo: Demo, measurement: str, name: str) -> None:
+    """Has the store hold the runs of a Measurement twice, the copy since long ago."""
+    then = time.time() - OLD_SECONDS
+    for file in list_files(demo, measurement):
+        parts = [name if part == measurement else part for part in file.parts]
+        copy = Path(*parts)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(file, copy)
+        os.utime(copy, (then, then))
+
+
 def test_every_command_does_what_the_page_says(
     reader: Reader, replaceable: Demo, simulate: Callable[[World], World]
 ) -> None:
-    """Installs, surveys, upgrades, goes back, removes, and finds the results again."""
+    """Installs, surveys, upgrades, goes back, removes, and finds the results again.
+
+    Then results are read from here, and what is old leaves the store.
+    """
     simulate(World(48, 0))
     demo, kubectl = replaceable, replaceable.cluster.kubectl
     for title in ("Install", "The first survey"):
@@ -96,4 +123,18 @@ def test_every_command_does_what_the_page_says(
     assert SYSTEM not in kubectl.run("get", "namespaces", "--output=name")
 
     reader.do(read_commands(ROOT / "README.md")["A survey in a cluster"])
-    assert demo.read_links(kubectl.get("measurement/demo")["status"]) == links
+    measurement = kubectl.get("measurement/demo")
+    assert demo.read_links(measurement["status"]) == links
+
+    reader.do_in_one_shell(RESULTS)
+    with (reader.folder / "links.csv").open() as lines:
+        rows = list(csv.DictReader(lines))
+    assert {(row["near_addr"], row["far_addr"]) for row in rows} == links
+    for name in ("demo.svg", "demo.html"):
+        assert (reader.folder / name).stat().st_size
+
+    copy_as_old(demo, measurement["metadata"]["uid"], "old")
+    assert list_files(demo, "old")
+    reader.do(RETENTION)
+    assert not list_files(demo, "old")
+    assert demo.read_links(measurement["status"]) == links

@@ -141,14 +141,14 @@ def test_prometheus_sees_a_survey(
 ) -> None:
     """Each panel has data while it runs, no alert disturbs, and a stop is noticed.
 
-    ``build/dashboard.svg`` is a picture of the panels then.
+    ``build/dashboard.svg`` is a picture of the panels from its start to its end.
     """
     wait_until(
         "three targets",
         lambda: len(prometheus.query("up == 1")) == 3,
         SECONDS,
     )
-    survey = Survey(cluster, installed, kubectl)
+    survey, began = Survey(cluster, installed, kubectl), time.time()
     survey.start(tool="yarrp", rate=RATE)
     survey.wait_probing()
     dashboard = read_dashboard()
@@ -169,10 +169,6 @@ def test_prometheus_sees_a_survey(
     probing = 'anabranch_rounds{state="probing"} == 2'
     wait_until("two Rounds", lambda: bool(prometheus.query(probing)), SECONDS)
     wait_until("both to send", lambda: send_as_asked(prometheus), SECONDS)
-    PICTURE.parent.mkdir(exist_ok=True)
-    shown = draw(dashboard, lambda text: prometheus.follow(text, SECONDS), PICTURE)
-    empty = {title for title, count in shown.items() if not count}
-    assert empty <= {"Measurements that do not go on, by reason"}
     status, _ = survey.finish()
     assert status["agents"]["finished"] == 2
 
@@ -189,6 +185,11 @@ def test_prometheus_sees_a_survey(
     assert {rule["health"] for rule in rules} == {"ok"}
     wait_until("no alert", lambda: not prometheus.list_alerts(), SECONDS)
     assert prometheus.query('count_over_time(ALERTS{alertstate="firing"}[10m])') == {}
+    PICTURE.parent.mkdir(exist_ok=True)
+    seconds = time.time() - began
+    shown = draw(dashboard, lambda text: prometheus.follow(text, seconds), PICTURE)
+    empty = {title for title, count in shown.items() if not count}
+    assert empty <= {"Measurements that do not go on, by reason"}
     with stopped_probing(installed.system):
         noticed = {"AnabranchProbingStopped": "pending"}
         wait_until("it", lambda: prometheus.list_alerts() == noticed, SECONDS)

@@ -19,6 +19,7 @@ COMMANDS = (
 )
 """Each is a module here, but that no module can be called import."""
 EXTRAS = {
+    "aiohttp": "operator",
     "anabranch_engine": "engine",
     "chdb": "warehouse",
     "httpx": "warehouse",
