@@ -12,6 +12,7 @@ import io
 import json
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
@@ -30,6 +31,7 @@ from anabranch.rounds.steps import Step
 from anabranch.store.keys import RunKeys
 from devcluster.process import PATIENCE
 from parts import make_head
+from toldaliases import read_routers, write_lists
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -334,24 +336,30 @@ class Stage:
         keys = RunKeys(uid, spec["runId"], owner).step(step)
         plan = Plan(await asyncio.to_thread(self.store.fetch, keys.plan, self.scratch))
         point = self.vantage_points[spec["nodeName"]]
-        replies = pa.table(self.simulation.time_exceeded(point, plan))
-        asked = pq.read_table(plan.path, columns=["prefix_index", "block"])
+        asked = pq.read_table(plan.path)
+        compares = "addresses" in asked.column_names
+        replies = pa.table(
+            {} if compares else self.simulation.time_exceeded(point, plan)
+        )
         blocks = spec.get("blocks") or range(plan.blocks)
         for block in [] if spec["agent"] in self.liars else blocks:
-            own = asked.filter(pc.equal(asked["block"], pa.scalar(block)))[
-                "prefix_index"
-            ]
-            part = _write_part(
-                replies.filter(pc.is_in(replies.column("prefix_index"), own)),
-                step.round,
-                plan.units,
-                plan.end(block),
-            )
+            own = asked.filter(pc.equal(asked["block"], pa.scalar(block)))
+            if compares:
+                part = write_lists(own.to_pylist(), self._routers, step.round)
+            else:
+                is_own = pc.is_in(replies["prefix_index"], own["prefix_index"])
+                part = _write_part(
+                    replies.filter(is_own), step.round, plan.units, plan.end(block)
+                )
             key = f"{keys.parts(block)}/{0:016}.parquet"
             if not await asyncio.to_thread(self.store.put, key, part):
                 self.repeated.append(key)
         counts = {"probesSent": plan.units, "repliesReceived": len(replies)}
         await self._say_of_round(found, "Complete", "True", "Complete", **counts)
+
+    @cached_property
+    def _routers(self) -> dict[str, int]:
+        return read_routers(self.simulation, self.scratch / "truth")
 
     async def _say_of_round(
         self, found: dict[str, Any], kind: str, status: str, reason: str, **counts: int

@@ -26,7 +26,7 @@ def add_parser(commands: Commands) -> None:
         description="Draws the width and length of diamonds and "
         "the rounds in which links were found, for all agents together and for "
         "each; or the distributions of all metrics of diamonds; or the paths to one "
-        "target.",
+        "target; or the sizes of routers.",
     )
     add_run_arguments(parser)
     add_arguments(parser)
@@ -50,8 +50,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--routers",
         action="store_true",
-        help="with --diamonds or --target, draw routers instead of interfaces, as "
-        "alias resolution found them",
+        help="draw how many addresses routers have, as alias resolution found them; "
+        "with --diamonds or --target, draw routers instead of interfaces",
     )
     parser.add_argument(
         "--output",
@@ -68,10 +68,6 @@ def run(chosen: argparse.Namespace) -> int:
     from anabranch.local.style import check_suffix, save  # noqa: PLC0415
 
     file = chosen.output or Path(f"{chosen.measurement}.svg")
-    if chosen.routers and not (chosen.diamonds or chosen.target):
-        message = "--routers says how to draw --diamonds or a --target; give one"
-        print(f"anabranch: {message}", file=sys.stderr)
-        return 1
     try:
         check_suffix(file)
         survey = open_chosen(chosen)
@@ -93,12 +89,14 @@ def _draw(results: Results, agents: list[str], chosen: argparse.Namespace) -> Fi
     from anabranch.local.distributions import draw_distributions  # noqa: PLC0415
     from anabranch.local.overview import draw_overview  # noqa: PLC0415
     from anabranch.local.pathgraph import draw_paths  # noqa: PLC0415
+    from anabranch.local.routersizes import draw_sizes  # noqa: PLC0415
     from anabranch.warehouse.counts import (  # noqa: PLC0415
         count_diamonds,
         count_links,
         count_new_links,
     )
     from anabranch.warehouse.paths import merge_routers, read_paths  # noqa: PLC0415
+    from anabranch.warehouse.routers import count_sizes  # noqa: PLC0415
 
     name: str = chosen.measurement
     nodes = "routers" if chosen.routers else "interfaces"
@@ -115,6 +113,8 @@ def _draw(results: Results, agents: list[str], chosen: argparse.Namespace) -> Fi
             else results.diamond_statistics
         )
         return draw_distributions(name, found.distribute(), found.pair_sizes(), nodes)
+    if chosen.routers:
+        return draw_sizes(name, count_sizes(results.engine, results.find("routers")))
     return draw_overview(
         name,
         agents,

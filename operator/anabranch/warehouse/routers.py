@@ -155,6 +155,19 @@ class RouterStatistics:
         return sum(row["routers"] for row in self.sizes)
 
 
+def count_sizes(engine: Engine, routers: str) -> list[Row]:
+    """Count the routers of the query for their table by their number of addresses.
+
+    Those in conflict are left out.
+    """
+    rows: list[Row] = engine.read(
+        "SELECT addresses, uniqExact(router_addr) AS routers "
+        f"FROM ({routers}) WHERE NOT is_in_conflict "
+        "GROUP BY addresses ORDER BY addresses"
+    ).to_pylist()
+    return rows
+
+
 def count_routers(
     engine: Engine, aliases: str, routers: str, diamonds: str | None, most: int
 ) -> RouterStatistics:
@@ -187,10 +200,7 @@ def count_routers(
             "SELECT verdict, test, uniqExact(first_addr, second_addr) AS pairs "
             f"FROM ({aliases}) GROUP BY verdict, test ORDER BY verdict, pairs DESC"
         ),
-        sizes=read(
-            "SELECT addresses, uniqExact(router_addr) AS routers "
-            f"FROM {sound} GROUP BY addresses ORDER BY addresses"
-        ),
+        sizes=count_sizes(engine, routers),
         conflicts=read(torn)[0]["sets"],
         torn=read(
             "SELECT router_addr, first_addr, second_addr, test, min(torn.ttl) AS ttl, "

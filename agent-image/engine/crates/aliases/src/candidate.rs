@@ -1,10 +1,11 @@
 //! An address whose aliases are looked for, and what its replies have shown.
 
 use std::collections::BTreeSet;
+use std::mem::take;
 
 use anabranch_prefixes::Family;
 
-use crate::series::{LEAST_OF_COUNTER, Sample, Series, least_samples};
+use crate::series::{LEAST_OF_COUNTER, Sample, Series, is_soon_after, least_samples};
 
 /// The Packets Too Big after which a router that cuts no reply is taken for one that never will.
 const TRIALS: usize = 3;
@@ -35,6 +36,8 @@ pub struct Candidate {
     /// The echo replies that were not cut, and whether the last one was not.
     wholes: usize,
     is_whole: bool,
+    /// Whether time has passed since the last error.
+    is_paused: bool,
     /// The address that port unreachables about it come from.
     source: Option<u128>,
 }
@@ -62,6 +65,7 @@ impl Candidate {
             stacks: BTreeSet::new(),
             wholes: 0,
             is_whole: false,
+            is_paused: false,
             source: None,
         }
     }
@@ -74,6 +78,12 @@ impl Candidate {
             Way::Echo => (&mut self.echoes, &mut self.echo_ttl),
         };
         if let Some(sample) = shown.sample {
+            if way == Way::Error
+                && take(&mut self.is_paused)
+                && !is_soon_after(&sample, samples, self.family)
+            {
+                samples.clear();
+            }
             let place = samples.partition_point(|each| each.sent_us <= sample.sent_us);
             samples.insert(place, sample);
         }
@@ -110,10 +120,16 @@ impl Candidate {
         self.source.filter(|source| *source != self.address)
     }
 
-    /// Forgets the identifications: those that come next are too long after them.
-    pub fn forget(&mut self) {
-        self.errors.clear();
-        self.echoes.clear();
+    /// Notes that time passes before the next probe. Errors from before it count further, unless their
+    /// counter is too fast.
+    pub const fn pause(&mut self) {
+        self.is_paused = true;
+    }
+
+    /// Returns when the last probe was sent whose error had an identification.
+    #[must_use]
+    pub fn last_us(&self) -> Option<u64> {
+        self.errors.last().map(|last| last.sent_us)
     }
 
     /// Returns what the identifications of one way are. Two replies tell the readings of what is known to

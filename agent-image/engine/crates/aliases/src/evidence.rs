@@ -4,7 +4,7 @@ use anabranch_prefixes::Family;
 
 use crate::bounds::Window;
 use crate::candidate::Candidate;
-use crate::series::{Reading, Series};
+use crate::series::{Reading, Series, ring_of};
 
 /// What is said of two addresses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -71,12 +71,18 @@ impl Test {
 /// The highest probability with which two counters that have nothing to do with each other are taken
 /// for one.
 pub const CHANCE: f64 = 1e-4;
-/// The fewest readings of each counter that can be one. With fewer, idle counters with the same values pass
-/// too often.
-const LEAST_READINGS: usize = 5;
 /// The parts of eight of a round-trip time, at each end, in which no router is taken to have made its
 /// reply. An order that rests on it accepts, but does not reject.
 const TRUST: u64 = 2;
+
+/// Returns the fewest readings of each counter that can be one. With fewer, idle counters with the same values
+/// pass too often. Of fragments the order of all readings is known.
+const fn least_readings(family: Family) -> usize {
+    match family {
+        Family::V4 => 5,
+        Family::V6 => 4,
+    }
+}
 
 /// What was found about two addresses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -160,26 +166,29 @@ fn have_one_source(first: &Candidate, second: &Candidate) -> bool {
 }
 
 /// Returns what two series say: reject if they are certainly out of order, accept if they are in order,
-/// and hardly by chance. Counters wrap around at `ring`.
+/// and hardly by chance. All readings must be in order, but only by how much both rose since a time tells how
+/// likely that is: earlier readings are further from each other.
 #[must_use]
-pub fn compare(first: &Series, second: &Series, ring: i64) -> Verdict {
+pub fn compare(first: &Series, second: &Series, family: Family, since_us: u64) -> Verdict {
     let (Series::Counter(first), Series::Counter(second)) = (first, second) else {
         return Verdict::Undetermined;
     };
+    let ring = ring_of(family);
     if !Window::find(first, second, 0).has_multiple(ring) {
         return Verdict::Reject;
     }
     let likely = Window::find(first, second, TRUST);
-    let passed = advance(first).min(advance(second));
-    let are_enough = first.len().min(second.len()) >= LEAST_READINGS;
+    let passed = advance(first, since_us).min(advance(second, since_us));
+    let are_enough = first.len().min(second.len()) >= least_readings(family);
     if are_enough && likely.has_multiple(ring) && likely.chance(passed) <= CHANCE {
         return Verdict::Accept;
     }
     Verdict::Undetermined
 }
 
-/// Returns by how much a counter rose from its first reading to its last one.
-fn advance(readings: &[Reading]) -> i64 {
-    let ends = readings.first().zip(readings.last());
+/// Returns by how much a counter rose from its first reading since a time to its last one.
+fn advance(readings: &[Reading], since_us: u64) -> i64 {
+    let first = readings.iter().find(|each| each.span_us.0 >= since_us);
+    let ends = first.zip(readings.last());
     ends.map_or(0, |(first, last)| last.value - first.value)
 }

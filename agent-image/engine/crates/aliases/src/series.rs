@@ -30,6 +30,19 @@ pub const fn least_samples(family: Family) -> usize {
     }
 }
 
+/// Returns whether a sample comes so soon after others that their counter, at the rate that they show, has made no
+/// more than a small step.
+#[must_use]
+#[allow(clippy::cast_precision_loss)] // it tells how fast, not what
+pub fn is_soon_after(sample: &Sample, others: &[Sample], family: Family) -> bool {
+    let rate = Series::read(others, family, LEAST_OF_COUNTER).rate();
+    let Some((rate, last)) = rate.zip(others.last()) else {
+        return false;
+    };
+    let passed_us = sample.at_us.saturating_sub(last.sent_us);
+    rate * (passed_us as f64 / 1e6) < MOST_SLOW_STEP as f64
+}
+
 /// The identification of a reply's IPv4 header, or of its fragments.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sample {
@@ -203,6 +216,24 @@ mod tests {
             sample.is_copied = true;
         }
         assert_eq!(Series::read(&copied, Family::V4, 5), Series::Copied);
+    }
+
+    #[test]
+    fn only_what_comes_soon_after_a_slow_counter_goes_on_with_it() {
+        // It rises by 100 a second, so by 2,048 in 20 seconds.
+        let slow = sample_all(&[500, 510, 520]);
+        let later = |seconds: u64| Sample {
+            sent_us: seconds * 1_000_000,
+            at_us: seconds * 1_000_000 + 10_000,
+            ..slow[2]
+        };
+        assert!(is_soon_after(&later(20), &slow, Family::V4));
+        assert!(!is_soon_after(&later(21), &slow, Family::V4));
+        let fast = sample_all(&[500, 10_500, 20_500]);
+        assert!(!is_soon_after(&later(1), &fast, Family::V4));
+        let random = sample_all(&[500, 60_000, 30_000]);
+        assert!(!is_soon_after(&later(1), &random, Family::V4));
+        assert!(!is_soon_after(&later(1), &slow[..1], Family::V4));
     }
 
     #[test]

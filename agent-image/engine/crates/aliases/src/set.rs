@@ -8,7 +8,7 @@ use anabranch_trace::sightings::{Ask, Sightings, Vertex};
 
 use crate::candidate::{Candidate, Way};
 use crate::evidence::{Finding, Verdict, compare, judge};
-use crate::series::{Series, ring_of};
+use crate::series::Series;
 use crate::sounding::{CYCLES, Counter, Echoed, Evidence, Sounding};
 
 /// The probes without any reply after which a way is given up.
@@ -53,6 +53,8 @@ pub(crate) struct Set {
     crowd: u64,
     /// When the next probe may be sent.
     free_us: u64,
+    /// The time after the last probe of the trace that was answered, by the clock of samples.
+    since_us: u64,
 }
 
 /// What is said of two members.
@@ -135,6 +137,7 @@ impl Set {
             cycle: 0,
             crowd: 0,
             free_us: 0,
+            since_us: 0,
         }
     }
 
@@ -179,8 +182,7 @@ impl Set {
         }
     }
 
-    /// Judges by what is known, and by what the trace has shown. What comes next is too long after
-    /// that to be compared with it.
+    /// Judges by what is known, and by what the trace has shown.
     pub fn begin(&mut self, know: impl Fn(u128, u128) -> Option<Finding>) {
         for pair in &mut self.pairs {
             let address = |place: usize| self.members[place].candidate.address;
@@ -191,10 +193,15 @@ impl Set {
             }
         }
         self.judge();
+        let last_us = self
+            .members
+            .iter()
+            .filter_map(|each| each.candidate.last_us());
+        self.since_us = last_us.max().map_or(0, |last_us| last_us + 1);
         for member in &mut self.members {
             member.heard = [0, 0];
             member.traced = member.candidate.series(Way::Error, false);
-            member.candidate.forget();
+            member.candidate.pause();
         }
     }
 
@@ -274,7 +281,6 @@ impl Set {
 
     /// Compares the pairs that are not decided for good.
     fn judge(&mut self) {
-        let ring = ring_of(self.family);
         for pair in self.pairs.iter_mut().filter(|pair| pair.is_open()) {
             let members = pair.places.map(|place| &self.members[place]);
             let [first, second] = members.map(|member| &member.candidate);
@@ -287,7 +293,7 @@ impl Set {
                 let said = &mut pair.by_ids[way as usize];
                 if *said == Verdict::Undetermined {
                     let [one, other] = [first, second].map(|each| each.series(way, are_counters));
-                    *said = compare(&one, &other, ring);
+                    *said = compare(&one, &other, self.family, self.since_us);
                 }
             }
             let found = judge(first, second, pair.by_ids);
