@@ -40,7 +40,7 @@ from anabranch_engine import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from typing import Any
 
 DESTINATIONS = 1_000
@@ -51,6 +51,8 @@ MANY = 100_000
 """Destinations without other tools; the multipath traces are of a tenth of them."""
 SIZES = (10_000, 30_000)
 """Destinations of processes whose memory is compared."""
+STEP_RATE = 100_000
+"""Probes a second of a step whose memory counts: an agent may trace 10,000 at once."""
 UNBOUNDED = 1_000_000
 """Probes a second, which no machine of ours sends."""
 WAIT_SECONDS = 0.5
@@ -183,10 +185,15 @@ def run_beside() -> None:
     measure("fast-mda-traceroute", some, lambda: trace_with_fast_mda(some))
 
 
-def send_plan(prefixes: int, tracing: TraceParameters | None = None) -> float:
-    """Send a plan as fast as it goes; return the probes a second."""
+def send_plan(
+    numbers: Iterable[int],
+    tracing: TraceParameters | None = None,
+    rate: int = UNBOUNDED,
+) -> tuple[int, float]:
+    """Send a plan of some /24s; return the probes, and the seconds that they took."""
     asked = "1,32,1" if tracing else "1,16,6"
-    lines = [f"240.{n >> 8}.{n & 255}.0/24,udp,{asked}\n" for n in range(prefixes)]
+    prefixes = (IPv4Address(0xF0000000 + 256 * number) for number in numbers)
+    lines = [f"{prefix}/24,udp,{asked}\n" for prefix in prefixes]
     targets = TargetList.read(io.BytesIO("".join(lines).encode())).split(24, 64)
     with tempfile.TemporaryDirectory() as folder:
         plan = Plan.write(
@@ -204,8 +211,8 @@ def send_plan(prefixes: int, tracing: TraceParameters | None = None) -> float:
             Path(folder, "parts"),
             order="bench",
             round_number=1,
-            rate=UNBOUNDED,
-            max_rate_per_prefix=UNBOUNDED,
+            rate=rate,
+            max_rate_per_prefix=rate,
             forbidden=PrefixSet(),
             wait_seconds=WAIT_SECONDS,
         )
@@ -213,14 +220,15 @@ def send_plan(prefixes: int, tracing: TraceParameters | None = None) -> float:
         sent = prober.run().sent
         # Traces wait for each of their replies themselves.
         waited = 0.0 if tracing else WAIT_SECONDS
-        return sent / (time.perf_counter() - start - waited)
+        return sent, time.perf_counter() - start - waited
 
 
 def run_unbounded() -> None:
     """Compare tracers with the batch prober, as fast as each goes."""
     destinations = [IPv4Address(0xF0000001 + 256 * i) for i in range(MANY)]
     few = destinations[: MANY // 10]
-    batch = send_plan(len(few))
+    sent, seconds = send_plan(range(len(few)))
+    batch = sent / seconds
     print(f"batch prober: {batch:,.0f} probes/s", flush=True)
     # A single path has one probe in flight at a time.
     for algorithm, some, window in (
@@ -238,7 +246,8 @@ def run_unbounded() -> None:
             flush=True,
         )
     parameters = TraceParameters(algorithm="mdaLite", failure_probability=0.05)
-    rate = send_plan(len(few), parameters)
+    sent, seconds = send_plan(range(len(few)), parameters)
+    rate = sent / seconds
     print(
         f"mdaLite by a plan into parts: {len(few):,} destinations, {rate:,.0f} "
         f"probes/s, {rate / batch:.2f} of the batch prober",
@@ -246,16 +255,24 @@ def run_unbounded() -> None:
     )
 
 
-def weigh(count: int) -> None:
-    """Print the most memory of a process that traces so many destinations."""
+def weigh(way: str, algorithm: str, count: int) -> None:
+    """Print the most memory of a process that traces so many destinations.
+
+    ``way`` is ``alone``, or ``step``: by a plan into parts, as an agent does.
+    """
     # Drawn from all of them, so that few traces are as large as many are.
     drawn = random.Random(1).sample(range(MANY), count)  # noqa: S311
-    destinations = [IPv4Address(0xF0000001 + 256 * i) for i in drawn]
-    tracing = start(destinations, "mdaLite", UNBOUNDED)
-    probes = sum(len(event.probes) for event in tracing if isinstance(event, Trace))
+    if way == "step":
+        parameters = TraceParameters(algorithm=algorithm, failure_probability=0.05)
+        probes, _ = send_plan(drawn, parameters, STEP_RATE)
+    else:
+        destinations = [IPv4Address(0xF0000001 + 256 * number) for number in drawn]
+        tracing = start(destinations, algorithm, UNBOUNDED)
+        probes = sum(len(event.probes) for event in tracing if isinstance(event, Trace))
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10
     print(
-        f"mdaLite: {count:,} destinations, {probes:,} probes, at most {memory} MiB",
+        f"{algorithm}, {way}: {count:,} destinations, {probes:,} probes, "
+        f"at most {memory} MiB",
         flush=True,
     )
 
@@ -263,7 +280,7 @@ def weigh(count: int) -> None:
 def weigh_all() -> None:
     """Compare the memory of processes that trace few and many destinations."""
     for count in SIZES:
-        words = [sys.executable, __file__, "weigh", str(count)]
+        words = [sys.executable, __file__, "weigh", "alone", "mdaLite", str(count)]
         subprocess.run(words, check=True)
 
 
@@ -275,8 +292,8 @@ def main() -> None:
         case ["unbounded"]:
             run_unbounded()
             weigh_all()
-        case ["weigh", count]:
-            weigh(int(count))
+        case ["weigh", "alone" | "step" as way, algorithm, count]:
+            weigh(way, algorithm, int(count))
         case _:
             install_peer()
             simulate("beside", DESTINATIONS, SWITCHES)

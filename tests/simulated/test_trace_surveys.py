@@ -14,7 +14,7 @@ from examples import EXAMPLES
 from onesurvey import judge, open_run, run_command, write_table
 from surveying import KILLER, ONCE_IT_PROBES, command, survey, write_manifests
 from tracerruns import SURE, links_of, trace
-from world import World
+from world import ANSWERING, World
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -177,6 +177,22 @@ def test_loops_stars_and_balancing_by_packet_make_no_link(tmp_path: Path) -> Non
     survey(world, manifests, data)
     its = judge(world, manifests)
     assert its.judge(read_links(data, its.assignments)).precision == 1
+
+
+def test_a_rehearsal_finds_what_packets_find(tmp_path: Path) -> None:
+    """Nearly the same links with as many probes: only the order of replies differs."""
+    world = World(48, 32, switches=ANSWERING)
+    manifests = write_manifests(tmp_path / "m", TARGETS, tool=TOOL)
+    data = tmp_path / "data"
+    survey(world, manifests, data)
+    found = find_links(world, manifests, data)
+    its = judge(world, manifests)
+    rehearsal = its.rehearse_one(its.assignments[0], tmp_path)
+    assert len(found ^ rehearsal.links) < 0.03 * len(found)
+    outcome = json.loads(
+        (data / open_run(data).root / "001-00/outcome.json").read_text()
+    )
+    assert rehearsal.probes == pytest.approx(outcome["probes"], rel=0.03)
 
 
 def test_a_dry_run_counts_destinations(tmp_path: Path) -> None:

@@ -33,7 +33,7 @@ from anabranch.rounds.tools import face_of
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from anabranch_engine import Plan, Simulation
+    from anabranch_engine import Plan, PrefixSet, Simulation
 
     from anabranch.local.tally import Columns
     from anabranch.rounds.outcome import Rules
@@ -93,6 +93,18 @@ def rehearse(
         part = _weigh(heard, every, prefixes, rules, face.scope)
         missing = estimate_missing([part], Step(len(sent)))
     return Rehearsal(_distinguish(heard), sum(sent), len(sent), missing)
+
+
+def rehearse_traces(
+    simulation: Simulation, vantage_point: int, targets: Plan, forbidden: PrefixSet
+) -> Rehearsal:
+    """Return what a run that traces its targets does and finds.
+
+    No trace draws an address that is forbidden. The probes of alias resolution are
+    left out.
+    """
+    links, probes = simulation.trace_plan(vantage_point, targets, forbidden)
+    return Rehearsal(links, probes, steps=1, missing_links=None)
 
 
 def _distinguish(heard: list[Columns]) -> Links:

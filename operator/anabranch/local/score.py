@@ -14,13 +14,14 @@ import pyarrow.parquet as pq
 
 from anabranch.api.tool import FlowMapperKwargs
 from anabranch.local.assignment import LOCALHOST, RunError
-from anabranch.local.rehearsal import Rehearsal, rehearse
+from anabranch.local.rehearsal import Rehearsal, rehearse, rehearse_traces
 from anabranch.rounds.closed import find_forbidden
 from anabranch.rounds.planning import ask_flow_space
 from anabranch.rounds.tools import Unit
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+    from typing import Any
 
     from anabranch_engine import Plan, PrefixSet, Simulation
 
@@ -34,6 +35,10 @@ Link = tuple[str, str, bool]
 """The near and the far address of a link, and whether both ends answer."""
 _ECHO = {1: 8, 58: 128}
 """The type of echo requests, by the protocol's number."""
+_PORTS = range(1024, 1 << 15)
+"""The ports of first flows in rehearsals of traces; those of other flows follow."""
+_PORT_STEP = 19_841
+"""It has no factor in common with their number, and spreads those of a few seeds."""
 
 
 @dataclass(frozen=True)
@@ -128,12 +133,13 @@ class Judge:
 
     def rehearse_one(self, assignment: Assignment, folder: Path) -> Rehearsal:
         """Return what an agent does and finds in process."""
-        if assignment.unit is Unit.DESTINATION:
-            raise RunError("traces can't be rehearsed: use anabranch fakeroute")
         targets = assignment.write_targets(folder / "targets.parquet", blocks=1)
         point = find_vantage_point(assignment)
-        rules = assignment.record.run_rules
-        return rehearse(self.simulation, point, targets, rules, folder)
+        record = assignment.record
+        if assignment.unit is Unit.DESTINATION:
+            forbidden = find_forbidden(record.policy, record.agent.spec)
+            return rehearse_traces(self.simulation, point, targets, forbidden)
+        return rehearse(self.simulation, point, targets, record.run_rules, folder)
 
     def _cross(self, assignment: Assignment, folder: Path) -> Links:
         """Return the links that an agent's flows cross and whose two ends answer."""
@@ -200,7 +206,14 @@ def find_vantage_point(assignment: Assignment) -> int:
 
 
 def _seed(assignment: Assignment, seed: int) -> Assignment:
+    """Return an assignment with other flows. Those of traces differ by port alone."""
     kwargs = FlowMapperKwargs(seed=seed)
-    changes = {"flow_mapper": "RandomFlowMapper", "flow_mapper_kwargs": kwargs}
+    changes: dict[str, Any] = {
+        "flow_mapper": "RandomFlowMapper",
+        "flow_mapper_kwargs": kwargs,
+    }
+    if assignment.unit is Unit.DESTINATION:
+        port = _PORTS[seed * _PORT_STEP % len(_PORTS)]
+        changes = {"initial_source_port": port}
     parameters = assignment.parameters.model_copy(update=changes)
     return replace(assignment, parameters=parameters)

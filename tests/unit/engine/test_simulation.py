@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import io
 from ipaddress import ip_address
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import pytest
-from anabranch_engine import Simulation
+from anabranch_engine import (
+    Plan,
+    PrefixSet,
+    Simulation,
+    TargetList,
+    TraceParameters,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -73,3 +80,29 @@ def test_the_links_of_a_flow_space_are_those_of_its_flows() -> None:
     }
     with pytest.raises(ValueError, match="there is no vantage point 2"):
         world.links_of_flows(2, to, 17, [0])
+
+
+def test_only_plans_whose_targets_are_traced_are_traced(tmp_path: Path) -> None:
+    """And only from vantage points that there are."""
+    targets = TargetList.read(io.BytesIO(b"240.0.3.0/24,udp,1,32,1\n")).split(24, 64)
+
+    def write(tracing: TraceParameters | None) -> Plan:
+        return Plan.write(
+            tmp_path / "plan.parquet",
+            targets,
+            initial_source_port=24000,
+            destination_port=33434,
+            flow_mapper="RandomFlowMapper",
+            seed=42,
+            order_seed=1,
+            tracing=tracing,
+        )
+
+    world, nothing = simulate(), PrefixSet()
+    with pytest.raises(ValueError, match=r"plan.parquet: its targets are not traced"):
+        world.trace_plan(0, write(None), nothing)
+    plan = write(TraceParameters(algorithm="mda", failure_probability=0.05))
+    with pytest.raises(ValueError, match="there is no vantage point 2"):
+        world.trace_plan(2, plan, nothing)
+    links, probes = world.trace_plan(0, plan, nothing)
+    assert probes > len(links) > 0

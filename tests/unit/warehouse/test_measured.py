@@ -218,13 +218,16 @@ def test_a_rehearsal_finds_what_was_measured(tmp_path: Path) -> None:
     assert {(near, far) for near, far, seen in crossed if seen} <= links
 
 
+@pytest.mark.parametrize("tool", [{"diamondMiner": {}}, {"trace": {"prefixLenV4": 24}}])
 def test_the_recall_to_expect_is_known_of_an_archive(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], tool: dict[str, Any]
 ) -> None:
     """From rehearsals of a manifest in it, as in drawn Internets."""
     data = take(tmp_path, probe(draw())[0])
     targets = ["240.0.0.0/20,udp,1,32,6"]
-    manifests = write_manifests(tmp_path / "m", targets, failureProbability=1e-6)
+    manifests = write_manifests(
+        tmp_path / "m", targets, tool=tool, failureProbability=1e-6
+    )
     capsys.readouterr()
     words = ["score", str(manifests), "--survey", str(data), "--rehearse=1"]
     assert main(words) == 0

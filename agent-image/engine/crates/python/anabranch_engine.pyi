@@ -399,6 +399,21 @@ class Simulation:
         :raises ValueError: when there is no such vantage point, or the file is no plan.
         """
 
+    def trace_plan(
+        self, vantage_point: int, plan: Plan, forbidden: PrefixSet
+    ) -> tuple[set[tuple[int, int]], int]:
+        """Trace the destinations of a plan in process.
+
+        Return the links between routers that are found, each as the near and the far
+        address that ``time_exceeded`` would give, and the number of probes, without
+        those for alias resolution. Loss, rate limits, route changes and load balancing
+        by packet do not count. Addresses that are forbidden are not drawn.
+
+        :raises OSError: when the plan can't be read.
+        :raises ValueError: when there is no such vantage point, the file is no plan, or
+            its targets are not traced.
+        """
+
     def time_exceeded(self, vantage_point: int, plan: Plan) -> Table:
         """Return the time exceeded messages to the probes of a plan, in no order.
 

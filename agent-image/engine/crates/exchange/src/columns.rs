@@ -3,11 +3,10 @@
 //! Rows have the columns of parts of traces but for `prefix_index`, and null wherever the trace says
 //! nothing. `trace` is the trace's number, from 0.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use anabranch_formats::record::{Extension, Found, Graph, Kind, Method, Probe, Reply, Stop, Trace};
+use anabranch_formats::record::{Extension, Found, Probe, Reply, Trace};
 use arrow_array::builder::{
     FixedSizeBinaryBuilder, ListBuilder, StringBuilder, StructBuilder, UInt8Builder, UInt16Builder,
     UInt32Builder, UInt64Builder,
@@ -15,12 +14,10 @@ use arrow_array::builder::{
 use arrow_array::{ArrayRef, Float64Array, RecordBatch};
 use arrow_schema::{ArrowError, DataType, Field, Fields};
 
+use crate::codes::{TCP, UDP, kind_of, name_end, protocol_of};
 use crate::context::Context;
-
-const ICMP: u8 = 1;
-const TCP: u8 = 6;
-const UDP: u8 = 17;
-const ICMP6: u8 = 58;
+use crate::crossing::{Crossed, follow, list_links, sent};
+use crate::nested::{field, label_fields, structs};
 
 /// What turns traces into rows.
 #[derive(Debug)]
@@ -63,18 +60,6 @@ pub struct Columns {
     trace_gone: ListBuilder<UInt8Builder>,
     trace_links: ListBuilder<StructBuilder>,
     trace_context: StringBuilder,
-}
-
-/// A link between two routers, as the flows of a trace crossed it.
-#[derive(Debug)]
-struct Crossed {
-    near_ttl: u8,
-    near: IpAddr,
-    far: IpAddr,
-    flows: BTreeSet<u32>,
-    /// When the first flow had sent both probes, and the last flow its first one.
-    span_us: Option<(u64, u64)>,
-    is_unlikely: bool,
 }
 
 impl Default for Columns {
@@ -384,161 +369,6 @@ impl Columns {
     }
 }
 
-/// Returns the links of a single path: a flow's replies at neighbouring TTLs, but for those of the
-/// destination, where the first attempt with a reply counts.
-fn follow(trace: &Trace, probes: &[Probe]) -> Vec<Crossed> {
-    let mut hops: BTreeMap<(u32, u8), (u16, IpAddr, Option<u64>)> = BTreeMap::new();
-    for probe in probes {
-        if let Some(reply) = probe.replies.first() {
-            let hop = (probe.attempt, reply.from, sent(probe));
-            let first = hops.entry((probe.flow, probe.ttl)).or_insert(hop);
-            if probe.attempt < first.0 {
-                *first = hop;
-            }
-        }
-    }
-    let mut links: BTreeMap<(u8, IpAddr, IpAddr), Crossed> = BTreeMap::new();
-    for (&(flow, far_ttl), &(_, far, far_us)) in &hops {
-        let Some(near_ttl) = far_ttl.checked_sub(1) else {
-            continue;
-        };
-        let Some(&(_, near, near_us)) = hops.get(&(flow, near_ttl)) else {
-            continue;
-        };
-        if near == far || [near, far].contains(&trace.destination) {
-            continue;
-        }
-        let mut before = hops.range((flow, 0)..(flow, far_ttl));
-        let returned = before.any(|(_, (_, met, _))| *met == far);
-        let times = near_us.zip(far_us);
-        let times = times.map(|(near, far)| (near.max(far), near.min(far)));
-        add_flow(&mut links, (near_ttl, near, far), flow, times, returned);
-    }
-    links.into_values().collect()
-}
-
-/// Returns the links of a graph between two routers that are neighbours.
-fn list_links(trace: &Trace, graph: &Graph) -> Vec<Crossed> {
-    let address = |node: usize| graph.nodes.get(node).and_then(|node| node.address);
-    let mut links: BTreeMap<(u8, IpAddr, IpAddr), Crossed> = BTreeMap::new();
-    for link in &graph.links {
-        let ([hop], Some(near), Some(far)) = (
-            link.hops.as_slice(),
-            address(link.near),
-            link.far.and_then(address),
-        ) else {
-            continue;
-        };
-        if near == far || [near, far].contains(&trace.destination) {
-            continue;
-        }
-        for probe in hop.iter().filter(|probe| probe.ttl > 1) {
-            let ends = (probe.ttl - 1, near, far);
-            let times = sent(probe).map(|sent_us| (sent_us, sent_us));
-            add_flow(&mut links, ends, probe.flow, times, false);
-        }
-    }
-    links.into_values().collect()
-}
-
-fn add_flow(
-    links: &mut BTreeMap<(u8, IpAddr, IpAddr), Crossed>,
-    ends: (u8, IpAddr, IpAddr),
-    flow: u32,
-    times: Option<(u64, u64)>,
-    is_unlikely: bool,
-) {
-    let (near_ttl, near, far) = ends;
-    let link = links.entry(ends).or_insert_with(|| Crossed {
-        near_ttl,
-        near,
-        far,
-        flows: BTreeSet::new(),
-        span_us: times,
-        is_unlikely: true,
-    });
-    link.flows.insert(flow);
-    link.is_unlikely &= is_unlikely;
-    link.span_us = link
-        .span_us
-        .zip(times)
-        .map(|(known, more)| (known.0.min(more.0), known.1.max(more.1)));
-}
-
-/// Returns when a probe was sent: as it is said, or by the reply and its RTT.
-fn sent(probe: &Probe) -> Option<u64> {
-    probe.sent_us.or_else(|| {
-        let reply = probe.replies.first()?;
-        reply.received_us?.checked_sub(reply.rtt_us?.into())
-    })
-}
-
-fn protocol_of(trace: &Trace) -> u8 {
-    match trace.method {
-        Method::Udp | Method::UdpParis | Method::UdpDestinationPort | Method::UdpSourcePort => UDP,
-        Method::IcmpEcho | Method::IcmpEchoParis | Method::IcmpTimestamp => {
-            if trace.destination.is_ipv4() {
-                ICMP
-            } else {
-                ICMP6
-            }
-        }
-        _ => TCP,
-    }
-}
-
-/// Returns the protocol, and the type and code, of a reply.
-///
-/// Formats that do not tell the kind of a reply list hops. So a reply of an unknown kind is what makes
-/// a hop: time exceeded, or from the destination what its host answers.
-fn kind_of(trace: &Trace, reply: &Reply) -> (u8, Option<(u8, u8)>) {
-    let is_v4 = reply.from.is_ipv4();
-    let icmp = if is_v4 { ICMP } else { ICMP6 };
-    let message = |v4, v6| (icmp, Some(if is_v4 { v4 } else { v6 }));
-    match reply.kind {
-        Kind::Icmp(kind, code) => (icmp, Some((kind, code))),
-        Kind::Tcp(flags) => (TCP, Some((flags, 0))),
-        Kind::Udp => (UDP, None),
-        Kind::Unknown if reply.from != trace.destination => message((11, 0), (3, 0)),
-        Kind::Unknown => match protocol_of(trace) {
-            TCP => (TCP, None),
-            UDP => message((3, 3), (1, 4)),
-            _ => message((0, 0), (129, 0)),
-        },
-    }
-}
-
-fn name_end(stop: Stop) -> &'static str {
-    match stop {
-        Stop::None => "",
-        Stop::Completed => "completed",
-        Stop::Unreachable(_) => "unreachable",
-        Stop::Icmp(_) | Stop::Error(_) => "error",
-        Stop::Loop(_) => "loop",
-        Stop::GapLimit(_) => "gap limit",
-        Stop::HopLimit => "hop limit",
-        Stop::StopSet => "stop set",
-        Stop::Halted | Stop::InProgress => "halted",
-    }
-}
-
-fn mapped(address: IpAddr) -> [u8; 16] {
-    match address {
-        IpAddr::V4(address) => address.to_ipv6_mapped().octets(),
-        IpAddr::V6(address) => address.octets(),
-    }
-}
-
-pub(crate) fn label_fields() -> Fields {
-    let small = |name: &str| Field::new(name, DataType::UInt8, false);
-    Fields::from(vec![
-        Field::new("label", DataType::UInt32, false),
-        small("exp"),
-        small("bos"),
-        small("ttl"),
-    ])
-}
-
 fn link_fields() -> Fields {
     let field = |name: &str, kind| Field::new(name, kind, false);
     Fields::from(vec![
@@ -552,16 +382,9 @@ fn link_fields() -> Fields {
     ])
 }
 
-pub(crate) fn structs(fields: Fields) -> ListBuilder<StructBuilder> {
-    let item = Field::new("item", DataType::Struct(fields.clone()), false);
-    ListBuilder::new(StructBuilder::from_fields(fields, 0)).with_field(item)
-}
-
-pub(crate) fn field<T: arrow_array::builder::ArrayBuilder>(
-    entry: &mut StructBuilder,
-    place: usize,
-) -> &mut T {
-    entry
-        .field_builder(place)
-        .expect("the builders are those of the fields")
+fn mapped(address: IpAddr) -> [u8; 16] {
+    match address {
+        IpAddr::V4(address) => address.to_ipv6_mapped().octets(),
+        IpAddr::V6(address) => address.octets(),
+    }
 }

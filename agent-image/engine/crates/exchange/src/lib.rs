@@ -4,10 +4,13 @@
 //! `docs/formats.md` has them.
 
 pub mod alone;
+mod codes;
 pub mod columns;
 pub mod context;
+mod crossing;
 pub mod format;
 pub mod graph;
+mod nested;
 pub mod netblock;
 pub mod path;
 pub mod ping;

@@ -12,7 +12,7 @@ use arrow_array::{
 };
 use arrow_schema::ArrowError;
 
-use crate::columns::{field, label_fields, structs};
+use crate::nested::{field, label_fields, structs};
 
 /// What turns replies into rows.
 #[derive(Debug)]

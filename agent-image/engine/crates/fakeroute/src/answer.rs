@@ -65,8 +65,15 @@ impl Network {
     /// and before any route change. Under per-packet balancing it is one of the possible replies.
     #[must_use]
     pub fn predict(&self, probe: &Probe) -> Option<(Reply, u128)> {
-        let (stop, _) = self.find_end(probe, 0, 0).filter(|_| probe.ttl > 0)?;
-        Some((self.reply_of(&stop, probe)?, self.sender_of(&stop, probe)))
+        let (reply, from, _) = self.predict_quoted(probe)?;
+        Some((reply, from))
+    }
+
+    /// Returns the same, and the TTL that was left of the probe.
+    pub(crate) fn predict_quoted(&self, probe: &Probe) -> Option<(Reply, u128, u8)> {
+        let (stop, left) = self.find_end(probe, 0, 0).filter(|_| probe.ttl > 0)?;
+        let reply = self.reply_of(&stop, probe)?;
+        Some((reply, self.sender_of(&stop, probe), left))
     }
 
     /// Returns where a probe ends and what is left of its TTL there, or None if nobody answers

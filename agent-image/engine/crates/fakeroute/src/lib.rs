@@ -12,6 +12,7 @@ pub mod measured;
 pub mod network;
 pub mod packet;
 pub mod quote;
+pub mod rehearsal;
 mod router;
 pub mod segment;
 mod stop;

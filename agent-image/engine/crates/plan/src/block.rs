@@ -18,6 +18,9 @@
 //! A plan whose targets are traced has a slot for each destination and protocol in the place of
 //! probes, in the same order.
 
+mod target;
+mod walk;
+
 use anabranch_chance::{Draws, below, mix, scatter};
 use anabranch_prefixes::{Family, Prefix, PrefixSet};
 use anabranch_wire::ip::{TCP, UDP};
@@ -25,8 +28,11 @@ use anabranch_wire::segment;
 
 use crate::destination::draw_address;
 use crate::finder::Finder;
-use crate::mapper::{FlowMapper, Space, invert};
-use crate::row::{Header, Row, RowError, Unit, sort_and_check};
+use crate::mapper::FlowMapper;
+use crate::row::{Header, Row, RowError, sort_and_check};
+
+use target::{Share, Target};
+pub use walk::Walk;
 
 /// A block, ready to be sent.
 pub struct Block {
@@ -42,32 +48,6 @@ pub struct Block {
     fill_ttl: Option<u8>,
     probes: u64,
     fingerprint: u64,
-}
-
-/// A prefix with its probes.
-#[derive(Clone, Copy, Debug)]
-struct Target {
-    prefix: Prefix,
-    space: Space,
-    /// The index of its first share; the others follow it.
-    first_share: u32,
-    shares: u32,
-    probes: u32,
-    /// The number of the probe that the first pass sends, and the step from one pass to the next.
-    start: u32,
-    step: u32,
-}
-
-/// A row without its prefix, which is in its target.
-#[derive(Clone, Copy, Debug)]
-struct Share {
-    protocol: u8,
-    prefix_index: u32,
-    min_ttl: u8,
-    max_ttl: u8,
-    first_flow: u32,
-    flow_count: u32,
-    slots: u32,
 }
 
 /// A probe to send.
@@ -395,141 +375,4 @@ fn fingerprint(rows: &[Row], header: &Header, key: u64) -> u64 {
             .into_iter()
             .fold(seed, |seed, word| mix(seed, scatter(word)))
     })
-}
-
-impl Target {
-    fn draw(
-        rows: &[Row],
-        first_share: u32,
-        unit: Unit,
-        mapper: &mut FlowMapper,
-        draws: &mut Draws,
-    ) -> Self {
-        let probes = rows.iter().map(|row| row.slots(unit) as u32).sum();
-        let start = below(draws.draw(), probes);
-        let mut step = 1 + below(draws.draw(), probes);
-        while invert(step.into(), probes.into()).is_none() && probes > 1 {
-            step = step % probes + 1;
-        }
-        Self {
-            prefix: rows[0].prefix,
-            space: mapper.space(&rows[0].prefix),
-            first_share,
-            shares: rows.len() as u32,
-            probes,
-            start,
-            step: step % probes,
-        }
-    }
-
-    /// Returns the number of the probe that a pass sends.
-    fn number_in(&self, pass: u32) -> u32 {
-        let steps = u64::from(pass) * u64::from(self.step);
-        ((u64::from(self.start) + steps) % u64::from(self.probes)) as u32
-    }
-
-    /// Returns the pass that sends a probe.
-    fn pass_of(&self, number: u32) -> u32 {
-        let probes = u64::from(self.probes);
-        let inverse = invert(self.step.into(), probes).unwrap_or(0);
-        let steps = u64::from(number) + probes - u64::from(self.start);
-        (steps % probes * inverse % probes) as u32
-    }
-}
-
-/// The probes of a block, in their order.
-pub struct Walk<'a> {
-    block: &'a Block,
-    pass: u32,
-    /// The places of the prefixes that have probes left, in order.
-    alive: Vec<u32>,
-    next: usize,
-    /// The number of each prefix's next probe.
-    numbers: Vec<u32>,
-    /// The passes from which on some prefix has no probes left, latest first.
-    ends: Vec<u32>,
-}
-
-impl<'a> Walk<'a> {
-    fn new(block: &'a Block, slot: u64) -> Self {
-        let prefixes = block.prefixes().max(1);
-        let pass = u32::try_from(slot / prefixes).unwrap_or(u32::MAX);
-        let alive: Vec<u32> = (0..block.targets.len() as u32)
-            .filter(|place| block.targets[*place as usize].probes > pass)
-            .collect();
-        let place = (slot % prefixes) as u32;
-        let mut ends: Vec<u32> = block.targets.iter().map(|target| target.probes).collect();
-        ends.sort_unstable_by(|a, b| b.cmp(a));
-        ends.dedup();
-        let numbers = block.targets.iter().map(|target| target.number_in(pass));
-        let mut walk = Self {
-            block,
-            pass,
-            next: alive.partition_point(|other| *other < place),
-            alive,
-            numbers: numbers.collect(),
-            ends,
-        };
-        // The prefixes before the slot have already had their probe of this pass.
-        for i in 0..walk.next {
-            walk.advance(walk.alive[i]);
-        }
-        walk
-    }
-
-    /// Returns the number of prefixes that have probes left in this pass or later.
-    #[must_use]
-    pub fn alive(&self) -> u64 {
-        self.alive.len() as u64
-    }
-
-    /// Returns the number of a prefix's next probe, and moves on to the one after it.
-    #[inline]
-    fn advance(&mut self, place: u32) -> u32 {
-        let target = &self.block.targets[place as usize];
-        let number = self.numbers[place as usize];
-        let after = number + target.step;
-        self.numbers[place as usize] = if after < target.probes {
-            after
-        } else {
-            after - target.probes
-        };
-        number
-    }
-}
-
-impl Iterator for Walk<'_> {
-    type Item = Draw;
-
-    #[inline]
-    fn next(&mut self) -> Option<Draw> {
-        while self.next == self.alive.len() {
-            self.pass = self.pass.checked_add(1)?;
-            self.next = 0;
-            while self.ends.last().is_some_and(|end| *end < self.pass) {
-                self.ends.pop();
-            }
-            if self.ends.last() == Some(&self.pass) {
-                let (targets, pass) = (&self.block.targets, self.pass);
-                self.alive
-                    .retain(|place| targets[*place as usize].probes > pass);
-            }
-            if self.alive.is_empty() {
-                self.pass -= 1;
-                return None;
-            }
-        }
-        let place = self.alive[self.next];
-        self.next += 1;
-        let number = self.advance(place);
-        let target = &self.block.targets[place as usize];
-        let (protocol, ttl, flow) = self.block.probe(target, number);
-        Some(Draw {
-            slot: u64::from(self.pass) * self.block.prefixes() + u64::from(place),
-            place,
-            protocol,
-            ttl,
-            flow,
-        })
-    }
 }

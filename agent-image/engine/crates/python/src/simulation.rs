@@ -17,16 +17,20 @@ use anabranch_plan::{FlowMapper, Row};
 use anabranch_prefixes::{Family, Prefix};
 use anabranch_simulator::simulation::Plan;
 use anabranch_simulator::truth::write_truth;
-use anabranch_wire::ip::{ICMP, ICMP6, TCP, UDP};
-use anabranch_wire::probe::flow_label;
-use anabranch_wire::segment;
+use anabranch_wire::ip::UDP;
 use arrow_array::{ArrayRef, UInt8Array, UInt32Array, UInt64Array};
 use pyo3::exceptions::{PyOSError, PyValueError};
 use pyo3::prelude::*;
 
+use crate::flow::{asks_of, label_of, octets_of};
 use crate::measured::read_measured;
 use crate::plan::{Plan as FilePlan, raise};
+use crate::prefixes::PrefixSet;
+use crate::rehearsal::trace_plan;
 use crate::stream::Table;
+
+/// A destination for probes that get another one.
+const NOBODY: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
 
 #[pyclass(frozen, module = "anabranch_engine")]
 pub struct Simulation {
@@ -187,12 +191,7 @@ impl Simulation {
         labels_flows: bool,
     ) -> PyResult<Option<(&'static str, String)>> {
         let probe = self.probe(vantage_point, destination, protocol, octets, labels_flows)?;
-        let asks = match protocol {
-            ICMP | ICMP6 => Asks::Echo,
-            UDP => Asks::Port,
-            TCP => Asks::Connection,
-            _ => Asks::Nothing,
-        };
+        let asks = asks_of(protocol);
         let internet = self.network.internet(probe.family);
         let reply = self.network.predict(&Probe { ttl, asks, ..probe });
         Ok(reply.map(|(reply, from)| {
@@ -291,6 +290,21 @@ impl Simulation {
         Table::new(columns)
     }
 
+    fn trace_plan(
+        &self,
+        py: Python<'_>,
+        vantage_point: u32,
+        plan: &FilePlan,
+        forbidden: &PrefixSet,
+    ) -> PyResult<(BTreeSet<(u64, u64)>, u64)> {
+        // This checks the vantage point, once for all destinations.
+        let model = self.probe(vantage_point, NOBODY, UDP, 0, false)?;
+        let traced = py.detach(|| trace_plan(&self.network, &model, plan.path(), &forbidden.0));
+        let (links, probes) = traced?;
+        let told = links.into_iter().map(|(near, far)| (tell(near), tell(far)));
+        Ok((told.collect(), probes))
+    }
+
     #[allow(clippy::needless_pass_by_value)] // what Python's lists become
     #[pyo3(signature = (command, *, namespaces = Vec::new()))]
     fn run(
@@ -342,13 +356,7 @@ impl Simulation {
         mut take: impl FnMut(&Row, u32, Probe) + Send,
     ) -> PyResult<()> {
         // This checks the vantage point, once for all flows.
-        let model = self.probe(
-            vantage_point,
-            IpAddr::V4(Ipv4Addr::UNSPECIFIED),
-            UDP,
-            0,
-            false,
-        )?;
+        let model = self.probe(vantage_point, NOBODY, UDP, 0, false)?;
         let refuse = |error| raise(plan.path(), error);
         let file = anabranch_plan::Plan::open(plan.path()).map_err(refuse)?;
         let header = file.header();
@@ -367,12 +375,7 @@ impl Simulation {
                             source: self.network.internet(family).vantage_point(vantage_point),
                             destination: row.prefix.first() + u128::from(address),
                             protocol: row.protocol,
-                            octets: match row.protocol {
-                                UDP => port << 16 | u32::from(header.destination_port),
-                                TCP => port << 16 | u32::from(segment::PORT),
-                                ICMP => 8 << 24 | port,
-                                _ => 128 << 24 | port,
-                            },
+                            octets: octets_of(row.protocol, port, header.destination_port),
                             ..model
                         };
                         take(&row, flow, probe);
@@ -416,17 +419,6 @@ impl Simulation {
         };
         probe.flow_label = label_of(&probe, labels_flows);
         Ok(probe)
-    }
-}
-
-/// Returns the label of a probe's flow, if flows have those that traces give them.
-const fn label_of(probe: &Probe, labels_flows: bool) -> u32 {
-    match (probe.family, probe.protocol) {
-        (Family::V6, ICMP6) if labels_flows => flow_label(probe.octets as u16, 0),
-        (Family::V6, _) if labels_flows => {
-            flow_label((probe.octets >> 16) as u16, probe.octets as u16)
-        }
-        _ => 0,
     }
 }
 
