@@ -32,6 +32,8 @@ ARCHITECTURES := x86_64 aarch64
 soak: SECONDS := 3600
 SEED :=
 
+# Cargo would look for the jobs of make, and warn that it may not have them.
+unexport MAKEFLAGS
 # Programs start in half the time where their bytecode is kept.
 export PYTHONDONTWRITEBYTECODE :=
 
