@@ -73,7 +73,8 @@ lint: setup
 	cd $(ENGINE) && $(CARGO) clippy --locked --all-targets -- --deny warnings
 	test -z "$$(gofmt -l tests/devcluster/go tests/gitops/go tests/mlab/go)"
 
-# Both at once, since each waits for much of its time; what one says comes at its end.
+# Both at once, since those in a cluster wait for much of their time; what one says comes at its
+# end.
 test: setup
 	@sh .ci/prerequisites tests
 	@sh .ci/prerequisites cluster

@@ -80,7 +80,7 @@ fn balancing_by_packet_is_told_whatever_the_weights() {
 }
 
 #[test]
-#[ignore = "it takes a minute"]
+#[ignore = "takes a minute; make statistics runs it"]
 fn balancing_by_packet_is_missed_as_seldom_as_may_be() {
     check(
         2_000,
