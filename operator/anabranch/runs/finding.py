@@ -41,10 +41,8 @@ def find_runs(
     ids = sorted({keys.run_id for keys in found})
     if not found:
         known = {_name(roster) for roster in rosters} or _find_names(store)
-        raise LookupError(
-            f"there is no run of {name} in {store}, "
-            f"only of: {', '.join(sorted(known)) or 'none'}"
-        )
+        others = f"only of: {', '.join(sorted(known))}" if known else "nor of any other"
+        raise LookupError(f"there is no run of {name} in {store}, {others}")
     chosen = [keys for keys in found if run_id in {None, keys.run_id}]
     if not chosen:
         raise LookupError(
