@@ -9,14 +9,13 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from anabranch.local.style import choose_styles, use_look
+from anabranch.warehouse.routers import PAPER, PAPER_SHARES
 
 if TYPE_CHECKING:
     Row = dict[str, Any]
 
 _SIZE = (3.4, 2.6)
 """The width of a paper's column, and the height, in inches."""
-_PAPER = {2: 0.68, 10: 0.97}
-"""The share of routers with so many addresses at most (Vermeulen et al., IMC 2018)."""
 
 
 def draw_sizes(name: str, sizes: list[Row]) -> Figure:
@@ -49,13 +48,13 @@ def draw_sizes(name: str, sizes: list[Row]) -> Figure:
         else:
             axes.text(0.5, 0.5, "none", transform=axes.transAxes, ha="center")
         axes.plot(
-            list(_PAPER),
-            list(_PAPER.values()),
+            list(PAPER_SHARES),
+            list(PAPER_SHARES.values()),
             linestyle="none",
             marker="x",
             markersize=5,
             color="0.3",
-            label="Vermeulen et al., IMC 2018",
+            label=PAPER,
         )
         figure.legend(loc="outside lower center")
     return figure

@@ -16,6 +16,7 @@ from anabranch.report.distributions import (
 )
 from anabranch.report.markup import element, join
 from anabranch.report.tables import Column, draw_table, write_share
+from anabranch.warehouse.routers import PAPER, PAPER_SHARES
 
 if TYPE_CHECKING:
     from anabranch.report.facts import DiamondFacts
@@ -152,16 +153,13 @@ def _draw_cdf_of_sizes(found: RouterStatistics) -> Markup:
         return max((part for size, part in points if size <= most), default=0)
 
     told = ", ".join(
-        f"{share(most):.0%} have {words} ({theirs:.0%} in {_PAPER})"
-        for most, words, theirs in ((2, "two addresses", 0.68), (10, "up to ten", 0.97))
+        f"{share(most):.0%} have {words} ({PAPER_SHARES[most]:.0%} in {PAPER})"
+        for most, words in ((2, "two addresses"), (10, "up to ten"))
     )
     chart = draw_cdf(
         f"Sizes of routers: {told}.", "addresses", {"measured": points}, is_whole=True
     )
     return draw_figure("Sizes of routers", told, chart)
-
-
-_PAPER = "Vermeulen et al., IMC 2018"
 
 
 def _draw_largest(largest: list[Row]) -> Markup:

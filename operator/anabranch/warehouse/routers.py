@@ -155,6 +155,12 @@ class RouterStatistics:
         return sum(row["routers"] for row in self.sizes)
 
 
+PAPER = "Vermeulen et al., IMC 2018"
+PAPER_SHARES = {2: 0.68, 10: 0.97}
+"""The share of routers with so many addresses at most in that survey, of those with
+several."""
+
+
 def count_sizes(engine: Engine, routers: str) -> list[Row]:
     """Count the routers of the query for their table by their number of addresses.
 
