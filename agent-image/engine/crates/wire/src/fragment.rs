@@ -122,6 +122,11 @@ mod tests {
     use crate::probe::tests::probes;
 
     const OWN: u128 = 7;
+    /// The shortest first fragment that shows all that a large echo request repeats. The lengths of first
+    /// fragments are multiples of eight bytes (RFC 8200, section 4.5).
+    const SHORTEST: usize = (TRANSPORT + MARK + 1).next_multiple_of(8);
+    /// The longest first fragment in a packet of the least MTU.
+    const LONGEST: usize = LEAST_MTU - HEADER_V6 - HEADER;
 
     fn requests() -> impl Strategy<Value = Probe> {
         probes().prop_map(|probe| Probe {
@@ -160,11 +165,11 @@ mod tests {
     proptest! {
         #[test]
         fn the_reply_to_a_large_request_names_it_whether_it_is_cut_or_not(
-            probe in requests(), id in any::<u32>(), bytes in 24usize..1_232, ttl in 1u8..
+            probe in requests(), id in any::<u32>(), eights in SHORTEST / 8..=LONGEST / 8, ttl in 1u8..
         ) {
             let whole = stamp().shape_large_reply(OWN, &probe, ttl);
             prop_assert_eq!(whole.len(), LARGE);
-            for (packet, identification) in [(whole.clone(), None), (cut(&whole, bytes, id), Some(id))] {
+            for (packet, identification) in [(whole.clone(), None), (cut(&whole, eights * 8, id), Some(id))] {
                 let reply = stamp().read(&Packet::parse(&packet).unwrap()).unwrap();
                 prop_assert_eq!((reply.probe, reply.fragment), (probe, identification));
                 prop_assert_eq!((reply.protocol, reply.kind, reply.ttl), (ICMP6, ECHO_REPLY, ttl));
