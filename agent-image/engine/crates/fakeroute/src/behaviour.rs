@@ -298,12 +298,12 @@ impl Switches {
         drawn.map_or(Counting::ByRouter, |habit| habits[habit])
     }
 
-    /// Returns the identifications that a counter gives to others in a second.
+    /// Returns the identifications that a counter gives to others in a second: any number, so that no two
+    /// counters go side by side for ever.
     #[inline]
-    #[allow(clippy::cast_sign_loss)] // it is 1 at least
-    pub fn id_rate(&self, owner: u64) -> u64 {
-        let part = f64::from(below(mix(owner, 27), 1 << 16)) / 65_536.0;
-        (part * self.id_magnitudes).exp2() as u64
+    pub fn id_rate(&self, owner: u64) -> f64 {
+        let part = f64::from(mix(owner, 27) as u32) / 4_294_967_296.0;
+        (part * self.id_magnitudes).exp2()
     }
 
     /// Returns the packets that a router cuts for others in a second.

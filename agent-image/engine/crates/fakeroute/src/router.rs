@@ -84,6 +84,7 @@ impl Memory {
 
     /// Returns the IPv4 identification of a router's next packet, by the router's habit.
     #[inline]
+    #[allow(clippy::cast_precision_loss, clippy::cast_sign_loss)] // rates are rough, and not below 0
     pub fn identify(&mut self, sender: &Sender, switches: &Switches, now_us: u64) -> u16 {
         let Sender { router, probe, .. } = *sender;
         let owner = match switches.counting(router) {
@@ -101,7 +102,7 @@ impl Memory {
         let counter = &mut self.counters[owner as usize % SLOTS];
         *counter = counter.wrapping_add(1);
         let start = mix(owner, 10);
-        let others = now_us * switches.id_rate(owner) / 1_000_000;
+        let others = (now_us as f64 / 1e6 * switches.id_rate(owner)) as u64;
         (start as u16)
             .wrapping_add(others as u16)
             .wrapping_add(*counter)
