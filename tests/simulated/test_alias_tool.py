@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from itertools import combinations
 from typing import TYPE_CHECKING
@@ -128,6 +129,27 @@ def test_links_are_those_of_the_measurement_that_it_names(
     assert told == {(near, far) for near, far in ends if near != far}
     assert routers.diamonds.num_rows == paths.diamonds.num_rows
     assert None not in routers.diamonds["becomes"].to_pylist()
+
+
+def test_its_aliases_are_scored_by_the_network_that_they_are_in(
+    data: Path, routers: Survey
+) -> None:
+    """Those that it accepts, and all of the interfaces that were found."""
+    accepted = {
+        frozenset((row["first_addr"], row["second_addr"]))
+        for row in routers.aliases.to_pylist()
+        if row["verdict"] == "accept"
+    }
+    files = [str(data.parent / "m" / name) for name in ("survey.yaml", "aliases.yaml")]
+    simulation = ["--prefixes", "128", "--prefixes-v6", "16"]
+    simulation += [f"--set={name}={value}" for name, value in SWITCHES.items()]
+    told = invoke("score", *files, "--data", str(data), *simulation)
+    every = f"{len(accepted)} of {len(accepted)} accepted pairs are of one router"
+    assert f"routers: aliases: precision 1.0000: {every}" in told
+    (share,) = re.findall(r"routers: aliases: recall (0\.\d+): of", told)
+    assert 0.5 < float(share) < 1
+    assert "survey: aliases" not in told
+    assert "routers: precision" not in told
 
 
 def test_it_has_no_traces(routers: Survey) -> None:

@@ -17,6 +17,9 @@ from anabranch.cli.run import DATA
 from anabranch.cli.simulation import add_simulation_arguments, open_simulation
 
 if TYPE_CHECKING:
+    from anabranch_engine import Simulation
+
+    from anabranch.api.manifest import Document, Manifests
     from anabranch.cli.command import Commands
     from anabranch.runs.assignment import Assignment
 
@@ -29,8 +32,9 @@ def add_parser(commands: Commands) -> None:
         "ran in",
         description="Prints precision: the share of the links found that exist. "
         "Prints recall: the share found of the links that the first flows of "
-        "all prefixes cross; and, with --expected, the recall to expect. Give "
-        "the same arguments for the simulation as for the survey.",
+        "all prefixes cross; and, with --expected, the recall to expect. If "
+        "routers were looked for, it prints both of pairs of aliases. Give the "
+        "same arguments for the simulation as for the survey.",
     )
     parser.add_argument("files", nargs="+", metavar="FILE", help="the manifests")
     parser.add_argument(
@@ -77,38 +81,78 @@ def read_count(text: str) -> int:
 def run(chosen: argparse.Namespace) -> int:
     """Print precision and recall, or the expected recall."""
     # Extras, which other commands do without.
-    from anabranch.local.assignment import assign_all  # noqa: PLC0415
     from anabranch.local.manifest import load_manifests  # noqa: PLC0415
-    from anabranch.local.score import Judge  # noqa: PLC0415
 
     manifests = load_manifests(chosen.files, open_stdin)
     try:
         simulation = open_simulation(chosen)
         for document in manifests.of_kind(Measurement):
-            if document.object.spec.aliases:
-                continue  # Its links are those of another one.
-            assignments = list(assign_all(manifests, document))
-            name = document.object.metadata.name
-            judge = Judge(simulation, assignments, chosen.flows)
-            if chosen.rehearse:
-                found = asdict(judge.rehearse(range(chosen.rehearse)))
-                text = json.dumps({"flows": chosen.flows} | found, indent=1)
-                if chosen.expected:
-                    chosen.expected.write_text(f"{text}\n")
-                write(f"{text}\n")
-                continue
-            score = judge.judge(read_links(chosen.data, assignments))
-            write(
-                f"{name}: precision {score.precision:.4f}: "
-                f"{score.real:,} of {score.found:,} links are there\n"
-                f"{name}: recall {score.recall:.4f}: {score.known_found:,} of the "
-                f"{score.known:,} links that flows 0 to {chosen.flows - 1} cross"
-                f"{describe_expected(chosen)}\n"
-            )
+            spec = document.object.spec
+            # The tool aliases has the links of another one.
+            if not spec.aliases:
+                score_links(chosen, simulation, manifests, document)
+            resolves = spec.aliases or (spec.trace and spec.trace.aliases)
+            if resolves and not chosen.rehearse:
+                score_aliases(chosen, simulation, document)
     except (LookupError, ValueError, RuntimeError) as error:
         print(f"anabranch: {error.args[0]}", file=sys.stderr)
         return 1
     return 0
+
+
+def score_links(
+    chosen: argparse.Namespace,
+    simulation: Simulation,
+    manifests: Manifests,
+    document: Document[Measurement],
+) -> None:
+    """Print how many links a measurement found, or is expected to find."""
+    # Extras, which other commands do without.
+    from anabranch.local.assignment import assign_all  # noqa: PLC0415
+    from anabranch.local.score import Judge  # noqa: PLC0415
+
+    assignments = list(assign_all(manifests, document))
+    name = document.object.metadata.name
+    judge = Judge(simulation, assignments, chosen.flows)
+    if chosen.rehearse:
+        found = asdict(judge.rehearse(range(chosen.rehearse)))
+        text = json.dumps({"flows": chosen.flows} | found, indent=1)
+        if chosen.expected:
+            chosen.expected.write_text(f"{text}\n")
+        write(f"{text}\n")
+        return
+    score = judge.judge(read_links(chosen.data, assignments))
+    write(
+        f"{name}: precision {score.precision:.4f}: "
+        f"{score.real:,} of {score.found:,} links are there\n"
+        f"{name}: recall {score.recall:.4f}: {score.known_found:,} of the "
+        f"{score.known:,} links that flows 0 to {chosen.flows - 1} cross"
+        f"{describe_expected(chosen)}\n"
+    )
+
+
+def score_aliases(
+    chosen: argparse.Namespace,
+    simulation: Simulation,
+    document: Document[Measurement],
+) -> None:
+    """Print how many pairs of interfaces of one router a measurement found."""
+    # Extras, which other commands do without.
+    from anabranch.local.aliasscore import judge_aliases  # noqa: PLC0415
+    from anabranch.warehouse.survey import open_survey  # noqa: PLC0415
+
+    measurement = document.object
+    namespace, name = measurement.key
+    survey = open_survey(
+        chosen.data, name, namespace=namespace, run_id=measurement.spec.run_id
+    )
+    score = judge_aliases(simulation, survey)
+    write(
+        f"{name}: aliases: precision {score.precision:.4f}: {score.real:,} of "
+        f"{score.found:,} accepted pairs are of one router\n"
+        f"{name}: aliases: recall {score.recall:.4f}: of {score.known:,} such pairs "
+        "among the interfaces that were found\n"
+    )
 
 
 def describe_expected(chosen: argparse.Namespace) -> str:
