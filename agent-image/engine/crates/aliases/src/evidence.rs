@@ -75,15 +75,6 @@ pub const CHANCE: f64 = 1e-4;
 /// reply. An order that rests on it accepts, but does not reject.
 const TRUST: u64 = 2;
 
-/// Returns the fewest readings of each counter that can be one. With fewer, idle counters with the same values
-/// pass too often. Of fragments the order of all readings is known.
-const fn least_readings(family: Family) -> usize {
-    match family {
-        Family::V4 => 5,
-        Family::V6 => 4,
-    }
-}
-
 /// What was found about two addresses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Finding {
@@ -167,9 +158,16 @@ fn have_one_source(first: &Candidate, second: &Candidate) -> bool {
 
 /// Returns what two series say: reject if they are certainly out of order, accept if they are in order,
 /// and hardly by chance. All readings must be in order, but only by how much both rose since a time tells how
-/// likely that is: earlier readings are further from each other.
+/// likely that is: earlier readings are further from each other. Counters of which one has fewer than
+/// `least` readings are never accepted.
 #[must_use]
-pub fn compare(first: &Series, second: &Series, family: Family, since_us: u64) -> Verdict {
+pub fn compare(
+    first: &Series,
+    second: &Series,
+    family: Family,
+    least: usize,
+    since_us: u64,
+) -> Verdict {
     let (Series::Counter(first), Series::Counter(second)) = (first, second) else {
         return Verdict::Undetermined;
     };
@@ -179,7 +177,7 @@ pub fn compare(first: &Series, second: &Series, family: Family, since_us: u64) -
     }
     let likely = Window::find(first, second, TRUST);
     let passed = advance(first, since_us).min(advance(second, since_us));
-    let are_enough = first.len().min(second.len()) >= least_readings(family);
+    let are_enough = first.len().min(second.len()) >= least;
     if are_enough && likely.has_multiple(ring) && likely.chance(passed) <= CHANCE {
         return Verdict::Accept;
     }

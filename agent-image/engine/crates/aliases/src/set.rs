@@ -29,6 +29,15 @@ const CYCLE_US: u64 = 100_000;
 const ALONE_US: u64 = 200_000;
 const ALONE_CYCLES: u16 = 8;
 
+/// The fewest readings of each counter that can be one, of a list. Of so many pairs some have the same
+/// values for a while, so the readings are spread over several seconds.
+const LIST_READINGS: usize = 10;
+/// The cycles after which a list of which few addresses are left rests, for how long, in microseconds, and how
+/// many are few. Readings of a cycle must be close together, or the window is wide.
+const REST_CYCLES: u16 = 3;
+const REST_US: u64 = 3_000_000;
+const FEW: u64 = 16;
+
 /// What a set wants.
 pub(crate) enum Step {
     Send(Sounding),
@@ -217,6 +226,9 @@ impl Set {
             self.judge();
             if self.cycle < most_cycles {
                 self.go_round();
+                if self.rests() {
+                    self.free_us = now_us + REST_US;
+                }
             }
         }
         match self.queue.front() {
@@ -247,6 +259,25 @@ impl Set {
             (Some(_), _) => GAP_US,
             (None, 0 | 1) => ALONE_US,
             (None, crowd) => (CYCLE_US / crowd).clamp(LEAST_GAP_US, GAP_US),
+        }
+    }
+
+    /// Returns whether the cycle begins after a rest.
+    const fn rests(&self) -> bool {
+        self.ttl.is_none()
+            && 1 < self.crowd
+            && self.crowd <= FEW
+            && self.cycle > 1
+            && self.cycle % REST_CYCLES == 1
+    }
+
+    /// Returns the fewest readings of each counter that can be one. With fewer, idle counters with the
+    /// same values pass too often. Of fragments the order of all readings is known.
+    const fn least_readings(&self) -> usize {
+        match (self.ttl, self.family) {
+            (None, _) => LIST_READINGS,
+            (Some(_), Family::V4) => 5,
+            (Some(_), Family::V6) => 4,
         }
     }
 
@@ -281,6 +312,7 @@ impl Set {
 
     /// Compares the pairs that are not decided for good.
     fn judge(&mut self) {
+        let least = self.least_readings();
         for pair in self.pairs.iter_mut().filter(|pair| pair.is_open()) {
             let members = pair.places.map(|place| &self.members[place]);
             let [first, second] = members.map(|member| &member.candidate);
@@ -293,7 +325,7 @@ impl Set {
                 let said = &mut pair.by_ids[way as usize];
                 if *said == Verdict::Undetermined {
                     let [one, other] = [first, second].map(|each| each.series(way, are_counters));
-                    *said = compare(&one, &other, self.family, self.since_us);
+                    *said = compare(&one, &other, self.family, least, self.since_us);
                 }
             }
             let found = judge(first, second, pair.by_ids);

@@ -103,3 +103,17 @@ fn a_list_gets_no_more_than_a_probe_in_a_millisecond() {
     assert!(probes > 1_000);
     assert!(took_us >= 1_000 * (probes - 1));
 }
+
+#[test]
+fn counters_that_go_side_by_side_for_a_while_are_not_taken_for_one() {
+    for rate in [30, 400, 3_000] {
+        let of = [(500, rate), (501, rate + 10)];
+        let (resolver, ..) = resolve(&[0, 1], &of, 10);
+        let (one, ..) = resolve(&[0, 0], &of, 10);
+        let verdicts = [resolver, one].map(|each| {
+            let said: Vec<_> = each.evidence().collect();
+            said[0].finding.verdict
+        });
+        assert_eq!(verdicts, [Verdict::Reject, Verdict::Accept], "at {rate} a second");
+    }
+}
