@@ -29,14 +29,13 @@ const CYCLE_US: u64 = 100_000;
 const ALONE_US: u64 = 200_000;
 const ALONE_CYCLES: u16 = 8;
 
-/// The fewest readings of each counter that can be one, of a list. Of so many pairs some have the same
-/// values for a while, so the readings are spread over several seconds.
-const LIST_READINGS: usize = 10;
-/// The cycles after which a list of which few addresses are left rests, for how long, in microseconds, and how
-/// many are few. Readings of a cycle must be close together, or the window is wide.
-const REST_CYCLES: u16 = 3;
+/// The most addresses of a short list, which is watched closely: some of millions of pairs go side by side for
+/// a while. Its cycles come in four phases, after each of which it rests, so that counters of other rates drift
+/// apart. In each phase other addresses get three probes instead of one, so that idle counters do.
+const SHORT: usize = 16;
+const PHASE_CYCLES: u16 = 3;
+const PHASES: u16 = 4;
 const REST_US: u64 = 3_000_000;
-const FEW: u64 = 16;
 
 /// What a set wants.
 pub(crate) enum Step {
@@ -262,22 +261,34 @@ impl Set {
         }
     }
 
+    /// Returns whether it is a short list.
+    fn is_short(&self) -> bool {
+        self.ttl.is_none() && (2..=SHORT).contains(&self.members.len())
+    }
+
     /// Returns whether the cycle begins after a rest.
-    const fn rests(&self) -> bool {
-        self.ttl.is_none()
-            && 1 < self.crowd
-            && self.crowd <= FEW
-            && self.cycle > 1
-            && self.cycle % REST_CYCLES == 1
+    fn rests(&self) -> bool {
+        self.is_short() && self.cycle > 1 && self.cycle % PHASE_CYCLES == 1
+    }
+
+    /// Returns the echo requests that the address at a place gets in the cycle. Of a short list, any two
+    /// addresses differ in one of the phases.
+    fn echoes(&self, place: usize) -> usize {
+        let phase = (self.cycle - 1) / PHASE_CYCLES % PHASES;
+        if self.is_short() && place >> phase & 1 == 1 {
+            3
+        } else {
+            1
+        }
     }
 
     /// Returns the fewest readings of each counter that can be one. With fewer, idle counters with the
     /// same values pass too often. Of fragments the order of all readings is known.
-    const fn least_readings(&self) -> usize {
-        match (self.ttl, self.family) {
-            (None, _) => LIST_READINGS,
-            (Some(_), Family::V4) => 5,
-            (Some(_), Family::V6) => 4,
+    fn least_readings(&self) -> usize {
+        match self.family {
+            _ if self.is_short() => usize::from(PHASES * PHASE_CYCLES),
+            Family::V4 => 5,
+            Family::V6 => 4,
         }
     }
 
@@ -383,12 +394,16 @@ impl Set {
             let places = (0..wanted.len()).filter(|place| wanted[*place][way as usize]);
             let places: Vec<usize> = places.collect();
             for place in shuffle(&places, self.cycle) {
+                let probes = match way {
+                    Way::Error => 1,
+                    Way::Echo => self.echoes(place),
+                };
                 let member = &mut self.members[place];
                 if way == Way::Echo && member.candidate.is_whole() {
                     let too_big = Sounding::TooBig(member.candidate.address);
                     self.queue.push_back(too_big);
                 }
-                self.queue.push_back(member.ask(way));
+                self.queue.extend((0..probes).map(|_| member.ask(way)));
             }
         }
     }

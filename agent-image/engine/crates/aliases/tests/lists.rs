@@ -106,14 +106,18 @@ fn a_list_gets_no_more_than_a_probe_in_a_millisecond() {
 
 #[test]
 fn counters_that_go_side_by_side_for_a_while_are_not_taken_for_one() {
-    for rate in [30, 400, 3_000] {
-        let of = [(500, rate), (501, rate + 10)];
+    for (rate, other) in [(0, 0), (1, 1), (30, 32), (400, 410), (3_000, 3_010)] {
+        let of = [(500, rate), (501, other)];
         let (resolver, ..) = resolve(&[0, 1], &of, 10);
         let (one, ..) = resolve(&[0, 0], &of, 10);
         let verdicts = [resolver, one].map(|each| {
             let said: Vec<_> = each.evidence().collect();
             said[0].finding.verdict
         });
-        assert_eq!(verdicts, [Verdict::Reject, Verdict::Accept], "at {rate} a second");
+        assert_eq!(
+            verdicts,
+            [Verdict::Reject, Verdict::Accept],
+            "at {rate} a second"
+        );
     }
 }
