@@ -85,7 +85,12 @@ class Survey:
 
     def wait_probing(self) -> None:
         """Waits until both agents probe, and have not done so for long."""
-        wait_until("two agents to probe", self._are_probing, 120)
+        self.wait_agents("Probing")
+
+    def wait_agents(self, reason: str) -> None:
+        """Waits until both agents give a reason why they are ready, or not."""
+        what = f"two Rounds that are {reason}"
+        wait_until(what, lambda: self._list_reasons().count(reason) == 2, 120)
 
     def wait_replies(self, count: int) -> None:
         """Waits until the status tells of at least so many replies."""
@@ -95,15 +100,14 @@ class Survey:
         status = self.kubectl.get("measurement/survey").get("status", {})
         return int(status.get("totals", {}).get("replies", 0))
 
-    def _are_probing(self) -> bool:
+    def _list_reasons(self) -> list[str]:
         rounds = self.kubectl.get("rounds")["items"]
-        reasons = [
+        return [
             condition["reason"]
             for each in rounds
             for condition in each.get("status", {}).get("conditions", [])
             if condition["type"] == "Ready"
         ]
-        return reasons.count("Probing") == 2
 
     def finish(self) -> tuple[dict[str, Any], Links]:
         """Waits until it is complete; its status, and the links."""

@@ -41,6 +41,8 @@ if TYPE_CHECKING:
     from anabranch.store.s3 import S3Store
 
 POLL_SECONDS = 0.1
+QUIET_SECONDS = 2.0
+"""The time in which nothing is written that was not meant to be."""
 MERGE = "application/merge-patch+json"
 
 
@@ -235,6 +237,19 @@ class Stage:
             found += await self.find_all(kind, self.settings.namespace)
         metadata = [each["metadata"] for each in found]
         return {each["uid"]: each["resourceVersion"] for each in metadata}
+
+    async def settle(self) -> dict[str, str]:
+        """Waits until no object was written for a while; the version of each then."""
+        before: dict[str, str] = {}
+
+        async def are_same() -> bool:
+            nonlocal before
+            await asyncio.sleep(QUIET_SECONDS)
+            earlier, before = before, await self.take_versions()
+            return earlier == before
+
+        await self.until("no object to be written", are_same)
+        return before
 
     async def report_sent(self, found: dict[str, Any], probes: int) -> None:
         """Has the agent of a Round say how much it has sent."""

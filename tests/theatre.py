@@ -113,13 +113,13 @@ def make_namespace(beside: Namespace) -> Namespace:
 @contextlib.asynccontextmanager
 async def operating(
     stage: Stage, identity: str = "test", port: int = 0
-) -> AsyncIterator[None]:
+) -> AsyncIterator[asyncio.Task[None]]:
     """An operator that runs as long as a ``with`` lasts, and then just ends."""
     own = await Cluster.connect()
     leader = Operator(stage.settings, own, stage.store, identity, port)
     task = asyncio.create_task(leader.run())
     try:
-        yield
+        yield task
     finally:
         task.cancel()
         try:

@@ -14,6 +14,7 @@ from devcluster.kubectl import Kubectl
 from examples import EXAMPLES as OURS
 from gitops.kustomize import render
 from gitops.verdicts import EXAMPLES
+from stage import QUIET_SECONDS
 from theatre import LIST, NODES, POLICY, operating
 
 if TYPE_CHECKING:
@@ -26,7 +27,6 @@ TOOLS = {
     "argocd": ("--server-side", "--field-manager=argocd-controller"),
     "client": (),
 }
-QUIET_SECONDS = 1.5
 OVERLAYS = sorted((EXAMPLES / "overlays").iterdir())
 
 
@@ -100,8 +100,7 @@ def test_nobody_takes_from_another(theatre: Theatre, tool: str) -> None:
             await stage.wait_condition("survey", "Complete")
             # The API server sorts managers by time, and may do so once more.
             await apply()
-            await asyncio.sleep(QUIET_SECONDS)
-            before = await stage.take_versions()
+            before = await stage.settle()
             for _ in range(2):
                 await apply()
                 await asyncio.sleep(QUIET_SECONDS)

@@ -156,12 +156,12 @@ def test_who_lost_the_lease_does_nothing_more(theatre: Theatre) -> None:
         assert survey["status"] == {"observedGeneration": -1}
 
     async def lose(stage: Stage) -> None:
-        async with operating(stage, "first"):
+        async with operating(stage, "first") as ends:
             await wait_holder(stage, "first")
             place = Place("Lease", stage.settings.namespace, NAME)
             stolen = {"spec": {"holderIdentity": "thief"}}
             await stage.objects.patch(place, stolen)
-            await asyncio.sleep(Election.renew_seconds + 1)
+            await asyncio.wait({ends}, timeout=180)
             await set_stage(stage)
             await asyncio.sleep(2)
 
@@ -196,17 +196,22 @@ def test_health_and_metrics_tell_the_truth(theatre: Theatre) -> None:
         bucket = stage.store
         stage.store = type(bucket)(bucket.bucket, endpoint_url="http://127.0.0.1:9")
         async with operating(stage, port=port):
-            await asyncio.sleep(3)
-            code, told = await asyncio.to_thread(fetch, port, "/readyz")
-            assert code == 503
-            assert "the object store" in told
+
+            async def lacks_the_store() -> bool:
+                try:
+                    code, told = await asyncio.to_thread(fetch, port, "/readyz")
+                except urllib.error.URLError:
+                    return False  # It is not served yet.
+                return code == 503 and "the object store" in told
+
+            await stage.until("it to miss the store", lacks_the_store)
             assert (await asyncio.to_thread(fetch, port, "/healthz"))[0] == 200
         stage.store = bucket
         async with operating(stage, port=port):
             await set_stage(stage)
             await stage.wait_condition("survey", "Complete")
             assert await asyncio.to_thread(fetch, port, "/readyz") == (200, "ok")
-            code, told = await asyncio.to_thread(fetch, port, "/metrics")
+            _, told = await asyncio.to_thread(fetch, port, "/metrics")
             lines = told.splitlines()
             for line in (
                 'anabranch_measurements{state="complete"} 1.0',

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 import time
-from ipaddress import IPv4Network
+from ipaddress import IPv4Address, IPv4Network
 from typing import TYPE_CHECKING, Any
 
 from anabranch_engine import TraceParameters
@@ -99,14 +100,19 @@ def test_the_policy_is_obeyed_while_traces_go_on(site: Site) -> None:
     with site.run_agent(), tap_wire(site.network, LINK) as wire:
         site.wait_sent(probed.name, 50)
         site.change("ProbingPolicy", "default", exclusions=[str(excluded)])
-        wait_until(
-            "the exclusion",
-            lambda: not any(to in excluded for to in wire.listen(0.5)),
-            SECONDS,
-        )
-        sent = wire.listen(2)
-        assert sent
-        assert not any(to in excluded for to in sent)
+        wanted = site.get("ProbingPolicy", "default")["metadata"]["generation"]
+
+        def obeys() -> bool:
+            return bool(site.status(probed.name).get("policyGeneration") == wanted)
+
+        wait_until("the exclusion", obeys, SECONDS)
+        obeyed = time.time()
+
+        def list_sent() -> list[IPv4Address]:
+            return wire.between(obeyed, math.inf)
+
+        wait_until("probes to others", lambda: len(list_sent()) > 100, SECONDS)
+        assert not any(to in excluded for to in list_sent())
         site.change("ProbingPolicy", "default", stop=True)
         site.wait(probed.name, "Ready", "False", "PolicyStop")
         assert not wire.listen(1.5)

@@ -28,6 +28,7 @@ from anabranch.rounds.outcome import Rules
 from anabranch.rounds.steps import Step
 from anabranch.store.directory import DirectoryStore
 from anabranch.store.keys import RunKeys
+from anabranch.warehouse.agentdiamonds import put_diamonds
 from anabranch.warehouse.agentresults import AgentResults
 from anabranch.warehouse.embedded import open_embedded
 from anabranch.warehouse.job import RoundJob
@@ -178,7 +179,7 @@ def main() -> None:
             return int(counted[0]["rows"])
 
         def find_diamonds() -> int:
-            results.put_diamonds(folder, routers=None)
+            put_diamonds(results, folder, routers=None)
             return count(f"({results.diamonds})")
 
         finding, diamonds = measure(find_diamonds)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,10 +11,13 @@ from devcluster.binaries import VERSITYGW, build
 from devcluster.images import PYTHON_IMAGE
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from devcluster.images import ImageStore
 
 _ROOT = Path(__file__).parents[2]
 _CONTEXT = _ROOT / "build" / "image"
+_WHEELS = ("anabranch", "anabranch_engine")
 OPERATOR_IMAGE = "docker.io/anabranch/operator:dev"
 AGENT_IMAGE = "docker.io/anabranch/agent:dev"
 _DOCKERFILES = {
@@ -29,14 +33,29 @@ def name_gateway_image() -> str:
     return f"docker.io/versity/versitygw:{version}"
 
 
-def build_images(store: ImageStore) -> None:
-    """Builds all of them.
+def check_wheels(files: Collection[str], version: str) -> None:
+    """Check that a folder has one wheel of each name, of a version.
 
     Raises:
-        RuntimeError: Without the wheels that they are made of.
+        RuntimeError: If it has none, another one, or several.
     """
-    if not any(_CONTEXT.glob("*.whl")):
-        raise RuntimeError(f"there are no wheels in {_CONTEXT}: run make wheels")
+    for name in _WHEELS:
+        found = sorted(file for file in files if file.startswith(f"{name}-"))
+        if [file.split("-")[1] for file in found] != [version]:
+            raise RuntimeError(
+                f"{_CONTEXT} has {', '.join(found) or 'no wheel'} where one wheel of"
+                f" {name} {version} is wanted: run make images"
+            )
+
+
+def build_images(store: ImageStore) -> None:
+    """Build all of them.
+
+    Raises:
+        RuntimeError: Without the wheels that they are made of, and with others.
+    """
+    project = tomllib.loads((_ROOT / "pyproject.toml").read_text())["project"]
+    check_wheels([file.name for file in _CONTEXT.glob("*.whl")], project["version"])
     store.build_base()
     for tag, dockerfile in _DOCKERFILES.items():
         store.build(dockerfile, _CONTEXT, tag, {"BASE": PYTHON_IMAGE})

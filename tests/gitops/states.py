@@ -19,7 +19,7 @@ from anabranch.manifests.rounds import build_standing_round, name_step
 from anabranch.manifests.settings import Settings
 from anabranch.reconcile.agent import Agents, decide_agent
 from anabranch.reconcile.cycles import find_due
-from anabranch.reconcile.decision import RESULTS, decide, name_count
+from anabranch.reconcile.decision import RESULTS, decide
 from anabranch.reconcile.events import Recorder
 from anabranch.reconcile.inventory import Inventory
 from anabranch.reconcile.measurement import Measurements
@@ -30,6 +30,7 @@ from anabranch.reconcile.observation import (
     RunView,
 )
 from anabranch.reconcile.policy import Policies
+from anabranch.reconcile.rehearsal import name_count
 from anabranch.reconcile.surveystatus import (
     Obstacle,
     describe_obstacle,

@@ -8,6 +8,7 @@ from anabranch.runs.chain import read_outcomes
 from anabranch.runs.report import Findings, read_report
 from anabranch.runs.roster import Roster
 from anabranch.store.keys import RunKeys
+from anabranch.warehouse.agentdiamonds import put_diamonds
 from anabranch.warehouse.damage import naming_damage
 from anabranch.warehouse.results import Results
 
@@ -49,7 +50,7 @@ def load(
             for number in range(len(steps)):
                 tables.load_step(store, run, steps[: number + 1])
             if is_over and not roster.subject:
-                agent.put_diamonds(scratch, routers)
+                put_diamonds(agent, scratch, routers)
                 tables.load_diamonds(store, run)
         yield run.agent, len(steps)
     tables.load_routers(store, keys)

@@ -16,33 +16,34 @@ from anabranch.api.measurementstatus import (
 )
 from anabranch.manifests.rounds import name_step
 from anabranch.reconcile.conditions import Conditions
-from anabranch.reconcile.course import JOB_SECONDS, State
+from anabranch.reconcile.course import State
 from anabranch.reconcile.courses import count_agents, find_courses
 from anabranch.reconcile.coverage import cover, cover_rehearsal, tell
-from anabranch.reconcile.inventory import is_over
+from anabranch.reconcile.leftovers import (
+    find_strays,
+    remove_children,
+    retire_children,
+)
 from anabranch.reconcile.observation import (
     CreateJob,
     Decision,
     DeleteJob,
-    DeleteRound,
-    ExpireJob,
     PutAnnotations,
     PutRoster,
 )
+from anabranch.reconcile.rehearsal import create_counts, find_refusal, tell_most
 from anabranch.reconcile.standing import decide_standing
 from anabranch.reconcile.start import (
     EXCEEDED,
-    find_members,
     find_obstacle,
     make_roster,
 )
 from anabranch.rounds.outcome import add_missing
 from anabranch.rounds.shortfall import describe_nothing
-from anabranch.runs.roster import group_runs
 from anabranch.store.keys import REPORT, SurveyKeys
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
     from anabranch.reconcile.course import Course
     from anabranch.reconcile.observation import Action, Observation
@@ -65,12 +66,6 @@ def decide(seen: Observation, bucket: str) -> Decision:
     return _Decider(seen, bucket).decide()
 
 
-def name_count(seen: Observation, agent: str) -> str:
-    """Return the name of the Job that counts what an agent would send."""
-    generation = seen.measurement.metadata.generation
-    return name_step(seen.measurement, agent, f"count{generation}")
-
-
 @dataclass
 class _Decider:
     seen: Observation
@@ -89,7 +84,7 @@ class _Decider:
 
     def decide(self) -> Decision:
         spec = self.seen.measurement.spec
-        strays = tuple(self._find_strays())
+        strays = tuple(find_strays(self.seen))
         if self.before.completion_time:
             decision = self._rest()
         elif self.before.start_time:
@@ -187,21 +182,12 @@ class _Decider:
             roster = make_roster(seen, self._pin(), self._pin_subject())
             put = PutRoster(roster, seen.part)
             return self._say("Counting", "probes are counted", put, again=0.0)
-        members = seen.roster.runs
-        names = {each.name: name_count(seen, each.name) for each in members}
-        for job in (seen.jobs.get(name) for name in names.values()):
-            if job and job.is_failed:
-                self.conditions.set("Failed", "Refused", job.message)
-                self.conditions.set("Stalled", "Refused", job.message)
-                return self._say("Refused", job.message)
-        where = ("--measurement", seen.measurement.metadata.uid)
-        which = ("--run-id", seen.measurement.spec.run_id, "--part", seen.part)
-        jobs = [
-            CreateJob(name, ("count", *where, *which, "--agent", agent), agent)
-            for agent, name in names.items()
-            if agent not in seen.counts and name not in seen.jobs
-        ]
-        if len(seen.counts) < len(members):
+        if (refused := find_refusal(seen, seen.roster)) is not None:
+            self.conditions.set("Failed", "Refused", refused)
+            self.conditions.set("Stalled", "Refused", refused)
+            return self._say("Refused", refused)
+        if len(seen.counts) < len(seen.roster.runs):
+            jobs = create_counts(seen, seen.roster)
             return self._say("Counting", "probes are counted", *jobs)
         coverage = cover_rehearsal(seen.counts.values())
         if not coverage.probed:
@@ -213,7 +199,7 @@ class _Decider:
         left_out = coverage.describe_left_out()
         agents = len(seen.roster.members)
         message = (
-            f"{agents} agents would {_tell_most(seen, coverage.probed)}"
+            f"{agents} agents would {tell_most(seen.counts.values(), coverage.probed)}"
             f"{left_out and f' ({left_out})'}; set dryRun to false to start"
         )
         self.conditions.set("Ready", "DryRun", message)
@@ -404,56 +390,10 @@ class _Decider:
         if ttl is not None and ended is not None:
             left = (ended + timedelta(seconds=ttl) - self.seen.now).total_seconds()
         if left is not None and left <= 0:
-            return self._decide(
-                *(
-                    DeleteRound(each.metadata.name, each.metadata.uid)
-                    for each in self.seen.rounds.values()
-                ),
-                *(DeleteJob(each.name, each.uid) for each in self.seen.jobs.values()),
-            )
-        # An agent that comes back must not go on with a run that is over.
-        left_over = (
-            DeleteRound(each.metadata.name, each.metadata.uid)
-            for each in self.seen.rounds.values()
-            if not is_over(each)
-        )
-        expired = (
-            ExpireJob(each.name, JOB_SECONDS)
-            for each in self.seen.jobs.values()
-            if each.is_complete and not each.expires
-        )
-        return self._decide(*left_over, *expired, again=left)
+            return self._decide(*remove_children(self.seen))
+        return self._decide(*retire_children(self.seen), again=left)
 
     @property
     def _keys(self) -> SurveyKeys:
         measurement = self.seen.measurement
         return SurveyKeys(measurement.metadata.uid, measurement.spec.run_id)
-
-    def _find_strays(self) -> Iterator[Action]:
-        """Remove Rounds of other runs, and Jobs of other runs and rehearsals."""
-        seen, run_id = self.seen, self.seen.measurement.spec.run_id
-        for found in seen.rounds.values():
-            if found.spec.run_id != run_id:
-                yield DeleteRound(found.metadata.name, found.metadata.uid)
-        members = seen.roster.members if seen.roster else find_members(seen)
-        own = tuple(
-            name_step(seen.measurement, name, "")
-            for name in (*group_runs(seen.measurement, members), "")
-        )
-        is_dry = seen.measurement.spec.dry_run
-        for job in seen.jobs.values():
-            suffix = job.name.rpartition("-")[2]
-            is_count = suffix.startswith("count")
-            is_stale = is_count and not (
-                is_dry and suffix == f"count{seen.measurement.metadata.generation}"
-            )
-            if is_stale or not job.name.startswith(own):
-                yield DeleteJob(job.name, job.uid)
-
-
-def _tell_most(seen: Observation, targets: int) -> str:
-    """Return what agents would do in the first round at most."""
-    counts = [each.probes for each in seen.counts.values() if each.probes is not None]
-    if not counts:
-        return f"trace {targets:,} destinations"
-    return f"send {sum(counts):,} probes to {targets:,} targets in the first round"

@@ -11,10 +11,11 @@ from anabranch.api.configmap import ConfigMap
 from anabranch.api.round import RoundSpec
 from anabranch.cluster.objects import ForeignError, Place, read_object
 from anabranch.manifests.jobs import build_job, share_work
-from anabranch.manifests.labels import AGENT, Component, label
+from anabranch.manifests.labels import Component, label
 from anabranch.manifests.rounds import build_round, build_standing_round
 from anabranch.reconcile.conditions import Conditions
 from anabranch.reconcile.decision import RESULTS, decide
+from anabranch.reconcile.memory import Memory
 from anabranch.reconcile.observation import (
     AgentView,
     ChangeRound,
@@ -29,22 +30,12 @@ from anabranch.reconcile.observation import (
     PutCharge,
     PutHandOut,
     PutRoster,
-    RunView,
 )
 from anabranch.reconcile.quotas import OverdrawnError, Quotas
 from anabranch.reconcile.start import find_obstacle
 from anabranch.reconcile.targetlist import find_unchecked
-from anabranch.rounds.division import find_keepers
-from anabranch.rounds.shortfall import TargetCounts
 from anabranch.rounds.workers import count_workers
-from anabranch.runs.chain import read_outcomes, read_summary
-from anabranch.runs.handouts import (
-    put_hand_out,
-    read_hand_outs,
-    read_unfinished,
-)
-from anabranch.runs.report import Findings, ProbeCount, read_report
-from anabranch.runs.roster import Roster
+from anabranch.runs.handouts import put_hand_out
 from anabranch.store.keys import RunKeys, SurveyKeys
 
 if TYPE_CHECKING:
@@ -61,27 +52,13 @@ TOTALS_SECONDS = 10.0
 
 
 @dataclass
-class _Memory:
-    """What was read of a run; it stays true, because stored objects never change."""
-
-    root: str
-    """The folder of the run or rehearsal in the store."""
-    roster: Roster | None = None
-    runs: dict[str, RunView] = field(default_factory=dict)
-    counts: dict[str, ProbeCount] = field(default_factory=dict)
-    findings: Findings | None = None
-    looked_for: set[str] = field(default_factory=set)
-    """The UIDs of complete Jobs whose work was looked for in the store."""
-
-
-@dataclass
 class Measurements:
     """The reconciler of Measurements."""
 
     tools: Toolbox
     quotas: Quotas = field(init=False)
     """What namespaces have done of what they may."""
-    _memories: dict[tuple[str, str], _Memory] = field(default_factory=dict)
+    _memories: dict[tuple[str, str], Memory] = field(default_factory=dict)
     _said_at: dict[tuple[str, str], datetime] = field(default_factory=dict)
     _unable_since: dict[str, datetime] = field(default_factory=dict)
     _blocked: set[tuple[str, str]] = field(default_factory=set)
@@ -186,10 +163,10 @@ class Measurements:
             return seen
         keys = SurveyKeys(uid, spec.run_id, "" if is_started else seen.part)
         memory = self._memories.get(measurement.key)
-        if memory is None or memory.root != keys.root:
+        if memory is None or memory.keys != keys:
             # This is another spec or run, so what was known is useless.
-            memory = self._memories[measurement.key] = _Memory(keys.root)
-        seen = await asyncio.to_thread(self._recall, seen, keys, memory)
+            memory = self._memories[measurement.key] = Memory(keys)
+        seen = await asyncio.to_thread(memory.recall, self.tools.store, seen)
         # The roster is known now. Its agents may have other labels by now.
         seen = replace(seen, agents=self._view_agents(measurement))
         seen = replace(seen, unable_since=self._note_unable(seen))
@@ -243,84 +220,6 @@ class Measurements:
             message=(pod.message if pod else "") or "its pod is not ready",
             is_outdated=pod is not None and pod.template != wanted,
         )
-
-    def _recall(
-        self, seen: Observation, keys: SurveyKeys, memory: _Memory
-    ) -> Observation:
-        """Read from the store what newly completed Jobs have put there."""
-        store = self.tools.store
-        if memory.roster is None:
-            try:
-                text = store.get(keys.roster)
-            except FileNotFoundError:
-                return seen
-            memory.roster = Roster.model_validate_json(text)
-        done = {
-            job.uid: job
-            for job in seen.jobs.values()
-            if job.is_complete and job.uid not in memory.looked_for
-        }
-        agents = {job.labels.get(AGENT, "") for job in done.values()}
-        for member in memory.roster.runs:
-            if keys.part:
-                if member.name in agents and member.name not in memory.counts:
-                    report = read_report(store, keys.count(member.name), ProbeCount)
-                    if report:
-                        memory.counts[member.name] = report
-            elif member.name in agents or member.name not in memory.runs:
-                run = RunKeys(keys.measurement, keys.run_id, member.name)
-                memory.runs[member.name] = self._read_run(
-                    run, memory.runs.get(member.name, RunView())
-                )
-            if not keys.part and memory.roster.find_team(member.name):
-                run = RunKeys(keys.measurement, keys.run_id, member.name)
-                known = memory.runs[member.name]
-                memory.runs[member.name] = self._read_hand_outs(run, known)
-        if (
-            memory.findings is None
-            and not keys.part
-            and any(job.name.endswith(f"-{RESULTS}") for job in done.values())
-        ):
-            memory.findings = read_report(store, keys.summary, Findings)
-        memory.looked_for |= done.keys()
-        return replace(
-            seen,
-            roster=memory.roster,
-            runs=dict(memory.runs),
-            counts=dict(memory.counts),
-            findings=memory.findings,
-        )
-
-    def _read_run(self, keys: RunKeys, known: RunView) -> RunView:
-        store = self.tools.store
-        outcomes = read_outcomes(store, keys, dict(known.outcomes))
-        targets = known.targets or read_report(store, keys.target_counts, TargetCounts)
-        run = RunView(outcomes, targets=targets)
-        step = run.step
-        if step is None:
-            # Who lied in the last step is told after its end, too.
-            last = keys.step(max(outcomes))
-            unfinished = read_unfinished(store, last)
-            given = read_hand_outs(store, last) if unfinished else ()
-            return replace(run, hand_outs=given, unfinished=unfinished)
-        keepers = known.keepers
-        if step == known.step:
-            run = replace(run, hand_outs=known.hand_outs)
-        elif known.hand_outs:
-            keepers = find_keepers(known.hand_outs)
-        elif outcomes:
-            keepers = find_keepers(read_hand_outs(store, keys.step(max(outcomes))))
-        summary = read_summary(store, keys.step(step))
-        unfinished = read_unfinished(store, keys.step(step))
-        return replace(run, summary=summary, keepers=keepers, unfinished=unfinished)
-
-    def _read_hand_outs(self, keys: RunKeys, known: RunView) -> RunView:
-        """Read what was handed out meanwhile, by whatever operator."""
-        if known.step is None or known.summary is None:
-            return known
-        step = keys.step(known.step)
-        given = read_hand_outs(self.tools.store, step, known.hand_outs)
-        return replace(known, hand_outs=given)
 
     async def _explain(self, seen: Observation) -> Observation:
         """Give each failed Job what its pod said as its message."""

@@ -7,16 +7,11 @@ from functools import cached_property
 from ipaddress import ip_network
 from typing import TYPE_CHECKING
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-from anabranch_engine import find_diamonds
-
 from anabranch.rounds.steps import FIRST
 from anabranch.runs.chain import read_outcomes
 from anabranch.runs.record import RunRecord
 from anabranch.warehouse.addresses import OF_PACKETS, as_text
 from anabranch.warehouse.parts import fill
-from anabranch.warehouse.pieces import PIECE_ROWS, cut
 from anabranch.warehouse.pings import time_pings
 from anabranch.warehouse.queries import Replies, judge_links
 from anabranch.warehouse.replies import count_rewrites, name_as_caracal
@@ -30,7 +25,6 @@ from anabranch.warehouse.traces import (
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from pathlib import Path
 
     from anabranch.store.keys import RunKeys
     from anabranch.store.store import Store
@@ -101,7 +95,7 @@ class AgentResults:
         return tracing is not None and tracing.alias_rounds is not None
 
     @property
-    def _kept(self) -> RunKeys:
+    def kept(self) -> RunKeys:
         """The keys of the run to which diamonds belong."""
         return self.diamond_keys or self.keys
 
@@ -344,54 +338,16 @@ class AgentResults:
             "GROUP BY named.near_router, named.far_router"
         )
 
-    def put_diamonds(self, scratch: Path, routers: str | None) -> None:
-        """Find the diamonds of each block, in pieces, and store them.
-
-        ``routers`` is the SQL for the survey's routers, if aliases were looked for.
-        Then there are diamonds between routers, too.
-        """
-        root = self.keys.root
-        blocks = {
-            key.rpartition("/")[2][:5]
-            for step in self.store.folders(root)
-            for key in self.store.list(f"{root}/{step}/links")
-        }
-        for block in sorted(blocks):
-            for piece in cut(self.engine, self.judge(f"{block}-*"), PIECE_ROWS):
-                # Suspect links would give diamonds that do not exist.
-                query = (
-                    "SELECT prefix_index, near_ttl, near_addr, far_addr "
-                    f"FROM {self.judge(f'{block}-*', piece.condition)} "
-                    "WHERE NOT is_suspect"
-                )
-                if routers:
-                    query = name_routers(f"({query})", routers)
-                links = self.engine.read(f"{query} ORDER BY prefix_index, near_ttl")
-                place = (int(block), piece.number)
-                self._put_found(links, self._kept.diamonds(*place), scratch)
-                if routers:
-                    between = links.select(list(_BETWEEN_ROUTERS))
-                    between = between.rename_columns(list(_BETWEEN_ROUTERS.values()))
-                    key = self._kept.router_diamonds(*place)
-                    self._put_found(between, key, scratch)
-
-    def _put_found(self, links: pa.Table, key: str, scratch: Path) -> None:
-        """Find the diamonds among links, and store them."""
-        draft = scratch / "diamonds.parquet"
-        pq.write_table(pa.table(find_diamonds(links)), draft)
-        self.diamond_store.put_file(key, draft)
-        draft.unlink()
-
     @property
     def diamonds(self) -> str:
-        """Diamonds, after `put_diamonds` has stored them."""
+        """Diamonds, once they are found and stored."""
         more = ("becomes", "router_diamonds", "router_max_length", "router_max_width")
-        return self._tell_diamonds(self._kept.diamonds_root, "addr", more)
+        return self._tell_diamonds(self.kept.diamonds_root, "addr", more)
 
     @property
     def router_diamonds(self) -> str:
-        """Diamonds between routers, after `put_diamonds` has stored them."""
-        return self._tell_diamonds(self._kept.router_diamonds_root, "router")
+        """Diamonds between routers, once they are found and stored."""
+        return self._tell_diamonds(self.kept.router_diamonds_root, "router")
 
     def _tell_diamonds(self, root: str, kind: str, more: tuple[str, ...] = ()) -> str:
         """Return the SELECT of the diamonds in a folder.
@@ -411,12 +367,3 @@ class AgentResults:
             f"FROM {found} AS found "
             f"INNER JOIN {self._targets} AS targets USING (prefix_index)"
         )
-
-
-_BETWEEN_ROUTERS = {
-    "prefix_index": "prefix_index",
-    "near_ttl": "near_ttl",
-    "near_router": "near_addr",
-    "far_router": "far_addr",
-}
-"""The columns of links between routers, and their names as those of links."""

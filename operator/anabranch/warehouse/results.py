@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from anabranch.runs.finding import find_parts
 from anabranch.store.keys import RunKeys, SurveyKeys
 from anabranch.warehouse.addresses import as_text
+from anabranch.warehouse.agentdiamonds import put_diamonds
 from anabranch.warehouse.agentresults import AgentResults
 from anabranch.warehouse.annotation import AS_LINKS
 from anabranch.warehouse.diamonds import (
@@ -238,7 +239,7 @@ class Results:
                 continue
             _check_tool(agent, table)
             if table in {"diamonds", "router_diamonds"}:
-                agent.put_diamonds(self.scratch, routers)
+                put_diamonds(agent, self.scratch, routers)
             selects.append(agent.select(table, routers))
         if not selects:
             raise NothingYetError(f"there are no {table} yet; let it run for a while")

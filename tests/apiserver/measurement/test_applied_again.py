@@ -6,13 +6,12 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from anabranch.cluster.objects import Place
+from stage import QUIET_SECONDS
 from theatre import operating, set_stage
 
 if TYPE_CHECKING:
     from stage import Stage
     from theatre import Theatre
-
-QUIET_SECONDS = 2.0
 
 
 def test_what_is_applied_again_changes_nothing(theatre: Theatre) -> None:
@@ -22,8 +21,7 @@ def test_what_is_applied_again_changes_nothing(theatre: Theatre) -> None:
         async with operating(stage):
             await set_stage(stage)
             found = await stage.wait_condition("survey", "Complete")
-            await asyncio.sleep(QUIET_SECONDS)
-            before = await stage.take_versions()
+            before = await stage.settle()
             del found["metadata"]["managedFields"], found["status"]
             place = Place("Measurement", stage.namespace, "survey")
             again = {"spec": found["spec"]}

@@ -5,13 +5,12 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+from stage import QUIET_SECONDS
 from theatre import operating, set_stage
 
 if TYPE_CHECKING:
     from stage import Stage
     from theatre import Theatre
-
-QUIET_SECONDS = 2.0
 
 
 def test_children_go_when_their_time_has_come(theatre: Theatre) -> None:

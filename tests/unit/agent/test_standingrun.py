@@ -26,6 +26,7 @@ from anabranch_agent.metrics import Tally
 from anabranch_agent.queues import Queue
 from anabranch_agent.shift import Books
 from anabranch_agent.standingrun import StandingRun
+from devcluster.process import PATIENCE
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -111,7 +112,7 @@ class Rig:
 
     async def until(self, holds: Callable[[], object]) -> None:
         """Waits until something holds."""
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(30 * PATIENCE):
             while True:
                 if holds():
                     return

@@ -26,7 +26,8 @@ use crate::controlled::{Controlled, gap};
 use crate::prefixes::PrefixSet;
 use crate::prober::{LOOK, translate};
 use crate::rule::TraceParameters;
-use crate::tracing::{DESTINATION_PORT, FIRST_PORT, tell_address};
+use crate::trace::tell_address;
+use crate::tracing::{DESTINATION_PORT, FIRST_PORT};
 
 /// What scamper says of the time that it waits for a reply where traces go by round-trip times.
 const WAIT_S: u8 = 5;

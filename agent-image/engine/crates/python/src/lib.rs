@@ -18,8 +18,11 @@ mod simulation;
 mod statistics;
 mod stream;
 mod targets;
+mod topologies;
+mod trace;
 mod tracing;
 mod trial;
+mod truth;
 
 use pyo3::prelude::*;
 
@@ -54,7 +57,9 @@ mod anabranch_engine {
     #[pymodule_export]
     use crate::targets::{TargetList, TargetListError, Targets};
     #[pymodule_export]
-    use crate::tracing::{AliasPair, Probe, Reply, Trace, Tracing};
+    use crate::trace::{AliasPair, Probe, Reply, Trace};
+    #[pymodule_export]
+    use crate::tracing::Tracing;
     #[pymodule_export]
     use crate::trial::{Diamond, Sample, Trial};
     #[pymodule_export]

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::iter::repeat_n;
 use std::net::{IpAddr, Ipv4Addr};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use anabranch_fakeroute::behaviour::{Behaviour, SWITCHES};
@@ -12,22 +12,22 @@ use anabranch_fakeroute::internet::{Internet, MAX_PREFIXES, MAX_VANTAGE_POINTS};
 use anabranch_fakeroute::measured::Measured;
 use anabranch_fakeroute::network::Network;
 use anabranch_fakeroute::packet::{Asks, Probe, Reply};
-use anabranch_fakeroute::topology::{MAX_TOPOLOGIES, Topologies, Topology};
-use anabranch_plan::{FlowMapper, Row};
+use anabranch_fakeroute::topology::{MAX_TOPOLOGIES, Topologies};
 use anabranch_prefixes::{Family, Prefix};
 use anabranch_simulator::simulation::Plan;
 use anabranch_simulator::truth::write_truth;
 use anabranch_wire::ip::UDP;
-use arrow_array::{ArrayRef, UInt8Array, UInt32Array, UInt64Array};
-use pyo3::exceptions::{PyOSError, PyValueError};
+use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
-use crate::flow::{asks_of, label_of, octets_of};
+use crate::flow::{asks_of, each_flow, label_of};
 use crate::measured::read_measured;
-use crate::plan::{Plan as FilePlan, raise};
+use crate::plan::Plan as FilePlan;
 use crate::prefixes::PrefixSet;
-use crate::rehearsal::trace_plan;
+use crate::rehearsal::{find_expired, trace_plan};
 use crate::stream::Table;
+use crate::topologies::{join_topologies, read_topologies};
+use crate::truth::Links;
 
 /// A destination for probes that get another one.
 const NOBODY: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
@@ -217,21 +217,18 @@ impl Simulation {
         octets: Vec<u32>,
         labels_flows: bool,
     ) -> PyResult<Vec<(String, String, bool)>> {
-        let mut links = BTreeSet::new();
+        let mut links = Links::new(&self.network);
         for destination in destinations {
             let mut probe = self.probe(vantage_point, destination, protocol, 0, false)?;
             py.detach(|| {
                 for octets in &octets {
                     probe.octets = *octets;
                     probe.flow_label = label_of(&probe, labels_flows);
-                    self.network.links_of_flow(&probe, |near, far| {
-                        let seen = near.answers && far.answers;
-                        links.insert((probe.family, near.address, far.address, seen));
-                    });
+                    links.add(&probe);
                 }
             });
         }
-        Ok(self.name_links(links))
+        Ok(links.name())
     }
 
     fn links_of_plan(
@@ -240,14 +237,12 @@ impl Simulation {
         vantage_point: u32,
         plan: &FilePlan,
     ) -> PyResult<Vec<(String, String, bool)>> {
-        let mut links = BTreeSet::new();
-        self.each_flow(py, vantage_point, plan, |_, _, probe| {
-            self.network.links_of_flow(&probe, |near, far| {
-                let seen = near.answers && far.answers;
-                links.insert((probe.family, near.address, far.address, seen));
-            });
+        let model = self.model(vantage_point)?;
+        let mut links = Links::new(&self.network);
+        each_flow(py, &self.network, &model, plan.path(), |_, _, probe| {
+            links.add(&probe);
         })?;
-        Ok(self.name_links(links))
+        Ok(links.name())
     }
 
     fn time_exceeded(
@@ -256,38 +251,8 @@ impl Simulation {
         vantage_point: u32,
         plan: &FilePlan,
     ) -> PyResult<Table> {
-        let (mut prefixes, mut flows) = (Vec::new(), Vec::new());
-        let (mut ttls, mut addresses) = (Vec::new(), Vec::new());
-        let file = anabranch_plan::Plan::open(plan.path());
-        let file = file.map_err(|error| raise(plan.path(), error))?;
-        let fill_ttl = file.header().fill_ttl.unwrap_or(0);
-        self.each_flow(py, vantage_point, plan, |row, flow, probe| {
-            for ttl in row.min_ttl..=row.max_ttl.max(fill_ttl) {
-                let reply = self.network.predict(&Probe { ttl, ..probe });
-                let inside = row.prefix.first()..=row.prefix.last();
-                let expired = match reply {
-                    Some((Reply::TimeExceeded, from)) if !inside.contains(&from) => Some(from),
-                    _ => None,
-                };
-                let Some(from) = expired else {
-                    if ttl < row.max_ttl {
-                        continue;
-                    }
-                    break; // only what expires asks for the next TTL
-                };
-                prefixes.push(row.prefix_index);
-                flows.push(flow);
-                ttls.push(ttl);
-                addresses.push(tell(from));
-            }
-        })?;
-        let columns: [(&str, ArrayRef); 4] = [
-            ("prefix_index", Arc::new(UInt32Array::from(prefixes))),
-            ("flow", Arc::new(UInt32Array::from(flows))),
-            ("ttl", Arc::new(UInt8Array::from(ttls))),
-            ("address", Arc::new(UInt64Array::from(addresses))),
-        ];
-        Table::new(columns)
+        let model = self.model(vantage_point)?;
+        find_expired(py, &self.network, &model, plan.path())
     }
 
     fn trace_plan(
@@ -297,12 +262,8 @@ impl Simulation {
         plan: &FilePlan,
         forbidden: &PrefixSet,
     ) -> PyResult<(BTreeSet<(u64, u64)>, u64)> {
-        // This checks the vantage point, once for all destinations.
-        let model = self.probe(vantage_point, NOBODY, UDP, 0, false)?;
-        let traced = py.detach(|| trace_plan(&self.network, &model, plan.path(), &forbidden.0));
-        let (links, probes) = traced?;
-        let told = links.into_iter().map(|(near, far)| (tell(near), tell(far)));
-        Ok((told.collect(), probes))
+        let model = self.model(vantage_point)?;
+        py.detach(|| trace_plan(&self.network, &model, plan.path(), &forbidden.0))
     }
 
     #[allow(clippy::needless_pass_by_value)] // what Python's lists become
@@ -326,64 +287,10 @@ impl Simulation {
     }
 }
 
-/// Returns 64 bits that identify an interface of the simulation among those of both families. For
-/// IPv4 they are the address.
-const fn tell(address: u128) -> u64 {
-    ((address >> 64) as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ address as u64
-}
-
-/// A link: the family, its near and far address, and whether both ends answer.
-type Link = (Family, u128, u128, bool);
-
 impl Simulation {
-    /// Returns links with their addresses as text.
-    fn name_links(&self, links: BTreeSet<Link>) -> Vec<(String, String, bool)> {
-        let named = links.into_iter().map(|(family, near, far, seen)| {
-            let internet = self.network.internet(family);
-            let [near, far] = [near, far].map(|end| internet.address(end).to_string());
-            (near, far, seen)
-        });
-        named.collect()
-    }
-
-    /// Calls `take` for each flow of a plan, as the prober sends it: with its row, its number, and
-    /// a probe of it.
-    fn each_flow(
-        &self,
-        py: Python<'_>,
-        vantage_point: u32,
-        plan: &FilePlan,
-        mut take: impl FnMut(&Row, u32, Probe) + Send,
-    ) -> PyResult<()> {
-        // This checks the vantage point, once for all flows.
-        let model = self.probe(vantage_point, NOBODY, UDP, 0, false)?;
-        let refuse = |error| raise(plan.path(), error);
-        let file = anabranch_plan::Plan::open(plan.path()).map_err(refuse)?;
-        let header = file.header();
-        let mut mapper = FlowMapper::new(header.mapping);
-        for block in 0..header.blocks {
-            let rows = file.rows(block).map_err(refuse)?;
-            py.detach(|| {
-                for row in rows {
-                    let family = row.prefix.family();
-                    let space = mapper.space(&row.prefix);
-                    for flow in row.first_flow..row.first_flow + row.flow_count {
-                        let (address, port) = mapper.offsets(space, flow);
-                        let port = u32::from(header.initial_source_port) + port;
-                        let probe = Probe {
-                            family,
-                            source: self.network.internet(family).vantage_point(vantage_point),
-                            destination: row.prefix.first() + u128::from(address),
-                            protocol: row.protocol,
-                            octets: octets_of(row.protocol, port, header.destination_port),
-                            ..model
-                        };
-                        take(&row, flow, probe);
-                    }
-                }
-            });
-        }
-        Ok(())
+    /// Makes a probe of a vantage point, of which those of many flows are made.
+    fn model(&self, vantage_point: u32) -> PyResult<Probe> {
+        self.probe(vantage_point, NOBODY, UDP, 0, false)
     }
 
     /// Makes a probe of a flow.
@@ -432,28 +339,6 @@ fn find_home(network: &Network, measured: &Measured, vantage_points: u32) -> Opt
     };
     let mut prefixes = (0..vantage_points).flat_map(|number| measured.prefixes(number));
     prefixes.find(is_home)
-}
-
-fn read_topologies(files: &[PathBuf]) -> PyResult<Vec<Topology>> {
-    files.iter().map(|file| read_topology(file)).collect()
-}
-
-/// Reads a topology file; errors name it.
-pub fn read_topology(file: &Path) -> PyResult<Topology> {
-    let text = std::fs::read_to_string(file)
-        .map_err(|error| PyOSError::new_err(format!("can't read {}: {error}", file.display())))?;
-    Topology::read(&text)
-        .map_err(|error| PyValueError::new_err(format!("{}: {error}", file.display())))
-}
-
-fn join_topologies(files: &[&Path], topologies: Vec<Topology>) -> PyResult<Topologies> {
-    Topologies::new(topologies).map_err(|(one, other)| {
-        PyValueError::new_err(format!(
-            "{} and {}: the destination of one is an address of the other too; choose another one",
-            files[one].display(),
-            files[other].display()
-        ))
-    })
 }
 
 /// Returns a behaviour with these switches.

@@ -13,8 +13,8 @@ use anabranch_trace::stopping;
 use pyo3::prelude::*;
 
 use crate::rule::read_rule;
-use crate::simulation::read_topology;
-use crate::tracing::tell_address;
+use crate::topologies::read_topology;
+use crate::trace::tell_address;
 
 /// A topology's file, or the seed that one of a single diamond is drawn from.
 #[derive(FromPyObject)]
