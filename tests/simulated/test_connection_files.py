@@ -185,6 +185,27 @@ with clientele() as clients:
     assert destinations == {"240.0.3.0", "3fff:0:0:3::"}
 
 
+def test_hops_are_annotated_by_uuid_annotator(tmp_path: Path) -> None:
+    """Also those that were met before it came."""
+    script = """
+from annotatorsocket import play_annotator
+with clientele() as clients:
+    run = Running(manifest, data)
+    clients.connect(["240.0.1.1", "3fff:0:0:1::1"])
+    run.settle()
+    with play_annotator(data.parent / "annotator.sock"):
+        run.stop()
+"""
+    agent = {"annotationSocket": str(tmp_path / "annotator.sock")}
+    data = play(script, tmp_path, agent=agent)
+    traces = [find_trace(lines) for lines in read_files(data).values()]
+    hops = set().union(*map(list_addresses, traces))
+    told = [about for (about,) in read_files(data, "hopannotation1").values()]
+    names = [about["Annotations"]["Network"]["ASName"] for about in told]
+    assert [about["ID"].rpartition("_")[2] for about in told] == names
+    assert hops <= set(names)
+
+
 def test_the_example_serves(tmp_path: Path) -> None:
     """In simulated networks and at the port of the server here, and nothing else."""
     file = EXAMPLES / "connections.yaml"
