@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 import pytest
 
-from clientele import read_outcomes
-from clientscripts import listen
+from clientele import PORT, read_outcomes
+from clientscripts import listen, play
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -40,3 +41,32 @@ with play_tcp_info(data.parent / "events.sock") as info:
     missed = [each for each in outcomes if each["outcome"] == "missed"]
     assert missed
     assert all(each["until"] >= each["since"] for each in missed)
+
+
+def test_what_the_kernel_could_not_keep_is_missed(tmp_path: Path) -> None:
+    """And what comes behind it is heard."""
+    script = f"""
+import json
+from anabranch.connections import sources
+sources._BUFFER = 1
+source = sources.Kernel(frozenset([{PORT}]), "host_1", None)
+with clientele() as clients:
+    clients.connect(["240.0.1.1"] * 100)
+    full = source.hear(time.time())
+    clients.connect(["240.0.2.1"])
+    until = time.monotonic() + 60
+    while not (rest := source.hear(time.time()).closings):
+        assert time.monotonic() < until, "it hears nothing"
+        time.sleep(0.05)
+told = {{
+    "heard": len(full.closings),
+    "missed": [each.reason for each in full.missed],
+    "clients": [str(each.client) for each in rest],
+}}
+data.mkdir()
+(data / "told.json").write_text(json.dumps(told))
+"""
+    told = json.loads((play(script, tmp_path) / "told.json").read_text())
+    assert told["heard"] < 100
+    assert set(told["missed"]) == {"more connections ended than the kernel keeps"}
+    assert told["clients"] == ["240.0.2.1"]
