@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import sqlite3
 import threading
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,7 +17,8 @@ from anabranch.api.annotation import name_objects
 from anabranch.api.connections import Standing
 from anabranch.api.references import select_agents
 from anabranch.connections.archive import Naming
-from anabranch.connections.hops import open_annotator
+from anabranch.connections.hops import FileAnnotator, open_annotator
+from anabranch.connections.queuefile import explain
 from anabranch.connections.service import Probing, Service
 from anabranch.connections.storing import Shelf
 from anabranch.local.assignment import RunError, find_network
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
     from anabranch.api.measurementspec import MeasurementAgent
     from anabranch.api.policy import ProbingPolicySpec
     from anabranch.connections.counts import Counts
+    from anabranch.connections.hops import Annotator
     from anabranch.local.policyfile import PolicyFiles
     from anabranch.store.directory import DirectoryStore
 
@@ -83,6 +86,8 @@ class Post:
             if self.network:
                 _enter(self.network)
             self.service.run(self._note)
+        except sqlite3.Error as error:
+            self.error = RunError(explain(error, self.service.shelf.folder))
         except BaseException as error:  # noqa: BLE001 (whoever waits tells it)
             self.error = error
 
@@ -160,44 +165,70 @@ def _make_post(  # noqa: PLR0913, PLR0917 (what an agent of a measurement is mad
     network = find_network(agent)
     folder = store.root / ".standing" / keys.root
     sources = (spec.source_address_v4, spec.source_address_v6)
-    service = Service(
-        standing=Standing(
-            connections=connections,
-            trace=tool,
-            failure_probability=measurement.spec.failure_probability,
-        ),
-        shelf=Shelf(
-            connections=connections,
-            folder=folder,
-            naming=Naming(
-                agent=name,
-                experiment=connections.experiment or measurement.metadata.name,
-                version=version("anabranch"),
-            ),
-            store=store,
-            root=keys.archives,
-        ),
-        probing=Probing(
-            rate=choose_rate(agent, entry, policy),
-            max_rate_per_prefix=policy.max_rate_per_prefix,
-            forbidden=find_forbidden(policy, spec),
-            min_ttl=spec.min_ttl,
-            max_ttl=spec.max_ttl,
-            contact=policy.contact,
-            interface=spec.interface,
-            sources=tuple(source for source in sources if source),
-            network=network,
-        ),
-        event_socket=socket,
-        annotator=open_annotator(
-            Path(spec.annotation_socket) if spec.annotation_socket else None,
-            name_objects(measurement.spec.annotate_from),
-            store,
-            folder,
-        ),
+    standing = Standing(
+        connections=connections,
+        trace=tool,
+        failure_probability=measurement.spec.failure_probability,
     )
+    shelf = Shelf(
+        connections=connections,
+        folder=folder,
+        naming=Naming(
+            agent=name,
+            experiment=connections.experiment or measurement.metadata.name,
+            version=version("anabranch"),
+        ),
+        store=store,
+        root=keys.archives,
+    )
+    probing = Probing(
+        rate=choose_rate(agent, entry, policy),
+        max_rate_per_prefix=policy.max_rate_per_prefix,
+        forbidden=find_forbidden(policy, spec),
+        min_ttl=spec.min_ttl,
+        max_ttl=spec.max_ttl,
+        contact=policy.contact,
+        interface=spec.interface,
+        sources=tuple(source for source in sources if source),
+        network=network,
+    )
+    annotator = open_annotator(
+        Path(spec.annotation_socket) if spec.annotation_socket else None,
+        name_objects(measurement.spec.annotate_from),
+        store,
+        folder,
+    )
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        _check(annotator)
+        service = Service(standing, shelf, probing, socket, annotator)
+    except OSError as error:
+        raise RunError(
+            f"{folder}: {error.strerror or error}; choose another --data"
+        ) from error
+    except sqlite3.Error as error:
+        raise RunError(explain(error, folder)) from error
     uid, statistics = keys.measurement, service.statistics
     return Post(uid, agent, entry, service, network, statistics)
+
+
+def _check(annotator: Annotator | None) -> None:
+    """Check that objects about addresses can be read; a socket may come later.
+
+    Raises:
+        RunError: If one can't, with the remedy.
+    """
+    if not isinstance(annotator, FileAnnotator):
+        return
+    try:
+        annotator.annotate([])
+    except FileNotFoundError as error:
+        raise RunError(
+            f"annotateFrom: there is no file {error.filename}; copy it there: objects "
+            "are files in the folder that --data names"
+        ) from error
+    except OSError as error:
+        raise RunError(str(error)) from error
 
 
 @contextmanager
