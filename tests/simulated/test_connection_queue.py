@@ -98,6 +98,30 @@ with play_tcp_info(data.parent / "events.sock") as info:
     assert len(read_files(data)) == 2
 
 
+def test_a_policy_that_stops_holds_from_the_first_moment(tmp_path: Path) -> None:
+    """What waits already begins only once it may."""
+    script = """
+text = manifest.read_text()
+stopping = text.replace("maxRatePerPrefix:", "stop: true\\n  maxRatePerPrefix:")
+assert stopping != text
+manifest.write_text(stopping)
+with play_tcp_info(data.parent / "events.sock") as info:
+    run = Running(manifest, data)
+    info.await_listener(60)
+    info.end("240.0.1.1")
+    run.await_heard(1, 600)
+    run.kill()
+    run = Running(manifest, data)
+    time.sleep(3)
+    assert (run.begun, run.waiting) == (0, 1)
+    manifest.write_text(text)
+    run.settle()
+    run.stop()
+"""
+    outcomes = [each["outcome"] for each in read_outcomes(listen(script, tmp_path))]
+    assert outcomes.count("traced") == 1
+
+
 @pytest.mark.parametrize("room", [10_000, 50])
 def test_nothing_is_lost_unsaid_while_the_disk_is_full(
     room: int, tmp_path: Path

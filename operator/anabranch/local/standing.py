@@ -44,6 +44,8 @@ if TYPE_CHECKING:
 
 _LOOK_SECONDS = 0.2
 _POLICY_SECONDS = 1.0
+_STOPPED = "the ProbingPolicy stops all probing; set its stop to false"
+_LAWLESS = "there is no ProbingPolicy any more, and nothing is sent without one; add it"
 _NEW_NETWORK = 0x40000000
 """CLONE_NEWNET."""
 
@@ -60,6 +62,8 @@ class Post:
     network: Path | None
     statistics: Statistics
     error: BaseException | None = None
+    hold: str = ""
+    """Why it may send nothing, if it may not."""
 
     @property
     def name(self) -> str:
@@ -71,11 +75,18 @@ class Post:
         """What it has done, and what waits."""
         return self.service.counts
 
+    @property
+    def trouble(self) -> str:
+        """What keeps it from its work; nothing if all is well."""
+        return self.hold or self.service.trouble
+
     def obey(self, policy: ProbingPolicySpec | None) -> None:
         """Obey a policy from now on; send nothing without one or if it says stop."""
         if policy is None or policy.stop:
+            self.hold = _STOPPED if policy else _LAWLESS
             self.service.set_rate(0)
             return
+        self.hold = ""
         self.service.forbid(find_forbidden(policy, self.agent.spec))
         self.service.set_max_rate_per_prefix(policy.max_rate_per_prefix)
         self.service.set_rate(choose_rate(self.agent, self.entry, policy))
@@ -209,7 +220,9 @@ def _make_post(  # noqa: PLR0913, PLR0917 (what an agent of a measurement is mad
     except sqlite3.Error as error:
         raise RunError(explain(error, folder)) from error
     uid, statistics = keys.measurement, service.statistics
-    return Post(uid, agent, entry, service, network, statistics)
+    post = Post(uid, agent, entry, service, network, statistics)
+    post.obey(policy)
+    return post
 
 
 def _check(annotator: Annotator | None) -> None:
