@@ -286,6 +286,11 @@ class Running:
         query = "SELECT count(*) FROM connections WHERE outcome IS NULL"
         return int(self._ask(query) or 0)
 
+    @property
+    def begun(self) -> int:
+        """How many traces have begun, of which the queue knows."""
+        return int(self._ask("SELECT count(*) FROM traces") or 0)
+
     def count(self, outcome: str) -> int:
         """How many connections have an outcome."""
         query = f"SELECT count(*) FROM connections WHERE outcome = {outcome!r}"

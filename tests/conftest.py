@@ -27,8 +27,9 @@ settings.load_profile("patient")
 
 LONG = (
     *("test_surveys.py", "test_teams.py", "test_interruptions.py", "test_agent.py"),
-    *("test_connections.py", "test_trace_surveys.py", "test_leadership.py"),
-    *("test_traced_rounds.py", "test_tables.py", "test_ark.py", "test_quotas.py"),
+    *("test_connection_queue.py", "test_connection_files.py", "test_leadership.py"),
+    *("test_trace_surveys.py", "test_traced_rounds.py", "test_tables.py"),
+    *("test_ark.py", "test_quotas.py"),
     *("test_topologies.py", "test_prober.py", "test_damage.py", "test_traces.py"),
     *("test_differences.py", "test_reports.py", "test_results.py"),
 )

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from anabranch.api.round import SERVING, ConnectionCounts
+from anabranch.connections.queuefile import explain
 from anabranch_agent.backoff import Backoff
 from anabranch_agent.demand import Drop, Hold, Leave, Pause, Probe
 from anabranch_agent.parts import NOTHING, Totals
@@ -144,7 +145,7 @@ class StandingRun(Work):
             async with self.queue.lock:
                 await self._serve(probe)
         except sqlite3.Error as error:
-            self._tell(Hold("QueueUnavailable", f"{self.folder}: {error}"))
+            self._tell(Hold("QueueUnavailable", explain(error, self.folder)))
         except (OSError, ValueError) as error:
             self._tell(Hold("ProbingError", str(error)))
         else:

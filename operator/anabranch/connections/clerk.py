@@ -13,6 +13,8 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from anabranch.connections.queuefile import explain
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -68,7 +70,7 @@ class Clerk:
             self._annotate()
             self._store(age)
         except sqlite3.OperationalError as error:
-            self.disk_trouble = f"{self.storing.folder}: {error}"
+            self.disk_trouble = explain(error, self.storing.folder)
         else:
             self.disk_trouble = ""
 

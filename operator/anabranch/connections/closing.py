@@ -45,6 +45,8 @@ class Heard:
     missed: list[Missed] = field(default_factory=list)
     unreadable: int = 0
     """The events that make no sense."""
+    unseen: int = 0
+    """The connections that have ended, and began while nobody listened."""
 
 
 def read_address(text: object) -> Address:

@@ -34,6 +34,7 @@ _LOOK_SECONDS = 600.0
 """How often it looks whether objects were replaced."""
 _MOST_BYTES = 64 << 20
 _MISSING = {"Missing": True}
+_REMEDY = "start uuid-annotator, or correct the Agent's annotationSocket"
 
 
 class Annotator(Protocol):
@@ -108,8 +109,9 @@ class SocketAnnotator:
             connection.request("GET", f"/v1/annotate/ips?{query}")
             answer = connection.getresponse()
             content = answer.read(_MOST_BYTES)
-        except http.client.HTTPException as error:
-            raise OSError(f"{self.path}: {error!r}") from error
+        except (OSError, http.client.HTTPException) as error:
+            why = getattr(error, "strerror", None) or repr(error)
+            raise OSError(f"{self.path}: {why}; {_REMEDY}") from error
         finally:
             connection.close()
         if answer.status != http.client.OK:

@@ -97,6 +97,14 @@ def open_file(file: Path) -> sqlite3.Connection:
     return base
 
 
+def explain(error: sqlite3.Error, folder: Path) -> str:
+    """Return what keeps the queue in a folder from being used, with the remedy."""
+    remedy = "it is damaged; move it away: what it has and no archive has is lost"
+    if isinstance(error, sqlite3.OperationalError):
+        remedy = "make room there, and see that it can be written to"
+    return f"{folder}: {error}; {remedy}"
+
+
 @dataclass(frozen=True)
 class Transaction:
     """A change as a whole, or none."""

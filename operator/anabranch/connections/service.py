@@ -15,6 +15,7 @@ from anabranch_engine import ClientTracing
 
 from anabranch.connections.clerk import Clerk
 from anabranch.connections.closing import Heard, Missed
+from anabranch.connections.queuefile import explain
 from anabranch.connections.sources import open_source
 from anabranch.connections.waiting import Traced
 from anabranch.rounds.tracing import choose_parameters
@@ -250,7 +251,7 @@ class Service:
                 now=now,
             )
         except sqlite3.OperationalError as error:
-            self._disk_trouble = f"{self.shelf.folder}: {error}"
+            self._disk_trouble = explain(error, self.shelf.folder)
             return
         if not self._ended:
             self._disk_trouble = ""
@@ -265,7 +266,7 @@ class Service:
         try:
             begun = self._waiting.begin(room, self.now())
         except sqlite3.OperationalError as error:
-            self._disk_trouble = f"{self.shelf.folder}: {error}"
+            self._disk_trouble = explain(error, self.shelf.folder)
             return
         # If it has stopped meanwhile, the next look at what has ended tells why.
         with suppress(RuntimeError):
@@ -282,7 +283,7 @@ class Service:
         try:
             self._waiting.put_back()
         except sqlite3.OperationalError as error:
-            self._disk_trouble = f"{self.shelf.folder}: {error}"
+            self._disk_trouble = explain(error, self.shelf.folder)
 
     def _end(self, traces: list[ClientTrace]) -> None:
         self._ended += traces
@@ -298,7 +299,7 @@ class Service:
                     reason = trace.refusal or trace.end
                     self._waiting.refuse(trace.number, reason, now)
             except sqlite3.OperationalError as error:
-                self._disk_trouble = f"{self.shelf.folder}: {error}"
+                self._disk_trouble = explain(error, self.shelf.folder)
                 return
             self._ended.pop(0)
             self.ended(trace)

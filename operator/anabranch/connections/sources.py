@@ -26,6 +26,7 @@ _MOST_BYTES = 1 << 20
 _DATAGRAM = 1 << 16
 _RETRY_SECONDS = 1.0
 _SO_RCVBUFFORCE = 33
+_REMEDY = "start tcp-info, or correct the Agent's eventSocket"
 
 
 class Source(Protocol):
@@ -85,6 +86,10 @@ class TcpInfo:
                 return heard
             left -= len(content)
             self._reader.read(content, heard)
+        if heard.unseen:
+            # tcp-info names their clients only when they begin.
+            reason = f"{heard.unseen} connections ended that began unheard"
+            heard.missed.append(Missed(now, now, reason))
         self.heard_until = now
         return heard
 
@@ -103,7 +108,8 @@ class TcpInfo:
             made.connect(str(self.path))
         except OSError as error:
             made.close()
-            self.trouble = f"{self.path}: {os.strerror(error.errno or errno.EIO)}"
+            why = os.strerror(error.errno or errno.EIO)
+            self.trouble = f"{self.path}: {why}; {_REMEDY}"
             return False
         made.settimeout(0)
         self._socket, self.trouble = made, ""
@@ -114,7 +120,7 @@ class TcpInfo:
         return True
 
     def _lose(self, why: str) -> None:
-        self.trouble = f"{self.path}: {why}"
+        self.trouble = f"{self.path}: {why}; {_REMEDY}"
         self.close()
         self._reader.forget()
 

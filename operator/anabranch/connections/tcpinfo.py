@@ -39,7 +39,8 @@ class EventReader:
     is_local: Callable[[Address], bool]
     ports: frozenset[int]
     """The servers' ports that count; all if there are none."""
-    _open: OrderedDict[str, Closing] = field(default_factory=OrderedDict)
+    _open: OrderedDict[str, Closing | None] = field(default_factory=OrderedDict)
+    """Those that have begun; None stands for one that does not count."""
     _rest: bytes = b""
     _is_passing_over: bool = False
     """Whether a line is too long, and what comes of it is passed over."""
@@ -52,7 +53,7 @@ class EventReader:
                 self._is_passing_over = False
                 continue
             try:
-                closing = self._read_line(line)
+                closing = self._read_line(line, heard)
             except (ValueError, KeyError, TypeError, RecursionError):
                 heard.unreadable += 1
             else:
@@ -66,7 +67,7 @@ class EventReader:
         self._open.clear()
         self._rest, self._is_passing_over = b"", False
 
-    def _read_line(self, line: bytes) -> Closing | None:
+    def _read_line(self, line: bytes, heard: Heard) -> Closing | None:
         if not line.strip():
             return None
         if len(line) > MAX_LINE:
@@ -80,11 +81,16 @@ class EventReader:
             raise ValueError("its UUID is no name of a file")
         at = datetime.fromisoformat(event["Timestamp"]).timestamp()
         if event["Event"] == _OPEN:
-            self._begin(uuid, event["ID"], at)
+            self._open[uuid] = self._begin(uuid, event["ID"], at)
+            if len(self._open) > _MOST_OPEN:
+                self._open.popitem(last=False)
             return None
         if event["Event"] != _CLOSED:
             raise ValueError("there is no such event")
-        begun = self._open.pop(uuid, None)
+        if uuid not in self._open:
+            heard.unseen += 1
+            return None
+        begun = self._open.pop(uuid)
         if begun is None:
             return None
         return Closing(
@@ -96,18 +102,16 @@ class EventReader:
             at,
         )
 
-    def _begin(self, uuid: str, ends: dict[str, Any], at: float) -> None:
+    def _begin(self, uuid: str, ends: dict[str, Any], at: float) -> Closing | None:
         ours = (read_address(ends["SrcIP"]), _read_port(ends["SPort"]))
         theirs = (read_address(ends["DstIP"]), _read_port(ends["DPort"]))
         ordered = order_ends(ours, theirs, self.is_local)
         if ordered is None:
-            return
+            return None
         (server, server_port), (client, client_port) = ordered
         if self.ports and server_port not in self.ports:
-            return
-        self._open[uuid] = Closing(uuid, client, client_port, server, server_port, at)
-        if len(self._open) > _MOST_OPEN:
-            self._open.popitem(last=False)
+            return None
+        return Closing(uuid, client, client_port, server, server_port, at)
 
 
 def _read_port(value: object) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import sqlite3
 import threading
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,7 +17,8 @@ from anabranch.api.annotation import name_objects
 from anabranch.api.connections import Standing
 from anabranch.api.references import select_agents
 from anabranch.connections.archive import Naming
-from anabranch.connections.hops import open_annotator
+from anabranch.connections.hops import FileAnnotator, open_annotator
+from anabranch.connections.queuefile import explain
 from anabranch.connections.service import Probing, Service
 from anabranch.connections.storing import Shelf
 from anabranch.local.assignment import RunError, find_network
@@ -36,11 +38,14 @@ if TYPE_CHECKING:
     from anabranch.api.measurementspec import MeasurementAgent
     from anabranch.api.policy import ProbingPolicySpec
     from anabranch.connections.counts import Counts
+    from anabranch.connections.hops import Annotator
     from anabranch.local.policyfile import PolicyFiles
     from anabranch.store.directory import DirectoryStore
 
 _LOOK_SECONDS = 0.2
 _POLICY_SECONDS = 1.0
+_STOPPED = "the ProbingPolicy stops all probing; set its stop to false"
+_LAWLESS = "there is no ProbingPolicy any more, and nothing is sent without one; add it"
 _NEW_NETWORK = 0x40000000
 """CLONE_NEWNET."""
 
@@ -57,6 +62,8 @@ class Post:
     network: Path | None
     statistics: Statistics
     error: BaseException | None = None
+    hold: str = ""
+    """Why it may send nothing, if it may not."""
 
     @property
     def name(self) -> str:
@@ -68,11 +75,18 @@ class Post:
         """What it has done, and what waits."""
         return self.service.counts
 
+    @property
+    def trouble(self) -> str:
+        """What keeps it from its work; nothing if all is well."""
+        return self.hold or self.service.trouble
+
     def obey(self, policy: ProbingPolicySpec | None) -> None:
         """Obey a policy from now on; send nothing without one or if it says stop."""
         if policy is None or policy.stop:
+            self.hold = _STOPPED if policy else _LAWLESS
             self.service.set_rate(0)
             return
+        self.hold = ""
         self.service.forbid(find_forbidden(policy, self.agent.spec))
         self.service.set_max_rate_per_prefix(policy.max_rate_per_prefix)
         self.service.set_rate(choose_rate(self.agent, self.entry, policy))
@@ -83,6 +97,8 @@ class Post:
             if self.network:
                 _enter(self.network)
             self.service.run(self._note)
+        except sqlite3.Error as error:
+            self.error = RunError(explain(error, self.service.shelf.folder))
         except BaseException as error:  # noqa: BLE001 (whoever waits tells it)
             self.error = error
 
@@ -160,44 +176,72 @@ def _make_post(  # noqa: PLR0913, PLR0917 (what an agent of a measurement is mad
     network = find_network(agent)
     folder = store.root / ".standing" / keys.root
     sources = (spec.source_address_v4, spec.source_address_v6)
-    service = Service(
-        standing=Standing(
-            connections=connections,
-            trace=tool,
-            failure_probability=measurement.spec.failure_probability,
-        ),
-        shelf=Shelf(
-            connections=connections,
-            folder=folder,
-            naming=Naming(
-                agent=name,
-                experiment=connections.experiment or measurement.metadata.name,
-                version=version("anabranch"),
-            ),
-            store=store,
-            root=keys.archives,
-        ),
-        probing=Probing(
-            rate=choose_rate(agent, entry, policy),
-            max_rate_per_prefix=policy.max_rate_per_prefix,
-            forbidden=find_forbidden(policy, spec),
-            min_ttl=spec.min_ttl,
-            max_ttl=spec.max_ttl,
-            contact=policy.contact,
-            interface=spec.interface,
-            sources=tuple(source for source in sources if source),
-            network=network,
-        ),
-        event_socket=socket,
-        annotator=open_annotator(
-            Path(spec.annotation_socket) if spec.annotation_socket else None,
-            name_objects(measurement.spec.annotate_from),
-            store,
-            folder,
-        ),
+    standing = Standing(
+        connections=connections,
+        trace=tool,
+        failure_probability=measurement.spec.failure_probability,
     )
+    shelf = Shelf(
+        connections=connections,
+        folder=folder,
+        naming=Naming(
+            agent=name,
+            experiment=connections.experiment or measurement.metadata.name,
+            version=version("anabranch"),
+        ),
+        store=store,
+        root=keys.archives,
+    )
+    probing = Probing(
+        rate=choose_rate(agent, entry, policy),
+        max_rate_per_prefix=policy.max_rate_per_prefix,
+        forbidden=find_forbidden(policy, spec),
+        min_ttl=spec.min_ttl,
+        max_ttl=spec.max_ttl,
+        contact=policy.contact,
+        interface=spec.interface,
+        sources=tuple(source for source in sources if source),
+        network=network,
+    )
+    annotator = open_annotator(
+        Path(spec.annotation_socket) if spec.annotation_socket else None,
+        name_objects(measurement.spec.annotate_from),
+        store,
+        folder,
+    )
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        _check(annotator)
+        service = Service(standing, shelf, probing, socket, annotator)
+    except OSError as error:
+        raise RunError(
+            f"{folder}: {error.strerror or error}; choose another --data"
+        ) from error
+    except sqlite3.Error as error:
+        raise RunError(explain(error, folder)) from error
     uid, statistics = keys.measurement, service.statistics
-    return Post(uid, agent, entry, service, network, statistics)
+    post = Post(uid, agent, entry, service, network, statistics)
+    post.obey(policy)
+    return post
+
+
+def _check(annotator: Annotator | None) -> None:
+    """Check that objects about addresses can be read; a socket may come later.
+
+    Raises:
+        RunError: If one can't, with the remedy.
+    """
+    if not isinstance(annotator, FileAnnotator):
+        return
+    try:
+        annotator.annotate([])
+    except FileNotFoundError as error:
+        raise RunError(
+            f"annotateFrom: there is no file {error.filename}; copy it there: objects "
+            "are files in the folder that --data names"
+        ) from error
+    except OSError as error:
+        raise RunError(str(error)) from error
 
 
 @contextmanager

@@ -25,7 +25,7 @@ class StandingDisplay:
     def show(self, posts: list[Post]) -> None:
         """Show what has changed."""
         for post in posts:
-            trouble, now = post.service.trouble, time.monotonic()
+            trouble, now = post.trouble, time.monotonic()
             shown, before = self._shown.get(post.name, (0.0, ""))
             if trouble == before and now < shown + _EVERY_SECONDS:
                 continue

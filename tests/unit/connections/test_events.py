@@ -114,10 +114,13 @@ def test_a_hostile_line_is_counted_and_passed_over(hostile: bytes) -> None:
     assert read(*pieces, line(0, "good"), line(1, "good")) == heard
 
 
-def test_a_connection_that_began_unseen_is_passed_over() -> None:
-    """Who it was with is not known."""
-    heard = read(line(1), line(1))
-    assert (heard.closings, heard.unreadable) == ([], 0)
+def test_a_connection_that_began_unheard_is_counted_when_it_ends() -> None:
+    """Who it was with is not known; of others that do not count, it is."""
+    heard = read(line(0), line(1), line(1))
+    assert (len(heard.closings), heard.unseen, heard.unreadable) == (1, 1, 0)
+    other = read(line(0, SPort=22), line(1), ports=HTTPS)
+    inner = read(line(0, DstIP=str(OURS)), line(1))
+    assert not any(each.closings or each.unseen for each in (other, inner))
 
 
 def message(

@@ -2,57 +2,21 @@
 
 from __future__ import annotations
 
-import json
-import socketserver
-import threading
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler
-from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qs, urlsplit
+from typing import TYPE_CHECKING
 
 import pytest
 
 from anabranch.connections.hops import FileAnnotator, SocketAnnotator
 from anabranch.store.directory import DirectoryStore
+from annotatorsocket import play_annotator
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
-
-
-@contextmanager
-def serving(file: Path, status: int, content: bytes | None = None) -> Iterator[None]:
-    """A program that answers as uuid-annotator does, or with this content."""
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            parts = urlsplit(self.path)
-            addresses = parse_qs(parts.query)["ip"]
-            told = {each: {"Network": {"ASName": each}} for each in addresses}
-            self.send_response(status if parts.path == "/v1/annotate/ips" else 404)
-            self.end_headers()
-            self.wfile.write(json.dumps(told).encode() if content is None else content)
-
-        def address_string(self) -> str:
-            return "unix"
-
-        def log_message(self, *_: Any) -> None:
-            pass
-
-    server = socketserver.ThreadingUnixStreamServer(str(file), Handler)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
-        yield
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
 
 
 def test_uuid_annotator_is_asked_for_many_addresses_at_once(tmp_path: Path) -> None:
     """By the socket that it has."""
-    with serving(tmp_path / "socket", 200):
+    with play_annotator(tmp_path / "socket"):
         told = SocketAnnotator(tmp_path / "socket").annotate(["192.0.2.1", "3fff::1"])
     assert told == {
         "192.0.2.1": {"Network": {"ASName": "192.0.2.1"}},
@@ -68,9 +32,16 @@ def test_an_answer_that_makes_no_sense_is_asked_for_again(
 ) -> None:
     """As one that does not come."""
     annotator = SocketAnnotator(tmp_path / "socket")
-    served = serving(tmp_path / "socket", status, content)
+    served = play_annotator(tmp_path / "socket", status, content)
     with served, pytest.raises(OSError, match=str(tmp_path)):
         annotator.annotate(["192.0.2.1"])
+
+
+def test_a_socket_that_is_not_there_is_named_with_the_remedy(tmp_path: Path) -> None:
+    """It may come later."""
+    remedy = "No such file or directory; start uuid-annotator, or correct the Agent's"
+    with pytest.raises(OSError, match=f"{tmp_path}/socket: {remedy}"):
+        SocketAnnotator(tmp_path / "socket").annotate(["192.0.2.1"])
 
 
 def test_objects_of_the_store_tell_as_mlab_does(tmp_path: Path) -> None:

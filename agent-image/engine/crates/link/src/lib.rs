@@ -8,4 +8,4 @@ pub mod sender;
 mod socket;
 pub mod way;
 
-pub use socket::{index_of, mtu_of, turn_off_offloads};
+pub use socket::{check_rights, index_of, mtu_of, turn_off_offloads};

@@ -22,6 +22,8 @@ use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
 use nix::libc;
 
+use crate::socket::explain;
+
 /// An Ethernet address.
 pub type Mac = [u8; 6];
 
@@ -236,11 +238,15 @@ impl Netlink {
     /// Makes the kernel ask for the Ethernet address of a neighbour.
     ///
     /// # Errors
-    /// Those of the kernel.
+    /// Those of the kernel, with the remedy if a right is missing.
     pub fn seek_neighbour(&self, index: u32, address: IpAddr) -> io::Result<()> {
         let mut message = neighbour(index, address);
         message.header.flags = NeighbourFlags::Use;
-        self.request(RouteNetlinkMessage::NewNeighbour(message), NLM_F_CREATE)
+        let asked = self.request(RouteNetlinkMessage::NewNeighbour(message), NLM_F_CREATE);
+        asked.map_err(|error| {
+            let what = format!("ask for the Ethernet address of {address}");
+            explain(&error, &what, "CAP_NET_ADMIN")
+        })
     }
 
     fn create(&self, message: RouteNetlinkMessage) -> io::Result<()> {

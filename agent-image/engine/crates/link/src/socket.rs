@@ -11,18 +11,29 @@ use nix::libc;
 pub(crate) fn open() -> io::Result<OwnedFd> {
     let kind = libc::SOCK_RAW | libc::SOCK_CLOEXEC;
     // SAFETY: a plain system call.
-    let socket = check(unsafe { libc::socket(libc::AF_PACKET, kind, 0) }).map_err(|error| {
-        let reason = match error.kind() {
-            io::ErrorKind::PermissionDenied => {
-                "; it takes the capability CAP_NET_RAW: run as root, or grant it"
-            }
-            _ => "",
-        };
-        let reason = format!("can't open a packet socket: {error}{reason}");
-        io::Error::new(error.kind(), reason)
-    })?;
+    let opened = check(unsafe { libc::socket(libc::AF_PACKET, kind, 0) });
+    let socket = opened.map_err(|it| explain(&it, "open a packet socket", "CAP_NET_RAW"))?;
     // SAFETY: the descriptor is new, and owned by nobody else.
     Ok(unsafe { OwnedFd::from_raw_fd(socket) })
+}
+
+/// Checks that the kernel lets this process open sockets for whole frames.
+///
+/// # Errors
+/// Those of the kernel, with the remedy if a right is missing.
+pub fn check_rights() -> io::Result<()> {
+    open().map(drop)
+}
+
+/// Returns an error that says what can't be done, and which capability that takes if it is missing.
+pub(crate) fn explain(error: &io::Error, what: &str, capability: &str) -> io::Error {
+    let remedy = match error.kind() {
+        io::ErrorKind::PermissionDenied => {
+            format!("; it takes the capability {capability}: run as root, or grant it")
+        }
+        _ => String::new(),
+    };
+    io::Error::new(error.kind(), format!("can't {what}: {error}{remedy}"))
 }
 
 /// Binds a socket to a link. It receives the frames of `protocol`, or none if that is 0.

@@ -7,10 +7,10 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use anabranch_link::filter::Filter;
-use anabranch_link::mtu_of;
 use anabranch_link::receiver::Receiver;
 use anabranch_link::sender::Sender;
 use anabranch_link::way::{Way, Ways};
+use anabranch_link::{check_rights, mtu_of};
 use anabranch_prefixes::Family;
 use anabranch_wire::probe::{Probe, Stamp};
 
@@ -72,6 +72,9 @@ pub(crate) enum Opening {
 impl<'a> Outlet<'a> {
     /// Opens an outlet in the calling thread's network namespace, through this link and from these
     /// addresses, if any are given. The filter tells which frames may be replies.
+    ///
+    /// # Errors
+    /// Those of the kernel. A missing right is told here: the first probe may be hours away.
     pub fn open(
         control: &'a Control,
         stamp: &'a Stamp,
@@ -79,6 +82,7 @@ impl<'a> Outlet<'a> {
         sources: &[IpAddr],
         filter: Filter,
     ) -> io::Result<Self> {
+        check_rights()?;
         Ok(Self {
             control,
             stamp,
