@@ -128,7 +128,8 @@ survival: images
 	$(BINARY) $(PROGRAMS) pause >/dev/null
 	$(RUN)pytest -m "" tests/cluster/test_survival.py tests/cluster/test_drain.py \
 	    tests/cluster/test_farewell.py tests/cluster/test_privileges.py tests/cluster/test_release.py \
-	    tests/cluster/test_operations.py tests/apiserver/test_troubles.py
+	    tests/cluster/test_operations.py tests/apiserver/test_troubles.py \
+	    tests/apiserver/test_sharing.py
 
 # A cluster of its own at work, with a fault every few seconds.
 soak: images

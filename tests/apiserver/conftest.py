@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import itertools
-import time
+import os
 from typing import TYPE_CHECKING
 
 import pytest
 import yaml
 
 from agents import run_site, write_kubeconfig
-from anabranch.api import KINDS
-from anabranch.api.schema import build_crd
-from devcluster.apiserver import ApiServer, run_apiserver
 from devcluster.namespace import Namespace
+from sharedserver import share
 from theatre import Theatre, make_namespace
 
 if TYPE_CHECKING:
@@ -21,27 +19,19 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from agents import Site
+    from devcluster.apiserver import ApiServer
     from devcluster.s3 import S3
 
-ESTABLISHED_SECONDS = 30.0
 _numbers = itertools.count()
-CRDS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 
 
 @pytest.fixture(scope="session")
-def apiserver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
-    """A real API server with our definitions."""
-    with run_apiserver(tmp_path_factory.mktemp("apiserver")) as server:
-        cluster = Namespace(server.connect(), "default")
-        for kind in KINDS:
-            created = cluster.call("POST", CRDS, build_crd(kind))
-            assert created.status == 201, created.body
-        deadline = time.monotonic() + ESTABLISHED_SECONDS
-        paths = [cluster.path(kind.__name__) for kind in KINDS]
-        while any(cluster.call("GET", path).status != 200 for path in paths):
-            assert time.monotonic() < deadline, "the kinds are not served"
-            time.sleep(0.1)
-        yield server
+def apiserver(tmp_path_factory: pytest.TempPathFactory) -> ApiServer:
+    """A real API server with our definitions, the same for all workers of a run."""
+    own = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        return share(own.parent / "apiserver", os.getppid())
+    return share(own / "apiserver", os.getpid())
 
 
 @pytest.fixture

@@ -18,9 +18,12 @@ CRDS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 ESTABLISHED_SECONDS = 30.0
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def apiserver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
-    """A real API server with the chart's definitions and the system namespace."""
+    """A real API server with the chart's definitions and the system namespace.
+
+    Each module has its own: what it installs is of the whole cluster.
+    """
     with run_apiserver(tmp_path_factory.mktemp("apiserver")) as server:
         system = Namespace(server.connect(), NAMESPACE)
         for name in (NAMESPACE, "research", "teaching"):

@@ -277,15 +277,12 @@ impl Simulator {
         Ok(())
     }
 
-    /// Waits for a frame, or until the next reply may be due.
+    /// Waits for a frame, or until the next reply is due.
     fn rest(&self) -> io::Result<()> {
-        const IDLE: Duration = Duration::from_millis(50);
-        const WAITING: Duration = Duration::from_micros(crate::wheel::SLOT_US);
-        let pause = if self.wheel.waiting() > 0 {
-            WAITING
-        } else {
-            IDLE
-        };
+        const IDLE_US: u64 = 50_000;
+        let now_us = self.now_us();
+        let due_us = self.wheel.next_us(now_us + IDLE_US);
+        let pause = Duration::from_micros(due_us.saturating_sub(now_us));
         let mut ports: Vec<PollFd<'_>> = self
             .vantage_points
             .iter()

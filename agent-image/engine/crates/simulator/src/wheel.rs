@@ -3,7 +3,7 @@
 use std::mem;
 
 /// The length of a slot of the wheel, in microseconds.
-pub const SLOT_US: u64 = 32;
+const SLOT_US: u64 = 32;
 /// The number of slots. The wheel turns once in 4.2 s; a frame with a longer delay leaves then.
 const SLOTS: u64 = 1 << 17;
 
@@ -15,7 +15,6 @@ pub struct Wheel {
     spare: Vec<Vec<u8>>,
     /// The first slot that has not left.
     next: u64,
-    waiting: u64,
 }
 
 /// The bytes in front of each frame in a slot: its port and its length.
@@ -29,14 +28,16 @@ impl Wheel {
             slots: vec![Vec::new(); SLOTS as usize],
             spare: Vec::new(),
             next: now_us / SLOT_US,
-            waiting: 0,
         }
     }
 
-    /// The number of waiting frames.
+    /// Returns when the next frame is due, or `end_us` if none is due before.
     #[must_use]
-    pub const fn waiting(&self) -> u64 {
-        self.waiting
+    pub fn next_us(&self, end_us: u64) -> u64 {
+        (self.next..end_us / SLOT_US)
+            .take(SLOTS as usize)
+            .find(|slot| !self.slots[(slot % SLOTS) as usize].is_empty())
+            .map_or(end_us, |slot| slot * SLOT_US)
     }
 
     /// Adds a frame that leaves by a port at a time. `write` appends its bytes.
@@ -55,7 +56,6 @@ impl Wheel {
         write(buffer);
         let len = u16::try_from(buffer.len() - start - HEAD).expect("a frame's length");
         buffer[start + 2..start + HEAD].copy_from_slice(&len.to_ne_bytes());
-        self.waiting += 1;
     }
 
     /// Passes all frames that are due to `send`, with their ports.
@@ -68,7 +68,6 @@ impl Wheel {
                 let len = usize::from(u16::from_ne_bytes([head[2], head[3]]));
                 send(port, &frames[..len]);
                 rest = &frames[len..];
-                self.waiting -= 1;
             }
             if slot.capacity() > 0 {
                 slot.clear();
@@ -96,9 +95,24 @@ mod tests {
         wheel.add(2_000, 1, |out| out.extend(b"soon"));
         assert_eq!(leaving(&mut wheel, 1_500), []);
         assert_eq!(leaving(&mut wheel, 2_000), [(1, b"soon".to_vec())]);
-        assert_eq!(wheel.waiting(), 1);
         assert_eq!(leaving(&mut wheel, 20_000), [(2, b"late".to_vec())]);
         assert_eq!(leaving(&mut wheel, 30_000), []);
+    }
+
+    #[test]
+    fn a_frame_leaves_at_the_time_that_is_told_before() {
+        let mut wheel = Wheel::new(1_000);
+        assert_eq!(wheel.next_us(50_000), 50_000);
+        wheel.add(9_000, 2, |out| out.extend(b"late"));
+        wheel.add(2_000, 1, |out| out.extend(b"soon"));
+        for frame in [b"soon", b"late"] {
+            let due_us = wheel.next_us(50_000);
+            assert_eq!(leaving(&mut wheel, due_us - 1), []);
+            assert_eq!(leaving(&mut wheel, due_us)[0].1, frame);
+        }
+        wheel.add(90_000, 1, |out| out.extend(b"later"));
+        assert_eq!(wheel.next_us(50_000), 50_000);
+        assert_eq!(wheel.next_us(u64::MAX), 90_000 / SLOT_US * SLOT_US);
     }
 
     #[test]
