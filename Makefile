@@ -33,7 +33,7 @@ soak: SECONDS := 3600
 SEED :=
 
 # Cargo would look for the jobs of make, and warn that it may not have them.
-unexport MAKEFLAGS
+unexport MAKEFLAGS MFLAGS
 # Programs start in half the time where their bytecode is kept.
 export PYTHONDONTWRITEBYTECODE :=
 
