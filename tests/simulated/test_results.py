@@ -210,6 +210,9 @@ def test_a_survey_is_scored_by_the_network_that_it_was_in(folder: Path) -> None:
     assert "survey: precision 1.0000: " in told
     assert "links that flows 0 to 255 cross; expected 0.9" in told
     assert "is of 256 flows" in invoke(*words, *data, "--flows", "9", code=1)
+    (folder / "bare").mkdir()
+    told = invoke(*words, "--data", str(folder / "bare"), code=1)
+    assert f"no run of default.survey in {folder}/bare" in told
     (broken := folder / "broken.json").write_text("{}")
     told = invoke(*words, *data[:2], "--expected", str(broken), code=1)
     assert "broken.json is not what --rehearse writes; write it anew" in told

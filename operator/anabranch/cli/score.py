@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from anabranch.api.manifest import Document, Manifests
     from anabranch.cli.command import Commands
     from anabranch.runs.assignment import Assignment
+    from anabranch.warehouse.survey import Survey
 
 
 def add_parser(commands: Commands) -> None:
@@ -82,18 +83,25 @@ def run(chosen: argparse.Namespace) -> int:
     """Print precision and recall, or the expected recall."""
     # Extras, which other commands do without.
     from anabranch.local.manifest import load_manifests  # noqa: PLC0415
+    from anabranch.warehouse.survey import open_survey  # noqa: PLC0415
 
     manifests = load_manifests(chosen.files, open_stdin)
     try:
         simulation = open_simulation(chosen)
         for document in manifests.of_kind(Measurement):
             spec = document.object.spec
+            namespace, name = document.object.key
+            if not chosen.rehearse:
+                # It says which runs there are if this one is not.
+                survey = open_survey(
+                    chosen.data, name, namespace=namespace, run_id=spec.run_id
+                )
             # The tool aliases has the links of another one.
             if not spec.aliases:
                 score_links(chosen, simulation, manifests, document)
             resolves = spec.aliases or (spec.trace and spec.trace.aliases)
             if resolves and not chosen.rehearse:
-                score_aliases(chosen, simulation, document)
+                score_aliases(name, simulation, survey)
     except (LookupError, ValueError, RuntimeError) as error:
         print(f"anabranch: {error.args[0]}", file=sys.stderr)
         return 1
@@ -131,21 +139,11 @@ def score_links(
     )
 
 
-def score_aliases(
-    chosen: argparse.Namespace,
-    simulation: Simulation,
-    document: Document[Measurement],
-) -> None:
+def score_aliases(name: str, simulation: Simulation, survey: Survey) -> None:
     """Print how many pairs of interfaces of one router a measurement found."""
-    # Extras, which other commands do without.
+    # An extra, which other commands do without.
     from anabranch.local.aliasscore import judge_aliases  # noqa: PLC0415
-    from anabranch.warehouse.survey import open_survey  # noqa: PLC0415
 
-    measurement = document.object
-    namespace, name = measurement.key
-    survey = open_survey(
-        chosen.data, name, namespace=namespace, run_id=measurement.spec.run_id
-    )
     score = judge_aliases(simulation, survey)
     write(
         f"{name}: aliases: precision {score.precision:.4f}: {score.real:,} of "
